@@ -1,0 +1,52 @@
+"""The command line: ``baekman COMMAND``. Each command is a few lines; the work is in the module it names."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from baekman import __version__
+from baekman.errors import EXIT_FAILED, EXIT_REFUSED, InputRefused
+
+app = typer.Typer(
+    name="baekman",
+    help="From sequencing deliveries to joint-genotyped, per-participant variant tables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; refused input exits with 3, a failure with 1, and neither shows a traceback.
+
+    ``BAEKMAN_TRACEBACK=1`` shows the traceback of a failure (it may hold values: never in production logs).
+    """
+    from baekman.cli import groups
+
+    groups.register(app)
+    try:
+        app()
+    except InputRefused as refused:
+        for reason in refused.reasons:
+            print(f"refused: {reason}", file=sys.stderr)
+        sys.exit(EXIT_REFUSED)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted: run the same command again to go on")
+        sys.exit(130)
+    except Exception as failure:
+        if os.environ.get("BAEKMAN_TRACEBACK"):
+            raise
+        print(f"failed: {type(failure).__name__} (set BAEKMAN_TRACEBACK=1 to see where)", file=sys.stderr)
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,25 @@
+"""Where each group of commands is hung on the command line; imported only when a command runs."""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+# module, and the name it is mounted under ("" adds its commands to the top level)
+GROUPS = (
+    ("baekman.cli.cohort", "cohort"),
+    ("baekman.cli.registry", "registry"),
+    ("baekman.cli.audit", "audit"),
+    ("baekman.cli.delivery", ""),
+    ("baekman.cli.reading", ""),
+    ("baekman.cli.privacy", ""),
+    ("baekman.cli.step", "step"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Mount every group on ``app``."""
+    for module_name, name in GROUPS:
+        group = importlib.import_module(module_name).app
+        app.add_typer(group, name=name or None)

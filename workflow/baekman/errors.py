@@ -1,0 +1,39 @@
+"""The one exception for input that is refused, and the exit codes of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why an input is refused: what a stranger needs to mend it.
+
+    ``file`` and ``place`` name where (a base name and a row, record or column), never a confidential
+    value; ``found`` describes what is there without quoting a confidential field.
+    """
+
+    file: str
+    place: str = ""
+    expected: str
+    found: str
+    action: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.place}" if self.place else self.file
+        line = f"{where}: expected {self.expected}, found {self.found}"
+        return f"{line}; {self.action}" if self.action else line
+
+
+class InputRefused(Exception):
+    """Input that baekman refuses. Carries every reason found, one line each; the command line exits with 3."""
+
+    def __init__(self, reasons: Reason | Iterable[Reason]) -> None:
+        self.reasons: list[Reason] = [reasons] if isinstance(reasons, Reason) else list(reasons)
+        super().__init__("\n".join(str(reason) for reason in self.reasons))
