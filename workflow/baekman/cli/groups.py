@@ -12,6 +12,7 @@ GROUPS = (
     ("baekman.cli.registry", "registry"),
     ("baekman.cli.audit", "audit"),
     ("baekman.cli.delivery", ""),
+    ("baekman.cli.workflow", ""),
     ("baekman.cli.reading", ""),
     ("baekman.cli.privacy", ""),
     ("baekman.cli.step", "step"),
