@@ -6,10 +6,9 @@ import math
 from pathlib import Path
 
 import pytest
+from baekman.verdict import DECISIONS, Reason, Verdict, decide, merge, read_verdicts, worst, write_verdicts
 from hypothesis import given
 from hypothesis import strategies as st
-
-from baekman.verdict import DECISIONS, Reason, Verdict, decide, merge, read_verdicts, worst, write_verdicts
 
 scalars = st.one_of(st.none(), st.text(), st.integers(), st.booleans(), st.floats(allow_nan=False))
 reasons = st.builds(

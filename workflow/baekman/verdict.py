@@ -25,9 +25,9 @@ _DECISION_OF: dict[Severity, Decision] = {"note": "accept", "hold": "hold", "rej
 class Reason:
     """One finding of a gate.
 
-    ``code`` is a fixed snake_case word (``checksum_wrong``); a ``note`` is told but changes nothing. ``metric``,
-    ``observed`` and ``threshold`` never hold a confidential value: verdicts lie in the pseudonymous part of the
-    workspace. ``action`` is what the institution can do.
+    ``code`` is a fixed snake_case word (``checksum_wrong``); a ``note`` is told but changes nothing.
+    ``metric``, ``observed`` and ``threshold`` never hold a confidential value: verdicts lie in the
+    pseudonymous part of the workspace. ``action`` is what the institution can do.
     """
 
     code: str
@@ -60,9 +60,9 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one gate says of one specimen. ``specimen`` (``S…``) and ``participant`` (``P…``) are pseudonymous.
+    """What one gate says of one specimen; ``specimen`` (``S…``) and ``participant`` (``P…``) are pseudonymous.
 
-    ``participant`` is None where the specimen is not registered. ``verdict`` follows from ``reasons``: the worst.
+    ``participant`` is None where the specimen is not registered. ``verdict`` is the worst of ``reasons``.
     """
 
     specimen: str
