@@ -1,0 +1,82 @@
+"""Pseudonymous identifiers: one kind letter, twelve random characters, one check character.
+
+The alphabet is Crockford's base 32 (no I, L, O, U). The check character is that of H. M. Damm, *Total
+anti-symmetrische Quasigruppen* (Marburg 2004), over GF(32) = GF(2)[x]/(x^5 + x^2 + 1) with the operation
+``a * b = x·(a + b)``. Every character then has its own power of x as a weight, and the kind letter is
+weighed too; x has order 31, so within 31 characters every single substitution, every swap and every twin
+error, next to each other or one apart, changes the sum.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Literal
+
+from baekman.errors import InputRefused, Reason
+
+Kind = Literal["P", "S", "D", "R"]
+
+KINDS: dict[str, str] = {"P": "participant", "S": "specimen", "D": "delivery", "R": "release"}
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+RANDOM_LENGTH = 12
+LENGTH = 1 + RANDOM_LENGTH + 1
+# A regular expression of the form alone; ``is_valid`` also proves the check character.
+PATTERN = rf"[PSDR][{ALPHABET}]{{{RANDOM_LENGTH + 1}}}"
+
+_POLYNOMIAL = 0b100101
+_VALUE = {character: value for value, character in enumerate(ALPHABET)}
+
+
+def check_character(body: str) -> str:
+    """The check character of ``body`` (kind letter and random characters, all of ``ALPHABET``)."""
+    state = 0
+    for character in body:
+        state = (state ^ _VALUE[character]) << 1
+        if state >= 32:
+            state ^= _POLYNOMIAL
+    return ALPHABET[state]
+
+
+def new(kind: Kind) -> str:
+    """A new identifier of ``kind`` from the system's random source; 60 random bits, derived from nothing."""
+    if kind not in KINDS:
+        raise ValueError(f"no such kind of identifier: expected one of {', '.join(KINDS)}")
+    body = kind + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
+    return body + check_character(body)
+
+
+def is_valid(text: str, kind: Kind | None = None) -> bool:
+    """Whether ``text`` is an identifier of ``kind`` (any kind if None) in its one canonical spelling."""
+    if len(text) != LENGTH or text[0] not in (KINDS if kind is None else (kind,)):
+        return False
+    if any(character not in _VALUE for character in text):
+        return False
+    return check_character(text[:-1]) == text[-1]
+
+
+def check(text: str, kind: Kind) -> str:
+    """Return ``text`` when it is an identifier of ``kind``; raise InputRefused otherwise.
+
+    The message does not quote ``text``: what stands in the place of an identifier may be a name.
+    """
+    if is_valid(text, kind):
+        return text
+    expected = f"{kind}, {RANDOM_LENGTH} characters of {ALPHABET} and a check character"
+    if len(text) != LENGTH:
+        found = f"{len(text)} characters"
+    elif text[0] != kind:
+        found = (
+            f"an identifier of another kind ({KINDS[text[0]]})" if is_valid(text) else "another first letter"
+        )
+    elif any(character not in _VALUE for character in text):
+        found = "a character outside the alphabet"
+    else:
+        found = "a wrong check character"
+    raise InputRefused(
+        Reason(
+            file=f"{KINDS[kind]} identifier",
+            expected=expected,
+            found=found,
+            action="copy it again from where it was issued",
+        )
+    )
