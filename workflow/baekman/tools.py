@@ -7,6 +7,7 @@ nowhere else. ``python -m baekman.tools bcftools ARGS…`` runs it as a process 
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.metadata
 import os
 import re
@@ -129,7 +130,7 @@ def run_newest(tool: str, arguments: Sequence[str]) -> int:
     """Run the newest ``tool`` in place of this process, or the bundled one in it; its exit code."""
     if _newest_is_on_path(tool):
         os.execv(str(shutil.which(tool)), [tool, *arguments])
-    bundled = getattr(pysam, tool)
+    bundled = importlib.import_module(f"pysam.{tool}")
     subcommand, *rest = arguments
     dispatch = getattr(bundled, subcommand, None)
     if dispatch is None:

@@ -1,0 +1,39 @@
+"""Commands of other tools joined by pipes, each one's failure noticed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class PipeFailed(Exception):
+    """A command in a pipe ended with an error; names the tool and its exit code, never its arguments."""
+
+
+def piped(*commands: Sequence[str | Path]) -> bytes:
+    """What the last of ``commands`` writes, each reading what the one before it writes.
+
+    What the tools say on stderr goes to ours. Raises ``PipeFailed`` when any of them fails.
+    """
+    running: list[subprocess.Popen[bytes]] = []
+    for command in commands:
+        source = running[-1].stdout if running else subprocess.DEVNULL
+        process = subprocess.Popen([str(word) for word in command], stdin=source, stdout=subprocess.PIPE)
+        if running and running[-1].stdout is not None:
+            # ours is closed, so that an early end of the reader reaches the writer
+            running[-1].stdout.close()
+        running.append(process)
+    output, _ = running[-1].communicate()
+    for command, process in zip(commands, running, strict=True):
+        if process.wait() != 0:
+            raise PipeFailed(f"{_name(command)} ended with exit code {process.returncode}")
+    return output
+
+
+def _name(command: Sequence[str | Path]) -> str:
+    """``samtools view`` for ``python -m baekman.tools samtools view …``; ``tool`` for ``/usr/bin/tool …``."""
+    words = [str(word) for word in command]
+    if words[1:3] == ["-m", "baekman.tools"]:
+        return " ".join(words[3:5])
+    return Path(words[0]).name
