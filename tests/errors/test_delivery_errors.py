@@ -1,0 +1,197 @@
+"""What a malformed delivery is told: every fault at once, and no confidential value quoted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from baekman.delivery import read_delivery
+from baekman.errors import InputRefused
+
+SHEET = "delivery: D-2026-01\ninstitution: Hospital One\nplatform: ILLUMINA\nreference: testgenome\n"
+HEADER = "specimen_id\tfile\tkind\tread_group\tsha256\tsize\n"
+SUM = "a" * 64
+GOOD = f"SECRET-1\treads_1.fastq.gz\tfastq_1\tL1\t{SUM}\t10\n"
+
+
+def faults(folder: Path, sheet: str | bytes = SHEET, manifest: str | bytes = HEADER + GOOD) -> list[str]:
+    """Every line that reading the delivery is refused with."""
+    for name, content in (("delivery.yaml", sheet), ("manifest.tsv", manifest)):
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputRefused) as refused:
+        read_delivery(folder)
+    lines = [str(reason) for reason in refused.value.reasons]
+    assert not any("SECRET" in line for line in lines)
+    return lines
+
+
+def test_a_sound_delivery_is_read(tmp_path: Path) -> None:
+    (tmp_path / "delivery.yaml").write_text(SHEET.replace("D-2026-01", "20260101"))
+    (tmp_path / "manifest.tsv").write_bytes((HEADER + GOOD).replace("\n", "\r\n").encode())
+    delivery = read_delivery(tmp_path)
+    assert (delivery.name, delivery.institution, delivery.platform) == (
+        "20260101",
+        "Hospital One",
+        "ILLUMINA",
+    )
+    assert [(row.row, row.kind, row.read_group, row.sha256, row.size) for row in delivery.rows] == [
+        (2, "fastq_1", "L1", SUM, 10)
+    ]
+
+
+def test_an_empty_folder_is_told_both_files(tmp_path: Path) -> None:
+    with pytest.raises(InputRefused) as refused:
+        read_delivery(tmp_path)
+    assert [str(reason) for reason in refused.value.reasons] == [
+        "delivery.yaml: expected a plain file in the delivery's folder, found no such file",
+        "manifest.tsv: expected a plain file in the delivery's folder, found no such file",
+    ]
+
+
+def test_a_fifo_as_manifest_does_not_block(tmp_path: Path) -> None:
+    (tmp_path / "delivery.yaml").write_text(SHEET)
+    os.mkfifo(tmp_path / "manifest.tsv")
+    with pytest.raises(InputRefused) as refused:
+        read_delivery(tmp_path)
+    assert [str(reason) for reason in refused.value.reasons] == [
+        "manifest.tsv: expected a plain file in the delivery's folder, found a folder, FIFO, socket or device"
+    ]
+
+
+def test_a_link_as_manifest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "delivery.yaml").write_text(SHEET)
+    (tmp_path / "manifest.tsv").symlink_to("/etc/passwd")
+    with pytest.raises(InputRefused) as refused:
+        read_delivery(tmp_path)
+    assert [str(reason) for reason in refused.value.reasons] == [
+        "manifest.tsv: expected a plain file in the delivery's folder, found a symbolic link"
+    ]
+
+
+@pytest.mark.parametrize("key", ["delivery", "institution", "platform", "reference"])
+def test_each_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    sheet = "".join(line + "\n" for line in SHEET.splitlines() if not line.startswith(key))
+    assert faults(tmp_path, sheet) == [f"delivery.yaml: expected the key {key}, found none"]
+
+
+@pytest.mark.parametrize(
+    ("sheet", "message"),
+    [
+        (
+            SHEET.replace("Hospital One", "SECRET/../x"),
+            "delivery.yaml: institution: expected a text of 1 to 200 characters without control characters, "
+            "/ or \\, found 11 characters of another form",
+        ),
+        (
+            SHEET.replace("Hospital One", '"SECRET\\nx"'),
+            "delivery.yaml: institution: expected a text of 1 to 200 characters without control characters, "
+            "/ or \\, found 8 characters with a control character",
+        ),
+        (
+            SHEET.replace("Hospital One", "[SECRET]"),
+            "delivery.yaml: institution: expected a text, found a list",
+        ),
+        (
+            "SECRET: [",
+            "delivery.yaml: line 1, column 10: expected `key: value` lines of YAML, found something else",
+        ),
+        ("SECRET", "delivery.yaml: expected `key: value` lines of YAML, found 6 characters of another form"),
+        ("[" * 50_000, "delivery.yaml: expected `key: value` lines of YAML, found something else"),
+        (
+            "a: &a [x, x]\nb: *a\n",
+            "delivery.yaml: expected `key: value` lines of YAML, found something else",
+        ),
+        ("x" * 70_000, "delivery.yaml: expected at most 65536 bytes, found more"),
+        (b"delivery: \xff\xfe\n", "delivery.yaml: line 1: expected UTF-8 text, found other bytes"),
+        (b"a: b\nc: \0\n", "delivery.yaml: line 2: expected text, found a NUL byte"),
+    ],
+)
+def test_a_malformed_sheet(tmp_path: Path, sheet: str | bytes, message: str) -> None:
+    assert faults(tmp_path, sheet) == [message]
+
+
+@pytest.mark.parametrize(
+    ("row", "messages"),
+    [
+        (
+            f"SECRET-1\ta\tfastq\tL1\t{SUM}\t10\n",
+            [
+                "manifest.tsv: line 2, column kind: expected one of fastq_1 fastq_2 bam cram gvcf, found 'fastq'"
+            ],
+        ),
+        (
+            "SECRET-1\ta\tbam\tL1\tSECRET\t1e3\n",
+            [
+                "manifest.tsv: line 2, column sha256: expected 64 hexadecimal digits, "
+                "found 6 characters of another form",
+                "manifest.tsv: line 2, column size: expected a whole number of bytes, found '1e3'",
+            ],
+        ),
+        (
+            f"\ta\tbam\tL1\t{SUM}\t10\n",
+            ["manifest.tsv: line 2, column specimen_id: expected a value, found an empty field"],
+        ),
+        (
+            "SECRET-1\ta\tbam\tL1\t\t10\n",
+            [
+                "manifest.tsv: line 2, column sha256: expected a checksum (sha256 or md5), "
+                "found an empty field"
+            ],
+        ),
+        (
+            f"SECRET-1\ta\tbam\t{SUM}\t10\n",
+            ["manifest.tsv: line 2: expected 6 tab-separated fields, as in the header, found 5"],
+        ),
+        (
+            f"SECRET-1\tSEC\tRET\tbam\tL1\t{SUM}\t10\n",
+            ["manifest.tsv: line 2: expected 6 tab-separated fields, as in the header, found 7"],
+        ),
+        (
+            f"SECRET\x1b[31m\ta\tbam\tL1\t{SUM}\t10\n",
+            [
+                "manifest.tsv: line 2, column specimen_id: expected a text of 1 to 200 characters without "
+                "control characters, found 11 characters with a control character"
+            ],
+        ),
+        (
+            f"SECRET-1\t{'x' * 10_000_000}\tbam\tL1\t{SUM}\t10\n",
+            ["manifest.tsv: line 2, column file: expected at most 4096 characters, found more"],
+        ),
+        (
+            GOOD + GOOD.replace("reads_1", "again_1"),
+            [
+                "manifest.tsv: line 3, column read_group: expected one fastq_1 per specimen and read group, "
+                "found a second one (the first is in line 2); give every lane its own read_group"
+            ],
+        ),
+        ("", ["manifest.tsv: expected one line per delivered file, found only the header"]),
+        ("SECRET\0\n", ["manifest.tsv: line 2: expected text, found a NUL byte"]),
+    ],
+)
+def test_a_malformed_row(tmp_path: Path, row: str, messages: list[str]) -> None:
+    assert faults(tmp_path, manifest=HEADER + row) == messages
+
+
+def test_missing_columns_are_all_named(tmp_path: Path) -> None:
+    action = (
+        "the manifest is tab separated, with the columns specimen_id file kind read_group sha256 md5 size"
+    )
+    assert faults(tmp_path, manifest="specimen_id,file,kind\nSECRET,a,bam\n") == [
+        f"manifest.tsv: line 1: expected the column {name}, found 1 columns without it; {action}"
+        for name in ("specimen_id", "file", "kind", "size", "sha256 (or md5)")
+    ]
+
+
+def test_faults_of_both_files_come_at_once(tmp_path: Path) -> None:
+    lines = faults(tmp_path, SHEET.replace("platform", "plattform"), HEADER + "a\tb\n")
+    assert lines == [
+        "delivery.yaml: expected the key platform, found none",
+        "manifest.tsv: line 2: expected 6 tab-separated fields, as in the header, found 2",
+    ]
+
+
+def test_a_manifest_of_nothing_but_faults_is_told_briefly(tmp_path: Path) -> None:
+    lines = faults(tmp_path, manifest=HEADER + "a\tb\n" * 100_000)
+    assert len(lines) == 201
+    assert lines[-1] == "manifest.tsv: expected a manifest, found more faults than are listed here"

@@ -1,0 +1,94 @@
+"""Opening files that a stranger put there: no link followed, nothing blocks, nothing outside is reached."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+class UnsafeFile(Exception):
+    """A path that must not be opened. The text says why, without the path; ``code`` is the reason code."""
+
+    def __init__(self, code: str, found: str) -> None:
+        self.code = code
+        super().__init__(found)
+
+
+def open_inside(folder: Path, relative: str) -> BinaryIO:
+    """Open the plain file ``relative`` (parts separated by ``/``) below ``folder`` for reading.
+
+    Each part is opened from the one before without following links, so that nothing outside ``folder`` can
+    be reached, whatever changes meanwhile; FIFOs and devices do not block. Raises ``UnsafeFile`` with code
+    ``path_unsafe``, ``symbolic_link``, ``not_a_file`` or ``file_missing``.
+    """
+    parts = relative.split("/")
+    if relative.startswith("/") or "\\" in relative or any(part in ("", ".", "..") for part in parts):
+        raise UnsafeFile("path_unsafe", "a path that could leave the folder")
+    if "\0" in relative:
+        raise UnsafeFile("path_unsafe", "a NUL in the path")
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        raise UnsafeFile("file_missing", "no such folder") from None
+    try:
+        for part in parts[:-1]:
+            child = _open_part(part, flags | os.O_DIRECTORY, parent)
+            os.close(parent)
+            parent = child
+        descriptor = _open_part(parts[-1], flags, parent)
+    finally:
+        os.close(parent)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnsafeFile("not_a_file", "a folder, FIFO, socket or device")
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def _open_part(part: str, flags: int, parent: int) -> int:
+    try:
+        return os.open(part, flags, dir_fd=parent)
+    except OSError as fault:
+        if fault.errno == errno.ELOOP or _is_link(part, parent):
+            raise UnsafeFile("symbolic_link", "a symbolic link") from None
+        if fault.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise UnsafeFile("file_missing", "no such file") from None
+        if fault.errno == errno.ENXIO:
+            raise UnsafeFile("not_a_file", "a folder, FIFO, socket or device") from None
+        if fault.errno == errno.ENAMETOOLONG:
+            raise UnsafeFile("path_unsafe", "a path too long to exist") from None
+        raise UnsafeFile(
+            "unreadable", f"a file that cannot be opened ({errno.errorcode[fault.errno or 0]})"
+        ) from None
+
+
+def _is_link(part: str, parent: int) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(part, dir_fd=parent).st_mode)
+    except OSError:
+        return False
+
+
+def walk(folder: Path, *, limit: int = 1_000_000) -> Iterator[str]:
+    """Paths below ``folder`` (relative, ``/``-separated) of all that is no folder; links are not followed.
+
+    Stops after ``limit`` entries: a hostile tree is not walked for ever.
+    """
+    pending = [""]
+    count = 0
+    while pending:
+        inside = pending.pop()
+        with os.scandir(folder / inside) as entries:
+            for entry in entries:
+                count += 1
+                if count > limit:
+                    return
+                path = f"{inside}/{entry.name}" if inside else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                else:
+                    yield path
