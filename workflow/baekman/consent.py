@@ -1,0 +1,167 @@
+"""Consent: an append-only list of events per participant, denied by default.
+
+An event says what a participant decided, about which uses, under which form, and for which time. Nothing is ever
+changed or deleted; the state at a date follows from the events alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+
+class Scope(StrEnum):
+    """What a participant may allow."""
+
+    GENOME = "genome"
+    CLINICAL = "clinical"
+    LIFESTYLE = "lifestyle"
+    PUBLIC_RECORD_LINKAGE = "public_record_linkage"
+    COMMERCIAL_USE = "commercial_use"
+    OVERSEAS_USE = "overseas_use"
+    RECONTACT = "recontact"
+
+
+class Decision(StrEnum):
+    """What a participant decided."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+class ConsentState(StrEnum):
+    """The consent in force for one scope at one date; only ``GRANTED`` permits anything."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    ABSENT = "absent"
+
+
+ALL_SCOPES = tuple(Scope)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentEvent:
+    """One decision. ``valid_from`` and ``valid_to`` are inclusive; ``source_hash`` is the SHA-256 of its source."""
+
+    participant_id: str
+    decision: Decision
+    scopes: tuple[Scope, ...]
+    valid_from: date
+    valid_to: date | None = None
+    template: str = ""
+    template_version: str = ""
+    source_hash: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as JSON values, keys sorted, scopes in their fixed order."""
+        values = asdict(self)
+        values["scopes"] = [scope.value for scope in ALL_SCOPES if scope in self.scopes]
+        values["decision"] = self.decision.value
+        values["valid_from"] = self.valid_from.isoformat()
+        values["valid_to"] = self.valid_to.isoformat() if self.valid_to else None
+        return dict(sorted(values.items()))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ConsentEvent:
+        """The inverse of ``to_json``."""
+        return cls(
+            participant_id=values["participant_id"],
+            decision=Decision(values["decision"]),
+            scopes=tuple(Scope(scope) for scope in values["scopes"]),
+            valid_from=date.fromisoformat(values["valid_from"]),
+            valid_to=date.fromisoformat(values["valid_to"]) if values["valid_to"] else None,
+            template=values["template"],
+            template_version=values["template_version"],
+            source_hash=values["source_hash"],
+        )
+
+    def same_decision(self, other: ConsentEvent) -> bool:
+        """Whether both say the same, whatever file they came from."""
+        return {**self.to_json(), "source_hash": ""} == {**other.to_json(), "source_hash": ""}
+
+
+def evaluate(events: Sequence[ConsentEvent], *, scope: Scope | str, at: date) -> ConsentState:
+    """The state of ``scope`` at the date ``at``, from one participant's events in the order of their recording.
+
+    The event that began last decides; of those that began on one day, the one recorded last.
+    """
+    wanted = Scope(scope)
+    begun = [
+        (event.valid_from, number, event)
+        for number, event in enumerate(events)
+        if wanted in event.scopes and event.valid_from <= at
+    ]
+    if not begun:
+        return ConsentState.ABSENT
+    decisive = max(begun, key=lambda item: item[:2])[2]
+    if decisive.decision is not Decision.GRANTED:
+        return ConsentState(decisive.decision.value)
+    if decisive.valid_to is not None and at > decisive.valid_to:
+        return ConsentState.EXPIRED
+    return ConsentState.GRANTED
+
+
+def states(events: Sequence[ConsentEvent], *, at: date) -> dict[Scope, ConsentState]:
+    """The state of every scope at the date ``at``."""
+    return {scope: evaluate(events, scope=scope, at=at) for scope in ALL_SCOPES}
+
+
+def state_hash(
+    participants: Iterable[tuple[str, Mapping[Scope, ConsentState], Sequence[ConsentEvent]]],
+) -> str:
+    """SHA-256 (hex) of the consent of ``participants``: their states and the events these follow from.
+
+    The same whatever the order of the participants; changed by any new event, expiry or withdrawal of any of them.
+    """
+    lines = sorted(
+        json.dumps(
+            [
+                participant_id,
+                {scope.value: state.value for scope, state in sorted(by_scope.items())},
+                [event.to_json() for event in events],
+            ],
+            sort_keys=True,
+        )
+        for participant_id, by_scope, events in participants
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+# GA4GH Data Use Ontology, http://purl.obolibrary.org/obo/duo.owl
+DUO_HEALTH_MEDICAL_BIOMEDICAL = "DUO:0000006"
+DUO_GENETIC_STUDIES_ONLY = "DUO:0000016"
+DUO_ETHICS_APPROVAL_REQUIRED = "DUO:0000021"
+DUO_GEOGRAPHICAL_RESTRICTION = "DUO:0000022"
+DUO_NON_COMMERCIAL_USE_ONLY = "DUO:0000046"
+
+
+def duo_codes(by_scope: Mapping[Scope, ConsentState]) -> list[str]:
+    """The DUO codes under which the genome may be shared; none at all when it may not.
+
+    Permission: health, medical or biomedical research. Modifiers: ethics approval always (every project is
+    reviewed); genetic studies only where neither clinical nor lifestyle records are allowed; non-commercial use
+    only and a geographical restriction (Korea) unless these uses are allowed.
+    """
+
+    def granted(scope: Scope) -> bool:
+        return by_scope.get(scope, ConsentState.ABSENT) is ConsentState.GRANTED
+
+    if not granted(Scope.GENOME):
+        return []
+    codes = [DUO_HEALTH_MEDICAL_BIOMEDICAL, DUO_ETHICS_APPROVAL_REQUIRED]
+    if not (granted(Scope.CLINICAL) or granted(Scope.LIFESTYLE)):
+        codes.append(DUO_GENETIC_STUDIES_ONLY)
+    if not granted(Scope.COMMERCIAL_USE):
+        codes.append(DUO_NON_COMMERCIAL_USE_ONLY)
+    if not granted(Scope.OVERSEAS_USE):
+        codes.append(DUO_GEOGRAPHICAL_RESTRICTION)
+    return sorted(codes)

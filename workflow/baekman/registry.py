@@ -1,0 +1,487 @@
+"""The registry: who was pre-registered, under which pseudonymous identifier, and what they consented to.
+
+It is the only place that holds the link between an institution's specimen and a participant. Every value from an
+institution is sealed (``registry_crypto``); records are found by blind index. The jobs of the workflow get the
+pseudonymous manifest alone and never open it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, select, update
+
+from baekman import consent, identifiers, registry_store
+from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope
+from baekman.errors import InputRefused, Reason
+from baekman.lookalikes import skeleton
+from baekman.registry_crypto import (
+    KEY_FILE_NAME,
+    Key,
+    KeyRing,
+    keys_from_environment,
+    make_key_file,
+    read_key_file,
+)
+from baekman.registry_store import consent_events, deliveries, participants, specimens, verdicts
+from baekman.verdict import Verdict
+
+REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
+FOLDER = "registry"
+ARRAYS_FOLDER = "arrays"
+DeliveryStatus = Literal["new", "same", "changed"]
+# what a withdrawal keeps, so that a later delivery or registration of the same person is recognised and refused
+KEPT_AFTER_WITHDRAWAL = ("institution", "participant")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecimenRecord:
+    """A registered specimen, without any value from its institution.
+
+    ``registered_sex`` is ``female``, ``male`` or, after a withdrawal, ``unknown``; ``array_genotypes`` is the path
+    of a single-sample VCF that names its sample by ``specimen_id``, or None.
+    """
+
+    specimen_id: str
+    participant_id: str
+    participant_type: str
+    registered_sex: str
+    array_genotypes: str | None
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a registry is: its database, its folder (arrays, key) and the key file it has unless told otherwise."""
+
+    database: str | Path
+    folder: Path
+
+    @property
+    def key_file(self) -> Path:
+        return self.folder / KEY_FILE_NAME
+
+
+def locate(workspace: Path, registry: Path | str | None = None) -> Location:
+    """Where the registry of ``workspace`` is; ``registry`` is a folder, an ``.sqlite`` file or a PostgreSQL URL."""
+    chosen = registry or os.environ.get(REGISTRY_VARIABLE) or workspace / FOLDER
+    if "://" in str(chosen):
+        return Location(str(chosen), workspace / FOLDER)
+    path = Path(chosen)
+    if path.suffix == ".sqlite":
+        return Location(path, path.parent)
+    return Location(path / registry_store.DATABASE_NAME, path)
+
+
+def create_registry(
+    workspace: Path, *, registry: Path | str | None = None, key_file: Path | None = None
+) -> tuple[Registry, bool]:
+    """Make the registry and, where none is given, its key; (registry, whether it was made now).
+
+    Done again it changes nothing. A key file that is named and absent is made.
+    """
+    location = locate(workspace, registry)
+    engine = registry_store.connect(location.database)
+    location.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if registry_store.exists(engine):
+        return open_registry(workspace, registry=registry, key_file=key_file), False
+    given = key_file or keys_from_environment() or location.key_file
+    if isinstance(given, Path) and not given.exists():
+        make_key_file(given, [Key.new()])
+    ring = given if isinstance(given, KeyRing) else read_key_file(given)
+    registry_store.create(engine, key_id=ring.current)
+    return Registry(engine, ring, folder=location.folder), True
+
+
+def open_registry(
+    workspace: Path, *, registry: Path | str | None = None, key_file: Path | None = None
+) -> Registry:
+    """The registry of ``workspace``; InputRefused when it or its key is absent, or the key is another's."""
+    location = locate(workspace, registry)
+    engine = registry_store.connect(location.database)
+    if not registry_store.exists(engine):
+        raise InputRefused(
+            Reason(
+                file="registry",
+                expected="an initialised registry",
+                found="none",
+                action="run `baekman registry init` with the same --workspace and --registry",
+            )
+        )
+    given = key_file or keys_from_environment() or location.key_file
+    ring = given if isinstance(given, KeyRing) else read_key_file(given)
+    ring.use(registry_store.key_id(engine))
+    return Registry(engine, ring, folder=location.folder)
+
+
+class Registry:
+    """An open registry. Every method is one transaction; several processes may use one registry."""
+
+    def __init__(self, engine: Engine, ring: KeyRing, *, folder: Path) -> None:
+        self.engine = engine
+        self.ring = ring
+        self.folder = folder
+
+    # -- specimens and participants
+
+    def specimen(self, institution: str, label: str) -> SpecimenRecord | None:
+        """The specimen that ``institution`` registered under ``label``, exactly (after NFC)."""
+        index = self.ring.blind_index("specimen", institution, label)
+        return next(self._specimens(specimens.c.specimen_index == index), None)
+
+    def lookalikes(self, institution: str, label: str) -> list[SpecimenRecord]:
+        """Specimens of ``institution`` whose label reads like ``label`` (O and 0, a Cyrillic A, …) and is another."""
+        exact = self.ring.blind_index("specimen", institution, label)
+        index = self.ring.blind_index("lookalike", institution, skeleton(label))
+        return list(
+            self._specimens((specimens.c.lookalike_index == index) & (specimens.c.specimen_index != exact))
+        )
+
+    def specimens_of(self, participant_id: str) -> list[SpecimenRecord]:
+        """A participant's specimens, sorted by ID."""
+        return list(self._specimens(specimens.c.participant_id == participant_id))
+
+    def _specimens(self, condition: Any) -> Iterator[SpecimenRecord]:
+        query = (
+            select(specimens.c.specimen_id, participants.c.participant_id, participants.c.sealed)
+            .join_from(specimens, participants)
+            .where(condition)
+            .order_by(specimens.c.specimen_id)
+        )
+        with registry_store.reading(self.engine) as connection:
+            rows = connection.execute(query).all()
+        for specimen_id, participant_id, sealed in rows:
+            values = self.ring.unseal(sealed, identity=f"participants {participant_id}")
+            array = self.array_path(specimen_id)
+            yield SpecimenRecord(
+                specimen_id=specimen_id,
+                participant_id=participant_id,
+                participant_type=values.get("participant_type", "unknown"),
+                registered_sex=values.get("registered_sex", "unknown"),
+                array_genotypes=str(array) if array.is_file() else None,
+            )
+
+    def array_path(self, specimen_id: str) -> Path:
+        """Where a specimen's array genotypes lie, if it has any."""
+        return self.folder / ARRAYS_FOLDER / f"{specimen_id}.vcf.gz"
+
+    def identifiers_of(self, specimen: SpecimenRecord | str) -> list[str]:
+        """The confidential strings of a specimen and its participant that must not appear in any of its files.
+
+        Name, resident registration number (with and without hyphen), the institution's subject code, the specimen's
+        label; after a withdrawal only the last two.
+        """
+        specimen_id = specimen if isinstance(specimen, str) else specimen.specimen_id
+        query = (
+            select(specimens.c.sealed, participants.c.participant_id, participants.c.sealed)
+            .join_from(specimens, participants)
+            .where(specimens.c.specimen_id == specimen_id)
+        )
+        with registry_store.reading(self.engine) as connection:
+            sealed_specimen, participant_id, sealed_participant = connection.execute(query).one()
+        label = self.ring.unseal(sealed_specimen, identity=f"specimens {specimen_id}")["specimen_id"]
+        values = self.ring.unseal(sealed_participant, identity=f"participants {participant_id}")
+        number = values.get("resident_registration_number", "")
+        digits = "".join(character for character in number if character.isdigit())
+        found = [values.get("name", ""), number, digits, values["participant"], label]
+        if len(digits) == 13:
+            found.append(f"{digits[:6]}-{digits[6:]}")
+        return [value for value in dict.fromkeys(found) if value]
+
+    def require_participant(self, participant_id: str) -> str:
+        """``participant_id`` when it is registered; InputRefused otherwise."""
+        identifiers.check(participant_id, "P")
+        with registry_store.reading(self.engine) as connection:
+            known = connection.scalar(
+                select(participants.c.participant_id).where(participants.c.participant_id == participant_id)
+            )
+        if known is None:
+            raise InputRefused(
+                Reason(
+                    file="registry",
+                    place=participant_id,
+                    expected="a registered participant",
+                    found="none of this ID",
+                    action="check the ID with `baekman registry show`",
+                )
+            )
+        return participant_id
+
+    # -- consent
+
+    def consent_events(self, participant_id: str) -> list[ConsentEvent]:
+        """A participant's consent events in the order of their recording."""
+        with registry_store.reading(self.engine) as connection:
+            return self.events_by_participant(connection, [participant_id]).get(participant_id, [])
+
+    def events_by_participant(
+        self, connection: Connection, participant_ids: Sequence[str]
+    ) -> dict[str, list[ConsentEvent]]:
+        """Participant ID -> consent events in the order of their recording."""
+        found: dict[str, list[ConsentEvent]] = {}
+        for some in chunks(participant_ids):
+            query = (
+                select(consent_events)
+                .where(consent_events.c.participant_id.in_(some))
+                .order_by(consent_events.c.sequence)
+            )
+            for row in connection.execute(query):
+                values = self.ring.unseal(row.sealed, identity=f"consent {row.participant_id}")
+                found.setdefault(row.participant_id, []).append(ConsentEvent.from_json(values))
+        return found
+
+    def consent_states(self, participant_id: str, *, at: date | None = None) -> dict[Scope, ConsentState]:
+        """The state of every scope at the date ``at`` (today by default); all withdrawn once withdrawn."""
+        if self.is_withdrawn(participant_id):
+            return dict.fromkeys(ALL_SCOPES, ConsentState.WITHDRAWN)
+        return consent.states(self.consent_events(participant_id), at=at or today())
+
+    def active_consent(
+        self, participant_id: str, scope: Scope | str = Scope.GENOME, at: date | None = None
+    ) -> ConsentState:
+        """The state of one scope at the date ``at`` (today by default)."""
+        return self.consent_states(participant_id, at=at)[Scope(scope)]
+
+    def add_consent(self, event: ConsentEvent) -> bool:
+        """Append ``event``; False when the same was recorded before. InputRefused after a withdrawal."""
+        self.require_participant(event.participant_id)
+        with registry_store.writing(self.engine) as connection:
+            withdrawn_at = connection.scalar(
+                select(participants.c.withdrawn_at).where(
+                    participants.c.participant_id == event.participant_id
+                )
+            )
+            if withdrawn_at is not None:
+                raise InputRefused(
+                    Reason(
+                        file="registry",
+                        place=event.participant_id,
+                        expected="a participant who has not withdrawn",
+                        found=f"a withdrawal of {withdrawn_at}",
+                        action="register the person anew, under another subject code, if they join again",
+                    )
+                )
+            known = self.events_by_participant(connection, [event.participant_id])
+            if any(event.same_decision(other) for other in known.get(event.participant_id, [])):
+                return False
+            self.append_consent(connection, event)
+        return True
+
+    def append_consent(self, connection: Connection, event: ConsentEvent) -> None:
+        """Append ``event`` inside the caller's transaction."""
+        connection.execute(
+            consent_events.insert().values(
+                participant_id=event.participant_id,
+                recorded_at=now(),
+                sealed=self.ring.seal(event.to_json(), identity=f"consent {event.participant_id}"),
+            )
+        )
+
+    def consent_hash(self, participant_ids: Iterable[str] | None = None, *, at: date | None = None) -> str:
+        """SHA-256 of the consent in force at ``at`` of ``participant_ids``, of everybody by default."""
+        with registry_store.reading(self.engine) as connection:
+            query = select(participants.c.participant_id, participants.c.withdrawn_at)
+            withdrawn = {
+                row.participant_id: row.withdrawn_at is not None for row in connection.execute(query)
+            }
+            chosen = sorted(withdrawn if participant_ids is None else set(participant_ids))
+            events = self.events_by_participant(connection, chosen)
+        day = at or today()
+
+        def state(participant_id: str) -> Mapping[Scope, ConsentState]:
+            if withdrawn.get(participant_id):
+                return dict.fromkeys(ALL_SCOPES, ConsentState.WITHDRAWN)
+            return consent.states(events.get(participant_id, []), at=day)
+
+        return consent.state_hash((one, state(one), events.get(one, [])) for one in chosen)
+
+    # -- withdrawal
+
+    def is_withdrawn(self, participant_id: str) -> bool:
+        """Whether the participant has withdrawn; this is final."""
+        query = select(participants.c.withdrawn_at).where(participants.c.participant_id == participant_id)
+        with registry_store.reading(self.engine) as connection:
+            return connection.scalar(query) is not None
+
+    def withdrawn(self) -> list[str]:
+        """Every participant who has withdrawn, sorted."""
+        query = select(participants.c.participant_id).where(participants.c.withdrawn_at.is_not(None))
+        with registry_store.reading(self.engine) as connection:
+            return sorted(connection.scalars(query))
+
+    def withdraw(self, participant_id: str, *, at: date | None = None) -> bool:
+        """Mark the withdrawal and erase what is not needed to recognise the person; False when done before.
+
+        Kept, sealed: the institution, its subject code and specimen labels, the consent events. Erased: name, number,
+        year of birth, sex, participant type and array genotypes.
+        """
+        self.require_participant(participant_id)
+        day = at or today()
+        with registry_store.writing(self.engine) as connection:
+            row = connection.execute(
+                select(participants.c.withdrawn_at, participants.c.sealed).where(
+                    participants.c.participant_id == participant_id
+                )
+            ).one()
+            if row.withdrawn_at is None:
+                identity = f"participants {participant_id}"
+                values = self.ring.unseal(row.sealed, identity=identity)
+                kept = {name: values[name] for name in KEPT_AFTER_WITHDRAWAL}
+                connection.execute(
+                    update(participants)
+                    .where(participants.c.participant_id == participant_id)
+                    .values(withdrawn_at=day.isoformat(), sealed=self.ring.seal(kept, identity=identity))
+                )
+                self.append_consent(
+                    connection,
+                    ConsentEvent(
+                        participant_id=participant_id,
+                        decision=Decision.WITHDRAWN,
+                        scopes=ALL_SCOPES,
+                        valid_from=day,
+                    ),
+                )
+        for specimen in self.specimens_of(participant_id):
+            self.array_path(specimen.specimen_id).unlink(missing_ok=True)
+        return row.withdrawn_at is None
+
+    # -- deliveries and verdicts
+
+    def delivery(self, institution: str, name: str, digest: str) -> tuple[str, DeliveryStatus]:
+        """The ID of a delivery by its institution, name and the digest of its content, noted when it is new.
+
+        ``same``: noted before with this digest; ``changed``: noted before with another.
+        """
+        index = self.ring.blind_index("delivery", institution, name)
+        with registry_store.writing(self.engine) as connection:
+            row = connection.execute(
+                select(deliveries).where(deliveries.c.delivery_index == index)
+            ).one_or_none()
+            if row is not None:
+                values = self.ring.unseal(row.sealed, identity=f"deliveries {row.delivery_id}")
+                return row.delivery_id, "same" if values["digest"] == digest else "changed"
+            delivery_id = identifiers.new("D")
+            values = {"institution": institution, "name": name, "digest": digest}
+            connection.execute(
+                deliveries.insert().values(
+                    delivery_id=delivery_id,
+                    delivery_index=index,
+                    received_at=now(),
+                    sealed=self.ring.seal(values, identity=f"deliveries {delivery_id}"),
+                )
+            )
+        return delivery_id, "new"
+
+    def record_verdicts(self, delivery_id: str, given: Iterable[Verdict]) -> int:
+        """Append verdicts of ``delivery_id``; one that is the last of its specimen and gate already is left out."""
+        with registry_store.writing(self.engine) as connection:
+            known = self._verdicts(connection, verdicts.c.delivery_id == delivery_id)
+            last = {(verdict.specimen, verdict.gate): verdict for _, _, verdict in known}
+            fresh = [verdict for verdict in given if last.get((verdict.specimen, verdict.gate)) != verdict]
+            for verdict in fresh:
+                connection.execute(
+                    verdicts.insert().values(
+                        delivery_id=delivery_id,
+                        specimen_id=verdict.specimen,
+                        recorded_at=now(),
+                        sealed=self.ring.seal(
+                            verdict.to_json(), identity=f"verdicts {delivery_id} {verdict.specimen}"
+                        ),
+                    )
+                )
+        return len(fresh)
+
+    def verdict_history(self, specimen_id: str) -> list[tuple[str, str, Verdict]]:
+        """(delivery ID, time in UTC, verdict) of a specimen over all deliveries, oldest first."""
+        with registry_store.reading(self.engine) as connection:
+            return self._verdicts(connection, verdicts.c.specimen_id == specimen_id)
+
+    def _verdicts(self, connection: Connection, condition: Any) -> list[tuple[str, str, Verdict]]:
+        query = select(verdicts).where(condition).order_by(verdicts.c.sequence)
+        return [
+            (
+                row.delivery_id,
+                row.recorded_at,
+                Verdict.from_json(
+                    self.ring.unseal(row.sealed, identity=f"verdicts {row.delivery_id} {row.specimen_id}")
+                ),
+            )
+            for row in connection.execute(query)
+        ]
+
+    # -- reading it as a whole
+
+    def participant_rows(self, *, at: date | None = None) -> Iterator[dict[str, str]]:
+        """One pseudonymous row per participant, by ID: ``participant_id participant_type genome withdrawn_at specimens``."""
+        with registry_store.reading(self.engine) as connection:
+            rows = connection.execute(select(participants).order_by(participants.c.participant_id)).all()
+            events = self.events_by_participant(connection, [row.participant_id for row in rows])
+            counts = Counter(connection.scalars(select(specimens.c.participant_id)))
+        for row in rows:
+            values = self.ring.unseal(row.sealed, identity=f"participants {row.participant_id}")
+            state = consent.evaluate(events.get(row.participant_id, []), scope=Scope.GENOME, at=at or today())
+            yield {
+                "participant_id": row.participant_id,
+                "participant_type": values.get("participant_type", ""),
+                "genome": ConsentState.WITHDRAWN.value if row.withdrawn_at else state.value,
+                "withdrawn_at": row.withdrawn_at or "",
+                "specimens": str(counts[row.participant_id]),
+            }
+
+    def institution_rows(self, institution: str, *, at: date | None = None) -> Iterator[dict[str, str]]:
+        """What ``institution`` registered, in its own terms and without pseudonymous identifiers, by specimen.
+
+        Columns: ``specimen_id participant genome delivered verdict``, the last two of the newest verdict.
+        """
+        wanted = unicodedata.normalize("NFC", institution)
+        with registry_store.reading(self.engine) as connection:
+            rows = connection.execute(select(specimens)).all()
+            owners = {row.participant_id: row for row in connection.execute(select(participants))}
+        listed = []
+        for row in rows:
+            values = self.ring.unseal(row.sealed, identity=f"specimens {row.specimen_id}")
+            if values["institution"] != wanted:
+                continue
+            owner = self.ring.unseal(
+                owners[row.participant_id].sealed, identity=f"participants {row.participant_id}"
+            )
+            history = self.verdict_history(row.specimen_id)
+            listed.append(
+                {
+                    "specimen_id": values["specimen_id"],
+                    "participant": owner["participant"],
+                    "genome": self.active_consent(row.participant_id, at=at).value,
+                    "delivered": history[-1][1] if history else "",
+                    "verdict": history[-1][2].verdict if history else "",
+                }
+            )
+        yield from sorted(listed, key=lambda row: (row["specimen_id"], row["participant"]))
+
+
+def today() -> date:
+    """The date in UTC."""
+    return datetime.now(UTC).date()
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def chunks(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
+    """``values`` in parts that fit into one statement."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 (hex) of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,193 @@
+"""The registry's keys: what they seal, the blind index they make, and the file they live in.
+
+A key is 32 random bytes; HKDF-SHA256 makes two independent keys of it, one to seal values (AES-256-GCM) and one for
+the blind index (HMAC-SHA256). A key file has one key per line in base64, the one in use first; two lines only
+while a rotation is under way.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import stat
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from baekman.errors import InputRefused, Reason
+
+KEY_VARIABLE = "BAEKMAN_REGISTRY_KEY"
+KEY_FILE_NAME = "registry.key"
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_ID_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Key:
+    """One registry key. Neither its representation nor any error shows the key."""
+
+    master: bytes = field(repr=False)
+
+    def _derived(self, purpose: bytes, length: int = 32) -> bytes:
+        return HKDF(
+            algorithm=hashes.SHA256(), length=length, salt=None, info=b"baekman registry " + purpose
+        ).derive(self.master)
+
+    @property
+    def key_id(self) -> bytes:
+        """Four bytes that name the key and say nothing of it."""
+        return self._derived(b"name", _ID_BYTES)
+
+    @classmethod
+    def new(cls) -> Key:
+        return cls(secrets.token_bytes(KEY_BYTES))
+
+
+class KeyRing:
+    """The keys at hand; ``use`` says which of them the registry is sealed with."""
+
+    def __init__(self, keys: Sequence[Key], *, file: Path | None = None) -> None:
+        self.keys = list(keys)
+        self.file = file
+        self._by_id = {key.key_id: key for key in self.keys}
+        self._sealing = {key_id: AESGCM(key._derived(b"values")) for key_id, key in self._by_id.items()}
+        self._index_keys = {key_id: key._derived(b"index") for key_id, key in self._by_id.items()}
+        self.current = self.keys[0].key_id
+
+    def __repr__(self) -> str:
+        return f"KeyRing({len(self.keys)} keys)"
+
+    def holds(self, key_id: bytes) -> bool:
+        return key_id in self._by_id
+
+    def use(self, key_id: bytes) -> None:
+        """Seal and index with the key named ``key_id`` from now on."""
+        if not self.holds(key_id):
+            raise InputRefused(
+                Reason(
+                    file="registry key",
+                    expected="the key that the registry was made with",
+                    found="another key",
+                    action=f"give the right one with --key-file or {KEY_VARIABLE}",
+                )
+            )
+        self.current = key_id
+
+    def seal(self, values: dict[str, Any], *, identity: str) -> bytes:
+        """``values`` as JSON, sealed for the record named ``identity`` and no other."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        text = json.dumps(values, ensure_ascii=False, sort_keys=True).encode()
+        return self.current + nonce + self._sealing[self.current].encrypt(nonce, text, identity.encode())
+
+    def unseal(self, sealed: bytes, *, identity: str) -> dict[str, Any]:
+        """The inverse of ``seal``; InputRefused when the bytes were changed or belong to another record."""
+        key_id, nonce, text = (
+            sealed[:_ID_BYTES],
+            sealed[_ID_BYTES:][:_NONCE_BYTES],
+            sealed[_ID_BYTES + _NONCE_BYTES :],
+        )
+        try:
+            opened = self._sealing[key_id].decrypt(nonce, text, identity.encode())
+        except (InvalidTag, KeyError, ValueError):
+            raise InputRefused(
+                Reason(
+                    file="registry",
+                    place=identity,
+                    expected="a value sealed for this record with the registry's key",
+                    found="something else",
+                    action="the store was changed by hand or two records were swapped: restore it from a copy",
+                )
+            ) from None
+        values: dict[str, Any] = json.loads(opened)
+        return values
+
+    def blind_index(self, kind: str, *parts: str) -> str:
+        """HMAC-SHA256 (hex) by which a record is found without its value being stored; parts are NFC-normalised."""
+        mac = hmac.new(self._index_keys[self.current], digestmod=hashlib.sha256)
+        for part in (kind, *parts):
+            data = unicodedata.normalize("NFC", part).encode()
+            mac.update(len(data).to_bytes(8, "big") + data)
+        return mac.hexdigest()
+
+
+def make_key_file(file: Path, keys: Sequence[Key]) -> None:
+    """Write ``keys`` to ``file`` (0600), whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.parent / f".{file.name}.{secrets.token_hex(8)}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            output.writelines(base64.b64encode(key.master) + b"\n" for key in keys)
+            output.flush()
+            os.fsync(output.fileno())
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_key_file(file: Path) -> KeyRing:
+    """The keys in ``file``; InputRefused when it is absent, readable by others, or no key file."""
+    try:
+        mode = file.stat().st_mode
+    except OSError:
+        raise InputRefused(
+            Reason(
+                file="registry key",
+                expected="a key file",
+                found="none",
+                action=f"give it with --key-file or {KEY_VARIABLE}; `baekman registry init` makes one",
+            )
+        ) from None
+    if not stat.S_ISREG(mode) or mode & 0o177:
+        raise InputRefused(
+            Reason(
+                file="registry key",
+                expected="a file that only its owner can read (mode 0600)",
+                found=f"mode {stat.S_IMODE(mode):04o}" if stat.S_ISREG(mode) else "no regular file",
+                action="chmod 600 the file, and rotate the key if others could have read it",
+            )
+        )
+    return KeyRing(
+        [_parsed(line) for line in file.read_text("ascii", "replace").split()] or [_parsed("")], file=file
+    )
+
+
+def keys_from_environment() -> KeyRing | Path | None:
+    """What ``BAEKMAN_REGISTRY_KEY`` gives: the path of a key file, or the key itself in base64 (32 bytes)."""
+    value = os.environ.get(KEY_VARIABLE, "").strip()
+    if not value:
+        return None
+    # base64 of 32 bytes has 44 characters and ends with "="; a path seldom does
+    if len(value) == 44 and value.endswith("=") and not Path(value).exists():
+        return KeyRing([_parsed(value)])
+    return Path(value)
+
+
+def _parsed(line: str) -> Key:
+    try:
+        master = base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError):
+        master = b""
+    if len(master) != KEY_BYTES:
+        raise InputRefused(
+            Reason(
+                file="registry key",
+                expected=f"{KEY_BYTES} bytes in base64, one key per line",
+                found="something else",
+                action="give the key file that `baekman registry init` made",
+            )
+        )
+    return Key(master)

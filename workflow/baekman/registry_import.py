@@ -1,0 +1,345 @@
+"""Registration tables into the registry: all rows of all files, or none.
+
+Importing a table again changes nothing. What contradicts the registry is refused with its row; ``correct`` takes the
+table's word instead for everything but the link from specimen to participant, which never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from baekman import identifiers, registry_store
+from baekman.consent import ConsentEvent, Decision
+from baekman.errors import InputRefused, Reason
+from baekman.lookalikes import skeleton
+from baekman.registration import RegistrationRow, read_registrations
+from baekman.registry import Registry, chunks, digest_of, today
+from baekman.registry_arrays import UnusableArray, write_pseudonymous
+from baekman.registry_store import participants, specimens
+
+PERSONAL_COLUMNS = (
+    "participant_type",
+    "registered_sex",
+    "birth_year",
+    "name",
+    "resident_registration_number",
+)
+
+
+@dataclass(kw_only=True)
+class ImportSummary:
+    """How many rows were read and what they added to the registry."""
+
+    rows: int = 0
+    participants: int = 0
+    specimens: int = 0
+    consent_events: int = 0
+    corrected: int = 0
+
+
+@dataclass
+class _Participant:
+    participant_id: str
+    values: dict[str, Any]
+    withdrawn_at: str | None
+    events: list[ConsentEvent]
+    is_new: bool
+    stored: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, RegistrationRow] = field(default_factory=dict)
+    consents: list[tuple[RegistrationRow, ConsentEvent]] = field(default_factory=list)
+    added: list[ConsentEvent] = field(default_factory=list)
+
+
+@dataclass
+class _Specimen:
+    specimen_id: str
+    participant_id: str
+    values: dict[str, Any]
+    is_new: bool
+    array: RegistrationRow | None = None
+
+
+def import_registrations(
+    registry: Registry, files: Sequence[Path], *, correct: bool = False
+) -> ImportSummary:
+    """Import the registration tables ``files``; InputRefused with every problem, and then nothing is changed."""
+    rows = read_registrations(files)
+    with registry_store.writing(registry.engine) as connection:
+        work = _Import(registry, connection, correct=correct)
+        work.load(rows)
+        for row in rows:
+            work.take(row)
+        if work.problems:
+            raise InputRefused(work.problems)
+        return work.store(len(rows))
+
+
+class _Import:
+    """One import inside one transaction."""
+
+    def __init__(self, registry: Registry, connection: Connection, *, correct: bool) -> None:
+        self.registry = registry
+        self.ring = registry.ring
+        self.connection = connection
+        self.correct = correct
+        self.problems: list[Reason] = []
+        self.participants: dict[str, _Participant] = {}
+        self.specimens: dict[str, _Specimen] = {}
+
+    def load(self, rows: Sequence[RegistrationRow]) -> None:
+        """Read what the registry has of the rows' participants and specimens."""
+        owner_indexes = list({self.owner_index(row) for row in rows})
+        for some in chunks(owner_indexes):
+            query = select(participants).where(participants.c.participant_index.in_(some))
+            found = self.connection.execute(query).all()
+            events = self.registry.events_by_participant(
+                self.connection, [one.participant_id for one in found]
+            )
+            for one in found:
+                values = self.ring.unseal(one.sealed, identity=f"participants {one.participant_id}")
+                self.participants[one.participant_index] = _Participant(
+                    one.participant_id,
+                    values,
+                    one.withdrawn_at,
+                    events.get(one.participant_id, []),
+                    is_new=False,
+                    stored=dict(values),
+                )
+        for some in chunks(list({self.specimen_index(row) for row in rows})):
+            for one in self.connection.execute(select(specimens).where(specimens.c.specimen_index.in_(some))):
+                values = self.ring.unseal(one.sealed, identity=f"specimens {one.specimen_id}")
+                self.specimens[one.specimen_index] = _Specimen(
+                    one.specimen_id, one.participant_id, values, is_new=False
+                )
+
+    def owner_index(self, row: RegistrationRow) -> str:
+        return self.ring.blind_index("participant", row.institution, row.participant)
+
+    def specimen_index(self, row: RegistrationRow) -> str:
+        return self.ring.blind_index("specimen", row.institution, row.specimen_id)
+
+    def take(self, row: RegistrationRow) -> None:
+        """Take in one row, or note what is wrong with it."""
+        index = self.owner_index(row)
+        participant = self.participants.get(index)
+        if participant is None:
+            participant = _Participant(
+                identifiers.new("P"),
+                {"institution": row.institution, "participant": row.participant},
+                None,
+                [],
+                is_new=True,
+            )
+            self.participants[index] = participant
+        if participant.withdrawn_at is None:
+            self.take_values(participant, row)
+        self.take_consent(participant, row)
+        self.take_specimen(participant, row)
+
+    def take_values(self, participant: _Participant, row: RegistrationRow) -> None:
+        for column in PERSONAL_COLUMNS:
+            value = getattr(row, column)
+            if value in ("", None):
+                continue
+            known = participant.values.get(column)
+            earlier = participant.seen.get(column)
+            if known in ("", None, value) or (self.correct and earlier is None):
+                participant.values[column] = value
+                participant.seen.setdefault(column, row)
+                continue
+            where = f"row {earlier.row} of {earlier.file}" if earlier else "the registry"
+            action = "correct the table" if earlier else "correct the table, or import it with --correct"
+            self.problems.append(
+                row.reason(
+                    column,
+                    expected=f"what {where} says of this participant",
+                    found="another value",
+                    action=action,
+                )
+            )
+
+    def take_consent(self, participant: _Participant, row: RegistrationRow) -> None:
+        event = ConsentEvent(
+            participant_id=participant.participant_id,
+            decision=row.decision,
+            scopes=row.scopes,
+            valid_from=row.consent_from or today(),
+            valid_to=row.consent_to,
+            template=row.consent_template,
+            template_version=row.consent_version,
+            source_hash=row.source_hash,
+        )
+        for earlier, other in participant.consents:
+            same_day = other.valid_from == event.valid_from and set(other.scopes) & set(event.scopes)
+            if same_day and other.decision is not event.decision:
+                self.problems.append(
+                    row.reason(
+                        "consent",
+                        expected=f"the decision in row {earlier.row} of {earlier.file}, or another date",
+                        found="another decision of the same participant on the same date",
+                        action="correct the table",
+                    )
+                )
+                return
+        participant.consents.append((row, event))
+        if self.known(participant, row, event):
+            return
+        if participant.withdrawn_at is not None:
+            if event.decision is Decision.GRANTED:
+                self.problems.append(
+                    row.reason(
+                        "consent",
+                        expected="no new consent of a participant who has withdrawn",
+                        found="one",
+                        action="register the person anew, under another subject code, if they join again",
+                    )
+                )
+            return
+        participant.added.append(event)
+
+    def known(self, participant: _Participant, row: RegistrationRow, event: ConsentEvent) -> bool:
+        """Whether the event is recorded; one without a date is, where the newest event of its scopes says the same."""
+        recorded = [*participant.events, *participant.added]
+        if row.consent_from is not None:
+            return any(event.same_decision(other) for other in recorded)
+        newest = max(
+            (other for other in recorded if set(event.scopes) & set(other.scopes)),
+            key=lambda other: other.valid_from,
+            default=None,
+        )
+        return newest is not None and newest.decision is event.decision
+
+    def take_specimen(self, participant: _Participant, row: RegistrationRow) -> None:
+        index = self.specimen_index(row)
+        specimen = self.specimens.get(index)
+        if specimen is None:
+            specimen = _Specimen(
+                identifiers.new("S"),
+                participant.participant_id,
+                {"institution": row.institution, "specimen_id": row.specimen_id},
+                is_new=True,
+            )
+            self.specimens[index] = specimen
+        if specimen.participant_id != participant.participant_id:
+            self.problems.append(
+                row.reason(
+                    "specimen_id",
+                    expected="a specimen of this participant",
+                    found="one that is registered for another participant",
+                    action="give each specimen a barcode of its own",
+                )
+            )
+            return
+        if row.array_genotypes is not None and participant.withdrawn_at is None:
+            self.take_array(specimen, row, row.array_genotypes)
+
+    def take_array(self, specimen: _Specimen, row: RegistrationRow, file: Path) -> None:
+        if not file.is_file():
+            self.problems.append(
+                row.reason(
+                    "array_genotypes",
+                    expected="a VCF or BCF, its path relative to the table",
+                    found="no file of this name",
+                    action="deliver the file with the table",
+                )
+            )
+            return
+        digest = digest_of(file)
+        known = specimen.values.get("array_digest", digest)
+        if known != digest and (specimen.array is not None or not self.correct):
+            self.problems.append(
+                row.reason(
+                    "array_genotypes",
+                    expected="the array genotypes that are registered for this specimen",
+                    found="others",
+                    action="correct the table, or import it with --correct",
+                )
+            )
+            return
+        if specimen.values.get("array_digest") != digest:
+            specimen.values["array_digest"] = digest
+            specimen.array = row
+
+    def store(self, rows: int) -> ImportSummary:
+        """Write everything; the arrays first, as they may still be refused."""
+        for specimen in self.specimens.values():
+            if specimen.array is not None:
+                self.store_array(specimen, specimen.array)
+        if self.problems:
+            raise InputRefused(self.problems)
+        summary = ImportSummary(rows=rows)
+        for index, participant in self.participants.items():
+            self.store_participant(index, participant, summary)
+        for index, specimen in self.specimens.items():
+            self.store_specimen(index, specimen, summary)
+        for participant in self.participants.values():
+            for event in participant.added:
+                self.registry.append_consent(self.connection, event)
+                summary.consent_events += 1
+        return summary
+
+    def store_array(self, specimen: _Specimen, row: RegistrationRow) -> None:
+        assert row.array_genotypes is not None
+        try:
+            write_pseudonymous(
+                row.array_genotypes,
+                self.registry.array_path(specimen.specimen_id),
+                label=row.specimen_id,
+                specimen_id=specimen.specimen_id,
+            )
+        except UnusableArray as unusable:
+            self.problems.append(
+                row.reason(
+                    "array_genotypes",
+                    expected="a VCF or BCF with this specimen's genotypes",
+                    found=str(unusable),
+                    action="export the array genotypes again, one sample per file",
+                )
+            )
+
+    def store_participant(self, index: str, participant: _Participant, summary: ImportSummary) -> None:
+        if participant.values == participant.stored:
+            return
+        sealed = self.ring.seal(participant.values, identity=f"participants {participant.participant_id}")
+        if participant.is_new:
+            summary.participants += 1
+            self.connection.execute(
+                participants.insert().values(
+                    participant_id=participant.participant_id, participant_index=index, sealed=sealed
+                )
+            )
+        else:
+            summary.corrected += 1
+            self.connection.execute(
+                update(participants)
+                .where(participants.c.participant_id == participant.participant_id)
+                .values(sealed=sealed)
+            )
+
+    def store_specimen(self, index: str, specimen: _Specimen, summary: ImportSummary) -> None:
+        if not specimen.is_new and specimen.array is None:
+            return
+        sealed = self.ring.seal(specimen.values, identity=f"specimens {specimen.specimen_id}")
+        if specimen.is_new:
+            summary.specimens += 1
+            lookalike = self.ring.blind_index(
+                "lookalike", specimen.values["institution"], skeleton(specimen.values["specimen_id"])
+            )
+            self.connection.execute(
+                specimens.insert().values(
+                    specimen_id=specimen.specimen_id,
+                    specimen_index=index,
+                    lookalike_index=lookalike,
+                    participant_id=specimen.participant_id,
+                    sealed=sealed,
+                )
+            )
+        else:
+            self.connection.execute(
+                update(specimens).where(specimens.c.specimen_id == specimen.specimen_id).values(sealed=sealed)
+            )

@@ -1,0 +1,179 @@
+"""The registry's tables, on SQLite or PostgreSQL.
+
+Columns in the clear are pseudonymous identifiers, blind indexes, dates and sequence numbers. Whatever came from an
+institution is in ``sealed``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.pool import NullPool
+
+from baekman.errors import InputRefused, Reason
+
+SCHEMA_VERSION = "1"
+DATABASE_NAME = "registry.sqlite"
+
+metadata = MetaData()
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", String(200), nullable=False),
+)
+participants = Table(
+    "participants",
+    metadata,
+    Column("participant_id", String(14), primary_key=True),
+    Column("participant_index", String(64), nullable=False, unique=True),
+    Column("withdrawn_at", String(10)),
+    Column("sealed", LargeBinary, nullable=False),
+)
+specimens = Table(
+    "specimens",
+    metadata,
+    Column("specimen_id", String(14), primary_key=True),
+    Column("specimen_index", String(64), nullable=False, unique=True),
+    Column("lookalike_index", String(64), nullable=False, index=True),
+    Column("participant_id", ForeignKey("participants.participant_id"), nullable=False, index=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+# SQLite numbers rows by itself only in a column of type INTEGER
+_sequence = BigInteger().with_variant(Integer, "sqlite")
+consent_events = Table(
+    "consent_events",
+    metadata,
+    Column("sequence", _sequence, primary_key=True, autoincrement=True),
+    Column("participant_id", ForeignKey("participants.participant_id"), nullable=False, index=True),
+    Column("recorded_at", String(32), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_id", String(14), primary_key=True),
+    Column("delivery_index", String(64), nullable=False, unique=True),
+    Column("received_at", String(32), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("sequence", _sequence, primary_key=True, autoincrement=True),
+    Column("delivery_id", ForeignKey("deliveries.delivery_id"), nullable=False, index=True),
+    Column("specimen_id", String(14), index=True),
+    Column("recorded_at", String(32), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+
+def connect(database: str | Path) -> Engine:
+    """An engine for ``database``: the path of an SQLite file, or a PostgreSQL URL.
+
+    No statement's values ever appear in an exception (``hide_parameters``).
+    """
+    if isinstance(database, Path):
+        return _sqlite(database)
+    url = database
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            url = "postgresql+psycopg://" + url.removeprefix(prefix)
+    return create_engine(url, hide_parameters=True, poolclass=NullPool)
+
+
+def _sqlite(file: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{file}", hide_parameters=True, connect_args={"timeout": 60}, poolclass=NullPool
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin below, not in the driver
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE: a reader that turned writer half-way could meet another one that did the same
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that no other writer of the registry runs beside."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE settings IN EXCLUSIVE MODE"))
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for single reads, each of the newest state; it never holds up a writer."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+def create(engine: Engine, *, key_id: bytes) -> None:
+    """Create the tables and note the name of the key that seals them."""
+    if engine.dialect.name == "sqlite":
+        file = Path(str(engine.url.database))
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        values = {"schema_version": SCHEMA_VERSION, "key_id": key_id.hex()}
+        connection.execute(
+            settings.insert(), [{"name": name, "value": value} for name, value in values.items()]
+        )
+
+
+def exists(engine: Engine) -> bool:
+    """Whether the registry's tables are there."""
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).is_file():
+        return False
+    return inspect(engine).has_table(settings.name)
+
+
+def key_id(engine: Engine) -> bytes:
+    """The name of the key that the registry is sealed with; InputRefused for a registry of another version."""
+    with reading(engine) as connection:
+        values = {row.name: row.value for row in connection.execute(select(settings))}
+    if values.get("schema_version") != SCHEMA_VERSION:
+        raise InputRefused(
+            Reason(
+                file="registry",
+                expected=f"schema version {SCHEMA_VERSION}",
+                found="another version",
+                action="use the version of baekman that made it",
+            )
+        )
+    return bytes.fromhex(values["key_id"])
