@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pysam
 
@@ -121,26 +122,39 @@ def read_sites(path: Path) -> Sites:
 
 
 def _read_vcf(path: Path) -> Sites:
+    with pysam.VariantFile(str(path)) as file:
+        if "AF" not in file.header.info:
+            raise InputRefused(
+                Reason(
+                    file=path.name,
+                    place="header",
+                    expected="a VCF with INFO/AF, the frequency of ALT in the population",
+                    found="no INFO line for AF",
+                    action="fill AF in with bcftools +fill-tags, or give another file",
+                )
+            )
     text = piped(
-        [
-            *tools.command("bcftools"),
-            "query",
-            *("-i", 'TYPE="snp" && N_ALT=1 && INFO/AF!="."'),
-            *("-f", r"%CHROM\t%POS\t%REF\t%ALT\t%INFO/AF\n"),
-            path,
-        ]
+        [*tools.command("bcftools"), "query", "-f", r"%CHROM\t%POS\t%REF\t%ALT\t%INFO/AF\n", path],
     )
     table = _table(
         text,
-        {"contig": pa.string(), "pos": pa.int64(), "ref": pa.string(), "alt": pa.string()}
-        | {"af": pa.float64()},
+        {"contig": pa.string(), "pos": pa.int64()}
+        | {name: pa.string() for name in ("ref", "alt", "frequency")},
     )
+    snv = pc.and_(
+        pc.and_(
+            pc.match_substring_regex(table["ref"], "^[ACGT]$"),
+            pc.match_substring_regex(table["alt"], "^[ACGT]$"),
+        ),
+        pc.match_substring_regex(table["frequency"], r"^[0-9.eE+-]*[0-9][0-9.eE+-]*$"),
+    )
+    table = table.filter(snv)
     return Sites(
         contig=np.array(table["contig"].to_pylist(), dtype=np.str_),
         position=table["pos"].to_numpy(),
         ref=np.array(table["ref"].to_pylist(), dtype=np.str_),
         alt=np.array(table["alt"].to_pylist(), dtype=np.str_),
-        frequency=table["af"].to_numpy(),
+        frequency=table["frequency"].cast(pa.float64()).to_numpy(),
     )
 
 
