@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from baekman.errors import InputRefused, Reason
-from baekman.safe_files import UnsafeFile, open_inside
+from baekman.safe_files import FileFault, open_inside
 
 Kind = Literal["fastq_1", "fastq_2", "bam", "cram", "gvcf"]
 
@@ -178,7 +178,7 @@ def _read_bounded(folder: Path, name: str, limit: int, reasons: list[Reason]) ->
     try:
         with open_inside(folder, name) as opened:
             content = opened.read(limit + 1)
-    except UnsafeFile as fault:
+    except FileFault as fault:
         reasons.append(Reason(file=name, expected="a plain file in the delivery's folder", found=str(fault)))
         return None
     if len(content) > limit:

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-class UnsafeFile(Exception):
-    """A path that must not be opened. The text says why, without the path; ``code`` is the reason code."""
+class FileFault(Exception):
+    """A delivered file that must not or cannot be read.
+
+    ``code`` is the reason code; the text says what was found, without the path or anything of the content.
+    """
 
     def __init__(self, code: str, found: str) -> None:
         self.code = code
@@ -22,19 +25,19 @@ def open_inside(folder: Path, relative: str) -> BinaryIO:
     """Open the plain file ``relative`` (parts separated by ``/``) below ``folder`` for reading.
 
     Each part is opened from the one before without following links, so that nothing outside ``folder`` can
-    be reached, whatever changes meanwhile; FIFOs and devices do not block. Raises ``UnsafeFile`` with code
+    be reached, whatever changes meanwhile; FIFOs and devices do not block. Raises ``FileFault`` with code
     ``path_unsafe``, ``symbolic_link``, ``not_a_file`` or ``file_missing``.
     """
     parts = relative.split("/")
     if relative.startswith("/") or "\\" in relative or any(part in ("", ".", "..") for part in parts):
-        raise UnsafeFile("path_unsafe", "a path that could leave the folder")
+        raise FileFault("path_unsafe", "a path that could leave the folder")
     if "\0" in relative:
-        raise UnsafeFile("path_unsafe", "a NUL in the path")
+        raise FileFault("path_unsafe", "a NUL in the path")
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        raise UnsafeFile("file_missing", "no such folder") from None
+        raise FileFault("file_missing", "no such folder") from None
     try:
         for part in parts[:-1]:
             child = _open_part(part, flags | os.O_DIRECTORY, parent)
@@ -45,7 +48,7 @@ def open_inside(folder: Path, relative: str) -> BinaryIO:
         os.close(parent)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise UnsafeFile("not_a_file", "a folder, FIFO, socket or device")
+        raise FileFault("not_a_file", "a folder, FIFO, socket or device")
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
@@ -54,14 +57,14 @@ def _open_part(part: str, flags: int, parent: int) -> int:
         return os.open(part, flags, dir_fd=parent)
     except OSError as fault:
         if fault.errno == errno.ELOOP or _is_link(part, parent):
-            raise UnsafeFile("symbolic_link", "a symbolic link") from None
+            raise FileFault("symbolic_link", "a symbolic link") from None
         if fault.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise UnsafeFile("file_missing", "no such file") from None
+            raise FileFault("file_missing", "no such file") from None
         if fault.errno == errno.ENXIO:
-            raise UnsafeFile("not_a_file", "a folder, FIFO, socket or device") from None
+            raise FileFault("not_a_file", "a folder, FIFO, socket or device") from None
         if fault.errno == errno.ENAMETOOLONG:
-            raise UnsafeFile("path_unsafe", "a path too long to exist") from None
-        raise UnsafeFile(
+            raise FileFault("path_unsafe", "a path too long to exist") from None
+        raise FileFault(
             "unreadable", f"a file that cannot be opened ({errno.errorcode[fault.errno or 0]})"
         ) from None
 
