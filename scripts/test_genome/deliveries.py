@@ -1,0 +1,227 @@
+"""The deliveries as institutions send them: reads, alignments, gVCFs, manifests, and the planted faults."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pysam
+import pysam.bcftools
+
+from test_genome import reads
+from test_genome.population import PEOPLE, Population
+from test_genome.reads import ReadPairs
+from test_genome.reference import MT, Reference, X, Y, pars
+from test_genome.specimens import INSTITUTION, SPECIMENS, Specimen
+
+REFERENCE_NAME = "baekman-test"
+MANIFEST_COLUMNS = ("specimen_id", "file", "kind", "read_group", "sha256", "size")
+
+_FLOW_CELL = {"first": "H7KLMDSX3", "second": "HWV2NDSX5"}
+# What a truncated file keeps: an upload that broke off.
+_KEPT = 0.6
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One file of a delivery; ``path`` relative to it."""
+
+    path: str
+    kind: str
+    read_group: str
+
+
+def index(fasta: Path) -> None:
+    """The index that bwa needs, beside ``fasta``, and samtools' one."""
+    subprocess.run(["bwa", "index", str(fasta)], check=True, stderr=subprocess.DEVNULL)
+    pysam.faidx(str(fasta))
+
+
+def write_delivery(
+    folder: Path,
+    name: str,
+    *,
+    seed: int,
+    fasta: Path,
+    reference: Reference,
+    population: Population,
+    depth: float,
+) -> None:
+    """Write the files, ``manifest.tsv`` and ``delivery.yaml`` of a delivery; ``depth`` scales all depths."""
+    folder.mkdir(parents=True)
+    rows = ["\t".join(MANIFEST_COLUMNS)]
+    for number, specimen in enumerate(SPECIMENS):
+        if specimen.delivery != name:
+            continue
+        rng = np.random.default_rng([seed, 20, number])
+        people = [
+            (reads.chromosomes(reference, population, key), specimen.depth * share * depth)
+            for key, share in specimen.mixture
+        ]
+        lanes = _lanes(rng, reads.draw_pairs(rng, people), specimen.lanes)
+        for delivered in _write_files(folder, specimen, lanes, fasta, reference):
+            rows.append(_manifest_row(folder, specimen, delivered))
+    (folder / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "delivery.yaml").write_text(
+        f"delivery: {INSTITUTION[name]}-2025-{1 + list(INSTITUTION).index(name):03d}\n"
+        f"institution: {INSTITUTION[name]}\n"
+        "platform: ILLUMINA\n"
+        f"reference: {REFERENCE_NAME}\n",
+        encoding="utf-8",
+    )
+
+
+def _lanes(rng: np.random.Generator, pairs: ReadPairs, count: int) -> list[ReadPairs]:
+    lane = rng.integers(count, size=len(pairs))
+    return [pairs.take(np.flatnonzero(lane == number)) for number in range(count)]
+
+
+def _write_files(
+    folder: Path, specimen: Specimen, lanes: list[ReadPairs], fasta: Path, reference: Reference
+) -> list[Delivered]:
+    flow_cell = _FLOW_CELL[specimen.delivery]
+    groups = [f"{flow_cell}.{lane}" for lane in range(1, len(lanes) + 1)]
+    target = folder / ("fastq" if specimen.entry == "fastq" else "aligned")
+    target.mkdir(exist_ok=True)
+    fastqs: list[list[Path]] = [[], []]
+    delivered = []
+    for number, (pairs, group) in enumerate(zip(lanes, groups, strict=True), start=1):
+        for mate in (0, 1):
+            path = target / f"{specimen.label}_L{number:03d}_R{mate + 1}_001.fastq.gz"
+            reads.write_fastq(path, pairs, mate=mate, flow_cell=flow_cell, lane=number)
+            fastqs[mate].append(path)
+            delivered.append(Delivered(str(path.relative_to(folder)), f"fastq_{mate + 1}", group))
+    if specimen.entry == "fastq":
+        if specimen.damage == "truncated":
+            os.truncate(fastqs[1][0], int(fastqs[1][0].stat().st_size * _KEPT))
+        return delivered
+    aligned = _align(target, specimen, fastqs, groups, fasta, reference)
+    for path in fastqs[0] + fastqs[1]:
+        path.unlink()
+    if specimen.entry != "gvcf":
+        return [Delivered(str(aligned.relative_to(folder)), specimen.entry, "")]
+    called = _call(aligned, specimen, fasta, reference)
+    aligned.unlink()
+    return [Delivered(str(called.relative_to(folder)), "gvcf", "")]
+
+
+def _manifest_row(folder: Path, specimen: Specimen, delivered: Delivered) -> str:
+    content = (folder / delivered.path).read_bytes()
+    if specimen.damage == "checksum" and delivered.kind == "fastq_2":
+        digest = hashlib.sha256(b"the file as it was before it was changed").hexdigest()
+    else:
+        digest = hashlib.sha256(content).hexdigest()
+    fields = (specimen.label, delivered.path, delivered.kind, delivered.read_group, digest, str(len(content)))
+    return "\t".join(fields)
+
+
+def _align(
+    folder: Path,
+    specimen: Specimen,
+    fastqs: list[list[Path]],
+    groups: list[str],
+    fasta: Path,
+    reference: Reference,
+) -> Path:
+    """BAM or CRAM, sorted, duplicates marked, one read group per lane with the specimen's label as sample."""
+    sorted_bam = folder / f".{specimen.label}.sorted.bam"
+    mates = " ".join(f"<(cat {shlex.join(map(str, files))})" for files in fastqs)
+    quoted = shlex.quote(str(fasta))
+    # -K fixes the batch in which bwa estimates the insert size, whatever its threads.
+    command = (
+        f"set -o pipefail; bwa mem -v 1 -K 20000000 {quoted} {mates} | samtools fixmate --no-PG -u -m - -"
+        f" | samtools sort --no-PG -u -T {shlex.quote(str(folder / '.sort'))} -"
+        f" | samtools markdup --no-PG -u - {shlex.quote(str(sorted_bam))}"
+    )
+    subprocess.run(["bash", "-c", command], check=True, stderr=subprocess.DEVNULL)
+    cram = specimen.entry == "cram"
+    output = folder / f"{specimen.label}.{'cram' if cram else 'bam'}"
+    header = _header(specimen, groups, reference)
+    lane_group = {group.rpartition(".")[2]: group for group in groups}
+    with (
+        pysam.AlignmentFile(str(sorted_bam)) as source,
+        pysam.AlignmentFile(
+            str(output), "wc" if cram else "wb", header=header, reference_filename=str(fasta)
+        ) as out,
+    ):
+        for read in source:
+            read.set_tag("RG", lane_group[read.query_name.split(":", 4)[3]])
+            out.write(read)
+    sorted_bam.unlink()
+    return output
+
+
+def _header(specimen: Specimen, groups: list[str], reference: Reference) -> pysam.AlignmentHeader:
+    """A header of its own: the tools' @PG lines would hold this machine's paths."""
+    sequences = [
+        {
+            "SN": contig,
+            "LN": len(bases),
+            "M5": hashlib.md5(bases.tobytes(), usedforsecurity=False).hexdigest(),
+            "AS": REFERENCE_NAME,
+        }
+        for contig, bases in reference.contigs.items()
+    ]
+    read_groups = [
+        {"ID": group, "SM": specimen.label, "LB": f"{specimen.label}-1", "PL": "ILLUMINA", "PU": group}
+        for group in groups
+    ]
+    program = {
+        "ID": "bwa",
+        "PN": "bwa",
+        "VN": "0.7.17-r1188",
+        "CL": f"bwa mem reference.fa {specimen.label}_R1.fastq.gz {specimen.label}_R2.fastq.gz",
+    }
+    return pysam.AlignmentHeader.from_dict(
+        {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": sequences, "RG": read_groups, "PG": [program]}
+    )
+
+
+def _call(aligned: Path, specimen: Specimen, fasta: Path, reference: Reference) -> Path:
+    """A gVCF by bcftools, blocks with the least depth, haploid where one chromosome is."""
+    folder = aligned.parent
+    sex = next(person.sex for person in PEOPLE if person.key == specimen.person)
+    ploidy = folder / ".ploidy"
+    ploidy.write_text(_ploidy_table(reference), encoding="utf-8")
+    samples = folder / ".samples"
+    samples.write_text(f"{specimen.label}\t{'M' if sex == 'male' else 'F'}\n", encoding="utf-8")
+    pileup = folder / f".{specimen.label}.bcf"
+    output = folder / f"{specimen.label}.g.vcf.gz"
+    pysam.index(str(aligned))
+    pysam.bcftools.mpileup(
+        *("--no-version", "-f", str(fasta), "-a", "AD,DP", "-g", "1,10,20", "-Q", "15", "--indels-cns"),
+        *("-Ou", "-o", str(pileup), str(aligned)),
+        catch_stdout=False,
+    )
+    pysam.bcftools.call(
+        *(
+            "--no-version",
+            "-m",
+            "-g",
+            "1,10,20",
+            "-a",
+            "GQ",
+            "--ploidy-file",
+            str(ploidy),
+            "-S",
+            str(samples),
+        ),
+        *("-Oz", "-o", str(output), str(pileup)),
+        catch_stdout=False,
+    )
+    for path in (ploidy, samples, pileup, aligned.with_name(aligned.name + ".bai")):
+        path.unlink()
+    return output
+
+
+def _ploidy_table(reference: Reference) -> str:
+    """bcftools' ploidy file (contig, 1-based from and to, sex, ploidy); what is not listed is diploid."""
+    (first, second), length = pars(reference, X), len(reference.contigs[Y])
+    lines = [f"{X} {first.end + 1} {second.start} M 1", f"{Y} 1 {length} M 1", f"{Y} 1 {length} F 0"]
+    lines += [f"{MT} 1 {len(reference.contigs[MT])} {sex} 1" for sex in "MF"]
+    return "\n".join(lines) + "\n"
