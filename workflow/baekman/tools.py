@@ -21,6 +21,9 @@ import pysam
 from baekman.errors import InputRefused, Reason
 
 BUNDLED = ("samtools", "bcftools")
+STDOUT = "/dev/stdout"
+# these close the stdout that pysam hands them, and pysam closes it once more: the process aborts
+CLOSES_STDOUT = (("bcftools", "query"), ("bcftools", "consensus"))
 # tool -> arguments that make it tell its version (bwa says it on stderr when called bare)
 VERSION_ARGUMENTS: dict[str, tuple[str, ...]] = {
     "bwa": (),
@@ -138,13 +141,19 @@ def run_newest(tool: str, arguments: Sequence[str]) -> int:
             f"{tool} {_bundled_version(tool)} bundled in pysam has no command {subcommand}", file=sys.stderr
         )
         return 2
+    if (tool, subcommand) in CLOSES_STDOUT and not _names_output(rest):
+        rest = ["-o", STDOUT, *rest]
     try:
-        # stdout is left alone: what the tool writes there goes down the pipe that it stands in
-        dispatch(*rest, catch_stdout=False)
+        # by name: told to leave stdout alone, pysam loses what some subcommands have still in their buffer
+        dispatch(*rest, save_stdout=STDOUT)
     except pysam.SamtoolsError as failure:
         print(str(failure).strip(), file=sys.stderr)
         return 1
     return 0
+
+
+def _names_output(arguments: Sequence[str]) -> bool:
+    return any(word in ("-o", "--output") or word.startswith("--output=") for word in arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
