@@ -1,7 +1,7 @@
 """Consent: an append-only list of events per participant, denied by default.
 
-An event says what a participant decided, about which uses, under which form, and for which time. Nothing is ever
-changed or deleted; the state at a date follows from the events alone.
+An event says what a participant decided, about which uses, under which form, and for which time. Nothing is
+ever changed or deleted; the state at a date follows from the events alone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ ALL_SCOPES = tuple(Scope)
 
 @dataclass(frozen=True, kw_only=True)
 class ConsentEvent:
-    """One decision. ``valid_from`` and ``valid_to`` are inclusive; ``source_hash`` is the SHA-256 of its source."""
+    """One decision. ``valid_from`` and ``valid_to`` are inclusive.
+
+    ``source_hash`` is the SHA-256 of its source.
+    """
 
     participant_id: str
     decision: Decision
@@ -90,7 +93,7 @@ class ConsentEvent:
 
 
 def evaluate(events: Sequence[ConsentEvent], *, scope: Scope | str, at: date) -> ConsentState:
-    """The state of ``scope`` at the date ``at``, from one participant's events in the order of their recording.
+    """The state of ``scope`` at the date ``at``, from one participant's events as they were recorded.
 
     The event that began last decides; of those that began on one day, the one recorded last.
     """
@@ -120,7 +123,8 @@ def state_hash(
 ) -> str:
     """SHA-256 (hex) of the consent of ``participants``: their states and the events these follow from.
 
-    The same whatever the order of the participants; changed by any new event, expiry or withdrawal of any of them.
+    The same whatever the order of the participants; changed by any new event, expiry or withdrawal of any
+    of them.
     """
     lines = sorted(
         json.dumps(
@@ -148,8 +152,8 @@ def duo_codes(by_scope: Mapping[Scope, ConsentState]) -> list[str]:
     """The DUO codes under which the genome may be shared; none at all when it may not.
 
     Permission: health, medical or biomedical research. Modifiers: ethics approval always (every project is
-    reviewed); genetic studies only where neither clinical nor lifestyle records are allowed; non-commercial use
-    only and a geographical restriction (Korea) unless these uses are allowed.
+    reviewed); genetic studies only where neither clinical nor lifestyle records are allowed; non-commercial
+    use only and a geographical restriction (Korea) unless these uses are allowed.
     """
 
     def granted(scope: Scope) -> bool:

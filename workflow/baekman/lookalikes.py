@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-# Latin letters and digits as Unicode's confusables (UTS 39) list them, for what keyboards and scanners produce
+# Latin letters and digits as Unicode's confusables (UTS 39) list them, for what keyboards and scanners
+# produce
 _READS_LIKE = {
     "0": "oοоօ",
     "1": "il|ıіιӏ",

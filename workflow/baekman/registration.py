@@ -1,7 +1,7 @@
 """The registration table: what an institution pre-registers, one row per specimen.
 
-Tab- or comma-separated UTF-8 with a header, columns in any order. Every problem of every file is reported at once,
-with file, row (the header is row 1) and column, and never with the value.
+Tab- or comma-separated UTF-8 with a header, columns in any order. Every problem of every file is reported
+at once, with file, row (the header is row 1) and column, and never with the value.
 """
 
 from __future__ import annotations

@@ -1,16 +1,14 @@
 """The registry: who was pre-registered, under which pseudonymous identifier, and what they consented to.
 
-It is the only place that holds the link between an institution's specimen and a participant. Every value from an
-institution is sealed (``registry_crypto``); records are found by blind index. The jobs of the workflow get the
-pseudonymous manifest alone and never open it.
+It is the only place that holds the link between an institution's specimen and a participant. Every value
+from an institution is sealed (``registry_crypto``); records are found by blind index. The jobs of the
+workflow get the pseudonymous manifest alone and never open it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -38,7 +36,8 @@ REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
 FOLDER = "registry"
 ARRAYS_FOLDER = "arrays"
 DeliveryStatus = Literal["new", "same", "changed"]
-# what a withdrawal keeps, so that a later delivery or registration of the same person is recognised and refused
+# what a withdrawal keeps, so that a later delivery or registration of the same person is recognised and
+# refused
 KEPT_AFTER_WITHDRAWAL = ("institution", "participant")
 
 
@@ -46,8 +45,8 @@ KEPT_AFTER_WITHDRAWAL = ("institution", "participant")
 class SpecimenRecord:
     """A registered specimen, without any value from its institution.
 
-    ``registered_sex`` is ``female``, ``male`` or, after a withdrawal, ``unknown``; ``array_genotypes`` is the path
-    of a single-sample VCF that names its sample by ``specimen_id``, or None.
+    ``registered_sex`` is ``female``, ``male`` or, after a withdrawal, ``unknown``; ``array_genotypes`` is
+    the path of a single-sample VCF that names its sample by ``specimen_id``, or None.
     """
 
     specimen_id: str
@@ -59,7 +58,7 @@ class SpecimenRecord:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a registry is: its database, its folder (arrays, key) and the key file it has unless told otherwise."""
+    """Where a registry is: its database, and the folder of its arrays and, unless told otherwise, its key."""
 
     database: str | Path
     folder: Path
@@ -70,7 +69,10 @@ class Location:
 
 
 def locate(workspace: Path, registry: Path | str | None = None) -> Location:
-    """Where the registry of ``workspace`` is; ``registry`` is a folder, an ``.sqlite`` file or a PostgreSQL URL."""
+    """Where the registry of ``workspace`` is.
+
+    ``registry`` is a folder, an ``.sqlite`` file or a PostgreSQL URL.
+    """
     chosen = registry or os.environ.get(REGISTRY_VARIABLE) or workspace / FOLDER
     if "://" in str(chosen):
         return Location(str(chosen), workspace / FOLDER)
@@ -137,7 +139,7 @@ class Registry:
         return next(self._specimens(specimens.c.specimen_index == index), None)
 
     def lookalikes(self, institution: str, label: str) -> list[SpecimenRecord]:
-        """Specimens of ``institution`` whose label reads like ``label`` (O and 0, a Cyrillic A, …) and is another."""
+        """Other specimens of ``institution`` whose labels read like ``label`` (O and 0, a Cyrillic A, …)."""
         exact = self.ring.blind_index("specimen", institution, label)
         index = self.ring.blind_index("lookalike", institution, skeleton(label))
         return list(
@@ -173,10 +175,10 @@ class Registry:
         return self.folder / ARRAYS_FOLDER / f"{specimen_id}.vcf.gz"
 
     def identifiers_of(self, specimen: SpecimenRecord | str) -> list[str]:
-        """The confidential strings of a specimen and its participant that must not appear in any of its files.
+        """The confidential strings of a specimen and its participant that must be in none of its files.
 
-        Name, resident registration number (with and without hyphen), the institution's subject code, the specimen's
-        label; after a withdrawal only the last two.
+        Name, resident registration number (with and without hyphen), the institution's subject code, the
+        specimen's label; after a withdrawal only the last two.
         """
         specimen_id = specimen if isinstance(specimen, str) else specimen.specimen_id
         query = (
@@ -319,8 +321,8 @@ class Registry:
     def withdraw(self, participant_id: str, *, at: date | None = None) -> bool:
         """Mark the withdrawal and erase what is not needed to recognise the person; False when done before.
 
-        Kept, sealed: the institution, its subject code and specimen labels, the consent events. Erased: name, number,
-        year of birth, sex, participant type and array genotypes.
+        Kept, sealed: the institution, its subject code and specimen labels, the consent events. Erased:
+        name, number, year of birth, sex, participant type and array genotypes.
         """
         self.require_participant(participant_id)
         day = at or today()
@@ -380,7 +382,10 @@ class Registry:
         return delivery_id, "new"
 
     def record_verdicts(self, delivery_id: str, given: Iterable[Verdict]) -> int:
-        """Append verdicts of ``delivery_id``; one that is the last of its specimen and gate already is left out."""
+        """Append verdicts of ``delivery_id``.
+
+        One that is the last of its specimen and gate already is left out.
+        """
         with registry_store.writing(self.engine) as connection:
             known = self._verdicts(connection, verdicts.c.delivery_id == delivery_id)
             last = {(verdict.specimen, verdict.gate): verdict for _, _, verdict in known}
@@ -415,54 +420,6 @@ class Registry:
             )
             for row in connection.execute(query)
         ]
-
-    # -- reading it as a whole
-
-    def participant_rows(self, *, at: date | None = None) -> Iterator[dict[str, str]]:
-        """One pseudonymous row per participant, by ID: ``participant_id participant_type genome withdrawn_at specimens``."""
-        with registry_store.reading(self.engine) as connection:
-            rows = connection.execute(select(participants).order_by(participants.c.participant_id)).all()
-            events = self.events_by_participant(connection, [row.participant_id for row in rows])
-            counts = Counter(connection.scalars(select(specimens.c.participant_id)))
-        for row in rows:
-            values = self.ring.unseal(row.sealed, identity=f"participants {row.participant_id}")
-            state = consent.evaluate(events.get(row.participant_id, []), scope=Scope.GENOME, at=at or today())
-            yield {
-                "participant_id": row.participant_id,
-                "participant_type": values.get("participant_type", ""),
-                "genome": ConsentState.WITHDRAWN.value if row.withdrawn_at else state.value,
-                "withdrawn_at": row.withdrawn_at or "",
-                "specimens": str(counts[row.participant_id]),
-            }
-
-    def institution_rows(self, institution: str, *, at: date | None = None) -> Iterator[dict[str, str]]:
-        """What ``institution`` registered, in its own terms and without pseudonymous identifiers, by specimen.
-
-        Columns: ``specimen_id participant genome delivered verdict``, the last two of the newest verdict.
-        """
-        wanted = unicodedata.normalize("NFC", institution)
-        with registry_store.reading(self.engine) as connection:
-            rows = connection.execute(select(specimens)).all()
-            owners = {row.participant_id: row for row in connection.execute(select(participants))}
-        listed = []
-        for row in rows:
-            values = self.ring.unseal(row.sealed, identity=f"specimens {row.specimen_id}")
-            if values["institution"] != wanted:
-                continue
-            owner = self.ring.unseal(
-                owners[row.participant_id].sealed, identity=f"participants {row.participant_id}"
-            )
-            history = self.verdict_history(row.specimen_id)
-            listed.append(
-                {
-                    "specimen_id": values["specimen_id"],
-                    "participant": owner["participant"],
-                    "genome": self.active_consent(row.participant_id, at=at).value,
-                    "delivered": history[-1][1] if history else "",
-                    "verdict": history[-1][2].verdict if history else "",
-                }
-            )
-        yield from sorted(listed, key=lambda row: (row["specimen_id"], row["participant"]))
 
 
 def today() -> date:

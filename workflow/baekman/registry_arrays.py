@@ -1,7 +1,7 @@
 """Array genotypes, kept by the registry for the identity check under a specimen's pseudonymous identifier.
 
-The copy is written anew: contigs, position, alleles and GT. Nothing else of the institution's file is kept, as its
-header and IDs may name the person.
+The copy is written anew: contigs, position, alleles and GT. Nothing else of the institution's file is kept,
+as its header and IDs may name the person.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ class UnusableArray(ValueError):
 
 
 def write_pseudonymous(source: Path, output: Path, *, label: str, specimen_id: str) -> int:
-    """Copy the genotypes of ``label`` (or of the only sample) from ``source`` to ``output``; number of records.
+    """Copy the genotypes of ``label`` (or of the only sample) from ``source`` to ``output``.
+
+    Number of records.
 
     ``output`` is a BGZF VCF with one sample named ``specimen_id``. Raises UnusableArray.
     """

@@ -1,8 +1,8 @@
 """The registry's keys: what they seal, the blind index they make, and the file they live in.
 
-A key is 32 random bytes; HKDF-SHA256 makes two independent keys of it, one to seal values (AES-256-GCM) and one for
-the blind index (HMAC-SHA256). A key file has one key per line in base64, the one in use first; two lines only
-while a rotation is under way.
+A key is 32 random bytes; HKDF-SHA256 makes two independent keys of it, one to seal values (AES-256-GCM) and
+one for the blind index (HMAC-SHA256). A key file has one key per line in base64, the one in use first; two
+lines only while a rotation is under way.
 """
 
 from __future__ import annotations
@@ -108,14 +108,17 @@ class KeyRing:
                     place=identity,
                     expected="a value sealed for this record with the registry's key",
                     found="something else",
-                    action="the store was changed by hand or two records were swapped: restore it from a copy",
+                    action="restore the store from a copy: it was changed by hand, or records were swapped",
                 )
             ) from None
         values: dict[str, Any] = json.loads(opened)
         return values
 
     def blind_index(self, kind: str, *parts: str) -> str:
-        """HMAC-SHA256 (hex) by which a record is found without its value being stored; parts are NFC-normalised."""
+        """HMAC-SHA256 (hex) by which a record is found without its value being stored.
+
+        Parts are NFC-normalised.
+        """
         mac = hmac.new(self._index_keys[self.current], digestmod=hashlib.sha256)
         for part in (kind, *parts):
             data = unicodedata.normalize("NFC", part).encode()

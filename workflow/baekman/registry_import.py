@@ -1,7 +1,8 @@
 """Registration tables into the registry: all rows of all files, or none.
 
-Importing a table again changes nothing. What contradicts the registry is refused with its row; ``correct`` takes the
-table's word instead for everything but the link from specimen to participant, which never changes.
+Importing a table again changes nothing. What contradicts the registry is refused with its row; ``correct``
+takes the table's word instead for everything but the link from specimen to participant, which never
+changes.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ class _Specimen:
 def import_registrations(
     registry: Registry, files: Sequence[Path], *, correct: bool = False
 ) -> ImportSummary:
-    """Import the registration tables ``files``; InputRefused with every problem, and then nothing is changed."""
+    """Import the registration tables ``files``.
+
+    InputRefused with every problem, and then nothing is changed.
+    """
     rows = read_registrations(files)
     with registry_store.writing(registry.engine) as connection:
         work = _Import(registry, connection, correct=correct)
@@ -203,7 +207,10 @@ class _Import:
         participant.added.append(event)
 
     def known(self, participant: _Participant, row: RegistrationRow, event: ConsentEvent) -> bool:
-        """Whether the event is recorded; one without a date is, where the newest event of its scopes says the same."""
+        """Whether the event is recorded.
+
+        One without a date is, where the newest event of its scopes says the same.
+        """
         recorded = [*participant.events, *participant.added]
         if row.consent_from is not None:
             return any(event.same_decision(other) for other in recorded)

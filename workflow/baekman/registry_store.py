@@ -1,7 +1,7 @@
 """The registry's tables, on SQLite or PostgreSQL.
 
-Columns in the clear are pseudonymous identifiers, blind indexes, dates and sequence numbers. Whatever came from an
-institution is in ``sealed``.
+Columns in the clear are pseudonymous identifiers, blind indexes, dates and sequence numbers. Whatever came
+from an institution is in ``sealed``.
 """
 
 from __future__ import annotations
@@ -164,7 +164,10 @@ def exists(engine: Engine) -> bool:
 
 
 def key_id(engine: Engine) -> bytes:
-    """The name of the key that the registry is sealed with; InputRefused for a registry of another version."""
+    """The name of the key that the registry is sealed with.
+
+    InputRefused for a registry of another version.
+    """
     with reading(engine) as connection:
         values = {row.name: row.value for row in connection.execute(select(settings))}
     if values.get("schema_version") != SCHEMA_VERSION:

@@ -2,6 +2,85 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
+
+Workspace = Annotated[
+    Path,
+    typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False),
+]
+HERE = Path()
+
+
+@app.command()
+def verify(
+    head: Annotated[
+        Path | None,
+        typer.Option("--head", help="A saved head: also detects a cut tail and a rewritten log."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--public-key", help="The key that signed the head; default: the workspace's."),
+    ] = None,
+    workspace: Workspace = HERE,
+) -> None:
+    """Check the log: every edit, deletion, change of order and fork is one line, and then the exit code is 1.
+
+    Example: baekman audit verify --workspace W --head saved-head.json
+    """
+    from baekman import audit
+
+    file = audit.log_file(workspace)
+    pinned = audit.read_public_key(key) if key else audit.public_key(workspace)
+    saved = audit.read_head(head, public_key=pinned) if head else None
+    findings = audit.verify(file, head=saved)
+    for finding in findings:
+        print(f"line {finding.line}: {finding.problem}" if finding.line else finding.problem)
+    if findings:
+        raise typer.Exit(1)
+    print(f"{sum(1 for _ in audit.events(workspace))} events, whole")
+
+
+@app.command()
+def head(
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to save it; default: standard output."),
+    ] = None,
+    workspace: Workspace = HERE,
+) -> None:
+    """Print or save the signed head of the log; keep it where the log's writers cannot reach.
+
+    Example: baekman audit head --workspace W --output /safe/place/head.json
+    """
+    from baekman import atomic, audit
+
+    text = json.dumps(audit.make_head(workspace), indent=1, sort_keys=True) + "\n"
+    if output:
+        atomic.write_text(output, text)
+    else:
+        print(text, end="")
+
+
+@app.command()
+def show(
+    object: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="Only the events about this pseudonymous ID."),
+    ] = None,
+    workspace: Workspace = HERE,
+) -> None:
+    """Print the events, one JSON object per line.
+
+    Example: baekman audit show P0123456789ABC --workspace W
+    """
+    from baekman import audit
+
+    for event in audit.events(workspace):
+        if object is None or object in event["object"].split(","):
+            print(json.dumps(event, sort_keys=True))

@@ -2,6 +2,247 @@
 
 from __future__ import annotations
 
+import csv
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 app = typer.Typer(help="The registry: who was pre-registered and who consented.", no_args_is_help=True)
+
+Workspace = Annotated[
+    Path,
+    typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False),
+]
+Location = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        envvar="BAEKMAN_REGISTRY",
+        show_envvar=True,
+        help="Folder, .sqlite file or PostgreSQL URL; default: WORKSPACE/registry.",
+    ),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        help="The key (mode 0600); default: BAEKMAN_REGISTRY_KEY, else registry.key in its folder.",
+    ),
+]
+Participant = Annotated[str, typer.Argument(metavar="PARTICIPANT", help="A participant ID, P….")]
+HERE = Path()
+
+
+@app.command()
+def init(workspace: Workspace = HERE, registry: Location = None, key_file: KeyFile = None) -> None:
+    """Make an empty registry and its key.
+
+    Example: baekman registry init --workspace W
+    """
+    from baekman import audit
+    from baekman.registry import create_registry
+
+    opened, made = create_registry(workspace, registry=registry, key_file=key_file)
+    if made:
+        audit.record(workspace, action="registry.init")
+    print("registry made" if made else "registry is there already: nothing to do")
+    if made and opened.ring.file is not None:
+        print("keep a copy of its key file in a safe place: without it nothing in the registry can be read")
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Registration tables, TSV or CSV.")],
+    correct: Annotated[
+        bool, typer.Option("--correct", help="Take the tables' word where the registry says otherwise.")
+    ] = False,
+    workspace: Workspace = HERE,
+    registry: Location = None,
+    key_file: KeyFile = None,
+) -> None:
+    """Import registration tables: all rows, or none and every problem with its row.
+
+    Example: baekman registry import registration.tsv --workspace W
+    """
+    from baekman import audit
+    from baekman.registry import digest_of, open_registry
+    from baekman.registry_import import import_registrations
+
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    summary = import_registrations(opened, files, correct=correct)
+    for file in files:
+        audit.record(
+            workspace,
+            action="registry.correct" if correct else "registry.import",
+            input_hash=digest_of(file),
+            consent_hash=opened.consent_hash(),
+        )
+    print(
+        f"{summary.rows} rows: {summary.participants} new participants, {summary.specimens} new specimens, "
+        f"{summary.consent_events} new consent events, {summary.corrected} participants updated"
+    )
+
+
+@app.command()
+def show(workspace: Workspace = HERE, registry: Location = None, key_file: KeyFile = None) -> None:
+    """Print one pseudonymous row per participant, tab-separated, and the totals on stderr.
+
+    Example: baekman registry show --workspace W
+    """
+    from baekman import audit
+    from baekman.registry import open_registry
+    from baekman.registry_rows import PARTICIPANT_COLUMNS, participant_rows
+
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    writer = csv.DictWriter(sys.stdout, PARTICIPANT_COLUMNS, delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    counts: dict[str, int] = {}
+    for row in participant_rows(opened):
+        counts[row["genome"]] = counts.get(row["genome"], 0) + 1
+        writer.writerow(row)
+    total = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    print(f"{sum(counts.values())} participants{': ' if total else ''}{total}", file=sys.stderr)
+    audit.record(workspace, action="registry.show")
+
+
+@app.command()
+def consent(
+    participant: Participant,
+    decision: Annotated[
+        str | None,
+        typer.Option(help="granted, refused or withdrawn: add this event. Without it, print the state."),
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="genome, clinical, lifestyle, public_record_linkage, … (repeat); default: genome, "
+            "or all of them unless granted."
+        ),
+    ] = None,
+    begins: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: today.")
+    ] = None,
+    ends: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; default: no end.")
+    ] = None,
+    template: Annotated[str, typer.Option(help="The consent form.")] = "",
+    template_version: Annotated[str, typer.Option(help="Its version.")] = "",
+    workspace: Workspace = HERE,
+    registry: Location = None,
+    key_file: KeyFile = None,
+) -> None:
+    """Print a participant's consent by scope and DUO code, or add an event to it.
+
+    Example: baekman registry consent P0123456789ABC --decision granted --scope genome --scope clinical
+    """
+    from baekman import audit
+    from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes
+    from baekman.registry import open_registry, today
+
+    if decision is not None and decision not in tuple(Decision):
+        raise typer.BadParameter(f"one of {' '.join(Decision)}", param_hint="--decision")
+    if scope and not set(scope) <= set(ALL_SCOPES):
+        raise typer.BadParameter(f"any of {' '.join(ALL_SCOPES)}", param_hint="--scope")
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    opened.require_participant(participant)
+    if decision is not None:
+        scopes = tuple(Scope(one) for one in scope or ())
+        added = opened.add_consent(
+            ConsentEvent(
+                participant_id=participant,
+                decision=Decision(decision),
+                scopes=scopes or ((Scope.GENOME,) if decision == Decision.GRANTED else ALL_SCOPES),
+                valid_from=begins.date() if begins else today(),
+                valid_to=ends.date() if ends else None,
+                template=template,
+                template_version=template_version,
+            )
+        )
+        if added:
+            audit.record(
+                workspace,
+                action="registry.consent",
+                object=participant,
+                consent_hash=opened.consent_hash([participant]),
+            )
+    states = opened.consent_states(participant)
+    for one, state in states.items():
+        print(f"{one.value}\t{state.value}")
+    print(f"duo\t{' '.join(duo_codes(states)) or 'none'}")
+
+
+@app.command()
+def withdraw(
+    participant: Participant,
+    workspace: Workspace = HERE,
+    registry: Location = None,
+    key_file: KeyFile = None,
+) -> None:
+    """Record a withdrawal in the registry alone; `baekman withdraw` also removes the data.
+
+    Example: baekman registry withdraw P0123456789ABC --workspace W
+    """
+    from baekman import audit
+    from baekman.registry import open_registry
+
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    if opened.withdraw(participant):
+        audit.record(
+            workspace,
+            action="registry.withdraw",
+            object=participant,
+            consent_hash=opened.consent_hash([participant]),
+        )
+        print(
+            f"{participant} is withdrawn in the registry; run `baekman withdraw {participant}` for the data"
+        )
+    else:
+        print(f"{participant} was withdrawn before: nothing to do")
+
+
+@app.command("rotate-key")
+def rotate_key(workspace: Workspace = HERE, registry: Location = None, key_file: KeyFile = None) -> None:
+    """Seal the registry with a new key; stopped half-way, run it again.
+
+    Example: baekman registry rotate-key --workspace W
+    """
+    from baekman import audit
+    from baekman.registry import open_registry
+    from baekman.registry_rotation import rotate_key as rotate
+
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    count = rotate(opened)
+    audit.record(workspace, action="registry.rotate-key")
+    print(f"{count} records sealed with a new key")
+
+
+@app.command("export-institution")
+def export_institution(
+    institution: Annotated[str, typer.Argument(help="The institution as it registered.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Where to write; default: a folder of its own in WORKSPACE/return."
+        ),
+    ] = None,
+    workspace: Workspace = HERE,
+    registry: Location = None,
+    key_file: KeyFile = None,
+) -> None:
+    """Write what one institution registered, with the newest verdicts, in its own terms and for it alone.
+
+    Example: baekman registry export-institution "Hospital A" --workspace W
+    """
+    from baekman import audit
+    from baekman.registry import digest_of, open_registry
+    from baekman.registry_rows import write_institution
+
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    file = write_institution(opened, institution, folder=workspace / "return", output=output)
+    audit.record(
+        workspace, action="registry.export-institution", purpose="return", output_hash=digest_of(file)
+    )
+    print(file)

@@ -1,0 +1,321 @@
+"""The audit log: append-only events in a hash chain, without names, paths or exception texts.
+
+``<workspace>/audit/events.jsonl`` has one event per line, canonical JSON, each with the SHA-256 of the line
+before. An edit, a deletion, a change of order or a fork breaks the chain. Whoever may write the file can
+still cut its tail or compute a whole new chain: against that a *head* (sequence and hash of the last event,
+signed with Ed25519) is saved elsewhere from time to time, and ``verify`` compares the log with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from baekman import atomic
+from baekman.errors import InputRefused, Reason
+
+FOLDER = "audit"
+LOG_NAME = "events.jsonl"
+KEY_NAME = "signing.key"
+PUBLIC_NAME = "signing.pub"
+KEY_VARIABLE = "BAEKMAN_AUDIT_KEY"
+ACTOR_VARIABLE = "BAEKMAN_ACTOR"
+FIRST = "0" * 64
+
+FIELDS = (
+    "sequence",
+    "time",
+    "actor",
+    "action",
+    "object",
+    "purpose",
+    "input_hash",
+    "output_hash",
+    "consent_hash",
+    "previous",
+)
+# fields that others fill in: words and identifiers, so that no sentence, path or name fits in by accident
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:,-]{0,79}")
+_HASH = re.compile(r"[0-9a-f]{32,128}")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with a log, and at which line (1-based; 0: the log as a whole)."""
+
+    line: int
+    problem: str
+
+
+def log_file(workspace: Path) -> Path:
+    """The log of ``workspace``."""
+    return workspace / FOLDER / LOG_NAME
+
+
+def record(
+    workspace: Path,
+    *,
+    action: str,
+    object: str = "",
+    purpose: str = "",
+    input_hash: str = "",
+    output_hash: str = "",
+    consent_hash: str = "",
+) -> dict[str, Any]:
+    """Append one event and return it; safe beside other writers.
+
+    ``action`` is a word such as ``withdraw``; ``object`` a pseudonymous identifier, several joined by
+    commas, or a snapshot's number; ``purpose`` a word; the hashes are hex. ValueError for anything else: no
+    path, name or message belongs here. The actor is ``BAEKMAN_ACTOR`` or the number of the user.
+    """
+    actor = os.environ.get(ACTOR_VARIABLE) or f"uid:{os.getuid()}"
+    words = {"action": action, "object": object, "purpose": purpose, "actor": actor}
+    for name, value in words.items():
+        if value and not all(_WORD.fullmatch(part) for part in value.split(",")):
+            raise ValueError(f"audit: {name} is no plain word or identifier")
+    hashes = {"input_hash": input_hash, "output_hash": output_hash, "consent_hash": consent_hash}
+    for name, value in hashes.items():
+        if value and not _HASH.fullmatch(value):
+            raise ValueError(f"audit: {name} is no hash")
+    if not action:
+        raise ValueError("audit: no action")
+    with _locked(log_file(workspace)) as descriptor:
+        last = _last_line(descriptor)
+        event = {
+            "sequence": json.loads(last)["sequence"] + 1 if last else 1,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            **words,
+            **hashes,
+            "previous": _digest(last) if last else FIRST,
+        }
+        os.write(descriptor, _line(event))
+        os.fsync(descriptor)
+    return event
+
+
+def events(workspace: Path) -> Iterator[dict[str, Any]]:
+    """The events of ``workspace``, oldest first, unverified."""
+    file = log_file(workspace)
+    if file.is_file():
+        with file.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+
+def verify(file: Path, *, head: Mapping[str, Any] | None = None) -> list[Finding]:
+    """Everything that is wrong with the log ``file``, in order; an empty list when it is whole.
+
+    ``head`` is a saved head whose signature was checked (``read_head``): the log must still hold that event.
+    """
+    findings: list[Finding] = []
+    previous, expected = FIRST, 1
+    seen: dict[str, int] = {}
+    hash_at_head: str | None = None
+    if file.is_file():
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                event = _parsed(line)
+                if event is None:
+                    findings.append(Finding(number, "no event in canonical form: edited or torn"))
+                    previous, expected = _digest(line), expected + 1
+                    continue
+                if event["previous"] != previous:
+                    findings.append(Finding(number, _broken_link(event["previous"], seen, number)))
+                if event["sequence"] != expected:
+                    problem = f"sequence {event['sequence']} where {expected} was expected"
+                    findings.append(Finding(number, problem))
+                previous, expected = _digest(line), event["sequence"] + 1
+                seen[previous] = number
+                if head is not None and event["sequence"] == head["sequence"]:
+                    hash_at_head = previous
+    if head is not None and head["sequence"] > 0:
+        if hash_at_head is None:
+            findings.append(Finding(0, f"event {head['sequence']} of the saved head is missing: truncated"))
+        elif hash_at_head != head["hash"]:
+            findings.append(Finding(0, f"event {head['sequence']} is not that of the saved head: rewritten"))
+    return findings
+
+
+def _broken_link(previous: str, seen: Mapping[str, int], number: int) -> str:
+    if previous in seen:
+        return f"follows line {seen[previous]} and not line {number - 1}: a fork or a change of order"
+    return "does not follow the line before: edited, deleted or in another order"
+
+
+# -- the signed head
+
+
+def make_head(workspace: Path) -> dict[str, Any]:
+    """The head of the log: ``sequence hash time public_key signature``.
+
+    The signing key is made where there is none.
+    """
+    file = log_file(workspace)
+    with _locked(file) as descriptor:
+        last = _last_line(descriptor)
+    head: dict[str, Any] = {
+        "sequence": json.loads(last)["sequence"] if last else 0,
+        "hash": _digest(last) if last else FIRST,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    key = _signing_key(workspace)
+    public = key.public_key().public_bytes_raw()
+    head["public_key"] = base64.b64encode(public).decode()
+    head["signature"] = base64.b64encode(key.sign(_signed_part(head))).decode()
+    return head
+
+
+def read_head(file: Path, *, public_key: bytes | None = None) -> dict[str, Any]:
+    """A saved head.
+
+    InputRefused when it is none, or its signature is not that of ``public_key`` (32 bytes).
+    """
+    try:
+        head: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        own = base64.b64decode(head["public_key"], validate=True)
+        signature = base64.b64decode(head["signature"], validate=True)
+        Ed25519PublicKey.from_public_bytes(public_key or own).verify(signature, _signed_part(head))
+        sequence_is_number = isinstance(head["sequence"], int)
+    except OSError:
+        raise _bad_head("a readable file", "none") from None
+    except InvalidSignature:
+        raise _bad_head("a head signed with this log's key", "another signature") from None
+    except (ValueError, KeyError, TypeError):
+        raise _bad_head("a head as `baekman audit head` writes it", "something else") from None
+    if not sequence_is_number:
+        raise _bad_head("a head as `baekman audit head` writes it", "something else")
+    return head
+
+
+def public_key(workspace: Path) -> bytes | None:
+    """The public key that the workspace's heads are signed with, None before the first."""
+    file = workspace / FOLDER / PUBLIC_NAME
+    return read_public_key(file) if file.is_file() else None
+
+
+def read_public_key(file: Path) -> bytes:
+    """A public key in base64, as it lies beside the log; InputRefused when it is none."""
+    try:
+        key = base64.b64decode(file.read_bytes().strip(), validate=True)
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise InputRefused(
+            Reason(
+                file="audit public key",
+                expected="an Ed25519 public key in base64",
+                found="something else",
+                action=f"give the {PUBLIC_NAME} that was saved with the head",
+            )
+        )
+    return key
+
+
+def _bad_head(expected: str, found: str) -> InputRefused:
+    return InputRefused(
+        Reason(file="saved head", expected=expected, found=found, action="give the head that was saved")
+    )
+
+
+def _signed_part(head: Mapping[str, Any]) -> bytes:
+    return json.dumps({name: head[name] for name in ("hash", "sequence", "time")}, sort_keys=True).encode()
+
+
+def _signing_key(workspace: Path) -> Ed25519PrivateKey:
+    given = os.environ.get(KEY_VARIABLE)
+    file = Path(given) if given else workspace / FOLDER / KEY_NAME
+    if not file.exists():
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
+            output.write(pem)
+    if file.stat().st_mode & 0o177:
+        raise InputRefused(
+            Reason(
+                file="audit signing key",
+                expected="a file that only its owner can read (mode 0600)",
+                found=f"mode {file.stat().st_mode & 0o777:04o}",
+                action="chmod 600 the file",
+            )
+        )
+    loaded = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(loaded, Ed25519PrivateKey):
+        raise InputRefused(
+            Reason(
+                file="audit signing key",
+                expected="an Ed25519 key",
+                found="another",
+                action="give the right key",
+            )
+        )
+    public = base64.b64encode(loaded.public_key().public_bytes_raw()).decode()
+    atomic.write_text(workspace / FOLDER / PUBLIC_NAME, public + "\n")
+    return loaded
+
+
+# -- lines
+
+
+def _line(event: Mapping[str, Any]) -> bytes:
+    return json.dumps(event, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(event, dict) or set(event) != set(FIELDS) or not isinstance(event["sequence"], int):
+        return None
+    return event if _line(event) == line else None
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[int]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _last_line(descriptor: int) -> bytes:
+    """The last whole line.
+
+    A torn one behind it, of a writer that was killed, was never an event and is cut off.
+    """
+    end = os.fstat(descriptor).st_size
+    tail = b""
+    start = end
+    while start > 0 and tail[:-1].count(b"\n") < 1 + (not tail.endswith(b"\n")):
+        step = min(4096, start)
+        start -= step
+        tail = os.pread(descriptor, step, start) + tail
+    if tail and not tail.endswith(b"\n"):
+        whole = tail.rfind(b"\n") + 1
+        os.ftruncate(descriptor, start + whole)
+        tail = tail[:whole]
+    return tail[:-1][tail[:-1].rfind(b"\n") + 1 :] + b"\n" if tail else b""

@@ -1,0 +1,105 @@
+"""The registry as tables: pseudonymous for the data manager, in its own terms for an institution."""
+
+from __future__ import annotations
+
+import csv
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+from sqlalchemy import select
+
+from baekman import consent, registry_store
+from baekman.atomic import atomic_file
+from baekman.consent import ConsentState, Scope
+from baekman.errors import InputRefused, Reason
+from baekman.registry import Registry, today
+from baekman.registry_store import participants, specimens
+
+PARTICIPANT_COLUMNS = ("participant_id", "participant_type", "genome", "withdrawn_at", "specimens")
+INSTITUTION_COLUMNS = ("specimen_id", "participant", "genome", "delivered", "verdict")
+
+
+def participant_rows(registry: Registry, *, at: date | None = None) -> Iterator[dict[str, str]]:
+    """One pseudonymous row of ``PARTICIPANT_COLUMNS`` per participant, by ID.
+
+    ``genome`` is the consent state of sequencing at ``at`` (today by default); ``specimens`` counts them.
+    """
+    with registry_store.reading(registry.engine) as connection:
+        rows = connection.execute(select(participants).order_by(participants.c.participant_id)).all()
+        events = registry.events_by_participant(connection, [row.participant_id for row in rows])
+        counts = Counter(connection.scalars(select(specimens.c.participant_id)))
+    for row in rows:
+        values = registry.ring.unseal(row.sealed, identity=f"participants {row.participant_id}")
+        state = consent.evaluate(events.get(row.participant_id, []), scope=Scope.GENOME, at=at or today())
+        yield {
+            "participant_id": row.participant_id,
+            "participant_type": values.get("participant_type", ""),
+            "genome": ConsentState.WITHDRAWN.value if row.withdrawn_at else state.value,
+            "withdrawn_at": row.withdrawn_at or "",
+            "specimens": str(counts[row.participant_id]),
+        }
+
+
+def institution_rows(registry: Registry, institution: str, *, at: date | None = None) -> list[dict[str, str]]:
+    """What ``institution`` registered, in its own terms, one row of ``INSTITUTION_COLUMNS`` per specimen.
+
+    No pseudonymous identifier is among them, so that the rows link nothing. ``delivered`` and ``verdict`` are
+    those of the newest verdict.
+    """
+    wanted = unicodedata.normalize("NFC", institution)
+    with registry_store.reading(registry.engine) as connection:
+        rows = connection.execute(select(specimens)).all()
+        owners = {row.participant_id: row.sealed for row in connection.execute(select(participants))}
+    listed = []
+    for row in rows:
+        values = registry.ring.unseal(row.sealed, identity=f"specimens {row.specimen_id}")
+        if values["institution"] != wanted:
+            continue
+        owner = registry.ring.unseal(
+            owners[row.participant_id], identity=f"participants {row.participant_id}"
+        )
+        history = registry.verdict_history(row.specimen_id)
+        listed.append(
+            {
+                "specimen_id": values["specimen_id"],
+                "participant": owner["participant"],
+                "genome": registry.active_consent(row.participant_id, at=at).value,
+                "delivered": history[-1][1] if history else "",
+                "verdict": history[-1][2].verdict if history else "",
+            }
+        )
+    return sorted(listed, key=lambda row: (row["specimen_id"], row["participant"]))
+
+
+def write_institution(
+    registry: Registry, institution: str, *, folder: Path, output: Path | None = None
+) -> Path:
+    """Write ``institution_rows`` to ``output`` (mode 0600), by default a file of its own in ``folder``.
+
+    Its path.
+
+    InputRefused when the institution has registered nothing.
+    """
+    rows = institution_rows(registry, institution)
+    if not rows:
+        raise InputRefused(
+            Reason(
+                file="registry",
+                expected="an institution with registered specimens",
+                found="none of this name",
+                action="write the name as in the registration table",
+            )
+        )
+    index = registry.ring.blind_index("institution", institution)
+    file = output or folder / f"registrations-{index[:12]}.tsv"
+    with atomic_file(file) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as table:
+            writer = csv.DictWriter(table, INSTITUTION_COLUMNS, delimiter="\t", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    return file
