@@ -192,6 +192,7 @@ def _expected(error: ValidationError) -> str:
         "minimum": f"a number of at least {value}",
         "maximum": f"a number of at most {value}",
         "minLength": "a text that is not empty",
+        "pattern": "letters, digits and . _ -",
         "minItems": f"a list of at least {value}",
         "uniqueItems": "a list without repetition",
     }

@@ -1,0 +1,75 @@
+# Reads of any form to one CRAM per participant.
+
+
+def staged_reads(wildcards):
+    return [file for row in rows_of(wildcards) for file in row.files]
+
+
+rule reference:
+    input:
+        fasta=SETTINGS["reference"],
+        shards=SETTINGS["shards"] or [],
+    output:
+        fasta=REFERENCE,
+        fai=f"{REFERENCE}.fai",
+        dictionary="reference/genome.dict",
+        called="reference/called_bases.bed",
+        shards="reference/shards.tsv",
+    log:
+        "<logs>/reference.log",
+    benchmark:
+        "<benchmarks>/reference.tsv"
+    conda:
+        "../envs/samtools.yaml"
+    shell:
+        "baekman step reference {input.fasta} {output.fasta} --shards '{input.shards}' 2> {log}"
+
+
+rule aligner_index:
+    input:
+        fasta=REFERENCE,
+    output:
+        index=INDEX,
+    log:
+        "<logs>/aligner_index.log",
+    benchmark:
+        "<benchmarks>/aligner_index.tsv"
+    conda:
+        "../envs/align.yaml"
+    params:
+        aligner=SETTINGS["aligner"],
+    shell:
+        "baekman step index {input.fasta} --aligner {params.aligner} 2> {log}"
+
+
+rule align_reads:
+    input:
+        reads=staged_reads,
+        reference=REFERENCE,
+        index=INDEX,
+    output:
+        cram="participants/{participant}/aligned.cram",
+        crai="participants/{participant}/aligned.cram.crai",
+        markdup="participants/{participant}/qc/markdup.txt",
+    log:
+        "<logs>/align_reads/{participant}.log",
+    benchmark:
+        "<benchmarks>/align_reads/{participant}.tsv"
+    conda:
+        "../envs/align.yaml"
+    threads: 4
+    params:
+        delivery=config.get("delivery"),
+        aligner=SETTINGS["aligner"],
+        aligned_input=SETTINGS["aligned_input"],
+    shell:
+        "baekman step align --delivery {params.delivery} --participant {wildcards.participant}"
+        " --reference {input.reference} --aligner {params.aligner} --aligned-input {params.aligned_input}"
+        " --output {output.cram} --metrics {output.markdup} --threads {threads} 2> {log}"
+
+
+rule align:
+    input:
+        of_participants(
+            "participants/{participant}/aligned.cram", ("fastq", "bam", "cram")
+        ),

@@ -1,0 +1,62 @@
+# One gVCF per participant whom the QC gate let through, called in pieces and gathered, or taken as delivered.
+CALL_ENVS = {
+    caller: f"../envs/{caller}.yaml"
+    for caller in ("bcftools", "freebayes", "gatk", "deepvariant")
+}
+
+
+def pieces_of(wildcards):
+    """The gVCFs that make up a participant's: called pieces, or the delivered one."""
+    delivered = [row.file_1 for row in rows_of(wildcards) if row.entry == "gvcf"]
+    return delivered or gather.call(
+        "participants/{{participant}}/calls/{scatteritem}.g.vcf.gz"
+    )
+
+
+rule call_piece:
+    """`caller` chooses the command; every caller gives reference blocks with evidence, and PL at every ALT seen."""
+    input:
+        cram="participants/{participant}/aligned.cram",
+        crai="participants/{participant}/aligned.cram.crai",
+        metrics="participants/{participant}/qc/metrics.json",
+        reference=REFERENCE,
+        fai=f"{REFERENCE}.fai",
+        shards="reference/shards.tsv",
+    output:
+        gvcf=temp("participants/{participant}/calls/{scatteritem}.g.vcf.gz"),
+    log:
+        "<logs>/call_piece/{participant}/{scatteritem}.log",
+    benchmark:
+        "<benchmarks>/call_piece/{participant}/{scatteritem}.tsv"
+    conda:
+        CALL_ENVS[SETTINGS["caller"]]
+    threads: 1
+    params:
+        delivery=config.get("delivery"),
+        caller=SETTINGS["caller"],
+        par=SETTINGS["par_regions"] or SETTINGS["reference_name"],
+    shell:
+        "baekman step call {input.cram} --delivery {params.delivery} --participant {wildcards.participant}"
+        " --caller {params.caller} --reference {input.reference} --shards {input.shards}"
+        " --piece {wildcards.scatteritem} --par {params.par} --output {output.gvcf} 2> {log}"
+
+
+rule gather_calls:
+    input:
+        pieces=pieces_of,
+    output:
+        gvcf="participants/{participant}/calls.g.vcf.gz",
+        index="participants/{participant}/calls.g.vcf.gz.tbi",
+    log:
+        "<logs>/gather_calls/{participant}.log",
+    benchmark:
+        "<benchmarks>/gather_calls/{participant}.tsv"
+    conda:
+        "../envs/bcftools.yaml"
+    shell:
+        "baekman step gather {input.pieces} --output {output.gvcf} 2> {log}"
+
+
+rule call:
+    input:
+        of_accepted("participants/{participant}/calls.g.vcf.gz"),

@@ -1,0 +1,29 @@
+# The accepted participants of the delivery, added to the cohort together.
+
+
+rule batch:
+    """The store is not an output: Snakemake deletes outputs before it makes them anew."""
+    input:
+        accepted="deliveries/{delivery}/accepted.tsv",
+        gvcfs=of_accepted("participants/{participant}/calls.g.vcf.gz"),
+        reference=REFERENCE,
+        fai=f"{REFERENCE}.fai",
+        shards="reference/shards.tsv",
+    output:
+        batch="deliveries/{delivery}/batch.json",
+    log:
+        "<logs>/batch/{delivery}.log",
+    benchmark:
+        "<benchmarks>/batch/{delivery}.tsv"
+    threads: 4
+    params:
+        cohort=SETTINGS["cohort"],
+        sites=SETTINGS["sites"],
+    shell:
+        "baekman step batch {wildcards.delivery} --gvcfs {input.accepted} --reference {input.reference}"
+        " --shards {input.shards} --workers {threads} --output {output.batch} 2> {log}"
+
+
+rule cohort:
+    input:
+        of_delivery("deliveries/{delivery}/batch.json"),

@@ -1,0 +1,100 @@
+# The workspace, the configuration, and what is known of the delivery before anything runs.
+import os
+import sys
+from pathlib import Path
+
+from baekman import alignment, specimens
+from baekman.config import load_config
+from baekman.errors import InputRefused
+from snakemake.exceptions import WorkflowError
+
+PARTICIPANT = r"P[0-9A-Z]{13}"
+DELIVERY = r"D[0-9A-Z]{13}"
+RUN_KEYS = ("delivery", "workspace")  # of --config: which run this is, not a setting
+BASES_PER_CALL_JOB = 125_000_000
+
+# rules call `baekman`, which lies beside this Python whether the environment is activated or not
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def set_run_key(key, value):
+    """Set `key` of --config here and in what jobs on other machines are started with."""
+    config[key] = value
+    workflow.config_settings.overwrite_config[key] = value
+    given = workflow.config_settings.config_args or []
+    others = [text for text in given if not text.startswith(f"{key}=")]
+    workflow.config_settings.config_args = [*others, f"{key}={value!r}"]
+
+
+def invoked_from(path):
+    """`path` as meant by who typed it, though Snakemake has changed the folder since."""
+    typed = Path(os.environ.get("PWD", ".")) / path
+    return typed if typed.exists() else Path(path)
+
+
+def settings():
+    """The configuration in force, checked; a fault ends here, before any work."""
+    file = next(iter(workflow.config_settings.configfiles), None)
+    given = workflow.config_settings.config
+    overrides = {key: value for key, value in given.items() if key not in RUN_KEYS}
+    try:
+        return load_config(Path.cwd(), file, overrides=overrides)
+    except InputRefused as refused:
+        raise WorkflowError("configuration refused", *map(str, refused.reasons))
+
+
+if workspace := config.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE"):
+    set_run_key("workspace", str(invoked_from(workspace).resolve()))
+
+    workdir: config["workspace"]
+
+
+SETTINGS = settings()
+REFERENCE = "reference/genome.fa"
+INDEX = [
+    f"{REFERENCE}{ending}" for ending in alignment.INDEX_ENDINGS[SETTINGS["aligner"]]
+]
+
+
+scattergather:
+    call=max(1, Path(SETTINGS["reference"]).stat().st_size // BASES_PER_CALL_JOB),
+
+
+wildcard_constraints:
+    delivery=DELIVERY,
+    participant=PARTICIPANT,
+
+
+def staged():
+    """The rows of the delivery's pseudonymous manifest; none before it was received."""
+    manifest = Path("deliveries") / str(config.get("delivery")) / "specimens.tsv"
+    return specimens.read(manifest) if manifest.is_file() else []
+
+
+def of_delivery(pattern):
+    """`pattern` for the delivery of this run; nothing when there is none."""
+    return expand(pattern, delivery=config["delivery"]) if STAGED else []
+
+
+def of_participants(pattern, entries=specimens.ENTRIES):
+    """`pattern` for each participant of the delivery who comes in by one of `entries`."""
+    ids = sorted({row.participant_id for row in STAGED if row.entry in entries})
+    return expand(pattern, participant=ids)
+
+
+def of_accepted(pattern):
+    """`pattern` for each participant whom the QC gate lets through (known after the checkpoint)."""
+
+    def accepted(wildcards):
+        if not STAGED:
+            return []
+        chosen = checkpoints.verdicts.get(delivery=config["delivery"]).output.accepted
+        ids = [line.split("\t")[0] for line in Path(chosen).read_text().splitlines()]
+        return expand(pattern, participant=ids)
+
+    return accepted
+
+
+def rows_of(wildcards):
+    """The staged rows of one participant."""
+    return [row for row in STAGED if row.participant_id == wildcards.participant]

@@ -1,0 +1,55 @@
+# What the delivery came to: MultiQC, the table of verdicts, and the manifest of the run.
+
+
+rule multiqc:
+    input:
+        verdicts="deliveries/{delivery}/verdicts/qc.json",
+    output:
+        html="deliveries/{delivery}/report/multiqc.html",
+    log:
+        "<logs>/multiqc/{delivery}.log",
+    benchmark:
+        "<benchmarks>/multiqc/{delivery}.tsv"
+    conda:
+        "../envs/multiqc.yaml"
+    shell:
+        "baekman step multiqc {wildcards.delivery} --output {output.html} 2> {log}"
+
+
+rule verdict_table:
+    input:
+        intake=ancient("deliveries/{delivery}/verdicts/intake.json"),
+        qc="deliveries/{delivery}/verdicts/qc.json",
+    output:
+        tsv="deliveries/{delivery}/report/verdicts.tsv",
+        html="deliveries/{delivery}/report/verdicts.html",
+    log:
+        "<logs>/verdict_table/{delivery}.log",
+    benchmark:
+        "<benchmarks>/verdict_table/{delivery}.tsv"
+    shell:
+        "baekman step verdict-table {input.intake} {input.qc} --tsv {output.tsv} --html {output.html} 2> {log}"
+
+
+rule run_manifest:
+    input:
+        tables="deliveries/{delivery}/report/tables.json",
+        batch="deliveries/{delivery}/batch.json",
+        verdicts="deliveries/{delivery}/verdicts/qc.json",
+    output:
+        manifest="deliveries/{delivery}/report/manifest.json",
+    log:
+        "<logs>/run_manifest/{delivery}.log",
+    benchmark:
+        "<benchmarks>/run_manifest/{delivery}.tsv"
+    params:
+        settings=SETTINGS,
+    shell:
+        "baekman step manifest {wildcards.delivery} --output {output.manifest} 2> {log}"
+
+
+rule report:
+    input:
+        of_delivery("deliveries/{delivery}/report/multiqc.html"),
+        of_delivery("deliveries/{delivery}/report/verdicts.html"),
+        of_delivery("deliveries/{delivery}/report/manifest.json"),

@@ -1,0 +1,20 @@
+# One Parquet per participant of the batch, and its reference blocks; verified after writing.
+
+
+rule write_tables:
+    input:
+        batch="deliveries/{delivery}/batch.json",
+    output:
+        report="deliveries/{delivery}/report/tables.json",
+    log:
+        "<logs>/write_tables/{delivery}.log",
+    benchmark:
+        "<benchmarks>/write_tables/{delivery}.tsv"
+    threads: 4
+    shell:
+        "baekman step tables --batch {input.batch} --workers {threads} --report {output.report} 2> {log}"
+
+
+rule tables:
+    input:
+        of_delivery("deliveries/{delivery}/report/tables.json"),
