@@ -95,7 +95,9 @@ class Regions:
         return index >= 0 and pos - 1 < self._ends[contig][index]
 
 
-def read_alleles(vcf: Path, *, reference: Path, sample: str | None = None, min_qual: float = 0) -> list[Allele]:
+def read_alleles(
+    vcf: Path, *, reference: Path, sample: str | None = None, min_qual: float = 0
+) -> list[Allele]:
     """The alleles that a sample's genotypes carry, split, atomised, left-aligned, sorted.
 
     ``vcf`` may be a gVCF; ``sample`` is the first one unless named. Records below ``min_qual`` or whose FILTER

@@ -1,0 +1,126 @@
+"""Evidence that a participant has the reference, base by base, and the gVCF blocks made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+Integers = npt.NDArray[np.int32]
+
+GQ_CAP = 99
+# lower borders of the GQ bands. One band holds what one read more or less changes (3 phred) where that may
+# decide a joint genotype, and is wide where it may not. Contains the store's own default bands.
+GQ_BANDS = (0, 3, 6, 9, 10, 12, 15, 18, 20, 24, 30, 40, 60)
+# what reference_evidence() reads: bcftools query -f PILEUP_FORMAT
+PILEUP_FORMAT = r"%POS\t%INFO/END\t%INFO/MIN_DP\t[%DP\t%PL]\n"
+_COLUMNS = ("pos", "end", "min_dp", "dp", "pl")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Per base from ``start`` (1-based): read depth, and GQ of the homozygous reference genotype (0 to 99).
+
+    Depth is 0 where no read lies.
+    """
+
+    start: int
+    depth: Integers
+    gq: Integers
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch (1-based, inclusive) without a record: its smallest GQ and depth."""
+
+    start: int
+    end: int
+    gq: int
+    min_dp: int
+
+
+def homozygous_reference_gq(likelihoods: pa.Array, *, ploidy: int) -> Integers:
+    """How much worse than the reference the best other genotype of each row is, phred, 0 to 99.
+
+    ``likelihoods``: diploid PLs as text (``0,30,255``, in VCF order, of any number of alleles). With ploidy 1 only
+    the homozygous ones count. For d reads of good quality this is 10·log10(2)·d: a het would show
+    either allele in each read with probability one half.
+    """
+    lists = pc.split_pattern(likelihoods, ",").combine_chunks()
+    values = np.asarray(lists.flatten().cast(pa.int32()))
+    offsets = np.asarray(lists.offsets)
+    if not len(offsets) - 1:
+        return np.empty(0, np.int32)
+    within = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
+    if ploidy == 1:
+        # genotype k/k stands at k(k+3)/2 (VCF 4.3, section 1.6.2)
+        k = np.floor((np.sqrt(9 + 8 * within) - 3) / 2 + 0.5).astype(np.int64)
+        values = np.where(k * (k + 3) // 2 == within, values, np.iinfo(np.int32).max)
+    reference = values[offsets[:-1]]
+    others = np.where(within == 0, np.iinfo(np.int32).max, values)
+    best_other = np.minimum.reduceat(others, offsets[:-1])
+    return np.clip(best_other - reference, 0, GQ_CAP).astype(np.int32)
+
+
+def reference_evidence(pileup: Path, *, start: int, end: int, ploidy: int) -> Evidence:
+    """Read ``bcftools query -f PILEUP_FORMAT`` of a ``bcftools mpileup -g`` of ``start``-``end`` (1-based, inclusive).
+
+    Where rows share a position (an indel beside its anchor base) the weaker evidence stays.
+    """
+    length = end - start + 1
+    depth, gq = np.zeros(length, np.int32), np.zeros(length, np.int32)
+    if pileup.stat().st_size == 0:
+        return Evidence(start, depth, gq)
+    table = pyarrow.csv.read_csv(
+        pileup,
+        read_options=pyarrow.csv.ReadOptions(column_names=list(_COLUMNS)),
+        parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types={"pl": pa.string(), **dict.fromkeys(_COLUMNS[:-1], pa.int32())},
+            null_values=["."],
+            strings_can_be_null=False,
+        ),
+    )
+    pos = np.asarray(table["pos"].combine_chunks())
+    last = np.asarray(pc.coalesce(table["end"], table["pos"]).combine_chunks())
+    row_depth = np.asarray(pc.coalesce(table["min_dp"], table["dp"]).combine_chunks())
+    row_gq = homozygous_reference_gq(table["pl"], ploidy=ploidy)
+    lengths = last - pos + 1
+    rows = np.repeat(np.arange(len(pos)), lengths)
+    bases = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + pos[rows] - start
+    inside = (bases >= 0) & (bases < length)
+    bases, rows = bases[inside], rows[inside]
+    unset = np.iinfo(np.int32).max
+    depth[:], gq[:] = unset, unset
+    np.minimum.at(depth, bases, row_depth[rows])
+    np.minimum.at(gq, bases, row_gq[rows])
+    bare = depth == unset
+    depth[bare], gq[bare] = 0, 0
+    return Evidence(start, depth, gq)
+
+
+def blocks(
+    evidence: Evidence, *, taken: Iterable[tuple[int, int]], bands: Sequence[int] = GQ_BANDS
+) -> list[Block]:
+    """Stretches of covered bases outside ``taken`` (1-based, inclusive) whose GQ lie in one band."""
+    band = np.searchsorted(np.asarray(bands), evidence.gq, side="right").astype(np.int32)
+    band[evidence.depth == 0] = -1
+    for first, last in taken:
+        band[max(0, first - evidence.start) : max(0, last - evidence.start + 1)] = -1
+    if not len(band):
+        return []
+    starts = np.flatnonzero(np.concatenate(([True], band[1:] != band[:-1])))
+    ends = np.append(starts[1:], len(band)) - 1
+    gq = np.minimum.reduceat(evidence.gq, starts)
+    depth = np.minimum.reduceat(evidence.depth, starts)
+    kept = band[starts] >= 0
+    return [
+        Block(evidence.start + int(a), evidence.start + int(b), int(g), int(d))
+        for a, b, g, d in zip(starts[kept], ends[kept], gq[kept], depth[kept], strict=True)
+    ]
