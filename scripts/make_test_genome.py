@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -30,7 +29,7 @@ import pysam
 from baekman.atomic import atomic_folder
 from test_genome import deliveries, registration, truth
 from test_genome.population import Population, make_population
-from test_genome.reference import AUTOSOME, Reference, X, Y, make_reference, pars, soft_masked
+from test_genome.reference import AUTOSOME, MIN_SCALE, Reference, X, Y, make_reference, pars, soft_masked
 from test_genome.specimens import INSTITUTION
 
 SEED = 20321
@@ -125,13 +124,14 @@ def main() -> int:
         "--seed", type=int, default=SEED, help="another seed, another genome (default: %(default)s)"
     )
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="factor on the contigs' lengths (default: 1)"
+        "--scale", type=float, default=1.0, help="factor on the contigs' lengths, from 0.2 (default: 1)"
     )
     parser.add_argument("--depth", type=float, default=1.0, help="factor on the depth of 30x (default: 1)")
     arguments = parser.parse_args()
     if arguments.output.exists():
-        print(f"{arguments.output} exists already: remove it or choose another folder", file=sys.stderr)
-        return 2
+        parser.error(f"{arguments.output} exists already: remove it or choose another folder")
+    if arguments.scale < MIN_SCALE:
+        parser.error(f"--scale is at least {MIN_SCALE}")
     make(arguments.output, seed=arguments.seed, scale=arguments.scale, depth=arguments.depth)
     print(arguments.output)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import subprocess
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ REFERENCE_NAME = "baekman-test"
 MANIFEST_COLUMNS = ("specimen_id", "file", "kind", "read_group", "sha256", "size")
 
 _FLOW_CELL = {"first": "H7KLMDSX3", "second": "HWV2NDSX5"}
+# Where the institutions keep their reference, as their files' headers say.
+_REFERENCE_URI = f"/data/reference/{REFERENCE_NAME}.fa"
 # What a truncated file keeps: an upload that broke off.
 _KEPT = 0.6
 
@@ -153,7 +156,19 @@ def _align(
             read.set_tag("RG", lane_group[read.query_name.split(":", 4)[3]])
             out.write(read)
     sorted_bam.unlink()
+    if cram:
+        _set_header(output, header)
     return output
+
+
+def _set_header(cram: Path, header: pysam.AlignmentHeader) -> None:
+    """Replace the header, into which htslib has written where on this machine the reference lay."""
+    text = cram.with_suffix(".sam")
+    text.write_text(str(header), encoding="utf-8")
+    command = ["samtools", "reheader", "--no-PG", str(text), str(cram)]
+    content = subprocess.run(command, check=True, capture_output=True).stdout
+    cram.write_bytes(content)
+    text.unlink()
 
 
 def _header(specimen: Specimen, groups: list[str], reference: Reference) -> pysam.AlignmentHeader:
@@ -164,6 +179,7 @@ def _header(specimen: Specimen, groups: list[str], reference: Reference) -> pysa
             "LN": len(bases),
             "M5": hashlib.md5(bases.tobytes(), usedforsecurity=False).hexdigest(),
             "AS": REFERENCE_NAME,
+            "UR": _REFERENCE_URI,
         }
         for contig, bases in reference.contigs.items()
     ]
@@ -190,7 +206,7 @@ def _call(aligned: Path, specimen: Specimen, fasta: Path, reference: Reference) 
     ploidy.write_text(_ploidy_table(reference), encoding="utf-8")
     samples = folder / ".samples"
     samples.write_text(f"{specimen.label}\t{'M' if sex == 'male' else 'F'}\n", encoding="utf-8")
-    pileup = folder / f".{specimen.label}.bcf"
+    pileup, plain = folder / f".{specimen.label}.bcf", folder / f".{specimen.label}.vcf"
     output = folder / f"{specimen.label}.g.vcf.gz"
     pysam.index(str(aligned))
     pysam.bcftools.mpileup(
@@ -211,10 +227,13 @@ def _call(aligned: Path, specimen: Specimen, fasta: Path, reference: Reference) 
             "-S",
             str(samples),
         ),
-        *("-Oz", "-o", str(output), str(pileup)),
+        *("-Ov", "-o", str(plain), str(pileup)),
         catch_stdout=False,
     )
-    for path in (ploidy, samples, pileup, aligned.with_name(aligned.name + ".bai")):
+    text = plain.read_text(encoding="utf-8")
+    with pysam.BGZFile(str(output), "wb") as out:
+        out.write(re.sub(r"(?m)^##reference=.*$", f"##reference=file://{_REFERENCE_URI}", text).encode())
+    for path in (ploidy, samples, pileup, plain, aligned.with_name(aligned.name + ".bai")):
         path.unlink()
     return output
 

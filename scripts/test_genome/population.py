@@ -183,7 +183,7 @@ def _simulate(
     matrix = np.array([_renumber(row) for row in rows])[:, :-1]
     positions, matrix = variants.join_neighbours(positions, matrix)
     drawn = variants.draw(rng, reference, contig, positions, matrix)
-    return variants.resolve(drawn, matrix, boundaries=_boundaries(reference, contig))
+    return variants.resolve(rng, drawn, matrix, boundaries=_boundaries(reference, contig))
 
 
 def _renumber(row: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

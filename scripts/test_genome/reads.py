@@ -14,6 +14,8 @@ from test_genome.reference import AUTOSOME, MT, N, Reference, Sequence, X, Y, pa
 
 READ_LENGTH = 150
 INSERT_MEAN, INSERT_SD, _INSERT_LEAST = 400, 60, 160
+# Ligated fragments of two places, and reads of nothing human.
+_CHIMERIC, _FOREIGN = 0.004, 0.002
 DUPLICATES = (0.05, 0.08)
 MT_FOLD = 4.0  # MT's depth as a multiple of the autosome's; hundreds in life, which would only cost time
 
@@ -125,6 +127,11 @@ def _fragments(rng: np.random.Generator, molecules: list[Sequence], depth: float
     along = np.arange(READ_LENGTH)
     forward = bases[starts[:, None] + along]
     backward = _COMPLEMENT[bases[ends[:, None] - 1 - along]]
+    chimeric = np.flatnonzero(rng.random(wanted) < _CHIMERIC)
+    backward[chimeric] = backward[rng.permutation(chimeric)]
+    foreign = np.flatnonzero(rng.random(wanted) < _FOREIGN)
+    for ends_of_foreign in (forward, backward):
+        ends_of_foreign[foreign] = _LETTER[rng.integers(4, size=(len(foreign), READ_LENGTH))]
     swap = (rng.random(wanted) < 0.5)[:, None]
     return np.where(swap, backward, forward), np.where(swap, forward, backward)
 

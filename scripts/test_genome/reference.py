@@ -19,6 +19,7 @@ N = ord("N")
 AUTOSOME, X, Y, MT = "chr21", "chrX", "chrY", "chrM"
 # At scale 1. They have to stay small: some eighteen specimens at 30x go through the demo on two cores.
 LENGTHS = {AUTOSOME: 220_000, X: 80_000, Y: 40_000, MT: 4_000}
+MIN_SCALE = 0.2
 
 # Base composition: CpG is four times rarer than C and G alone would make it, as in human DNA, and the GC
 # content changes along the genome (isochores; Bernardi 2000 gives 35-55 % for human).
@@ -55,12 +56,19 @@ class Reference:
 
 
 def make_reference(seed: int, *, scale: float) -> Reference:
-    """The reference for a seed; ``scale`` multiplies all lengths (1 is what the demo uses)."""
+    """The reference for a seed; ``scale`` multiplies all lengths but MT's (1 is what the demo uses).
+
+    Raises ValueError below ``MIN_SCALE``, where fragments no longer fit between the masked ends.
+    """
+    if scale < MIN_SCALE:
+        raise ValueError(f"a scale of at least {MIN_SCALE} is needed")
     reference = Reference({})
     alu = _composition(np.random.default_rng([seed, 1]), _ALU_LENGTH, gc=0.6)
     for number, (contig, length) in enumerate(LENGTHS.items()):
         rng = np.random.default_rng([seed, 2, number])
-        bases = _isochores(rng, round(length * scale), gc=0.44 if contig == MT else None)
+        bases = _isochores(
+            rng, length if contig == MT else round(length * scale), gc=0.44 if contig == MT else None
+        )
         if contig != MT:
             reference.regions += _plant_interspersed(rng, contig, bases, alu)
             reference.regions += _plant_repeats(rng, contig, bases)

@@ -23,6 +23,9 @@ _OVERLAP_REACH, _OVERLAP_EVERY = 25, 11_000
 # rates the same base seldom mutates twice, but repeats do.
 _JOIN_REACH, _JOIN_EVERY, _JOINED_INDEL_SHARE = 200, 5_000, 0.5
 _COMMON = 0.1
+# The pressed genome (population.py) puts variants closer together than a human genome: most close
+# neighbours of indels are left out again, or callers would meet far more tangles than in life.
+_CLOSE, _CLOSE_KEPT = 15, 0.25
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,11 @@ def draw(
 
 
 def resolve(
-    drawn: Ordered[Alleles | None], matrix: npt.NDArray[np.uint8], *, boundaries: Ordered[int]
+    rng: np.random.Generator,
+    drawn: Ordered[Alleles | None],
+    matrix: npt.NDArray[np.uint8],
+    *,
+    boundaries: Ordered[int],
 ) -> tuple[list[Alleles], npt.NDArray[np.uint8]]:
     """Sort the sites and make every haplotype consistent.
 
@@ -119,6 +126,8 @@ def resolve(
         if any(site.pos <= edge < site.end for edge in boundaries):
             continue
         if sites and sites[-1].pos == site.pos:
+            continue
+        if sites and _crowded(sites[-1], site) and rng.random() >= _CLOSE_KEPT:
             continue
         row = matrix[index].copy()
         under = [i for i in range(max(0, len(sites) - 60), len(sites)) if sites[i].end >= site.pos]
@@ -147,6 +156,11 @@ def join(alleles: Ordered[tuple[str, str]]) -> tuple[str, tuple[str, ...]]:
     """Several (ref, alt) pairs at one POS as one REF with several ALTs."""
     ref = max((one for one, _ in alleles), key=len)
     return ref, tuple(alt + ref[len(one) :] for one, alt in alleles)
+
+
+def _crowded(before: Alleles, site: Alleles) -> bool:
+    """Whether an indel and another site lie close to each other without overlapping."""
+    return not (before.is_snv and site.is_snv) and before.end < site.pos <= before.end + _CLOSE
 
 
 def _deleted(site: Alleles, row: npt.NDArray[np.uint8], pos: int) -> npt.NDArray[np.bool_]:
