@@ -59,14 +59,16 @@ class Measured:
     """Blocks passed on as they are, while their size, checksums, beginning and end are noted."""
 
     def __init__(self, blocks: Iterable[bytes], *, md5: bool = False) -> None:
-        self._blocks = blocks
+        self._blocks = iter(blocks)
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
+        self.complete = False
         self.size = 0
         self.head = b""
         self.tail = b""
 
     def __iter__(self) -> Iterator[bytes]:
+        """The blocks; begun again, it goes on where it stopped: one who gave up can be followed."""
         for block in self._blocks:
             self._sha256.update(block)
             if self._md5:
@@ -76,6 +78,7 @@ class Measured:
                 self.head += block[: PIECE - len(self.head)]
             self.tail = (self.tail + block[-LONGEST_END:])[-LONGEST_END:]
             yield block
+        self.complete = True
 
     @property
     def sha256(self) -> str:
