@@ -1,7 +1,130 @@
-"""The cohort store: add batches, withdraw, verify, freeze."""
+"""``baekman cohort …``: the cohort store."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.", no_args_is_help=True)
+
+CohortOption = Annotated[Path, typer.Option("--cohort", help="Folder of the cohort store.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Local worker processes.")]
+SchedulerOption = Annotated[
+    str | None, typer.Option("--scheduler", help="Address or scheduler file of a running Dask scheduler.")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Configuration with cohort and site thresholds.")
+]
+
+
+@app.command()
+def init(
+    cohort: CohortOption,
+    reference: Annotated[Path, typer.Option("--reference", help="Reference FASTA (plain or bgzip).")],
+    shards: Annotated[
+        Path | None, typer.Option("--shards", help="Shard table; else the reference is tiled.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Create an empty store bound to a reference.
+
+    Example: baekman cohort init --cohort cohort --reference GRCh38.fa
+    """
+    from baekman.settings import aliases, thresholds
+    from baekman.store import create_store
+
+    store = create_store(
+        cohort,
+        reference=reference,
+        shards_file=shards,
+        thresholds=thresholds(config),
+        aliases=aliases(config),
+    )
+    typer.echo(f"{len(store.contigs)} contigs, {len(store.shards)} shards")
+
+
+@app.command()
+def add(
+    cohort: CohortOption,
+    batch: Annotated[str, typer.Option("--batch", help="Name of the batch.")],
+    gvcfs: Annotated[Path, typer.Option("--gvcfs", help="List: participant_id <TAB> path [<TAB> sex].")],
+    workers: WorkersOption = 1,
+    scheduler: SchedulerOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Add a batch of gVCFs and commit a new snapshot; prints its number.
+
+    Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
+    """
+    from baekman import cohort as operations
+    from baekman.batch import read_members
+    from baekman.engine import Engine
+    from baekman.settings import site_filters
+    from baekman.store import open_store
+
+    snapshot = operations.add(
+        open_store(cohort),
+        batch=batch,
+        members=read_members(gvcfs),
+        engine=Engine(workers=workers, scheduler=scheduler),
+        filters=site_filters(config),
+    )
+    typer.echo(str(snapshot.number))
+
+
+@app.command("snapshots")
+def list_snapshots(cohort: CohortOption) -> None:
+    """List the snapshots, one JSON object a line.
+
+    Example: baekman cohort snapshots --cohort cohort
+    """
+    from baekman.snapshot import numbers, read_snapshot
+    from baekman.store import open_store
+
+    store = open_store(cohort)
+    for number in numbers(store):
+        snapshot = read_snapshot(store, number)
+        typer.echo(
+            json.dumps(
+                {
+                    "snapshot": number,
+                    "participants": snapshot.participants,
+                    "batches": [entry.name for entry in snapshot.batches],
+                    "content": snapshot.content,
+                }
+            )
+        )
+
+
+@app.command()
+def withdraw(
+    participants: Annotated[list[str], typer.Argument(help="IDs of the participants.")],
+    cohort: CohortOption,
+    workers: WorkersOption = 1,
+) -> None:
+    """Take participants out of the cohort and of every snapshot that counted them.
+
+    Example: baekman cohort withdraw P0123456789ABX --cohort cohort
+    """
+    from baekman import cohort as operations
+    from baekman.engine import Engine
+    from baekman.store import open_store
+
+    snapshot = operations.withdraw(open_store(cohort), participants, engine=Engine(workers=workers))
+    typer.echo(str(snapshot.number))
+
+
+@app.command()
+def compact(cohort: CohortOption, workers: WorkersOption = 1) -> None:
+    """Merge small batches into one; sites and freeze tables stay byte for byte the same.
+
+    Example: baekman cohort compact --cohort cohort
+    """
+    from baekman import cohort as operations
+    from baekman.engine import Engine
+    from baekman.store import open_store
+
+    typer.echo(str(operations.compact(open_store(cohort), engine=Engine(workers=workers)).number))

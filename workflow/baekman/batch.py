@@ -1,0 +1,360 @@
+"""A batch: the participants of one delivery, read into columns together; immutable once it is committed.
+
+``plan`` writes what the tasks are, ``read_participant`` reads one gVCF, ``build_shard`` puts one shard of the
+batch together, ``finish`` turns the work into the batch's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+
+from baekman import gvcf_kernel as kernel
+from baekman.atomic import atomic_file, fsync_folder, write_text
+from baekman.census import count_alleles, count_called
+from baekman.columns import allele_ranks, concat, numpy_of, strings, table_of, write_parquet
+from baekman.errors import InputRefused, Reason
+from baekman.gvcf import ContigCalls, GvcfReader
+from baekman.schema import CALLS, REFERENCE, ROSTER
+from baekman.store import BATCH_NAME, PARTICIPANT_ID, Store, check_names
+
+SEXES = ("female", "male", "unknown")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A participant of a batch and the gVCF that is read for them."""
+
+    participant_id: str
+    gvcf: str
+    sex: str = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """What the tasks of a batch are: one per member, then one per shard. Members are sorted by ID."""
+
+    batch: str
+    members: tuple[Member, ...]
+
+    def folder(self, store: Store) -> Path:
+        """Where the work lies, named by the hash of its inputs: other inputs never meet this work."""
+        text = json.dumps([asdict(member) for member in self.members], sort_keys=True)
+        stamps = [(Path(m.gvcf).stat().st_size, Path(m.gvcf).stat().st_mtime_ns) for m in self.members]
+        digest = hashlib.sha256(f"{text}{stamps}".encode()).hexdigest()[:16]
+        return store.work / f"{self.batch}.{digest}"
+
+
+def read_members(path: Path) -> list[Member]:
+    """Read a list of gVCFs: ``participant_id <TAB> path [<TAB> sex]``, no header; ``#`` begins a comment line.
+
+    A relative path is relative to the list's folder, or else to the current folder. Raises InputRefused with
+    every bad line at once.
+    """
+    reasons: list[Reason] = []
+    members: list[Member] = []
+    seen: dict[str, int] = {}
+
+    def refuse(number: int, expected: str, found: str) -> None:
+        reasons.append(Reason(file=path.name, place=f"line {number}", expected=expected, found=found))
+
+    if not path.is_file():
+        raise InputRefused(Reason(file=path.name, expected="a list of gVCFs", found="no such file"))
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split("\t")
+        if not line.strip() or line.startswith("#") or (number == 1 and fields[0] == "participant_id"):
+            continue
+        if len(fields) not in (2, 3):
+            refuse(number, "participant_id, path and optionally sex, separated by tabs", f"{len(fields)} columns")
+            continue
+        participant, location = fields[0], Path(fields[1])
+        sex = fields[2] if len(fields) == 3 and fields[2] else "unknown"
+        if not location.is_absolute() and (path.parent / location).is_file():
+            location = path.parent / location
+        if not PARTICIPANT_ID.fullmatch(participant):
+            refuse(number, "an ID of letters, digits, '.', '_' or '-'", "something else")
+        if participant in seen:
+            refuse(number, "each participant once", f"the participant of line {seen[participant]} again")
+        if not location.is_file():
+            refuse(number, "a gVCF that exists", "no such file")
+        if sex not in SEXES:
+            refuse(number, f"sex as one of {', '.join(SEXES)}", "something else")
+        seen[participant] = number
+        members.append(Member(participant_id=participant, gvcf=str(location.resolve()), sex=sex))
+    if not members and not reasons:
+        refuse(1, "at least one participant", "none")
+    if reasons:
+        raise InputRefused(reasons)
+    return members
+
+
+def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
+    """Plan a batch and write ``plan.json``; the same inputs find the work that was done before."""
+    check_names([batch], kind="--batch", pattern=BATCH_NAME)
+    made = BatchPlan(batch=batch, members=tuple(sorted(members, key=lambda member: member.participant_id)))
+    folder = made.folder(store)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "plan.json").exists():
+        write_text(folder / "plan.json", json.dumps({"batch": batch, "members": [asdict(m) for m in made.members]}))
+    return made
+
+
+def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
+    """Read one member's gVCF into ``read/<index>.calls`` and ``.reference``: a record batch per shard.
+
+    Raises InputRefused (naming the participant and the line) and leaves nothing behind.
+    """
+    folder = planned.folder(store) / "read"
+    done = folder / f"{index:06d}.json"
+    if done.exists():
+        return
+    member = planned.members[index]
+    reader = GvcfReader(
+        Path(member.gvcf),
+        label=f"gVCF of {member.participant_id}",
+        genome=store.genome,
+        thresholds=store.thresholds,
+        shard_ends=store.shard_ends,
+    )
+    by_contig = {contig.contig: contig for contig in reader.contigs()}
+    counts = {"call_rows": 0, "reference_rows": 0}
+    with (
+        atomic_file(folder / f"{index:06d}.calls") as calls_path,
+        atomic_file(folder / f"{index:06d}.reference") as reference_path,
+        ipc.new_file(calls_path, CALLS, options=ipc.IpcWriteOptions(compression="lz4")) as calls,
+        ipc.new_file(reference_path, REFERENCE, options=ipc.IpcWriteOptions(compression="lz4")) as reference,
+    ):
+        position = {contig.name: number for number, contig in enumerate(store.contigs)}
+        for shard in store.shards:
+            contig = by_contig.get(position[shard.contig])
+            rows, segments = _of_shard(contig, index, shard.start, shard.end)
+            counts["call_rows"] += rows.num_rows
+            counts["reference_rows"] += segments.num_rows
+            calls.write_batch(rows)
+            reference.write_batch(segments)
+    write_text(
+        done,
+        json.dumps(
+            {
+                **counts,
+                "gvcf_sha256": reader.counts.sha256,
+                "records": reader.counts.records,
+                "contradicting_fields": reader.counts.contradicting,
+                "duplicate_alleles": reader.counts.duplicates,
+                "filters": reader.counts.filters,
+            }
+        ),
+    )
+
+
+def _of_shard(contig: ContigCalls | None, sample: int, start: int, end: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    if contig is None:
+        return _record_batch(CALLS, {}, 0), _record_batch(REFERENCE, {}, 0)
+    first, last = np.searchsorted(contig.rows[:, kernel.R_POS], [start, end + 1])
+    rows = contig.rows[first:last]
+    columns: dict[str, Any] = {
+        name: rows[:, number]
+        for number, name in enumerate(kernel.ROW_COLUMNS)
+        if name not in ("quality", "ref_end", "alt_end")
+    }
+    columns["sample"] = np.full(len(rows), sample, np.uint32)
+    for name, (offsets, data) in (("ref", contig.ref), ("alt", contig.alt)):
+        part = offsets[first : last + 1]
+        columns[name] = strings((part - part[0]).astype(np.int32), data[part[0] : part[-1]])
+    begin, stop = np.searchsorted(contig.segments[:, 0], [start, end + 1])
+    segments = contig.segments[begin:stop]
+    reference = {
+        "sample": np.full(len(segments), sample, np.uint32),
+        "start": segments[:, 0],
+        "length": segments[:, 1] - segments[:, 0] + 1,
+        **{
+            name: segments[:, number]
+            for number, name in ((2, "gq"), (3, "dp"), (4, "ploidy"), (5, "other"), (6, "state"))
+        },
+    }
+    return _record_batch(CALLS, columns, len(rows)), _record_batch(REFERENCE, reference, len(segments))
+
+
+def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.RecordBatch:
+    if rows == 0:
+        return pa.RecordBatch.from_pylist([], schema=schema)
+    arrays = [
+        columns[f.name]
+        if isinstance(columns[f.name], pa.Array)
+        else pa.array(columns[f.name].astype(f.type.to_pandas_dtype()))
+        for f in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _shard_part(path: Path, shard: int) -> pa.RecordBatch:
+    with pa.memory_map(str(path)) as source:
+        return ipc.open_file(source).get_batch(shard)
+
+
+def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
+    """Put one shard of the batch together: calls, reference, census and called, each a Parquet file."""
+    folder = planned.folder(store)
+    name = store.shards[shard].name
+    # the last of the four that is written says that all are
+    if (folder / "batch" / "called" / f"{name}.parquet").exists():
+        return
+    members = range(len(planned.members))
+    filters = json.loads((folder / "filters.json").read_text())
+    parts = []
+    for index in members:
+        part = _shard_part(folder / "read" / f"{index:06d}.calls", shard)
+        if part.num_rows:
+            codes = np.array([0, *filters["codes"][index]], np.uint8)
+            column = part.schema.get_field_index("filter")
+            part = part.set_column(column, CALLS.field("filter"), pa.array(codes[np.asarray(part.column(column))]))
+        parts.append(part)
+    calls = concat([pa.Table.from_batches(parts, schema=CALLS)], CALLS)
+    reference = concat(
+        [
+            pa.Table.from_batches(
+                [_shard_part(folder / "read" / f"{index:06d}.reference", shard) for index in members],
+                schema=REFERENCE,
+            )
+        ],
+        REFERENCE,
+    )
+    write_shard(folder / "batch", name, sort_calls(calls), reference, samples=len(planned.members))
+
+
+def sort_calls(calls: pa.Table) -> pa.Table:
+    """Call rows in the store's order: pos, ref, alt, sample."""
+    if calls.num_rows == 0:
+        return calls
+    rank = allele_ranks(calls.column("ref"), calls.column("alt"))
+    order = np.lexsort((numpy_of(calls, "sample"), rank, numpy_of(calls, "pos")))
+    return calls.take(pa.array(order)).combine_chunks()
+
+
+def write_shard(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *, samples: int) -> None:
+    """Write the four files of a batch's shard; ``called`` comes last."""
+    write_parquet(calls, folder / "calls" / f"{name}.parquet")
+    write_parquet(reference, folder / "reference" / f"{name}.parquet")
+    write_parquet(count_alleles(calls), folder / "census" / f"{name}.parquet")
+    write_parquet(count_called(calls, reference, samples=samples), folder / "called" / f"{name}.parquet")
+
+
+def collect(store: Store, planned: BatchPlan) -> None:
+    """Between the two kinds of tasks: the roster, and one numbering of the caller's filters."""
+    folder = planned.folder(store)
+    if (folder / "filters.json").exists():
+        return
+    counts = [json.loads((folder / "read" / f"{i:06d}.json").read_text()) for i in range(len(planned.members))]
+    names = sorted({name for count in counts for name in count["filters"]})
+    codes = {name: number for number, name in enumerate(names, start=1)}
+    roster: dict[str, Any] = {
+        "sample": np.arange(len(counts)),
+        "participant_id": [member.participant_id for member in planned.members],
+        "sex": [member.sex for member in planned.members],
+    }
+    for name in ROSTER.names[3:]:
+        roster[name] = [count[name] for count in counts]
+    write_roster(folder / "batch", table_of(ROSTER, roster), filters=names)
+    write_text(
+        folder / "filters.json",
+        json.dumps({"codes": [[codes[name] for name in count["filters"]] for count in counts]}),
+    )
+
+
+def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str]) -> None:
+    """Write a batch's roster; its metadata names the caller filters by code."""
+    schema = roster.schema.with_metadata({"filters": json.dumps(list(filters))})
+    write_parquet(roster.cast(schema), folder / "roster.parquet")
+
+
+def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:
+    """A batch's roster (schema ROSTER) and the names of its caller filters by code - 1."""
+    roster = pq.read_table(store.batch(batch) / "roster.parquet")
+    return roster.replace_schema_metadata(None), json.loads(roster.schema.metadata[b"filters"])
+
+
+def finish(store: Store, planned: BatchPlan) -> None:
+    """Move the finished work to ``batches/<batch>``; it is no part of the cohort before a snapshot names it."""
+    folder = planned.folder(store) / "batch"
+    target = store.batch(planned.batch)
+    if folder.exists():
+        if target.exists():
+            # left by a run that died between this and its snapshot: same inputs would have found no work left
+            shutil.rmtree(target)
+        folder.rename(target)
+        fsync_folder(target.parent)
+
+
+def read_shard(store: Store, batch: str, kind: str, shard: int, **options: Any) -> pa.Table:
+    """One shard of a batch; ``kind`` is calls, reference, census or called."""
+    return pq.read_table(store.batch(batch) / kind / f"{store.shards[shard].name}.parquet", **options)
+
+
+def digest_members(ids: npt.NDArray[Any] | Sequence[str], hashes: Sequence[str], sexes: Sequence[str]) -> str:
+    """An order-free digest of who is in a batch: the sum of each member's SHA-256 modulo 2^256, in hex.
+
+    Sums of digests add up over batches, so a cohort's digest needs no list of its participants.
+    """
+    total = 0
+    for participant, content, sex in zip(ids, hashes, sexes, strict=True):
+        member = hashlib.sha256(f"{participant}\t{content}\t{sex}".encode()).digest()
+        total += int.from_bytes(member, "big")
+    return f"{total % (1 << 256):064x}"
+
+
+# (participant, which old batch, sample there), sorted by participant: the members of a batch that is rewritten
+Kept = Sequence[tuple[str, int, int]]
+
+
+def rewrite_shard(
+    store: Store, old: Sequence[str], folder: Path, kept: Kept, filters: Sequence[str], shard: int
+) -> None:
+    """Write one shard of a batch made of the members ``kept`` of older batches; ``filters`` is its numbering."""
+    calls_parts: list[pa.Table] = []
+    reference_parts: list[pa.Table] = []
+    for source, name in enumerate(old):
+        roster, names = read_roster(store, name)
+        renumbered = np.full(roster.num_rows, -1, np.int64)
+        for sample, (_participant, batch, old_sample) in enumerate(kept):
+            if batch == source:
+                renumbered[old_sample] = sample
+        codes = np.array([0, *(filters.index(text) + 1 for text in names)], np.uint8)
+        for kind, parts in (("calls", calls_parts), ("reference", reference_parts)):
+            table = read_shard(store, name, kind, shard)
+            sample = renumbered[numpy_of(table, "sample")]
+            table = table.set_column(0, table.schema.field(0), pa.array(sample.astype(np.uint32)))
+            if kind == "calls":
+                column = table.schema.get_field_index("filter")
+                filter_codes = pa.array(codes[numpy_of(table, "filter")])
+                table = table.set_column(column, table.schema.field(column), filter_codes)
+            parts.append(table.filter(pa.array(sample >= 0)))
+    calls = sort_calls(concat(calls_parts, CALLS))
+    reference = concat(reference_parts, REFERENCE)
+    order = np.lexsort((numpy_of(reference, "start"), numpy_of(reference, "sample")))
+    write_shard(folder, store.shards[shard].name, calls, reference.take(pa.array(order)), samples=len(kept))
+
+
+def rewrite_roster(
+    store: Store,
+    rosters: Sequence[tuple[pa.Table, list[str]]],
+    kept: Kept,
+    filters: Sequence[str],
+    folder: Path,
+) -> None:
+    """Write the roster of a batch made of the members ``kept`` of ``rosters``."""
+    offsets = np.cumsum([0, *(roster.num_rows for roster, _ in rosters)])
+    everyone = pa.concat_tables([roster for roster, _ in rosters]).combine_chunks()
+    rows = everyone.take(pa.array([int(offsets[source]) + sample for _, source, sample in kept]))
+    numbered = rows.set_column(0, ROSTER.field(0), pa.array(np.arange(len(kept), dtype=np.uint32)))
+    write_roster(folder, numbered.cast(ROSTER), filters=filters)

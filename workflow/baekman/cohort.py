@@ -1,0 +1,369 @@
+"""Operations on the cohort: add a batch, withdraw participants, compact batches, and commit what results."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+
+import pyarrow.compute as pc
+
+from baekman import batch as batches
+from baekman import snapshot as snapshots
+from baekman.atomic import fsync_folder, write_text
+from baekman.batch import Member
+from baekman.census import merge_alleles, merge_called
+from baekman.columns import with_metadata, write_parquet
+from baekman.engine import Engine
+from baekman.errors import InputRefused, Reason
+from baekman.schema import CENSUS, SCHEMA_VERSION, SITES
+from baekman.sites import SiteFilters, census_of, describe_sites
+from baekman.snapshot import BatchEntry, Snapshot
+from baekman.store import Store
+
+MapTasks = Callable[[str, Callable[[int], None], int], None]
+
+
+@contextmanager
+def _index(store: Store, *, live: Sequence[str]) -> Iterator[sqlite3.Connection]:
+    """The index participant -> batch, brought up to date with the batches that are ``live``.
+
+    It follows from the rosters; a roster is read only when its batch is not indexed yet.
+    """
+    with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS participants (participant_id TEXT PRIMARY KEY, batch TEXT NOT NULL) WITHOUT ROWID"
+        )
+        connection.execute("CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) WITHOUT ROWID")
+        indexed = {name for (name,) in connection.execute("SELECT name FROM batches")}
+        for name in live:
+            if name not in indexed:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO participants VALUES (?, ?)",
+                    ((participant, name) for participant in participants_of(store, name)),
+                )
+                connection.execute("INSERT INTO batches VALUES (?)", (name,))
+        yield connection
+
+
+def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> dict[str, str]:
+    """Which batch of the snapshot holds each of ``participants``; those that are in none are left out."""
+    live = {entry.name for entry in at.batches}
+    found: dict[str, str] = {}
+    with _index(store, live=sorted(live)) as connection:
+        for participant in participants:
+            row = connection.execute(
+                "SELECT batch FROM participants WHERE participant_id = ?", (participant,)
+            ).fetchone()
+            if row and row[0] in live:
+                found[participant] = row[0]
+    return found
+
+
+def _refuse_known(store: Store, participants: Sequence[str], *, at: Snapshot, batch: str) -> None:
+    known = find_batches(store, participants, at=at)
+    reasons = [
+        Reason(
+            file="list of gVCFs",
+            place=f"participant {participant}",
+            expected="participants who are not in the cohort yet",
+            found=f"one who is in batch {other}",
+            action="withdraw first what is to be replaced",
+        )
+        for participant, other in known.items()
+        if other != batch
+    ]
+    if reasons:
+        raise InputRefused(reasons)
+
+
+def add(
+    store: Store,
+    *,
+    batch: str,
+    members: Sequence[Member],
+    engine: Engine | None = None,
+    filters: SiteFilters | None = None,
+) -> Snapshot:
+    """Add a batch and commit the snapshot that has it; touches no file of an older batch.
+
+    Run again after a kill it takes up where it stopped; run again when done it changes nothing. Raises
+    InputRefused for a bad gVCF (nothing is added), a participant who is in the cohort already, or a batch
+    name that is taken by other members.
+    """
+    planned = batches.plan(store, batch=batch, members=members)
+    inputs = planned.folder(store).name
+    ids = [member.participant_id for member in planned.members]
+    latest = snapshots.read_snapshot(store)
+    _refuse_known(store, ids, at=latest, batch=batch)
+    if latest.entry(batch) is not None:
+        shutil.rmtree(planned.folder(store))
+        roster, _ = batches.read_roster(store, batch)
+        if roster.column("participant_id").to_pylist() == ids:
+            return latest
+        raise InputRefused(
+            Reason(
+                file="--batch",
+                expected="a new name, or the batch's own members",
+                found=f"the name {batch} with other members",
+                action="a batch is immutable: choose another name",
+            )
+        )
+    made = store.batch(batch) / "inputs"
+    with (engine or Engine()).open() as map_tasks:
+        if not (made.exists() and made.read_text() == inputs):
+            map_tasks("reading gVCFs", partial(_read, store, planned), len(planned.members))
+            batches.collect(store, planned)
+            map_tasks("building shards", partial(batches.build_shard, store, planned), len(store.shards))
+            write_text(planned.folder(store) / "batch" / "inputs", inputs)
+        with store.lock():
+            latest = snapshots.read_snapshot(store)
+            _refuse_known(store, ids, at=latest, batch=batch)
+            batches.finish(store, planned)
+            committed = commit(
+                store,
+                Snapshot(
+                    number=latest.number + 1,
+                    batches=(*latest.batches, entry_of(store, batch)),
+                    filters=filters or latest.filters,
+                ),
+                previous=latest,
+                added=[batch],
+                map_tasks=map_tasks,
+            )
+            with _index(store, live=[batch]):
+                pass
+    shutil.rmtree(planned.folder(store), ignore_errors=True)
+    return committed
+
+
+def _read(store: Store, planned: batches.BatchPlan, index: int) -> None:
+    batches.read_participant(store, planned, index)
+
+
+def entry_of(store: Store, batch: str) -> BatchEntry:
+    """A batch's entry for a snapshot, from its roster."""
+    roster, _ = batches.read_roster(store, batch)
+    columns = [roster.column(name).to_pylist() for name in ("participant_id", "gvcf_sha256", "sex")]
+    return BatchEntry(name=batch, participants=roster.num_rows, digest=batches.digest_members(*columns))
+
+
+def commit(
+    store: Store, snapshot: Snapshot, *, previous: Snapshot, added: Sequence[str], map_tasks: MapTasks
+) -> Snapshot:
+    """Write the sites of ``snapshot`` and create its file; the caller holds the store's lock.
+
+    ``previous`` is the snapshot whose merged census is added to (number 0: begin from nothing) and ``added``
+    the batches that come on top.
+    """
+    target = store.sites(snapshot.number)
+    # without a snapshot of this number it was left by a writer that died
+    shutil.rmtree(target, ignore_errors=True)
+    working = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(working, ignore_errors=True)
+    (working / "called").mkdir(parents=True)
+    map_tasks(
+        "merging sites",
+        partial(_merge_shard, store, snapshot, previous, tuple(added), working.name),
+        len(store.shards),
+    )
+    working.rename(target)
+    fsync_folder(target.parent)
+    snapshots.create_snapshot(store, snapshot)
+    return snapshot
+
+
+def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
+    """What a sites or table file says of itself; the same however the cohort came together."""
+    from baekman import __version__
+
+    return {
+        "baekman.schema": SCHEMA_VERSION,
+        "baekman.snapshot": snapshot.content,
+        "baekman.participants": str(snapshot.participants),
+        "baekman.reference": store.reference,
+        "baekman.software": f"baekman {__version__}",
+    }
+
+
+def _merge_shard(
+    store: Store, snapshot: Snapshot, previous: Snapshot, added: tuple[str, ...], working: str, shard: int
+) -> None:
+    censuses = [batches.read_shard(store, name, "census", shard) for name in added]
+    called = [batches.read_shard(store, name, "called", shard) for name in added]
+    if previous.number:
+        censuses.insert(0, census_of(snapshots.read_sites(store, previous, shard)))
+        called.insert(0, snapshots.read_called(store, previous, shard))
+    census = merge_alleles([table.cast(CENSUS) for table in censuses])
+    steps = merge_called(called)
+    sites = describe_sites(
+        census,
+        steps,
+        contig=store.shards[shard].contig,
+        participants=snapshot.participants,
+        filters=snapshot.filters,
+    )
+    folder = store.path / "sites" / working
+    name = store.shards[shard].name
+    write_parquet(steps, folder / "called" / f"{name}.parquet")
+    write_parquet(sites.cast(with_metadata(SITES, sites_metadata(store, snapshot))), folder / f"{name}.parquet")
+
+
+def remerge(store: Store, snapshot: Snapshot, *, map_tasks: MapTasks) -> Snapshot:
+    """Commit ``snapshot`` with sites merged from all of its batches anew; the caller holds the lock."""
+    return commit(
+        store,
+        snapshot,
+        previous=Snapshot(number=0),
+        added=[entry.name for entry in snapshot.batches],
+        map_tasks=map_tasks,
+    )
+
+
+def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None = None) -> Snapshot:
+    """Take participants out of the cohort so that no byte of theirs is left, in older snapshots neither.
+
+    The batches that hold them are written anew without them, a snapshot is made from these, and every older
+    snapshot that counts them is deleted. Participants who are not in the cohort change nothing.
+    """
+    with (engine or Engine()).open() as map_tasks, store.lock():
+        latest = snapshots.read_snapshot(store)
+        found = find_batches(store, participants, at=latest)
+        affected = sorted(set(found.values()))
+        if affected:
+            entries = []
+            for entry in latest.batches:
+                if entry.name not in affected:
+                    entries.append(entry)
+                    continue
+                remaining = rewrite_batches(
+                    store, [entry.name], new=_next_name(entry.name), without=participants, map_tasks=map_tasks
+                )
+                if remaining is not None:
+                    entries.append(remaining)
+            latest = remerge(
+                store,
+                Snapshot(
+                    number=latest.number + 1,
+                    batches=tuple(entries),
+                    tombstones=tuple(affected),
+                    filters=latest.filters,
+                ),
+                map_tasks=map_tasks,
+            )
+        _forget(store, participants, at=latest)
+        _sweep(store, latest)
+        return latest
+
+
+def _next_name(batch: str) -> str:
+    """The name of a batch that is written anew: ``name``, ``name.r1``, ``name.r2`` …"""
+    stem, dot, number = batch.rpartition(".r")
+    if dot and number.isdigit():
+        return f"{stem}.r{int(number) + 1}"
+    return f"{batch}.r1"
+
+
+def rewrite_batches(
+    store: Store, old: Sequence[str], *, new: str, without: Sequence[str], map_tasks: MapTasks
+) -> BatchEntry | None:
+    """Write one batch ``new`` with the members of ``old`` less ``without``; None when nobody remains."""
+    rosters = [batches.read_roster(store, name) for name in old]
+    gone = set(without)
+    filters = sorted({name for _, names in rosters for name in names})
+    members = sorted(
+        (participant, source, sample)
+        for source, (roster, _) in enumerate(rosters)
+        for sample, participant in enumerate(roster.column("participant_id").to_pylist())
+        if participant not in gone
+    )
+    if not members:
+        return None
+    working = store.work / f"rewrite.{new}"
+    shutil.rmtree(working, ignore_errors=True)
+    map_tasks(
+        f"writing {new}",
+        partial(batches.rewrite_shard, store, tuple(old), working, members, filters),
+        len(store.shards),
+    )
+    batches.rewrite_roster(store, rosters, members, filters, working)
+    write_text(working / "inputs", f"rewritten from {' '.join(old)}")
+    target = store.batch(new)
+    shutil.rmtree(target, ignore_errors=True)
+    os.rename(working, target)
+    fsync_folder(target.parent)
+    return entry_of(store, new)
+
+
+def _forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
+    """Delete participants from the index and from unfinished work, leaving no trace of them in either."""
+    live = [entry.name for entry in at.batches]
+    with _index(store, live=live) as connection:
+        for (name,) in connection.execute("SELECT name FROM batches").fetchall():
+            if name not in live:
+                connection.execute("DELETE FROM batches WHERE name = ?", (name,))
+        for participant in participants:
+            connection.execute("DELETE FROM participants WHERE participant_id = ?", (participant,))
+    with closing(sqlite3.connect(store.participants, timeout=600, isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+    gone = set(participants)
+    for plan in store.work.glob("*/plan.json"):
+        members = json.loads(plan.read_text())["members"]
+        if any(member["participant_id"] in gone for member in members):
+            shutil.rmtree(plan.parent)
+
+
+def _sweep(store: Store, latest: Snapshot) -> None:
+    """Delete the batches that ``latest`` does not have, and the snapshots that need them; the lock is held."""
+    keep = {entry.name for entry in latest.batches}
+    for number in snapshots.numbers(store):
+        if number == latest.number:
+            continue
+        older = snapshots.read_snapshot(store, number)
+        if any(entry.name not in keep for entry in older.batches):
+            (store.snapshots / f"{number:08d}.json").unlink()
+            shutil.rmtree(store.sites(number), ignore_errors=True)
+    for folder in (store.path / "batches").iterdir():
+        if folder.name not in keep:
+            shutil.rmtree(folder)
+    for folder in store.work.glob("rewrite.*"):
+        shutil.rmtree(folder)
+
+
+def compact(store: Store, *, below: int = 1000, engine: Engine | None = None) -> Snapshot:
+    """Merge the batches of fewer than ``below`` participants into one; sites and freeze tables stay the same.
+
+    Snapshots from before are deleted with the small batches that they name.
+    """
+    with (engine or Engine()).open() as map_tasks, store.lock():
+        latest = snapshots.read_snapshot(store)
+        small = [entry.name for entry in latest.batches if entry.participants < below]
+        if len(small) < 2:
+            return latest
+        merged = rewrite_batches(store, small, new=f"compact-{latest.number + 1:08d}", without=(), map_tasks=map_tasks)
+        assert merged is not None
+        kept = tuple(entry for entry in latest.batches if entry.name not in small)
+        latest = remerge(
+            store,
+            Snapshot(
+                number=latest.number + 1,
+                batches=(*kept, merged),
+                tombstones=tuple(small),
+                filters=latest.filters,
+            ),
+            map_tasks=map_tasks,
+        )
+        _sweep(store, latest)
+        return latest
+
+
+def participants_of(store: Store, batch: str) -> list[str]:
+    """The participants of one batch, by sample number."""
+    roster, _ = batches.read_roster(store, batch)
+    ids: list[str] = pc.cast(roster.column("participant_id"), "string").to_pylist()
+    return ids

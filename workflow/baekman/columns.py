@@ -1,0 +1,105 @@
+"""Arrow columns to and from NumPy and Parquet, with settings that never vary: equal data gives equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from baekman.atomic import atomic_file
+
+DELTA_ENCODED = frozenset({"sample", "pos", "start", "length", "called_1", "called_2", "raw_1", "raw_2", "covered"})
+COMPRESSION = "zstd"
+COMPRESSION_LEVEL = 5
+ROW_GROUP_ROWS = 1 << 20
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """The one set of writer options: positions and samples delta-encoded, strings by dictionary, zstd."""
+    delta = [name for name in schema.names if name in DELTA_ENCODED and pa.types.is_integer(schema.field(name).type)]
+    return {
+        "compression": COMPRESSION,
+        "compression_level": COMPRESSION_LEVEL,
+        "use_dictionary": [name for name in schema.names if name not in delta],
+        "column_encoding": dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+        "write_statistics": True,
+        "store_schema": True,
+        "version": "2.6",
+        "data_page_version": "2.0",
+    }
+
+
+def write_parquet(table: pa.Table, path: Path, *, row_group_rows: int = ROW_GROUP_ROWS) -> None:
+    """Write ``table`` to ``path`` atomically with the fixed options."""
+    with atomic_file(path) as temporary:
+        pq.write_table(table, temporary, row_group_size=row_group_rows, **parquet_options(table.schema))
+
+
+def with_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> pa.Schema:
+    """``schema`` with file metadata, keys in a fixed order."""
+    return schema.with_metadata({key: metadata[key] for key in sorted(metadata)})
+
+
+def strings(offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8]) -> pa.Array:
+    """A string array from byte offsets (one more than strings) and bytes."""
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def string_parts(array: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Offsets (from 0) and bytes of a string array, the inverse of ``strings``."""
+    _validity, offset_buffer, data = array.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[array.offset : array.offset + len(array) + 1]
+    if data is None or len(array) == 0:
+        return np.zeros(len(array) + 1, np.int32), np.zeros(0, np.uint8)
+    data_bytes = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+    return (offsets - offsets[0]).astype(np.int32), data_bytes
+
+
+def numpy_of(table: pa.Table, name: str) -> npt.NDArray[Any]:
+    """A column without nulls as one NumPy array."""
+    column = table.column(name)
+    return np.asarray(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0))
+
+
+def allele_ranks(ref: pa.ChunkedArray | pa.Array, alt: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
+    """A number per row that orders and identifies (ref, alt) bytewise within this table."""
+    joined = pc.binary_join_element_wise(ref, alt, "\t")
+    if isinstance(joined, pa.ChunkedArray):
+        joined = joined.combine_chunks()
+    encoded = joined.dictionary_encode()
+    order = pc.array_sort_indices(encoded.dictionary)
+    rank = np.empty(len(encoded.dictionary), np.int64)
+    rank[np.asarray(order)] = np.arange(len(order))
+    return rank[np.asarray(encoded.indices)]
+
+
+def group_starts(*keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Indices at which a new group begins in rows that are sorted by ``keys``."""
+    if len(keys[0]) == 0:
+        return np.zeros(0, np.int64)
+    new = np.zeros(len(keys[0]), np.bool_)
+    new[0] = True
+    for key in keys:
+        new[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(new)
+
+
+def table_of(schema: pa.Schema, arrays: Mapping[str, Any]) -> pa.Table:
+    """A table with exactly the columns of ``schema``, each cast to its type."""
+    return pa.table([pa.array(arrays[f.name]).cast(f.type) for f in schema], schema=schema)
+
+
+def empty(schema: pa.Schema) -> pa.Table:
+    """No rows of ``schema``."""
+    return schema.empty_table()
+
+
+def concat(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    """All rows, one after the other, as one chunk a column."""
+    return pa.concat_tables(tables).combine_chunks() if tables else empty(schema)

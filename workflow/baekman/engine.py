@@ -1,0 +1,113 @@
+"""Running the tasks of a plan: in a plain loop, on local workers, or on a Dask cluster; the same bytes each way.
+
+Every chunked step follows one contract: a plan says how many tasks there are, ``run(i)`` does one of them with
+atomic output and returns at once when that is there already, and finishing is the caller's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Where tasks run. ``workers`` 0 or 1 is a plain loop in this process.
+
+    ``scheduler`` is the address of a running Dask scheduler (``tcp://…``) or the path of its scheduler file;
+    with it ``workers`` does not count.
+    """
+
+    workers: int = 1
+    scheduler: str | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[str, Callable[[int], Any], int], None]]:
+        """Yield ``map_tasks(title, run, count)``, which calls ``run(0) … run(count - 1)`` and waits for all.
+
+        The first failure is raised as it was; tasks that finished keep their output.
+        """
+        if self.scheduler is None and self.workers <= 1:
+            yield _loop
+            return
+        import dask
+        from distributed import Client, LocalCluster
+
+        settings = {
+            "distributed.worker.daemon": False,
+            "distributed.admin.tick.limit": "1h",
+            "distributed.comm.timeouts.connect": "60s",
+            "distributed.scheduler.worker-saturation": 1.0,
+        }
+        with dask.config.set(settings):
+            if self.scheduler is None:
+                with (
+                    LocalCluster(
+                        n_workers=self.workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        dashboard_address=None,
+                        host="127.0.0.1",
+                        silence_logs=40,
+                    ) as cluster,
+                    Client(cluster) as client,
+                ):
+                    yield _on(client)
+            else:
+                arguments = (
+                    {"scheduler_file": self.scheduler} if Path(self.scheduler).exists() else {"address": self.scheduler}
+                )
+                with Client(**arguments) as client:
+                    yield _on(client)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+
+
+def _loop(title: str, run: Callable[[int], Any], count: int) -> None:
+    with _progress() as progress:
+        for index in progress.track(range(count), description=title):
+            run(index)
+
+
+def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
+    from distributed import as_completed
+
+    def map_tasks(title: str, run: Callable[[int], Any], count: int) -> None:
+        with _progress() as progress:
+            shown = progress.add_task(title, total=count)
+            # a bounded number of tasks is known to the scheduler at once, however long the plan is
+            window = max(4 * sum(client.nthreads().values()), 16)
+            waiting = iter(range(count))
+            first = [client.submit(run, index, pure=False) for _, index in zip(range(window), waiting, strict=False)]
+            running = as_completed(first)
+            for future in running:
+                future.result()
+                progress.advance(shown)
+                for index in waiting:
+                    running.add(client.submit(run, index, pure=False))
+                    break
+
+    return map_tasks
+
+
+def default_workers() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))

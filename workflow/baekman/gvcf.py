@@ -1,0 +1,362 @@
+"""One participant's gVCF as columns: call rows and reference segments, contig by contig.
+
+Reads what GATK HaplotypeCaller, ReblockGVCF, DRAGEN, DeepVariant, freebayes and bcftools write, as text, gzip,
+BGZF or BCF. Everything that a record says is checked; a file is refused whole or read whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from isal import igzip, isal_zlib
+
+from baekman import gvcf_kernel as kernel
+from baekman.errors import InputRefused, Reason
+from baekman.evidence import SEGMENT_COLUMNS, gather_strings, resolve, settle_rows
+
+CHUNK_BYTES = 16 << 20
+MAX_LINE_BYTES = 64 << 20
+MAX_HEADER_BYTES = 64 << 20
+BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+Ints = npt.NDArray[np.int32]
+
+PROBLEMS = {
+    kernel.BAD_COLUMNS: ("ten columns: one sample", "another number of columns"),
+    kernel.BAD_CONTIG: ("a contig of the store's reference", "a contig that is not in it"),
+    kernel.BAD_POS: ("POS of 1 or more", "no such number"),
+    kernel.BAD_ORDER: ("records in the order of POS", "a record before the one above it"),
+    kernel.PAST_END: ("a record within its contig", "one that goes past the contig's end"),
+    kernel.BAD_REF: ("REF of bases", "something else"),
+    kernel.BAD_REF_BASE: ("REF as in the store's reference", "another base"),
+    kernel.BAD_ALT: ("ALT alleles of bases, symbolic alleles or breakends", "something else"),
+    kernel.BAD_END: ("END at POS or behind it", "END before POS"),
+    kernel.BAD_GENOTYPE: ("GT that names alleles of the record", "an allele that it does not have"),
+    kernel.BAD_PLOIDY: ("GT of ploidy 1 or 2", "more alleles"),
+    kernel.REVISITED: ("each contig's records in one piece", "a contig that was left before"),
+    kernel.TOO_MANY_FIELDS: ("a FORMAT of at most 64 fields", "more"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """When a record or block is called; fixed in ``store.json`` for the store's life.
+
+    ``min_het_percent``: the least share (percent of AD) of the weaker allele of a heterozygote; 0 is off.
+    ``gq_bands``: the lower ends of the GQ bands that reference blocks are merged in, ascending from 0.
+    """
+
+    min_gq: int = 20
+    min_dp: int = 0
+    min_het_percent: int = 0
+    gq_bands: tuple[int, ...] = (0, 1, 3, 6, 9, 12, 15, 20, 30, 40, 50, 60, 80)
+    max_contradicting: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Genome:
+    """The reference that a store is bound to. ``sequence`` holds all contigs, upper case, one after the other."""
+
+    names: tuple[str, ...]
+    lengths: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    sequence: npt.NDArray[np.uint8]
+    aliases: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContigCalls:
+    """What one participant's gVCF says of one contig.
+
+    ``rows``: (n, len(ROW_COLUMNS)) sorted by position, allele strings in ``ref`` and ``alt`` (bytes and n + 1
+    offsets); ``segments``: (m, len(SEGMENT_COLUMNS)), sorted, without overlap, cut at shard borders.
+    """
+
+    contig: int
+    rows: Ints
+    ref: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+    alt: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+    segments: Ints
+    duplicates: int
+
+
+@dataclass(kw_only=True)
+class ReadCounts:
+    """What was counted while a gVCF was read."""
+
+    records: int = 0
+    contradicting: int = 0
+    duplicates: int = 0
+    filters: list[str] = field(default_factory=list)  # by code - 1; complete when reading has ended
+    sha256: str = ""
+
+
+def _open(path: Path) -> tuple[IO[bytes], subprocess.Popen[bytes] | None]:
+    with path.open("rb") as raw:
+        magic = raw.read(18)
+        if magic[:2] != b"\x1f\x8b":
+            if magic[:3] != b"BCF":
+                return path.open("rb"), None
+        elif magic[12:14] == b"BC":
+            raw.seek(-min(len(BGZF_END), path.stat().st_size), 2)
+            if raw.read() != BGZF_END:
+                raise EOFError("no BGZF end marker")
+    if magic[:3] != b"BCF":
+        with gzip.open(path, "rb") as inside:
+            magic = inside.read(3)
+    if magic[:3] == b"BCF":
+        viewer = subprocess.Popen(["bcftools", "view", "-Ov", str(path)], stdout=subprocess.PIPE)
+        assert viewer.stdout is not None
+        return viewer.stdout, viewer
+    return igzip.open(path, "rb"), None
+
+
+class GvcfReader:
+    """Reads one gVCF; iterate ``contigs()`` once, then look at ``counts``.
+
+    ``label`` is what errors call the file (a participant ID, never a path). Raises InputRefused with the record
+    and line of the first problem.
+    """
+
+    def __init__(
+        self, path: Path, *, label: str, genome: Genome, thresholds: Thresholds, shard_ends: Sequence[Ints]
+    ) -> None:
+        self.path = path
+        self.label = label
+        self.genome = genome
+        self.thresholds = thresholds
+        self.shard_ends = shard_ends
+        self.counts = ReadCounts()
+        self._state = np.zeros(kernel.STATE_SLOTS, np.int64)
+        self._state[kernel.CONTIG] = -1
+        self._filter_pool = np.zeros(1 << 16, np.uint8)
+        self._filter_ends = np.zeros(kernel.MAX_FILTERS, np.int64)
+
+    def _refuse(self, *, place: str, expected: str, found: str, action: str = "") -> InputRefused:
+        return InputRefused(Reason(file=self.label, place=place, expected=expected, found=found, action=action))
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Whole lines, a chunk at a time, header included."""
+        digest = hashlib.sha256()
+        with self.path.open("rb") as raw:
+            while part := raw.read(1 << 20):
+                digest.update(part)
+        self.counts.sha256 = digest.hexdigest()
+        try:
+            stream, viewer = _open(self.path)
+        except (EOFError, OSError) as error:
+            raise self._refuse(
+                place="end of the file",
+                expected="a whole gVCF",
+                found="a truncated or unreadable one",
+                action="send it again",
+            ) from error
+        rest = b""
+        with stream:
+            while True:
+                try:
+                    data = stream.read(CHUNK_BYTES)
+                except (EOFError, OSError, ValueError, isal_zlib.error) as error:
+                    raise self._refuse(
+                        place=f"after line {int(self._state[kernel.LINE])}",
+                        expected="readable compressed data",
+                        found="a broken block",
+                        action="send it again",
+                    ) from error
+                if not data:
+                    break
+                cut = data.rfind(b"\n") + 1
+                if cut:
+                    yield rest + data[:cut]
+                    rest = data[cut:]
+                else:
+                    rest += data
+                    if len(rest) > MAX_LINE_BYTES:
+                        raise self._refuse(
+                            place=f"line {int(self._state[kernel.LINE]) + 1}",
+                            expected=f"lines of at most {MAX_LINE_BYTES >> 20} MiB",
+                            found="a longer one",
+                        )
+        if viewer is not None and viewer.wait() != 0:
+            raise self._refuse(place="", expected="a readable BCF", found="one that bcftools cannot read")
+        if rest:
+            yield rest + b"\n"
+
+    def _header(self, head: bytes) -> int:
+        """Check the header at the start of the file; return its length in bytes."""
+        if not head.startswith(b"##fileformat=VCF"):
+            raise self._refuse(place="line 1", expected="##fileformat=VCF", found="something else")
+        at = 0
+        while head[at : at + 2] == b"##":
+            end = head.find(b"\n", at)
+            if end < 0:
+                break
+            at = end + 1
+            self._state[kernel.LINE] += 1
+        line = head[at : head.find(b"\n", at)]
+        columns = line.rstrip(b"\r").split(b"\t")
+        self._state[kernel.LINE] += 1
+        if not line.startswith(b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t") or len(columns) != 10:
+            raise self._refuse(
+                place=f"line {int(self._state[kernel.LINE])}",
+                expected="a #CHROM line with exactly one sample",
+                found=f"{max(len(columns) - 9, 0)} samples",
+            )
+        return at + len(line) + 1
+
+    def contigs(self) -> Iterator[ContigCalls]:
+        """Yield the contigs in the order of the file; only those with something to say."""
+        genome = self.genome
+        names = [*genome.names, *genome.aliases]
+        contig_of = np.array(
+            [*range(len(genome.names)), *(genome.names.index(target) for target in genome.aliases.values())],
+            np.int64,
+        )
+        name_pool, name_ends = _pool(names)
+        key_pool, key_ends = _pool(kernel.KEYS)
+        seen = np.zeros(len(genome.names), np.uint8)
+        format_pool = np.zeros(1 << 14, np.uint8)
+        format_ends = np.zeros(kernel.MAX_FORMATS, np.int64)
+        format_fields = np.full((kernel.MAX_FORMATS, len(kernel.KEYS)), -1, np.int64)
+        scratch = 1 << 14
+        rows = np.empty((1 << 14, len(kernel.ROW_COLUMNS)), np.int32)
+        ref_pool = np.empty(1 << 16, np.uint8)
+        alt_pool = np.empty(1 << 16, np.uint8)
+        intervals = np.empty((1 << 17, len(kernel.INTERVAL_COLUMNS)), np.int32)
+        row_count = interval_count = 0
+        current = -1
+        state = self._state
+        header = b""
+        in_header = True
+        for chunk in self._chunks():
+            begin = 0
+            if in_header:
+                header += chunk
+                if b"\n#CHROM" not in header or header.find(b"\n", header.find(b"\n#CHROM") + 1) < 0:
+                    if len(header) > MAX_HEADER_BYTES:
+                        raise self._refuse(place="header", expected="a #CHROM line", found="none in 64 MiB")
+                    continue
+                chunk = header
+                begin = self._header(chunk)
+                in_header = False
+            buf = np.frombuffer(chunk, np.uint8)
+            scratch_bytes = np.empty(2 * scratch, np.uint8)
+            scratch_ints = np.empty(5 * scratch, np.int64)
+            pl = np.empty(scratch, np.int64)
+            while True:
+                reason, begin, row_count, interval_count = kernel.read_chunk(
+                    buf, begin, len(buf), state, name_pool, name_ends, contig_of, genome.starts, genome.lengths,
+                    seen, genome.sequence, key_pool, key_ends, format_pool, format_ends, format_fields,
+                    self._filter_pool, self._filter_ends, self.thresholds.min_gq, self.thresholds.min_dp,
+                    self.thresholds.min_het_percent, rows, row_count, ref_pool, alt_pool, intervals,
+                    interval_count, scratch_bytes, scratch_ints, pl,
+                )  # fmt: skip
+                if state[kernel.ERROR]:
+                    expected, found = PROBLEMS[int(state[kernel.ERROR])]
+                    raise self._refuse(
+                        place=f"line {int(state[kernel.LINE])} (record {int(state[kernel.RECORDS]) + 1})",
+                        expected=expected,
+                        found=found,
+                    )
+                if reason == kernel.DONE:
+                    break
+                if reason == kernel.NEXT_CONTIG:
+                    yield self._finish(current, rows[:row_count], ref_pool, alt_pool, intervals[:interval_count])
+                    row_count = interval_count = 0
+                elif reason == kernel.FLUSH:
+                    line = int(np.argmax(buf[begin:] == 10)) + 1
+                    rows = _grown(rows, row_count, 2 * line)
+                    intervals = _grown(intervals, interval_count, 2 * line)
+                    letters = 4 * line + line * line // 4 if line < 4096 else 64 * line
+                    ref_pool = _grown(ref_pool, int(rows[row_count - 1, kernel.R_REF_END]) if row_count else 0, letters)
+                    alt_pool = _grown(alt_pool, int(rows[row_count - 1, kernel.R_ALT_END]) if row_count else 0, letters)
+                else:
+                    scratch *= 4
+                    scratch_bytes = np.empty(2 * scratch, np.uint8)
+                    scratch_ints = np.empty(5 * scratch, np.int64)
+                    pl = np.empty(scratch, np.int64)
+                current = int(state[kernel.CONTIG]) if state[kernel.CONTIG] >= 0 else current
+            current = int(state[kernel.CONTIG])
+        if in_header:
+            raise self._refuse(place="header", expected="a #CHROM line", found="none")
+        if current >= 0 and state[kernel.LAST_POS] > 0:
+            yield self._finish(current, rows[:row_count], ref_pool, alt_pool, intervals[:interval_count])
+        self.counts.records = int(state[kernel.RECORDS])
+        self.counts.contradicting = int(state[kernel.CONTRADICTING])
+        pool = self._filter_pool.tobytes()
+        ends = [0, *self._filter_ends[: state[kernel.FILTERS]].tolist()]
+        self.counts.filters = [pool[a:b].decode() for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        if self.counts.contradicting > self.thresholds.max_contradicting:
+            raise self._refuse(
+                place="all records",
+                expected=f"at most {self.thresholds.max_contradicting} fields that contradict their header",
+                found=str(self.counts.contradicting),
+                action="call the participant again, or raise cohort.max_contradicting",
+            )
+
+    def _finish(
+        self,
+        contig: int,
+        rows: Ints,
+        ref_pool: npt.NDArray[np.uint8],
+        alt_pool: npt.NDArray[np.uint8],
+        intervals: Ints,
+    ) -> ContigCalls:
+        order = np.argsort(rows[:, kernel.R_POS], kind="stable")
+        keep = np.zeros(len(rows), np.bool_)
+        duplicates = settle_rows(rows, order, ref_pool, alt_pool, keep)
+        self.counts.duplicates += duplicates
+        chosen = order[keep[order]]
+        chosen_rows = rows[chosen]
+        starts = intervals[:, kernel.I_START]
+        if len(starts) > 1 and not (starts[1:] >= starts[:-1]).all():
+            intervals = intervals[np.argsort(starts, kind="stable")]
+        positions = np.unique(chosen_rows[:, kernel.R_POS])
+        ends = self.shard_ends[contig]
+        segments = np.empty((2 * len(intervals) + len(positions) + len(ends) + 1, len(SEGMENT_COLUMNS)), np.int32)
+        bands = np.asarray(self.thresholds.gq_bands, np.int32)
+        band_of = (np.searchsorted(bands, np.arange(100), side="right") - 1).astype(np.int32)
+        count = resolve(np.ascontiguousarray(intervals), positions, ends, band_of, bands, segments)
+        return ContigCalls(
+            contig=contig,
+            rows=chosen_rows,
+            ref=_strings(ref_pool, rows, kernel.R_REF_END, chosen),
+            alt=_strings(alt_pool, rows, kernel.R_ALT_END, chosen),
+            segments=segments[:count].copy(),
+            duplicates=duplicates,
+        )
+
+
+def _pool(strings: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    encoded = [text.encode() for text in strings]
+    return (
+        np.frombuffer(b"".join(encoded), np.uint8).copy(),
+        np.cumsum([len(text) for text in encoded], dtype=np.int64),
+    )
+
+
+def _strings(
+    pool: npt.NDArray[np.uint8], rows: Ints, column: int, chosen: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    offsets = np.zeros(len(chosen) + 1, np.int32)
+    size = gather_strings(pool, rows, column, chosen, offsets, np.empty(0, np.uint8))
+    out = np.empty(size, np.uint8)
+    gather_strings(pool, rows, column, chosen, offsets, out)
+    return offsets, out
+
+
+def _grown(array: npt.NDArray[Any], used: int, room: int) -> npt.NDArray[Any]:
+    """``array`` with its first ``used`` rows and room for at least ``room`` more."""
+    if used + room <= len(array):
+        return array
+    bigger = np.empty((max(2 * len(array), used + room), *array.shape[1:]), array.dtype)
+    bigger[:used] = array[:used]
+    return bigger

@@ -1,0 +1,39 @@
+"""The cohort's part of the configuration, as the store's own types; None stands for the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from baekman.gvcf import Thresholds
+from baekman.sites import SiteFilters
+
+
+def _section(config: Path | None, name: str) -> dict[str, Any]:
+    if config is None:
+        return {}
+    from baekman.config import load_config
+
+    section: dict[str, Any] = load_config(Path.cwd(), config).get(name) or {}
+    return section
+
+
+def _known(section: dict[str, Any], kind: type) -> dict[str, Any]:
+    names = {f.name for f in fields(kind)}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in section.items() if key in names}
+
+
+def thresholds(config: Path | None) -> Thresholds:
+    """When a record is called, and the GQ bands: config section ``cohort``."""
+    return Thresholds(**_known(_section(config, "cohort"), Thresholds))
+
+
+def aliases(config: Path | None) -> dict[str, str]:
+    """Contig aliases, alias to the reference's name: config key ``cohort.contig_aliases``."""
+    return dict(_section(config, "cohort").get("contig_aliases") or {})
+
+
+def site_filters(config: Path | None) -> SiteFilters | None:
+    """Thresholds of the site filters: config section ``sites``; None without a configuration."""
+    return SiteFilters(**_known(_section(config, "sites"), SiteFilters)) if config is not None else None

@@ -1,0 +1,144 @@
+"""Shards: the tiles of the reference that bound every chunk of work for the life of a store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from baekman.errors import InputRefused, Reason
+
+DEFAULT_SHARD_BASES = 3_000_000
+HEADER = ("shard", "contig", "start", "end")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One tile: ``start`` and ``end`` are 1-based and inclusive; ``name`` is the zero-padded number."""
+
+    name: str
+    contig: str
+    start: int
+    end: int
+
+
+def tile(contig: str, called: npt.NDArray[np.bool_], *, bases: int) -> list[tuple[int, int]]:
+    """Cut one contig into tiles with about ``bases`` non-N bases each.
+
+    ``called`` is True where the reference base is not N. Returns 1-based inclusive (start, end) pairs that
+    tile the whole contig, N included, so that every record has a shard.
+    """
+    length = len(called)
+    total = int(called.sum())
+    pieces = max(1, round(total / bases))
+    cumulative = np.cumsum(called)
+    targets = [total * piece // pieces for piece in range(1, pieces)]
+    cuts = [int(np.searchsorted(cumulative, target)) + 1 for target in targets]
+    borders = [0, *cuts, length]
+    return [(begin + 1, end) for begin, end in zip(borders[:-1], borders[1:], strict=True) if end > begin]
+
+
+def make_shards(
+    contigs: Iterable[tuple[str, npt.NDArray[np.uint8]]], *, bases: int = DEFAULT_SHARD_BASES
+) -> list[Shard]:
+    """Tile a reference: ``contigs`` yields (name, upper-case sequence bytes) in reference order."""
+    shards: list[Shard] = []
+    for name, sequence in contigs:
+        for start, end in tile(name, sequence != ord("N"), bases=bases):
+            shards.append(Shard(name=f"{len(shards):05d}", contig=name, start=start, end=end))
+    return shards
+
+
+def read_shards(path: Path) -> list[Shard]:
+    """Read a shard table (TSV ``shard contig start end``, 1-based inclusive).
+
+    Raises InputRefused with every line that is malformed.
+    """
+    reasons: list[Reason] = []
+    shards: list[Shard] = []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if not lines or tuple(lines[0].split("\t")) != HEADER:
+        raise InputRefused(
+            Reason(
+                file=path.name,
+                place="line 1",
+                expected="the columns shard, contig, start, end",
+                found="others",
+            )
+        )
+    for number, line in enumerate(lines[1:], start=2):
+        fields = line.split("\t")
+        if len(fields) != 4 or not (fields[2].isdigit() and fields[3].isdigit()):
+            reasons.append(
+                Reason(
+                    file=path.name,
+                    place=f"line {number}",
+                    expected="shard, contig, start and end separated by tabs",
+                    found=f"{len(fields)} columns" if len(fields) != 4 else "a start or end that is no number",
+                )
+            )
+            continue
+        shards.append(Shard(name=fields[0], contig=fields[1], start=int(fields[2]), end=int(fields[3])))
+    if reasons:
+        raise InputRefused(reasons)
+    return shards
+
+
+def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str) -> None:
+    """Refuse shards that do not tile every contig of the reference exactly once, in order."""
+    reasons: list[Reason] = []
+    by_contig: dict[str, list[Shard]] = {}
+    for shard in shards:
+        by_contig.setdefault(shard.contig, []).append(shard)
+    for contig in by_contig.keys() - lengths.keys():
+        reasons.append(
+            Reason(
+                file=file,
+                place=f"contig {contig}",
+                expected="a contig of the reference",
+                found="none of that name",
+            )
+        )
+    if len({shard.name for shard in shards}) != len(shards):
+        reasons.append(Reason(file=file, expected="a name of its own for each shard", found="a name used twice"))
+    for contig, length in lengths.items():
+        expected = 1
+        for shard in by_contig.get(contig, []):
+            if shard.start != expected or shard.end < shard.start:
+                reasons.append(
+                    Reason(
+                        file=file,
+                        place=f"shard {shard.name}",
+                        expected=f"start {expected}",
+                        found=f"{shard.start}-{shard.end}",
+                        action="shards must follow each other without gap or overlap",
+                    )
+                )
+            expected = shard.end + 1
+        if expected != length + 1:
+            reasons.append(
+                Reason(
+                    file=file,
+                    place=f"contig {contig}",
+                    expected=f"shards up to base {length}",
+                    found=f"shards up to base {expected - 1}",
+                )
+            )
+    if reasons:
+        raise InputRefused(reasons)
+
+
+def format_shards(shards: Sequence[Shard]) -> str:
+    """The shard table as text, the inverse of ``read_shards``."""
+    rows = ["\t".join(HEADER)]
+    rows += [f"{s.name}\t{s.contig}\t{s.start}\t{s.end}" for s in shards]
+    return "\n".join(rows) + "\n"
+
+
+def shards_hash(shards: Sequence[Shard]) -> str:
+    """SHA-256 of the shard table: what a store fixes for its life."""
+    return hashlib.sha256(format_shards(shards).encode()).hexdigest()

@@ -1,0 +1,130 @@
+"""The sites of a snapshot: what the whole cohort says of each allele, from sums alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from baekman.census import called_at
+from baekman.columns import empty, numpy_of
+from baekman.genotypes import prior_frequency
+from baekman.hwe import exact_tests
+from baekman.schema import CENSUS, SITES
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteFilters:
+    """Thresholds of the site filters.
+
+    ``low_call_rate``: least share of participants called (gnomAD and UK Biobank filter below 0.9).
+    ``excess_het``: largest phred-scaled P of excess heterozygosity (54.69 is z = -4.5, GATK's default).
+    ``low_qual``: least phred evidence that anyone carries the allele (30 is GATK's default calling confidence).
+    ``low_allele_balance``: least mean share of ALT reads of called heterozygotes (0.2, gnomAD's genotype filter).
+    ``hwe_mid_p``: use the mid-p variant of both exact tests.
+    """
+
+    low_call_rate: float = 0.9
+    excess_het: float = 54.69
+    low_qual: float = 30.0
+    low_allele_balance: float = 0.2
+    hwe_mid_p: bool = False
+
+
+FILTER_NAMES = ("AC0", "ExcessHet", "LowAlleleBalance", "LowCallRate", "LowQual")
+
+
+def _ratio(top: npt.NDArray[Any], bottom: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """top / bottom, NaN where there is nothing to divide by."""
+    out = np.full(len(top), np.nan)
+    np.divide(top, bottom, out=out, where=bottom > 0)
+    return out
+
+
+def _nullable(values: npt.NDArray[np.float64]) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))
+
+
+def describe_sites(
+    census: pa.Table, called: pa.Table, *, contig: str, participants: int, filters: SiteFilters
+) -> pa.Table:
+    """Sites (schema SITES) of one shard from its merged census and step function, in the census's order.
+
+    Frequencies, tests and filters follow from the integer sums alone, so they do not depend on how the cohort
+    was divided into batches.
+    """
+    if census.num_rows == 0:
+        return empty(SITES)
+    count = {
+        name: numpy_of(census, name).astype(np.int64) for name in CENSUS.names if name not in ("pos", "ref", "alt")
+    }
+    here = called_at(called, numpy_of(census, "pos"))
+    ac = count["het"] + 2 * count["hom"] + count["hemi"]
+    an = here["called_1"] + 2 * here["called_2"]
+    ac_raw = count["het_raw"] + 2 * count["hom_raw"] + count["hemi_raw"]
+    an_raw = here["raw_1"] + 2 * here["raw_2"]
+    people_called = here["called_1"] + here["called_2"]
+    hom_ref = np.maximum(here["called_2"] - count["het"] - count["hom"], 0)
+    p, excess = exact_tests(hom_ref, count["het"], count["hom"], mid_p=filters.hwe_mid_p)
+    excess_het = -10.0 * np.log10(np.maximum(excess, 1e-300)) + 0.0
+    frequency = _ratio(count["het"] + 2 * count["hom"], 2 * here["called_2"])
+    expected = 2.0 * frequency * (1.0 - frequency) * here["called_2"]
+    inbreeding = 1.0 - _ratio(count["het"], np.nan_to_num(expected))
+    call_rate = people_called / max(participants, 1)
+    qual = count["qual_sum"].astype(np.float64)
+    balance = _ratio(count["ad_alt_het"], count["ad_ref_het"] + count["ad_alt_het"])
+    failed = np.stack(
+        [
+            ac == 0,
+            excess_het > filters.excess_het,
+            np.nan_to_num(balance, nan=1.0) < filters.low_allele_balance,
+            call_rate < filters.low_call_rate,
+            qual < filters.low_qual,
+        ],
+        axis=1,
+    )
+    codes = failed @ (1 << np.arange(len(FILTER_NAMES)))
+    texts = pa.array(
+        [
+            ";".join(name for bit, name in enumerate(FILTER_NAMES) if code >> bit & 1) or "PASS"
+            for code in range(1 << len(FILTER_NAMES))
+        ]
+    )
+    columns: dict[str, Any] = {
+        "contig": pa.repeat(contig, census.num_rows),
+        "ac": ac,
+        "an": an,
+        "af": _nullable(_ratio(ac, an)),
+        "ac_raw": ac_raw,
+        "an_raw": an_raw,
+        "af_raw": _nullable(_ratio(ac_raw, an_raw)),
+        "af_joint": prior_frequency(count["dosage"], here["weight"]),
+        "hom_ref": hom_ref,
+        "participants": np.full(census.num_rows, participants),
+        "called": people_called,
+        "uncalled": here["covered"] - people_called,
+        "no_coverage": participants - here["covered"],
+        "call_rate": call_rate,
+        "hwe_p": p,
+        "excess_het": excess_het,
+        "inbreeding": _nullable(inbreeding),
+        "qual": qual,
+        "qual_by_depth": _nullable(_ratio(qual, count["dp_sum"])),
+        "allele_balance": _nullable(balance),
+        "mean_depth": _nullable(_ratio(count["dp_sum"], count["dp_n"])),
+        "weight": here["weight"],
+        "filter": texts.take(pa.array(codes)),
+    }
+    arrays = [
+        census.column(f.name).combine_chunks() if f.name in CENSUS.names else pa.array(columns[f.name]).cast(f.type)
+        for f in SITES
+    ]
+    return pa.table(arrays, schema=SITES)
+
+
+def census_of(sites: pa.Table) -> pa.Table:
+    """The census inside a sites table: what the next snapshot adds to."""
+    return sites.select(CENSUS.names).cast(CENSUS)

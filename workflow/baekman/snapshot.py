@@ -1,0 +1,119 @@
+"""Snapshots: numbered, atomically created files that list the batches that make up the cohort at one moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from dataclasses import asdict, dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from baekman.errors import InputRefused, Reason
+from baekman.schema import CALLED
+from baekman.sites import SiteFilters
+from baekman.store import Store
+
+ZERO = "0" * 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchEntry:
+    """A batch as a snapshot lists it; ``digest`` is its members' order-free digest (``batch.digest_members``)."""
+
+    name: str
+    participants: int
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The cohort at one moment. ``tombstones`` names the batches that an operation took out since the last one."""
+
+    number: int
+    batches: tuple[BatchEntry, ...] = ()
+    tombstones: tuple[str, ...] = ()
+    filters: SiteFilters = field(default_factory=SiteFilters)
+
+    @property
+    def participants(self) -> int:
+        """How many participants the cohort has."""
+        return sum(batch.participants for batch in self.batches)
+
+    @property
+    def content(self) -> str:
+        """SHA-256-like name of who is in the cohort, whatever the batches: equal cohorts have equal names."""
+        total = sum(int(batch.digest, 16) for batch in self.batches)
+        return f"{total % (1 << 256):064x}"
+
+    def entry(self, name: str) -> BatchEntry | None:
+        """The batch of that name, if it is in the cohort."""
+        return next((batch for batch in self.batches if batch.name == name), None)
+
+
+def numbers(store: Store) -> list[int]:
+    """Numbers of the snapshots that exist, ascending."""
+    names = (entry.name for entry in store.snapshots.iterdir())
+    return sorted(int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.json", name))
+
+
+def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
+    """Snapshot ``number``, else the latest; number 0 is the empty cohort. Raises InputRefused when absent."""
+    existing = numbers(store)
+    if number is None:
+        number = existing[-1] if existing else 0
+    if number == 0:
+        return Snapshot(number=0)
+    if number not in existing:
+        raise InputRefused(
+            Reason(
+                file="--snapshot",
+                expected=f"one of the cohort's snapshots ({', '.join(map(str, existing)) or 'there are none'})",
+                found=str(number),
+            )
+        )
+    data = json.loads((store.snapshots / f"{number:08d}.json").read_text())
+    return Snapshot(
+        number=number,
+        batches=tuple(BatchEntry(**entry) for entry in data["batches"]),
+        tombstones=tuple(data["tombstones"]),
+        filters=SiteFilters(**data["filters"]),
+    )
+
+
+def create_snapshot(store: Store, snapshot: Snapshot) -> None:
+    """Create the snapshot's file; raises FileExistsError when another writer has that number already."""
+    body = {
+        "number": snapshot.number,
+        "participants": snapshot.participants,
+        "content": snapshot.content,
+        "batches": [asdict(batch) for batch in snapshot.batches],
+        "tombstones": list(snapshot.tombstones),
+        "filters": asdict(snapshot.filters),
+    }
+    temporary = store.snapshots / f".{uuid.uuid4().hex}.tmp"
+    try:
+        with temporary.open("w") as out:
+            out.write(json.dumps(body, indent=1) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        os.link(temporary, store.snapshots / f"{snapshot.number:08d}.json")
+    finally:
+        temporary.unlink(missing_ok=True)
+    descriptor = os.open(store.snapshots, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def read_sites(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
+    """The sites (schema SITES) of one shard at a snapshot."""
+    return pq.read_table(store.sites(snapshot.number) / f"{store.shards[shard].name}.parquet")
+
+
+def read_called(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
+    """The merged step function (schema CALLED) of one shard at a snapshot."""
+    if snapshot.number == 0:
+        return CALLED.empty_table()
+    return pq.read_table(store.sites(snapshot.number) / "called" / f"{store.shards[shard].name}.parquet")

@@ -1,0 +1,229 @@
+"""The cohort store on disk: what is fixed for its life, where things are, and its lock."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pysam
+
+from baekman.atomic import atomic_folder, write_text
+from baekman.errors import InputRefused, Reason
+from baekman.gvcf import Genome, Thresholds
+from baekman.schema import SCHEMA_VERSION
+from baekman.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
+
+BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+PARTICIPANT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contig:
+    """A contig of the reference; ``m5`` is the MD5 of its upper-case bases as in SAM's @SQ M5."""
+
+    name: str
+    length: int
+    m5: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """An existing cohort store. Open with ``open_store``, create with ``create_store``."""
+
+    path: Path
+    reference: str
+    contigs: tuple[Contig, ...]
+    shards: tuple[Shard, ...]
+    thresholds: Thresholds
+    aliases: Mapping[str, str]
+
+    @cached_property
+    def genome(self) -> Genome:
+        """The reference as one memory-mapped array, shared by all processes of a machine."""
+        lengths = np.array([contig.length for contig in self.contigs], np.int64)
+        return Genome(
+            names=tuple(contig.name for contig in self.contigs),
+            lengths=lengths,
+            starts=np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64),
+            sequence=np.memmap(self.path / "reference.seq", np.uint8, "r"),
+            aliases=dict(self.aliases),
+        )
+
+    @cached_property
+    def shards_of(self) -> dict[str, list[int]]:
+        """Indices of the shards of each contig, in order."""
+        found: dict[str, list[int]] = {contig.name: [] for contig in self.contigs}
+        for index, shard in enumerate(self.shards):
+            found[shard.contig].append(index)
+        return found
+
+    @cached_property
+    def shard_ends(self) -> list[npt.NDArray[np.int32]]:
+        """For each contig the 1-based inclusive ends of its shards."""
+        return [
+            np.array([self.shards[index].end for index in self.shards_of[contig.name]], np.int32)
+            for contig in self.contigs
+        ]
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of the snapshots."""
+        return self.path / "snapshots"
+
+    def batch(self, name: str) -> Path:
+        """Folder of a batch."""
+        return self.path / "batches" / name
+
+    def sites(self, snapshot: int) -> Path:
+        """Folder of the merged sites of a snapshot."""
+        return self.path / "sites" / f"{snapshot:08d}"
+
+    @property
+    def work(self) -> Path:
+        """Folder of unfinished work; deleted when the work is committed."""
+        return self.path / "work"
+
+    @property
+    def participants(self) -> Path:
+        """The index participant -> batch."""
+        return self.path / "participants.sqlite"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the store's commit lock; waits for another writer to finish."""
+        with (self.path / ".lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    with pysam.FastaFile(str(reference)) as fasta:
+        for name in fasta.references:
+            yield name, np.frombuffer(fasta.fetch(name).upper().encode(), np.uint8)
+
+
+def create_store(
+    path: Path,
+    *,
+    reference: Path,
+    shards_file: Path | None = None,
+    thresholds: Thresholds | None = None,
+    aliases: Mapping[str, str] | None = None,
+) -> Store:
+    """Create an empty store bound to a reference; does nothing when the same store is there already.
+
+    ``reference`` is an indexed or indexable FASTA; ``shards_file`` a shard table, else the reference is tiled.
+    Raises InputRefused when the reference or shards do not fit, or another store lies at ``path``.
+    """
+    thresholds = thresholds or Thresholds()
+    aliases = dict(aliases or {})
+    if not reference.is_file():
+        raise InputRefused(Reason(file=reference.name, expected="a reference FASTA", found="no such file"))
+    contigs: list[Contig] = []
+    try:
+        for name, sequence in _upper_sequences(reference):
+            contigs.append(Contig(name=name, length=len(sequence), m5=hashlib.md5(sequence.tobytes()).hexdigest()))
+    except (OSError, ValueError) as error:
+        raise InputRefused(
+            Reason(
+                file=reference.name,
+                expected="a FASTA that samtools faidx can index",
+                found="one that it cannot",
+                action="compress with bgzip, not gzip, or leave it plain",
+            )
+        ) from error
+    if shards_file is not None:
+        shards = read_shards(shards_file)
+        check_tiling(shards, {contig.name: contig.length for contig in contigs}, file=shards_file.name)
+    else:
+        shards = make_shards(_upper_sequences(reference))
+    description: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "reference": re.sub(r"\.(fa|fasta|fna)(\.gz)?$", "", reference.name),
+        "contigs": [asdict(contig) for contig in contigs],
+        "shards": shards_hash(shards),
+        "thresholds": asdict(thresholds) | {"gq_bands": list(thresholds.gq_bands)},
+        "aliases": aliases,
+    }
+    if (path / "store.json").exists():
+        if json.loads((path / "store.json").read_text()) == description:
+            return open_store(path)
+        raise InputRefused(
+            Reason(
+                file="store.json",
+                expected="no store, or one with this reference, shards and thresholds",
+                found="another store",
+                action="choose another folder: a store's reference, shards and thresholds are fixed for its life",
+            )
+        )
+    if path.exists() and any(path.iterdir()):
+        raise InputRefused(Reason(file=path.name, expected="an empty or new folder", found="other files"))
+    if path.exists():
+        path.rmdir()
+    with atomic_folder(path) as folder:
+        with (folder / "reference.seq").open("wb") as out:
+            for _name, sequence in _upper_sequences(reference):
+                out.write(sequence.tobytes())
+        for name in ("snapshots", "batches", "sites"):
+            (folder / name).mkdir()
+        write_text(folder / "shards.tsv", format_shards(shards))
+        write_text(folder / "store.json", json.dumps(description, indent=1) + "\n")
+    return open_store(path)
+
+
+def open_store(path: Path) -> Store:
+    """Open the store at ``path``; raises InputRefused when there is none that this version can read."""
+    try:
+        description = json.loads((path / "store.json").read_text())
+    except FileNotFoundError:
+        raise InputRefused(
+            Reason(
+                file=path.name,
+                expected="a cohort store",
+                found="no store.json",
+                action="create one with: baekman cohort init --cohort DIR --reference REF.fa",
+            )
+        ) from None
+    if description["schema"] != SCHEMA_VERSION:
+        raise InputRefused(
+            Reason(
+                file="store.json",
+                expected=f"schema {SCHEMA_VERSION}",
+                found=f"schema {description['schema']}",
+            )
+        )
+    thresholds = description["thresholds"]
+    return Store(
+        path=path,
+        reference=description["reference"],
+        contigs=tuple(Contig(**contig) for contig in description["contigs"]),
+        shards=tuple(read_shards(path / "shards.tsv")),
+        thresholds=Thresholds(**(thresholds | {"gq_bands": tuple(thresholds["gq_bands"])})),
+        aliases=description["aliases"],
+    )
+
+
+def check_names(names: Sequence[str], *, kind: str, pattern: re.Pattern[str]) -> None:
+    """Refuse names that could not safely be a file name or a sample name; shows positions, not values."""
+    reasons = [
+        Reason(
+            file=kind,
+            place=f"entry {number}",
+            expected="letters, digits, '.', '_' or '-', at most 64, beginning with a letter or digit",
+            found="something else",
+        )
+        for number, name in enumerate(names, start=1)
+        if not pattern.fullmatch(name)
+    ]
+    if reasons:
+        raise InputRefused(reasons)
