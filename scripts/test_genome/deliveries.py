@@ -148,9 +148,7 @@ def _align(
     lane_group = {group.rpartition(".")[2]: group for group in groups}
     with (
         pysam.AlignmentFile(str(sorted_bam)) as source,
-        pysam.AlignmentFile(
-            str(output), "wc" if cram else "wb", header=header, reference_filename=str(fasta)
-        ) as out,
+        pysam.AlignmentFile(str(output), "wc" if cram else "wb", header=header, reference_filename=str(fasta)) as out,
     ):
         for read in source:
             read.set_tag("RG", lane_group[read.query_name.split(":", 4)[3]])

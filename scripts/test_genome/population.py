@@ -212,9 +212,7 @@ def _in_par(reference: Reference, pos: int) -> bool:
     return any(par.start < pos <= par.end for par in pars(reference, X))
 
 
-def _drop_unseen(
-    sites: Ordered[Alleles], matrix: npt.NDArray[np.uint8]
-) -> tuple[list[Alleles], npt.NDArray[np.uint8]]:
+def _drop_unseen(sites: Ordered[Alleles], matrix: npt.NDArray[np.uint8]) -> tuple[list[Alleles], npt.NDArray[np.uint8]]:
     """Leave out alleles that no haplotype carries, and sites without any."""
     kept: list[Alleles] = []
     rows = []

@@ -51,9 +51,7 @@ class ReadPairs:
         return ReadPairs(first, second)
 
 
-def chromosomes(
-    reference: Reference, population: Population, key: str
-) -> tuple[list[Sequence], list[Sequence]]:
+def chromosomes(reference: Reference, population: Population, key: str) -> tuple[list[Sequence], list[Sequence]]:
     """(nuclear haplotypes, mitochondrial ones) of a person. A man's Y has his own PARs in place of the N."""
     sex = next(person.sex for person in PEOPLE if person.key == key)
 

@@ -66,9 +66,7 @@ def make_reference(seed: int, *, scale: float) -> Reference:
     alu = _composition(np.random.default_rng([seed, 1]), _ALU_LENGTH, gc=0.6)
     for number, (contig, length) in enumerate(LENGTHS.items()):
         rng = np.random.default_rng([seed, 2, number])
-        bases = _isochores(
-            rng, length if contig == MT else round(length * scale), gc=0.44 if contig == MT else None
-        )
+        bases = _isochores(rng, length if contig == MT else round(length * scale), gc=0.44 if contig == MT else None)
         if contig != MT:
             reference.regions += _plant_interspersed(rng, contig, bases, alu)
             reference.regions += _plant_repeats(rng, contig, bases)
@@ -122,9 +120,7 @@ def _isochores(rng: np.random.Generator, length: int, *, gc: float | None) -> Se
     return np.concatenate(pieces)
 
 
-def _plant_interspersed(
-    rng: np.random.Generator, contig: str, bases: Sequence, element: Sequence
-) -> Iterator[Region]:
+def _plant_interspersed(rng: np.random.Generator, contig: str, bases: Sequence, element: Sequence) -> Iterator[Region]:
     """Copies of one element, each with substitutions of its own: alike, yet far enough apart to map."""
     for start in range(_ALU_SPACING // 2, len(bases) - _ALU_SPACING // 2, _ALU_SPACING):
         begin = start + int(rng.integers(_ALU_SPACING // 2))

@@ -99,13 +99,8 @@ def common_snvs(reference: Reference, population: Population) -> list[tuple[Alle
             inside[start + 1 : end + 1] = True
     return [
         (site, shares[0], index)
-        for index, (site, shares) in enumerate(
-            zip(population.sites[AUTOSOME], population.frequencies, strict=True)
-        )
-        if site.is_snv
-        and len(site.alts) == 1
-        and inside[site.pos]
-        and MIN_COMMON <= shares[0] <= 1 - MIN_COMMON
+        for index, (site, shares) in enumerate(zip(population.sites[AUTOSOME], population.frequencies, strict=True))
+        if site.is_snv and len(site.alts) == 1 and inside[site.pos] and MIN_COMMON <= shares[0] <= 1 - MIN_COMMON
     ]
 
 

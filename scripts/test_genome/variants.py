@@ -50,9 +50,7 @@ class Alleles:
         return len(self.ref) == 1 and all(len(alt) == 1 for alt in self.alts)
 
 
-def join_neighbours(
-    positions: Ordered[int], matrix: npt.NDArray[np.uint8]
-) -> tuple[list[int], npt.NDArray[np.uint8]]:
+def join_neighbours(positions: Ordered[int], matrix: npt.NDArray[np.uint8]) -> tuple[list[int], npt.NDArray[np.uint8]]:
     """Make one site with two ALTs of some pairs of common neighbours; who has both keeps the second."""
     kept = np.ones(len(positions), dtype=bool)
     matrix = matrix.copy()
@@ -180,15 +178,11 @@ def _snv(rng: np.random.Generator, bases: Sequence, pos: int, count: int) -> All
     transition = _TRANSITION[ref]
     others = [base for base in "ACGT" if base not in (ref, transition)]
     rng.shuffle(others)
-    ordered = (
-        [transition, *others] if rng.random() < _TRANSITION_SHARE else [others[0], transition, others[1]]
-    )
+    ordered = [transition, *others] if rng.random() < _TRANSITION_SHARE else [others[0], transition, others[1]]
     return Alleles(pos, ref, tuple(ordered[:count]))
 
 
-def _length_change(
-    rng: np.random.Generator, bases: Sequence, pos: int, unit: int, count: int
-) -> Alleles | None:
+def _length_change(rng: np.random.Generator, bases: Sequence, pos: int, unit: int, count: int) -> Alleles | None:
     """``count`` different insertions or deletions after base ``pos``, in whole repeat units if ``unit``."""
     changes: list[int] = []
     while len(changes) < count:

@@ -1,0 +1,428 @@
+"""The small test genome: the same bytes every time, and its truth really is what the reads come from."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import subprocess
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pysam
+import pysam.bcftools
+import pytest
+from baekman.delivery import read_delivery
+from baekman.registration import read_registrations
+from baekman.shards import check_tiling, read_shards
+from hypothesis import given
+from hypothesis import strategies as st
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+import make_test_genome
+from test_genome import truth, variants
+from test_genome.population import PEOPLE, Population, haplotype, make_population
+from test_genome.reference import AUTOSOME, LENGTHS, MT, Reference, X, Y, make_reference, pars
+from test_genome.registration import resident_registration_number
+from test_genome.specimens import SPECIMENS
+
+DEPTH = 0.2
+World = tuple[Reference, Population]
+Carried = dict[tuple[str, int, str, str], int]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fifth of the genome at a fifth of the depth."""
+    output = tmp_path_factory.mktemp("small") / "genome"
+    make_test_genome.make(output, scale=0.2, depth=DEPTH)
+    return output
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """The reference and the population of the demo's size, without reads."""
+    reference = make_reference(make_test_genome.SEED, scale=1)
+    return reference, make_population(make_test_genome.SEED, reference)
+
+
+@pytest.fixture(scope="module")
+def written(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Truth and reference of the demo's size as files."""
+    folder = tmp_path_factory.mktemp("written")
+    reference, population = world
+    truth.write_truth(folder / "truth", reference, population)
+    text = "".join(f">{name}\n{bases.tobytes().decode()}\n" for name, bases in reference.contigs.items())
+    (folder / "reference.fa").write_text(text)
+    pysam.faidx(str(folder / "reference.fa"))
+    return folder
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def manifests(genome: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    for folder in sorted((genome / "deliveries").iterdir()):
+        for row in rows(folder / "manifest.tsv"):
+            yield folder / row["file"], row
+
+
+def carried(folder: Path, key: str) -> Carried:
+    """(contig, pos, ref, alt) -> copies, by an independent reader; several ALTs are split and trimmed."""
+    found: Carried = {}
+    split = pysam.bcftools.norm(
+        "-m", "-any", "-f", str(folder / "reference.fa"), str(folder / "truth" / f"{key}.vcf.gz")
+    )
+    for line in split.splitlines():
+        if not line.startswith("#"):
+            fields = line.split("\t")
+            found[fields[0], int(fields[1]), fields[3], fields[4]] = fields[9].count("1")
+    return found
+
+
+def test_the_same_seed_gives_the_same_bytes_wherever_it_is_written(small: Path, tmp_path: Path) -> None:
+    again = tmp_path / "a" / "longer path" / "genome"
+    command = [sys.executable, str(SCRIPTS / "make_test_genome.py"), "--scale", "0.2", "--depth", str(DEPTH)]
+    done = subprocess.run([*command, "--output", str(again)], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{again}\n"
+    files = sorted(path.relative_to(small) for path in small.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
+    assert [path for path in files if (small / path).read_bytes() != (again / path).read_bytes()] == []
+
+
+def test_another_seed_gives_another_genome() -> None:
+    one, other = (make_reference(seed, scale=0.2).contigs[AUTOSOME] for seed in (1, 2))
+    assert (one == other).mean() < 0.5
+
+
+def test_an_output_that_exists_is_left_alone(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPTS / "make_test_genome.py"), "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"make_test_genome.py: error: {tmp_path} exists already: remove it or choose another folder"
+    )
+
+
+def test_consensus_of_the_truth_is_the_haplotype_that_is_sequenced(world: World, written: Path) -> None:
+    reference, population = world
+    for person in (PEOPLE[0], PEOPLE[2], PEOPLE[5]):
+        for column in (0, 1):
+            vcf = str(written / "truth" / f"{person.key}.vcf.gz")
+            output = written / "consensus.fa"
+            pysam.bcftools.consensus(
+                *("-f", str(written / "reference.fa"), "-H", str(column + 1), "-o", str(output), vcf),
+                catch_stdout=False,
+            )
+            with pysam.FastaFile(str(output)) as consensus:
+                for contig in reference.contigs:
+                    haploid = population.carried[person.key][contig].columns.shape[1] == 1
+                    if (contig == Y and person.sex == "female") or (haploid and column == 1):
+                        continue
+                    expected = haplotype(reference, population, person.key, contig, column).tobytes().decode()
+                    assert consensus.fetch(contig) == expected, (person.key, column, contig)
+
+
+def test_the_truth_is_left_aligned_and_trimmed(written: Path) -> None:
+    for person in PEOPLE:
+        path = str(written / "truth" / f"{person.key}.vcf.gz")
+        before, after = (
+            [line for line in text.splitlines() if not line.startswith("#")]
+            for text in (
+                pysam.bcftools.view(path),
+                pysam.bcftools.norm("-f", str(written / "reference.fa"), "-c", "e", path),
+            )
+        )
+        assert before == after
+
+
+def test_children_have_one_allele_from_each_parent(world: World, written: Path) -> None:
+    reference, _ = world
+    par = [(one.start, one.end) for one in pars(reference, X)]
+    gametes = {0: {0}, 1: {0, 1}, 2: {1}}
+    for child in (person for person in PEOPLE if person.mother):
+        own, mother, father = (carried(written, key) for key in (child.key, child.mother, child.father))
+        for allele in own | mother | father:
+            contig, pos = allele[:2]
+            copies, of_mother, of_father = (person.get(allele, 0) for person in (own, mother, father))
+            in_par = contig == X and any(start < pos <= end for start, end in par)
+            if contig == MT:
+                possible = {of_mother}
+            elif contig == Y:
+                possible = {of_father if child.sex == "male" else 0}
+            elif contig == X and not in_par:
+                from_father = of_father if child.sex == "female" else 0
+                possible = {one + from_father for one in gametes[of_mother]}
+            else:
+                possible = {one + other for one in gametes[of_mother] for other in gametes[of_father]}
+            assert copies in possible, (child.key, allele)
+
+
+def test_genotypes_are_haploid_where_one_chromosome_is(world: World, written: Path) -> None:
+    reference, _ = world
+    par = [(one.start, one.end) for one in pars(reference, X)]
+    for person in PEOPLE:
+        with pysam.VariantFile(str(written / "truth" / f"{person.key}.vcf.gz")) as records:
+            for record in records:
+                in_par = any(start < record.pos <= end for start, end in par)
+                haploid = record.contig in (Y, MT) or (record.contig == X and person.sex == "male" and not in_par)
+                assert len(record.samples[0]["GT"]) == (1 if haploid else 2)
+                assert not (record.contig == Y and person.sex == "female")
+                assert not (record.contig == Y and in_par)
+
+
+def test_frequencies_and_linkage_are_those_of_a_human_population(world: World) -> None:
+    reference, population = world
+    sites = population.sites[AUTOSOME]
+    snvs = [site for site in sites if site.is_snv]
+    assert 0.09 < 1 - len(snvs) / len(sites) < 0.17
+    transitions = sum({site.ref, site.alts[0]} in ({"A", "G"}, {"C", "T"}) for site in snvs)
+    assert 1.7 < transitions / (len(snvs) - transitions) < 2.4
+    frequencies = np.array([shares[0] for shares in population.frequencies])
+    minor = np.minimum(frequencies, 1 - frequencies)
+    counts, _ = np.histogram(minor, bins=[0.0001, 0.01, 0.05, 0.15, 0.25, 0.35, 0.45])
+    # rare alleles abound, and each band of common ones holds no more than twice the one before
+    assert counts[0] > counts[1] and counts[0] > 0.3 * counts.sum()
+    assert len(truth.common_snvs(reference, population)) > 1000
+    for person in PEOPLE:
+        columns = population.carried[person.key][AUTOSOME].columns
+        differs = (columns[:, 0] != columns[:, 1]).sum() / LENGTHS[AUTOSOME]
+        assert 1 / 800 < differs < 1 / 200
+    matrix = np.hstack([population.carried[person.key][AUTOSOME].columns for person in PEOPLE if not person.mother])
+    common = np.flatnonzero((minor > 0.2) & np.array([len(site.alts) == 1 for site in sites]))
+    common = common[np.ptp(matrix[common], axis=1) > 0]
+    squared = np.corrcoef(matrix[common]) ** 2
+    places = np.array([sites[index].pos for index in common])
+    apart = np.abs(places[:, None] - places[None, :])
+    near, far = squared[(apart > 0) & (apart < 500)].mean(), squared[apart > 100_000].mean()
+    assert near > 0.2 and far < near / 3
+
+
+def test_the_hard_places_are_there(world: World) -> None:
+    reference, population = world
+    sites = population.sites[AUTOSOME]
+    assert sum(len(site.alts) > 1 for site in sites) >= 20
+    assert sum(site.overlapped and len(site.ref) > 1 for site in sites) >= 20
+    kinds = Counter(region.kind for region in reference.regions)
+    assert kinds["duplicate"] == 2 and min(kinds["homopolymer"], kinds["str"]) > 50
+    one, other = (reference.contigs[AUTOSOME][region.start : region.end] for region in reference.of_kind("duplicate"))
+    assert 0.98 < (one == other).mean() < 0.998
+    assert all((reference.contigs[Y][par.start : par.end] == ord("N")).all() for par in pars(reference, Y))
+    assert [par.end - par.start for par in pars(reference, X)] == [par.end - par.start for par in pars(reference, Y)]
+
+
+def test_confident_regions_hold_no_hard_place(world: World) -> None:
+    reference, population = world
+    inside = {name: np.zeros(len(bases), dtype=bool) for name, bases in reference.contigs.items()}
+    for contig, start, end in truth.confident_regions(reference, population):
+        inside[contig][start:end] = True
+    for region in reference.of_kind("N", "duplicate"):
+        assert not inside[region.contig][region.start : region.end].any()
+    for contig, sites in population.sites.items():
+        assert not any(inside[contig][site.pos - 1 : site.end].any() for site in sites if site.overlapped)
+    assert inside[AUTOSOME].mean() > 0.8 and inside[X].mean() > 0.8
+
+
+def test_depth_insert_size_and_duplicates_are_as_ordered(small: Path) -> None:
+    bam = next((small / "deliveries" / "first" / "aligned").glob("*.bam"))
+    reference = make_reference(make_test_genome.SEED, scale=0.2)
+    covered = {line.split("\t")[0]: line.split("\t") for line in pysam.samtools.coverage(str(bam)).splitlines()}
+    depth = float(covered[AUTOSOME][6]) * len(reference.contigs[AUTOSOME])
+    depth /= int((reference.contigs[AUTOSOME] != ord("N")).sum())
+    assert depth == pytest.approx(30 * DEPTH, rel=0.03)
+    with pysam.AlignmentFile(str(bam)) as reads:
+        flags = [(read.is_duplicate, read.is_proper_pair, abs(read.template_length)) for read in reads]
+    assert 0.04 < np.mean([duplicate for duplicate, _, _ in flags]) < 0.1
+    inserts = np.array([length for _, proper, length in flags if proper])
+    assert np.median(inserts) == pytest.approx(400, abs=10)
+    assert inserts.std() == pytest.approx(60, abs=8)
+
+
+def test_errors_are_as_likely_as_base_qualities_say(small: Path) -> None:
+    """Against the haplotype-free parts only roughly, as variants count as errors: Q11 must lie near 8 %."""
+    bam = next((small / "deliveries" / "first" / "aligned").glob("*.bam"))
+    seen, wrong = Counter[int](), Counter[int]()
+    with pysam.FastaFile(str(small / "reference.fa")) as fasta, pysam.AlignmentFile(str(bam)) as reads:
+        sequence = fasta.fetch(AUTOSOME).upper()
+        for read in reads.fetch(until_eof=True):
+            if read.reference_name != AUTOSOME or read.cigarstring != "150M":
+                continue
+            there = sequence[read.reference_start : read.reference_end]
+            for base, quality, true in zip(read.query_sequence, read.query_qualities, there, strict=True):
+                seen[quality] += 1
+                wrong[quality] += base != true
+    assert set(seen) == {2, 11, 25, 37}
+    assert wrong[11] / seen[11] == pytest.approx(10**-1.1, rel=0.25)
+    assert wrong[37] / seen[37] < 0.01
+    assert (seen[37]) / sum(seen.values()) > 0.9
+
+
+def test_only_the_planted_checksum_is_wrong_and_only_the_planted_file_ends_early(small: Path) -> None:
+    wrong, short = [], []
+    for path, row in manifests(small):
+        content = path.read_bytes()
+        assert len(content) == int(row["size"])
+        if hashlib.sha256(content).hexdigest() != row["sha256"]:
+            wrong.append((row["specimen_id"], row["kind"]))
+        if path.suffix == ".gz":
+            try:
+                gzip.decompress(content)
+            except (EOFError, zlib.error):
+                short.append((row["specimen_id"], row["kind"]))
+    by_damage = {one.damage: one.label for one in SPECIMENS if one.damage}
+    assert wrong == [(by_damage["checksum"], "fastq_2")]
+    assert short == [(by_damage["truncated"], "fastq_2")]
+
+
+def test_mates_have_equal_names_and_no_name_twice(small: Path) -> None:
+    files = {
+        (row["specimen_id"], row["read_group"], row["kind"]): path
+        for path, row in manifests(small)
+        if row["kind"].startswith("fastq")
+    }
+    label = next(one.label for one in SPECIMENS if one.lanes == 2)
+    lanes = sorted({group for specimen, group, _ in files if specimen == label})
+    assert len(lanes) == 2
+    names: list[str] = []
+    for lane in lanes:
+        first, second = (
+            [line.split()[0] for line in gzip.open(files[label, lane, f"fastq_{mate}"], "rt").read().splitlines()[::4]]
+            for mate in (1, 2)
+        )
+        assert first == second
+        names += first
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("reason", ["contamination", "identity", "sex", ""])
+def test_reads_come_from_whom_they_should(small: Path, reason: str) -> None:
+    """The share of each person, by words of the reads that only one of two persons' haplotypes have."""
+    specimen = next(one for one in SPECIMENS if one.reason == reason and one.entry == "fastq")
+    others = [key for key, _ in specimen.mixture if key != specimen.person]
+    other = others[0] if others else next(one.key for one in PEOPLE if one.key != specimen.person)
+    expected = sum(share for key, share in specimen.mixture if key == other)
+    reference = make_reference(make_test_genome.SEED, scale=0.2)
+    population = make_population(make_test_genome.SEED, reference)
+    own_words, other_words = (
+        {
+            sequence[at : at + 25]
+            for column in (0, 1)
+            for sequence in [haplotype(reference, population, key, AUTOSOME, column).tobytes().decode()]
+            for at in range(len(sequence) - 25)
+        }
+        for key in (specimen.person, other)
+    )
+    only_own, only_other = own_words - other_words, other_words - own_words
+    counts = [0, 0]
+    for path, row in manifests(small):
+        if row["specimen_id"] == specimen.label and row["kind"] == "fastq_1":
+            for read in gzip.open(path, "rt").read().splitlines()[1::4]:
+                for strand in (read, read[::-1].translate(str.maketrans("ACGT", "TGCA"))):
+                    words = [strand[at : at + 25] for at in range(0, 126)]
+                    counts[0] += any(word in only_own for word in words)
+                    counts[1] += any(word in only_other for word in words)
+    assert counts[1] / sum(counts) == pytest.approx(expected, abs=0.05)
+
+
+def test_registration_deliveries_and_shards_are_read_by_baekman(small: Path) -> None:
+    registered = {row.specimen_id: row for row in read_registrations([small / "registration.tsv"])}
+    assert set(registered) == {one.label for one in SPECIMENS if one.registered}
+    assert all(row.array_genotypes and row.array_genotypes.is_file() for row in registered.values())
+    for folder in sorted((small / "deliveries").iterdir()):
+        delivery = read_delivery(folder)
+        assert set(delivery.specimens) == {one.label for one in SPECIMENS if one.delivery == folder.name}
+        for label in set(delivery.specimens) & set(registered):
+            assert registered[label].institution == delivery.institution
+    with pysam.FastaFile(str(small / "reference.fa")) as fasta:
+        lengths = dict(zip(fasta.references, fasta.lengths, strict=True))
+    check_tiling(read_shards(small / "shards.tsv"), lengths, file="shards.tsv")
+
+
+def test_sex_is_registered_as_it_is_but_for_the_planted_one(small: Path) -> None:
+    true = {row["participant"]: row["sex"] for row in rows(small / "truth" / "people.tsv")}
+    registered = {row["specimen_id"]: row["registered_sex"] for row in rows(small / "registration.tsv")}
+    expected = rows(small / "expected.tsv")
+    differing = [
+        row["reason"]
+        for row in expected
+        if row["participant"] and true[row["participant"]] != registered[row["specimen_id"]]
+    ]
+    assert differing == ["sex"]
+    swapped = next(one for one in SPECIMENS if one.reason == "identity")
+    assert {true[key] for key, _ in swapped.mixture} == {true[swapped.person]}
+
+
+def test_array_genotypes_differ_from_the_truth_at_one_site_in_two_hundred(
+    world: World, tmp_path: Path, written: Path
+) -> None:
+    reference, population = world
+    truth.write_array(tmp_path / "array.vcf.gz", np.random.default_rng(1), reference, population, "person02", name="x")
+    true = carried(written, "person02")
+    agreed = total = missing = 0
+    with pysam.VariantFile(str(tmp_path / "array.vcf.gz")) as records:
+        for record in records:
+            genotype = record.samples[0]["GT"]
+            if None in genotype:
+                missing += 1
+                continue
+            total += 1
+            key = (record.contig, record.pos, record.ref, record.alts[0])
+            agreed += sum(genotype) == true.get(key, 0)
+    assert total > 700 and missing < 20
+    assert 1 - agreed / total == pytest.approx(0.005, abs=0.0015)
+
+
+def test_population_sites_have_frequencies_and_an_index(small: Path) -> None:
+    with pysam.VariantFile(str(small / "contamination_sites.vcf.gz")) as sites:
+        found = list(sites.fetch(AUTOSOME))
+    assert len(found) > 150
+    with pysam.FastaFile(str(small / "reference.fa")) as fasta:
+        for site in found:
+            assert 0.05 <= site.info["AF"][0] <= 0.95
+            assert len(site.ref) == len(site.alts[0]) == 1
+            assert fasta.fetch(AUTOSOME, site.start, site.stop).upper() == site.ref
+
+
+def test_aligned_files_name_the_specimen_and_nothing_of_this_machine(small: Path) -> None:
+    for path in (small / "deliveries" / "first" / "aligned").iterdir():
+        content = gzip.open(path).read() if path.suffix != ".cram" else b""
+        if path.suffix != ".gz":
+            with pysam.AlignmentFile(str(path), check_sq=False) as reads:
+                content += str(reads.header).encode()
+                assert {group["SM"] for group in reads.header.to_dict()["RG"]} == {path.stem}
+        assert str(small).encode() not in content
+        assert b"/tmp" not in content and b"pytest" not in content
+
+
+def test_resident_registration_numbers_have_the_shape_but_not_the_check_digit() -> None:
+    for number in range(40):
+        for sex in ("female", "male"):
+            text = resident_registration_number(1950 + number, sex, number)
+            assert len(text) == 14 and text[6] == "-" and text.replace("-", "").isdigit()
+            digits = [int(digit) for digit in text if digit != "-"]
+            weighted = sum(a * b for a, b in zip(digits[:12], (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5), strict=True))
+            assert digits[12] != (11 - weighted % 11) % 10
+
+
+@given(data=st.data(), bases=st.text("AC", min_size=4, max_size=30))
+def test_a_normalised_allele_spells_the_same_and_can_go_no_further_left(data: st.DataObject, bases: str) -> None:
+    sequence = "G" + bases  # what is left-most can't roll off the contig
+    start = data.draw(st.integers(1, len(bases) - 1))
+    length = data.draw(st.integers(1, min(4, len(sequence) - start)))
+    ref = sequence[start : start + length]
+    alt = data.draw(st.text("AC", min_size=1, max_size=5).filter(lambda text: text != ref))
+    array = np.frombuffer(sequence.encode(), dtype=np.uint8)
+    pos, new_ref, new_alt = variants.normalise(array, start + 1, ref, alt)
+    assert sequence[pos - 1 :].startswith(new_ref)
+    before = sequence[:start] + alt + sequence[start + length :]
+    assert sequence[: pos - 1] + new_alt + sequence[pos - 1 + len(new_ref) :] == before
+    assert new_ref[-1] != new_alt[-1]
+    assert min(len(new_ref), len(new_alt)) == 1 or new_ref[0] != new_alt[0]
