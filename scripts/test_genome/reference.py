@@ -66,7 +66,8 @@ def make_reference(seed: int, *, scale: float) -> Reference:
     alu = _composition(np.random.default_rng([seed, 1]), _ALU_LENGTH, gc=0.6)
     for number, (contig, length) in enumerate(LENGTHS.items()):
         rng = np.random.default_rng([seed, 2, number])
-        bases = _isochores(rng, length if contig == MT else round(length * scale), gc=0.44 if contig == MT else None)
+        fixed = contig == MT
+        bases = _isochores(rng, length if fixed else round(length * scale), gc=0.44 if fixed else None)
         if contig != MT:
             reference.regions += _plant_interspersed(rng, contig, bases, alu)
             reference.regions += _plant_repeats(rng, contig, bases)

