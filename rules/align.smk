@@ -12,8 +12,8 @@ rule reference:
     output:
         fasta=REFERENCE,
         fai=f"{REFERENCE}.fai",
-        dictionary="reference/genome.dict",
-        called="reference/called_bases.bed",
+        dictionary=DICTIONARY,
+        regions="reference/depth_regions.bed",
         shards="reference/shards.tsv",
     log:
         "<logs>/reference.log",
@@ -21,8 +21,11 @@ rule reference:
         "<benchmarks>/reference.tsv"
     conda:
         "../envs/samtools.yaml"
+    params:
+        par=SETTINGS["par_regions"] or SETTINGS["reference_name"],
     shell:
-        "baekman step reference {input.fasta} {output.fasta} --shards '{input.shards}' 2> {log}"
+        "baekman step reference {input.fasta} {output.fasta} --par {params.par}"
+        " --shards '{input.shards}' 2> {log}"
 
 
 rule aligner_index:
@@ -50,7 +53,7 @@ rule align_reads:
     output:
         cram="participants/{participant}/aligned.cram",
         crai="participants/{participant}/aligned.cram.crai",
-        markdup="participants/{participant}/qc/markdup.txt",
+        markdup="participants/{participant}/qc/{participant}.markdup.txt",
     log:
         "<logs>/align_reads/{participant}.log",
     benchmark:

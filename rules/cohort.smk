@@ -17,11 +17,12 @@ rule batch:
         "<benchmarks>/batch/{delivery}.tsv"
     threads: 4
     params:
-        cohort=SETTINGS["cohort"],
-        sites=SETTINGS["sites"],
+        thresholds=json.dumps(SETTINGS["cohort"]),
+        filters=json.dumps(SETTINGS["sites"]),
     shell:
         "baekman step batch {wildcards.delivery} --gvcfs {input.accepted} --reference {input.reference}"
-        " --shards {input.shards} --workers {threads} --output {output.batch} 2> {log}"
+        " --shards {input.shards} --thresholds {params.thresholds:q} --filters {params.filters:q}"
+        " --workers {threads} --output {output.batch} 2> {log}"
 
 
 rule cohort:

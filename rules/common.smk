@@ -1,5 +1,7 @@
 # The workspace, the configuration, and what is known of the delivery before anything runs.
+import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -50,7 +52,8 @@ if workspace := config.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE"):
 
 
 SETTINGS = settings()
-REFERENCE = "reference/genome.fa"
+REFERENCE = f"reference/{SETTINGS['reference_name']}.fa"
+DICTIONARY = f"reference/{SETTINGS['reference_name']}.dict"
 INDEX = [
     f"{REFERENCE}{ending}" for ending in alignment.INDEX_ENDINGS[SETTINGS["aligner"]]
 ]

@@ -2,8 +2,6 @@
 # metadata and the command lines of jobs.
 from snakemake.cli import parse_args
 
-from baekman import identifiers, intake
-
 
 def is_planning():
     """Whether Snakemake was asked to plan, list or tidy, and not to run."""
@@ -14,6 +12,8 @@ def is_planning():
 
 def receive(folder):
     """Receive the delivery in `folder`; its D… ID, or None where it is new and nothing is to run."""
+    from baekman import intake  # jobs never open the registry
+
     if is_planning():
         return intake.known(folder, workspace=Path.cwd())
     try:

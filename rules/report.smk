@@ -43,9 +43,9 @@ rule run_manifest:
     benchmark:
         "<benchmarks>/run_manifest/{delivery}.tsv"
     params:
-        settings=SETTINGS,
+        settings=json.dumps(SETTINGS),
     shell:
-        "baekman step manifest {wildcards.delivery} --output {output.manifest} 2> {log}"
+        "baekman step manifest {wildcards.delivery} --settings {params.settings:q} --output {output.manifest} 2> {log}"
 
 
 rule report:

@@ -110,9 +110,7 @@ def _read(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise InputRefused(
-            Reason(file=path.name, expected="settings as `key: value`", found=f"a {_kind(content)}")
-        )
+        raise InputRefused(Reason(file=path.name, expected="settings as `key: value`", found=f"a {_kind(content)}"))
     return content
 
 
@@ -146,7 +144,7 @@ def _with_defaults(settings: Mapping[str, Any], schema: Mapping[str, Any]) -> di
         if key.startswith("$"):
             continue
         value = settings[key] if key in settings else copy.deepcopy(rule.get("default"))
-        filled[key] = _with_defaults(value, rule) if rule.get("type") == "object" else value
+        filled[key] = _with_defaults(value, rule) if "properties" in rule else value
     return filled
 
 
@@ -180,9 +178,7 @@ def _reason(error: ValidationError, source: str) -> Reason:
             found="none",
             action="see config/README.md",
         )
-    return Reason(
-        file=source, place=place, expected=_expected(error), found=_found(error.instance), action=""
-    )
+    return Reason(file=source, place=place, expected=_expected(error), found=_found(error.instance), action="")
 
 
 def _expected(error: ValidationError) -> str:

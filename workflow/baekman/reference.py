@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pysam
 
-from baekman import atomic, tools
+from baekman import atomic, qc, tools
 from baekman.piping import piped
-from baekman.ploidy import Region, chromosome_kind
-from baekman.shards import format_shards, make_shards, read_shards
+from baekman.ploidy import Region, par_of_reference, read_par
+from baekman.shards import Shard, format_shards, make_shards, read_shards
 
 COPY_BYTES = 1 << 20
 
@@ -41,8 +41,7 @@ def prepare(fasta: Path, *, output: Path, par: Sequence[Region] = (), shards: Pa
     # without a path in it: UR is what samtools makes of the file's place
     dictionary = piped([*tools.command("samtools"), "dict", "-u", ".", output]).decode()
     atomic.write_text(output.with_suffix(".dict"), dictionary.replace("\tUR:.", ""))
-    regions = [row for name, bases in sequences(output) for row in depth_regions(name, bases, par=par)]
-    atomic.write_text(output.with_name("depth_regions.bed"), "".join(regions))
+    qc.regions(output, par=par, output=output.with_name("depth_regions.bed"))
     table = read_shards(shards) if shards else make_shards(sequences(output))
     atomic.write_text(output.with_name("shards.tsv"), format_shards(table))
 
@@ -54,16 +53,13 @@ def sequences(fasta: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
             yield name, np.frombuffer(file.fetch(name).upper().encode("ascii"), np.uint8)
 
 
-def depth_regions(contig: str, bases: npt.NDArray[np.uint8], *, par: Sequence[Region]) -> list[str]:
-    """BED lines of the bases of ``contig`` that are not N, outside ``par``; the name is their kind.
+def find_par(par: str) -> Sequence[Region]:
+    """The pseudo-autosomal regions in the BED file ``par``, or those of the known reference of that name."""
+    return read_par(Path(par)) if Path(par).is_file() else par_of_reference(par)
 
-    0-based and half-open; the kind is ``autosome``, ``X``, ``Y`` or ``MT``.
-    """
-    kept = bases != ord("N")
-    for region in par:
-        if chromosome_kind(region.contig) == chromosome_kind(contig) != "autosome":
-            kept[region.start - 1 : region.end] = False
-    edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
-    kind = chromosome_kind(contig)
-    pairs = zip(edges[::2], edges[1::2], strict=True)
-    return [f"{contig}\t{start}\t{end}\t{kind}\n" for start, end in pairs]
+
+def piece_regions(shards: Sequence[Shard], piece: str) -> list[Region]:
+    """The regions of ``piece`` (``N-of-M``, from 1): the shards in M groups of neighbours, evenly."""
+    number, groups = (int(text) for text in piece.split("-of-"))
+    first, last = (len(shards) * border // groups for border in (number - 1, number))
+    return [Region(shard.contig, shard.start, shard.end) for shard in shards[first:last]]

@@ -71,6 +71,16 @@ def read(path: Path) -> list[StagedFiles]:
     return sorted(rows, key=lambda row: (row.participant_id, row.lane))
 
 
+def of_participant(path: Path, participant: str) -> list[StagedFiles]:
+    """The rows of one participant; raises ``InputRefused`` when there is none."""
+    rows = [row for row in read(path) if row.participant_id == participant]
+    if not rows:
+        raise InputRefused(
+            Reason(file=path.name, expected=f"rows of {participant}", found="none", action="check the ID")
+        )
+    return rows
+
+
 def write(path: Path, rows: Iterable[StagedFiles]) -> None:
     """Write a ``specimens.tsv`` atomically."""
     lines = ["\t".join(COLUMNS)]

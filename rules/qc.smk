@@ -1,0 +1,117 @@
+# What the reads are worth: metrics per participant, then one gate for the delivery.
+QC = "participants/{participant}/qc/{participant}"
+
+
+def evidence_of(wildcards):
+    """What a participant's metrics are made from: the alignment and its statistics, or the delivered calls."""
+    row = rows_of(wildcards)[0]
+    array = {"array": row.array_genotypes} if row.array_genotypes else {}
+    if row.entry == "gvcf":
+        return {"gvcf": "participants/{participant}/calls.g.vcf.gz", **array}
+    return {
+        "cram": "participants/{participant}/aligned.cram",
+        "stats": f"{QC}.stats.txt",
+        "depth": f"{QC}.regions.bed.gz",
+        "depth_thresholds": f"{QC}.thresholds.bed.gz",
+        **array,
+    }
+
+
+def options_of(wildcards, input):
+    """`--name path` of each of a participant's files that are there."""
+    return [f"--{name.replace('_', '-')} {path}" for name, path in input.items() if path]
+
+
+rule alignment_statistics:
+    input:
+        cram="participants/{participant}/aligned.cram",
+        crai="participants/{participant}/aligned.cram.crai",
+        reference=REFERENCE,
+    output:
+        stats=f"{QC}.stats.txt",
+        flagstat=f"{QC}.flagstat.txt",
+        idxstats=f"{QC}.idxstats.txt",
+    log:
+        "<logs>/alignment_statistics/{participant}.log",
+    benchmark:
+        "<benchmarks>/alignment_statistics/{participant}.tsv"
+    conda:
+        "../envs/samtools.yaml"
+    threads: 2
+    shell:
+        "(baekman step tool samtools stats -@ {threads} --ref-seq {input.reference} {input.cram} > {output.stats};"
+        " baekman step tool samtools flagstat -@ {threads} {input.cram} > {output.flagstat};"
+        " baekman step tool samtools idxstats {input.cram} > {output.idxstats}) 2> {log}"
+
+
+rule depth:
+    input:
+        cram="participants/{participant}/aligned.cram",
+        crai="participants/{participant}/aligned.cram.crai",
+        reference=REFERENCE,
+        regions="reference/depth_regions.bed",
+    output:
+        summary=f"{QC}.mosdepth.summary.txt",
+        distribution=f"{QC}.mosdepth.global.dist.txt",
+        regions=f"{QC}.regions.bed.gz",
+        thresholds=f"{QC}.thresholds.bed.gz",
+    log:
+        "<logs>/depth/{participant}.log",
+    benchmark:
+        "<benchmarks>/depth/{participant}.tsv"
+    conda:
+        "../envs/mosdepth.yaml"
+    threads: 2
+    params:
+        prefix=subpath(output.summary, strip_suffix=".mosdepth.summary.txt"),
+    shell:
+        "mosdepth --no-per-base --thresholds 1,5,10,15,20,30 --by {input.regions} --threads {threads}"
+        " --fasta {input.reference} {params.prefix} {input.cram} 2> {log}"
+
+
+rule metrics:
+    """GA4GH WGS-QC metrics, with contamination, sex and identity."""
+    input:
+        unpack(evidence_of),
+        reference=REFERENCE,
+        sites=SETTINGS["contamination_sites"] or [],
+    output:
+        metrics="participants/{participant}/qc/metrics.json",
+        contamination="participants/{participant}/qc/contamination.json",
+        identity="participants/{participant}/qc/identity.json",
+    log:
+        "<logs>/metrics/{participant}.log",
+    benchmark:
+        "<benchmarks>/metrics/{participant}.tsv"
+    conda:
+        "../envs/bcftools.yaml"
+    params:
+        delivery=config.get("delivery"),
+        evidence=options_of,
+    shell:
+        "baekman step metrics --delivery {params.delivery} --participant {wildcards.participant}"
+        " {params.evidence} --output {output.metrics} 2> {log}"
+
+
+checkpoint verdicts:
+    """Who goes on is known only now."""
+    input:
+        metrics=of_participants("participants/{participant}/qc/metrics.json"),
+        thresholds=SETTINGS["qc_thresholds"],
+    output:
+        verdicts="deliveries/{delivery}/verdicts/qc.json",
+        accepted="deliveries/{delivery}/accepted.tsv",
+    log:
+        "<logs>/verdicts/{delivery}.log",
+    benchmark:
+        "<benchmarks>/verdicts/{delivery}.tsv"
+    params:
+        gate=SETTINGS["gates"]["qc"],
+    shell:
+        "baekman step verdicts {wildcards.delivery} --thresholds {input.thresholds} --gate {params.gate}"
+        " --output {output.verdicts} --accepted {output.accepted} 2> {log}"
+
+
+rule qc:
+    input:
+        of_delivery("deliveries/{delivery}/verdicts/qc.json"),

@@ -1,0 +1,75 @@
+"""A delivery's accepted participants in the cohort, and their tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from baekman import atomic, cohort, qc, specimens, store
+from baekman.batch import read_members
+from baekman.engine import Engine
+from baekman.gvcf import Thresholds
+from baekman.sites import SiteFilters
+from baekman.verdict import GateMode
+
+
+def judge(delivery: Path, *, thresholds: Path, gate: GateMode, output: Path, accepted: Path) -> None:
+    """Judge the participants of the delivery in the folder ``delivery`` by their metrics.
+
+    ``output`` gets the verdicts; ``accepted`` a line (participant, gVCF, sex) for each who goes on, the gVCF's
+    path relative to the workspace. In the gate's mode ``report`` all go on.
+    """
+    sexes = {row.participant_id: row.sex for row in specimens.read(delivery / "specimens.tsv")}
+    metrics = [Path("participants") / one / "qc" / "metrics.json" for one in sorted(sexes)]
+    verdicts = qc.gate(metrics, thresholds=thresholds, output=output)
+    going_on = sorted(one.participant for one in verdicts if one.participant and one.passes(gate))
+    lines = [f"{one}\tparticipants/{one}/calls.g.vcf.gz\t{sexes[one]}\n" for one in going_on]
+    atomic.write_text(accepted, "".join(lines))
+
+
+def add(
+    delivery: str,
+    *,
+    accepted: Path,
+    cohort_folder: Path,
+    reference: Path,
+    shards: Path,
+    thresholds: Mapping[str, Any],
+    filters: Mapping[str, Any],
+    workers: int,
+    output: Path,
+) -> None:
+    """Add the batch ``delivery`` to the cohort in ``cohort_folder``, which is made when it is not there.
+
+    ``accepted`` lists participant, gVCF and sex; ``thresholds`` and ``filters`` are the sections ``cohort`` and
+    ``sites`` of the configuration. An existing cohort keeps its own thresholds. ``output`` gets
+    the batch's participants and the snapshot that has them; with nobody accepted the cohort is left alone.
+    """
+    members = read_members(accepted) if accepted.read_text(encoding="utf-8").strip() else []
+    result: dict[str, Any] = {"delivery": delivery, "participants": [], "snapshot": None}
+    if members:
+        if (cohort_folder / "store.json").is_file():
+            opened = store.open_store(cohort_folder)
+        else:
+            names = {field.name for field in fields(Thresholds)}
+            kept = {key: value for key, value in thresholds.items() if key in names}
+            opened = store.create_store(
+                cohort_folder,
+                reference=reference,
+                shards_file=shards,
+                thresholds=Thresholds(**{**kept, "gq_bands": tuple(kept["gq_bands"])}),
+                aliases=thresholds["contig_aliases"],
+            )
+        snapshot = cohort.add(
+            opened,
+            batch=delivery,
+            members=members,
+            engine=Engine(workers=workers),
+            filters=SiteFilters(**filters),
+        )
+        result["participants"] = sorted(member.participant_id for member in members)
+        result["snapshot"] = snapshot.number
+    atomic.write_text(output, json.dumps(result, indent=1) + "\n")

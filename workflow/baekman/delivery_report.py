@@ -1,0 +1,88 @@
+"""What a delivery came to: the MultiQC report of its participants and the table of its verdicts."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import jinja2
+
+from baekman import specimens, tools, verdict
+from baekman.atomic import atomic_file, write_text
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "report"
+COLUMNS = (
+    "specimen",
+    "participant",
+    "gate",
+    "verdict",
+    "code",
+    "severity",
+    "metric",
+    "observed",
+    "threshold",
+    "action",
+)
+
+
+def write_multiqc(manifest: Path, *, output: Path) -> None:
+    """MultiQC over the QC folders of the participants in ``manifest`` (specimens.tsv), as one HTML file."""
+    folders = sorted(
+        {str(manifest.parents[2] / "participants" / row.participant_id / "qc") for row in specimens.read(manifest)}
+    )
+    with atomic_file(output) as temporary, tempfile.TemporaryDirectory(prefix="baekman-") as scratch:
+        listed = Path(scratch) / "folders.txt"
+        listed.write_text("\n".join(folders) + "\n", encoding="utf-8")
+        subprocess.run(
+            [
+                *tools.command("multiqc"),
+                *["--quiet", "--no-ansi", "--no-version-check", "--no-data-dir", "--filename", "report.html"],
+                *("--title", f"Delivery {manifest.parent.name}", "--outdir", scratch),
+                *("--file-list", str(listed)),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        made = Path(scratch) / "report.html"
+        # MultiQC writes nothing where it finds nothing, as with a delivery of gVCFs
+        temporary.write_bytes(made.read_bytes() if made.is_file() else _NOTHING)
+
+
+def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path) -> None:
+    """Write the verdicts in ``files``, one row per reason (or per verdict without one), as TSV and HTML."""
+    verdicts = [one for file in files for one in verdict.read_verdicts(file)]
+    rows = verdict_rows(verdicts)
+    lines = ["\t".join(COLUMNS), *("\t".join(row[column] for column in COLUMNS) for row in rows)]
+    decisions = list(verdict.merge(verdicts).values())
+    counts = {decision: decisions.count(decision) for decision in verdict.DECISIONS}
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    page = environment.get_template("verdicts.html.j2").render(columns=COLUMNS, rows=rows, counts=counts)
+    write_text(html, page)
+    write_text(tsv, "\n".join(lines) + "\n")
+
+
+def verdict_rows(verdicts: Iterable[verdict.Verdict]) -> list[dict[str, str]]:
+    """One row per reason, every column a text; sorted by specimen and gate as they came."""
+    rows = []
+    for one in verdicts:
+        common = {
+            "specimen": one.specimen,
+            "participant": one.participant or "",
+            "gate": one.gate,
+            "verdict": one.verdict,
+        }
+        reasons = [reason.to_json() for reason in one.reasons] or [{}]
+        rows += [common | {key: _text(reason.get(key)) for key in COLUMNS[4:]} for reason in reasons]
+    return rows
+
+
+def _text(value: verdict.Scalar) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+_NOTHING = (
+    b'<!doctype html><html lang="en"><meta charset="utf-8"><title>MultiQC</title>'
+    b"<p>There is nothing to report: no reads were delivered.</p></html>\n"
+)
