@@ -70,8 +70,10 @@ class EmbeddedGzip:
 
     def take(self, text: bytes) -> None:
         text = text.rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
+        if len(text) % 4 == 1:  # a character of what follows
+            text = text[:-1]
         try:
-            self.blobs.append(base64.b64decode(text[: len(text) // 4 * 4 or None]))
+            self.blobs.append(base64.b64decode(text + b"=" * (-len(text) % 4)))
         except binascii.Error:
             return
 
