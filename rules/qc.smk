@@ -39,7 +39,8 @@ rule alignment_statistics:
         "../envs/samtools.yaml"
     threads: 2
     shell:
-        "(baekman step tool samtools stats -@ {threads} --ref-seq {input.reference} {input.cram} > {output.stats};"
+        "(baekman step tool samtools stats -@ {threads} --reference {input.reference}"
+        " --ref-seq {input.reference} {input.cram} > {output.stats};"
         " baekman step tool samtools flagstat -@ {threads} {input.cram} > {output.flagstat};"
         " baekman step tool samtools idxstats {input.cram} > {output.idxstats}) 2> {log}"
 

@@ -2,6 +2,134 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
+from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
+
+if TYPE_CHECKING:
+    from baekman.deliver import Outcome, Progress
+
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
+
+Workspace = Annotated[
+    Path, typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False)
+]
+Config = Annotated[Path | None, typer.Option("--config", help="Configuration; default: WORKSPACE/config.yaml.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="Snakemake profile: a folder, or a name in profiles/.")]
+Cores = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores; default: all.")]
+
+
+@app.command()
+def deliver(
+    delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", file_okay=False, exists=True)],
+    workspace: Workspace = Path(),
+    config: Config = None,
+    profile: Profile = None,
+    cores: Cores = None,
+) -> None:
+    """Take one delivery from intake to tables; the same command again takes up where it stopped.
+
+    Example: baekman deliver inbox/2026-11 --workspace /data/cohort --profile slurm
+    """
+    from baekman import deliver as delivering
+
+    with _progress() as progress:
+        outcome = delivering.deliver(
+            delivery, workspace=workspace, config=config, profile=profile, cores=cores, progress=progress
+        )
+    _tell(outcome, workspace)
+    typer.echo(outcome.delivery_id)
+    raise typer.Exit(EXIT_FAILED if outcome.exit_code else EXIT_DONE)
+
+
+@app.command()
+def watch(
+    inbox: Annotated[Path, typer.Argument(help="Folder in which deliveries arrive.", file_okay=False, exists=True)],
+    workspace: Workspace = Path(),
+    config: Config = None,
+    profile: Profile = None,
+    cores: Cores = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    quiet: Annotated[
+        float, typer.Option("--quiet-seconds", min=0, help="How long nothing may have changed in a delivery.")
+    ] = 30.0,
+) -> None:
+    """Deliver each complete delivery in INBOX once: every file there in full size, and nothing still being written.
+
+    Example: baekman watch /data/inbox --workspace /data/cohort --profile slurm
+    """
+    from baekman import deliver as delivering
+    from baekman import watch as watching
+
+    failures = 0
+
+    def deliver_one(folder: Path) -> None:
+        nonlocal failures
+        with _progress() as progress:
+            outcome = delivering.deliver(
+                folder, workspace=workspace, config=config, profile=profile, cores=cores, progress=progress
+            )
+        _tell(outcome, workspace)
+        typer.echo(outcome.delivery_id)
+        failures += bool(outcome.exit_code)
+
+    def refuse(refused: InputRefused) -> None:
+        nonlocal failures
+        failures += 1
+        for reason in refused.reasons:
+            print(f"refused: {reason}", file=sys.stderr)
+
+    watching.watch(inbox, workspace=workspace, deliver=deliver_one, refuse=refuse, once=once, quiet_seconds=quiet)
+    raise typer.Exit(EXIT_FAILED if failures else EXIT_DONE)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A progress bar on stderr when that is a terminal; else nothing is shown."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total or None)
+
+        yield show
+
+
+def _tell(outcome: Outcome, workspace: Path) -> None:
+    """The summary, on stderr; pseudonymous."""
+    decisions = list(outcome.decisions.values())
+    folder = workspace / "deliveries" / outcome.delivery_id
+    counts = ", ".join(
+        f"{decisions.count(decision)} {word}"  # type: ignore[arg-type]
+        for decision, word in (("accept", "accepted"), ("hold", "held"), ("reject", "rejected"))
+    )
+    lines = [f"delivery {outcome.delivery_id}: {counts}"]
+    for one in outcome.verdicts:
+        if one.verdict != "accept":
+            codes = ", ".join(reason.code for reason in one.reasons if reason.severity != "note")
+            lines.append(f"  {one.specimen}  {one.verdict:<6}  {one.gate:<6}  {codes}")
+    for failed in outcome.failed:
+        lines.append(f"failed: {failed.rule} ({failed.log})")
+        lines += [f"  | {line}" for line in failed.lines]
+    if outcome.exit_code:
+        log = workspace / "logs" / "deliver" / f"{outcome.delivery_id}.log"
+        lines.append(f"not finished: run the same command again when the cause is mended; all messages: {log}")
+    else:
+        if not outcome.jobs:
+            lines.append("nothing to do: everything is there")
+        lines.append(f"report  {folder / 'report'}")
+        lines.append(f"tables  {workspace / 'tables'}")
+        lines.append(f"cohort  {workspace / 'cohort'}")
+        lines.append(f"for the institution  {workspace / 'return'}")
+    print("\n".join(lines), file=sys.stderr)

@@ -1,0 +1,153 @@
+"""One delivery from intake to tables: intake here, the rest in Snakemake, then what became of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from baekman import intake, verdict
+from baekman.config import PROJECT, load_config
+from baekman.verdict import Decision, Verdict
+
+LOG_LINES = 15
+
+Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+_STEPS = re.compile(r"^(\d+) of (\d+) steps")
+_RULE = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
+_FAILED = re.compile(r"^Error in (?:rule|checkpoint) (\w+)")
+_LOG = re.compile(r"^\s+log: (\S+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedRule:
+    """A job that failed: its rule, where its log lies in the workspace, and the log's last lines."""
+
+    rule: str
+    log: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a delivery; ``failed`` is empty when every job ran, ``jobs`` is how many ran."""
+
+    delivery_id: str
+    jobs: int
+    verdicts: tuple[Verdict, ...]
+    failed: tuple[FailedRule, ...]
+    exit_code: int
+
+    @property
+    def decisions(self) -> dict[str, Decision]:
+        """Specimen ID -> the worst decision of both gates."""
+        return verdict.merge(self.verdicts)
+
+
+@dataclass
+class _Watched:
+    """What Snakemake's messages have told so far."""
+
+    done: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def deliver(
+    delivery: Path,
+    *,
+    workspace: Path,
+    config: Path | None = None,
+    profile: str | None = None,
+    cores: int | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Outcome:
+    """Receive the delivery in the folder ``delivery`` and run its workflow to the tables.
+
+    Run again it takes up where it stopped, or does nothing. Raises ``InputRefused`` for a malformed delivery
+    or configuration; a failed job is no exception but in the outcome.
+    """
+    settings: Mapping[str, Any] = load_config(workspace, config)
+    receipt = intake.receive(
+        delivery,
+        workspace=workspace,
+        config=settings,
+        progress=lambda done, total: progress("intake", done, total),
+    )
+    log = workspace / "logs" / "deliver" / f"{receipt.delivery_id}.log"
+    command = snakemake_command(receipt.delivery_id, workspace=workspace, config=config, profile=profile, cores=cores)
+    watched = _Watched()
+    exit_code = _run(command, log=log, watched=watched, progress=progress)
+    return Outcome(
+        delivery_id=receipt.delivery_id,
+        jobs=watched.done,
+        verdicts=tuple(verdicts_of(workspace / "deliveries" / receipt.delivery_id)),
+        failed=tuple(_failed_rules(watched.failed, workspace)),
+        exit_code=exit_code,
+    )
+
+
+def snakemake_command(
+    delivery_id: str, *, workspace: Path, config: Path | None, profile: str | None, cores: int | None
+) -> list[str]:
+    """How Snakemake is started for a delivery that was received."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--nocolor"]
+    command += ["--directory", str(workspace.resolve())]
+    command += ["--profile", str(_profile(profile))] if profile else []
+    command += ["--cores", str(cores)] if cores else []
+    command += ["--configfile", str(config.resolve())] if config else []
+    return [*command, "--config", f"delivery={delivery_id}"]
+
+
+def verdicts_of(folder: Path) -> Iterator[Verdict]:
+    """The verdicts of both gates of the delivery whose folder in the workspace is ``folder``."""
+    for gate in ("intake", "qc"):
+        file = folder / "verdicts" / f"{gate}.json"
+        if file.is_file():
+            yield from verdict.read_verdicts(file)
+
+
+def _profile(profile: str) -> Path:
+    """A profile by its path, or by its name in the project's ``profiles/``."""
+    path = Path(profile)
+    return path.resolve() if path.exists() else PROJECT / "profiles" / path.name
+
+
+def _run(command: Sequence[str], *, log: Path, watched: _Watched, progress: Progress) -> int:
+    """Run Snakemake, keep all that it says in ``log`` and read its progress from it; its exit code."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert process.stdout is not None
+    rule, total = "", 0
+    with log.open("a", encoding="utf-8") as kept:
+        for line in process.stdout:
+            kept.write(line)
+            if match := _RULE.match(line):
+                rule = match[1]
+            elif match := _STEPS.match(line):
+                watched.done, total = int(match[1]), int(match[2])
+            elif match := _FAILED.match(line):
+                watched.failed.append((match[1], ""))
+            elif (match := _LOG.match(line)) and watched.failed and not watched.failed[-1][1]:
+                watched.failed[-1] = (watched.failed[-1][0], match[1])
+            progress(rule or "planning", watched.done, total)
+    return process.wait()
+
+
+def _failed_rules(failed: Sequence[tuple[str, str]], workspace: Path) -> Iterator[FailedRule]:
+    """Each failed job once, though Snakemake may try it several times."""
+    for rule, log in dict.fromkeys(failed):
+        file = workspace / log
+        lines = file.read_text(errors="replace").splitlines() if log and file.is_file() else []
+        yield FailedRule(rule=rule, log=log, lines=tuple(lines[-LOG_LINES:]))

@@ -1,0 +1,80 @@
+"""Deliveries that arrive in an inbox: which of them are complete, and each one delivered once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from baekman import intake
+from baekman.delivery import MANIFEST, SHEET, Delivery, read_delivery
+from baekman.errors import InputRefused
+
+QUIET_SECONDS = 30.0
+POLL_SECONDS = 15.0
+
+
+def watch(
+    inbox: Path,
+    *,
+    workspace: Path,
+    deliver: Callable[[Path], None],
+    refuse: Callable[[InputRefused], None],
+    once: bool = False,
+    quiet_seconds: float = QUIET_SECONDS,
+) -> None:
+    """Call ``deliver`` with each delivery in ``inbox`` that is complete, and with each only once.
+
+    What was delivered before, by this process or another, is known from the workspace. A delivery that is
+    refused goes to ``refuse`` once, and again when its sheet or manifest changes. With ``once`` it
+    returns after one look; else it never does.
+    """
+    handled: dict[Path, tuple[int, ...]] = {}
+    while True:
+        for folder in candidates(inbox):
+            state = _state(folder)
+            if handled.get(folder) == state or not _is_quiet(folder, quiet_seconds):
+                continue
+            try:
+                if is_complete(read_delivery(folder)) and not is_done(folder, workspace=workspace):
+                    handled[folder] = state
+                    deliver(folder)
+            except InputRefused as refused:
+                handled[folder] = state
+                refuse(refused)
+        if once:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def candidates(inbox: Path) -> Iterator[Path]:
+    """The folders in ``inbox`` that have a sheet and a manifest, by name."""
+    for folder in sorted(inbox.iterdir()):
+        if (folder / SHEET).is_file() and (folder / MANIFEST).is_file():
+            yield folder
+
+
+def is_complete(delivery: Delivery) -> bool:
+    """Whether every file of the manifest is there in its full size (sums are intake's to check)."""
+    for row in delivery.rows:
+        file = delivery.folder / row.file
+        if not file.is_file() or (not row.encrypted and file.stat().st_size < row.size):
+            return False
+    return True
+
+
+def is_done(folder: Path, *, workspace: Path) -> bool:
+    """Whether the delivery in ``folder`` went all the way: its run manifest is there."""
+    delivery_id = intake.known(folder, workspace=workspace)
+    return bool(delivery_id) and (workspace / "deliveries" / str(delivery_id) / "report" / "manifest.json").is_file()
+
+
+def _is_quiet(folder: Path, seconds: float) -> bool:
+    """Whether nothing in ``folder`` changed for so many seconds: an upload may still be under way."""
+    changed = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    return time.time() - changed >= seconds
+
+
+def _state(folder: Path) -> tuple[int, ...]:
+    """When sheet and manifest were last written."""
+    return tuple((folder / name).stat().st_mtime_ns for name in (SHEET, MANIFEST))
