@@ -53,7 +53,7 @@ class Contents:
 
     ``samples`` are the sample names inside (confidential), ``contigs`` those of the header, ``used_contigs``
     those that records lie on (gVCF). ``identifiers`` are kinds found in the header, ``read_identifiers`` in
-    read names and comments; ``label_found`` where the specimen's own label stands in either.
+    read names and comments.
     """
 
     sha256: str = ""
@@ -67,7 +67,6 @@ class Contents:
     used_contigs: tuple[str, ...] = ()
     identifiers: set[str] = field(default_factory=set)
     read_identifiers: set[str] = field(default_factory=set)
-    label_found: bool = False
 
 
 def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[str], label: str) -> Contents:
@@ -99,7 +98,6 @@ def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[s
         search.finish()
     contents.identifiers = header_search.found
     contents.read_identifiers = read_search.found
-    contents.label_found = header_search.label_found or read_search.label_found
     contents.sha256, contents.size = measured.sha256, measured.size
     return contents
 
@@ -166,27 +164,11 @@ def _examine_aligned(
 
 
 def _examine_gvcf(measured: Measured, contents: Contents, *, size: int) -> None:
-    header = bytearray()
-
-    def noted(blocks: Iterable[bytes]) -> Iterator[bytes]:
-        in_header = True
-        rest = b""
-        for block in blocks:
-            if in_header:
-                text = rest + block
-                end = _header_end(text, b"#")
-                header.extend(text[:end])
-                # the line at the end may only have begun, and be header all the same
-                in_header = end == len(text) or (b"\n" not in text[end:] and text[end : end + 1] == b"#")
-                rest = text[end:] if in_header else b""
-                if len(header) + len(rest) > HEADER_LIMIT:
-                    raise FileFault("unreadable", f"a header longer than {HEADER_LIMIT} bytes")
-            yield block
-
+    header = _VcfHeader()
     query = [*tools.command("bcftools"), "query", "-f", "%CHROM %POS\\n", "-"]
     used: list[str] = []
     counted = ""
-    with piped(noted(vcf_text(measured)), query, ["awk", VCF_ORDER], size=size) as pipe:
+    with piped(header.noted(vcf_text(measured)), query, ["awk", VCF_ORDER], size=size) as pipe:
         for block in _whole_lines(pipe.blocks()):
             for line in block.decode("utf-8", "surrogateescape").splitlines():
                 word, _, value = line.partition(" ")
@@ -198,7 +180,7 @@ def _examine_gvcf(measured: Measured, contents: Contents, *, size: int) -> None:
                     counted = value
             if len(used) > CONTIGS_LIMIT:
                 raise FileFault("unreadable", "more contigs than any reference has")
-        contents.header = header.decode("utf-8", "surrogateescape")
+        contents.header = header.text
         if not contents.header.startswith("##fileformat=VCF"):
             raise FileFault("format_wrong", "no VCF header")
         contents.contigs = _vcf_contigs(contents.header)
@@ -210,6 +192,42 @@ def _examine_gvcf(measured: Measured, contents: Contents, *, size: int) -> None:
     contents.used_contigs = tuple(dict.fromkeys(used))
     if not contents.records:
         raise FileFault("empty", "no record")
+
+
+def vcf_header_of(blocks: Iterable[bytes]) -> str:
+    """The header of the VCF file ``blocks``. Raises ``FileFault``."""
+    header = _VcfHeader()
+    for _ in header.noted(vcf_text(blocks)):
+        if header.whole:
+            break
+    return header.text
+
+
+class _VcfHeader:
+    """The lines that begin with ``#`` at the head of a VCF text, taken down as it passes."""
+
+    def __init__(self) -> None:
+        self._lines = bytearray()
+        self.whole = False
+
+    @property
+    def text(self) -> str:
+        return self._lines.decode("utf-8", "surrogateescape")
+
+    def noted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """``blocks`` as they are."""
+        rest = b""
+        for block in blocks:
+            if not self.whole:
+                seen = rest + block
+                end = _header_end(seen, b"#")
+                self._lines += seen[:end]
+                rest = seen[end:]
+                # a header line at the end may only have begun
+                self.whole = bool(rest) and (b"\n" in rest or not rest.startswith(b"#"))
+                if len(self._lines) + len(rest) > HEADER_LIMIT:
+                    raise FileFault("unreadable", f"a header longer than {HEADER_LIMIT} bytes")
+            yield block
 
 
 def _sniffed(measured: Measured, kind: str) -> Iterator[bytes]:

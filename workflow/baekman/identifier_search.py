@@ -10,45 +10,30 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-# A resident registration number is told by its date and its place only: since October 2020 the last six
-# digits are random and the check digit proves nothing.
-SHAPES: dict[str, re.Pattern[str]] = {
-    "resident registration number": re.compile(
-        r"(?<![0-9A-Za-z.])\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[-–—_.\s]?[0-9]\d{6}(?![0-9A-Za-z])"
-    ),
-    "phone number": re.compile(
-        r"(?<![0-9A-Za-z.])(?:\+?82[-.\s]?0?1|01)[016789](?:[-.\s]\d{3,4}[-.\s]\d{4}|\d{8})(?![0-9A-Za-z])"
-    ),
-    "e-mail address": re.compile(
-        r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z])"
-    ),
-}
-REGISTERED = "registered identifier"
+from baekman.identifier_shapes import find_identifiers
+
+REGISTERED = "registered"
 
 # what a line must have for any shape to be in it, on bytes, as read names come by the hundred million
 _CANDIDATE = re.compile(
-    rb"[^\x00-\x7f]|.@.|\d{6}[^0-9A-Za-z\n]{0,3}\d{7}|1[016789][-.\s]?\d{3,4}[-.\s]?\d{4}"
+    rb"[^\x00-\x7f]|.@.|\+82|\d{6}[^0-9A-Za-z\n]{0,3}\d[0-9*xX]{6}|01[016789]\d{7}"
+    rb"|0\d{1,2}\)?[-. ]\d{3,4}[-. ]\d{4}"
 )
 # as many candidate lines are looked at closely; a file with more has told enough
 _CANDIDATES_LIMIT = 100_000
+LINE_LIMIT = 100_000
 # coordinates in read names are numbers of up to six digits: a registered one of that length proves nothing
 _SHORTEST_NUMBER = 7
 _SHORTEST_TEXT = 3
 _SHORTEST_WIDE_TEXT = 2
 
 
-def shapes_in(text: str) -> set[str]:
-    """The kinds of identifier whose shape is in ``text``."""
-    normal = unicodedata.normalize("NFKC", text)
-    return {kind for kind, pattern in SHAPES.items() if pattern.search(normal)}
-
-
 class IdentifierSearch:
     """Finds in text lines what identifies a person; ``found`` has the kinds, never the values.
 
     ``registered``: the confidential strings of the specimen. Short numbers and texts of one or two letters
-    among them are left aside: they would be found in any file. ``label``: the specimen's label, which is no
-    identifier of a person: it is noted in ``label_found``, and a string that is part of it is no finding.
+    among them are left aside: they would be found in any file. ``label``: the specimen's own, which is no identifier
+    of a person; a string that is part of it is not found there.
     """
 
     def __init__(self, registered: Iterable[str], *, label: str) -> None:
@@ -58,7 +43,6 @@ class IdentifierSearch:
         self._rest = b""
         self._candidates = 0
         self.found: set[str] = set()
-        self.label_found = False
 
     def feed(self, block: bytes) -> None:
         """Look through the whole lines of ``block``; a line that has only begun waits for the next block."""
@@ -78,12 +62,10 @@ class IdentifierSearch:
             return
         if REGISTERED not in self.found:
             for match in self._words.finditer(text):
-                if match.lastindex == 1:
-                    self.label_found = True
-                else:
+                if match.lastindex != 1:
                     self.found.add(REGISTERED)
                     break
-        if len(self.found) > len(SHAPES) or self._candidates >= _CANDIDATES_LIMIT:
+        if self._candidates >= _CANDIDATES_LIMIT:
             return
         seen = -1
         for match in _CANDIDATE.finditer(text):
@@ -94,7 +76,7 @@ class IdentifierSearch:
             self._candidates += 1
             stop = text.find(b"\n", match.end())
             line = text[start : stop if stop >= 0 else None]
-            self.found |= shapes_in(line[:100_000].decode("utf-8", "replace"))
+            self.found |= {finding.kind for finding in find_identifiers(line[:LINE_LIMIT])}
             if self._candidates >= _CANDIDATES_LIMIT:
                 return
 
@@ -117,9 +99,7 @@ def _any_of(groups: list[set[str]]) -> re.Pattern[bytes]:
 
     Spellings: composed or decomposed (NFC, NFD), any case, any separator where a space is.
     """
-    alternatives = [
-        b"(" + (b"|".join(sorted(map(_spelled, _forms(texts)))) or b"(?!)") + b")" for texts in groups
-    ]
+    alternatives = [b"(" + (b"|".join(sorted(map(_spelled, _forms(texts)))) or b"(?!)") + b")" for texts in groups]
     return re.compile(rb"(?<![A-Za-z0-9])(?:" + b"|".join(alternatives) + rb")(?![A-Za-z0-9])", re.IGNORECASE)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from baekman import atomic, tools
+
+FASTA = "reference.fa"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,20 +23,37 @@ class Contig:
     m5: str
 
 
-def contigs_of(reference: Path, *, cache: Path) -> dict[str, Contig]:
-    """Name -> contig of the FASTA ``reference``, in its order.
+def prepared(reference: Path, *, cache: Path) -> tuple[Path, dict[str, Contig]]:
+    """A plain FASTA of ``reference`` with its index, and its contigs by name, in order.
 
-    The M5s are computed once (``samtools dict``) and kept in the folder ``cache`` until the FASTA changes.
+    Both are made once, in the folder ``cache`` (the FASTA's own folder may be read-only; a plain one is
+    linked), and again when the FASTA changes. M5s are those of ``samtools dict``.
     """
     status = reference.stat()
-    kept = cache / f"{reference.name}.{status.st_size}.{status.st_mtime_ns}.dict"
-    if not kept.is_file():
-        made = subprocess.run(
-            [*tools.command("samtools"), "dict", str(reference)], capture_output=True, check=True
-        )
-        lines = [f"@SQ\tSN:{c.name}\tLN:{c.length}\tM5:{c.m5}" for c in contigs_in(made.stdout.decode())]
-        atomic.write_text(kept, "\n".join(lines) + "\n")
-    return {contig.name: contig for contig in contigs_in(kept.read_text(encoding="utf-8"))}
+    folder = cache / f"{status.st_size}.{status.st_mtime_ns}"
+    if not folder.is_dir():
+        try:
+            with atomic.atomic_folder(folder) as made:
+                _prepare(reference, made)
+        except OSError:
+            if not folder.is_dir():  # else another process was first
+                raise
+    contigs = contigs_in((folder / "contigs.sam").read_text(encoding="utf-8"))
+    return folder / FASTA, {contig.name: contig for contig in contigs}
+
+
+def _prepare(reference: Path, folder: Path) -> None:
+    fasta = folder / FASTA
+    if reference.suffix in (".gz", ".bgz"):
+        with gzip.open(reference) as source, fasta.open("wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+    else:
+        fasta.symlink_to(reference.resolve())
+    samtools = tools.command("samtools")
+    subprocess.run([*samtools, "faidx", str(fasta)], check=True, capture_output=True)
+    made = subprocess.run([*samtools, "dict", str(fasta)], check=True, capture_output=True)
+    lines = [f"@SQ\tSN:{c.name}\tLN:{c.length}\tM5:{c.m5}" for c in contigs_in(made.stdout.decode())]
+    (folder / "contigs.sam").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def contigs_in(header: str) -> list[Contig]:
@@ -53,7 +74,5 @@ def differences(found: Iterable[Contig], reference: dict[str, Contig]) -> tuple[
     An M5 that is not told differs from none.
     """
     shared = [(contig, reference[contig.name]) for contig in found if contig.name in reference]
-    differing = [
-        one for one, other in shared if one.length != other.length or (one.m5 and one.m5 != other.m5)
-    ]
+    differing = [one for one, other in shared if one.length != other.length or (one.m5 and one.m5 != other.m5)]
     return len(shared), len(differing)

@@ -77,42 +77,8 @@ INFO_IDS = (
     *("SVTYPE", "SVLEN", "BLOCKAVG_min30p3a", "AO", "RO", "TYPE", "LEN", "NUMALT", "ODDS"),
 )
 FORMAT_IDS = (
-    *(
-        "GT",
-        "GQ",
-        "DP",
-        "AD",
-        "ADF",
-        "ADR",
-        "MIN_DP",
-        "MED_DP",
-        "PL",
-        "GL",
-        "GP",
-        "PS",
-        "PGT",
-        "PID",
-        "SB",
-        "SP",
-    ),
-    *(
-        "VAF",
-        "RGQ",
-        "FT",
-        "AO",
-        "RO",
-        "QA",
-        "QR",
-        "GQX",
-        "DPF",
-        "DPI",
-        "RNC",
-        "AF",
-        "PRI",
-        "PP",
-        "F1R2",
-        "F2R1",
-    ),
+    *("GT", "GQ", "DP", "AD", "ADF", "ADR", "MIN_DP", "MED_DP", "PL", "GL", "GP", "PS", "PGT", "PID", "SB"),
+    *("SP", "VAF", "RGQ", "FT", "AO", "RO", "QA", "QR", "GQX", "DPF", "DPI", "RNC", "AF", "PRI", "PP"),
 )
 
 
@@ -157,7 +123,7 @@ def stage_reads(
     with tempfile.TemporaryDirectory(dir=folder) as scratch, _writers(folder, numbers) as sinks:
         singles = Path(scratch, "singles.fastq")
         environment = {
-            "LANES": "\n".join(f"{group}\t{number}" for group, number in zip(groups, numbers, strict=False)),
+            "LANES": _lane_table(groups, numbers),
             **{f"OUT_{n}_{mate}": f"/dev/fd/{sink}" for (n, mate), sink in sinks.items()},
         }
         program = PAIRS_BY_LANE.replace("lane = 1;", f"lane = {first_lane};")
@@ -165,16 +131,8 @@ def stage_reads(
             blocks,
             _collate(reference, scratch),
             [
-                *tools.command("samtools"),
-                "fastq",
-                "-n",
-                "-T",
-                "RG",
-                "-0",
-                os.devnull,
-                "-s",
-                str(singles),
-                "-",
+                *(*tools.command("samtools"), "fastq", "-n", "-T", "RG"),
+                *("-0", os.devnull, "-s", str(singles), "-"),
             ],
             ["awk", "-v", f"rename={int(rename)}", program],
             size=size,
@@ -232,9 +190,7 @@ def stage_alignment(
             ],
             size=size,
             environment={
-                "LANES": "\n".join(
-                    f"{group}\t{number}" for group, number in zip(groups, lanes, strict=False)
-                ),
+                "LANES": _lane_table(groups, lanes),
                 "HEADER": str(rebuilt),
             },
         ) as pipe:
@@ -259,8 +215,8 @@ def sam_header(header: str, *, participant: str, platform: str, lanes: Iterable[
 def stage_vcf(blocks: Iterable[bytes], output: Path, *, header: str, sample: str, size: int) -> None:
     """Write the single-sample VCF or gVCF ``blocks`` to ``output`` (BGZF) with its index (``.tbi``).
 
-    ``header`` is the delivered one. Of records stay position, alleles, quality, filters and the INFO and FORMAT
-    fields of the allow-list; the sample is named ``sample``. Raises ``FileFault``.
+    ``header`` is the delivered one. Of records stay position, alleles, quality, filters and the INFO and
+    FORMAT fields of the allow-list; the sample is named ``sample``. Raises ``FileFault``.
     """
     bcftools = tools.command("bcftools")
     with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
@@ -327,6 +283,11 @@ def _collate(reference: Path, scratch: str) -> list[str]:
         *(*tools.command("samtools"), "collate", "--no-PG", "-u", "-O", "--reference", str(reference)),
         *("-T", str(Path(scratch, "collate")), "-"),
     ]
+
+
+def _lane_table(groups: Iterable[str], numbers: Iterable[int]) -> str:
+    """The lines that the awk programs read as ``LANES``."""
+    return "\n".join(f"{group}\t{number}" for group, number in zip(groups, numbers, strict=False))
 
 
 def _lane_file(number: int, mate: int) -> str:

@@ -2,6 +2,84 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from baekman.cli.registry import HERE, KeyFile, Location, Workspace
+
 app = typer.Typer(help="Deliveries.", no_args_is_help=True)
+
+
+@app.command()
+def receive(
+    delivery: Annotated[Path, typer.Argument(metavar="DELIVERY", help="The delivery's folder.")],
+    workspace: Workspace = HERE,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Configuration; default: config.yaml of the workspace.")
+    ] = None,
+    registry: Location = None,
+    key_file: KeyFile = None,
+    crypt4gh_key: Annotated[
+        Path | None,
+        typer.Option("--crypt4gh-key", help="Private key (mode 0600) of encrypted files; else BAEKMAN_CRYPT4GH_KEY."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Specimens at a time.")] = None,
+) -> None:
+    """Inspect a delivery, stage what passes, and write verdicts and the institution's return report.
+
+    Prints one line per specimen: its pseudonymous ID, the verdict and the reasons.
+
+    Example: baekman receive inbox/2026-03-02 --workspace W
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from baekman import intake
+    from baekman.config import load_config
+
+    columns = (TextColumn("receiving"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("receiving", total=None)
+        receipt = intake.receive(
+            delivery,
+            workspace=workspace,
+            config=load_config(workspace, config),
+            registry=registry,
+            key_file=key_file,
+            crypt4gh_key=crypt4gh_key,
+            workers=workers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if receipt.status == "same":
+        print(f"{receipt.delivery_id} was received before: nothing to do")
+        return
+    print("delivery\tspecimen\tverdict\treasons")
+    for verdict in receipt.verdicts:
+        codes = ",".join(dict.fromkeys(reason.code for reason in verdict.reasons))
+        print(f"{receipt.delivery_id}\t{verdict.specimen}\t{verdict.verdict}\t{codes}")
+
+
+@app.command("return-report")
+def return_report(
+    delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="A delivery ID, D….")],
+    workspace: Workspace = HERE,
+    registry: Location = None,
+    key_file: KeyFile = None,
+) -> None:
+    """Add what the QC gate says to the institution's return report of a delivery.
+
+    Example: baekman return-report D0123456789ABC --workspace W
+    """
+    from baekman import audit, identifiers
+    from baekman.registry import open_registry
+    from baekman.return_report import write_return_report
+
+    identifiers.check(delivery, "D")
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    write_return_report(workspace, delivery, registry=opened)
+    audit.record(workspace, action="return_report", object=delivery)
+    print(f"return report of {delivery} written")

@@ -1,0 +1,233 @@
+"""Intake: a delivery is inspected against what was registered; what passes is staged under pseudonymous IDs.
+
+``receive`` is the only step of the pipeline that sees what an institution calls its specimens. It runs in the
+main process, never in a job, as it needs the registry. Everything that it leaves in the workspace is
+pseudonymous, except the institution's return report (``return_report``).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from baekman import atomic, audit, return_report, specimens
+from baekman.config import load_config
+from baekman.crypt4gh_stream import RecipientKey, recipient_key
+from baekman.delivered_file import DeliveredFile, Measured
+from baekman.delivery import SHEET, Delivery, read_delivery
+from baekman.errors import InputRefused, Reason
+from baekman.intake_checks import check_manifest, extra_files
+from baekman.intake_reasons import Finding, finding
+from baekman.intake_specimen import Outcome, Surroundings, already_accepted, inspect
+from baekman.reference_contigs import prepared
+from baekman.registry import open_registry
+from baekman.safe_files import FileFault, walk
+from baekman.verdict import Verdict, read_verdicts, write_verdicts
+
+DELIVERIES = "deliveries"
+CACHE = Path("reference", ".intake")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What became of a delivery. ``status`` ``same``: it was received before and nothing was done."""
+
+    delivery_id: str
+    status: Literal["received", "same"]
+    verdicts: tuple[Verdict, ...]
+    report: Path
+
+
+def receive(
+    folder: Path,
+    *,
+    workspace: Path,
+    config: Mapping[str, Any] | None = None,
+    registry: Path | str | None = None,
+    key_file: Path | None = None,
+    crypt4gh_key: Path | None = None,
+    workers: int | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Receipt:
+    """Inspect the delivery in ``folder``, stage what passes, write verdicts and the return report.
+
+    ``config``: loaded settings, those of ``workspace`` by default. The same delivery again finishes what was
+    broken off, or does nothing; under the same name with other content it is refused. Raises
+    ``InputRefused`` for a malformed delivery, before anything is written.
+    """
+    workspace, folder = Path(workspace), Path(folder)
+    delivery = read_delivery(folder)
+    settings = config if config is not None else load_config(workspace)
+    key = recipient_key(crypt4gh_key)
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    delivery_id, status = opened.delivery(delivery.institution, delivery.name, delivery.digest)
+    if status == "changed":
+        raise _repeated_name()
+    home = workspace / DELIVERIES / delivery_id
+    with _lock(workspace / DELIVERIES / f".{delivery_id}.lock"):
+        if (home / "delivery.json").is_file():
+            _require_same_content(home, delivery, key)
+            verdicts = tuple(read_verdicts(home / "verdicts" / "intake.json"))
+            report = return_report.folder_of(workspace, delivery.institution, delivery.name)
+            return Receipt(delivery_id=delivery_id, status="same", verdicts=verdicts, report=report)
+        fasta, contigs = prepared(Path(settings["reference"]), cache=workspace / CACHE)
+        surroundings = Surroundings(
+            delivery=delivery,
+            delivery_id=delivery_id,
+            home=home,
+            workspace=workspace,
+            registry=opened,
+            settings=settings,
+            key=key,
+            reference=fasta,
+            contigs=contigs,
+        )
+        outcomes = _inspect_all(surroundings, workers=workers, progress=progress)
+        return _conclude(surroundings, outcomes)
+
+
+def known(folder: Path, *, workspace: Path) -> str | None:
+    """The ID of the delivery in ``folder`` when it was received whole; reads the return report alone."""
+    delivery = read_delivery(Path(folder))
+    report = return_report.read(return_report.folder_of(Path(workspace), delivery.institution, delivery.name))
+    if report is None or not (Path(workspace) / DELIVERIES / report["receipt"] / "delivery.json").is_file():
+        return None
+    return str(report["receipt"])
+
+
+def _inspect_all(around: Surroundings, *, workers: int | None, progress: Progress) -> list[Outcome]:
+    """The outcome of every specimen, in the manifest's order; one specimen's failure stops no other."""
+    delivery = around.delivery
+    staged = around.home / "staged"
+    if staged.is_dir():
+        for left in staged.glob(".*.tmp"):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
+    findings = check_manifest(delivery, present=list(walk(delivery.folder)))
+    _note_repeated_participants(around, findings)
+    count = workers or min(4, len(os.sched_getaffinity(0)))
+    labels = list(delivery.specimens)
+    progress(0, len(labels))
+    outcomes: dict[str, Outcome] = {}
+    with ThreadPoolExecutor(max_workers=count) as pool:
+        running = {label: pool.submit(inspect, label, findings[label], around=around) for label in labels}
+        try:
+            for label, task in running.items():
+                outcomes[label] = task.result()
+                progress(len(outcomes), len(labels))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [outcomes[label] for label in labels]
+
+
+def _note_repeated_participants(around: Surroundings, findings: dict[str, list[Finding]]) -> None:
+    """Two specimens of one participant in one delivery: which one to use is not ours to guess."""
+    owners: dict[str, list[str]] = {}
+    for label in around.delivery.specimens:
+        record = around.registry.specimen(around.delivery.institution, label)
+        if record is not None:
+            owners.setdefault(record.participant_id, []).append(label)
+    for labels in owners.values():
+        if len(labels) > 1:
+            for label in labels:
+                findings[label].append(
+                    finding("participant_repeated", metric="specimens", observed=len(labels), threshold=1)
+                )
+
+
+def _conclude(around: Surroundings, outcomes: list[Outcome]) -> Receipt:
+    """Write what the delivery came to; ``delivery.json`` is last, and says that all the rest is there."""
+    home, delivery, opened = around.home, around.delivery, around.registry
+    # two deliveries may have brought the same specimen at the same time: one of them is first
+    with _lock(around.workspace / DELIVERIES / ".verdicts.lock"):
+        outcomes = [_settled(around, outcome) for outcome in outcomes]
+        verdicts = tuple(outcome.verdict for outcome in outcomes)
+        opened.record_verdicts(around.delivery_id, verdicts)
+    write_verdicts(home / "verdicts" / "intake.json", verdicts)
+    rows = [row for outcome in outcomes for row in outcome.rows]
+    specimens.write(home / "specimens.tsv", rows)
+    fingerprints = {str(row): print_ for outcome in outcomes for row, print_ in outcome.fingerprints.items()}
+    atomic.write_text(home / "inputs.json", json.dumps(fingerprints, indent=1, sort_keys=True) + "\n")
+    report = return_report.write_intake(
+        around.workspace,
+        delivery,
+        receipt=around.delivery_id,
+        findings={outcome.label: (outcome.verdict.verdict, outcome.findings) for outcome in outcomes},
+        extra=extra_files(delivery, present=list(walk(delivery.folder))),
+    )
+    participants = sorted({row.participant_id for row in rows})
+    consent_hash = opened.consent_hash(participants)
+    summary = {
+        "delivery": around.delivery_id,
+        "reference": around.settings["reference_name"],
+        "platform": around.platform,
+        "consent_hash": consent_hash,
+        "received": datetime.now(UTC).isoformat(timespec="seconds"),
+        "specimens": len(outcomes),
+        "accepted": len(participants),
+    }
+    audit.record(around.workspace, action="receive", object=around.delivery_id, consent_hash=consent_hash)
+    atomic.write_text(home / "delivery.json", json.dumps(summary, indent=1) + "\n")
+    shutil.rmtree(home / "progress", ignore_errors=True)
+    return Receipt(delivery_id=around.delivery_id, status="received", verdicts=verdicts, report=report)
+
+
+def _settled(around: Surroundings, outcome: Outcome) -> Outcome:
+    """``outcome``, rejected after all when another delivery's specimen was accepted while it was inspected."""
+    if not outcome.rows or not already_accepted(around, outcome.verdict):
+        return outcome
+    shutil.rmtree(around.home / "staged" / outcome.rows[0].participant_id, ignore_errors=True)
+    return outcome.rejected(finding("specimen_reused", metric="deliveries", observed=2, threshold=1))
+
+
+def _require_same_content(home: Path, delivery: Delivery, key: RecipientKey | None) -> None:
+    """Refuse a delivery whose files are no longer those that were received; an absent one says nothing.
+
+    Files whose size and times are as they were are not read again.
+    """
+    noted = json.loads((home / "inputs.json").read_text(encoding="utf-8"))
+    for row in delivery.rows:
+        before = noted.get(str(row.row))
+        delivered = DeliveredFile(folder=delivery.folder, row=row, key=key)
+        try:
+            if before is None or delivered.fingerprint() == before["fingerprint"]:
+                continue
+            measured = Measured(delivered.blocks())
+            for _ in measured:
+                pass
+        except FileFault:
+            continue
+        if measured.sha256 != before["sha256"]:
+            raise _repeated_name()
+
+
+def _repeated_name() -> InputRefused:
+    return InputRefused(
+        Reason(
+            file=SHEET,
+            place="delivery",
+            expected="a name that no delivery of other content has had",
+            found="the name of a delivery that was received with other content",
+            action="give the corrected delivery a name of its own",
+        )
+    )
+
+
+@contextmanager
+def _lock(file: Path) -> Iterator[None]:
+    """Hold ``file`` locked; waits for whoever holds it. A killed process holds nothing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
