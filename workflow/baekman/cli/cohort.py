@@ -15,18 +15,14 @@ WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Local work
 SchedulerOption = Annotated[
     str | None, typer.Option("--scheduler", help="Address or scheduler file of a running Dask scheduler.")
 ]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="Configuration with cohort and site thresholds.")
-]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Configuration with cohort and site thresholds.")]
 
 
 @app.command()
 def init(
     cohort: CohortOption,
     reference: Annotated[Path, typer.Option("--reference", help="Reference FASTA (plain or bgzip).")],
-    shards: Annotated[
-        Path | None, typer.Option("--shards", help="Shard table; else the reference is tiled.")
-    ] = None,
+    shards: Annotated[Path | None, typer.Option("--shards", help="Shard table; else the reference is tiled.")] = None,
     config: ConfigOption = None,
 ) -> None:
     """Create an empty store bound to a reference.
@@ -128,3 +124,24 @@ def compact(cohort: CohortOption, workers: WorkersOption = 1) -> None:
     from baekman.store import open_store
 
     typer.echo(str(operations.compact(open_store(cohort), engine=Engine(workers=workers)).number))
+
+
+@app.command()
+def freeze(
+    cohort: CohortOption,
+    output: Annotated[Path | None, typer.Option("--output", help="Folder for sites/ and tables/.")] = None,
+    workers: WorkersOption = 1,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """Write sites and tables of everyone at the current snapshot; prints the snapshot's number.
+
+    Example: baekman cohort freeze --cohort cohort --output release-1
+    """
+    from baekman.engine import Engine
+    from baekman.store import open_store
+    from baekman.tables import freeze as make_freeze
+
+    store = open_store(cohort)
+    folder = output or cohort.parent / "freeze"
+    snapshot = make_freeze(store, output=folder, engine=Engine(workers=workers, scheduler=scheduler))
+    typer.echo(str(snapshot.number))

@@ -1,0 +1,301 @@
+"""The per-participant variant tables: one Parquet file of call rows and one of reference blocks each.
+
+Rows are in the order of the genome, a row group per shard; the pseudonymous ID stands in every row.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from baekman import batch as batches
+from baekman import snapshot as snapshots
+from baekman.atomic import atomic_folder
+from baekman.cohort import find_batches, participants_of, sites_metadata
+from baekman.columns import allele_ranks, group_starts, numpy_of, parquet_options, with_metadata
+from baekman.engine import Engine
+from baekman.errors import InputRefused, Reason
+from baekman.genotypes import joint_rows
+from baekman.schema import FLAG_CALLED, REFERENCE_TABLE, STATE_CALLED, TABLE
+from baekman.snapshot import Snapshot
+from baekman.store import Store
+
+PARTICIPANTS_PER_TASK = 200
+
+
+def table_path(output: Path, participant: str) -> Path:
+    """Where a participant's table lies: in one of about a thousand folders, by two characters of the ID."""
+    return output / participant[1:3].ljust(2, "_") / f"{participant}.parquet"
+
+
+def reference_path(output: Path, participant: str) -> Path:
+    """Where a participant's reference blocks lie: beside the table."""
+    return table_path(output, participant).with_suffix(".reference.parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TablesTask:
+    """The participants ``[first, last)`` of one batch, or those of them that were asked for."""
+
+    batch: str
+    first: int
+    last: int
+    only: frozenset[int] | None = None
+
+
+def plan_tables(store: Store, snapshot: Snapshot, *, participants: Sequence[str] | None = None) -> list[TablesTask]:
+    """Which tasks write the tables of ``participants``, or of everyone. Raises InputRefused for a stranger."""
+    wanted: dict[str, set[int]] | None = None
+    if participants is not None:
+        found = find_batches(store, participants, at=snapshot)
+        strangers = [participant for participant in participants if participant not in found]
+        if strangers:
+            raise InputRefused(
+                Reason(
+                    file="--participants",
+                    place=participant,
+                    expected="a participant of the cohort",
+                    found=f"nobody of that ID in snapshot {snapshot.number}",
+                )
+                for participant in strangers
+            )
+        wanted = {}
+        for name in sorted(set(found.values())):
+            sample_of = {participant: sample for sample, participant in enumerate(participants_of(store, name))}
+            wanted[name] = {sample_of[participant] for participant, batch in found.items() if batch == name}
+    tasks = []
+    for entry in snapshot.batches:
+        if wanted is not None and entry.name not in wanted:
+            continue
+        for first in range(0, entry.participants, PARTICIPANTS_PER_TASK):
+            last = min(first + PARTICIPANTS_PER_TASK, entry.participants)
+            only = None if wanted is None else frozenset(s for s in wanted[entry.name] if first <= s < last)
+            if only is None or only:
+                tasks.append(TablesTask(batch=entry.name, first=first, last=last, only=only))
+    return tasks
+
+
+def site_of_rows(calls: pa.Table, sites: pa.Table) -> npt.NDArray[np.int64]:
+    """For each call row the number of its site; both sorted by pos, ref, alt, and every row has a site."""
+    ranks = allele_ranks(
+        pa.chunked_array([*sites.column("ref").chunks, *calls.column("ref").chunks], pa.string()),
+        pa.chunked_array([*sites.column("alt").chunks, *calls.column("alt").chunks], pa.string()),
+    )
+    site_pos = numpy_of(sites, "pos").astype(np.int64)
+    pos = numpy_of(calls, "pos").astype(np.int64)
+    width = int(ranks.max(initial=0)) + 1
+    found: npt.NDArray[np.int64] = np.searchsorted(
+        site_pos * width + ranks[: len(site_pos)], pos * width + ranks[len(site_pos) :]
+    )
+    return found
+
+
+class _Writers:
+    """The two open files of one participant; they appear under their names when ``close`` has verified them."""
+
+    def __init__(self, output: Path, participant: str, metadata: dict[str, str]) -> None:
+        self.participant = participant
+        self.targets = (table_path(output, participant), reference_path(output, participant))
+        self.targets[0].parent.mkdir(parents=True, exist_ok=True)
+        self.temporary = [target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp" for target in self.targets]
+        self.schemas = (with_metadata(TABLE, metadata), with_metadata(REFERENCE_TABLE, metadata))
+        self.files = [
+            pq.ParquetWriter(path, schema, **parquet_options(schema))
+            for path, schema in zip(self.temporary, self.schemas, strict=True)
+        ]
+        self.rows = [0, 0]
+
+    def write(self, number: int, table: pa.Table) -> None:
+        if table.num_rows:
+            self.files[number].write_table(table.cast(self.schemas[number]), row_group_size=table.num_rows)
+            self.rows[number] += table.num_rows
+
+    def close(self) -> None:
+        for number, (file, path, target) in enumerate(zip(self.files, self.temporary, self.targets, strict=True)):
+            file.close()
+            _verify(path, self.schemas[number], participant=self.participant, rows=self.rows[number])
+            path.replace(target)
+
+    def discard(self) -> None:
+        for file, path in zip(self.files, self.temporary, strict=True):
+            if path.exists():
+                file.close()
+                path.unlink(missing_ok=True)
+
+
+def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int) -> None:
+    """Read a finished file again: schema, number of rows, one ID, positions in order within each row group."""
+    with pq.ParquetFile(path) as file:
+        position = "pos" if "pos" in schema.names else "start"
+        if not file.schema_arrow.equals(schema) or file.metadata.num_rows != rows:
+            raise OSError("a table does not read back as it was written")
+        for group in range(file.metadata.num_row_groups):
+            table = file.read_row_group(group, columns=["participant_id", position])
+            positions = numpy_of(table, position)
+            ids = table.column("participant_id").unique().to_pylist()
+            if ids != [participant] or (positions[1:] < positions[:-1]).any():
+                raise OSError("a table does not read back as it was written")
+
+
+def _is_done(output: Path, participant: str, content: str) -> bool:
+    for path in (table_path(output, participant), reference_path(output, participant)):
+        if not path.exists():
+            return False
+        metadata = pq.read_schema(path).metadata or {}
+        if metadata.get(b"baekman.snapshot", b"").decode() != content:
+            return False
+    return True
+
+
+def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], output: Path, number: int) -> None:
+    """Run one task: write the tables of its participants, each verified before it appears.
+
+    Participants whose tables are of this snapshot already are left as they are.
+    """
+    task = tasks[number]
+    ids = participants_of(store, task.batch)
+    _, filters = batches.read_roster(store, task.batch)
+    chosen = sorted(task.only) if task.only is not None else list(range(task.first, task.last))
+    chosen = [sample for sample in chosen if not _is_done(output, ids[sample], snapshot.content)]
+    if not chosen:
+        return
+    metadata = sites_metadata(store, snapshot)
+    caller_filters = pa.array(["PASS", *filters])
+    with ExitStack() as stack:
+        writers = {}
+        for sample in chosen:
+            writers[sample] = _Writers(output, ids[sample], metadata)
+            stack.callback(writers[sample].discard)
+        wanted = [("sample", ">=", chosen[0]), ("sample", "<=", chosen[-1])]
+        for shard in range(len(store.shards)):
+            calls = batches.read_shard(store, task.batch, "calls", shard, filters=wanted)
+            reference = batches.read_shard(store, task.batch, "reference", shard, filters=wanted)
+            contig = store.shards[shard].contig
+            if calls.num_rows:
+                sites = snapshots.read_sites(store, snapshot, shard)
+                for sample, rows in _by_sample(calls):
+                    if sample in writers:
+                        part = calls.take(pa.array(rows)).combine_chunks()
+                        writers[sample].write(0, _variant_rows(part, sites, ids[sample], contig, caller_filters))
+            for sample, rows in _by_sample(reference):
+                if sample in writers:
+                    part = reference.take(pa.array(rows)).combine_chunks()
+                    writers[sample].write(1, _reference_rows(part, ids[sample], contig))
+        for writer in writers.values():
+            writer.close()
+
+
+def _by_sample(table: pa.Table) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    sample = numpy_of(table, "sample")
+    order = np.argsort(sample, kind="stable")
+    starts = group_starts(sample[order])
+    for start, end in zip(starts, [*starts[1:], len(sample)], strict=True):
+        yield int(sample[order[start]]), order[start:end]
+
+
+def _dictionary(values: pa.Array) -> pa.Array:
+    encoded = values.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), encoded.dictionary)
+
+
+def _nullable(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+    return pa.array(values, mask=values < 0).cast(kind)
+
+
+def _variant_rows(calls: pa.Table, sites: pa.Table, participant: str, contig: str, filters: pa.Array) -> pa.Table:
+    """One participant's call rows of one shard (schema TABLE)."""
+    count = calls.num_rows
+    site = site_of_rows(calls, sites)
+    copies, ploidy, gq = (numpy_of(calls, name) for name in ("copies", "ploidy", "gq"))
+    pl = np.stack([numpy_of(calls, f"pl_{k}") for k in range(3)], axis=1)
+    joint_copies, joint_gq = joint_rows(pl, ploidy, copies, gq, numpy_of(sites, "af_joint")[site])
+    values = np.where(pl[:, 0] < 0, 0, ploidy.astype(np.int64) + 1)
+    kept = np.arange(3)[None, :] < values[:, None]
+    offsets = np.concatenate([[0], np.cumsum(values)]).astype(np.int32)
+    no_pl = np.append(values == 0, False)
+    columns: dict[str, Any] = {
+        "participant_id": _dictionary(pa.repeat(participant, count)),
+        "contig": _dictionary(pa.repeat(contig, count)),
+        "called": (numpy_of(calls, "flags") & FLAG_CALLED) > 0,
+        "pl": pa.ListArray.from_arrays(pa.array(offsets, mask=no_pl), pa.array(pl[kept].astype(np.int32))),
+        "joint_copies": joint_copies,
+        "joint_gq": joint_gq,
+        "af": sites.column("af").take(pa.array(site)),
+        "filter": _dictionary(sites.column("filter").take(pa.array(site)).combine_chunks()),
+        "caller_filter": _dictionary(filters.take(pa.array(numpy_of(calls, "filter")))),
+    }
+    for name in ("gq", "dp", "ad_ref", "ad_alt", "phase_set"):
+        columns[name] = _nullable(numpy_of(calls, name), TABLE.field(name).type)
+    return pa.table([columns[f.name] if f.name in columns else calls.column(f.name) for f in TABLE], schema=TABLE)
+
+
+def _reference_rows(reference: pa.Table, participant: str, contig: str) -> pa.Table:
+    """One participant's reference blocks of one shard (schema REFERENCE_TABLE)."""
+    start = numpy_of(reference, "start")
+    columns: dict[str, Any] = {
+        "participant_id": _dictionary(pa.repeat(participant, reference.num_rows)),
+        "contig": _dictionary(pa.repeat(contig, reference.num_rows)),
+        "end": start + numpy_of(reference, "length") - 1,
+        "dp": _nullable(numpy_of(reference, "dp"), pa.int32()),
+        "called": numpy_of(reference, "state") == STATE_CALLED,
+    }
+    return pa.table(
+        [columns[f.name] if f.name in columns else reference.column(f.name) for f in REFERENCE_TABLE],
+        schema=REFERENCE_TABLE,
+    )
+
+
+def make_tables(
+    store: Store,
+    *,
+    output: Path,
+    snapshot: Snapshot | None = None,
+    participants: Sequence[str] | None = None,
+    engine: Engine | None = None,
+) -> int:
+    """Write the tables of ``participants`` (else of everyone) at a snapshot (else the latest); how many."""
+    at = snapshot or snapshots.read_snapshot(store)
+    tasks = plan_tables(store, at, participants=participants)
+    output.mkdir(parents=True, exist_ok=True)
+    with (engine or Engine()).open() as map_tasks:
+        map_tasks("writing tables", partial(write_tables, store, at, tasks, output), len(tasks))
+    return sum(len(task.only) if task.only is not None else task.last - task.first for task in tasks)
+
+
+def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snapshot:
+    """Write ``sites/`` and ``tables/`` of everyone at the current snapshot below ``output``.
+
+    Run again after a kill it takes up where it stopped. A freeze of another snapshot is never written over.
+    """
+    snapshot = snapshots.read_snapshot(store)
+    existing = output / "sites"
+    if existing.is_dir():
+        first = existing / f"{store.shards[0].name}.parquet"
+        found = (pq.read_schema(first).metadata or {}).get(b"baekman.snapshot", b"").decode()
+        if found != snapshot.content:
+            raise InputRefused(
+                Reason(
+                    file="--output",
+                    expected="a new folder, or one with a freeze of this snapshot",
+                    found="a freeze of another one",
+                    action="choose another folder: a freeze is never written over",
+                )
+            )
+    elif snapshot.number:
+        with atomic_folder(existing) as folder:
+            for shard in store.shards:
+                name = f"{shard.name}.parquet"
+                shutil.copyfile(store.sites(snapshot.number) / name, folder / name)
+    make_tables(store, output=output / "tables", snapshot=snapshot, engine=engine)
+    return snapshot
