@@ -15,6 +15,7 @@ The same seed gives the same bytes. All of it is invented. The folder then holds
     truth/people.tsv              sex and parents of each person
     truth/confident.bed           where short reads can settle what is there (0-based half-open)
     demo_config.yaml              baekman's configuration for all this
+    demo_qc_thresholds.yaml       the QC limits that differ from the project's
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from baekman.atomic import atomic_folder
 from test_genome import deliveries, registration, truth
 from test_genome.population import Population, make_population
 from test_genome.reference import AUTOSOME, MIN_SCALE, Reference, X, Y, make_reference, pars, soft_masked
-from test_genome.specimens import INSTITUTION
 
 SEED = 20321
 _LINE = 60
@@ -42,13 +42,23 @@ reference_name: {name}
 par_regions: par.bed
 shards: shards.tsv
 contamination_sites: contamination_sites.vcf.gz
+qc_thresholds: demo_qc_thresholds.yaml
+"""
+_THRESHOLDS = """\
+# Limits of the small test genome, where they differ from config/qc_thresholds.yaml. Its reads are 30x by
+# design and a little less is left after duplicates and at the ends of such short contigs.
+metrics:
+  mean_autosome_coverage:
+    hold_below: 25
+    reject_below: 15
 """
 
 
-def make(output: Path, *, seed: int = SEED, scale: float = 1.0, depth: float = 1.0) -> None:
+def make(output: Path, *, seed: int = SEED, scale: float = 1.0, depth: float = 1.0, workers: int = 2) -> None:
     """Write the whole test genome to ``output``, which must not exist.
 
-    ``scale`` multiplies the contigs' lengths and ``depth`` the specimens' depths (1: 30x, one of them 8x).
+    ``scale`` multiplies the contigs' lengths and ``depth`` the specimens' depths (1: 30x, one of them 8x); ``workers``
+    of them are made at a time.
     """
     reference = make_reference(seed, scale=scale)
     population = make_population(seed, reference)
@@ -57,9 +67,8 @@ def make(output: Path, *, seed: int = SEED, scale: float = 1.0, depth: float = 1
         _write_fasta(fasta, reference)
         (folder / "par.bed").write_text(_par_table(reference), encoding="utf-8")
         (folder / "shards.tsv").write_text(shard_table(reference, population), encoding="utf-8")
-        (folder / "demo_config.yaml").write_text(
-            _CONFIG.format(name=deliveries.REFERENCE_NAME), encoding="utf-8"
-        )
+        (folder / "demo_config.yaml").write_text(_CONFIG.format(name=deliveries.REFERENCE_NAME), encoding="utf-8")
+        (folder / "demo_qc_thresholds.yaml").write_text(_THRESHOLDS, encoding="utf-8")
         truth.write_contamination_sites(folder / "contamination_sites.vcf.gz", reference, population)
         truth.write_truth(folder / "truth", reference, population)
         registration.write_registration(folder, seed=seed, reference=reference, population=population)
@@ -67,16 +76,8 @@ def make(output: Path, *, seed: int = SEED, scale: float = 1.0, depth: float = 1
         indexed = Path(scratch) / "reference.fa"
         shutil.copy(fasta, indexed)
         deliveries.index(indexed)
-        for name in INSTITUTION:
-            deliveries.write_delivery(
-                folder / "deliveries" / name,
-                name,
-                seed=seed,
-                fasta=indexed,
-                reference=reference,
-                population=population,
-                depth=depth,
-            )
+        sources = deliveries.Sources(seed, indexed, reference, population, depth)
+        deliveries.write_deliveries(folder / "deliveries", sources, workers=workers)
 
 
 def shard_table(reference: Reference, population: Population) -> str:
@@ -117,22 +118,25 @@ def main() -> int:
         description="Make baekman's small test genome: reference, deliveries, truth (half a minute).",
         epilog="example: python scripts/make_test_genome.py --output testgenome",
     )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="a folder that does not exist"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=SEED, help="another seed, another genome (default: %(default)s)"
-    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder that does not exist")
+    parser.add_argument("--seed", type=int, default=SEED, help="another seed, another genome (default: %(default)s)")
     parser.add_argument(
         "--scale", type=float, default=1.0, help="factor on the contigs' lengths, from 0.2 (default: 1)"
     )
     parser.add_argument("--depth", type=float, default=1.0, help="factor on the depth of 30x (default: 1)")
+    parser.add_argument("--workers", type=int, default=2, help="specimens made at a time (default: 2)")
     arguments = parser.parse_args()
     if arguments.output.exists():
         parser.error(f"{arguments.output} exists already: remove it or choose another folder")
     if arguments.scale < MIN_SCALE:
         parser.error(f"--scale is at least {MIN_SCALE}")
-    make(arguments.output, seed=arguments.seed, scale=arguments.scale, depth=arguments.depth)
+    make(
+        arguments.output,
+        seed=arguments.seed,
+        scale=arguments.scale,
+        depth=arguments.depth,
+        workers=arguments.workers,
+    )
     print(arguments.output)
     return 0
 

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,38 +46,55 @@ def index(fasta: Path) -> None:
     pysam.faidx(str(fasta))
 
 
-def write_delivery(
-    folder: Path,
-    name: str,
-    *,
-    seed: int,
-    fasta: Path,
-    reference: Reference,
-    population: Population,
-    depth: float,
-) -> None:
-    """Write the files, ``manifest.tsv`` and ``delivery.yaml`` of a delivery; ``depth`` scales all depths."""
-    folder.mkdir(parents=True)
-    rows = ["\t".join(MANIFEST_COLUMNS)]
-    for number, specimen in enumerate(SPECIMENS):
-        if specimen.delivery != name:
-            continue
-        rng = np.random.default_rng([seed, 20, number])
-        people = [
-            (reads.chromosomes(reference, population, key), specimen.depth * share * depth)
-            for key, share in specimen.mixture
-        ]
-        lanes = _lanes(rng, reads.draw_pairs(rng, people), specimen.lanes)
-        for delivered in _write_files(folder, specimen, lanes, fasta, reference):
-            rows.append(_manifest_row(folder, specimen, delivered))
-    (folder / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    (folder / "delivery.yaml").write_text(
-        f"delivery: {INSTITUTION[name]}-2025-{1 + list(INSTITUTION).index(name):03d}\n"
-        f"institution: {INSTITUTION[name]}\n"
-        "platform: ILLUMINA\n"
-        f"reference: {REFERENCE_NAME}\n",
-        encoding="utf-8",
-    )
+@dataclass(frozen=True)
+class Sources:
+    """What all specimens are made from; ``depth`` scales the depth of each."""
+
+    seed: int
+    fasta: Path
+    reference: Reference
+    population: Population
+    depth: float
+
+
+def write_deliveries(folder: Path, sources: Sources, *, workers: int) -> None:
+    """Write each delivery's files, ``manifest.tsv`` and ``delivery.yaml`` in a folder of its name.
+
+    ``workers`` specimens at a time: NumPy, zlib and the tools leave Python's threads free to run.
+    """
+    for name in INSTITUTION:
+        for kind in ("fastq", "aligned"):
+            (folder / name / kind).mkdir(parents=True)
+    # What takes longest first, so that no worker ends long after the others.
+    order = sorted(range(len(SPECIMENS)), key=lambda number: SPECIMENS[number].entry == "fastq")
+    with ThreadPoolExecutor(workers) as pool:
+        written = dict(zip(order, pool.map(lambda number: _write(folder, number, sources), order), strict=True))
+    for name, institution in INSTITUTION.items():
+        rows = ["\t".join(MANIFEST_COLUMNS)]
+        for number, specimen in enumerate(SPECIMENS):
+            if specimen.delivery == name:
+                rows += [_manifest_row(folder / name, specimen, one) for one in written[number]]
+        (folder / name / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        (folder / name / "delivery.yaml").write_text(
+            f"delivery: {institution}-2025-001\n"
+            f"institution: {institution}\n"
+            "platform: ILLUMINA\n"
+            f"reference: {REFERENCE_NAME}\n",
+            encoding="utf-8",
+        )
+        if not any((folder / name / "aligned").iterdir()):
+            (folder / name / "aligned").rmdir()
+
+
+def _write(folder: Path, number: int, sources: Sources) -> list[Delivered]:
+    specimen = SPECIMENS[number]
+    rng = np.random.default_rng([sources.seed, 20, number])
+    people = [
+        (reads.chromosomes(sources.reference, sources.population, key), specimen.depth * share * sources.depth)
+        for key, share in specimen.mixture
+    ]
+    lanes = _lanes(rng, reads.draw_pairs(rng, people), specimen.lanes)
+    return _write_files(folder / specimen.delivery, specimen, lanes, sources.fasta, sources.reference)
 
 
 def _lanes(rng: np.random.Generator, pairs: ReadPairs, count: int) -> list[ReadPairs]:
@@ -90,7 +108,6 @@ def _write_files(
     flow_cell = _FLOW_CELL[specimen.delivery]
     groups = [f"{flow_cell}.{lane}" for lane in range(1, len(lanes) + 1)]
     target = folder / ("fastq" if specimen.entry == "fastq" else "aligned")
-    target.mkdir(exist_ok=True)
     fastqs: list[list[Path]] = [[], []]
     delivered = []
     for number, (pairs, group) in enumerate(zip(lanes, groups, strict=True), start=1):
@@ -138,7 +155,7 @@ def _align(
     # -K fixes the batch in which bwa estimates the insert size, whatever its threads.
     command = (
         f"set -o pipefail; bwa mem -v 1 -K 20000000 {quoted} {mates} | samtools fixmate --no-PG -u -m - -"
-        f" | samtools sort --no-PG -u -T {shlex.quote(str(folder / '.sort'))} -"
+        f" | samtools sort --no-PG -u -T {shlex.quote(str(folder / specimen.label))} -"
         f" | samtools markdup --no-PG -u - {shlex.quote(str(sorted_bam))}"
     )
     subprocess.run(["bash", "-c", command], check=True, stderr=subprocess.DEVNULL)
@@ -200,9 +217,9 @@ def _call(aligned: Path, specimen: Specimen, fasta: Path, reference: Reference) 
     """A gVCF by bcftools, blocks with the least depth, haploid where one chromosome is."""
     folder = aligned.parent
     sex = next(person.sex for person in PEOPLE if person.key == specimen.person)
-    ploidy = folder / ".ploidy"
+    ploidy = folder / f".{specimen.label}.ploidy"
     ploidy.write_text(_ploidy_table(reference), encoding="utf-8")
-    samples = folder / ".samples"
+    samples = folder / f".{specimen.label}.samples"
     samples.write_text(f"{specimen.label}\t{'M' if sex == 'male' else 'F'}\n", encoding="utf-8")
     pileup, plain = folder / f".{specimen.label}.bcf", folder / f".{specimen.label}.vcf"
     output = folder / f"{specimen.label}.g.vcf.gz"

@@ -305,7 +305,7 @@ def test_mates_have_equal_names_and_no_name_twice(small: Path) -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("reason", ["contamination", "identity", "sex", ""])
+@pytest.mark.parametrize("reason", ["contamination", "identity_mismatch", "sex_discordant", ""])
 def test_reads_come_from_whom_they_should(small: Path, reason: str) -> None:
     """The share of each person, by words of the reads that only one of two persons' haplotypes have."""
     specimen = next(one for one in SPECIMENS if one.reason == reason and one.entry == "fastq")
@@ -358,8 +358,8 @@ def test_sex_is_registered_as_it_is_but_for_the_planted_one(small: Path) -> None
         for row in expected
         if row["participant"] and true[row["participant"]] != registered[row["specimen_id"]]
     ]
-    assert differing == ["sex"]
-    swapped = next(one for one in SPECIMENS if one.reason == "identity")
+    assert differing == ["sex_discordant"]
+    swapped = next(one for one in SPECIMENS if one.reason == "identity_mismatch")
     assert {true[key] for key, _ in swapped.mixture} == {true[swapped.person]}
 
 
