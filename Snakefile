@@ -25,3 +25,11 @@ rule all:
         of_delivery("deliveries/{delivery}/report/verdicts.html"),
         of_delivery("deliveries/{delivery}/report/multiqc.html"),
         of_delivery("deliveries/{delivery}/report/manifest.json"),
+
+
+onsuccess:
+    tell_institution()
+
+
+onerror:
+    tell_institution()

@@ -22,6 +22,17 @@ def receive(folder):
         raise WorkflowError("delivery refused", *map(str, refused.reasons))
 
 
+def tell_institution():
+    """Bring the institution's return report up to date with the QC verdicts."""
+    from baekman import registry, return_report
+
+    if STAGED:
+        opened = registry.open_registry(Path.cwd())
+        return_report.write_return_report(
+            Path.cwd(), config["delivery"], registry=opened
+        )
+
+
 if config.get("delivery") and not re.fullmatch(DELIVERY, str(config["delivery"])):
     set_run_key("delivery", receive(invoked_from(str(config["delivery"]))))
     # Snakemake writes its own command line into its log

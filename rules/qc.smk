@@ -19,7 +19,9 @@ def evidence_of(wildcards):
 
 def options_of(wildcards, input):
     """`--name path` of each of a participant's files that are there."""
-    return [f"--{name.replace('_', '-')} {path}" for name, path in input.items() if path]
+    return [
+        f"--{name.replace('_', '-')} {path}" for name, path in input.items() if path
+    ]
 
 
 rule alignment_statistics:

@@ -1,0 +1,38 @@
+# make demo: everything from a fresh machine to tables.   make test: every test.
+SHELL := /bin/bash
+VENV := .venv
+PYTHON ?= python3
+RUN := . $(VENV)/bin/activate &&
+LINT_CONFIG := --configfile tests/dag/lint.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format clean venv tools
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+tools: ## the bioinformatics tools (envs/apt.txt), where they are missing
+	@scripts/setup_tools.sh
+
+venv: $(VENV)/.ready ## the Python environment (requirements.txt)
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@scripts/setup_venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+demo: tools venv ## run two deliveries of the small test genome, from reads to tables
+	@$(RUN) scripts/demo.sh
+
+test: tools venv ## every test
+	@$(RUN) python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGUMENTS)
+
+lint: venv ## ruff, mypy, snakefmt, snakemake --lint
+	@$(RUN) ruff check . && ruff format --check . && mypy \
+	  && snakefmt --check Snakefile rules workflow/Snakefile \
+	  && snakemake --lint $(LINT_CONFIG)
+
+format: venv ## write everything in the project's style
+	@$(RUN) ruff format . && ruff check --fix . && snakefmt Snakefile rules workflow/Snakefile
+
+clean: ## what make demo and the tests left
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake

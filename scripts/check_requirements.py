@@ -1,0 +1,27 @@
+"""Whether every package of a requirements file is installed in exactly the version named there."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def is_installed(requirement: str) -> bool:
+    """``name==version`` is there."""
+    name, wanted = requirement.split("==")
+    try:
+        return version(name) == wanted
+    except PackageNotFoundError:
+        return False
+
+
+def main() -> int:
+    """0 when all are there, else 1."""
+    lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
+    wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return 0 if all(is_installed(requirement) for requirement in wanted) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Two deliveries of the small test genome through the whole workflow, into the folder demo/. Run again it
+# finds everything done.
+set -euo pipefail
+project=$(cd "$(dirname "$0")/.." && pwd)
+demo=${BAEKMAN_DEMO:-$project/demo}
+genome=$demo/genome
+workspace=$demo/workspace
+say() { printf '\n== %s\n' "$1" >&2; }
+
+if [ ! -d "$genome" ]; then
+    say "making the test genome: invented people, their reads, what is true of them"
+    python "$project/scripts/make_test_genome.py" --output "$genome" >/dev/null
+fi
+mkdir -p "$workspace"
+if [ ! -e "$workspace/registry" ]; then
+    say "the registry: who was registered, who consented"
+    baekman registry init --workspace "$workspace"
+    baekman registry import "$genome/registration.tsv" --workspace "$workspace"
+fi
+for delivery in first second; do
+    say "delivery '$delivery' (invented), from intake to tables"
+    baekman deliver "$genome/deliveries/$delivery" --workspace "$workspace" \
+        --config "$genome/demo_config.yaml" >/dev/null
+done
+
+say "where everything lies"
+cat >&2 <<WHERE
+  $workspace/deliveries/D…/report/   verdicts.html, multiqc.html, manifest.json of each delivery
+  $workspace/participants/P…/        alignment, QC and gVCF of each participant
+  $workspace/cohort/                 the cohort: batches, sites with frequencies, snapshots
+  $workspace/tables/…/P….parquet     one table of variants per participant, and P….reference.parquet
+  $workspace/return/                 the reports for the institutions (the only files with their labels)
+WHERE
+say "the first rows of one table"
+python "$project/scripts/show_table.py" "$workspace/tables"

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Install the tools of envs/apt.txt that are missing. What is on PATH already is used as it is.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+needed=(bwa samtools bcftools tabix minimap2 mosdepth freebayes)
+missing=()
+for tool in "${needed[@]}"; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+done
+# mosdepth loads libhts.so when it starts: having the binary is not enough
+if command -v mosdepth >/dev/null && ! mosdepth --version >/dev/null 2>&1; then
+    missing+=("libhts-dev")
+fi
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null && [ ! -x .venv/bin/python ]; then
+    missing+=("python3-venv")
+fi
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "missing: ${missing[*]}" >&2
+    echo "There is no apt here. With conda: conda env create -f envs/baekman.yaml && conda activate baekman" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "missing: ${missing[*]}" >&2
+    echo "Install them as root: apt-get install --no-install-recommends $(tr '\n' ' ' < envs/apt.txt)" >&2
+    echo "or with conda: conda env create -f envs/baekman.yaml && conda activate baekman" >&2
+    exit 1
+fi
+echo "installing ${missing[*]} and what goes with them (envs/apt.txt)" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+xargs apt-get install -y -qq --no-install-recommends < envs/apt.txt >/dev/null
