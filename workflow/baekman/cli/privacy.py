@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -60,3 +61,34 @@ def leakscan(
         print(f"{file}: not read: {why}", file=sys.stderr)
     if result.leaks or result.unread:
         raise typer.Exit(1)
+
+
+@app.command()
+def withdraw(
+    participant: Annotated[str, typer.Argument(metavar="ID", help="A participant ID, P….")],
+    workspace: Annotated[
+        Path,
+        typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False),
+    ] = Path(),
+    registry: Annotated[
+        str | None,
+        typer.Option("--registry", envvar="BAEKMAN_REGISTRY", help="Default: WORKSPACE/registry."),
+    ] = None,
+    key_file: Annotated[Path | None, typer.Option("--key-file", help="The registry's key.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that rewrite the cohort.", min=1)] = 1,
+) -> None:
+    """Remove a participant from every layer and print the receipt, which is also saved in WORKSPACE/receipts.
+
+    Done again it changes nothing. A delivery that runs meanwhile ends without the participant.
+
+    Example: baekman withdraw P0123456789ABC --workspace W
+    """
+    from baekman.registry import open_registry
+    from baekman.withdrawal import withdraw as withdraw_everywhere
+
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    receipt = withdraw_everywhere(workspace, participant, registry=opened, workers=workers)
+    changed = receipt.pop("changed")
+    print(json.dumps(receipt, indent=1, sort_keys=True))
+    if not changed:
+        print("withdrawn before: nothing to do", file=sys.stderr)
