@@ -1,10 +1,6 @@
 # Reads of any form to one CRAM per participant.
 
 
-def staged_reads(wildcards):
-    return [file for row in rows_of(wildcards) for file in row.files]
-
-
 rule reference:
     input:
         fasta=SETTINGS["reference"],

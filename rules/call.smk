@@ -5,14 +5,6 @@ CALL_ENVS = {
 }
 
 
-def pieces_of(wildcards):
-    """The gVCFs that make up a participant's: called pieces, or the delivered one."""
-    delivered = [row.file_1 for row in rows_of(wildcards) if row.entry == "gvcf"]
-    return delivered or gather.call(
-        "participants/{{participant}}/calls/{scatteritem}.g.vcf.gz"
-    )
-
-
 rule call_piece:
     """`caller` chooses the command; every caller gives reference blocks with evidence, and PL at every ALT seen."""
     input:

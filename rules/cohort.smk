@@ -15,6 +15,8 @@ rule batch:
         "<logs>/batch/{delivery}.log",
     benchmark:
         "<benchmarks>/batch/{delivery}.tsv"
+    conda:
+        "../envs/step.yaml"
     threads: 4
     params:
         thresholds=json.dumps(SETTINGS["cohort"]),

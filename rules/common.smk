@@ -5,18 +5,20 @@ import re
 import sys
 from pathlib import Path
 
-from baekman import alignment, specimens
+from baekman import alignment, specimens, tools
 from baekman.config import load_config
 from baekman.errors import InputRefused
+from snakemake.cli import parse_args
 from snakemake.exceptions import WorkflowError
 
 PARTICIPANT = r"P[0-9A-Z]{13}"
 DELIVERY = r"D[0-9A-Z]{13}"
 RUN_KEYS = ("delivery", "workspace")  # of --config: which run this is, not a setting
 BASES_PER_CALL_JOB = 125_000_000
+QC = "participants/{participant}/qc/{participant}"
 
 # rules call `baekman`, which lies beside this Python whether the environment is activated or not
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+tools.find_own_commands()
 
 
 def set_run_key(key, value):
@@ -45,6 +47,36 @@ def settings():
         raise WorkflowError("configuration refused", *map(str, refused.reasons))
 
 
+def is_planning():
+    """Whether Snakemake was asked to plan, list or tidy, and not to run."""
+    other = "dryrun lint list_rules list_target_rules unlock summary detailed_summary dag rulegraph filegraph"
+    _, given = parse_args(sys.argv[1:])
+    return any(getattr(given, mode, None) for mode in other.split())
+
+
+def receive(folder):
+    """Receive the delivery in `folder`; its D… ID, or None where it is new and nothing is to run."""
+    from baekman import intake  # jobs never open the registry
+
+    if is_planning():
+        return intake.known(folder, workspace=Path.cwd())
+    try:
+        return intake.receive(folder, workspace=Path.cwd(), config=SETTINGS).delivery_id
+    except InputRefused as refused:
+        raise WorkflowError("delivery refused", *map(str, refused.reasons))
+
+
+def tell_institution():
+    """Bring the institution's return report up to date with the QC verdicts."""
+    from baekman import registry, return_report
+
+    if IS_RECEIVED:
+        opened = registry.open_registry(Path.cwd())
+        return_report.write_return_report(
+            Path.cwd(), config["delivery"], registry=opened
+        )
+
+
 if workspace := config.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE"):
     set_run_key("workspace", str(invoked_from(workspace).resolve()))
 
@@ -69,14 +101,14 @@ wildcard_constraints:
 
 
 def staged():
-    """The rows of the delivery's pseudonymous manifest; none before it was received."""
+    """The rows of the delivery's pseudonymous manifest; None where there is no delivery yet."""
     manifest = Path("deliveries") / str(config.get("delivery")) / "specimens.tsv"
-    return specimens.read(manifest) if manifest.is_file() else []
+    return specimens.read(manifest) if manifest.is_file() else None
 
 
 def of_delivery(pattern):
     """`pattern` for the delivery of this run; nothing when there is none."""
-    return expand(pattern, delivery=config["delivery"]) if STAGED else []
+    return expand(pattern, delivery=config["delivery"]) if IS_RECEIVED else []
 
 
 def of_participants(pattern, entries=specimens.ENTRIES):
@@ -89,7 +121,7 @@ def of_accepted(pattern):
     """`pattern` for each participant whom the QC gate lets through (known after the checkpoint)."""
 
     def accepted(wildcards):
-        if not STAGED:
+        if not IS_RECEIVED:
             return []
         chosen = checkpoints.verdicts.get(delivery=config["delivery"]).output.accepted
         ids = [line.split("\t")[0] for line in Path(chosen).read_text().splitlines()]
@@ -101,3 +133,37 @@ def of_accepted(pattern):
 def rows_of(wildcards):
     """The staged rows of one participant."""
     return [row for row in STAGED if row.participant_id == wildcards.participant]
+
+
+def staged_reads(wildcards):
+    return [file for row in rows_of(wildcards) for file in row.files]
+
+
+def evidence_of(wildcards):
+    """What a participant's metrics are made from: the alignment and its statistics, or the delivered calls."""
+    row = rows_of(wildcards)[0]
+    array = {"array": row.array_genotypes} if row.array_genotypes else {}
+    if row.entry == "gvcf":
+        return {"gvcf": "participants/{participant}/calls.g.vcf.gz", **array}
+    return {
+        "cram": "participants/{participant}/aligned.cram",
+        "stats": f"{QC}.stats.txt",
+        "depth": f"{QC}.regions.bed.gz",
+        "depth_thresholds": f"{QC}.thresholds.bed.gz",
+        **array,
+    }
+
+
+def options_of(wildcards, input):
+    """`--name path` of each of a participant's files that are there."""
+    return [
+        f"--{name.replace('_', '-')} {path}" for name, path in input.items() if path
+    ]
+
+
+def pieces_of(wildcards):
+    """The gVCFs that make up a participant's: called pieces, or the delivered one."""
+    delivered = [row.file_1 for row in rows_of(wildcards) if row.entry == "gvcf"]
+    return delivered or gather.call(
+        "participants/{{participant}}/calls/{scatteritem}.g.vcf.gz"
+    )

@@ -1,27 +1,4 @@
 # What the reads are worth: metrics per participant, then one gate for the delivery.
-QC = "participants/{participant}/qc/{participant}"
-
-
-def evidence_of(wildcards):
-    """What a participant's metrics are made from: the alignment and its statistics, or the delivered calls."""
-    row = rows_of(wildcards)[0]
-    array = {"array": row.array_genotypes} if row.array_genotypes else {}
-    if row.entry == "gvcf":
-        return {"gvcf": "participants/{participant}/calls.g.vcf.gz", **array}
-    return {
-        "cram": "participants/{participant}/aligned.cram",
-        "stats": f"{QC}.stats.txt",
-        "depth": f"{QC}.regions.bed.gz",
-        "depth_thresholds": f"{QC}.thresholds.bed.gz",
-        **array,
-    }
-
-
-def options_of(wildcards, input):
-    """`--name path` of each of a participant's files that are there."""
-    return [
-        f"--{name.replace('_', '-')} {path}" for name, path in input.items() if path
-    ]
 
 
 rule alignment_statistics:
@@ -108,6 +85,8 @@ checkpoint verdicts:
         "<logs>/verdicts/{delivery}.log",
     benchmark:
         "<benchmarks>/verdicts/{delivery}.tsv"
+    conda:
+        "../envs/step.yaml"
     params:
         gate=SETTINGS["gates"]["qc"],
     shell:

@@ -27,6 +27,8 @@ rule verdict_table:
         "<logs>/verdict_table/{delivery}.log",
     benchmark:
         "<benchmarks>/verdict_table/{delivery}.tsv"
+    conda:
+        "../envs/step.yaml"
     shell:
         "baekman step verdict-table {input.intake} {input.qc} --tsv {output.tsv} --html {output.html} 2> {log}"
 
@@ -42,6 +44,8 @@ rule run_manifest:
         "<logs>/run_manifest/{delivery}.log",
     benchmark:
         "<benchmarks>/run_manifest/{delivery}.tsv"
+    conda:
+        "../envs/step.yaml"
     params:
         settings=json.dumps(SETTINGS),
     shell:

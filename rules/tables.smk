@@ -10,6 +10,8 @@ rule write_tables:
         "<logs>/write_tables/{delivery}.log",
     benchmark:
         "<benchmarks>/write_tables/{delivery}.tsv"
+    conda:
+        "../envs/step.yaml"
     threads: 4
     shell:
         "baekman step tables --batch {input.batch} --workers {threads} --report {output.report} 2> {log}"

@@ -8,7 +8,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from baekman import atomic, cohort, qc, specimens, store
+import pyarrow.parquet as pq
+
+from baekman import atomic, cohort, qc, snapshot, specimens, store, tables
 from baekman.batch import read_members
 from baekman.engine import Engine
 from baekman.gvcf import Thresholds
@@ -63,7 +65,7 @@ def add(
                 thresholds=Thresholds(**{**kept, "gq_bands": tuple(kept["gq_bands"])}),
                 aliases=thresholds["contig_aliases"],
             )
-        snapshot = cohort.add(
+        committed = cohort.add(
             opened,
             batch=delivery,
             members=members,
@@ -71,5 +73,29 @@ def add(
             filters=SiteFilters(**filters),
         )
         result["participants"] = sorted(member.participant_id for member in members)
-        result["snapshot"] = snapshot.number
+        result["snapshot"] = committed.number
     atomic.write_text(output, json.dumps(result, indent=1) + "\n")
+
+
+def write_tables(batch: Path, *, cohort_folder: Path, output: Path, workers: int, report: Path) -> None:
+    """Write the tables of the participants in ``batch`` (what ``add`` wrote) to the folder ``output``.
+
+    ``report`` gets the snapshot and, per participant, the rows of table and reference blocks as the finished
+    files tell them. Who has withdrawn since the batch was added is left out.
+    """
+    members = json.loads(batch.read_text(encoding="utf-8"))["participants"]
+    result: dict[str, Any] = {"snapshot": None, "tables": {}}
+    if members:
+        opened = store.open_store(cohort_folder)
+        latest = snapshot.read_snapshot(opened)
+        present = sorted(cohort.find_batches(opened, members, at=latest))
+        tables.make_tables(opened, output=output, snapshot=latest, participants=present, engine=Engine(workers=workers))
+        result["snapshot"] = latest.number
+        result["tables"] = {
+            one: {
+                "rows": pq.read_metadata(tables.table_path(output, one)).num_rows,
+                "reference_rows": pq.read_metadata(tables.reference_path(output, one)).num_rows,
+            }
+            for one in present
+        }
+    atomic.write_text(report, json.dumps(result, indent=1) + "\n")

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pysam
 
@@ -68,6 +69,11 @@ def require(tool: str) -> str:
     return found
 
 
+def find_own_commands() -> None:
+    """Put the folder of this Python on PATH: what this process starts finds ``baekman`` and ``multiqc``."""
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+
+
 def versions() -> dict[str, str]:
     """Version of every tool and package that is there, by name; what is absent has no key."""
     found = {name: version for name in BUNDLED if (version := _version_in_use(name))}
@@ -90,9 +96,7 @@ def _bundled_command(tool: str) -> list[str]:
 @functools.cache
 def _newest_is_on_path(tool: str) -> bool:
     path = shutil.which(tool)
-    return path is not None and _numbers(_ask_version(path, ("--version",))) > _numbers(
-        _bundled_version(tool)
-    )
+    return path is not None and _numbers(_ask_version(path, ("--version",))) > _numbers(_bundled_version(tool))
 
 
 def _version_in_use(tool: str) -> str:
@@ -137,9 +141,7 @@ def run_newest(tool: str, arguments: Sequence[str]) -> int:
     subcommand, *rest = arguments
     dispatch = getattr(bundled, subcommand, None)
     if dispatch is None:
-        print(
-            f"{tool} {_bundled_version(tool)} bundled in pysam has no command {subcommand}", file=sys.stderr
-        )
+        print(f"{tool} {_bundled_version(tool)} bundled in pysam has no command {subcommand}", file=sys.stderr)
         return 2
     if (tool, subcommand) in CLOSES_STDOUT and not _names_output(rest):
         rest = ["-o", STDOUT, *rest]

@@ -254,7 +254,9 @@ def tables(batch: Annotated[Path, typer.Option()], report: Annotated[Path, typer
     """
     from baekman import delivery_batch
 
-    delivery_batch.write_tables(batch, cohort=Path("cohort"), tables=Path("tables"), workers=workers, report=report)
+    delivery_batch.write_tables(
+        batch, cohort_folder=Path("cohort"), output=Path("tables"), workers=workers, report=report
+    )
 
 
 @app.command()
