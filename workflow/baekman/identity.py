@@ -67,9 +67,7 @@ def assess(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path
     )
 
 
-def measure(
-    *, cram: Path | None, gvcf: Path | None, reference: Path, array: Path | None, output: Path
-) -> Identity:
+def measure(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path | None, output: Path) -> Identity:
     """``assess``, written to ``output`` as a JSON object with the fields of ``Identity``."""
     found = assess(cram=cram, gvcf=gvcf, reference=reference, array=array)
     atomic.write_text(output, json.dumps(asdict(found), indent=1) + "\n")
@@ -110,13 +108,17 @@ def _autosomes(array: Path) -> str:
 
 
 def _genotype_reads(cram: Path, *, reference: Path, targets: Path, output: Path) -> None:
-    bcftools = tools.command("bcftools")
+    samtools, bcftools = tools.command("samtools"), tools.command("bcftools")
+    bed = output.with_suffix(".bed")
+    bed.write_bytes(piped([*bcftools, "query", "-f", r"%CHROM\t%POS0\t%END\n", output.with_name("array.bcf")]))
     piped(
+        # mpileup -R opens the CRAM anew for each site, and -T alone reads all of it
+        [*samtools, "view", "-u", "-M", "-L", bed, "-T", reference, cram],
         [
             *bcftools,
             "mpileup",
-            *("-f", str(reference), "-R", str(targets), "-a", "FORMAT/DP"),
-            *("-q", str(MINIMUM_MAPPING_QUALITY), "-Q", str(MINIMUM_BASE_QUALITY), "-I", "-Ou", str(cram)),
+            *("-f", str(reference), "-T", str(targets), "-a", "FORMAT/DP", "-I", "-Ou"),
+            *("-q", str(MINIMUM_MAPPING_QUALITY), "-Q", str(MINIMUM_BASE_QUALITY), "-"),
         ],
         [*bcftools, "call", "-m", "-C", "alleles", "-T", targets, "-Ou"],
         [*bcftools, "view", "-e", f"FORMAT/DP<{MINIMUM_DEPTH}", "-Ob", "-o", output],

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from baekman.contamination import NOT_ASKED
 from baekman.errors import InputRefused
 from baekman.errors import Reason as Refusal
-from baekman.qc_metrics import Metrics
+from baekman.qc_metrics import Metrics, Number
 from baekman.verdict import Reason, Severity, Verdict
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,7 @@ ORDER = (
     "sex_unassessed",
     "coverage_unassessed",
 )
-# a hold that follows from another finding is told as a note: the specimen fails for one reason, its own
+# what follows from another finding, no less severe, is told as a note: a specimen fails for one reason, its own
 FOLLOWS_FROM: dict[str, tuple[str, ...]] = {
     "low_breadth": ("low_coverage",),
     "contamination_unassessed": ("low_coverage",),
@@ -65,11 +65,14 @@ FOLLOWS_FROM: dict[str, tuple[str, ...]] = {
     "identity_mismatch": ("contamination", "low_coverage"),
     "sex_ambiguous": ("contamination", "low_coverage"),
 }
+# concordance: parent and child agree at three quarters of common sites; one's own reads with a tenth of another's
+# at nine tenths
+STRANGER_BELOW = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """What is in force: the limits of each metric, by their keys in the file, and the severity of findings."""
+    """What is in force: the limits of each metric, by key, and the severity of findings."""
 
     metrics: dict[str, dict[str, float | None]]
     findings: dict[str, Severity]
@@ -120,9 +123,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark else ""
-        raise InputRefused(
-            Refusal(file=path.name, place=place, expected="YAML", found="something else")
-        ) from None
+        raise InputRefused(Refusal(file=path.name, place=place, expected="YAML", found="something else")) from None
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     faults = sorted(Draft202012Validator(schema).iter_errors(content), key=lambda fault: fault.json_path)
     if faults:
@@ -157,7 +158,7 @@ def _expected(rule: str, value: Any) -> str:
 def judge(metrics: Metrics, thresholds: Thresholds) -> Verdict:
     """The verdict on one specimen: worst reason first, and those that follow from another as notes."""
     found = _distinct([*_limits(metrics, thresholds), *_findings(metrics, thresholds)])
-    reasons = [_as_consequence(reason, found) for reason in found]
+    reasons = [_as_consequence(reason, found, metrics.values) for reason in found]
     return Verdict.of(
         specimen=metrics.specimen,
         participant=metrics.participant,
@@ -179,9 +180,7 @@ def _limits(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
         code, action = CODES.get(metric, BREADTH)
         severity, limit = beyond(value, limits)
         if severity is not None:
-            yield Reason(
-                code=code, severity=severity, metric=metric, observed=value, threshold=limit, action=action
-            )
+            yield Reason(code=code, severity=severity, metric=metric, observed=value, threshold=limit, action=action)
 
 
 def beyond(value: float, limits: Mapping[str, float | None]) -> tuple[Severity | None, float | None]:
@@ -222,9 +221,7 @@ def _findings(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
             action="correct the registered sex, or look for swapped specimens",
         )
     elif metrics.observed_sex == "not_assessed":
-        yield Reason(
-            code="sex_unassessed", severity="note", metric="observed_sex", observed=why.get("observed_sex")
-        )
+        yield Reason(code="sex_unassessed", severity="note", metric="observed_sex", observed=why.get("observed_sex"))
     if failure := why.get("cross_contamination_rate"):
         yield Reason(
             code="contamination_unassessed",
@@ -242,9 +239,7 @@ def _findings(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
             action="" if failure == "no_array" else "deliver an array with more sites on autosomes",
         )
     if failure := why.get("mean_autosome_coverage"):
-        yield Reason(
-            code="coverage_unassessed", severity="note", metric="mean_autosome_coverage", observed=failure
-        )
+        yield Reason(code="coverage_unassessed", severity="note", metric="mean_autosome_coverage", observed=failure)
 
 
 def _distinct(reasons: Iterable[Reason]) -> list[Reason]:
@@ -257,13 +252,20 @@ def _distinct(reasons: Iterable[Reason]) -> list[Reason]:
     return list(kept.values())
 
 
-def _as_consequence(reason: Reason, found: Iterable[Reason]) -> Reason:
-    """``reason`` as a note where it is a hold and a cause of it is found that holds or rejects by itself."""
+def _as_consequence(reason: Reason, found: Iterable[Reason], values: Mapping[str, Number]) -> Reason:
+    """``reason`` as a note where a cause of it is found that is no less severe.
+
+    Reads of a stranger are no consequence of anything: they stay a mismatch of identity beside all else.
+    """
+    severities = ("note", "hold", "reject")
     causes = [
         other.code
         for other in found
-        if other.code in FOLLOWS_FROM.get(reason.code, ()) and other.severity != "note"
+        if other.code in FOLLOWS_FROM.get(reason.code, ())
+        and severities.index(other.severity) >= severities.index(reason.severity)
     ]
-    if reason.severity != "hold" or not causes:
+    concordance = values.get("identity_concordance")
+    stranger = reason.code == "identity_mismatch" and concordance is not None and concordance < STRANGER_BELOW
+    if reason.severity == "note" or not causes or stranger:
         return reason
     return replace(reason, severity="note", action=f"follows from {causes[0]}")
