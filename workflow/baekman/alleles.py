@@ -1,7 +1,8 @@
 """Normalisation of alleles, compiled: atoms of an ALT, trimming and left-alignment.
 
-An allele is split off its record, decomposed into atoms as ``bcftools norm --atomize`` does, then trimmed and
-left-aligned against the reference (Tan, Abecasis & Kang 2015, "Unified representation of genetic variants").
+An allele is split off its record, trimmed and left-aligned against the reference (Tan, Abecasis & Kang 2015, "Unified
+representation of genetic variants"), then decomposed into atoms: what ``bcftools norm -f REF -m -any --atomize`` does,
+in its order. An atom is not aligned again: beside the others of its allele it could not slide alone.
 Positions are 1-based. Sequences are upper-case bytes.
 """
 
@@ -24,10 +25,12 @@ def atomize(
     ref_lengths: Array,
     alt_lengths: Array,
 ) -> int:
-    """Cut one ALT into atoms; each is ``ref[begin:begin+ref_length]`` -> ``alt[begin:begin+alt_length]``.
+    """Cut one ALT into atoms: mismatched bases, and at most one insertion or deletion, which comes last.
 
-    Writes 0-based offsets and lengths of the atoms and returns how many there are. An atom is a mismatched base,
-    or a base and the insertion or deletion that follows it.
+    Writes 0-based offsets and lengths of the atoms and returns how many there are. A mismatch is
+    ``ref[begin]`` -> ``alt[begin]``; an insertion or deletion stands behind the reference's base at ``begin``, whatever
+    ALT has there (a mismatch there is an atom of its own): its alternate sequence is
+    ``ref[begin] + alt[begin + 1 : begin + alt_length]``.
     """
     while ref_length > 1 and alt_length > 1 and ref[ref_length - 1] == alt[alt_length - 1]:
         ref_length -= 1
@@ -35,13 +38,16 @@ def atomize(
     shorter = min(ref_length, alt_length)
     count = 0
     for column in range(shorter):
-        last = column + 1 == shorter
-        mismatch = ref[column] != alt[column]
-        if mismatch or (last and ref_length != alt_length):
+        if ref[column] != alt[column]:
             begins[count] = column
-            ref_lengths[count] = ref_length - column if last else 1
-            alt_lengths[count] = alt_length - column if last else 1
+            ref_lengths[count] = 1
+            alt_lengths[count] = 1
             count += 1
+    if ref_length != alt_length:
+        begins[count] = shorter - 1
+        ref_lengths[count] = ref_length - shorter + 1
+        alt_lengths[count] = alt_length - shorter + 1
+        count += 1
     return count
 
 

@@ -232,7 +232,6 @@ class GvcfReader:
         alt_pool = np.empty(1 << 16, np.uint8)
         intervals = np.empty((1 << 17, len(kernel.INTERVAL_COLUMNS)), np.int32)
         row_count = interval_count = 0
-        current = -1
         state = self._state
         header = b""
         in_header = True
@@ -269,7 +268,9 @@ class GvcfReader:
                 if reason == kernel.DONE:
                     break
                 if reason == kernel.NEXT_CONTIG:
-                    yield self._finish(current, rows[:row_count], ref_pool, alt_pool, intervals[:interval_count])
+                    yield self._finish(
+                        int(state[kernel.CONTIG]), rows[:row_count], ref_pool, alt_pool, intervals[:interval_count]
+                    )
                     row_count = interval_count = 0
                 elif reason == kernel.FLUSH:
                     line = int(np.argmax(buf[begin:] == 10)) + 1
@@ -283,12 +284,12 @@ class GvcfReader:
                     scratch_bytes = np.empty(2 * scratch, np.uint8)
                     scratch_ints = np.empty(5 * scratch, np.int64)
                     pl = np.empty(scratch, np.int64)
-                current = int(state[kernel.CONTIG]) if state[kernel.CONTIG] >= 0 else current
-            current = int(state[kernel.CONTIG])
         if in_header:
             raise self._refuse(place="header", expected="a #CHROM line", found="none")
-        if current >= 0 and state[kernel.LAST_POS] > 0:
-            yield self._finish(current, rows[:row_count], ref_pool, alt_pool, intervals[:interval_count])
+        if state[kernel.LAST_POS] > 0:
+            yield self._finish(
+                int(state[kernel.CONTIG]), rows[:row_count], ref_pool, alt_pool, intervals[:interval_count]
+            )
         self.counts.records = int(state[kernel.RECORDS])
         self.counts.contradicting = int(state[kernel.CONTRADICTING])
         pool = self._filter_pool.tobytes()

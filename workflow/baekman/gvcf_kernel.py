@@ -258,7 +258,6 @@ def read_chunk(
                     state[ERROR] = REVISITED
                     return DONE, at, row_count, interval_count
                 if contig >= 0 and state[LAST_POS] > 0:
-                    state[CONTIG] = -1
                     state[LAST_POS] = 0
                     return NEXT_CONTIG, at, row_count, interval_count
                 contig = contig_of_name[found]
@@ -355,7 +354,7 @@ def read_chunk(
                 return DONE, at, row_count, interval_count
 
         # --- room for what this line may add -----------------------------------------------------------------
-        most_rows = alt_letters + real + 1
+        most_rows = alt_letters + 2 * real + 1
         most_letters = (real + 1) * (ref_length + 2) + alt_letters + 2 * most_rows
         used_ref = rows[row_count - 1, R_REF_END] if row_count else 0
         used_alt = rows[row_count - 1, R_ALT_END] if row_count else 0
@@ -369,7 +368,7 @@ def read_chunk(
             return FLUSH, at, row_count, interval_count
         if (
             alt_letters + ref_length + 2 > half
-            or alt_letters + real + 2 > part
+            or alt_letters + 2 * real + 2 > part
             or ref_length + 2 > part
             or end - at > len(pl)
         ):
@@ -687,35 +686,41 @@ def read_chunk(
                     ref_bytes[index] = _upper(buf[ref_start + index])
                 for index in range(alt_length):
                     alt_bytes[index] = _upper(buf[allele_start[allele] + index])
-                atoms = atomize(ref_bytes, ref_length, alt_bytes, alt_length, atom_begin, atom_ref, atom_alt)
+                changed = ref_length
+                changed_alt = alt_length
+                while changed > 1 and changed_alt > 1 and ref_bytes[changed - 1] == alt_bytes[changed_alt - 1]:
+                    changed -= 1
+                    changed_alt -= 1
+                aligned_pos, aligned_ref, aligned_alt = left_align(
+                    genome, base_zero, pos, ref_bytes, ref_length, alt_bytes, alt_length
+                )
+                atoms = atomize(ref_bytes, aligned_ref, alt_bytes, aligned_alt, atom_begin, atom_ref, atom_alt)
                 for atom in range(atoms):
                     begins = atom_begin[atom]
                     atom_ref_length = atom_ref[atom]
                     atom_alt_length = atom_alt[atom]
-                    if begins or atoms > 1:
-                        for index in range(atom_ref_length):
-                            ref_bytes[index] = _upper(buf[ref_start + begins + index])
-                        for index in range(atom_alt_length):
-                            alt_bytes[index] = _upper(buf[allele_start[allele] + begins + index])
-                    atom_pos, atom_ref_length, atom_alt_length = left_align(
-                        genome,
-                        base_zero,
-                        pos + begins,
-                        ref_bytes,
-                        atom_ref_length,
-                        alt_bytes,
-                        atom_alt_length,
-                    )
+                    atom_pos = aligned_pos + begins
+                    if atom_ref_length != atom_alt_length:
+                        alt_bytes[begins] = ref_bytes[begins]
+                    # the bases of the record that the atom changes; of an indel, before it slid to the left
+                    if atoms == 1 and atom_ref_length != atom_alt_length:
+                        window = min(changed, changed_alt) - 1
+                        window_end = max(changed, window + 1)
+                    else:
+                        window = atom_pos - pos
+                        window_end = window + atom_ref_length
                     # the same atom of another ALT of this record: one row for both
                     same = -1
                     for row in range(first_row, row_count):
                         if rows[row, R_POS] != atom_pos:
                             continue
                         first = rows[row - 1, R_REF_END] if row else 0
-                        if not _same(ref_bytes, 0, atom_ref_length, ref_pool, first, rows[row, R_REF_END]):
+                        if not _same(
+                            ref_bytes, begins, begins + atom_ref_length, ref_pool, first, rows[row, R_REF_END]
+                        ):
                             continue
                         first = rows[row - 1, R_ALT_END] if row else 0
-                        if _same(alt_bytes, 0, atom_alt_length, alt_pool, first, rows[row, R_ALT_END]):
+                        if _same(alt_bytes, begins, begins + atom_alt_length, alt_pool, first, rows[row, R_ALT_END]):
                             same = row
                             break
                     if same < 0:
@@ -723,17 +728,17 @@ def read_chunk(
                         used_ref = rows[row_count - 1, R_REF_END] if row_count else 0
                         used_alt = rows[row_count - 1, R_ALT_END] if row_count else 0
                         for index in range(atom_ref_length):
-                            ref_pool[used_ref + index] = ref_bytes[index]
+                            ref_pool[used_ref + index] = ref_bytes[begins + index]
                         for index in range(atom_alt_length):
-                            alt_pool[used_alt + index] = alt_bytes[index]
+                            alt_pool[used_alt + index] = alt_bytes[begins + index]
                         for index in range(rows.shape[1]):
                             rows[same, index] = 0
                         rows[same, R_REF_END] = used_ref + atom_ref_length
                         rows[same, R_ALT_END] = used_alt + atom_alt_length
                         rows[same, R_POS] = atom_pos
-                        # until the row is finished: the bases of the record that the atom changes
-                        rows[same, R_PL_1] = begins
-                        rows[same, R_PL_2] = max(atom_ref[atom], 1)
+                        # until the row is finished
+                        rows[same, R_PL_1] = window
+                        rows[same, R_PL_2] = window_end
                         rows[same, R_QUALITY] = quality
                         row_count += 1
                     member_row[pairs] = same
@@ -746,7 +751,7 @@ def read_chunk(
                     if member_row[index] == row:
                         members[member_allele[index]] = True
                 window = rows[row, R_PL_1]
-                window_end = window + rows[row, R_PL_2]
+                window_end = rows[row, R_PL_2]
                 copies = 0
                 other = 0
                 phase = 0
