@@ -1,0 +1,44 @@
+"""Hail's way for ``bench_cohort.py --hail``: combine gVCFs, densify, export. Run with a Python that has Hail.
+
+python scripts/bench_hail.py LIST.tsv REFERENCE.fa FOLDER
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import hail as hl
+
+
+def main() -> None:
+    """Combine the gVCFs of the list, densify, export a block-compressed VCF."""
+    listed, reference, folder = (Path(argument) for argument in sys.argv[1:4])
+    shutil.rmtree(folder, ignore_errors=True)
+    hl.init(master="local[2]", tmp_dir=str(folder / "tmp"), quiet=True)
+    fai = reference.with_name(reference.name + ".fai")
+    lengths = dict(line.split("\t")[:2] for line in fai.read_text().splitlines())
+    genome = hl.ReferenceGenome("bench", list(lengths), {name: int(length) for name, length in lengths.items()})
+    gvcfs = [line.split("\t")[1] for line in listed.read_text().splitlines()]
+    names = [line.split("\t")[0] for line in listed.read_text().splitlines()]
+    combiner = hl.vds.new_combiner(
+        output_path=str(folder / "out.vds"),
+        temp_path=str(folder / "tmp"),
+        gvcf_paths=gvcfs,
+        gvcf_sample_names=names,
+        gvcf_external_header=gvcfs[0],
+        reference_genome=genome,
+        intervals=[
+            hl.eval(hl.locus_interval(name, 1, int(length), includes_end=True, reference_genome="bench"))
+            for name, length in lengths.items()
+        ],
+    )
+    combiner.run()
+    dense = hl.vds.to_dense_mt(hl.vds.read_vds(str(folder / "out.vds")))
+    dense = dense.annotate_entries(GT=hl.vds.lgt_to_gt(dense.LGT, dense.LA)).select_entries("GT", "GQ", "DP")
+    hl.export_vcf(dense.drop("gvcf_info") if "gvcf_info" in dense.entry else dense, str(folder / "dense.vcf.bgz"))
+
+
+if __name__ == "__main__":
+    main()
