@@ -125,9 +125,9 @@ def _examine_fastq(measured: Measured, contents: Contents, *, search: Identifier
     if word != "count":
         raise FileFault("unreadable", f"something else than a FASTQ record at line {number}")
     contents.records = int(number)
-    contents.names_digest = digest.hexdigest()
     if not contents.records:
         raise FileFault("empty", "no read")
+    contents.names_digest = digest.hexdigest()
 
 
 def _examine_aligned(

@@ -72,7 +72,7 @@ def plaintext(opened: BinaryIO, key: RecipientKey) -> Iterator[bytes]:
 
     Raises ``FileFault`` (``decryption_failed`` or ``truncated``).
     """
-    buffered: BinaryIO = io.BufferedReader(opened, buffer_size=1 << 20)  # type: ignore[assignment,type-var]
+    buffered: BinaryIO = io.BufferedReader(opened, buffer_size=1 << 20)  # type: ignore[type-var]
     session_keys = _session_keys(buffered, key)
     segment = bytearray(SEGMENT)
     while cipher := buffered.read(CIPHER_SEGMENT):

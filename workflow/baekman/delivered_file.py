@@ -63,13 +63,14 @@ class Measured:
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
         self.complete = False
+        self._broken = False
         self.size = 0
         self.head = b""
         self.tail = b""
 
     def __iter__(self) -> Iterator[bytes]:
         """The blocks; begun again, it goes on where it stopped: one who gave up can be followed."""
-        for block in self._blocks:
+        for block in self._unbroken():
             self._sha256.update(block)
             if self._md5:
                 self._md5.update(block)
@@ -78,7 +79,16 @@ class Measured:
                 self.head += block[: PIECE - len(self.head)]
             self.tail = (self.tail + block[-LONGEST_END:])[-LONGEST_END:]
             yield block
-        self.complete = True
+        self.complete = not self._broken
+
+    def _unbroken(self) -> Iterator[bytes]:
+        try:
+            # not `yield from`: that would close the source when the reader gives up
+            for block in self._blocks:  # noqa: UP028
+                yield block
+        except FileFault:
+            self._broken = True
+            raise
 
     @property
     def sha256(self) -> str:
