@@ -9,8 +9,9 @@ import unicodedata
 _READS_LIKE = {
     "0": "oοоօ",
     "1": "il|ıіιӏ",
-    "5": "s",
-    "8": "b",
+    "3": "з",
+    "5": "ѕs",
+    "8": "bвβ",
     "2": "z",
     "a": "аα",
     "c": "сϲ",
@@ -26,10 +27,12 @@ _READS_LIKE = {
     "x": "хχ",
     "y": "уγ",
 }
+# capitals that read like another letter than their small ones
+_CAPITALS = str.maketrans({"Η": "h", "Ν": "n", "Υ": "y", "У": "y"})
 _FOLDED = str.maketrans({other: letter for letter, others in _READS_LIKE.items() for other in others})
 
 
 def skeleton(label: str) -> str:
     """What is left of ``label`` for the eye: width, case, accents, look-alikes and separators taken away."""
-    folded = unicodedata.normalize("NFKD", label).casefold().translate(_FOLDED)
+    folded = unicodedata.normalize("NFKD", label).translate(_CAPITALS).casefold().translate(_FOLDED)
     return "".join(character for character in folded if character.isalnum())
