@@ -1,0 +1,130 @@
+"""What Snakemake plans: for one delivery, for the next, and after a change of the configuration."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from plans import Workspace
+
+pytestmark = pytest.mark.xdist_group("dag")
+
+OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, "run_manifest": 1, "all": 1}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def test_a_new_delivery_is_planned_up_to_the_gate_and_beyond_it(workspace: Workspace) -> None:
+    delivery = workspace.receive("two_lanes", "fastq", "cram", "bam", "gvcf")
+    jobs = workspace.plan(delivery).jobs
+    assert jobs == {
+        "reference": 1,
+        "aligner_index": 1,
+        "align_reads": 4,
+        "alignment_statistics": 4,
+        "depth": 4,
+        "gather_calls": 1,
+        "metrics": 5,
+        "verdicts": 1,
+        **OF_DELIVERY,
+    }
+
+
+def test_after_the_gate_only_accepted_participants_are_called(workspace: Workspace) -> None:
+    delivery = workspace.receive("fastq", "fastq", "fastq")
+    workspace._make(workspace.plan(delivery))
+    workspace.accept(delivery, number=2)
+    jobs = workspace.plan(delivery, "call").jobs
+    assert jobs == {"call_piece": 2, "gather_calls": 2, "call": 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "last"),
+    [
+        ("align", "align_reads"),
+        ("qc", "verdicts"),
+        ("cohort", "batch"),
+        ("tables", "write_tables"),
+        ("report", "run_manifest"),
+    ],
+)
+def test_any_stage_can_be_the_last(workspace: Workspace, target: str, last: str) -> None:
+    jobs = workspace.plan(workspace.receive("fastq"), target).jobs
+    assert jobs[target] == 1 and jobs[last] == 1
+    after = {"align": "metrics", "qc": "batch", "cohort": "write_tables", "tables": "run_manifest"}
+    assert after.get(target) not in jobs
+
+
+def test_a_finished_delivery_plans_nothing(workspace: Workspace) -> None:
+    delivery = workspace.receive("fastq", "gvcf")
+    workspace.finish(delivery)
+    assert "Nothing to be done" in workspace.plan(delivery).text
+
+
+def test_staged_files_may_go_when_they_are_used(workspace: Workspace) -> None:
+    delivery = workspace.receive("fastq", "gvcf")
+    workspace.finish(delivery)
+    for file in (workspace.folder / "deliveries" / delivery / "staged").rglob("*.*"):
+        file.unlink()
+    assert "Nothing to be done" in workspace.plan(delivery).text
+
+
+def test_a_second_delivery_plans_only_its_own_jobs_and_the_cohorts(workspace: Workspace) -> None:
+    first = workspace.receive("fastq", "fastq")
+    workspace.finish(first)
+    second = workspace.receive("fastq")
+    plan = workspace.plan(second)
+    assert plan.jobs == {
+        "align_reads": 1,
+        "alignment_statistics": 1,
+        "depth": 1,
+        "metrics": 1,
+        "verdicts": 1,
+        **OF_DELIVERY,
+    }
+    older = {first, *workspace.deliveries[first]}
+    assert not [path for path in plan.outputs if older & set(Path(path).parts)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "rerun"),
+    [
+        ("caller: freebayes", {"call_piece", "gather_calls", "batch", "write_tables", "run_manifest"}),
+        ("sites: {low_qual: 50}", {"batch", "write_tables", "run_manifest"}),
+        ("gates: {qc: report}", {"verdicts"}),
+    ],
+    ids=["caller", "site_filter", "gate"],
+)
+def test_a_changed_setting_reruns_what_depends_on_it_and_nothing_else(
+    workspace: Workspace, setting: str, rerun: set[str]
+) -> None:
+    delivery = workspace.receive("fastq", "fastq")
+    workspace.finish(delivery)
+    workspace.configure(f"{workspace.config}{setting}\n")
+    jobs = workspace.plan(delivery).jobs
+    assert rerun <= set(jobs)
+    untouched = {"reference", "aligner_index", "align_reads", "alignment_statistics", "depth", "metrics"}
+    assert not untouched & set(jobs)
+    if "call_piece" not in rerun:
+        assert "call_piece" not in jobs and "gather_calls" not in jobs
+
+
+def test_another_aligner_aligns_again(workspace: Workspace) -> None:
+    delivery = workspace.receive("fastq")
+    workspace.finish(delivery)
+    workspace.configure(f"{workspace.config}aligner: minimap2\n")
+    assert {"aligner_index", "align_reads", "metrics", "verdicts"} <= set(workspace.plan(delivery).jobs)
+
+
+def test_a_genome_in_pieces_is_called_in_pieces(workspace: Workspace) -> None:
+    delivery = workspace.receive("fastq")
+    workspace._make(workspace.plan(delivery))
+    workspace.accept(delivery)
+    jobs = workspace.plan(delivery, "call", options=("--set-scatter", "call=4")).jobs
+    assert jobs == {"call_piece": 4, "gather_calls": 1, "call": 1}
