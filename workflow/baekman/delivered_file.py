@@ -135,7 +135,9 @@ def expanded(blocks: Iterable[bytes]) -> Iterator[bytes]:
     and more than 200 times what went in.
     """
     source = iter(blocks)
-    first = next(source, b"")
+    first = b""
+    while len(first) < 2 and (block := next(source, b"")):
+        first += block
     if not first.startswith(b"\x1f\x8b"):
         yield first
         yield from source

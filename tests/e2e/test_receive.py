@@ -1,0 +1,337 @@
+"""Receiving deliveries: once, again, broken off, corrected, encrypted, and told about."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pysam
+import pytest
+from baekman import intake, specimens
+from baekman.errors import InputRefused
+from baekman.registry import Registry, open_registry
+from baekman.return_report import write_return_report
+from baekman.verdict import Reason, Verdict, write_verdicts
+from delivery_builder import (
+    INSTITUTION,
+    DeliveryBuilder,
+    fastq,
+    gvcf_text,
+    make_workspace,
+    registration,
+    write_alignment,
+    write_fastq,
+    write_gvcf,
+    write_reference,
+)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reference(tmp_path_factory.mktemp("reference"))
+
+
+def simple_delivery(folder: Path, reference: Path, *labels: str, name: str = "D-1", seed: int = 5) -> Path:
+    """A delivery of one FASTQ pair per label."""
+    builder = DeliveryBuilder(folder, reference, name=name)
+    for number, label in enumerate(labels):
+        builder.pair(label, seed=seed + number)
+    return builder.finish()
+
+
+def codes(receipt: intake.Receipt) -> list[tuple[str, list[str]]]:
+    return [(verdict.verdict, [reason.code for reason in verdict.reasons]) for verdict in receipt.verdicts]
+
+
+def fastq_records(path: Path) -> list[tuple[str, str, str, str]]:
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    return [tuple(lines[start : start + 4]) for start in range(0, len(lines), 4)]  # type: ignore[misc]
+
+
+def test_a_delivery_received_twice_is_left_alone(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1")
+    assert intake.known(delivery, workspace=tmp_path / "W") is None
+    first = intake.receive(delivery, workspace=tmp_path / "W")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "W" / "deliveries").rglob("*")}
+    os.utime(delivery / "A-1_LANE1_R1.fastq.gz")  # touched, but of the same bytes
+    again = intake.receive(delivery, workspace=tmp_path / "W")
+    assert (first.status, again.status) == ("received", "same")
+    assert again.delivery_id == first.delivery_id == intake.known(delivery, workspace=tmp_path / "W")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "W" / "deliveries").rglob("*")} == before
+
+
+@pytest.mark.parametrize("changed", ["manifest", "file"])
+def test_a_delivery_repeated_with_other_bytes_is_refused(tmp_path: Path, reference: Path, changed: str) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1")
+    intake.receive(delivery, workspace=tmp_path / "W")
+    if changed == "manifest":
+        manifest = delivery / "manifest.tsv"
+        manifest.write_text(manifest.read_text().replace("LANE1\t", "LANE9\t"))
+    else:
+        write_fastq(delivery / "A-1_LANE1_R1.fastq.gz", fastq(77, 1))
+    with pytest.raises(InputRefused) as refused:
+        intake.receive(delivery, workspace=tmp_path / "W")
+    assert [str(reason) for reason in refused.value.reasons] == [
+        "delivery.yaml: delivery: expected a name that no delivery of other content has had, found the name of "
+        "a delivery that was received with other content; give the corrected delivery a name of its own"
+    ]
+
+
+def test_reads_keep_their_bases_and_lose_their_names(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1")
+    receipt = intake.receive(delivery, workspace=tmp_path / "W")
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert (row.entry, row.lane, row.sex, row.array_genotypes) == ("fastq", "L1", "female", "")
+    for mate, file in ((1, row.file_1), (2, row.file_2)):
+        delivered = fastq_records(delivery / f"A-1_LANE1_R{mate}.fastq.gz")
+        staged = fastq_records(tmp_path / "W" / file)
+        assert [(seq, plus, qual) for _, seq, plus, qual in staged] == [
+            (seq, "+", qual) for _, seq, _, qual in delivered
+        ]
+        assert [name for name, *_ in staged] == [f"@L1.{number}" for number in range(1, len(delivered) + 1)]
+
+
+def test_names_are_kept_without_comment_when_the_configuration_says_so(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)], more="rename_reads: false\n")
+    receipt = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=tmp_path / "W")
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert fastq_records(tmp_path / "W" / row.file_2)[0][0] == "@A005:7:FLOW:1:1101:0:99"
+
+
+@pytest.mark.parametrize("suffix", ["bam", "cram"])
+def test_an_alignment_is_staged_as_the_pairs_of_its_lanes(tmp_path: Path, reference: Path, suffix: str) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    path = builder.folder / f"a.{suffix}"
+    write_alignment(path, reference, sample="A-1", seed=3, groups=("X.1", "UNUSED", "X.2"))
+    builder.add("A-1", path.name, suffix)
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", [])]
+    rows = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert [(row.entry, row.lane) for row in rows] == [("fastq", "L1"), ("fastq", "L2"), ("fastq", "L3")]
+    with pysam.AlignmentFile(str(path), reference_filename=str(reference)) as opened:
+        reads = list(opened.fetch(until_eof=True))
+    for lane, group in enumerate(("X.1", "UNUSED", "X.2"), start=1):
+        row = rows[lane - 1]
+        for is_first, file in ((True, row.file_1), (False, row.file_2)):
+            expected = sorted(
+                (read.get_forward_sequence() or "")
+                for read in reads
+                if read.get_tag("RG") == group and read.is_read1 is is_first
+            )
+            staged = fastq_records(tmp_path / "W" / file)
+            assert sorted(sequence for _, sequence, _, _ in staged) == expected
+            assert [name for name, *_ in staged] == [f"@L{lane}.{n}" for n in range(1, len(expected) + 1)]
+
+
+def test_an_accepted_alignment_has_a_rebuilt_header_and_numbered_names(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)], more="aligned_input: accept\n")
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    path = builder.folder / "a.bam"
+    write_alignment(path, reference, sample="A-1", seed=3, groups=("X.1", "X.2"), header={"CO": ["ward7"]})
+    builder.add("A-1", path.name, "bam")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", [])]
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert row.entry == "cram"
+    with pysam.AlignmentFile(str(tmp_path / "W" / row.file_1), reference_filename=str(reference)) as opened:
+        header = opened.header.to_dict()
+        staged = list(opened.fetch(until_eof=True))
+    p = row.participant_id
+    assert set(header) == {"HD", "SQ", "RG"}
+    assert header["RG"] == [
+        {"ID": lane, "SM": p, "PL": "ILLUMINA", "LB": p, "PU": f"{p}.{lane}"} for lane in ("L1", "L2")
+    ]
+    with pysam.AlignmentFile(str(path)) as opened:
+        delivered = list(opened.fetch(until_eof=True))
+    key = lambda read: (read.reference_start, read.query_sequence, read.flag)  # noqa: E731
+    assert sorted(map(key, staged)) == sorted(map(key, delivered))
+    assert all(not read.has_tag("CO") for read in staged)
+    # mates keep one name, and no two pairs have the same
+    names: dict[str, int] = {}
+    for read in staged:
+        names[str(read.query_name)] = names.get(str(read.query_name), 0) + 1
+    assert set(names.values()) == {2} and all(name.startswith("L1.") for name in names)
+    lanes = {"X.1": "L1", "X.2": "L2"}
+    assert {(key(read), read.get_tag("RG")) for read in staged} == {
+        (key(read), lanes[str(read.get_tag("RG"))]) for read in delivered
+    }
+
+
+def test_a_gvcf_keeps_its_calls_and_nothing_of_its_header(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    write_gvcf(builder.folder / "a.g.vcf.gz", gvcf_text(reference, sample="A-1"))
+    builder.add("A-1", "a.g.vcf.gz", "gvcf")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    text = gzip.decompress((tmp_path / "W" / row.file_1).read_bytes()).decode()
+    assert "ward7" not in text and "hospital" not in text
+    with pysam.VariantFile(str(tmp_path / "W" / row.file_1)) as staged:
+        assert list(staged.header.samples) == [row.participant_id]
+        found = [(r.pos, r.id, r.stop, r.samples[0]["GT"], r.samples[0]["PL"]) for r in staged.fetch("chr1")]
+    assert found == [
+        (1, None, 99, (0, 0), (0, 60, 900)),
+        (100, None, 100, (0, 1), (400, 0, 420, 500, 510, 900)),
+        (101, None, 2000, (0, 0), (0, 60, 900)),
+    ]
+
+
+def test_a_corrected_redelivery_takes_up_where_the_last_stopped(tmp_path: Path, reference: Path) -> None:
+    registry = make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    manifest = delivery / "manifest.tsv"
+    lines = manifest.read_text().splitlines()
+    lines[-1] = "\t".join([*lines[-1].split("\t")[:4], "0" * 64, lines[-1].split("\t")[5]])
+    manifest.write_text("\n".join(lines) + "\n")
+    first = intake.receive(delivery, workspace=tmp_path / "W")
+    assert codes(first) == [("accept", []), ("reject", ["checksum_wrong"])]
+    again = simple_delivery(tmp_path / "again", reference, "A-1", "A-2", name="D-2")
+    second = intake.receive(again, workspace=tmp_path / "W")
+    assert codes(second) == [("reject", ["specimen_reused"]), ("accept", [])]
+    record = registry.specimen(INSTITUTION, "A-2")
+    assert record is not None
+    history = [
+        (delivery_id, verdict.verdict) for delivery_id, _, verdict in registry.verdict_history(record.specimen_id)
+    ]
+    assert history == [(first.delivery_id, "reject"), (second.delivery_id, "accept")]
+
+
+def test_what_qc_sent_back_may_be_delivered_again(tmp_path: Path, reference: Path) -> None:
+    registry = make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    first = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=tmp_path / "W")
+    report_qc(tmp_path / "W", first, registry)
+    second = intake.receive(
+        simple_delivery(tmp_path / "again", reference, "A-1", name="D-2", seed=9), workspace=tmp_path / "W"
+    )
+    assert codes(second) == [("accept", [])]
+
+
+def report_qc(workspace: Path, receipt: intake.Receipt, registry: Registry) -> Path:
+    """A QC gate that rejects everybody who came through intake."""
+    reason = Reason(code="coverage_low", severity="reject", metric="mean_depth", observed=12.5, threshold=30)
+    verdicts = [
+        Verdict.of(specimen=one.specimen, participant=one.participant, gate="qc", reasons=[reason])
+        for one in receipt.verdicts
+        if one.verdict == "accept"
+    ]
+    write_verdicts(workspace / "deliveries" / receipt.delivery_id / "verdicts" / "qc.json", verdicts)
+    return write_return_report(workspace, receipt.delivery_id, registry=registry)
+
+
+def test_the_return_report_is_brought_up_to_date_after_qc(tmp_path: Path, reference: Path) -> None:
+    rows = [registration("A-1", 1), registration("A-2", 2, consent="refused")]
+    registry = make_workspace(tmp_path / "W", reference, rows)
+    receipt = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1", "A-2"), workspace=tmp_path / "W")
+    for _ in range(2):  # done again, it says the same
+        folder = report_qc(tmp_path / "W", receipt, registry)
+        report = json.loads((folder / "return.json").read_text())
+        told = {
+            one["specimen"]: (one["verdict"], [(r["gate"], r["code"], r["observed"]) for r in one["reasons"]])
+            for one in report["specimens"]
+        }
+        assert told == {
+            "A-1": ("reject", [("qc", "coverage_low", 12.5)]),
+            "A-2": ("reject", [("intake", "no_consent", "refused")]),
+        }
+        assert report["summary"] == {"accept": 0, "hold": 0, "reject": 2}
+    assert "coverage low" in (folder / "return.html").read_text()
+
+
+def test_an_institution_reads_of_its_own_specimens_alone(tmp_path: Path, reference: Path) -> None:
+    rows = [registration("A-1", 1), registration("B-1", 2, institution="Saebyeok <Clinic>")]
+    make_workspace(tmp_path / "W", reference, rows)
+    intake.receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=tmp_path / "W")
+    builder = DeliveryBuilder(tmp_path / "other", reference, institution="'Saebyeok <Clinic>'")
+    builder.pair("B-1", seed=8)
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", [])]
+    page = (receipt.report / "return.html").read_text()
+    assert "Saebyeok &lt;Clinic&gt;" in page and "<Clinic>" not in page
+    assert "A-1" not in page and INSTITUTION not in page
+
+
+def test_a_gate_that_only_reports_lets_readable_specimens_through(tmp_path: Path, reference: Path) -> None:
+    rows = [registration(label, number) for number, label in enumerate(("SUM", "CUT", "NO"), start=1)]
+    rows[2]["consent"] = "refused"
+    make_workspace(tmp_path / "W", reference, rows, more="gates: {intake: report}\n")
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    builder.pair("SUM", seed=1)
+    builder.rows[-1][-2] = "0" * 64
+    for label, seed in (("CUT", 2), ("NO", 3)):
+        builder.pair(label, seed=seed)
+    cut = builder.folder / "CUT_LANE1_R2.fastq.gz"
+    cut.write_bytes(cut.read_bytes()[:-30])
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert [verdict.verdict for verdict in receipt.verdicts] == ["reject"] * 3
+    rows_staged = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert [row.specimen_id for row in rows_staged] == [receipt.verdicts[0].specimen]
+
+
+def test_another_reference_is_a_note_when_reads_are_aligned_anew(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)], more="reference_name: ours\n")
+    builder = DeliveryBuilder(tmp_path / "in", reference)  # says that its reference is `tiny`
+    write_alignment(builder.folder / "a.bam", reference, sample="A-1", seed=1, header={"SQ": [{"SN": "1", "LN": 9000}]})
+    builder.add("A-1", "a.bam", "bam")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", ["reference_differs"])]
+
+
+def test_array_genotypes_come_along_under_the_participants_id(tmp_path: Path, reference: Path) -> None:
+    array = tmp_path / "array.vcf"
+    array.write_text(
+        "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=3000>\n"
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">\n'
+        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tA-1\n"
+        "chr1\t100\trs1\tA\tC\t.\t.\t.\tGT\t0/1\n"
+    )
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1, array_genotypes="array.vcf")])
+    receipt = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=tmp_path / "W")
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    with pysam.VariantFile(str(tmp_path / "W" / row.array_genotypes)) as staged:
+        assert list(staged.header.samples) == [row.participant_id]
+        assert [(record.pos, record.samples[0]["GT"]) for record in staged] == [(100, (0, 1))]
+
+
+def test_a_run_that_is_killed_is_finished_by_the_next(tmp_path: Path, reference: Path) -> None:
+    labels = [f"A-{number}" for number in range(12)]
+    rows = [registration(label, number) for number, label in enumerate(labels, start=1)]
+    make_workspace(tmp_path / "W", reference, rows)
+    delivery = simple_delivery(tmp_path / "in", reference, *labels)
+    arguments = ["receive", str(delivery), "--workspace", str(tmp_path / "W"), "--workers", "1"]
+    running = subprocess.Popen(
+        [sys.executable, "-c", "from baekman.cli import main; main()", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    progress = None
+    for _ in range(600):
+        found = list((tmp_path / "W" / "deliveries").glob("D*/progress/S*.json"))
+        if len(found) >= 3 or running.poll() is not None:
+            progress = found
+            break
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert progress is not None and running.returncode == -signal.SIGKILL
+    (home,) = (tmp_path / "W" / "deliveries").glob("D*")
+    assert not (home / "delivery.json").exists()
+    before = {path: path.stat().st_ino for path in home.glob("staged/P*/L1_1.fastq.gz")}
+    receipt = intake.receive(delivery, workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", [])] * 12
+    after = {path: path.stat().st_ino for path in home.glob("staged/P*/L1_1.fastq.gz")}
+    assert len(after) == 12
+    kept = sum(after[path] == inode for path, inode in before.items())
+    assert kept >= 3  # what was finished is not done again
+    assert not list(home.glob("staged/.*")) and not (home / "progress").exists()
+    assert open_registry(tmp_path / "W").verdict_history(receipt.verdicts[0].specimen)[0][2] == receipt.verdicts[0]
