@@ -216,7 +216,7 @@ def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
     for index in members:
         part = _shard_part(folder / "read" / f"{index:06d}.calls", shard)
         if part.num_rows:
-            codes = np.array([0, *filters["codes"][index]], np.uint8)
+            codes = np.array([0, *filters["codes"][index]], np.uint16)
             column = part.schema.get_field_index("filter")
             part = part.set_column(column, CALLS.field("filter"), pa.array(codes[np.asarray(part.column(column))]))
         parts.append(part)
@@ -329,7 +329,7 @@ def rewrite_shard(
         for sample, (_participant, batch, old_sample) in enumerate(kept):
             if batch == source:
                 renumbered[old_sample] = sample
-        codes = np.array([0, *(filters.index(text) + 1 for text in names)], np.uint8)
+        codes = np.array([0, *(filters.index(text) + 1 for text in names)], np.uint16)
         for kind, parts in (("calls", calls_parts), ("reference", reference_parts)):
             table = read_shard(store, name, kind, shard)
             sample = renumbered[numpy_of(table, "sample")]

@@ -22,12 +22,16 @@ from baekman.gvcf_kernel import (
     R_ALT_END,
     R_FLAGS,
     R_GQ,
+    R_PL_0,
+    R_PL_1,
+    R_PL_2,
     R_PLOIDY,
     R_POS,
     R_QUALITY,
     R_REF_END,
 )
 from baekman.kernels import compiled
+from baekman.schema import MISSING
 
 Array = Any  # a NumPy array inside compiled code
 
@@ -58,7 +62,10 @@ def settle_rows(rows: Array, order: Array, ref_pool: Array, alt_pool: Array, kee
         for at in range(first, last):
             row = order[at]
             rows[row, R_FLAGS] = flags
-            rows[row, R_PLOIDY] = ploidy
+            if rows[row, R_PLOIDY] != ploidy:
+                # likelihoods of a haploid genotype say nothing of a diploid one
+                rows[row, R_PLOIDY] = ploidy
+                rows[row, R_PL_0] = rows[row, R_PL_1] = rows[row, R_PL_2] = MISSING
             for before in range(first, at):
                 other = order[before]
                 if not keep[other]:

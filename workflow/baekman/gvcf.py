@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import subprocess
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from isal import igzip, isal_zlib
 
 from baekman import gvcf_kernel as kernel
+from baekman import tools
 from baekman.errors import InputRefused, Reason
 from baekman.evidence import SEGMENT_COLUMNS, gather_strings, resolve, settle_rows
 
@@ -43,6 +45,7 @@ PROBLEMS = {
     kernel.BAD_PLOIDY: ("GT of ploidy 1 or 2", "more alleles"),
     kernel.REVISITED: ("each contig's records in one piece", "a contig that was left before"),
     kernel.TOO_MANY_FIELDS: ("a FORMAT of at most 64 fields", "more"),
+    kernel.TOO_MANY_FILTERS: ("at most 250 different values of FILTER", "more"),
 }
 
 
@@ -113,7 +116,9 @@ def _open(path: Path) -> tuple[IO[bytes], subprocess.Popen[bytes] | None]:
         with gzip.open(path, "rb") as inside:
             magic = inside.read(3)
     if magic[:3] == b"BCF":
-        viewer = subprocess.Popen(["bcftools", "view", "-Ov", str(path)], stdout=subprocess.PIPE)
+        viewer = subprocess.Popen(
+            [*tools.command("bcftools"), "view", "-Ov", str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         assert viewer.stdout is not None
         return viewer.stdout, viewer
     return igzip.open(path, "rb"), None
@@ -152,7 +157,7 @@ class GvcfReader:
         self.counts.sha256 = digest.hexdigest()
         try:
             stream, viewer = _open(self.path)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             raise self._refuse(
                 place="end of the file",
                 expected="a whole gVCF",
@@ -164,7 +169,7 @@ class GvcfReader:
             while True:
                 try:
                     data = stream.read(CHUNK_BYTES)
-                except (EOFError, OSError, ValueError, isal_zlib.error) as error:
+                except (EOFError, OSError, ValueError, zlib.error, isal_zlib.error) as error:
                     raise self._refuse(
                         place=f"after line {int(self._state[kernel.LINE])}",
                         expected="readable compressed data",
@@ -222,6 +227,7 @@ class GvcfReader:
         )
         name_pool, name_ends = _pool(names)
         key_pool, key_ends = _pool(kernel.KEYS)
+        info_pool, info_ends = _pool(kernel.INFO_KEYS)
         seen = np.zeros(len(genome.names), np.uint8)
         format_pool = np.zeros(1 << 14, np.uint8)
         format_ends = np.zeros(kernel.MAX_FORMATS, np.int64)
@@ -253,7 +259,7 @@ class GvcfReader:
             while True:
                 reason, begin, row_count, interval_count = kernel.read_chunk(
                     buf, begin, len(buf), state, name_pool, name_ends, contig_of, genome.starts, genome.lengths,
-                    seen, genome.sequence, key_pool, key_ends, format_pool, format_ends, format_fields,
+                    seen, genome.sequence, key_pool, key_ends, info_pool, info_ends, format_pool, format_ends, format_fields,
                     self._filter_pool, self._filter_ends, self.thresholds.min_gq, self.thresholds.min_dp,
                     self.thresholds.min_het_percent, rows, row_count, ref_pool, alt_pool, intervals,
                     interval_count, scratch_bytes, scratch_ints, pl,
@@ -273,12 +279,14 @@ class GvcfReader:
                     )
                     row_count = interval_count = 0
                 elif reason == kernel.FLUSH:
-                    line = int(np.argmax(buf[begin:] == 10)) + 1
-                    rows = _grown(rows, row_count, 2 * line)
-                    intervals = _grown(intervals, interval_count, 2 * line)
-                    letters = 4 * line + line * line // 4 if line < 4096 else 64 * line
-                    ref_pool = _grown(ref_pool, int(rows[row_count - 1, kernel.R_REF_END]) if row_count else 0, letters)
-                    alt_pool = _grown(alt_pool, int(rows[row_count - 1, kernel.R_ALT_END]) if row_count else 0, letters)
+                    rows = _grown(rows, row_count, int(state[kernel.ROOM_ROWS]))
+                    intervals = _grown(intervals, interval_count, int(state[kernel.ROOM_INTERVALS]))
+                    letters = int(state[kernel.ROOM_LETTERS])
+                    used_ref, used_alt = (
+                        rows[row_count - 1, [kernel.R_REF_END, kernel.R_ALT_END]].tolist() if row_count else (0, 0)
+                    )
+                    ref_pool = _grown(ref_pool, used_ref, letters)
+                    alt_pool = _grown(alt_pool, used_alt, letters)
                 else:
                     scratch *= 4
                     scratch_bytes = np.empty(2 * scratch, np.uint8)
@@ -294,7 +302,7 @@ class GvcfReader:
         self.counts.contradicting = int(state[kernel.CONTRADICTING])
         pool = self._filter_pool.tobytes()
         ends = [0, *self._filter_ends[: state[kernel.FILTERS]].tolist()]
-        self.counts.filters = [pool[a:b].decode() for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self.counts.filters = [pool[a:b].decode(errors="replace") for a, b in zip(ends[:-1], ends[1:], strict=True)]
         if self.counts.contradicting > self.thresholds.max_contradicting:
             raise self._refuse(
                 place="all records",

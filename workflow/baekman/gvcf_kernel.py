@@ -17,8 +17,21 @@ from baekman.schema import FLAG_GENOTYPED, MISSING, STATE_CALLED, STATE_MISSING,
 Array = Any  # a NumPy array inside compiled code
 
 # Slots of ``state``: what the reader carries from one chunk to the next.
-CONTIG, LAST_POS, LINE, RECORDS, CONTRADICTING, ERROR, ERROR_LINE, FORMATS, FILTERS, STARTED = range(10)
-STATE_SLOTS = 10
+(
+    CONTIG,
+    LAST_POS,
+    LINE,
+    RECORDS,
+    CONTRADICTING,
+    ERROR,
+    FORMATS,
+    FILTERS,
+    STARTED,
+    ROOM_ROWS,
+    ROOM_INTERVALS,
+    ROOM_LETTERS,
+) = range(12)
+STATE_SLOTS = 12
 
 # Why reading stopped.
 DONE, FLUSH, GROW, NEXT_CONTIG = 0, 1, 2, 3
@@ -36,10 +49,13 @@ DONE, FLUSH, GROW, NEXT_CONTIG = 0, 1, 2, 3
     BAD_PLOIDY,
     REVISITED,
     TOO_MANY_FIELDS,
-) = range(10, 23)
+    TOO_MANY_FILTERS,
+) = range(10, 24)
 
 KEYS = ("GT", "GQ", "DP", "MIN_DP", "AD", "PL", "PS", "PGT", "PID", "LEN")
 GT, GQ, DP, MIN_DP, AD, PL, PS, PGT, PID, LEN = range(10)
+INFO_KEYS = ("END", "MIN_DP", "MinDP")  # bcftools wrote MinDP and MIN_DP, by version
+END = 0
 MAX_FORMATS = 64
 MAX_FIELDS = 64
 MAX_ALLELES = 256
@@ -163,6 +179,8 @@ def read_chunk(
     genome: Array,
     key_pool: Array,
     key_ends: Array,
+    info_pool: Array,
+    info_ends: Array,
     format_pool: Array,
     format_ends: Array,
     format_fields: Array,
@@ -183,8 +201,9 @@ def read_chunk(
 ) -> tuple[int, int, int, int]:
     """Read the whole lines of ``buf[begin:limit]``; return (why it stopped, where, rows, intervals).
 
-    Stops after the last line (DONE), before a line for which the outputs are too small (FLUSH), or before the
-    first record of another contig (NEXT_CONTIG); ``state[ERROR]`` is set when a line is refused.
+    Stops after the last line (DONE), before a line for which the outputs (FLUSH; ``state`` says how much room it
+    wants) or the scratch space (GROW) are too small, or before the first record of another contig (NEXT_CONTIG);
+    ``state[ERROR]`` is set when a line is refused.
     """
     at = begin
     columns = np.empty(11, np.int64)
@@ -365,6 +384,9 @@ def read_chunk(
             or used_alt + most_letters > len(alt_pool)
         ):
             state[LINE] -= 1
+            state[ROOM_ROWS] = most_rows
+            state[ROOM_INTERVALS] = ref_length + 1
+            state[ROOM_LETTERS] = most_letters
             return FLUSH, at, row_count, interval_count
         if (
             alt_letters + ref_length + 2 > half
@@ -375,7 +397,6 @@ def read_chunk(
             state[LINE] -= 1
             return GROW, at, row_count, interval_count
         state[LAST_POS] = pos
-        state[RECORDS] += 1
 
         # --- FORMAT and sample -------------------------------------------------------------------------------
         format_start = columns[8]
@@ -488,6 +509,26 @@ def read_chunk(
             ploidy = 2
             genotype[0] = -1
             genotype[1] = -1
+        reach = 0
+        info_dp = -1
+        if block:
+            start = columns[7]
+            stop = columns[8] - 1
+            while start < stop:
+                last = start
+                equals = -1
+                while last < stop and buf[last] != SEMICOLON:
+                    if equals < 0 and buf[last] == EQUALS:
+                        equals = last
+                    last += 1
+                key = _key(buf, start, equals, info_pool, info_ends) if equals >= 0 else -1
+                if key == END:
+                    reach = _integer(buf, equals + 1, last)
+                    if reach == -1:  # END=.
+                        reach = 0
+                elif key >= 0:
+                    info_dp = _integer(buf, equals + 1, last)
+                start = last + 1
         counted = 0
         number = format_fields[last_format, AD]
         if 0 <= number < fields and alleles > 1:
@@ -516,6 +557,8 @@ def read_chunk(
         if dp == -2:
             state[CONTRADICTING] += 1
             dp = -1
+        if dp < 0:
+            dp = max(info_dp, -1)
         if dp < 0 and counted:
             dp = 0
             for index in range(counted):
@@ -561,23 +604,6 @@ def read_chunk(
         # --- how far the record reaches ----------------------------------------------------------------------
         last_pos = pos + ref_length - 1
         if block:
-            reach = 0
-            start = columns[7]
-            stop = columns[8] - 1
-            while start < stop:
-                last = start
-                while last < stop and buf[last] != SEMICOLON:
-                    last += 1
-                if (
-                    last - start > 4
-                    and buf[start] == 69
-                    and buf[start + 1] == 78
-                    and buf[start + 2] == 68
-                    and buf[start + 3] == EQUALS
-                ):
-                    reach = _integer(buf, start + 4, last)
-                    break
-                start = last + 1
             number = format_fields[last_format, LEN]
             if reach == 0 and 0 <= number < fields:
                 size = _integer(buf, field_start[number], field_end[number])
@@ -601,6 +627,7 @@ def read_chunk(
                 intervals[interval_count, I_STATE] = evidence
                 intervals[interval_count, I_SPANS] = 0
                 interval_count += 1
+            state[RECORDS] += 1
             at = end + 1
             continue
 
@@ -654,6 +681,9 @@ def read_chunk(
                 or (stop - start == 4 and buf[start] == 80 and buf[start + 1] == 65 and buf[start + 2] == 83)
             ):  # fmt: skip
                 filter_code = _named(state, FILTERS, buf, start, stop, filter_pool, filter_ends, MAX_FILTERS) + 1
+                if filter_code == 0:
+                    state[ERROR] = TOO_MANY_FILTERS
+                    return DONE, at, row_count, interval_count
             phase_set = -1
             phased_first = genotype[0]
             phased_second = genotype[1] if ploidy == 2 else -1
@@ -841,5 +871,6 @@ def read_chunk(
                 ref_from = ref_to
                 alt_from = alt_to
             row_count = kept
+        state[RECORDS] += 1
         at = end + 1
     return DONE, at, row_count, interval_count

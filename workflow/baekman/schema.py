@@ -41,7 +41,7 @@ CALLS = pa.schema(
         ("pl_2", pa.int32()),  # -1 when haploid
         ("phase", pa.uint8()),  # bit 0: first haplotype carries, bit 1: second; 0: unphased
         ("phase_set", pa.int32()),  # -1: none
-        ("filter", pa.uint8()),  # index into the batch's list of caller filters; 0 is PASS or missing
+        ("filter", pa.uint16()),  # index into the batch's list of caller filters; 0 is PASS or missing
         ("flags", pa.uint8()),
     ]
 )
