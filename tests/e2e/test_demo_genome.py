@@ -1,0 +1,202 @@
+"""The small test genome, end to end: two deliveries from intake to tables, and what is true of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+from baekman import truth
+from baekman.registry import open_registry
+from baekman.verdict import read_verdicts
+
+PROJECT = Path(__file__).resolve().parents[2]
+DELIVERIES = {"first": "HANBIT", "second": "SAEBYEOK"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The test genome, the workspace that it went through, and the ID of each delivery."""
+
+    genome: Path
+    workspace: Path
+    deliveries: dict[str, str]
+
+    def expected(self) -> list[dict[str, str]]:
+        with (self.genome / "expected.tsv").open(encoding="utf-8") as lines:
+            return list(csv.DictReader(lines, delimiter="\t"))
+
+    def accepted(self) -> list[dict[str, str]]:
+        return [row for row in self.expected() if row["verdict"] == "accept"]
+
+    def participant(self, row: dict[str, str]) -> str:
+        record = open_registry(self.workspace).specimen(DELIVERIES[row["delivery"]], row["specimen_id"])
+        assert record is not None
+        return record.participant_id
+
+    def table(self, participant: str) -> Path:
+        (found,) = (self.workspace / "tables").rglob(f"{participant}.parquet")
+        return found
+
+
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={key: value for key, value in os.environ.items() if not key.startswith("BAEKMAN_")},
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def baekman(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return run(Path(sys.executable).parent / "baekman", *words)
+
+
+def deliver(genome: Path, name: str, workspace: Path) -> subprocess.CompletedProcess[str]:
+    config = ("--config", genome / "demo_config.yaml")
+    return baekman("deliver", genome / "deliveries" / name, "--workspace", workspace, *config)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    folder = tmp_path_factory.mktemp("demo")
+    genome, workspace = folder / "genome", folder / "workspace"
+    workspace.mkdir()
+    run(PROJECT / "scripts" / "make_test_genome.py", "--output", genome)
+    baekman("registry", "init", "--workspace", workspace)
+    baekman("registry", "import", genome / "registration.tsv", "--workspace", workspace)
+    deliveries = {name: deliver(genome, name, workspace).stdout.strip() for name in DELIVERIES}
+    return Demo(genome=genome, workspace=workspace, deliveries=deliveries)
+
+
+def test_every_planted_fault_gets_its_own_reason_and_nobody_else_is_stopped(demo: Demo) -> None:
+    registry = open_registry(demo.workspace)
+    verdicts = {
+        name: {
+            gate: {
+                one.specimen: one
+                for one in read_verdicts(demo.workspace / "deliveries" / delivery / "verdicts" / f"{gate}.json")
+            }
+            for gate in ("intake", "qc")
+        }
+        for name, delivery in demo.deliveries.items()
+    }
+    wrong = []
+    unregistered = 0
+    for row in demo.expected():
+        record = registry.specimen(DELIVERIES[row["delivery"]], row["specimen_id"])
+        at_gate = verdicts[row["delivery"]][row["gate"]]
+        if record is None:
+            unregistered += 1
+            (found,) = [one for one in at_gate.values() if one.participant is None]
+        else:
+            found = at_gate[record.specimen_id]
+        codes = {reason.code for reason in found.reasons if reason.severity != "note"}
+        if found.verdict != row["verdict"] or codes != ({row["reason"]} - {""}):
+            wrong.append((row["specimen_id"], row["verdict"], row["reason"], found.verdict, sorted(codes)))
+    assert wrong == []
+    assert unregistered == 1
+
+
+def test_the_return_reports_name_every_specimen_with_its_verdict(demo: Demo) -> None:
+    told = {}
+    for file in (demo.workspace / "return").rglob("*.json"):
+        for one in json.loads(file.read_text(encoding="utf-8"))["specimens"]:
+            told[one["specimen_id"]] = one["verdict"]
+    assert told == {row["specimen_id"]: row["verdict"] for row in demo.expected()}
+
+
+def test_tables_are_of_the_accepted_participants_and_hold_their_id_alone(demo: Demo) -> None:
+    accepted = {demo.participant(row) for row in demo.accepted()}
+    files = [*(demo.workspace / "tables").rglob("*.parquet")]
+    assert {file.name.split(".")[0] for file in files} == accepted
+    assert len(files) == 2 * len(accepted)
+    for file in files:
+        ids = pl.read_parquet(file, columns=["participant_id"])["participant_id"].unique().to_list()
+        assert ids == [file.name.split(".")[0]]
+
+
+def test_tables_reach_the_truth_in_confident_regions(demo: Demo) -> None:
+    confident = truth.Regions.of_bed(demo.genome / "truth" / "confident.bed")
+    reference = demo.genome / "reference.fa"
+    short = []
+    for row in demo.accepted():
+        true = truth.read_alleles(demo.genome / "truth" / f"{row['participant']}.vcf.gz", reference=reference)
+        carried = pl.read_parquet(demo.table(demo.participant(row))).filter(pl.col("joint_copies") > 0)
+        calls = [
+            truth.Allele(contig, pos, ref, alt, 2 if ploidy == 1 else copies)
+            for contig, pos, ref, alt, ploidy, copies in carried.select(
+                "contig", "pos", "ref", "alt", "ploidy", "joint_copies"
+            ).iter_rows()
+        ]
+        result = truth.compare_alleles(
+            true, sorted(calls, key=lambda one: (one.contig, one.pos)), reference=reference, confident=confident
+        )
+        for kind, least in (("snv", 0.99), ("indel", 0.95)):
+            if not result.counts[kind].f1 >= least:
+                short.append((row["participant"], kind, result.counts[kind]))
+    assert short == []
+
+
+def test_no_confidential_value_is_anywhere_but_in_return_and_registry(demo: Demo) -> None:
+    with (demo.genome / "registration.tsv").open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    columns = ("specimen_id", "participant", "name", "resident_registration_number", "institution")
+    secrets = {row[column] for row in rows for column in columns if row[column]}
+    secrets |= {row["specimen_id"] for row in demo.expected()} | {str(demo.genome / "deliveries")}
+    pattern = re.compile("|".join(re.escape(secret) for secret in sorted(secrets)).encode())
+    leaks = []
+    for file in demo.workspace.rglob("*"):
+        place = file.relative_to(demo.workspace)
+        if place.parts[0] in ("return", "registry"):
+            continue
+        if pattern.search(str(place).encode()):
+            leaks.append(f"name of {place}")
+        if file.is_file() and not file.is_symlink() and pattern.search(_content(file)):
+            leaks.append(f"content of {place}")
+    assert leaks == []
+
+
+def test_staged_reads_are_gone_when_they_were_used(demo: Demo) -> None:
+    left = [file for file in demo.workspace.glob("deliveries/*/staged/*/*") if "fastq" in file.name]
+    assert left == []
+
+
+def test_a_second_run_does_nothing_and_says_so(demo: Demo) -> None:
+    before = {file: file.stat().st_mtime_ns for file in (demo.workspace / "tables").rglob("*.parquet")}
+    done = deliver(demo.genome, "second", demo.workspace)
+    assert done.stdout.strip() == demo.deliveries["second"]
+    assert "nothing to do" in done.stderr
+    assert before == {file: file.stat().st_mtime_ns for file in (demo.workspace / "tables").rglob("*.parquet")}
+
+
+def test_the_manifest_says_how_the_results_were_made(demo: Demo) -> None:
+    folder = demo.workspace / "deliveries" / demo.deliveries["second"] / "report"
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["snapshot"] == 2
+    assert manifest["versions"]["bcftools"] and manifest["versions"]["baekman"]
+    assert manifest["verdicts"]["qc"] == {"accept": 4, "hold": 1, "reject": 0}
+    assert re.fullmatch("[0-9a-f]{64}", manifest["config_hash"])
+    assert len(manifest["inputs"]["gvcfs"]) == manifest["participants"] == 4
+    assert {file.name for file in folder.iterdir()} >= {"multiqc.html", "verdicts.html", "verdicts.tsv"}
+
+
+def _content(file: Path) -> bytes:
+    """The bytes of a file, expanded where it is compressed as a whole."""
+    if file.suffix in (".gz", ".bgz"):
+        import gzip
+
+        return gzip.decompress(file.read_bytes())
+    return file.read_bytes()
