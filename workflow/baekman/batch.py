@@ -289,6 +289,8 @@ def finish(store: Store, planned: BatchPlan) -> None:
     folder = planned.folder(store) / "batch"
     target = store.batch(planned.batch)
     if folder.exists():
+        for stale in folder.rglob(".*.tmp"):  # what a killed run left
+            stale.unlink()
         if target.exists():
             # left by a run that died between this and its snapshot: same inputs would have found no work left
             shutil.rmtree(target)

@@ -166,6 +166,8 @@ def commit(
     shutil.rmtree(target, ignore_errors=True)
     working = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(working, ignore_errors=True)
+    for stale in store.snapshots.glob(".*.tmp"):
+        stale.unlink()
     (working / "called").mkdir(parents=True)
     map_tasks(
         "merging sites",
@@ -358,6 +360,7 @@ def compact(store: Store, *, below: int = 1000, engine: Engine | None = None) ->
             ),
             map_tasks=map_tasks,
         )
+        _forget(store, (), at=latest)
         _sweep(store, latest)
         return latest
 

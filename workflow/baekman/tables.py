@@ -108,6 +108,9 @@ class _Writers:
         self.participant = participant
         self.targets = (table_path(output, participant), reference_path(output, participant))
         self.targets[0].parent.mkdir(parents=True, exist_ok=True)
+        for target in self.targets:  # what a killed run left
+            for stale in target.parent.glob(f".{target.name}.*.tmp"):
+                stale.unlink()
         self.temporary = [target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp" for target in self.targets]
         self.schemas = (with_metadata(TABLE, metadata), with_metadata(REFERENCE_TABLE, metadata))
         self.files = [
@@ -293,6 +296,8 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
                 )
             )
     elif snapshot.number:
+        for stale in output.glob(".sites.*.tmp"):  # what a killed run left
+            shutil.rmtree(stale)
         with atomic_folder(existing) as folder:
             for shard in store.shards:
                 name = f"{shard.name}.parquet"
