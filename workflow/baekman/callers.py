@@ -19,15 +19,14 @@ Pipe = list[Command]
 
 # Why these options: docs/benchmarks.md, "Calling".
 #   --indels-cns      realigns reads to consensus haplotypes: the best indel genotypes
-#   -B                BAQ takes the evidence from heterozygous SNVs beside indels; what BAQ holds back otherwise,
-#                     GQ <= QUAL holds back too
+#   -B                BAQ takes the evidence from heterozygous SNVs beside indels; the false ones that it keeps
+#                     away are marked by calling.py's filters
 #   -m 1              an indel that one read shows stays visible at low coverage
-#   -q 20             reads that may lie elsewhere are no evidence, neither for an ALT nor for the reference
-PILEUP_OPTIONS = "--indels-cns -B -m 1 -q 20 -a FORMAT/AD,FORMAT/DP".split()
+PILEUP_OPTIONS = ["--indels-cns", "-B", "-m", "1", "-a", "FORMAT/AD,FORMAT/DP"]
 # borders of depth at which mpileup begins a new block: fine where one read changes the evidence
 PILEUP_DEPTHS = "1,2,3,4,5,6,7,8,9,10,12,14,16,18,20,22,24,26,28,30,33"
 # -C 1 -F 0.05: an ALT that one read shows at low coverage keeps its likelihoods
-FREEBAYES_OPTIONS = "-m 20 -q 20 -C 1 -F 0.05".split()
+FREEBAYES_OPTIONS = ["-m", "20", "-q", "20", "-C", "1", "-F", "0.05"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +71,7 @@ def bcftools(job: Job) -> list[Pipe]:
     command = tools.command("bcftools")
     ploidy = str(job.piece.ploidy)
     with_alt = [*command, "view", "--no-version", "-e", 'ALT="<*>" && N_ALT=1', "-Ou", str(job.pileup)]
-    call = [*command, *"call --no-version -m -A -Ov --ploidy".split(), ploidy]
+    call = [*command, *["call", "--no-version", "-m", "-A", "-Ov", "--ploidy"], ploidy]
     return [[with_alt, [*call, "-o", str(job.records), "-"]]]
 
 

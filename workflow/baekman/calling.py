@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from baekman.reference_blocks import GQ_CAP, Block, blocks, reference_evidence
 # no population frequency can turn that round (the prior odds of an ALT never exceed 2 to 1).
 EVIDENCE_LIMIT = 40
 LOW_QUAL = 20
+NOWHERE = (0, -1)
 # INFO of called variants that goes on into the gVCF: annotations of bias and quality; never AC, AN, AF
 KEPT_INFO = ("INDEL", "MQ", "MQ0F", "VDB", "SGB", "RPBZ", "MQBZ", "MQSBZ", "BQBZ", "SCBZ", "DP4")
 KEPT_INFO_FREEBAYES = ("MQM", "MQMR", "SAP", "SRP", "EPP", "RPP", "ODDS")
@@ -40,6 +42,7 @@ _HEADER = """\
 ##FILTER=<ID=PASS,Description="All filters passed">
 ##FILTER=<ID=LowQual,Description="QUAL below 20: no call">
 ##FILTER=<ID=ReadPosition,Description="SNV whose ALT bases stand elsewhere in their reads than REF bases">
+##FILTER=<ID=Deleted,Description="SNV of a base that the same participant lacks on both haplotypes">
 ##ALT=<ID=*,Description="Any other allele">
 ##INFO=<ID=END,Number=1,Type=Integer,Description="Last position of the block">
 ##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
@@ -68,7 +71,7 @@ def call_shard(
     ``regions`` are sorted as the reference is, 1-based and inclusive. ``sex``: ``female``, ``male``, ``unknown``
     (see ``ploidy.pieces``). ``par``: a BED file, the name of a reference, or None for no PARs. ``reference`` has its
     .fai beside it. ``caller`` is a key of ``callers.CALLERS``.
-    Raises ``InputRefused`` for a PAR table that is malformed or a tool that is absent, ``PipeFailed`` when a tool fails.
+    Raises ``InputRefused`` for a malformed PAR table or an absent tool, ``PipeFailed`` when a tool fails.
     """
     par_regions = read_par(par) if isinstance(par, Path) else par_of_reference(par) if par else ()
     todo = [piece for region in regions for piece in pieces(region, sex=sex, par=par_regions)]
@@ -126,9 +129,7 @@ def _call_piece(job: Job, name: str) -> tuple[Iterable[str], str]:
     kept = KEPT_INFO_FREEBAYES if name == "freebayes" else KEPT_INFO
     records, declared = _read_records(job.records, job.piece, kept)
     region = job.piece.region
-    evidence = reference_evidence(
-        job.pileup_table, start=region.start, end=region.end, ploidy=job.piece.ploidy
-    )
+    evidence = reference_evidence(job.pileup_table, start=region.start, end=region.end, ploidy=job.piece.ploidy)
     free = blocks(evidence, taken=[record.taken for record in records])
     with pysam.FastaFile(str(job.reference)) as fasta:
         sequence = fasta.fetch(region.contig, region.start - 1, region.end).upper()
@@ -158,13 +159,21 @@ def _block_line(block: Block, piece: Piece, sequence: str) -> str:
     return f"{where}\t.\t.\tEND={block.end}\tGT:GQ:DP:MIN_DP\t{evidence}\n"
 
 
+@dataclass(frozen=True)
 class Record:
-    """One record of a caller, as a line of the gVCF; ``taken``: the positions for which no block is written."""
+    """One record of a caller, as the columns of a line of the gVCF.
 
-    __slots__ = ("line", "pos", "taken")
+    ``taken``: the positions for which no block is written; ``lost``: those that no haplotype has (empty: a > b).
+    """
 
-    def __init__(self, pos: int, line: str, taken: tuple[int, int]) -> None:
-        self.pos, self.line, self.taken = pos, line, taken
+    pos: int
+    columns: list[str]
+    taken: tuple[int, int]
+    lost: tuple[int, int] = NOWHERE
+
+    @property
+    def line(self) -> str:
+        return "\t".join(self.columns) + "\n"
 
 
 def _read_records(path: Path, piece: Piece, kept_info: Sequence[str]) -> tuple[list[Record], list[str]]:
@@ -175,9 +184,12 @@ def _read_records(path: Path, piece: Piece, kept_info: Sequence[str]) -> tuple[l
     with path.open(encoding="ascii") as lines:
         for line in lines:
             if line.startswith("#"):
+                # bcftools declares MQ an Integer and then says that it should be a Float
+                line = line.replace("ID=MQ,Number=1,Type=Integer", "ID=MQ,Number=1,Type=Float")
                 declared += [line] if line.startswith(wanted) else []
             elif (record := gvcf_record(line, piece, kept_info)) is not None:
                 records.append(record)
+    _mark_deleted(records)
     return records, declared
 
 
@@ -212,8 +224,28 @@ def gvcf_record(line: str, piece: Piece, kept_info: Sequence[str]) -> Record | N
         qual, passed, info, taken = "0", ".", ".", (pos, pos)
     genotype = "/".join(map(str, called))
     evidence = f"{genotype}:{gq}:{sample.get('DP', '.')}:{sample.get('AD', '.')}:{','.join(map(str, pl))}"
-    text = f"{contig}\t{pos}\t.\t{ref}\t{alt}\t{qual}\t{passed}\t{info}\tGT:GQ:DP:AD:PL\t{evidence}\n"
-    return Record(pos, text, taken)
+    columns = [contig, pos_text, ".", ref, alt, qual, passed, info, "GT:GQ:DP:AD:PL", evidence]
+    return Record(pos, columns, taken, _lost(pos, ref, alt.split(","), called) if passed == "PASS" else NOWHERE)
+
+
+def _lost(pos: int, ref: str, alts: Sequence[str], called: Sequence[int]) -> tuple[int, int]:
+    """The positions that a homozygous deletion takes away once its alleles are trimmed (right end first)."""
+    if called[0] == 0 or called[0] != called[-1]:
+        return NOWHERE
+    alt = alts[called[0] - 1]
+    while len(ref) > 1 and len(alt) > 1 and ref[-1] == alt[-1]:
+        ref, alt = ref[:-1], alt[:-1]
+    return pos + len(alt), pos + len(ref) - 1
+
+
+def _mark_deleted(records: Sequence[Record]) -> None:
+    """Set the filter of SNVs that lie where a homozygous deletion before them left no base."""
+    lost = NOWHERE
+    for record in records:
+        if record.columns[6] == "PASS" and lost[0] <= record.pos <= lost[1] and len(record.columns[3]) == 1:
+            record.columns[6] = "Deleted"
+        elif record.lost[1] > lost[1]:
+            lost = record.lost
 
 
 def _filter(qual: str, info: str, depth: int) -> str:

@@ -65,7 +65,7 @@ def homozygous_reference_gq(likelihoods: pa.Array, *, ploidy: int) -> Integers:
     reference = values[offsets[:-1]]
     others = np.where(within == 0, np.iinfo(np.int32).max, values)
     best_other = np.minimum.reduceat(others, offsets[:-1])
-    return np.clip(best_other - reference, 0, GQ_CAP).astype(np.int32)
+    return np.asarray(np.clip(best_other - reference, 0, GQ_CAP), np.int32)
 
 
 def reference_evidence(pileup: Path, *, start: int, end: int, ploidy: int) -> Evidence:
@@ -105,9 +105,7 @@ def reference_evidence(pileup: Path, *, start: int, end: int, ploidy: int) -> Ev
     return Evidence(start, depth, gq)
 
 
-def blocks(
-    evidence: Evidence, *, taken: Iterable[tuple[int, int]], bands: Sequence[int] = GQ_BANDS
-) -> list[Block]:
+def blocks(evidence: Evidence, *, taken: Iterable[tuple[int, int]], bands: Sequence[int] = GQ_BANDS) -> list[Block]:
     """Stretches of covered bases outside ``taken`` (1-based, inclusive) whose GQ lie in one band."""
     band = np.searchsorted(np.asarray(bands), evidence.gq, side="right").astype(np.int32)
     band[evidence.depth == 0] = -1

@@ -96,12 +96,12 @@ class Regions:
 
 
 def read_alleles(
-    vcf: Path, *, reference: Path, sample: str | None = None, min_qual: float = 0
+    vcf: Path, *, reference: Path, sample: str | None = None, min_qual: float = 0, min_gq: int = 0
 ) -> list[Allele]:
     """The alleles that a sample's genotypes carry, split, atomised, left-aligned, sorted.
 
     ``vcf`` may be a gVCF; ``sample`` is the first one unless named. Records below ``min_qual`` or whose FILTER
-    is set and not PASS are left out; a QUAL of ``.`` passes.
+    is set and not PASS are left out, and genotypes below ``min_gq``; a QUAL or GQ that is missing passes.
     """
     with tempfile.TemporaryDirectory() as folder:
         carried, split, aligned = (str(Path(folder) / name) for name in ("carried", "split", "aligned"))
@@ -114,7 +114,11 @@ def read_alleles(
         with pysam.VariantFile(aligned) as records:
             for record in records:
                 alt = (record.alts or ("<*>",))[0]
-                genotype = [index for index in record.samples[0]["GT"] if index is not None]
+                called = record.samples[0]
+                gq = called.get("GQ")
+                if gq is not None and gq < min_gq:
+                    continue
+                genotype = [index for index in called["GT"] if index is not None]
                 carried_copies = sum(index == 1 for index in genotype) * (2 if len(genotype) == 1 else 1)
                 if carried_copies and set(alt) <= set("ACGTN"):
                     key = (record.contig, record.pos, record.ref.upper(), alt.upper())
@@ -123,7 +127,7 @@ def read_alleles(
 
 
 def _spelt(alleles: Sequence[Allele], sequence: str, offset: int) -> str | None:
-    """The haplotype with ``alleles`` (sorted) in ``sequence``, which starts at 1-based ``offset``; None if they overlap."""
+    """``sequence`` (its first base at 1-based ``offset``) with the sorted ``alleles``; None if they overlap."""
     pieces, at = [], offset
     for allele in alleles:
         # an insertion and a SNV at one POS share only the anchor base, which the insertion leaves as it is
@@ -227,12 +231,13 @@ def compare(
     truth_sample: str | None = None,
     calls_sample: str | None = None,
     min_qual: float = 0,
+    min_gq: int = 0,
     contig_alias: dict[str, str] | None = None,
 ) -> Comparison:
     """Compare the genotypes of two VCF files (``calls`` may be a gVCF) inside the confident regions.
 
     ``contig_alias`` renames the contigs of ``truth`` (say ``{"20": "chr20"}``) before its records are aligned
-    to ``reference``; ``min_qual`` is applied to ``calls`` only.
+    to ``reference``; ``min_qual`` and ``min_gq`` are applied to ``calls`` only.
     """
     with tempfile.TemporaryDirectory() as folder:
         if contig_alias:
@@ -242,6 +247,6 @@ def compare(
             pysam.bcftools.annotate(*arguments, catch_stdout=False)
             truth = renamed
         expected = read_alleles(truth, reference=reference, sample=truth_sample)
-    observed = read_alleles(calls, reference=reference, sample=calls_sample, min_qual=min_qual)
+    observed = read_alleles(calls, reference=reference, sample=calls_sample, min_qual=min_qual, min_gq=min_gq)
     confident = Regions.of_bed(confident_bed) if confident_bed else None
     return compare_alleles(expected, observed, reference=reference, confident=confident)

@@ -1,0 +1,324 @@
+#!/usr/bin/env python3
+"""Measure calling on real reads; prints the tables of docs/benchmarks.md. Examples:
+
+scripts/bench_calling.py na12878 --data ../shared/data/reads      accuracy, beside plain bwa | samtools | bcftools
+scripts/bench_calling.py trio --data ../shared/data/reads         Mendelian errors
+scripts/bench_calling.py evidence --data ../shared/data/reads     joint genotypes of 24 people at low coverage
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pysam
+from baekman import alignment, tools
+from baekman.calling import call_shard
+from baekman.piping import piped
+from baekman.ploidy import Region
+from baekman.specimens import StagedFiles
+from baekman.truth import Comparison, compare
+
+Floats = npt.NDArray[np.float64]
+MIN_GQ = 20  # what the cohort store takes as called
+
+
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN), resource.getrusage(resource.RUSAGE_SELF)
+    return sum(one.ru_utime + one.ru_stime for one in usage)
+
+
+def write_reference(path: Path, *, contig: str, sequence: str) -> Path:
+    path.write_text(f">{contig}\n" + "\n".join(sequence[i : i + 100] for i in range(0, len(sequence), 100)) + "\n")
+    pysam.faidx(str(path))
+    return path
+
+
+# ---- NA12878 against its truth ------------------------------------------------------------------------------------
+
+
+def na12878(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[str, float]]:
+    source = data / "na12878_hg19_chr20"
+    # the contig's end is cut off behind the window: positions stay, and bwa need not index 50 Mb of N
+    with pysam.FastaFile(str(source / "ucsc.hg19.chr20.unittest.fasta.gz")) as fasta:
+        sequence = fasta.fetch("chr20", 0, 10_150_000)
+    reference = write_reference(folder / "ref.fa", contig="chr20", sequence=sequence)
+    alignment.index(reference, aligner="bwa")
+    reads = [folder / f"reads_{mate}.fq.gz" for mate in (1, 2)]
+    samtools = tools.command("samtools")
+    piped(
+        [*samtools, "collate", "-Ou", "-T", folder / "collate", source / "NA12878_S1.chr20.10_10p1mb.bam", "-O"],
+        [*samtools, "fastq", "-n", "-1", reads[0], "-2", reads[1], "-0", "/dev/null", "-s", "/dev/null", "-"],
+    )
+    results: dict[str, dict[str, float]] = {}
+
+    started = cpu_seconds()
+    plain = folder / "plain.bcf"
+    piped(
+        ["bwa", "mem", "-R", "@RG\\tID:NA12878\\tSM:NA12878", reference, *reads],
+        ["samtools", "sort", "-o", folder / "plain.bam", "-"],
+    )
+    piped(["samtools", "index", folder / "plain.bam"])
+    called = cpu_seconds()
+    piped(
+        ["bcftools", "mpileup", "-Ou", "-f", reference, folder / "plain.bam"],
+        ["bcftools", "call", "-mv", "-Ob", "-o", plain],
+    )
+    results["plain"] = accuracy(source, plain, reference, folder, min_gq=0)
+    results["plain"] |= {"align_cpu": called - started, "call_cpu": cpu_seconds() - called}
+
+    started = cpu_seconds()
+    lane = StagedFiles(
+        participant_id="NA12878",
+        specimen_id="NA12878",
+        entry="fastq",
+        lane="L1",
+        file_1=str(reads[0]),
+        file_2=str(reads[1]),
+        sex="female",
+        array_genotypes="",
+    )
+    cram = folder / "aligned.cram"
+    alignment.align([lane], reference=reference, output=cram, metrics=folder / "markdup")
+    aligned = cpu_seconds() - started
+    for caller in callers:
+        started = cpu_seconds()
+        gvcf = folder / f"{caller}.g.vcf.gz"
+        call_shard(
+            cram,
+            reference=reference,
+            regions=[Region("chr20", 9_900_000, 10_150_000)],
+            participant="NA12878",
+            sex="female",
+            caller=caller,
+            output=gvcf,
+        )
+        spent = cpu_seconds() - started
+        results[caller] = accuracy(source, gvcf, reference, folder, min_gq=MIN_GQ)
+        results[caller] |= {"align_cpu": aligned, "call_cpu": spent, "kilobytes": gvcf.stat().st_size / 1000}
+    return results
+
+
+def accuracy(source: Path, calls: Path, reference: Path, folder: Path, *, min_gq: int) -> dict[str, float]:
+    """Precision, recall and F1 in the confident regions, and recall of both truth sets over the whole slice."""
+    slice_bed = folder / "slice.bed"
+    slice_bed.write_text("chr20\t9999995\t10100000\n")
+    nist = source / "test_nist.b37_chr20_100kbp_at_10mb.vcf.gz"
+    giab = next(source.glob("HG001_chr20_GRCh37_GIAB_highconf*.vcf.gz"))
+
+    def against(truth: Path, bed: Path) -> Comparison:
+        alias = {"20": "chr20"}
+        return compare(truth, calls, reference=reference, confident_bed=bed, min_gq=min_gq, contig_alias=alias)
+
+    confident = against(nist, source / "test_nist.b37_chr20_100kbp_at_10mb.bed")
+    whole = {"nist": against(nist, slice_bed), "giab": against(giab, slice_bed)}
+    figures: dict[str, float] = {}
+    for kind, n in confident.counts.items():
+        figures |= {f"{kind}_precision": n.precision, f"{kind}_recall": n.recall, f"{kind}_f1": n.f1}
+        figures |= {f"{kind}_recall_{name}": found.counts[kind].recall for name, found in whole.items()}
+    return figures
+
+
+def print_accuracy(results: dict[str, dict[str, float]]) -> None:
+    names = ("precision", "recall", "f1", "recall_nist", "recall_giab")
+    print("| Calls | kind | precision | recall | F1 | recall, NIST slice | recall, GIAB slice | call CPU s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for (calls, figures), kind in product(results.items(), ("snv", "indel")):
+        cells = " | ".join(f"{figures[f'{kind}_{name}']:.4f}" for name in names)
+        print(f"| {calls} | {kind} | {cells} | {figures['call_cpu']:.1f} |")
+
+
+# ---- the trio's Mendelian errors ----------------------------------------------------------------------------------
+
+
+def trio(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[str, float]]:
+    source = data / "ceu_trio_b37_chr20_10kb"
+    with pysam.FastaFile(str(source / "hs37d5.chr20.fa.gz")) as fasta:
+        reference = write_reference(folder / "ref.fa", contig="20", sequence=fasta.fetch("20"))
+    members = {"NA12878": "HG001", "NA12891": "NA12891", "NA12892": "NA12892"}
+    results: dict[str, dict[str, float]] = {}
+    for caller in callers:
+        gvcfs = {name: folder / f"{name}.{caller}.g.vcf.gz" for name in members}
+        for name, prefix in members.items():
+            call_shard(
+                next(source.glob(f"{prefix}.*.bam")),
+                reference=reference,
+                regions=[Region("20", 9_990_000, 10_020_000)],
+                participant=name,
+                sex="unknown",
+                caller=caller,
+                output=gvcfs[name],
+            )
+        results[caller] = mendelian_errors([gvcfs[name] for name in members], reference, folder)
+    return results
+
+
+def mendelian_errors(gvcfs: Sequence[Path], reference: Path, folder: Path) -> dict[str, float]:
+    """Of the sites where child, father and mother are called and one carries an ALT, those that cannot be inherited.
+
+    ``gvcfs``: child, father, mother. Merged by ``bcftools merge -g``, which also shows that it can read them.
+    """
+    merged = folder / "trio.bcf"
+    calls = folder / "trio.called.bcf"
+    bcftools = tools.command("bcftools")
+    piped([*bcftools, "merge", "-g", reference, "-Ob", "-o", merged, *gvcfs])
+    piped([*bcftools, "norm", "-m", "-any", "-f", reference, "-Ob", "-o", calls, merged])
+    sites = errors = 0
+    with pysam.VariantFile(str(calls)) as records:
+        for record in records:
+            samples = list(record.samples.values())
+            genotypes = [sample["GT"] for sample in samples]
+            sure = all((sample["GQ"] or 0) >= MIN_GQ and None not in sample["GT"] for sample in samples)
+            if not sure or not any(1 in genotype for genotype in genotypes):
+                continue
+            child, father, mother = ([int(allele == 1) for allele in genotype] for genotype in genotypes)
+            sites += 1
+            errors += sorted(child) not in [sorted(pair) for pair in product(father, mother)]
+    return {"sites": sites, "mendelian_errors": errors}
+
+
+# ---- evidence: what joint genotypes can be had from single gVCFs --------------------------------------------------
+
+
+def evidence(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Genotypes from each participant's own gVCF and one HWE posterior against bcftools call on all reads."""
+    source = data / "ceu24_lowcov_b37_chr20"
+    with pysam.FastaFile(next(str(path) for path in source.glob("*.fa"))) as fasta:
+        name = fasta.references[0]
+        sequence = "N" * 19_999_000 + fasta.fetch(name).upper()
+    reference = write_reference(folder / "ref.fa", contig="20", sequence=sequence)
+    bams = []
+    for bam in sorted((source / "bams").glob("*.bam")):
+        # the reads lie in the first 20.4 Mb: the header's longer contig is no hindrance to bcftools
+        bams.append(folder / f"{bam.name.split('.')[0]}.bam")
+        bams[-1].symlink_to(bam.resolve())
+        pysam.index(str(bams[-1]))
+    joint = folder / "joint.bcf"
+    bcftools = tools.command("bcftools")
+    piped(
+        [*bcftools, "mpileup", "-Ou", "-f", reference, "-r", "20:19999001-20302000", *bams],
+        [*bcftools, "call", "-mv", "-Ob", "-o", joint],
+    )
+    results: dict[str, dict[str, float]] = {}
+    for caller in callers:
+        gvcfs = [folder / f"{bam.stem}.{caller}.g.vcf.gz" for bam in bams]
+        started = time.monotonic()
+
+        def call(bam: Path, gvcf: Path, caller: str = caller) -> None:
+            call_shard(
+                bam,
+                reference=reference,
+                regions=[Region("20", 19_999_001, 20_302_000)],
+                participant=bam.stem,
+                sex="unknown",
+                caller=caller,
+                output=gvcf,
+            )
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(call, bams, gvcfs))
+        results[caller] = concordance(joint, gvcfs, reference, folder)
+        results[caller]["seconds"] = time.monotonic() - started
+        results[caller]["kilobytes"] = sum(gvcf.stat().st_size for gvcf in gvcfs) / 1000
+    return results
+
+
+def concordance(joint: Path, gvcfs: Sequence[Path], reference: Path, folder: Path) -> dict[str, float]:
+    """How often genotypes agree with those of ``joint`` (its sites of QUAL >= 20, split and left-aligned)."""
+
+    def split(path: Path) -> pysam.VariantFile:
+        out = folder / f"{path.name}.split.bcf"
+        piped([*tools.command("bcftools"), "norm", "-m", "-any", "-f", reference, "-Ob", "-o", out, path])
+        return pysam.VariantFile(str(out))
+
+    with split(joint) as records:
+        wanted = [record for record in records if record.alts and record.alts[0] != "*" and record.qual >= 20]
+        alleles = {(record.pos, record.ref, record.alts[0]): i for i, record in enumerate(wanted)}
+        expected = np.array([[-1 if None in s["GT"] else sum(s["GT"]) for s in r.samples.values()] for r in wanted])
+    positions = np.array([pos for pos, _, _ in alleles])
+    likelihoods = np.full((*expected.shape, 3), np.nan)
+    raw = np.full(expected.shape, -1)
+    own = np.zeros(expected.shape, bool)
+    for column, gvcf in enumerate(gvcfs):
+        with split(gvcf) as records:
+            for record in records:
+                sample = record.samples[0]
+                index = alleles.get((record.pos, record.ref, (record.alts or ("",))[0]))
+                if index is not None:
+                    likelihoods[index, column], own[index, column] = sample["PL"], True
+                    raw[index, column] = sum(sample["GT"])
+                elif not any(sample["GT"]):
+                    first, last = (
+                        np.searchsorted(positions, record.pos),
+                        np.searchsorted(positions, record.stop, "right"),
+                    )
+                    rows = np.flatnonzero(~own[first:last, column]) + first
+                    likelihoods[rows, column] = (0, sample["GQ"], 10 * sample["GQ"])
+                    raw[rows, column] = 0
+    best = joint_genotypes(likelihoods)
+    both = ~np.isnan(likelihoods[:, :, 0]) & (expected >= 0)
+
+    def agreement(genotypes: npt.NDArray[np.int64]) -> tuple[float, float]:
+        carried = both & ((genotypes > 0) | (expected > 0))
+        same = genotypes == expected
+        return float(same[both].mean()), float(same[carried].mean())
+
+    return {
+        "sites": float(len(wanted)),
+        "sites_seen": float(own.any(1).sum()),
+        "both_called": float(both.mean() / (expected >= 0).mean()),
+        **dict(zip(("joint", "joint_nonref"), agreement(best), strict=True)),
+        **dict(zip(("raw", "raw_nonref"), agreement(raw), strict=True)),
+    }
+
+
+def joint_genotypes(likelihoods: Floats) -> npt.NDArray[np.int64]:
+    """The best of 0, 1, 2 copies by PL (sites x participants x 3) and HWE at the frequency that EM finds."""
+    absent = np.isnan(likelihoods[:, :, 0])
+    weights = 10 ** (-np.where(absent[:, :, None], 0, likelihoods) / 10)
+    frequency = np.full(len(likelihoods), 0.1)
+    posterior = weights
+    for _ in range(50):
+        prior = np.stack([(1 - frequency) ** 2, 2 * frequency * (1 - frequency), frequency**2], -1)
+        posterior = weights * prior[:, None, :]
+        posterior = posterior / posterior.sum(-1, keepdims=True)
+        copies = np.where(absent, 0, posterior @ np.array([0, 1, 2])).sum(1)
+        frequency = np.clip((copies + 0.01) / (2 * (~absent).sum(1) + 0.02), 1e-4, 1 - 1e-4)
+    return posterior.argmax(-1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("na12878", "trio", "evidence"))
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data" / "reads")
+    parser.add_argument("--callers", default="bcftools,freebayes")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        sys.exit(f"no folder of reads at {options.data}: give --data")
+    pysam.set_verbosity(0)
+    callers = options.callers.split(",")
+    run = {"na12878": na12878, "trio": trio, "evidence": evidence}[options.what]
+    with tempfile.TemporaryDirectory(prefix="baekman-bench-") as folder:
+        results = run(options.data, Path(folder), callers)
+    if options.json:
+        print(json.dumps(results))
+    elif options.what == "na12878":
+        print_accuracy(results)
+    else:
+        for calls, figures in results.items():
+            print(f"| {calls} | " + " | ".join(f"{name} {value:.4g}" for name, value in figures.items()) + " |")
+
+
+if __name__ == "__main__":
+    main()
