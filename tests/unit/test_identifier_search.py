@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
+from baekman import identifier_search
 from baekman.identifier_search import IdentifierSearch, found_in
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,5 +72,31 @@ def test_a_subject_code_inside_the_label_is_no_finding_but_beside_it_is() -> Non
 def test_a_line_without_an_end_is_not_collected_for_ever() -> None:
     one = IdentifierSearch(REGISTERED, label="A")
     for _ in range(50):
-        one.feed(b"x" * (1 << 20))
+        one.feed(b"y" * (1 << 20))
     assert len(one._rest) <= 1 << 20
+
+
+@given(st.text("01259 -._)*xX+@a:\n", max_size=60))
+def test_the_quick_look_misses_no_candidate(text: str) -> None:
+    data = text.encode()
+    if identifier_search._CANDIDATE.search(data):
+        assert identifier_search._may_have_shape(data)
+
+
+@given(st.sampled_from(REGISTERED[:4]), st.sampled_from(["", "x ", "x:", "HB-SUBJ-17-B1 "]), st.data())
+def test_the_quick_look_misses_no_registered_word(word: str, before: str, data: st.DataObject) -> None:
+    separator = data.draw(st.sampled_from([" ", "_", "-", ".", "\t", ""]))
+    case = data.draw(st.sampled_from([str.upper, str.lower, str]))
+    form = data.draw(st.sampled_from(["NFC", "NFD"]))
+    written = unicodedata.normalize(form, case(word).replace(" ", separator))
+    assert search(f"{before}{written}\n".encode()) >= {"registered"}
+
+
+def test_read_names_are_searched_as_fast_as_they_are_decompressed() -> None:
+    names = "".join(f"A00123:45:HXXXDSX:1:{1101 + i % 999}:{i * 7 % 32000}:{i} 1:N:0:ACGT\n" for i in range(200_000))
+    text = names.encode()
+    one = IdentifierSearch(REGISTERED, label="HB-SUBJ-17-B1")
+    begun = time.process_time()
+    one.feed(text)
+    assert one.found == set()
+    assert len(text) / (time.process_time() - begun) > 30e6  # bytes a second; a pattern alone does 10

@@ -1,7 +1,8 @@
 """Looking for what identifies a person in text that a delivery brings: headers, read names, comments.
 
-Two things are looked for: the strings that are registered for this very specimen, and the shapes of numbers
-and addresses that identify anybody.
+The rules are those of ``identifier_shapes``; here they are applied to streams. Read names come by the hundred
+million, so a block is first screened with plain byte searches for what any finding must contain, and looked at
+closely only where there is something.
 """
 
 from __future__ import annotations
@@ -14,32 +15,51 @@ from baekman.identifier_shapes import find_identifiers
 
 REGISTERED = "registered"
 
-# what a line must have for any shape to be in it, on bytes, as read names come by the hundred million
+# what a line must have for any shape to be in it; lines that have it are given to find_identifiers
 _CANDIDATE = re.compile(
-    rb"[^\x00-\x7f]|.@.|\+82|\d{6}[^0-9A-Za-z\n]{0,3}\d[0-9*xX]{6}|01[016789]\d{7}"
+    rb"[^\x00-\x7f]|.@.|\+82|\d{6}[-._ ]{0,3}\d[0-9*xX]{6}|01[016789]\d{7}"
     rb"|0\d{1,2}\)?[-. ]\d{3,4}[-. ]\d{4}"
+)
+# The same in one look: digits are 0, separators are -, what masks digits is a digit too.
+_SHAPE_CLASSES = bytes.maketrans(b"123456789*xX._ )", b"000000000000----")
+_SHAPE_SCREEN = (
+    *(b"000000" + b"-" * count + b"0000000" for count in (1, 2, 3)),
+    b"0000000000",
+    b"00-000-0000",
+    b"00-0000-0000",
 )
 # as many candidate lines are looked at closely; a file with more has told enough
 _CANDIDATES_LIMIT = 100_000
-LINE_LIMIT = 100_000
+_LINE_LIMIT = 100_000
+_REST_LIMIT = 1 << 20
 # coordinates in read names are numbers of up to six digits: a registered one of that length proves nothing
 _SHORTEST_NUMBER = 7
 _SHORTEST_TEXT = 3
 _SHORTEST_WIDE_TEXT = 2
+
+_LOWER = bytes(range(256)).lower()
+_SEPARATORS = b"\t ._-"
+_WORD_CLASSES = bytes(ord("-") if byte in _SEPARATORS else _LOWER[byte] for byte in range(256))
 
 
 class IdentifierSearch:
     """Finds in text lines what identifies a person; ``found`` has the kinds, never the values.
 
     ``registered``: the confidential strings of the specimen. Short numbers and texts of one or two letters
-    among them are left aside: they would be found in any file. ``label``: the specimen's own, which is no identifier
-    of a person; a string that is part of it is not found there.
+    among them are left aside: they would be found in any file. ``label``: the specimen's own, which is no
+    identifier of a person; a string that is part of it is not found there.
     """
 
     def __init__(self, registered: Iterable[str], *, label: str) -> None:
         telling = {text for text in registered if text != label and _is_telling(text)}
         # the label comes first: a subject code that begins it is no finding
         self._words = _any_of([{label} if label else set(), telling])
+        self._label = [form.encode().translate(_WORD_CLASSES) for form in _forms({label} if label else set())]
+        self._needles = {
+            needle
+            for form in _forms(telling)
+            for needle in (form.encode().translate(_WORD_CLASSES), "".join(form.split()).encode().lower())
+        }
         self._rest = b""
         self._candidates = 0
         self.found: set[str] = set()
@@ -49,8 +69,10 @@ class IdentifierSearch:
         text = self._rest + block
         end = text.rfind(b"\n") + 1
         # a line without an end is not collected for ever
-        self._rest = text[end:] if len(text) - end < 1 << 20 else b""
-        self._search(text[: end or None] if not self._rest else text[:end])
+        if len(text) - end > _REST_LIMIT:
+            end = len(text)
+        self._rest = text[end:]
+        self._search(text[:end])
 
     def finish(self) -> None:
         """Look through the last line, which may have no end."""
@@ -58,15 +80,20 @@ class IdentifierSearch:
         self._rest = b""
 
     def _search(self, text: bytes) -> None:
-        if not text:
-            return
-        if REGISTERED not in self.found:
-            for match in self._words.finditer(text):
-                if match.lastindex != 1:
-                    self.found.add(REGISTERED)
-                    break
-        if self._candidates >= _CANDIDATES_LIMIT:
-            return
+        if REGISTERED not in self.found and self._may_name(text):
+            matches = self._words.finditer(text)
+            if any(match.lastindex != 1 for match in matches):
+                self.found.add(REGISTERED)
+        if self._candidates < _CANDIDATES_LIMIT and _may_have_shape(text):
+            self._look_closely(text)
+
+    def _may_name(self, text: bytes) -> bool:
+        folded = text.translate(_WORD_CLASSES)
+        for label in self._label:
+            folded = folded.replace(label, b"\n")
+        return any(needle in folded for needle in self._needles)
+
+    def _look_closely(self, text: bytes) -> None:
         seen = -1
         for match in _CANDIDATE.finditer(text):
             start = text.rfind(b"\n", 0, match.start()) + 1
@@ -76,7 +103,7 @@ class IdentifierSearch:
             self._candidates += 1
             stop = text.find(b"\n", match.end())
             line = text[start : stop if stop >= 0 else None]
-            self.found |= {finding.kind for finding in find_identifiers(line[:LINE_LIMIT])}
+            self.found |= {finding.kind for finding in find_identifiers(line[:_LINE_LIMIT])}
             if self._candidates >= _CANDIDATES_LIMIT:
                 return
 
@@ -88,6 +115,14 @@ def found_in(text: str, registered: Iterable[str], *, label: str) -> set[str]:
     return search.found
 
 
+def _may_have_shape(text: bytes) -> bool:
+    """Whether ``text`` has what any match of ``_CANDIDATE`` has; quick, and sometimes wrongly yes."""
+    if b"@" in text or b"+82" in text or not text.isascii():
+        return True
+    classes = text.translate(_SHAPE_CLASSES)
+    return any(screen in classes for screen in _SHAPE_SCREEN)
+
+
 def _is_telling(text: str) -> bool:
     if text.isdigit():
         return len(text) >= _SHORTEST_NUMBER
@@ -97,7 +132,7 @@ def _is_telling(text: str) -> bool:
 def _any_of(groups: list[set[str]]) -> re.Pattern[bytes]:
     """A pattern with one group per set: any of its texts as a word of its own, in any spelling.
 
-    Spellings: composed or decomposed (NFC, NFD), any case, any separator where a space is.
+    Spellings: composed or decomposed (NFC, NFD), any case, any separator (or none) where a space is.
     """
     alternatives = [b"(" + (b"|".join(sorted(map(_spelled, _forms(texts)))) or b"(?!)") + b")" for texts in groups]
     return re.compile(rb"(?<![A-Za-z0-9])(?:" + b"|".join(alternatives) + rb")(?![A-Za-z0-9])", re.IGNORECASE)
@@ -109,4 +144,4 @@ def _forms(texts: set[str]) -> set[str]:
 
 
 def _spelled(text: str) -> bytes:
-    return rb"[\s_.\-]*".join(re.escape(word.encode()) for word in text.split())
+    return rb"[\t ._-]?".join(re.escape(word.encode()) for word in text.split())
