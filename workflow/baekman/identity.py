@@ -130,6 +130,8 @@ def _genotype_gvcf(gvcf: Path, *, reference: Path, targets: Path, output: Path) 
     bcftools = tools.command("bcftools")
     piped(
         [*bcftools, "convert", "--gvcf2vcf", "-f", reference, "-R", targets, "-Ou", gvcf],
+        # trimming stops at the first field whose number of values contradicts its header: only GT is needed
+        [*bcftools, "annotate", "-x", "INFO,^FORMAT/GT", "-Ou"],
         # blocks reach beyond the sites
         [*bcftools, "view", "--trim-unseen-allele", "-T", targets, "-V", "indels,mnps", "-Ob", "-o", output],
     )
