@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import crypt4gh.keys
+import crypt4gh.lib
 import pysam
 import pytest
 from baekman import intake, specimens
@@ -18,6 +20,7 @@ from baekman.errors import InputRefused
 from baekman.registry import Registry, open_registry
 from baekman.return_report import write_return_report
 from baekman.verdict import Reason, Verdict, write_verdicts
+from crypt4gh.keys.c4gh import generate
 from delivery_builder import (
     INSTITUTION,
     DeliveryBuilder,
@@ -335,3 +338,55 @@ def test_a_run_that_is_killed_is_finished_by_the_next(tmp_path: Path, reference:
     assert kept >= 3  # what was finished is not done again
     assert not list(home.glob("staged/.*")) and not (home / "progress").exists()
     assert open_registry(tmp_path / "W").verdict_history(receipt.verdicts[0].specimen)[0][2] == receipt.verdicts[0]
+
+
+def test_an_encrypted_delivery_is_received_with_its_key(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(str(tmp_path / "key.sec"), str(tmp_path / "key.pub"), b"", None)
+    public = crypt4gh.keys.get_public_key(str(tmp_path / "key.pub"))
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    for path in builder.pair("A-1", seed=4):
+        with path.open("rb") as plain, path.with_name(f"{path.name}.c4gh").open("wb") as container:
+            crypt4gh.lib.encrypt([(0, os.urandom(32), public)], plain, container)
+        path.unlink()
+    for row in builder.rows:
+        row[1] += ".c4gh"  # sums and size stay those of the plaintext
+    delivery = builder.finish()
+    monkeypatch.setenv("BAEKMAN_CRYPT4GH_KEY", str(tmp_path / "key.sec"))
+    receipt = intake.receive(delivery, workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", [])]
+    (row_staged,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    staged = fastq_records(tmp_path / "W" / row_staged.file_1)
+    assert [sequence for _, sequence, _, _ in staged] == fastq(4, 1).splitlines()[1::4]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from baekman.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_line_prints_pseudonyms_alone(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("SECRET-1", 1)])
+    delivery = simple_delivery(tmp_path / "in", reference, "SECRET-1", "SECRET-2")
+    first = run("receive", str(delivery), "--workspace", str(tmp_path / "W"))
+    assert (first.returncode, first.stderr) == (0, "")
+    lines = [line.split("\t") for line in first.stdout.splitlines()]
+    assert lines[0] == ["delivery", "specimen", "verdict", "reasons"]
+    assert [line[2:] for line in lines[1:]] == [["accept", ""], ["reject", "not_registered"]]
+    again = run("receive", str(delivery), "--workspace", str(tmp_path / "W"))
+    assert (again.returncode, again.stdout) == (0, f"{lines[1][0]} was received before: nothing to do\n")
+    (delivery / "manifest.tsv").write_text("SECRET\n")
+    refused = run("receive", str(delivery), "--workspace", str(tmp_path / "W"))
+    assert (refused.returncode, refused.stdout) == (3, "")
+    for result in (first, again, refused):
+        assert "SECRET" not in result.stdout + result.stderr and str(tmp_path) not in result.stdout + result.stderr
+    report = run("return-report", lines[1][0], "--workspace", str(tmp_path / "W"))
+    assert (report.returncode, report.stdout) == (0, f"return report of {lines[1][0]} written\n")
+    unknown = run("return-report", "D00000000000NN", "--workspace", str(tmp_path / "W"))
+    assert unknown.returncode == 3

@@ -99,4 +99,4 @@ def test_read_names_are_searched_as_fast_as_they_are_decompressed() -> None:
     begun = time.process_time()
     one.feed(text)
     assert one.found == set()
-    assert len(text) / (time.process_time() - begun) > 30e6  # bytes a second; a pattern alone does 10
+    assert len(text) / (time.process_time() - begun) > 15e6  # bytes a second; a pattern alone does 6
