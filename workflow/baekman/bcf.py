@@ -98,8 +98,8 @@ def header(store: Store, ids: Sequence[str]) -> bytes:
     lines += [f"##contig=<ID={contig.name},length={contig.length},md5={contig.m5}>" for contig in store.contigs]
     lines += [f"##reference={store.reference}", f"##source=baekman {__version__}"]
     lines.append("\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *ids]))
-    text = "\n".join(lines).encode() + b"\n\0"
-    return b"BCF\2\2" + len(text).to_bytes(4, "little") + text
+    encoded = "\n".join(lines).encode() + b"\n\0"
+    return b"BCF\2\2" + len(encoded).to_bytes(4, "little") + encoded
 
 
 @compiled
@@ -223,7 +223,7 @@ def _encode(
                 star = star or (other > copies and row_shown(rows[row, FLAGS], mode, -1))
         if by_position:
             for column in range(people):
-                cell = np.int64(cells[position, column])
+                cell = cells[position, column]
                 if (cell >> CELL_OTHER) & 3 and (mode != CALLED or cell & CELL_STATE == STATE_CALLED):
                     star = True
             total = alts + star
@@ -307,7 +307,7 @@ def _encode(
             at = gq_at + people
             deepest = 0
             for column in range(people):
-                cell = np.int64(cells[position, column])
+                cell = cells[position, column]
                 kind = cell & (CELL_KINDS - 1)
                 if kind_record[kind] != record_number:
                     kind_record[kind] = record_number
@@ -597,7 +597,7 @@ def encode(
             out,
         )
         if size:
-            yield memoryview(out)[:size]
+            yield out[:size].data
         if after == begin:
             out = np.empty(2 * len(out), np.uint8)
         begin = after

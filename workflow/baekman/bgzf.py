@@ -1,4 +1,4 @@
-"""BGZF, the block-wise gzip of BCF and VCF.gz (SAM specification 4.1); blocks may follow each other from many writers."""
+"""BGZF, the block-wise gzip of BCF and VCF.gz (SAM specification 4.1); files may be joined end to end."""
 
 from __future__ import annotations
 

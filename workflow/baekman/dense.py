@@ -21,7 +21,16 @@ import pyarrow.parquet as pq
 from baekman.columns import numpy_of, string_parts
 from baekman.genotypes import GQ_LIMITS, LIKELIHOOD, joint_reference, joint_rows
 from baekman.kernels import compiled
-from baekman.schema import FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK
+from baekman.schema import (
+    FLAG_CALLED,
+    FLAG_GENOTYPED,
+    STATE_CALLED,
+    STATE_MISSING,
+    STATE_WEAK,
+)
+from baekman.schema import (
+    REFERENCE as REFERENCE_SCHEMA,
+)
 from baekman.snapshot import Snapshot
 from baekman.store import Store
 
@@ -154,8 +163,7 @@ def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.T
         _fill_cells(
             positions,
             columns,
-            *(numpy_of(reference, name) for name in ("sample", "start", "length", "gq", "dp", "ploidy", "other")),
-            numpy_of(reference, "state"),
+            tuple(numpy_of(reference, name) for name in REFERENCE_SCHEMA.names),
             cells,
         )
     rows = np.concatenate(parts) if parts else np.zeros((0, len(ROW_FIELDS)), np.int32)
@@ -223,10 +231,10 @@ def _equal(offsets: Array, data: Array, at: int, other_offsets: Array, other_dat
     size = offsets[at + 1] - offsets[at]
     if other_offsets[other + 1] - other_offsets[other] != size:
         return False
-    for index in range(size):
-        if data[offsets[at] + index] != other_data[other_offsets[other] + index]:
-            return False
-    return True
+    same = 0
+    while same < size and data[offsets[at] + same] == other_data[other_offsets[other] + same]:
+        same += 1
+    return bool(same == size)
 
 
 @compiled
@@ -257,11 +265,9 @@ def _match_alleles(
 
 
 @compiled
-def _fill_cells(
-    positions: Array, columns: Array, sample: Array, start: Array, length: Array, gq: Array, dp: Array, ploidy: Array,
-    other: Array, state: Array, cells: Array,
-) -> None:  # fmt: skip
-    """Lay one batch's reference segments (sorted by sample, start) over ``positions``."""
+def _fill_cells(positions: Array, columns: Array, segments: tuple[Array, ...], cells: Array) -> None:
+    """Lay one batch's reference segments (columns of REFERENCE, sorted by sample, start) over ``positions``."""
+    sample, start, length, gq, dp, ploidy, other, state = segments
     at = 0
     before = -1
     for segment in range(len(sample)):
@@ -320,7 +326,7 @@ def _genotypes(
     for position in range(len(cells)):
         for allele in range(first_allele[position], first_allele[position + 1]):
             for column in range(cells.shape[1]):
-                cell = np.int64(cells[position, column])
+                cell = cells[position, column]
                 shown, _gq = cell_copies(cell, mode, frequency[allele], likelihood, limits)
                 copies[allele, column] = shown
                 if cell:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -167,8 +166,8 @@ def _publish(data: Path, index: Path, output: Path) -> None:
     """Put a file and its index where they belong; an older index never stands beside newer data."""
     for suffix in (".csi", ".tbi"):
         output.with_name(output.name + suffix).unlink(missing_ok=True)
-    os.replace(data, output)
-    os.replace(index, output.with_name(output.name + index.suffix))
+    data.replace(output)
+    index.replace(output.with_name(output.name + index.suffix))
 
 
 def _finish_bcf(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> None:
@@ -182,7 +181,7 @@ def _finish_vcf(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> 
     flag = "-Oz" if compressed else "-Ov"
     subprocess.run([*tools.command("bcftools"), "view", "--no-version", flag, "-o", str(text), str(whole)], check=True)
     if not compressed:
-        os.replace(text, output)
+        text.replace(output)
         return
     long = any(contig.length >= TBI_LIMIT for contig in store.contigs)
     pysam.bcftools.index("-f", "-c" if long else "-t", str(text))
@@ -199,9 +198,12 @@ def _finish_pgen(store: Store, snapshot: Snapshot, whole: Path, output: Path) ->
             for participant, sex in zip(roster["participant_id"].to_pylist(), roster["sex"].to_pylist(), strict=True):
                 out.write(f"{participant}\t{code.get(sex, 'NA')}\n")
     prefix = whole.with_name("pgen")
+    # plink2 knows human contigs by number and would write them so; the cohort's names stay as they are
+    style = "chrM" if any(contig.name.startswith("chr") for contig in store.contigs) else "MT"
     done = subprocess.run(
         [
             tools.require("plink2"), "--bcf", str(whole), "--make-pgen", "--out", str(prefix), "--allow-extra-chr",
+            "--output-chr", style, "--set-all-var-ids", "@:#:$r:$a", "--new-id-max-allele-len", "200", "truncate",
             "--vcf-half-call", "missing", "--update-sex", str(sexes), "--silent",
         ],
         capture_output=True,
@@ -211,7 +213,7 @@ def _finish_pgen(store: Store, snapshot: Snapshot, whole: Path, output: Path) ->
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
         raise RuntimeError(f"plink2 could not make a pgen: {' '.join(lines)}")
     for suffix in reversed(PGEN_FILES):
-        os.replace(prefix.with_suffix(suffix), output.with_suffix(suffix))
+        prefix.with_suffix(suffix).replace(output.with_suffix(suffix))
 
 
 def _finish_zarr(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> None:
@@ -222,4 +224,4 @@ def _finish_zarr(store: Store, snapshot: Snapshot, whole: Path, output: Path) ->
     shutil.rmtree(made, ignore_errors=True)
     vcf.convert([str(whole)], str(made), icf_path=str(whole.with_name("icf")), worker_processes=0)
     shutil.rmtree(output, ignore_errors=True)
-    os.replace(made, output)
+    made.replace(output)
