@@ -41,6 +41,8 @@ CODES: dict[str, tuple[str, str]] = {
     ),
 }
 BREADTH = ("low_breadth", RESEQUENCE)
+PAIRS = (("reject_below", "hold_below"), ("reject_above", "hold_from"))
+Limits = dict[str, float | None]
 # the order in which reasons of one severity are told; the first is the verdict's own
 ORDER = (
     "identity_mismatch",
@@ -74,38 +76,59 @@ STRANGER_BELOW = 0.8
 class Thresholds:
     """What is in force: the limits of each metric, by key, and the severity of findings."""
 
-    metrics: dict[str, dict[str, float | None]]
+    metrics: dict[str, Limits]
     findings: dict[str, Severity]
 
 
 def load_thresholds(path: Path | None = None) -> Thresholds:
-    """The project's thresholds with those of ``path`` on top, checked.
+    """The project's thresholds with those of ``path`` on top, value by value, checked.
 
-    Raises ``InputRefused`` with everything that is wrong in ``path``.
+    Where the default of a rejecting limit would reject what ``path`` accepts, it is switched off. Raises ``InputRefused`` with everything that is wrong in ``path``.
     """
     merged = _read(DEFAULTS)
     if path is not None and path.resolve() != DEFAULTS:
         own = _read(path)
+        reasons = [
+            reason
+            for metric, limits in own.get("metrics", {}).items()
+            for reason in _contradictions(limits, file=path.name, metric=metric)
+        ]
+        if reasons:
+            raise InputRefused(reasons)
         for metric, limits in own.get("metrics", {}).items():
-            merged["metrics"][metric] = merged["metrics"].get(metric, {}) | limits
+            merged["metrics"][metric] = _overlaid(merged["metrics"].get(metric, {}), limits)
         merged["findings"] |= own.get("findings", {})
-    reasons = [
+    return Thresholds(metrics=merged["metrics"], findings=merged["findings"])
+
+
+def _overlaid(defaults: Limits, own: Limits) -> Limits:
+    """``own`` on top of ``defaults``; a default that would reject what an own limit accepts is switched off."""
+    merged = {**defaults, **own}
+    for strict, lenient in PAIRS:
+        if strict not in own and _contradict(strict, merged.get(strict), merged.get(lenient)):
+            merged[strict] = None
+    return merged
+
+
+def _contradict(strict: str, rejects: float | None, holds: float | None) -> bool:
+    """Whether a value would be rejected that is not even held."""
+    if rejects is None or holds is None:
+        return False
+    return rejects > holds if strict == "reject_below" else rejects < holds
+
+
+def _contradictions(limits: Limits, *, file: str, metric: str) -> list[Refusal]:
+    return [
         Refusal(
-            file=(path or DEFAULTS).name,
+            file=file,
             place=f"metrics.{metric}",
             expected=f"{strict} no stricter than {lenient}",
             found=f"{strict} {limits[strict]} and {lenient} {limits[lenient]}",
-            action=f"set both (null switches one off); {strict} has a default",
+            action="correct one of them",
         )
-        for metric, limits in merged["metrics"].items()
-        for strict, lenient, sign in (("reject_below", "hold_below", 1), ("reject_above", "hold_from", -1))
-        if (rejects := limits.get(strict)) is not None
-        and (holds := limits.get(lenient)) is not None
-        and sign * (rejects - holds) > 0
+        for strict, lenient in PAIRS
+        if _contradict(strict, limits.get(strict), limits.get(lenient))
     ]
-    if reasons:
-        raise InputRefused(reasons)
-    return Thresholds(metrics=merged["metrics"], findings=merged["findings"])
 
 
 def _read(path: Path) -> dict[str, Any]:
