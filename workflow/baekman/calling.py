@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from pathlib import Path
 
+import numpy as np
 import pysam
 
 from baekman import tools
@@ -31,6 +32,7 @@ from baekman.reference_blocks import GQ_CAP, Block, blocks, reference_evidence
 EVIDENCE_LIMIT = 40
 LOW_QUAL = 20
 NOWHERE = (0, -1)
+BASES = np.frombuffer(b"ACGT", np.uint8)
 # INFO of called variants that goes on into the gVCF: annotations of bias and quality; never AC, AN, AF
 KEPT_INFO = ("INDEL", "MQ", "MQ0F", "VDB", "SGB", "RPBZ", "MQBZ", "MQSBZ", "BQBZ", "SCBZ", "DP4")
 KEPT_INFO_FREEBAYES = ("MQM", "MQMR", "SAP", "SRP", "EPP", "RPP", "ODDS")
@@ -130,9 +132,10 @@ def _call_piece(job: Job, name: str) -> tuple[Iterable[str], str]:
     records, declared = _read_records(job.records, job.piece, kept)
     region = job.piece.region
     evidence = reference_evidence(job.pileup_table, start=region.start, end=region.end, ploidy=job.piece.ploidy)
-    free = blocks(evidence, taken=[record.taken for record in records])
     with pysam.FastaFile(str(job.reference)) as fasta:
         sequence = fasta.fetch(region.contig, region.start - 1, region.end).upper()
+    evidence.depth[~np.isin(np.frombuffer(sequence.encode("ascii"), np.uint8), BASES)] = 0
+    free = blocks(evidence, taken=[record.taken for record in records])
     block_lines = [(block.start, _block_line(block, job.piece, sequence)) for block in free]
     merged = sorted([*((r.pos, r.line) for r in records), *block_lines], key=lambda item: item[0])
     return (line for _, line in merged), _HEADER + "".join(declared)
@@ -152,7 +155,6 @@ def _header(reference: Path, participant: str, declared: str) -> str:
 
 def _block_line(block: Block, piece: Piece, sequence: str) -> str:
     base = sequence[block.start - piece.region.start]
-    base = base if base in "ACGT" else "N"
     genotype = "0/0" if piece.ploidy == 2 else "0"
     evidence = f"{genotype}:{block.gq}:{block.min_dp}:{block.min_dp}"
     where = f"{piece.region.contig}\t{block.start}\t.\t{base}\t<*>"
@@ -194,13 +196,14 @@ def _read_records(path: Path, piece: Piece, kept_info: Sequence[str]) -> tuple[l
 
 
 def gvcf_record(line: str, piece: Piece, kept_info: Sequence[str]) -> Record | None:
-    """A caller's VCF line as a gVCF record, or None when its reads exclude every ALT (or it starts elsewhere).
+    """A caller's VCF line as a gVCF record; None when its reads exclude every ALT.
 
-    Takes PL, or GL where there is no PL (freebayes).
+    None, too, for one that starts outside the piece, or where the reference has no base (N). Takes PL, or GL
+    where there is no PL (freebayes).
     """
     contig, pos_text, _, ref, alt, qual, _, info, keys, values = line.rstrip("\n").split("\t")
     pos = int(pos_text)
-    if not piece.region.start <= pos <= piece.region.end or alt == ".":
+    if not piece.region.start <= pos <= piece.region.end or alt == "." or not set(ref.upper()) <= set("ACGT"):
         return None
     sample = dict(zip(keys.split(":"), values.split(":"), strict=False))
     pl = _likelihoods(sample)
