@@ -60,3 +60,40 @@ def export(
         ),
         engine=Engine(workers=workers, scheduler=scheduler),
     )
+
+
+@app.command()
+def query(
+    cohort: CohortOption,
+    region: RegionOption = None,
+    participant: Annotated[str | None, typer.Option("--participant", help="ID of a participant.")] = None,
+    sql: Annotated[
+        str | None, typer.Option("--sql", help="A SELECT over the views sites, calls, reference and participants.")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="table, csv or parquet.")] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; stdout without.")] = None,
+    snapshot: SnapshotOption = None,
+) -> None:
+    """Ask the cohort: the sites of a region, what a participant carries (there, with both), or anything in SQL.
+
+    Example: baekman query --cohort cohort --region chr20:1000000-2000000 --format csv
+
+    Example: baekman query --cohort cohort --sql "SELECT contig, count(*) FROM sites GROUP BY contig"
+    """
+    from baekman.query import ask
+    from baekman.region import parse_region
+    from baekman.snapshot import read_snapshot
+    from baekman.store import open_store
+
+    if (sql is None) == (region is None and participant is None):
+        raise typer.BadParameter("give --region, --participant or both, or else --sql")
+    store = open_store(cohort)
+    ask(
+        store,
+        read_snapshot(store, snapshot),
+        region=parse_region(region, store=store) if region else None,
+        participant=participant,
+        sql=sql,
+        format=format,
+        output=output,
+    )
