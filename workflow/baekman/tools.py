@@ -63,7 +63,7 @@ def require(tool: str) -> str:
                 place=tool,
                 expected=f"the tool {tool}",
                 found="none",
-                action=f"install it (envs/apt.txt on Debian, envs/{tool}.yaml with conda)",
+                action=f"install it (envs/apt.txt on Debian, envs/baekman.yaml with conda)",
             )
         )
     return found
@@ -149,7 +149,8 @@ def run_newest(tool: str, arguments: Sequence[str]) -> int:
         # by name: told to leave stdout alone, pysam loses what some subcommands have still in their buffer
         dispatch(*rest, save_stdout=STDOUT)
     except pysam.SamtoolsError as failure:
-        print(str(failure).strip(), file=sys.stderr)
+        # pysam puts what the tool said behind words of its own
+        print(failure.value.split("stderr=", 1)[-1].strip(), file=sys.stderr)
         return 1
     return 0
 

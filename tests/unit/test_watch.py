@@ -1,0 +1,99 @@
+"""Which deliveries of an inbox are delivered, and when."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from baekman import watch
+from baekman.errors import InputRefused
+
+SHEET = "delivery: D-1\ninstitution: HERE\nplatform: ILLUMINA\nreference: test\n"
+HEADER = "specimen_id\tfile\tkind\tread_group\tsha256\tsize\n"
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(watch.intake, "known", lambda folder, *, workspace: None)
+    (tmp_path / "inbox").mkdir()
+    return tmp_path / "inbox"
+
+
+def put(inbox: Path, name: str, *, content: bytes = b"0123456789", size: int = 10) -> Path:
+    folder = inbox / name
+    folder.mkdir()
+    (folder / "delivery.yaml").write_text(SHEET, encoding="utf-8")
+    row = f"S1\ts1.bam\tbam\t\t{'0' * 64}\t{size}\n"
+    (folder / "manifest.tsv").write_text(HEADER + row, encoding="utf-8")
+    (folder / "s1.bam").write_bytes(content)
+    for path in (folder, *folder.iterdir()):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    return folder
+
+
+def look(inbox: Path, times: int = 1) -> tuple[list[Path], list[InputRefused]]:
+    """What one process does in so many looks."""
+    delivered: list[Path] = []
+    refused: list[InputRefused] = []
+    left = times
+
+    class Done(Exception):
+        pass
+
+    def sleep(seconds: float) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Done
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Done):
+        patch.setattr(watch.time, "sleep", sleep)
+        watch.watch(inbox, workspace=inbox.parent, deliver=delivered.append, refuse=refused.append)
+    return delivered, refused
+
+
+def test_a_complete_delivery_is_delivered_once(inbox: Path) -> None:
+    folder = put(inbox, "one")
+    assert look(inbox, times=3) == ([folder], [])
+
+
+def test_a_file_that_is_not_whole_is_waited_for(inbox: Path) -> None:
+    put(inbox, "one", content=b"0123", size=10)
+    assert look(inbox) == ([], [])
+
+
+def test_a_file_that_is_not_there_is_waited_for(inbox: Path) -> None:
+    (put(inbox, "one") / "s1.bam").unlink()
+    os.utime(inbox / "one", (1_700_000_000, 1_700_000_000))
+    assert look(inbox) == ([], [])
+
+
+def test_a_folder_without_manifest_is_no_delivery(inbox: Path) -> None:
+    (inbox / "notes").mkdir()
+    assert look(inbox) == ([], [])
+
+
+def test_a_delivery_that_is_still_being_written_is_waited_for(inbox: Path) -> None:
+    folder = put(inbox, "one")
+    os.utime(folder / "s1.bam")
+    assert look(inbox) == ([], [])
+
+
+def test_a_refused_delivery_is_told_once_and_stops_no_other(inbox: Path) -> None:
+    bad, good = put(inbox, "bad"), put(inbox, "good")
+    (bad / "manifest.tsv").write_text("nothing\n", encoding="utf-8")
+    for path in (bad, bad / "manifest.tsv"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    delivered, refused = look(inbox, times=2)
+    assert delivered == [good] and len(refused) == 1
+
+
+def test_what_went_all_the_way_before_is_not_delivered_again(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(inbox, "one")
+    monkeypatch.setattr(watch.intake, "known", lambda folder, *, workspace: "DONE")
+    report = inbox.parent / "deliveries" / "DONE" / "report"
+    report.mkdir(parents=True)
+    assert len(look(inbox)[0]) == 1
+    (report / "manifest.json").touch()
+    assert look(inbox) == ([], [])
