@@ -30,9 +30,7 @@ MINIMUM_DEPTH = 4.0  # mean, over those sites
 MAXIMUM_WEIGHT = 100  # reads
 MAXIMUM_OTHER = 0.1  # a site with more reads of a third allele is no biallelic site in this specimen
 MAXIMUM_OUTLIERS = 0.25  # beyond, the sites do not belong to this reference or these reads
-MAXIMUM_INTERVAL = (
-    0.02  # width of the 95 % interval (or as wide as alpha itself): the span from accept to reject
-)
+MAXIMUM_INTERVAL = 0.02  # width of the 95 % interval (or as wide as alpha itself): the span from accept to reject
 UPPER = 0.5  # beyond, the other person would be the specimen's own
 AT_BOUNDARY = 0.49
 COMPONENTS = 4  # of ancestry, as VerifyBamID2's default and GA4GH's definition
@@ -334,6 +332,4 @@ def estimate_of_self_sm(text: str) -> Estimate:
         failure = "no_convergence"
     elif alpha >= AT_BOUNDARY:
         failure = "at_boundary"
-    return Estimate(
-        alpha=None if failure else alpha, failure=failure, sites=sites, depth=depth, method="verifybamid2"
-    )
+    return Estimate(alpha=None if failure else alpha, failure=failure, sites=sites, depth=depth, method="verifybamid2")

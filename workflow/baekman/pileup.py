@@ -138,8 +138,7 @@ def _read_vcf(path: Path) -> Sites:
     )
     table = _table(
         text,
-        {"contig": pa.string(), "pos": pa.int64()}
-        | {name: pa.string() for name in ("ref", "alt", "frequency")},
+        {"contig": pa.string(), "pos": pa.int64()} | {name: pa.string() for name in ("ref", "alt", "frequency")},
     )
     snv = pc.and_(
         pc.and_(
@@ -247,8 +246,7 @@ def counts_of_mpileup(text: bytes, *, sites: Sites) -> Counts:
     Deletions and reference skips are no reads; a base that is neither allele, or is N, counts as other.
     """
     index = {
-        place: number
-        for number, place in enumerate(zip(sites.contig.tolist(), sites.position.tolist(), strict=True))
+        place: number for number, place in enumerate(zip(sites.contig.tolist(), sites.position.tolist(), strict=True))
     }
     table = _table(
         text,
@@ -256,10 +254,7 @@ def counts_of_mpileup(text: bytes, *, sites: Sites) -> Counts:
         | {"bases": pa.string(), "qualities": pa.string()},
     )
     rows = np.array(
-        [
-            index.get(place, -1)
-            for place in zip(table["contig"].to_pylist(), table["pos"].to_pylist(), strict=True)
-        ],
+        [index.get(place, -1) for place in zip(table["contig"].to_pylist(), table["pos"].to_pylist(), strict=True)],
         dtype=np.int64,
     )
     # a site without reads has "*" in both columns

@@ -83,7 +83,8 @@ class Thresholds:
 def load_thresholds(path: Path | None = None) -> Thresholds:
     """The project's thresholds with those of ``path`` on top, value by value, checked.
 
-    Where the default of a rejecting limit would reject what ``path`` accepts, it is switched off. Raises ``InputRefused`` with everything that is wrong in ``path``.
+    Where the default of a rejecting limit would reject what ``path`` accepts, it is switched off. Raises
+    ``InputRefused`` with everything that is wrong in ``path``.
     """
     merged = _read(DEFAULTS)
     if path is not None and path.resolve() != DEFAULTS:

@@ -131,10 +131,7 @@ def coverage_of_mosdepth(*, regions: Path, thresholds: Path) -> dict[str, Covera
             _, _, _, kind, *counts = line.split()
             for level, count in zip(levels, counts, strict=True):
                 at_least[kind][level] += int(count)
-    return {
-        kind: Coverage(bases=bases[kind], depth_sum=depth[kind], at_least=dict(at_least[kind]))
-        for kind in bases
-    }
+    return {kind: Coverage(bases=bases[kind], depth_sum=depth[kind], at_least=dict(at_least[kind])) for kind in bases}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,9 +172,7 @@ def coverage_metrics(coverage: Mapping[str, Coverage]) -> dict[str, Number]:
         values[f"pct_autosomes_{level}x"] = _percent(count, autosomes.bases)
     for kind in ("X", "Y"):
         of_kind = coverage[kind].mean if kind in coverage else None
-        values[f"{kind.lower()}_autosome_ratio"] = (
-            _rounded(of_kind / mean, 4) if mean and of_kind is not None else None
-        )
+        values[f"{kind.lower()}_autosome_ratio"] = _rounded(of_kind / mean, 4) if mean and of_kind is not None else None
     return values
 
 
@@ -226,9 +221,7 @@ def collect(
         values |= read_metrics_of(stats)
     values["cross_contamination_rate"] = _rounded(contamination.alpha, 4)
     values["identity_concordance"] = _rounded(identity.concordance, 4)
-    values["identity_nonreference_concordance"] = (
-        None if identity.failure else _rounded(identity.nonreference, 4)
-    )
+    values["identity_nonreference_concordance"] = None if identity.failure else _rounded(identity.nonreference, 4)
     unassessed: dict[str, str] = {
         metric: reason
         for metric, reason in (
