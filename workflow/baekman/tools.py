@@ -63,7 +63,7 @@ def require(tool: str) -> str:
                 place=tool,
                 expected=f"the tool {tool}",
                 found="none",
-                action=f"install it (envs/apt.txt on Debian, envs/baekman.yaml with conda)",
+                action="install it (envs/apt.txt on Debian, envs/baekman.yaml with conda)",
             )
         )
     return found
