@@ -168,6 +168,8 @@ def _content_fault(code: str, text: str, row: ManifestRow) -> Finding:
         "size_wrong": f"{row.size} bytes",
         "checksum_wrong": "the manifest's checksum",
         "format_wrong": row.kind,
+        "truncated": "the whole file",
+        "empty": "reads or records",
     }.get(code)
     return finding(code, metric="file", observed=text, threshold=threshold, rows=(row.row,))
 
