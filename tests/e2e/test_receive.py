@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import crypt4gh.keys
@@ -17,6 +19,7 @@ import pysam
 import pytest
 from baekman import intake, specimens
 from baekman.errors import InputRefused
+from baekman.intake_specimen import Outcome, Surroundings
 from baekman.registry import Registry, open_registry
 from baekman.return_report import write_return_report
 from baekman.verdict import Reason, Verdict, write_verdicts
@@ -390,3 +393,43 @@ def test_the_command_line_prints_pseudonyms_alone(tmp_path: Path, reference: Pat
     assert (report.returncode, report.stdout) == (0, f"return report of {lines[1][0]} written\n")
     unknown = run("return-report", "D00000000000NN", "--workspace", str(tmp_path / "W"))
     assert unknown.returncode == 3
+
+
+def test_two_deliveries_at_a_time_bring_a_specimen_once(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    inspected = threading.Barrier(2)
+    conclude = intake._conclude
+
+    def both_inspected(around: Surroundings, outcomes: list[Outcome]) -> intake.Receipt:
+        inspected.wait(timeout=120)
+        return conclude(around, outcomes)
+
+    monkeypatch.setattr(intake, "_conclude", both_inspected)
+    folders = [simple_delivery(tmp_path / name, reference, "A-1", name=name) for name in ("D-1", "D-2")]
+    with ThreadPoolExecutor(2) as pool:
+        receipts = list(pool.map(lambda folder: intake.receive(folder, workspace=tmp_path / "W"), folders))
+    assert sorted(map(codes, receipts)) == [[("accept", [])], [("reject", ["specimen_reused"])]]
+    for receipt in receipts:
+        home = tmp_path / "W" / "deliveries" / receipt.delivery_id
+        count = len(specimens.read(home / "specimens.tsv"))
+        assert count == len(list((home / "staged").iterdir())) == (receipt.verdicts[0].verdict == "accept")
+
+
+def test_who_withdraws_while_being_received_stays_out(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    conclude = intake._conclude
+
+    def withdrawn(around: Surroundings, outcomes: list[Outcome]) -> intake.Receipt:
+        assert outcomes[0].verdict.participant is not None
+        registry.withdraw(outcomes[0].verdict.participant)
+        return conclude(around, outcomes)
+
+    monkeypatch.setattr(intake, "_conclude", withdrawn)
+    receipt = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1", "A-2"), workspace=tmp_path / "W")
+    assert codes(receipt) == [("reject", ["participant_withdrawn"]), ("accept", [])]
+    staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
+    assert [folder.name for folder in staged.iterdir()] == [receipt.verdicts[1].participant]

@@ -25,7 +25,7 @@ from baekman.crypt4gh_stream import RecipientKey, recipient_key
 from baekman.delivered_file import DeliveredFile, Measured
 from baekman.delivery import SHEET, Delivery, read_delivery
 from baekman.errors import InputRefused, Reason
-from baekman.intake_checks import check_manifest, extra_files
+from baekman.intake_checks import check_consent, check_manifest, extra_files
 from baekman.intake_reasons import Finding, finding
 from baekman.intake_specimen import Outcome, Surroundings, already_accepted, inspect
 from baekman.reference_contigs import prepared
@@ -184,11 +184,19 @@ def _conclude(around: Surroundings, outcomes: list[Outcome]) -> Receipt:
 
 
 def _settled(around: Surroundings, outcome: Outcome) -> Outcome:
-    """``outcome``, rejected after all when another delivery's specimen was accepted while it was inspected."""
-    if not outcome.rows or not already_accepted(around, outcome.verdict):
+    """``outcome``, rejected after all for what happened while it was inspected.
+
+    Another delivery may have brought the specimen through, or the participant may have withdrawn.
+    """
+    if not outcome.rows or outcome.verdict.participant is None:
         return outcome
-    shutil.rmtree(around.home / "staged" / outcome.rows[0].participant_id, ignore_errors=True)
-    return outcome.rejected(finding("specimen_reused", metric="deliveries", observed=2, threshold=1))
+    late = check_consent(around.registry.active_consent(outcome.verdict.participant))
+    if already_accepted(around, outcome.verdict):
+        late.append(finding("specimen_reused", metric="deliveries", observed=2, threshold=1))
+    if not late:
+        return outcome
+    shutil.rmtree(around.home / "staged" / outcome.verdict.participant, ignore_errors=True)
+    return outcome.rejected(late)
 
 
 def _require_same_content(home: Path, delivery: Delivery, key: RecipientKey | None) -> None:

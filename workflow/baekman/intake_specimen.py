@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,9 @@ class Outcome:
     rows: tuple[StagedFiles, ...]
     fingerprints: Mapping[int, dict[str, Any]]
 
-    def rejected(self, found: Finding) -> Outcome:
+    def rejected(self, found: Iterable[Finding]) -> Outcome:
         """This outcome with ``found`` on top, and nothing staged."""
-        findings = (*self.findings, found)
+        findings = (*self.findings, *found)
         verdict = Verdict.of(
             specimen=self.verdict.specimen,
             participant=self.verdict.participant,
