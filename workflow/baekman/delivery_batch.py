@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from baekman import atomic, cohort, qc, snapshot, specimens, store, tables
+from baekman import atomic, cohort, qc, snapshot, specimens, standing, store, tables, withdrawal
 from baekman.batch import read_members
 from baekman.engine import Engine
 from baekman.gvcf import Thresholds
@@ -21,8 +21,8 @@ from baekman.verdict import GateMode
 def judge(delivery: Path, *, thresholds: Path, gate: GateMode, output: Path, accepted: Path) -> None:
     """Judge the participants of the delivery in the folder ``delivery`` by their metrics.
 
-    ``output`` gets the verdicts; ``accepted`` a line (participant, gVCF, sex) for each who goes on, the gVCF's
-    path relative to the workspace. In the gate's mode ``report`` all go on.
+    ``output`` gets the verdicts; ``accepted`` a line (participant, gVCF, sex) for each who goes on, the
+    gVCF's path relative to the workspace. In the gate's mode ``report`` all go on.
     """
     sexes = {row.participant_id: row.sex for row in specimens.read(delivery / "specimens.tsv")}
     metrics = [Path("participants") / one / "qc" / "metrics.json" for one in sorted(sexes)]
@@ -46,11 +46,14 @@ def add(
 ) -> None:
     """Add the batch ``delivery`` to the cohort in ``cohort_folder``, which is made when it is not there.
 
-    ``accepted`` lists participant, gVCF and sex; ``thresholds`` and ``filters`` are the sections ``cohort`` and
-    ``sites`` of the configuration. An existing cohort keeps its own thresholds. ``output`` gets
-    the batch's participants and the snapshot that has them; with nobody accepted the cohort is left alone.
+    ``accepted`` lists participant, gVCF and sex; ``thresholds`` and ``filters`` are the sections ``cohort``
+    and ``sites`` of the configuration. An existing cohort keeps its own thresholds. ``output`` gets the
+    batch's participants and the snapshot that has them; with nobody accepted the cohort is left alone.
     """
+    workspace = cohort_folder.parent
     members = read_members(accepted) if accepted.read_text(encoding="utf-8").strip() else []
+    # consent may have ended since intake
+    members = [one for one in members if one.participant_id not in standing.denied(workspace)]
     result: dict[str, Any] = {"delivery": delivery, "participants": [], "snapshot": None}
     if members:
         if (cohort_folder / "store.json").is_file():
@@ -65,16 +68,26 @@ def add(
                 thresholds=Thresholds(**{**kept, "gq_bands": tuple(kept["gq_bands"])}),
                 aliases=thresholds["contig_aliases"],
             )
-        committed = cohort.add(
-            opened,
-            batch=delivery,
-            members=members,
-            engine=Engine(workers=workers),
-            filters=SiteFilters(**filters),
-        )
-        result["participants"] = sorted(member.participant_id for member in members)
+        committed = snapshot.read_snapshot(opened)
+        ids = [member.participant_id for member in members]
+        known = set(cohort.find_batches(opened, ids, at=committed).values())
+        # done: the batch was committed, and written anew for a withdrawal before this job noted it
+        if not any(name.startswith(f"{delivery}.r") for name in known):
+            committed = cohort.add(
+                opened,
+                batch=delivery,
+                members=members,
+                engine=Engine(workers=workers),
+                filters=SiteFilters(**filters),
+            )
+        # or have ended while the batch was written; a withdrawal from here on finds the batch itself
+        gone = {member.participant_id for member in members} & standing.denied(workspace)
+        if gone:
+            committed = cohort.withdraw(opened, sorted(gone), engine=Engine(workers=workers))
+        result["participants"] = sorted({member.participant_id for member in members} - gone)
         result["snapshot"] = committed.number
     atomic.write_text(output, json.dumps(result, indent=1) + "\n")
+    withdrawal.sweep(workspace)
 
 
 def write_tables(batch: Path, *, cohort_folder: Path, output: Path, workers: int, report: Path) -> None:
@@ -99,3 +112,4 @@ def write_tables(batch: Path, *, cohort_folder: Path, output: Path, workers: int
             for one in present
         }
     atomic.write_text(report, json.dumps(result, indent=1) + "\n")
+    withdrawal.sweep(cohort_folder.parent)

@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baekman import audit, cohort, delivery_report, identifiers, leakscan, store, tables
+from baekman import audit, cohort, delivery_report, leakscan, store, tables
 from baekman import snapshot as snapshots
 from baekman.atomic import write_text
 from baekman.engine import Engine
 from baekman.leak_patterns import Identifier, Matcher, base64_cores, matcher_of
-from baekman.registry import Registry, today
+from baekman.registry import Registry
+from baekman.standing import DENIED, MARKS, deny, mark, marked
 
-MARKS = "withdrawn"
 RECEIPTS = "receipts"
 # what is not searched for files of the participant: each is dealt with on its own, or remains (see REMAINS)
-APART = frozenset({MARKS, RECEIPTS, audit.FOLDER, "registry", "return", "cohort"})
+APART = frozenset({MARKS, DENIED, RECEIPTS, audit.FOLDER, "registry", "return", "cohort"})
 # whose content is others' data, or bulk that names nobody but in the file's name
 BULK = frozenset({"participants", "tables", "staged", "reference"})
 LARGEST_TEXT = 1 << 28
@@ -73,10 +73,12 @@ def withdraw(workspace: Path, participant_id: str, *, registry: Registry, worker
     specimens = [one.specimen_id for one in registry.specimens_of(participant_id)]
     marked = mark(workspace, participant_id, specimens)
     changed = registry.withdraw(participant_id)
-    snapshot = _leave_cohort(workspace, participant_id, workers=workers)
-    purge = purge_files(workspace, participant_id, specimens)
+    if changed:
+        deny(workspace, registry=registry)
     file = workspace / RECEIPTS / f"{participant_id}.json"
     earlier = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    snapshot = _leave_cohort(workspace, participant_id, workers=workers, is_again=bool(earlier))
+    purge = purge_files(workspace, participant_id, specimens)
     receipt = {
         "participant": participant_id,
         "withdrawn": marked["withdrawn"],
@@ -99,23 +101,6 @@ def withdraw(workspace: Path, participant_id: str, *, registry: Registry, worker
     return {**receipt, "changed": changed}
 
 
-def mark(workspace: Path, participant_id: str, specimens: Sequence[str] = ()) -> dict[str, Any]:
-    """Mark ``participant_id`` as withdrawn for whatever runs in ``workspace``; the first mark stays."""
-    file = workspace / MARKS / identifiers.check(participant_id, "P")
-    if not file.is_file():
-        content = {"withdrawn": today().isoformat(), "specimens": sorted(specimens)}
-        write_text(file, json.dumps(content, sort_keys=True) + "\n")
-    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    return found
-
-
-def marked(workspace: Path) -> frozenset[str]:
-    """Every participant who is marked as withdrawn in ``workspace``; needs no registry."""
-    folder = workspace / MARKS
-    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
-    return frozenset(name for name in names if identifiers.is_valid(name, "P"))
-
-
 def sweep(workspace: Path, *, workers: int = 1) -> list[str]:
     """Remove again what work under way has written of withdrawn participants; of whom there was something.
 
@@ -124,8 +109,7 @@ def sweep(workspace: Path, *, workers: int = 1) -> list[str]:
     gone = marked(workspace)
     found = {one for one in gone if _has_files(workspace, one)}
     if (workspace / "cohort" / "store.json").is_file():
-        opened = store.open_store(workspace / "cohort")
-        found |= set(cohort.find_batches(opened, sorted(gone), at=snapshots.read_snapshot(opened)))
+        found |= _cohort_holds(store.open_store(workspace / "cohort"), sorted(gone))
     for participant_id in sorted(found):
         content = json.loads((workspace / MARKS / participant_id).read_text("utf-8"))
         _leave_cohort(workspace, participant_id, workers=workers)
@@ -139,15 +123,24 @@ def _has_files(workspace: Path, participant_id: str) -> bool:
     return folder.exists() or tables.table_path(workspace / "tables", participant_id).exists()
 
 
-def _leave_cohort(workspace: Path, participant_id: str, *, workers: int) -> int | None:
-    """Take the participant out of the workspace's cohort.
+def _cohort_holds(opened: store.Store, participants: Sequence[str]) -> set[str]:
+    """Who of ``participants`` is in the cohort's latest snapshot or in work that is not finished."""
+    plans = "".join(plan.read_text("utf-8") for plan in opened.work.glob("*/plan.json"))
+    found = cohort.find_batches(opened, participants, at=snapshots.read_snapshot(opened))
+    return set(found) | {one for one in participants if one in plans}
 
-    The new snapshot, None when nothing had to change.
+
+def _leave_cohort(workspace: Path, participant_id: str, *, workers: int, is_again: bool = False) -> int | None:
+    """Take the participant out of the workspace's cohort; the new snapshot, None when nothing had to change.
+
+    ``is_again``: it was done to its end before, so that there is only what has been added since.
     """
     folder = workspace / "cohort"
     if not (folder / "store.json").is_file():
         return None
     opened = store.open_store(folder)
+    if is_again and not _cohort_holds(opened, [participant_id]):
+        return None
     before = snapshots.read_snapshot(opened).number
     after = cohort.withdraw(opened, [participant_id], engine=Engine(workers=workers)).number
     return after if after != before else None
@@ -157,7 +150,7 @@ def _leave_cohort(workspace: Path, participant_id: str, *, workers: int) -> int 
 
 
 def purge_files(workspace: Path, participant_id: str, specimens: Sequence[str] = ()) -> Purge:
-    """Remove files and folders named by the IDs, and take the IDs out of tables, JSON and logs that name them.
+    """Remove files and folders named by the IDs, and take the IDs out of tables, JSON and logs.
 
     A line of a table or log goes as a whole; of JSON the smallest list element or key. A report that cannot
     be edited is made anew from what it was made of, or removed. ``left`` is what a leak scan for the IDs
@@ -209,8 +202,8 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _is_named(relative: Path, ids: Sequence[str]) -> bool:
-    """Whether the last part of ``relative`` names an ID, plainly or in base64 (Snakemake's metadata)."""
-    if any(one in relative.name for one in ids):
+    """Whether ``relative`` names an ID, plainly or in base64 (Snakemake's metadata)."""
+    if any(one in relative.as_posix() for one in ids):
         return True
     if relative.parts[0] != ".snakemake":
         return False

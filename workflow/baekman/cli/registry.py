@@ -70,9 +70,11 @@ def import_(
     from baekman import audit
     from baekman.registry import digest_of, open_registry
     from baekman.registry_import import import_registrations
+    from baekman.standing import deny
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     summary = import_registrations(opened, files, correct=correct)
+    deny(workspace, registry=opened)
     for file in files:
         audit.record(
             workspace,
@@ -141,6 +143,7 @@ def consent(
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes
     from baekman.registry import open_registry, today
+    from baekman.standing import deny
 
     if decision is not None and decision not in tuple(Decision):
         raise typer.BadParameter(f"one of {' '.join(Decision)}", param_hint="--decision")
@@ -162,6 +165,7 @@ def consent(
             )
         )
         if added:
+            deny(workspace, registry=opened)
             audit.record(
                 workspace,
                 action="registry.consent",
@@ -187,18 +191,18 @@ def withdraw(
     """
     from baekman import audit
     from baekman.registry import open_registry
+    from baekman.standing import deny
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     if opened.withdraw(participant):
+        deny(workspace, registry=opened)
         audit.record(
             workspace,
             action="registry.withdraw",
             object=participant,
             consent_hash=opened.consent_hash([participant]),
         )
-        print(
-            f"{participant} is withdrawn in the registry; run `baekman withdraw {participant}` for the data"
-        )
+        print(f"{participant} is withdrawn in the registry; run `baekman withdraw {participant}` for the data")
     else:
         print(f"{participant} was withdrawn before: nothing to do")
 
@@ -224,9 +228,7 @@ def export_institution(
     institution: Annotated[str, typer.Argument(help="The institution as it registered.")],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", help="Where to write; default: a folder of its own in WORKSPACE/return."
-        ),
+        typer.Option("--output", "-o", help="Where to write; default: a folder of its own in WORKSPACE/return."),
     ] = None,
     workspace: Workspace = HERE,
     registry: Location = None,
@@ -242,7 +244,5 @@ def export_institution(
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     file = write_institution(opened, institution, folder=workspace / "return", output=output)
-    audit.record(
-        workspace, action="registry.export-institution", purpose="return", output_hash=digest_of(file)
-    )
+    audit.record(workspace, action="registry.export-institution", purpose="return", output_hash=digest_of(file))
     print(file)

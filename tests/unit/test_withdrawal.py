@@ -1,0 +1,344 @@
+"""A withdrawal reaches every layer, changes nothing when done again, and wins against running work."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import multiprocessing
+import os
+import random
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from baekman import audit, cohort, delivery_batch, leakscan, standing, tables, withdrawal
+from baekman.batch import Member
+from baekman.cli import app
+from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
+from baekman.errors import InputRefused
+from baekman.leak_patterns import Identifier, matcher_of
+from baekman.registry import Registry, create_registry, open_registry
+from baekman.registry_import import import_registrations
+from baekman.store import create_store, open_store
+from baekman.verdict import Verdict, write_verdicts
+from store_tools import block, gvcf_text, line
+from typer.testing import CliRunner
+
+DELIVERY = "D0000000000000"
+HEADER = "institution\tspecimen_id\tparticipant\tparticipant_type\tregistered_sex\tconsent\tconsent_from\tname\n"
+BASES = "".join(random.Random(7).choices("ACGT", k=2000))
+
+
+@dataclass
+class Workspace:
+    """A workspace with three participants who went all the way."""
+
+    path: Path
+    registry: Registry
+    participants: list[str]
+    specimens: list[str]
+
+    def files(self) -> dict[str, bytes]:
+        """Every file but the audit log's and locks, by path."""
+        return {
+            path.relative_to(self.path).as_posix(): path.read_bytes()
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and path.name != ".lock" and "registry" not in path.parts
+        }
+
+    def leaks(self, number: int) -> list[str]:
+        """Where the IDs of a participant still stand, the places apart left out."""
+        ids = (self.participants[number], self.specimens[number])
+        matcher = matcher_of([Identifier(value=one, place="line 1") for one in ids])
+        apart = [self.path / name for name in ("audit", "receipts", "withdrawn", "registry")]
+        return [leak.file for leak in leakscan.scan([self.path], matcher=matcher, exclude=apart).leaks]
+
+
+def write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def write_calls(path: Path, participant: str, number: int) -> None:
+    alt = "ACGT"["ACGT".index(BASES[99]) ^ 1]
+    lines = [
+        block(1, 99, BASES[0]),
+        line(100, BASES[99], f"{alt},<NON_REF>", "0/1:60:30:15,15,0:400,0,400,450,450,800"),
+        block(101, 1000 + number, BASES[100]),
+    ]
+    write(path, gzip.compress(gvcf_text(lines, contigs={"c1": 2000}, sample=participant).encode()))
+
+
+def add_batch(workspace: Path, name: str, participants: list[str]) -> None:
+    members = [
+        Member(participant_id=one, gvcf=str(workspace / "participants" / one / "calls.g.vcf.gz"), sex="female")
+        for one in participants
+    ]
+    cohort.add(open_store(workspace / "cohort"), batch=name, members=members)
+
+
+def write_tables(workspace: Path) -> None:
+    tables.make_tables(open_store(workspace / "cohort"), output=workspace / "tables")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    path = tmp_path / "w"
+    registry, _ = create_registry(path)
+    rows = [f"H\tB-000{n}\tSUBJ-{n}\trare\tfemale\tgranted\t2025-01-01\tName {n}\n" for n in range(3)]
+    write(tmp_path / "registration.tsv", HEADER + "".join(rows))
+    import_registrations(registry, [tmp_path / "registration.tsv"])
+    records = [registry.specimen("H", f"B-000{n}") for n in range(3)]
+    participants = [one.participant_id for one in records if one]
+    specimens = [one.specimen_id for one in records if one]
+    write(tmp_path / "reference.fa", f">c1\n{BASES}\n")
+    create_store(path / "cohort", reference=tmp_path / "reference.fa")
+    home = path / "deliveries" / DELIVERY
+    manifest = "participant_id\tspecimen_id\tentry\tlane\tfile_1\tfile_2\tsex\tarray_genotypes\n"
+    for number, (one, specimen) in enumerate(zip(participants, specimens, strict=True)):
+        folder = path / "participants" / one
+        write_calls(folder / "calls.g.vcf.gz", one, number)
+        write(folder / "aligned.cram", b"CRAM")
+        write(folder / "qc" / f"{one}.stats.txt", one)
+        write(home / "staged" / one / "L1.fq.gz", gzip.compress(b"x"))
+        write(path / "logs" / "align_reads" / f"{one}.log", "")
+        write(path / "benchmarks" / "align_reads" / f"{one}.tsv", "")
+        manifest += f"{one}\t{specimen}\tgvcf\tL1\tstaged/{one}/x.g.vcf.gz\t\tfemale\t\n"
+        output = f"participants/{one}/aligned.cram".encode()
+        metadata = path / ".snakemake" / "metadata" / base64.b64encode(output, b"_-").decode()
+        write(metadata, json.dumps({"input": [f"staged/{one}"]}))
+    write(home / "specimens.tsv", manifest)
+    verdicts = [
+        Verdict.of(specimen=specimen, participant=one, gate="intake", reasons=[])
+        for one, specimen in zip(participants, specimens, strict=True)
+    ]
+    write_verdicts(home / "verdicts" / "intake.json", verdicts)
+    write(home / "batch.json", json.dumps({"delivery": DELIVERY, "participants": participants, "snapshot": 1}))
+    write(home / "report" / "manifest.json", json.dumps({"gvcfs": dict.fromkeys(participants, "ab"), "n": 3}))
+    write(home / "report" / "verdicts.html", "<html>" + " ".join(participants))
+    blob = base64.b64encode(gzip.compress(json.dumps(participants).encode()))
+    write(home / "report" / "figures.html", b"<html>'" + blob + b"'")
+    write(path / "logs" / "batch.log", "".join(f"read {one}\n" for one in participants) + "done\n")
+    write(path / ".snakemake" / "log" / "x.snakemake.log", "".join(f"rule {one}\n" for one in participants))
+    batch = base64.b64encode(b"deliveries/batch.json", b"_-").decode()
+    write(path / ".snakemake" / "metadata" / batch, json.dumps({"input": participants}))
+    write(path / "return" / "report.json", json.dumps({"specimen": "B-0001"}))
+    add_batch(path, DELIVERY, participants)
+    write_tables(path)
+    return Workspace(path, registry, participants, specimens)
+
+
+def withdraw(workspace: Workspace, number: int = 1) -> dict[str, object]:
+    return withdrawal.withdraw(workspace.path, workspace.participants[number], registry=workspace.registry)
+
+
+def test_nothing_of_the_participant_is_left(workspace: Workspace) -> None:
+    gone = workspace.participants[1]
+    assert workspace.leaks(1)
+    receipt = withdraw(workspace)
+    assert workspace.leaks(1) == []
+    assert not [path for path in workspace.path.rglob(f"*{gone}*") if path.parent.name not in ("withdrawn", "receipts")]
+    assert receipt["left"] == []
+    assert receipt["changed"]
+    saved = json.loads((workspace.path / "receipts" / f"{gone}.json").read_text())
+    assert saved == {key: value for key, value in receipt.items() if key != "changed"}
+    removed = set(saved["removed"])
+    assert f"participants/{gone}" in removed
+    assert f"participants/{gone}/aligned.cram" in removed
+    assert f"logs/align_reads/{gone}.log" in removed
+    assert f"deliveries/{DELIVERY}/report/figures.html" in removed
+    assert {f"deliveries/{DELIVERY}/{name}" for name in ("specimens.tsv", "batch.json", "report/verdicts.html")} <= set(
+        saved["edited"]
+    )
+    assert workspace.registry.is_withdrawn(gone)
+    assert [event["object"] for event in audit.events(workspace.path)] == [gone]
+
+
+def test_the_others_keep_everything(workspace: Workspace) -> None:
+    before = workspace.files()
+    withdraw(workspace)
+    after = workspace.files()
+    for number in (0, 2):
+        kept = workspace.participants[number]
+        for name in before:
+            if kept in name and not name.startswith("tables/"):
+                assert after[name] == before[name]
+        assert tables.table_path(workspace.path / "tables", kept).is_file()
+    home = workspace.path / "deliveries" / DELIVERY
+    assert [row.split("\t")[0] for row in (home / "specimens.tsv").read_text().splitlines()[1:]] == [
+        workspace.participants[0],
+        workspace.participants[2],
+    ]
+    assert json.loads((home / "batch.json").read_text())["participants"] == [
+        workspace.participants[0],
+        workspace.participants[2],
+    ]
+    manifest = json.loads((home / "report" / "manifest.json").read_text())
+    assert manifest == {"gvcfs": {workspace.participants[0]: "ab", workspace.participants[2]: "ab"}, "n": 3}
+    assert workspace.participants[0] in (home / "report" / "verdicts.html").read_text()
+    assert len(json.loads((home / "verdicts" / "intake.json").read_text())) == 2
+    assert after["logs/batch.log"].decode().splitlines()[-1] == "done"
+    assert after["return/report.json"] == before["return/report.json"]
+
+
+def test_done_again_it_changes_nothing(workspace: Workspace) -> None:
+    withdraw(workspace)
+    before, stamps = workspace.files(), _stamps(workspace.path)
+    receipt = withdraw(workspace)
+    assert not receipt["changed"]
+    assert workspace.files() == before
+    assert _stamps(workspace.path) == stamps
+
+
+def _stamps(path: Path) -> dict[str, int]:
+    return {str(one): one.stat().st_mtime_ns for one in path.rglob("*.json") if "cohort" not in one.parts}
+
+
+def test_editing_a_table_does_not_make_it_newer(workspace: Workspace) -> None:
+    manifest = workspace.path / "deliveries" / DELIVERY / "specimens.tsv"
+    os.utime(manifest, (1_700_000_000, 1_700_000_000))
+    withdraw(workspace)
+    assert manifest.stat().st_mtime == 1_700_000_000
+
+
+def test_two_withdrawals_in_either_order_end_the_same(workspace: Workspace) -> None:
+    withdraw(workspace, 2)
+    withdraw(workspace, 1)
+    assert workspace.leaks(1) == workspace.leaks(2) == []
+    store = open_store(workspace.path / "cohort")
+    from baekman import snapshot
+
+    assert snapshot.read_snapshot(store).participants == 1
+
+
+def _withdraw_in_a_process(path: Path, participant: str) -> None:
+    withdrawal.withdraw(path, participant, registry=open_registry(path))
+
+
+def test_two_withdrawals_at_once_both_hold(workspace: Workspace) -> None:
+    context = multiprocessing.get_context("spawn")
+    both = [
+        context.Process(target=_withdraw_in_a_process, args=(workspace.path, one)) for one in workspace.participants[1:]
+    ]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert workspace.leaks(1) == workspace.leaks(2) == []
+    assert audit.verify(audit.log_file(workspace.path)) == []
+
+
+def test_work_that_finishes_after_the_withdrawal_leaves_nothing(workspace: Workspace) -> None:
+    """A delivery that was under way: its files, its batch and its tables come after the withdrawal."""
+    gone = workspace.participants[1]
+    withdraw(workspace)
+    write_calls(workspace.path / "participants" / gone / "calls.g.vcf.gz", gone, 1)
+    add_batch(workspace.path, "late", [gone])
+    write_tables(workspace.path)
+    write(workspace.path / "logs" / "align_reads" / f"{gone}.log", "")
+    assert workspace.leaks(1)
+    assert withdrawal.sweep(workspace.path) == [gone]
+    assert workspace.leaks(1) == []
+    assert withdrawal.sweep(workspace.path) == []
+
+
+def test_a_withdrawal_that_was_killed_is_finished_by_the_next_sweep(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("_leave_cohort", "purge_files"):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(withdrawal, place, stop)
+            withdraw(workspace)
+    assert workspace.registry.is_withdrawn(workspace.participants[1])
+    withdrawal.sweep(workspace.path)
+    assert workspace.leaks(1) == []
+
+
+def test_marks_are_seen_without_the_registry(workspace: Workspace) -> None:
+    withdraw(workspace)
+    assert standing.marked(workspace.path) == {workspace.participants[1]}
+    assert standing.marked(workspace.path / "nowhere") == frozenset()
+
+
+def test_who_is_not_registered_is_refused_before_anything_happens(workspace: Workspace) -> None:
+    before = workspace.files()
+    with pytest.raises(InputRefused, match="expected a registered participant, found none of this ID"):
+        withdrawal.withdraw(workspace.path, "P0123456789ABA", registry=workspace.registry)
+    assert workspace.files() == before
+
+
+def test_the_command_prints_the_receipt(workspace: Workspace) -> None:
+    from baekman.cli import groups
+
+    if not app.registered_groups:
+        groups.register(app)
+    arguments = ["withdraw", workspace.participants[1], "--workspace", str(workspace.path)]
+    first = CliRunner().invoke(app, arguments)
+    assert first.exit_code == 0
+    assert json.loads(first.stdout)["participant"] == workspace.participants[1]
+    second = CliRunner().invoke(app, arguments)
+    assert (second.stdout, second.stderr) == (first.stdout, "withdrawn before: nothing to do\n")
+
+
+def deliver_batch(workspace: Workspace, name: str, tmp_path: Path) -> list[str]:
+    """What the workflow's job does for a delivery of everybody; who is in its result."""
+    home = workspace.path / "deliveries" / name
+    accepted, output = home / "accepted.tsv", home / "batch.json"
+    if not accepted.is_file():
+        folder = workspace.path / "participants"
+        write(accepted, "".join(f"{one}\t{folder}/{one}/calls.g.vcf.gz\tfemale\n" for one in workspace.participants))
+    delivery_batch.add(
+        name,
+        accepted=accepted,
+        cohort_folder=workspace.path / "cohort",
+        reference=tmp_path / "reference.fa",
+        shards=tmp_path / "shards.tsv",
+        thresholds={},
+        filters={},
+        workers=1,
+        output=output,
+    )
+    listed: list[str] = json.loads(output.read_text())["participants"]
+    return listed
+
+
+def test_whose_consent_ended_since_intake_is_left_out_of_the_batch(workspace: Workspace, tmp_path: Path) -> None:
+    cohort.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
+    refused = ConsentEvent(
+        participant_id=workspace.participants[0],
+        decision=Decision.REFUSED,
+        scopes=ALL_SCOPES,
+        valid_from=date(2025, 2, 1),
+    )
+    workspace.registry.add_consent(refused)
+    standing.deny(workspace.path, registry=workspace.registry)
+    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participants[1:])
+
+
+def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
+    real = cohort.add
+    kept = workspace.path / "participants" / workspace.participants[1] / "calls.g.vcf.gz"
+    content = kept.read_bytes()
+
+    def add(*arguments: Any, **options: Any) -> Any:
+        withdraw(workspace)
+        write(kept, content)  # as if it had been read before
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(cohort, "add", add)
+    listed = deliver_batch(workspace, "D1", tmp_path)
+    assert listed == sorted([workspace.participants[0], workspace.participants[2]])
+    monkeypatch.undo()
+    assert workspace.leaks(1) == []
+    # the job, run again as after a kill: the batch is there
+    assert deliver_batch(workspace, "D1", tmp_path) == listed
