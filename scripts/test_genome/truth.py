@@ -116,10 +116,11 @@ def write_contamination_sites(path: Path, reference: Reference, population: Popu
 def write_array(
     path: Path, rng: np.random.Generator, reference: Reference, population: Population, key: str, *, name: str
 ) -> None:
-    """Genotypes of one person at every second or so of the common SNVs, unphased, with 0.5 % errors."""
+    """Genotypes of one person at up to 800 of the common SNVs, unphased, with 0.5 % errors."""
     sites = common_snvs(reference, population)
     # The same sites for everyone: a chip has one design.
-    design = sites[:: max(1, len(sites) // ARRAY_SITES)]
+    places = np.linspace(0, len(sites) - 1, min(ARRAY_SITES, len(sites))).astype(int)
+    design = [sites[place] for place in places.tolist()]
     chosen = population.carried[key][AUTOSOME].columns
     copies = np.array([int(chosen[index].sum()) for _, _, index in design])
     wrong = rng.choice(len(design), size=round(ARRAY_ERROR * len(design)), replace=False)

@@ -405,6 +405,27 @@ def test_aligned_files_name_the_specimen_and_nothing_of_this_machine(small: Path
         assert b"/tmp" not in content and b"pytest" not in content
 
 
+def test_the_delivered_gvcf_covers_the_genome_with_evidence_and_haploid_calls(small: Path) -> None:
+    gvcf = next((small / "deliveries" / "first" / "aligned").glob("*.g.vcf.gz"))
+    par = [line.split("\t") for line in (small / "par.bed").read_text().splitlines()]
+    covered, ploidies = Counter[str](), {contig: Counter[int]() for contig in LENGTHS}
+    with pysam.VariantFile(str(gvcf)) as records:
+        assert list(records.header.samples) == [gvcf.name.removesuffix(".g.vcf.gz")]
+        for record in records:
+            genotype = record.samples[0]["GT"]
+            assert "MIN_DP" in record.info or "PL" in record.format or set(genotype) == {None}
+            covered[record.contig] += record.stop - record.start
+            in_par = any(
+                record.contig == contig and int(start) < record.pos <= int(end) for contig, start, end, _ in par
+            )
+            if not in_par:
+                ploidies[record.contig][len(genotype)] += 1
+    with pysam.FastaFile(str(small / "reference.fa")) as fasta:
+        bases = {name: len(fasta.fetch(name).replace("N", "")) for name in fasta.references}
+    assert all(covered[name] > 0.9 * bases[name] for name in LENGTHS)
+    assert {name: set(found) for name, found in ploidies.items()} == {AUTOSOME: {2}, X: {1}, Y: {1}, MT: {1}}
+
+
 def test_resident_registration_numbers_have_the_shape_but_not_the_check_digit() -> None:
     for number in range(40):
         for sex in ("female", "male"):
