@@ -145,3 +145,21 @@ def freeze(
     folder = output or cohort.parent / "freeze"
     snapshot = make_freeze(store, output=folder, engine=Engine(workers=workers, scheduler=scheduler))
     typer.echo(str(snapshot.number))
+
+
+@app.command()
+def verify(cohort: CohortOption, workers: WorkersOption = 1, scheduler: SchedulerOption = None) -> None:
+    """Read the whole store again and prove its hashes, order and counts; one line per finding, and exit 1 with any.
+
+    Example: baekman cohort verify --cohort cohort --workers 8
+    """
+    from baekman.engine import Engine
+    from baekman.errors import EXIT_FAILED
+    from baekman.store import open_store
+    from baekman.verify import verify as prove
+
+    findings = prove(open_store(cohort), engine=Engine(workers=workers, scheduler=scheduler))
+    for finding in findings:
+        typer.echo(finding)
+    if findings:
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,338 @@
+"""Proof that a cohort store is whole: every file is read again and every count made again.
+
+What can be recomputed is: hashes, order, ranges, censuses, step functions, merged sites of every snapshot, and AC
+and AN from the genotypes of everybody. A finding is one line; a sound store has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from baekman import snapshot as snapshots
+from baekman.batch import digest_members, read_roster
+from baekman.census import count_alleles, count_called, merge_alleles, merge_called
+from baekman.columns import allele_ranks, numpy_of, string_parts
+from baekman.dense import CALLED, NO_COVERAGE, RAW, UNCALLED, Genotypes, chunks, count, genotypes, read_evidence
+from baekman.engine import Engine
+from baekman.schema import CALLED as CALLED_SCHEMA
+from baekman.schema import CALLS, CENSUS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, ROSTER, SITES, STATE_CALLED
+from baekman.seal import read_hashes, sha256
+from baekman.shards import shards_hash
+from baekman.sites import describe_sites
+from baekman.snapshot import Snapshot
+from baekman.store import Store
+
+KINDS = {"calls": CALLS, "reference": REFERENCE, "census": CENSUS, "called": CALLED_SCHEMA}
+
+
+def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
+    """Every finding about ``store``, each a line that begins with the file it is about; empty when it is sound."""
+    found = list(_reference(store))
+    known: dict[int, Snapshot] = {}
+    for number in snapshots.numbers(store):
+        try:
+            known[number] = snapshots.read_snapshot(store, number)
+        except (ValueError, KeyError, TypeError) as error:
+            found.append(f"snapshots/{number:08d}.json: cannot be read ({type(error).__name__})")
+    names = sorted({entry.name for snapshot in known.values() for entry in snapshot.batches})
+    missing = [name for name in names if not (store.batch(name) / "roster.parquet").is_file()]
+    found += [f"batches/{name}: named by a snapshot, and absent or without a roster" for name in missing]
+    if missing:
+        return found
+    for name in names:
+        found += _batch(store, name)
+    for snapshot in known.values():
+        found += _snapshot(store, snapshot)
+    if known:
+        found += _index(store, known[max(known)])
+    with tempfile.TemporaryDirectory() as folder, (engine or Engine()).open() as map_tasks:
+        task = partial(_shard_task, store, tuple(known.values()), tuple(names), Path(folder))
+        map_tasks("verifying shards", task, len(store.shards))
+        found += _gather(store, names, Path(folder))
+    return found
+
+
+def _reference(store: Store) -> Iterable[str]:
+    if json.loads((store.path / "store.json").read_text())["shards"] != shards_hash(store.shards):
+        yield "shards.tsv: not the shard table that store.json names"
+    size = (store.path / "reference.seq").stat().st_size
+    if size != sum(contig.length for contig in store.contigs):
+        yield "reference.seq: not as long as its contigs"
+        return
+    for contig, start in zip(store.contigs, store.genome.starts, strict=True):
+        if hashlib.md5(store.genome.sequence[start : start + contig.length].data).hexdigest() != contig.m5:
+            yield f"reference.seq: contig {contig.name} does not have its M5"
+
+
+def _batch(store: Store, name: str) -> Iterable[str]:
+    where = f"batches/{name}"
+    roster, _ = read_roster(store, name)
+    if roster.schema != ROSTER:
+        yield f"{where}/roster.parquet: another schema"
+        return
+    ids = roster["participant_id"].to_pylist()
+    if roster["sample"].to_pylist() != list(range(len(ids))):
+        yield f"{where}/roster.parquet: samples are not numbered from 0"
+    if ids != sorted(set(ids)):
+        yield f"{where}/roster.parquet: participants out of order or twice"
+    hashes = read_hashes(store.batch(name))
+    if hashes is None:
+        yield f"{where}: no hashes.json"
+        return
+    present = {
+        path.relative_to(store.batch(name)).as_posix()
+        for path in store.batch(name).rglob("*.parquet")
+        if not path.name.startswith(".")
+    }
+    for path in sorted(present ^ set(hashes)):
+        yield f"{where}/{path}: {'absent' if path in hashes else 'not in hashes.json'}"
+    if hashes.get("roster.parquet") != sha256(store.batch(name) / "roster.parquet"):
+        yield f"{where}/roster.parquet: another SHA-256 than when it was written"
+
+
+def _snapshot(store: Store, snapshot: Snapshot) -> Iterable[str]:
+    where = f"snapshots/{snapshot.number:08d}.json"
+    written = json.loads((store.path / where).read_text())
+    if written["participants"] != snapshot.participants or written["content"] != snapshot.content:
+        yield f"{where}: participants or content do not follow from its batches"
+    seen: set[str] = set()
+    for entry in snapshot.batches:
+        roster, _ = read_roster(store, entry.name)
+        columns = [roster[name].to_pylist() for name in ("participant_id", "gvcf_sha256", "sex")]
+        if entry.participants != roster.num_rows or entry.digest != digest_members(*columns):
+            yield f"{where}: batch {entry.name} has other members than its roster"
+        if not seen.isdisjoint(columns[0]):
+            yield f"{where}: a participant of batch {entry.name} is in another batch too"
+        seen.update(columns[0])
+
+
+def _index(store: Store, latest: Snapshot) -> Iterable[str]:
+    if not store.participants.exists():
+        return
+    live = {entry.name for entry in latest.batches}
+    with closing(sqlite3.connect(f"file:{store.participants}?mode=ro", uri=True)) as connection:
+        indexed = {name for (name,) in connection.execute("SELECT name FROM batches")}
+        rows = set(connection.execute("SELECT participant_id, batch FROM participants"))
+    expected = {
+        (participant, name)
+        for name in indexed & live
+        for participant in read_roster(store, name)[0]["participant_id"].to_pylist()
+    }
+    if expected - rows:
+        yield f"participants.sqlite: {len(expected - rows)} participants missing or in another batch"
+    if rows - expected:
+        yield f"participants.sqlite: {len(rows - expected)} participants who are not in the cohort"
+
+
+def _gather(store: Store, names: Iterable[str], folder: Path) -> list[str]:
+    found: list[str] = []
+    totals: dict[str, npt.NDArray[np.int64]] = {}
+    for shard in store.shards:
+        found += json.loads((folder / f"{shard.name}.json").read_text())
+        with np.load(folder / f"{shard.name}.npz") as counts:
+            for key in counts.files:
+                totals[key] = totals.get(key, 0) + counts[key]
+    for number, name in enumerate(names):
+        roster, _ = read_roster(store, name)
+        for column in ("call_rows", "reference_rows"):
+            got = totals.get(f"{column}.{number}")
+            if got is not None and got.tolist() != roster[column].to_pylist():
+                found.append(f"batches/{name}/roster.parquet: {column} are not those of the shards")
+    return found
+
+
+def _shard_task(store: Store, known: tuple[Snapshot, ...], names: tuple[str, ...], folder: Path, shard: int) -> None:
+    found: list[str] = []
+    counts: dict[str, npt.NDArray[np.int64]] = {}
+    for number, name in enumerate(names):
+        try:
+            found += _batch_shard(store, name, shard, number, counts)
+        except (OSError, pa.ArrowException, ValueError, IndexError) as error:
+            found.append(f"batches/{name}: shard {store.shards[shard].name} is broken ({type(error).__name__})")
+    # a broken batch would only repeat itself in the sites
+    if not found:
+        try:
+            found += _sites(store, known, shard)
+            if known:
+                found += _dense(store, known[-1], shard)
+        except (OSError, pa.ArrowException, ValueError, IndexError) as error:
+            found.append(f"sites: shard {store.shards[shard].name} is broken ({type(error).__name__})")
+    np.savez(folder / f"{store.shards[shard].name}.npz", **counts)  # type: ignore[arg-type]
+    (folder / f"{store.shards[shard].name}.json").write_text(json.dumps(found))
+
+
+def _batch_shard(
+    store: Store, name: str, shard: int, number: int, counts: dict[str, npt.NDArray[np.int64]]
+) -> Iterable[str]:
+    tile = store.shards[shard]
+    folder = store.batch(name)
+    hashes = read_hashes(store.batch(name)) or {}
+    tables: dict[str, pa.Table] = {}
+    for kind, schema in KINDS.items():
+        place = f"{kind}/{tile.name}.parquet"
+        if place in hashes and sha256(folder / place) != hashes[place]:
+            yield f"batches/{name}/{place}: another SHA-256 than when it was written"
+        tables[kind] = pq.read_table(folder / place)
+        if tables[kind].schema != schema:
+            yield f"batches/{name}/{place}: another schema"
+            return
+    samples = read_roster(store, name)[0].num_rows
+    calls, reference = tables["calls"], tables["reference"]
+    for kind, check in (("calls", _calls), ("reference", _segments)):
+        table = tables[kind]
+        if table.num_rows and numpy_of(table, "sample").max() >= samples:
+            yield f"batches/{name}/{kind}/{tile.name}.parquet: a sample that is not in the roster"
+            return
+        for problem in check(store, shard, table):
+            yield f"batches/{name}/{kind}/{tile.name}.parquet: {problem}"
+    if _overlapping(calls, reference):
+        yield f"batches/{name}: shard {tile.name}: a call row inside a reference segment of its participant"
+    if not count_alleles(calls).equals(tables["census"]):
+        yield f"batches/{name}/census/{tile.name}.parquet: not what the call rows add up to"
+    if not count_called(calls, reference, samples=samples).equals(tables["called"]):
+        yield f"batches/{name}/called/{tile.name}.parquet: not what call rows and segments add up to"
+    counts[f"call_rows.{number}"] = np.bincount(numpy_of(calls, "sample"), minlength=samples)
+    counts[f"reference_rows.{number}"] = np.bincount(numpy_of(reference, "sample"), minlength=samples)
+
+
+def _increasing(*keys: npt.NDArray[np.generic]) -> bool:
+    """Whether rows are strictly increasing by the keys, the first one first."""
+    equal = np.ones(max(len(keys[0]) - 1, 0), np.bool_)
+    for key in keys:
+        wide = key.astype(np.int64)
+        step = np.diff(wide)
+        if (step[equal] < 0).any():
+            return False
+        equal &= step == 0
+    return not equal.any()
+
+
+def _calls(store: Store, shard: int, calls: pa.Table) -> Iterable[str]:
+    tile = store.shards[shard]
+    pos = numpy_of(calls, "pos")
+    if len(pos) == 0:
+        return
+
+    def column(name: str) -> npt.NDArray[np.int64]:
+        return numpy_of(calls, name).astype(np.int64)
+
+    if not _increasing(pos, allele_ranks(calls["ref"], calls["alt"]), column("sample")):
+        yield "rows out of order or twice"
+    if pos.min() < tile.start or pos.max() > tile.end:
+        yield "a row outside of the shard"
+        return
+    copies, ploidy, flags = column("copies"), column("ploidy"), column("flags")
+    if not np.isin(ploidy, (1, 2)).all() or (copies > ploidy).any():
+        yield "a row with more copies than its ploidy, or a ploidy other than 1 and 2"
+    if not np.isin(flags, (0, FLAG_GENOTYPED, FLAG_GENOTYPED | FLAG_CALLED)).all():
+        yield "a row that is called without a genotype, or with unknown flags"
+    likelihoods = np.stack([column(f"pl_{k}") for k in range(3)], axis=1)
+    given = likelihoods[:, 0] >= 0
+    if ((likelihoods[:, 1] >= 0) != given).any() or (likelihoods[:, 2] >= 0)[(ploidy == 1) | ~given].any():
+        yield "a row with some of its likelihoods"
+    offsets, bases = string_parts(calls["ref"].combine_chunks())
+    sizes = np.diff(offsets)
+    contig = [contig.name for contig in store.contigs].index(tile.contig)
+    places = np.repeat(store.genome.starts[contig] + pos - 1 - offsets[:-1], sizes) + np.arange(len(bases))
+    real = store.genome.sequence[places]
+    known = np.isin(real, np.frombuffer(b"ACGT", np.uint8)) & np.isin(bases, np.frombuffer(b"ACGT", np.uint8))
+    if (real[known] != bases[known]).any():
+        yield "a REF that is not the reference's"
+
+
+def _segments(store: Store, shard: int, reference: pa.Table) -> Iterable[str]:
+    tile = store.shards[shard]
+    if reference.num_rows == 0:
+        return
+    sample, start = numpy_of(reference, "sample").astype(np.int64), numpy_of(reference, "start").astype(np.int64)
+    end = start + numpy_of(reference, "length") - 1
+    if not _increasing(sample, start):
+        yield "segments out of order"
+    if (end < start).any() or start.min() < tile.start or end.max() > tile.end:
+        yield "a segment outside of the shard or without a length"
+    if ((end[:-1] >= start[1:]) & (sample[:-1] == sample[1:])).any():
+        yield "segments of a participant overlap"
+    state, gq = numpy_of(reference, "state"), numpy_of(reference, "gq")
+    if state.min() < 1 or state.max() > STATE_CALLED or not np.isin(numpy_of(reference, "ploidy"), (1, 2)).all():
+        yield "a segment of an unknown state or ploidy"
+    if not np.isin(gq, store.thresholds.gq_bands).all():
+        yield "a segment whose GQ is not the floor of a band"
+
+
+def _overlapping(calls: pa.Table, reference: pa.Table) -> bool:
+    if calls.num_rows == 0 or reference.num_rows == 0:
+        return False
+    start = numpy_of(reference, "start").astype(np.int64)
+    end = start + numpy_of(reference, "length") - 1
+    sample = numpy_of(reference, "sample").astype(np.int64) << 32
+    row = (numpy_of(calls, "sample").astype(np.int64) << 32) + numpy_of(calls, "pos")
+    at = np.searchsorted(sample + start, row, side="right") - 1
+    return bool(((at >= 0) & (row <= (sample + end)[at])).any())
+
+
+def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]:
+    """Merge the batches' censuses again, snapshot by snapshot, each on top of the one before where it grew from it."""
+    tile = store.shards[shard]
+    census, called = CENSUS.empty_table(), CALLED_SCHEMA.empty_table()
+    merged: set[str] = set()
+    for snapshot in known:
+        names = {entry.name for entry in snapshot.batches}
+        if not merged <= names:
+            census, called, merged = CENSUS.empty_table(), CALLED_SCHEMA.empty_table(), set()
+        for name in sorted(names - merged):
+            folder = store.batch(name)
+            census = merge_alleles([census, pq.read_table(folder / "census" / f"{tile.name}.parquet")]).cast(CENSUS)
+            called = merge_called([called, pq.read_table(folder / "called" / f"{tile.name}.parquet")])
+        merged = names
+        expected = describe_sites(
+            census, called, contig=tile.contig, participants=snapshot.participants, filters=snapshot.filters
+        )
+        where = f"sites/{snapshot.number:08d}"
+        sites = snapshots.read_sites(store, snapshot, shard).replace_schema_metadata(None)
+        if sites.schema != SITES:
+            yield f"{where}/{tile.name}.parquet: another schema"
+        elif not sites.equals(expected):
+            yield f"{where}/{tile.name}.parquet: not what its batches add up to"
+        if not snapshots.read_called(store, snapshot, shard).equals(called):
+            yield f"{where}/called/{tile.name}.parquet: not what its batches add up to"
+
+
+def _dense(store: Store, snapshot: Snapshot, shard: int) -> Iterable[str]:
+    """AC, AN and the numbers of the five states, counted over the genotypes of everybody."""
+    sites = snapshots.read_sites(store, snapshot, shard)
+    where = f"sites/{snapshot.number:08d}/{store.shards[shard].name}.parquet"
+    people = max(snapshot.participants, 1)
+    for alleles in chunks(sites, np.ones(sites.num_rows, np.bool_), people):
+        evidence = read_evidence(store, snapshot, shard, alleles=alleles)
+        for mode, suffix in ((CALLED, ""), (RAW, "_raw")):
+            dense = genotypes(evidence, mode=mode)
+            counted = dict(zip((f"ac{suffix}", f"an{suffix}"), count(dense), strict=True))
+            if mode == CALLED:
+                counted |= _states(dense)
+            for name, values in counted.items():
+                wrong = np.flatnonzero(values != numpy_of(alleles, name))
+                if len(wrong):
+                    pos = numpy_of(alleles, "pos")[wrong[0]]
+                    yield f"{where}: {name} of {len(wrong)} alleles is not a count of genotypes, first at {pos}"
+
+
+def _states(dense: Genotypes) -> dict[str, npt.NDArray[np.int64]]:
+    uncalled = (dense.state == UNCALLED).sum(axis=1)
+    no_coverage = (dense.state == NO_COVERAGE).sum(axis=1)
+    return {
+        "uncalled": uncalled,
+        "no_coverage": no_coverage,
+        "called": dense.state.shape[1] - uncalled - no_coverage,
+    }
