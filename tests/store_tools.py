@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -207,29 +208,38 @@ def read_lines(folder: Path, lines: Iterable[str], contigs: Mapping[str, str], *
     return read_gvcf(path, genome_of(contigs), **options)
 
 
-def reference_from_gvcfs(gvcfs: Sequence[Path], path: Path, *, contigs: Sequence[str] | None = None) -> Path:
-    """Write the reference that gVCFs imply: their REF bases on N, for the contigs (of their header) that they use."""
+def reference_from_gvcfs(
+    gvcfs: Sequence[Path], path: Path, *, contigs: Sequence[str] | None = None, whole: bool = True
+) -> Path:
+    """Write the reference that gVCFs imply: their REF bases on N, for the contigs that they use.
+
+    Lengths are the header's; where it tells none, or without ``whole``, what the records need.
+    """
     lengths: dict[str, int] = {}
     bases: dict[str, bytearray] = {}
     for gvcf in gvcfs:
-        with gzip.open(gvcf, "rt") if gvcf.name.endswith("gz") else gvcf.open() as text:
-            for record in text:
-                if record.startswith("##contig"):
-                    fields = dict(
-                        f.split("=", 1)
-                        for f in record[record.index("<") + 1 : record.rindex(">")].split(",")
-                        if "=" in f
-                    )
-                    lengths[fields["ID"]] = int(fields["length"])
-                elif not record.startswith("#"):
-                    contig, pos, _id, ref, _rest = record.split("\t", 4)
-                    if contigs is not None and contig not in contigs:
-                        continue
-                    if contig not in bases:
-                        bases[contig] = bytearray(b"N" * lengths[contig])
-                    start = int(pos) - 1
-                    bases[contig][start : start + len(ref)] = ref.upper().encode()
-    return write_reference(path, {name: bases[name].decode() for name in lengths if name in bases})
+        with gzip.open(gvcf, "rb") if gvcf.name.endswith("gz") else gvcf.open("rb") as lines:
+            for raw in lines:
+                text = raw.decode("latin-1").rstrip("\n")
+                declared = re.match(r"##contig=<.*\bID=([^,>]+).*\blength=(\d+)", text)
+                if declared and whole:
+                    lengths[declared[1]] = int(declared[2])
+                columns = text.split("\t", 4)
+                if text.startswith("#") or len(columns) < 5 or not columns[1].isdigit():
+                    continue
+                contig, ref, end = columns[0], columns[3].upper(), int(columns[1]) - 1 + len(columns[3])
+                if contigs is not None and contig not in contigs:
+                    continue
+                length = lengths.get(contig, end)
+                told = re.search(r"\bEND=(\d+)", columns[4])
+                if contig not in lengths and told:
+                    length = max(length, int(told[1]))
+                found = bases.setdefault(contig, bytearray())
+                if len(found) < length:
+                    found.extend(b"N" * (length - len(found)))
+                if end <= len(found) and ref.isalpha():
+                    found[end - len(ref) : end] = ref.encode("ascii", "replace")
+    return write_reference(path, {name: found.decode() for name, found in bases.items()})
 
 
 def baekman(*arguments: str | Path, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -402,13 +402,12 @@ def test_a_file_without_records_says_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("likelihoods", [True, False])
-def test_a_long_ref_with_many_alts(tmp_path: Path, likelihoods: bool) -> None:
-    bases = "".join("ACGT"[(n * n // 7) % 4] for n in range(20_000))
-    alts = [bases[0] + "".join("ACGT"[(number >> 2 * k) & 3] for k in range(4)) + "A" * 9000 for number in range(200)]
-    alts = [alt for alt in dict.fromkeys(alts) if not bases.startswith(alt)]
+def test_many_long_alts(tmp_path: Path, likelihoods: bool) -> None:
+    bases = "".join("ACGT"[(n * n // 7) % 4] for n in range(2000))
+    alts = [bases[0] + "".join("ACGT"[(number >> 2 * k) & 3] for k in range(3)) + "A" * 1000 for number in range(60)]
     values = ",".join(["0"] * ((len(alts) + 1) * (len(alts) + 2) // 2)) if likelihoods else "."
     reading = read_lines(
-        tmp_path, [line(1, bases[:10_000], ",".join(alts), f"1/2:40:20:{values}", format="GT:GQ:DP:PL")], {"c1": bases}
+        tmp_path, [line(1, bases[:1500], ",".join(alts), f"1/2:40:20:{values}", format="GT:GQ:DP:PL")], {"c1": bases}
     )
     assert {row.copies for row in reading.rows} == {0, 1, 2}
 

@@ -25,9 +25,9 @@ from baekman.atomic import atomic_file, fsync_folder, write_text
 from baekman.census import count_alleles, count_called
 from baekman.columns import allele_ranks, concat, numpy_of, strings, table_of, write_parquet
 from baekman.errors import InputRefused, Reason
-from baekman.gvcf import ContigCalls, GvcfReader
+from baekman.gvcf import ContigCalls, GvcfReader, sha256_of
 from baekman.schema import CALLS, REFERENCE, ROSTER
-from baekman.store import BATCH_NAME, PARTICIPANT_ID, Store, check_names
+from baekman.store import PARTICIPANT_ID, Store
 
 SEXES = ("female", "male", "unknown")
 
@@ -71,7 +71,11 @@ def read_members(path: Path) -> list[Member]:
 
     if not path.is_file():
         raise InputRefused(Reason(file=path.name, expected="a list of gVCFs", found="no such file"))
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputRefused(Reason(file=path.name, expected="UTF-8 text", found="other bytes")) from None
+    for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split("\t")
         if not line.strip() or line.startswith("#") or (number == 1 and fields[0] == "participant_id"):
             continue
@@ -101,7 +105,6 @@ def read_members(path: Path) -> list[Member]:
 
 def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
     """Plan a batch and write ``plan.json``; the same inputs find the work that was done before."""
-    check_names([batch], kind="--batch", pattern=BATCH_NAME)
     made = BatchPlan(batch=batch, members=tuple(sorted(members, key=lambda member: member.participant_id)))
     folder = made.folder(store)
     folder.mkdir(parents=True, exist_ok=True)
@@ -253,7 +256,7 @@ def write_shard(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *
 def collect(store: Store, planned: BatchPlan) -> None:
     """Between the two kinds of tasks: the roster, and one numbering of the caller's filters."""
     folder = planned.folder(store)
-    if (folder / "filters.json").exists():
+    if (folder / "filters.json").exists() and (folder / "batch" / "roster.parquet").exists():
         return
     counts = [json.loads((folder / "read" / f"{i:06d}.json").read_text()) for i in range(len(planned.members))]
     names = sorted({name for count in counts for name in count["filters"]})
@@ -313,6 +316,18 @@ def digest_members(ids: npt.NDArray[Any] | Sequence[str], hashes: Sequence[str],
         member = hashlib.sha256(f"{participant}\t{content}\t{sex}".encode()).digest()
         total += int.from_bytes(member, "big")
     return f"{total % (1 << 256):064x}"
+
+
+def is_same(store: Store, planned: BatchPlan) -> bool:
+    """Whether the batch of that name was made of the members of ``planned``: same people, gVCFs and sexes."""
+    made = store.batch(planned.batch) / "inputs"
+    if made.exists() and made.read_text() == planned.folder(store).name:
+        return True
+    roster, _ = read_roster(store, planned.batch)
+    columns = (roster.column(name).to_pylist() for name in ("participant_id", "sex", "gvcf_sha256"))
+    return list(zip(*columns, strict=True)) == [
+        (member.participant_id, member.sex, sha256_of(Path(member.gvcf))) for member in planned.members
+    ]
 
 
 # (participant, which old batch, sample there), sorted by participant: the members of a batch that is rewritten

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -14,16 +13,19 @@ import pyarrow.compute as pc
 
 from baekman import batch as batches
 from baekman import snapshot as snapshots
-from baekman.atomic import fsync_folder, write_text
+from baekman.atomic import fsync_folder
 from baekman.batch import Member
 from baekman.census import merge_alleles, merge_called
 from baekman.columns import with_metadata, write_parquet
 from baekman.engine import Engine
 from baekman.errors import InputRefused, Reason
 from baekman.schema import CENSUS, SCHEMA_VERSION, SITES
+from baekman.seal import seal
 from baekman.sites import SiteFilters, census_of, describe_sites
 from baekman.snapshot import BatchEntry, Snapshot
-from baekman.store import Store
+from baekman.store import BATCH_NAME, Store, check_names
+
+DONE_WORK = ".done."  # prefix of a work folder that only waits to be deleted
 
 MapTasks = Callable[[str, Callable[[int], None], int], None]
 
@@ -37,7 +39,8 @@ def _index(store: Store, *, live: Sequence[str]) -> Iterator[sqlite3.Connection]
     with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute(
-            "CREATE TABLE IF NOT EXISTS participants (participant_id TEXT PRIMARY KEY, batch TEXT NOT NULL) WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS participants"
+            " (participant_id TEXT PRIMARY KEY, batch TEXT NOT NULL) WITHOUT ROWID"
         )
         connection.execute("CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) WITHOUT ROWID")
         indexed = {name for (name,) in connection.execute("SELECT name FROM batches")}
@@ -65,8 +68,10 @@ def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> 
     return found
 
 
-def _refuse_known(store: Store, participants: Sequence[str], *, at: Snapshot, batch: str) -> None:
-    known = find_batches(store, participants, at=at)
+def _refuse_known(store: Store, planned: batches.BatchPlan) -> Snapshot:
+    """The latest snapshot; refuses members of other batches, and other members of a batch that is there."""
+    latest = snapshots.read_snapshot(store)
+    known = find_batches(store, [member.participant_id for member in planned.members], at=latest)
     reasons = [
         Reason(
             file="list of gVCFs",
@@ -76,10 +81,21 @@ def _refuse_known(store: Store, participants: Sequence[str], *, at: Snapshot, ba
             action="withdraw first what is to be replaced",
         )
         for participant, other in known.items()
-        if other != batch
+        if other != planned.batch
     ]
+    if latest.entry(planned.batch) is not None and not batches.is_same(store, planned):
+        reasons.append(
+            Reason(
+                file="--batch",
+                expected="a new name, or the batch's own members",
+                found=f"the name {planned.batch} with other members",
+                action="a batch is immutable: choose another name",
+            )
+        )
     if reasons:
+        _clear_work(store, planned)
         raise InputRefused(reasons)
+    return latest
 
 
 def add(
@@ -96,50 +112,47 @@ def add(
     InputRefused for a bad gVCF (nothing is added), a participant who is in the cohort already, or a batch
     name that is taken by other members.
     """
-    planned = batches.plan(store, batch=batch, members=members)
-    inputs = planned.folder(store).name
-    ids = [member.participant_id for member in planned.members]
-    latest = snapshots.read_snapshot(store)
-    _refuse_known(store, ids, at=latest, batch=batch)
-    if latest.entry(batch) is not None:
-        shutil.rmtree(planned.folder(store))
-        roster, _ = batches.read_roster(store, batch)
-        if roster.column("participant_id").to_pylist() == ids:
+    check_names([batch], kind="--batch", pattern=BATCH_NAME)
+    with store.work_lock(batch):
+        planned = batches.plan(store, batch=batch, members=members)
+        inputs = planned.folder(store).name
+        made = store.batch(batch) / "inputs"
+        latest = _refuse_known(store, planned)
+        if latest.entry(batch) is not None:
+            _clear_work(store, planned)
             return latest
-        raise InputRefused(
-            Reason(
-                file="--batch",
-                expected="a new name, or the batch's own members",
-                found=f"the name {batch} with other members",
-                action="a batch is immutable: choose another name",
-            )
-        )
-    made = store.batch(batch) / "inputs"
-    with (engine or Engine()).open() as map_tasks:
-        if not (made.exists() and made.read_text() == inputs):
-            map_tasks("reading gVCFs", partial(_read, store, planned), len(planned.members))
-            batches.collect(store, planned)
-            map_tasks("building shards", partial(batches.build_shard, store, planned), len(store.shards))
-            write_text(planned.folder(store) / "batch" / "inputs", inputs)
-        with store.lock():
-            latest = snapshots.read_snapshot(store)
-            _refuse_known(store, ids, at=latest, batch=batch)
-            batches.finish(store, planned)
-            committed = commit(
-                store,
-                Snapshot(
-                    number=latest.number + 1,
-                    batches=(*latest.batches, entry_of(store, batch)),
-                    filters=filters or latest.filters,
-                ),
-                previous=latest,
-                added=[batch],
-                map_tasks=map_tasks,
-            )
-            with _index(store, live=[batch]):
-                pass
-    shutil.rmtree(planned.folder(store), ignore_errors=True)
-    return committed
+        with (engine or Engine()).open() as map_tasks:
+            if not (made.exists() and made.read_text() == inputs):
+                map_tasks("reading gVCFs", partial(_read, store, planned), len(planned.members))
+                batches.collect(store, planned)
+                map_tasks("building shards", partial(batches.build_shard, store, planned), len(store.shards))
+                seal(planned.folder(store) / "batch", inputs=inputs)
+            with store.lock():
+                latest = _refuse_known(store, planned)
+                batches.finish(store, planned)
+                committed = commit(
+                    store,
+                    Snapshot(
+                        number=latest.number + 1,
+                        batches=(*latest.batches, entry_of(store, batch)),
+                        filters=filters or latest.filters,
+                    ),
+                    previous=latest,
+                    added=[batch],
+                    map_tasks=map_tasks,
+                )
+                with _index(store, live=[batch]):
+                    pass
+        _clear_work(store, planned)
+        return committed
+
+
+def _clear_work(store: Store, planned: batches.BatchPlan) -> None:
+    """Delete the finished work of a batch; what a kill leaves of it is known as such by its name."""
+    folder = planned.folder(store)
+    done = store.work / f"{DONE_WORK}{folder.name}"
+    folder.rename(done)
+    shutil.rmtree(done)
 
 
 def _read(store: Store, planned: batches.BatchPlan, index: int) -> None:
@@ -294,10 +307,10 @@ def rewrite_batches(
         len(store.shards),
     )
     batches.rewrite_roster(store, rosters, members, filters, working)
-    write_text(working / "inputs", f"rewritten from {' '.join(old)}")
+    seal(working, inputs=f"rewritten from {' '.join(old)}")
     target = store.batch(new)
     shutil.rmtree(target, ignore_errors=True)
-    os.rename(working, target)
+    working.rename(target)
     fsync_folder(target.parent)
     return entry_of(store, new)
 
@@ -313,6 +326,8 @@ def _forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
             connection.execute("DELETE FROM participants WHERE participant_id = ?", (participant,))
     with closing(sqlite3.connect(store.participants, timeout=600, isolation_level=None)) as connection:
         connection.execute("VACUUM")
+    for left in store.work.glob(f"{DONE_WORK}*"):
+        shutil.rmtree(left)
     gone = set(participants)
     for plan in store.work.glob("*/plan.json"):
         members = json.loads(plan.read_text())["members"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import subprocess
 import zlib
 from collections.abc import Iterator, Sequence
@@ -102,6 +103,12 @@ class ReadCounts:
     sha256: str = ""
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes as they lie there, in hex."""
+    with path.open("rb") as raw:
+        return hashlib.file_digest(raw, "sha256").hexdigest()
+
+
 def _open(path: Path) -> tuple[IO[bytes], subprocess.Popen[bytes] | None]:
     with path.open("rb") as raw:
         magic = raw.read(18)
@@ -150,11 +157,7 @@ class GvcfReader:
 
     def _chunks(self) -> Iterator[bytes]:
         """Whole lines, a chunk at a time, header included."""
-        digest = hashlib.sha256()
-        with self.path.open("rb") as raw:
-            while part := raw.read(1 << 20):
-                digest.update(part)
-        self.counts.sha256 = digest.hexdigest()
+        self.counts.sha256 = sha256_of(self.path)
         try:
             stream, viewer = _open(self.path)
         except (EOFError, OSError, zlib.error) as error:
@@ -259,8 +262,8 @@ class GvcfReader:
             while True:
                 reason, begin, row_count, interval_count = kernel.read_chunk(
                     buf, begin, len(buf), state, name_pool, name_ends, contig_of, genome.starts, genome.lengths,
-                    seen, genome.sequence, key_pool, key_ends, info_pool, info_ends, format_pool, format_ends, format_fields,
-                    self._filter_pool, self._filter_ends, self.thresholds.min_gq, self.thresholds.min_dp,
+                    seen, genome.sequence, key_pool, key_ends, info_pool, info_ends, format_pool, format_ends,
+                    format_fields, self._filter_pool, self._filter_ends, self.thresholds.min_gq, self.thresholds.min_dp,
                     self.thresholds.min_het_percent, rows, row_count, ref_pool, alt_pool, intervals,
                     interval_count, scratch_bytes, scratch_ints, pl,
                 )  # fmt: skip
@@ -302,7 +305,7 @@ class GvcfReader:
         self.counts.contradicting = int(state[kernel.CONTRADICTING])
         pool = self._filter_pool.tobytes()
         ends = [0, *self._filter_ends[: state[kernel.FILTERS]].tolist()]
-        self.counts.filters = [pool[a:b].decode(errors="replace") for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self.counts.filters = [pool[a:b].decode(errors="replace") for a, b in itertools.pairwise(ends)]
         if self.counts.contradicting > self.thresholds.max_contradicting:
             raise self._refuse(
                 place="all records",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -104,6 +105,23 @@ class Store:
         with (self.path / ".lock").open("a") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+    @contextmanager
+    def work_lock(self, batch: str) -> Iterator[None]:
+        """Be the only one that works on ``batch``; waits for another who does."""
+        self.work.mkdir(exist_ok=True)
+        path = self.work / f"{batch}.lock"
+        while True:
+            with path.open("a") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                # who held it before deletes the file: what is locked now must be the one that others will open
+                if not path.exists() or path.stat().st_ino != os.fstat(handle.fileno()).st_ino:
+                    continue
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
 
 
 def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
