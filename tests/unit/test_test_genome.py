@@ -349,6 +349,31 @@ def test_registration_deliveries_and_shards_are_read_by_baekman(small: Path) -> 
     check_tiling(read_shards(small / "shards.tsv"), lengths, file="shards.tsv")
 
 
+def test_each_planted_fault_is_there_once_and_good_specimens_enter_everywhere(small: Path) -> None:
+    expected = rows(small / "expected.tsv")
+    faults = Counter((row["delivery"], row["verdict"], row["reason"]) for row in expected if row["reason"])
+    assert faults == {
+        ("first", "reject", "checksum_wrong"): 1,
+        ("first", "reject", "truncated"): 1,
+        ("first", "reject", "low_coverage"): 1,
+        ("first", "reject", "contamination"): 1,
+        ("first", "reject", "identity_mismatch"): 1,
+        ("first", "hold", "sex_discordant"): 1,
+        ("first", "reject", "not_registered"): 1,
+        ("first", "reject", "no_consent"): 1,
+        ("second", "hold", "contamination"): 1,
+    }
+    shares = {one.delivery: one.mixture[1][1] for one in SPECIMENS if one.reason == "contamination"}
+    assert shares == {"first": 0.1, "second": 0.02}
+    good = [row for row in expected if not row["reason"]]
+    assert Counter(row["delivery"] for row in good) == {"first": 7, "second": 4}
+    assert {row["entry"] for row in good} == {"fastq", "bam", "cram", "gvcf"}
+    accepted = {row["participant"] for row in good}
+    people = {row["participant"]: row for row in rows(small / "truth" / "people.tsv")}
+    trios = [row for row in people.values() if {row["participant"], row["mother"], row["father"]} <= accepted]
+    assert sorted(row["sex"] for row in trios) == ["female", "male"]
+
+
 def test_sex_is_registered_as_it_is_but_for_the_planted_one(small: Path) -> None:
     true = {row["participant"]: row["sex"] for row in rows(small / "truth" / "people.tsv")}
     registered = {row["specimen_id"]: row["registered_sex"] for row in rows(small / "registration.tsv")}
