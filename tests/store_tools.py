@@ -88,11 +88,11 @@ def genome_of(contigs: Mapping[str, str], *, aliases: Mapping[str, str] | None =
 
 
 def write_reference(path: Path, contigs: Mapping[str, str]) -> Path:
-    """Write a FASTA, 60 bases a line."""
+    """Write a FASTA, 10,000 bases a line."""
     with path.open("w") as out:
         for name, bases in contigs.items():
             out.write(f">{name}\n")
-            out.writelines(f"{bases[at : at + 60]}\n" for at in range(0, len(bases), 60))
+            out.writelines(f"{bases[at : at + 10_000]}\n" for at in range(0, len(bases), 10_000))
     return path
 
 
@@ -208,38 +208,32 @@ def read_lines(folder: Path, lines: Iterable[str], contigs: Mapping[str, str], *
     return read_gvcf(path, genome_of(contigs), **options)
 
 
-def reference_from_gvcfs(
-    gvcfs: Sequence[Path], path: Path, *, contigs: Sequence[str] | None = None, whole: bool = True
-) -> Path:
-    """Write the reference that gVCFs imply: their REF bases on N, for the contigs that they use.
+def reference_from_gvcfs(gvcfs: Sequence[Path], path: Path, *, contigs: Sequence[str] | None = None) -> Path:
+    """Write the reference that gVCFs imply (``implied_bases``)."""
+    return write_reference(path, implied_bases(gvcfs, contigs=contigs))
 
-    Lengths are the header's; where it tells none, or without ``whole``, what the records need.
-    """
-    lengths: dict[str, int] = {}
+
+def implied_bases(gvcfs: Sequence[Path], *, contigs: Sequence[str] | None = None) -> dict[str, str]:
+    """The reference that gVCFs imply: their REF bases on N, for the contigs that they use, as far as they go."""
     bases: dict[str, bytearray] = {}
     for gvcf in gvcfs:
         with gzip.open(gvcf, "rb") if gvcf.name.endswith("gz") else gvcf.open("rb") as lines:
             for raw in lines:
                 text = raw.decode("latin-1").rstrip("\n")
-                declared = re.match(r"##contig=<.*\bID=([^,>]+).*\blength=(\d+)", text)
-                if declared and whole:
-                    lengths[declared[1]] = int(declared[2])
                 columns = text.split("\t", 4)
                 if text.startswith("#") or len(columns) < 5 or not columns[1].isdigit():
                     continue
                 contig, ref, end = columns[0], columns[3].upper(), int(columns[1]) - 1 + len(columns[3])
                 if contigs is not None and contig not in contigs:
                     continue
-                length = lengths.get(contig, end)
                 told = re.search(r"\bEND=(\d+)", columns[4])
-                if contig not in lengths and told:
-                    length = max(length, int(told[1]))
+                length = max(end, int(told[1]) if told else 0)
                 found = bases.setdefault(contig, bytearray())
                 if len(found) < length:
                     found.extend(b"N" * (length - len(found)))
                 if end <= len(found) and ref.isalpha():
                     found[end - len(ref) : end] = ref.encode("ascii", "replace")
-    return write_reference(path, {name: found.decode() for name, found in bases.items()})
+    return {name: found.decode() for name, found in bases.items()}
 
 
 def baekman(*arguments: str | Path, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
