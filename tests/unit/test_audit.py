@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import shutil
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -148,19 +149,21 @@ def test_a_torn_line_of_a_killed_writer_is_cut_off_by_the_next(tmp_path: Path) -
     assert len(list(audit.events(tmp_path))) == 6
 
 
-def _write(workspace: Path) -> None:
-    filled(workspace, 25)
+def _write(workspace: Path, together: Barrier) -> None:
+    together.wait(60)
+    filled(workspace, 50)
 
 
 def test_writers_at_the_same_time_make_one_chain(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write, args=(tmp_path,)) for _ in range(4)]
+    together = context.Barrier(3)
+    writers = [context.Process(target=_write, args=(tmp_path, together)) for _ in range(3)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
     assert problems(audit.log_file(tmp_path)) == []
-    assert len(list(audit.events(tmp_path))) == 100
+    assert len(list(audit.events(tmp_path))) == 150
 
 
 @pytest.mark.parametrize("value", ["홍길순", "/data/x.fq", "Hong Gildong", "a\nb", "FileNotFoundError: x", "../x", "@"])
