@@ -45,6 +45,10 @@ rule gather_calls:
         "<benchmarks>/gather_calls/{participant}.tsv"
     conda:
         "../envs/bcftools.yaml"
+    params:
+        # pieces are temporary, so what they depend on is looked at here
+        caller=SETTINGS["caller"],
+        par=SETTINGS["par_regions"] or SETTINGS["reference_name"],
     shell:
         "baekman step gather {input.pieces} --output {output.gvcf} 2> {log}"
 

@@ -70,10 +70,16 @@ def tell_institution():
     """Bring the institution's return report up to date with the QC verdicts."""
     from baekman import registry, return_report
 
-    if IS_RECEIVED:
+    if not IS_RECEIVED:
+        return
+    try:
         opened = registry.open_registry(Path.cwd())
         return_report.write_return_report(
             Path.cwd(), config["delivery"], registry=opened
+        )
+    except InputRefused as refused:
+        logger.warning(
+            f"the return report stays as intake wrote it: {refused.reasons[0]}"
         )
 
 

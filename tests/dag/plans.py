@@ -104,10 +104,10 @@ class Workspace:
 
     def finish(self, delivery: str) -> None:
         """Let everything of the delivery have been made: files without content, and Snakemake's records."""
-        self._make(self.plan(delivery))
+        self._make(self.plan(delivery, "qc"))
         self.accept(delivery)
         self._make(self.plan(delivery))
-        self.snakemake("--touch", "--notemp", "--cores", "1", "--config", f"delivery={delivery}")
+        self.snakemake("--touch", "--forceall", "--notemp", "--cores", "1", "--config", f"delivery={delivery}")
 
     def snakemake(self, *arguments: str) -> str:
         """Run Snakemake here; what it said. Raises AssertionError when it fails."""

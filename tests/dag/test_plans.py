@@ -20,6 +20,22 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
+    workspace = Workspace(tmp_path_factory.mktemp("finished"))
+    delivery = workspace.receive("fastq", "gvcf")
+    workspace.finish(delivery)
+    return workspace, delivery
+
+
+@pytest.fixture
+def finished(_made: tuple[Workspace, str]) -> tuple[Workspace, str]:
+    """A workspace with one delivery that went all the way; dry runs leave it as it is."""
+    workspace, delivery = _made
+    workspace.configure(workspace.config)
+    return workspace, delivery
+
+
 def test_a_new_delivery_is_planned_up_to_the_gate_and_beyond_it(workspace: Workspace) -> None:
     delivery = workspace.receive("two_lanes", "fastq", "cram", "bam", "gvcf")
     jobs = workspace.plan(delivery).jobs
@@ -38,7 +54,7 @@ def test_a_new_delivery_is_planned_up_to_the_gate_and_beyond_it(workspace: Works
 
 def test_after_the_gate_only_accepted_participants_are_called(workspace: Workspace) -> None:
     delivery = workspace.receive("fastq", "fastq", "fastq")
-    workspace._make(workspace.plan(delivery))
+    workspace._make(workspace.plan(delivery, "qc"))
     workspace.accept(delivery, number=2)
     jobs = workspace.plan(delivery, "call").jobs
     assert jobs == {"call_piece": 2, "gather_calls": 2, "call": 1}
@@ -61,23 +77,20 @@ def test_any_stage_can_be_the_last(workspace: Workspace, target: str, last: str)
     assert after.get(target) not in jobs
 
 
-def test_a_finished_delivery_plans_nothing(workspace: Workspace) -> None:
-    delivery = workspace.receive("fastq", "gvcf")
-    workspace.finish(delivery)
+def test_a_finished_delivery_plans_nothing(finished: tuple[Workspace, str]) -> None:
+    workspace, delivery = finished
     assert "Nothing to be done" in workspace.plan(delivery).text
 
 
-def test_staged_files_may_go_when_they_are_used(workspace: Workspace) -> None:
-    delivery = workspace.receive("fastq", "gvcf")
-    workspace.finish(delivery)
+def test_staged_files_may_go_when_they_are_used(finished: tuple[Workspace, str]) -> None:
+    workspace, delivery = finished
     for file in (workspace.folder / "deliveries" / delivery / "staged").rglob("*.*"):
         file.unlink()
     assert "Nothing to be done" in workspace.plan(delivery).text
 
 
-def test_a_second_delivery_plans_only_its_own_jobs_and_the_cohorts(workspace: Workspace) -> None:
-    first = workspace.receive("fastq", "fastq")
-    workspace.finish(first)
+def test_a_second_delivery_plans_only_its_own_jobs_and_the_cohorts(finished: tuple[Workspace, str]) -> None:
+    workspace, first = finished
     second = workspace.receive("fastq")
     plan = workspace.plan(second)
     assert plan.jobs == {
@@ -102,10 +115,9 @@ def test_a_second_delivery_plans_only_its_own_jobs_and_the_cohorts(workspace: Wo
     ids=["caller", "site_filter", "gate"],
 )
 def test_a_changed_setting_reruns_what_depends_on_it_and_nothing_else(
-    workspace: Workspace, setting: str, rerun: set[str]
+    finished: tuple[Workspace, str], setting: str, rerun: set[str]
 ) -> None:
-    delivery = workspace.receive("fastq", "fastq")
-    workspace.finish(delivery)
+    workspace, delivery = finished
     workspace.configure(f"{workspace.config}{setting}\n")
     jobs = workspace.plan(delivery).jobs
     assert rerun <= set(jobs)
@@ -115,16 +127,29 @@ def test_a_changed_setting_reruns_what_depends_on_it_and_nothing_else(
         assert "call_piece" not in jobs and "gather_calls" not in jobs
 
 
-def test_another_aligner_aligns_again(workspace: Workspace) -> None:
-    delivery = workspace.receive("fastq")
-    workspace.finish(delivery)
+def test_another_aligner_aligns_again(finished: tuple[Workspace, str]) -> None:
+    workspace, delivery = finished
     workspace.configure(f"{workspace.config}aligner: minimap2\n")
     assert {"aligner_index", "align_reads", "metrics", "verdicts"} <= set(workspace.plan(delivery).jobs)
 
 
 def test_a_genome_in_pieces_is_called_in_pieces(workspace: Workspace) -> None:
     delivery = workspace.receive("fastq")
-    workspace._make(workspace.plan(delivery))
+    workspace._make(workspace.plan(delivery, "qc"))
     workspace.accept(delivery)
     jobs = workspace.plan(delivery, "call", options=("--set-scatter", "call=4")).jobs
     assert jobs == {"call_piece": 4, "gather_calls": 1, "call": 1}
+
+
+def test_a_delivery_that_was_never_received_plans_nothing_and_says_so(workspace: Workspace) -> None:
+    inbox = workspace.folder / "inbox"
+    inbox.mkdir()
+    (inbox / "delivery.yaml").write_text(
+        "delivery: D-1\ninstitution: HERE\nplatform: ILLUMINA\nreference: genome\n", encoding="utf-8"
+    )
+    (inbox / "manifest.tsv").write_text(
+        f"specimen_id\tfile\tkind\tread_group\tsha256\tsize\nS1\ts1.bam\tbam\t\t{'0' * 64}\t1\n", encoding="utf-8"
+    )
+    plan = workspace.plan(str(inbox))
+    assert "not received yet: its jobs are known after intake" in plan.text
+    assert not plan.jobs

@@ -19,7 +19,7 @@ COPY_BYTES = 1 << 20
 def write(delivery: Path, *, settings: Mapping[str, Any], output: Path) -> None:
     """Write the manifest of the delivery whose pseudonymous folder is ``delivery``.
 
-    Inputs are the participants' gVCFs and alignments, by SHA-256 of what was read, under pseudonymous IDs.
+    Inputs by SHA-256: of what intake noted of the delivered files (``inputs.json``), and of the gVCFs in the batch.
     """
     sheet = _read(delivery / "delivery.json")
     batch = _read(delivery / "batch.json")
@@ -36,7 +36,8 @@ def write(delivery: Path, *, settings: Mapping[str, Any], output: Path) -> None:
         "settings": settings,
         "config_hash": config.config_hash(settings),
         "inputs": {
-            "specimens.tsv": sha256(delivery / "specimens.tsv"),
+            "delivered": sha256(delivery / "inputs.json"),
+            "specimens": sha256(delivery / "specimens.tsv"),
             "reference": sha256(Path(settings["reference"])),
             "qc_thresholds": sha256(Path(settings["qc_thresholds"])),
             "gvcfs": {one: sha256(participants / one / "calls.g.vcf.gz") for one in batch["participants"]},
