@@ -100,3 +100,8 @@ def test_read_names_are_searched_as_fast_as_they_are_decompressed() -> None:
     one.feed(text)
     assert one.found == set()
     assert len(text) / (time.process_time() - begun) > 15e6  # bytes a second; a pattern alone does 6
+
+
+def test_a_label_that_is_part_of_a_name_hides_nothing() -> None:
+    assert search(b"r1 Kim Hanbit\n", label="a") == {"registered"}
+    assert search(b"r1 Kim Hanbit\n", label="Kim") == {"registered"}

@@ -21,14 +21,23 @@ FASTQ_LINE_LIMIT = 8 << 20
 HEADER_LIMIT = 64 << 20
 CONTIGS_LIMIT = 1_000_000
 
-# Prints each read's name (and comment) and, last of all, "count N" or "fault LINE".
+# Prints each read's name without mate number and, marked by a tab, its comment: one that came before is not
+# printed again (while there are few), as mostly they are all the same. Last of all "count N" or "fault LINE".
 FASTQ_NAMES = r"""
 function fault() { print "fault " NR; failed = 1; exit }
+function tell(comment) {
+    if (comment == "" || comment in seen) return
+    if (known < 10000 && length(comment) < 200) { seen[comment]; known++ }
+    print "\t" comment
+}
 NR % 4 == 1 { if (substr($0, 1, 1) != "@" || length($0) < 2 || $0 ~ /[\001-\010\013-\037]/) fault()
-              name = substr($0, 2); next }
+              head = name = substr($0, 2)
+              if (at = match(head, /[ \t]/)) { tell(substr(head, at + 1)); name = substr(head, 1, at - 1) }
+              sub(/\/[12]$/, "", name); print name; next }
 NR % 4 == 2 { bases = length($0); if ($0 ~ /[^A-Za-z.*-]/) fault(); next }
 NR % 4 == 3 { if (substr($0, 1, 1) != "+") fault()
-              print (length($0) > 1) ? name " " substr($0, 2) : name; next }
+              if (length($0) > 1 && substr($0, 2) != head) tell(substr($0, 2))
+              next }
 { if (length($0) != bases || $0 ~ /[^!-~]/) fault() }
 END { if (!failed) { if (NR % 4) print "fault " NR; else print "count " NR / 4 } }
 """
@@ -44,7 +53,7 @@ $1 != contig { if ($1 in seen) print "unsorted"; seen[$1]; contig = $1; position
 { if ($2 + 0 < position) { print "unsorted"; exit } position = $2 + 0; n++ }
 END { print "count " n + 0 }
 """
-_MATE_OR_COMMENT = re.compile(rb"(?:/[12])?(?:[ \t][^\n]*)?\n")
+_COMMENT_LINE = re.compile(rb"^\t[^\n]*\n", re.MULTILINE)
 
 
 @dataclass(kw_only=True)
@@ -119,7 +128,7 @@ def _examine_fastq(measured: Measured, contents: Contents, *, search: Identifier
         for block in _whole_lines(pipe.blocks()):
             body, last = _without_last_line(last + block)
             search.feed(body)
-            digest.update(_MATE_OR_COMMENT.sub(b"\n", body))
+            digest.update(_COMMENT_LINE.sub(b"", body) if b"\t" in body else body)
         pipe.require_success()
     word, _, number = last.decode("ascii", "replace").strip().partition(" ")
     if word != "count":

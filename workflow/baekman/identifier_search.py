@@ -52,9 +52,7 @@ class IdentifierSearch:
 
     def __init__(self, registered: Iterable[str], *, label: str) -> None:
         telling = {text for text in registered if text != label and _is_telling(text)}
-        # the label comes first: a subject code that begins it is no finding
-        self._words = _any_of([{label} if label else set(), telling])
-        self._label = [form.encode().translate(_WORD_CLASSES) for form in _forms({label} if label else set())]
+        self._words = _words(telling, label=label)
         self._needles = {
             needle
             for form in _forms(telling)
@@ -82,15 +80,13 @@ class IdentifierSearch:
     def _search(self, text: bytes) -> None:
         if REGISTERED not in self.found and self._may_name(text):
             matches = self._words.finditer(text)
-            if any(match.lastindex != 1 for match in matches):
+            if any(match.lastindex is None for match in matches):
                 self.found.add(REGISTERED)
         if self._candidates < _CANDIDATES_LIMIT and _may_have_shape(text):
             self._look_closely(text)
 
     def _may_name(self, text: bytes) -> bool:
         folded = text.translate(_WORD_CLASSES)
-        for label in self._label:
-            folded = folded.replace(label, b"\n")
         return any(needle in folded for needle in self._needles)
 
     def _look_closely(self, text: bytes) -> None:
@@ -129,13 +125,17 @@ def _is_telling(text: str) -> bool:
     return len(text) >= (_SHORTEST_TEXT if text.isascii() else _SHORTEST_WIDE_TEXT)
 
 
-def _any_of(groups: list[set[str]]) -> re.Pattern[bytes]:
-    """A pattern with one group per set: any of its texts as a word of its own, in any spelling.
+def _words(texts: set[str], *, label: str) -> re.Pattern[bytes]:
+    """A pattern of any of ``texts`` or ``label`` as a word of its own, in any spelling; the longest first.
 
-    Spellings: composed or decomposed (NFC, NFD), any case, any separator (or none) where a space is.
+    Spellings: composed or decomposed (NFC, NFD), any case, any separator (or none) where a space is. The label,
+    and it alone, is in a group: a shorter subject code that begins it is not found there.
     """
-    alternatives = [b"(" + (b"|".join(sorted(map(_spelled, _forms(texts)))) or b"(?!)") + b")" for texts in groups]
-    return re.compile(rb"(?<![A-Za-z0-9])(?:" + b"|".join(alternatives) + rb")(?![A-Za-z0-9])", re.IGNORECASE)
+    spelled = {_spelled(form): b"%b" for form in _forms(texts)}
+    spelled |= {_spelled(form): b"(%b)" for form in _forms({label} if label else set())}
+    longest_first = sorted(spelled, key=lambda word: (-len(word), word))
+    alternatives = b"|".join(spelled[word] % word for word in longest_first) or b"(?!)"
+    return re.compile(rb"(?<![A-Za-z0-9])(?:" + alternatives + rb")(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 def _forms(texts: set[str]) -> set[str]:
