@@ -1,0 +1,170 @@
+"""Five states and genotypes of one participant from a gVCF, slowly and plainly: what the export must agree with.
+
+Reads with pysam, keeps every record as an object and asks them all about each position. Shares no code with the
+package. Genomes are plain strings; positions are 1-based.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pysam
+
+MIN_GQ = 20
+Allele = tuple[int, str, str]
+
+
+def normalised(pos: int, ref: str, alt: str, genome: str) -> list[Allele]:
+    """The parts of one ALT: trimmed, an indel moved to the left, a substitution cut into its bases."""
+    while ref and alt and ref[-1] == alt[-1]:
+        ref, alt = ref[:-1], alt[:-1]
+        if not ref or not alt:
+            if pos == 1:
+                ref, alt = ref + genome[0], alt + genome[0]
+                break
+            pos -= 1
+            ref, alt = genome[pos - 1] + ref, genome[pos - 1] + alt
+    while len(ref) > 1 and len(alt) > 1 and ref[0] == alt[0]:
+        pos, ref, alt = pos + 1, ref[1:], alt[1:]
+    if len(ref) == len(alt):
+        return [(pos + at, r, a) for at, (r, a) in enumerate(zip(ref, alt, strict=True)) if r != a]
+    shorter = min(len(ref), len(alt))
+    parts = [(pos + at, ref[at], alt[at]) for at in range(shorter - 1) if ref[at] != alt[at]]
+    return [*parts, (pos + shorter - 1, ref[shorter - 1 :], alt[shorter - 1 :])]
+
+
+@dataclass
+class Record:
+    """A record or block and what it says."""
+
+    order: int
+    start: int
+    end: int
+    block: bool
+    ploidy: int
+    haplotypes: list[int | None]
+    gq: int
+    dp: int
+    ref: str
+    alts: list[str]
+    parts: list[list[Allele]] = field(default_factory=list)
+    named: dict[Allele, bool] = field(default_factory=dict)  # allele -> whether it makes a row
+
+    @property
+    def complete(self) -> bool:
+        return None not in self.haplotypes
+
+    @property
+    def covered(self) -> bool:
+        return self.dp != 0 or any(self.haplotypes)
+
+    @property
+    def called(self) -> bool:
+        return self.complete and self.covered and self.gq >= MIN_GQ
+
+    def copies(self, allele: Allele) -> int:
+        return sum(bool(h) and allele in self.parts[h - 1] for h in self.haplotypes if h)
+
+    def changes(self, pos: int) -> int:
+        """Haplotypes that have another base than the reference at ``pos``, or none."""
+        changed = 0
+        for haplotype in self.haplotypes:
+            if not haplotype:
+                continue
+            alt, ref = self.alts[haplotype - 1], self.ref
+            if self.block or not alt.isalpha():
+                changed += 1
+                continue
+            while len(ref) > 1 and len(alt) > 1 and ref[-1] == alt[-1]:
+                ref, alt = ref[:-1], alt[:-1]
+            at = pos - self.start
+            changed += at < len(ref) and (at >= len(alt) or ref[at] != alt[at])
+        return changed
+
+
+def read_records(path: Path, genome: str, contig: str) -> list[Record]:
+    """Every record of ``contig``."""
+    found = []
+    with pysam.VariantFile(str(path)) as gvcf:
+        for order, record in enumerate(r for r in gvcf if r.chrom == contig):
+            call = record.samples[0]
+            alts = list(record.alts or ())
+            real = [alt for alt in alts if alt.isalpha()]
+            block = all(alt in ("<NON_REF>", "<*>") for alt in alts)
+            haplotypes = list(call["GT"])
+            dp = call.get("MIN_DP") if block else None
+            dp = call.get("DP") if dp is None else dp
+            made = Record(
+                order=order,
+                start=record.pos,
+                end=record.stop if block else record.pos + len(record.ref) - 1,
+                block=block,
+                ploidy=len(haplotypes),
+                haplotypes=haplotypes,
+                gq=min(call.get("GQ") if call.get("GQ") is not None else -1, 99),
+                dp=-1 if dp is None else dp,
+                ref=record.ref.upper(),
+                alts=[alt.upper() for alt in alts],
+            )
+            for alt in made.alts:
+                parts = normalised(record.pos, made.ref, alt, genome) if alt.isalpha() else []
+                made.parts.append(parts)
+            depths = call.get("AD")
+            likelihoods = call.get("PL")
+            if likelihoods is not None and None in likelihoods:
+                likelihoods = None
+            for allele in {part for parts in made.parts for part in parts} if real else ():
+                members = [number for number, parts in enumerate(made.parts, 1) if allele in parts]
+                evidence = made.copies(allele) > 0
+                if depths and None not in depths:
+                    evidence |= sum(depths[member] for member in members) > 0
+                if likelihoods:
+                    none, one = _least(likelihoods, members, len(alts) + 1, made.ploidy)
+                    evidence |= one < none + 20
+                made.named[allele] = evidence
+            found.append(made)
+    return found
+
+
+def _least(likelihoods: tuple[int, ...], members: list[int], alleles: int, ploidy: int) -> tuple[int, int]:
+    """Least PL of no copy and of one copy of the alleles in ``members``."""
+    by_copies: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    if ploidy == 1:
+        genotypes = [(one,) for one in range(alleles)]
+    else:
+        genotypes = [(one, two) for two in range(alleles) for one in range(two + 1)]
+    for genotype, value in zip(genotypes, likelihoods, strict=True):
+        by_copies[sum(allele in members for allele in genotype)].append(value)
+    return min(by_copies[0]), min(by_copies[1])
+
+
+def alleles_of(records: list[Record]) -> set[Allele]:
+    """Every allele that has a row."""
+    return {allele for record in records for allele, row in record.named.items() if row}
+
+
+def answer(records: list[Record], allele: Allele, *, raw: bool = False) -> tuple[str, int | None]:
+    """The state of an allele and its copies where a genotype is shown (None elsewhere).
+
+    At most one record may start at a position after normalisation.
+    """
+    pos = allele[0]
+    deciding = [r for r in records if any(row and named[0] == pos for named, row in r.named.items())]
+    if deciding:
+        (record,) = deciding
+        if not (record.complete and record.covered if raw else record.called):
+            return "uncalled", None
+        copies = record.copies(allele)
+        if copies:
+            return "carrier", copies
+        here = [part for part, row in record.named.items() if row and part[0] == pos]
+        others = any(record.copies(part) for part in here) or record.changes(pos)
+        return ("other allele" if others else "reference"), 0
+    spanning = [r for r in records if r.start <= pos <= r.end and r.covered]
+    if not spanning:
+        return "no coverage", None
+    record = max(spanning, key=lambda r: (not r.block, r.start, r.gq, -r.order))
+    if not (record.complete if raw else record.called):
+        return "uncalled", None
+    return ("other allele" if record.changes(pos) else "reference"), 0

@@ -1,0 +1,160 @@
+"""Every participant at every allele, against a slow reading of the gVCFs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from baekman import cohort, dense
+from baekman.batch import Member
+from baekman.columns import numpy_of
+from baekman.gvcf import Thresholds
+from baekman.snapshot import Snapshot, read_sites, read_snapshot
+from baekman.store import Store, create_store
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from state_oracle import alleles_of, answer, read_records
+from store_tools import block, gvcf_text, line, write_reference
+
+GENOME = "ACGTTTTACACACAGGCATTAGCCCGATATATACGGGTCAATTGGCCAACTGACTTTTTTGCA"
+CONTIGS = {"c1": len(GENOME)}
+ORDER = "ACGT"
+
+
+def other_base(base: str, step: int) -> str:
+    """One of the three other bases."""
+    return ORDER[(ORDER.index(base) + step) % 4]
+
+
+@st.composite
+def gvcf_lines(draw: st.DrawFn) -> list[str]:
+    """One participant: blocks, gaps, SNVs, MNPs, indels, several ALTs, ``*``, haploid, weak and missing genotypes."""
+    lines: list[str] = []
+    pos = draw(st.integers(1, 5))
+    taken: set[int] = set()  # positions that a row may decide: one record each
+    while pos < len(GENOME) - 8:
+        kind = draw(st.sampled_from(["block", "block", "gap", "snv", "mnp", "ins", "del", "multi", "star"]))
+        base = GENOME[pos - 1]
+        if kind == "gap":
+            pos += draw(st.integers(1, 4))
+            continue
+        if kind == "block":
+            end = min(pos + draw(st.integers(0, 9)), len(GENOME))
+            gq, dp = draw(st.sampled_from([0, 7, 20, 50])), draw(st.sampled_from([0, 1, 30]))
+            lines.append(block(pos, end, base, gq=gq, dp=dp))
+            pos = end + 1
+            continue
+        step = draw(st.integers(1, 3))
+        length = draw(st.integers(2, 4))
+        ref, alts = {
+            "snv": (base, [other_base(base, step)]),
+            "mnp": (GENOME[pos - 1 : pos + 1], [other_base(base, step) + other_base(GENOME[pos], 1)]),
+            "ins": (base, [base + "ACGT"[:length]]),
+            "del": (GENOME[pos - 1 : pos - 1 + length], [base]),
+            "multi": (GENOME[pos - 1 : pos + 1], [base, other_base(base, step) + GENOME[pos]]),
+            "star": (base, [other_base(base, step), "*"]),
+        }[kind]
+        parts = {part[0] for alt in alts if alt != "*" for part in _parts(pos, ref, alt)}
+        if parts & taken:
+            pos += 1
+            continue
+        taken |= parts
+        alts = [*alts, "<NON_REF>"]
+        ploidy = draw(st.sampled_from([2, 2, 2, 1]))
+        allele = st.sampled_from(["0", "0", "1", "2" if len(alts) > 2 else "1", "."])
+        genotype = draw(st.sampled_from(["/", "|"])).join(draw(allele) for _ in range(ploidy))
+        count = (len(alts) + 1) * (len(alts) + 2) // 2 if ploidy == 2 else len(alts) + 1
+        pl = draw(st.lists(st.sampled_from([0, 5, 30, 300]), min_size=count, max_size=count))
+        ad = draw(st.lists(st.sampled_from([0, 0, 7]), min_size=len(alts) + 1, max_size=len(alts) + 1))
+        gq, dp = draw(st.sampled_from([0, 19, 20, 99])), draw(st.sampled_from([0, 3, 200]))
+        sample = ":".join([genotype, str(gq), str(dp), ",".join(map(str, ad)), ",".join(map(str, pl))])
+        lines.append(line(pos, ref, ",".join(alts), sample))
+        pos += draw(st.integers(1, len(ref)))
+    return lines
+
+
+def _parts(pos: int, ref: str, alt: str) -> list[tuple[int, str, str]]:
+    from state_oracle import normalised
+
+    return normalised(pos, ref, alt, GENOME)
+
+
+@contextmanager
+def store_of(participants: list[list[str]], *, batches: int = 1) -> Iterator[tuple[Store, Snapshot, list[Path]]]:
+    """A store of these gVCFs in so many batches; participants are P0, P1, …"""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = create_store(
+            folder / "cohort",
+            reference=write_reference(folder / "ref.fa", {"c1": GENOME}),
+            thresholds=Thresholds(min_gq=20),
+        )
+        paths = []
+        for number, lines in enumerate(participants):
+            paths.append(folder / f"{number}.g.vcf")
+            paths[-1].write_text(gvcf_text(lines, contigs=CONTIGS))
+        for batch in range(batches):
+            members = [
+                Member(participant_id=f"P{number}", gvcf=str(path))
+                for number, path in enumerate(paths)
+                if number % batches == batch
+            ]
+            if members:
+                cohort.add(store, batch=f"b{batch}", members=members)
+        yield store, read_snapshot(store), paths
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(gvcf_lines(), min_size=1, max_size=4), st.integers(1, 2))
+def test_states_and_copies_are_those_of_the_gvcfs(participants: list[list[str]], batches: int) -> None:
+    with store_of(participants, batches=batches) as (store, snapshot, paths):
+        sites = read_sites(store, snapshot, 0)
+        alleles = list(zip(*(sites[name].to_pylist() for name in ("pos", "ref", "alt")), strict=True))
+        records = [read_records(path, GENOME, "c1") for path in paths]
+        assert set(alleles) == set().union(*map(alleles_of, records))
+        if not alleles:
+            return
+        evidence = dense.read_evidence(store, snapshot, 0, alleles=sites)
+        for mode, raw in ((dense.CALLED, False), (dense.RAW, True)):
+            found = dense.genotypes(evidence, mode=mode)
+            for column, participant in enumerate(evidence.participants.ids):
+                for row, allele in enumerate(alleles):
+                    state, copies = answer(records[int(participant[1:])], allele, raw=raw)
+                    got = dense.STATE_NAMES[found.state[row, column]]
+                    assert (got, int(found.copies[row, column])) == (state, -1 if copies is None else copies), (
+                        participant,
+                        allele,
+                        raw,
+                    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(gvcf_lines(), min_size=2, max_size=4))
+def test_counts_over_everybody_are_those_of_the_sites(participants: list[list[str]]) -> None:
+    with store_of(participants, batches=2) as (store, snapshot, _paths):
+        sites = read_sites(store, snapshot, 0)
+        if sites.num_rows == 0:
+            return
+        evidence = dense.read_evidence(store, snapshot, 0, alleles=sites)
+        for mode, suffix in ((dense.CALLED, ""), (dense.RAW, "_raw")):
+            ac, an = dense.count(dense.genotypes(evidence, mode=mode))
+            assert ac.tolist() == sites[f"ac{suffix}"].to_pylist()
+            assert an.tolist() == sites[f"an{suffix}"].to_pylist()
+
+
+def test_chunks_hold_whole_positions_and_together_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line(pos, GENOME[pos - 1], f"{other_base(GENOME[pos - 1], 1)},{other_base(GENOME[pos - 1], 2)}",
+                  "1/2:50:30:0,15,15:99,99,99,99,0,99") for pos in range(1, 40, 3)]  # fmt: skip
+    with store_of([lines, lines]) as (store, snapshot, _paths):
+        sites = read_sites(store, snapshot, 0)
+        everything = dense.genotypes(dense.read_evidence(store, snapshot, 0, alleles=sites))
+        monkeypatch.setattr(dense, "CHUNK_CELLS", 10)
+        parts = list(dense.chunks(sites, np.ones(sites.num_rows, np.bool_), 2))
+        assert len(parts) == 3
+        assert [len(np.unique(numpy_of(part, "pos"))) for part in parts] == [5, 5, 3]
+        copies = [dense.genotypes(dense.read_evidence(store, snapshot, 0, alleles=part)).copies for part in parts]
+        assert np.array_equal(np.concatenate(copies), everything.copies)
