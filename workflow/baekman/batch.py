@@ -47,13 +47,11 @@ class BatchPlan:
 
     batch: str
     members: tuple[Member, ...]
+    inputs: str  # digest of the members and of their files' sizes and times
 
     def folder(self, store: Store) -> Path:
-        """Where the work lies, named by the hash of its inputs: other inputs never meet this work."""
-        text = json.dumps([asdict(member) for member in self.members], sort_keys=True)
-        stamps = [(Path(m.gvcf).stat().st_size, Path(m.gvcf).stat().st_mtime_ns) for m in self.members]
-        digest = hashlib.sha256(f"{text}{stamps}".encode()).hexdigest()[:16]
-        return store.work / f"{self.batch}.{digest}"
+        """Where the work lies, named by its inputs: other inputs never meet this work."""
+        return store.work / f"{self.batch}.{self.inputs}"
 
 
 def read_members(path: Path) -> list[Member]:
@@ -105,7 +103,12 @@ def read_members(path: Path) -> list[Member]:
 
 def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
     """Plan a batch and write ``plan.json``; the same inputs find the work that was done before."""
-    made = BatchPlan(batch=batch, members=tuple(sorted(members, key=lambda member: member.participant_id)))
+    ordered = tuple(sorted(members, key=lambda member: member.participant_id))
+    digest = hashlib.sha256()
+    for member in ordered:
+        status = Path(member.gvcf).stat()
+        digest.update(f"{json.dumps(asdict(member))}\t{status.st_size}\t{status.st_mtime_ns}\n".encode())
+    made = BatchPlan(batch=batch, members=ordered, inputs=digest.hexdigest()[:16])
     folder = made.folder(store)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "plan.json").exists():

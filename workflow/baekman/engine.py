@@ -54,7 +54,7 @@ class Engine:
                         n_workers=self.workers,
                         threads_per_worker=1,
                         processes=True,
-                        dashboard_address=None,
+                        dashboard_address="127.0.0.1:0",
                         host="127.0.0.1",
                         silence_logs=40,
                     ) as cluster,
