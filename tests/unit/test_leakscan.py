@@ -242,7 +242,7 @@ def test_matcher_finds_what_a_plain_search_finds(data: bytes, at: int) -> None:
 
 def test_a_canary_across_two_windows_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leakscan, "WINDOW", 4096)
-    for start in range(3000, 9000, 7):
+    for start in range(3900, 5200, 7):
         data = b"\0" * start + CANARY.encode() + b"\0" * (12_000 - start)
         result = leakscan.Scan()
         scan = leakscan._FileScan(tmp_path, tmp_path, MATCHER, result)
