@@ -116,9 +116,7 @@ def test_a_malformed_sheet(tmp_path: Path, sheet: str | bytes, message: str) -> 
     [
         (
             f"SECRET-1\ta\tfastq\tL1\t{SUM}\t10\n",
-            [
-                "manifest.tsv: line 2, column kind: expected one of fastq_1 fastq_2 bam cram gvcf, found 'fastq'"
-            ],
+            ["manifest.tsv: line 2, column kind: expected one of fastq_1 fastq_2 bam cram gvcf, found 'fastq'"],
         ),
         (
             "SECRET-1\ta\tbam\tL1\tSECRET\t1e3\n",
@@ -134,10 +132,7 @@ def test_a_malformed_sheet(tmp_path: Path, sheet: str | bytes, message: str) -> 
         ),
         (
             "SECRET-1\ta\tbam\tL1\t\t10\n",
-            [
-                "manifest.tsv: line 2, column sha256: expected a checksum (sha256 or md5), "
-                "found an empty field"
-            ],
+            ["manifest.tsv: line 2, column sha256: expected a checksum (sha256 or md5), found an empty field"],
         ),
         (
             f"SECRET-1\ta\tbam\t{SUM}\t10\n",
@@ -174,9 +169,7 @@ def test_a_malformed_row(tmp_path: Path, row: str, messages: list[str]) -> None:
 
 
 def test_missing_columns_are_all_named(tmp_path: Path) -> None:
-    action = (
-        "the manifest is tab separated, with the columns specimen_id file kind read_group sha256 md5 size"
-    )
+    action = "the manifest is tab separated, with the columns specimen_id file kind read_group sha256 md5 size"
     assert faults(tmp_path, manifest="specimen_id,file,kind\nSECRET,a,bam\n") == [
         f"manifest.tsv: line 1: expected the column {name}, found 1 columns without it; {action}"
         for name in ("specimen_id", "file", "kind", "size", "sha256 (or md5)")

@@ -39,9 +39,7 @@ def test_a_note_changes_nothing() -> None:
 
 
 def test_report_mode_keeps_the_verdict_and_holds_nobody_back() -> None:
-    verdict = Verdict.of(
-        specimen="S1", participant="P1", gate="qc", reasons=[Reason(code="x", severity="reject")]
-    )
+    verdict = Verdict.of(specimen="S1", participant="P1", gate="qc", reasons=[Reason(code="x", severity="reject")])
     assert verdict.verdict == "reject"
     assert not verdict.passes("enforce")
     assert verdict.passes("report")

@@ -113,9 +113,7 @@ def parse_sheet(content: bytes, *, reasons: list[Reason]) -> dict[str, str]:
     except (yaml.YAMLError, RecursionError) as fault:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        reasons.append(
-            Reason(file=SHEET, place=place, expected="`key: value` lines of YAML", found="something else")
-        )
+        reasons.append(Reason(file=SHEET, place=place, expected="`key: value` lines of YAML", found="something else"))
         return {}
     if not isinstance(loaded, dict):
         reasons.append(Reason(file=SHEET, expected="`key: value` lines of YAML", found=_described(loaded)))
@@ -144,11 +142,7 @@ def parse_manifest(content: bytes, *, reasons: list[Reason]) -> list[ManifestRow
         fields = _fields(line, header, number, reasons)
         if fields is None:
             continue
-        found = [
-            reason
-            for error in _errors("manifest.schema.json", fields)
-            for reason in _row_reasons(error, number)
-        ]
+        found = [reason for error in _errors("manifest.schema.json", fields) for reason in _row_reasons(error, number)]
         reasons.extend(found)
         if found:
             if len(reasons) > REASON_LIMIT:

@@ -64,9 +64,7 @@ def _open_part(part: str, flags: int, parent: int) -> int:
             raise FileFault("not_a_file", "a folder, FIFO, socket or device") from None
         if fault.errno == errno.ENAMETOOLONG:
             raise FileFault("path_unsafe", "a path too long to exist") from None
-        raise FileFault(
-            "unreadable", f"a file that cannot be opened ({errno.errorcode[fault.errno or 0]})"
-        ) from None
+        raise FileFault("unreadable", f"a file that cannot be opened ({errno.errorcode[fault.errno or 0]})") from None
 
 
 def _is_link(part: str, parent: int) -> bool:

@@ -97,9 +97,7 @@ def stage_fastq(blocks: Iterable[bytes], output: Path, *, lane: str, rename: boo
     Without ``rename`` the names stay, without mate suffix and comment. Raises ``FileFault``.
     """
     program = FASTQ_RENAMED if rename else FASTQ_NAMED
-    with piped(
-        fastq_text(blocks), ["awk", "-v", f"lane={lane}", program], BGZIP, size=size, output=output
-    ) as pipe:
+    with piped(fastq_text(blocks), ["awk", "-v", f"lane={lane}", program], BGZIP, size=size, output=output) as pipe:
         pipe.require_success()
 
 
@@ -206,9 +204,7 @@ def sam_header(header: str, *, participant: str, platform: str, lanes: Iterable[
             lines.append("\t".join(["@SQ", *kept]))
     for number in lanes:
         lane = f"L{number}"
-        lines.append(
-            f"@RG\tID:{lane}\tSM:{participant}\tPL:{platform}\tLB:{participant}\tPU:{participant}.{lane}"
-        )
+        lines.append(f"@RG\tID:{lane}\tSM:{participant}\tPL:{platform}\tLB:{participant}\tPU:{participant}.{lane}")
     return "\n".join(lines) + "\n"
 
 
@@ -272,9 +268,7 @@ def _dropped(header: str) -> str:
     defined = {(kind, name) for kind, name, _ in _definitions(header)}
     info = [f"INFO/{name}" for name in INFO_IDS if ("INFO", name) in defined]
     formats = [f"FORMAT/{name}" for name in FORMAT_IDS if ("FORMAT", name) in defined]
-    return ",".join(
-        ["ID", f"^{','.join(info)}" if info else "INFO", f"^{','.join(formats)}" if formats else "FORMAT"]
-    )
+    return ",".join(["ID", f"^{','.join(info)}" if info else "INFO", f"^{','.join(formats)}" if formats else "FORMAT"])
 
 
 def _collate(reference: Path, scratch: str) -> list[str]:

@@ -79,9 +79,7 @@ class Verdict:
     def of(cls, *, specimen: str, participant: str | None, gate: Gate, reasons: Iterable[Reason]) -> Verdict:
         """The verdict that follows from ``reasons``."""
         found = tuple(reasons)
-        return cls(
-            specimen=specimen, participant=participant, gate=gate, verdict=decide(found), reasons=found
-        )
+        return cls(specimen=specimen, participant=participant, gate=gate, verdict=decide(found), reasons=found)
 
     def passes(self, mode: GateMode = "enforce") -> bool:
         """Whether the specimen goes on. In ``report`` mode the verdict stands but holds nobody back."""
