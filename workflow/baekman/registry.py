@@ -102,9 +102,7 @@ def create_registry(
     return Registry(engine, ring, folder=location.folder), True
 
 
-def open_registry(
-    workspace: Path, *, registry: Path | str | None = None, key_file: Path | None = None
-) -> Registry:
+def open_registry(workspace: Path, *, registry: Path | str | None = None, key_file: Path | None = None) -> Registry:
     """The registry of ``workspace``; InputRefused when it or its key is absent, or the key is another's."""
     location = locate(workspace, registry)
     engine = registry_store.connect(location.database)
@@ -142,9 +140,7 @@ class Registry:
         """Other specimens of ``institution`` whose labels read like ``label`` (O and 0, a Cyrillic A, …)."""
         exact = self.ring.blind_index("specimen", institution, label)
         index = self.ring.blind_index("lookalike", institution, skeleton(label))
-        return list(
-            self._specimens((specimens.c.lookalike_index == index) & (specimens.c.specimen_index != exact))
-        )
+        return list(self._specimens((specimens.c.lookalike_index == index) & (specimens.c.specimen_index != exact)))
 
     def specimens_of(self, participant_id: str) -> list[SpecimenRecord]:
         """A participant's specimens, sorted by ID."""
@@ -256,9 +252,7 @@ class Registry:
         self.require_participant(event.participant_id)
         with registry_store.writing(self.engine) as connection:
             withdrawn_at = connection.scalar(
-                select(participants.c.withdrawn_at).where(
-                    participants.c.participant_id == event.participant_id
-                )
+                select(participants.c.withdrawn_at).where(participants.c.participant_id == event.participant_id)
             )
             if withdrawn_at is not None:
                 raise InputRefused(
@@ -276,23 +270,24 @@ class Registry:
             self.append_consent(connection, event)
         return True
 
-    def append_consent(self, connection: Connection, event: ConsentEvent) -> None:
-        """Append ``event`` inside the caller's transaction."""
-        connection.execute(
-            consent_events.insert().values(
-                participant_id=event.participant_id,
-                recorded_at=now(),
-                sealed=self.ring.seal(event.to_json(), identity=f"consent {event.participant_id}"),
-            )
-        )
+    def append_consent(self, connection: Connection, *events: ConsentEvent) -> None:
+        """Append ``events`` inside the caller's transaction."""
+        rows = [
+            {
+                "participant_id": event.participant_id,
+                "recorded_at": now(),
+                "sealed": self.ring.seal(event.to_json(), identity=f"consent {event.participant_id}"),
+            }
+            for event in events
+        ]
+        if rows:
+            connection.execute(consent_events.insert(), rows)
 
     def consent_hash(self, participant_ids: Iterable[str] | None = None, *, at: date | None = None) -> str:
         """SHA-256 of the consent in force at ``at`` of ``participant_ids``, of everybody by default."""
         with registry_store.reading(self.engine) as connection:
             query = select(participants.c.participant_id, participants.c.withdrawn_at)
-            withdrawn = {
-                row.participant_id: row.withdrawn_at is not None for row in connection.execute(query)
-            }
+            withdrawn = {row.participant_id: row.withdrawn_at is not None for row in connection.execute(query)}
             chosen = sorted(withdrawn if participant_ids is None else set(participant_ids))
             events = self.events_by_participant(connection, chosen)
         day = at or today()
@@ -363,9 +358,7 @@ class Registry:
         """
         index = self.ring.blind_index("delivery", institution, name)
         with registry_store.writing(self.engine) as connection:
-            row = connection.execute(
-                select(deliveries).where(deliveries.c.delivery_index == index)
-            ).one_or_none()
+            row = connection.execute(select(deliveries).where(deliveries.c.delivery_index == index)).one_or_none()
             if row is not None:
                 values = self.ring.unseal(row.sealed, identity=f"deliveries {row.delivery_id}")
                 return row.delivery_id, "same" if values["digest"] == digest else "changed"
@@ -396,9 +389,7 @@ class Registry:
                         delivery_id=delivery_id,
                         specimen_id=verdict.specimen,
                         recorded_at=now(),
-                        sealed=self.ring.seal(
-                            verdict.to_json(), identity=f"verdicts {delivery_id} {verdict.specimen}"
-                        ),
+                        sealed=self.ring.seal(verdict.to_json(), identity=f"verdicts {delivery_id} {verdict.specimen}"),
                     )
                 )
         return len(fresh)

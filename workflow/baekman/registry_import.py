@@ -65,9 +65,7 @@ class _Specimen:
     array: RegistrationRow | None = None
 
 
-def import_registrations(
-    registry: Registry, files: Sequence[Path], *, correct: bool = False
-) -> ImportSummary:
+def import_registrations(registry: Registry, files: Sequence[Path], *, correct: bool = False) -> ImportSummary:
     """Import the registration tables ``files``.
 
     InputRefused with every problem, and then nothing is changed.
@@ -101,9 +99,7 @@ class _Import:
         for some in chunks(owner_indexes):
             query = select(participants).where(participants.c.participant_index.in_(some))
             found = self.connection.execute(query).all()
-            events = self.registry.events_by_participant(
-                self.connection, [one.participant_id for one in found]
-            )
+            events = self.registry.events_by_participant(self.connection, [one.participant_id for one in found])
             for one in found:
                 values = self.ring.unseal(one.sealed, identity=f"participants {one.participant_id}")
                 self.participants[one.participant_index] = _Participant(
@@ -280,14 +276,19 @@ class _Import:
         if self.problems:
             raise InputRefused(self.problems)
         summary = ImportSummary(rows=rows)
-        for index, participant in self.participants.items():
-            self.store_participant(index, participant, summary)
-        for index, specimen in self.specimens.items():
-            self.store_specimen(index, specimen, summary)
-        for participant in self.participants.values():
-            for event in participant.added:
-                self.registry.append_consent(self.connection, event)
-                summary.consent_events += 1
+        new_participants = [
+            row for index, one in self.participants.items() if (row := self.stored(index, one, summary))
+        ]
+        new_specimens = [row for index, one in self.specimens.items() if (row := self.stored_specimen(index, one))]
+        events = [event for one in self.participants.values() for event in one.added]
+        if new_participants:
+            self.connection.execute(participants.insert(), new_participants)
+        if new_specimens:
+            self.connection.execute(specimens.insert(), new_specimens)
+        self.registry.append_consent(self.connection, *events)
+        summary.participants = len(new_participants)
+        summary.specimens = len(new_specimens)
+        summary.consent_events = len(events)
         return summary
 
     def store_array(self, specimen: _Specimen, row: RegistrationRow) -> None:
@@ -309,44 +310,34 @@ class _Import:
                 )
             )
 
-    def store_participant(self, index: str, participant: _Participant, summary: ImportSummary) -> None:
+    def stored(self, index: str, participant: _Participant, summary: ImportSummary) -> dict[str, Any] | None:
+        """The row of a new participant; one who is there already is updated at once."""
         if participant.values == participant.stored:
-            return
-        sealed = self.ring.seal(participant.values, identity=f"participants {participant.participant_id}")
+            return None
+        participant_id = participant.participant_id
+        sealed = self.ring.seal(participant.values, identity=f"participants {participant_id}")
         if participant.is_new:
-            summary.participants += 1
-            self.connection.execute(
-                participants.insert().values(
-                    participant_id=participant.participant_id, participant_index=index, sealed=sealed
-                )
-            )
-        else:
-            summary.corrected += 1
-            self.connection.execute(
-                update(participants)
-                .where(participants.c.participant_id == participant.participant_id)
-                .values(sealed=sealed)
-            )
+            return {"participant_id": participant_id, "participant_index": index, "sealed": sealed}
+        summary.corrected += 1
+        self.connection.execute(
+            update(participants).where(participants.c.participant_id == participant_id).values(sealed=sealed)
+        )
+        return None
 
-    def store_specimen(self, index: str, specimen: _Specimen, summary: ImportSummary) -> None:
+    def stored_specimen(self, index: str, specimen: _Specimen) -> dict[str, Any] | None:
+        """The row of a new specimen; one that is there already is updated at once."""
         if not specimen.is_new and specimen.array is None:
-            return
-        sealed = self.ring.seal(specimen.values, identity=f"specimens {specimen.specimen_id}")
+            return None
+        specimen_id, values = specimen.specimen_id, specimen.values
+        sealed = self.ring.seal(values, identity=f"specimens {specimen_id}")
         if specimen.is_new:
-            summary.specimens += 1
-            lookalike = self.ring.blind_index(
-                "lookalike", specimen.values["institution"], skeleton(specimen.values["specimen_id"])
-            )
-            self.connection.execute(
-                specimens.insert().values(
-                    specimen_id=specimen.specimen_id,
-                    specimen_index=index,
-                    lookalike_index=lookalike,
-                    participant_id=specimen.participant_id,
-                    sealed=sealed,
-                )
-            )
-        else:
-            self.connection.execute(
-                update(specimens).where(specimens.c.specimen_id == specimen.specimen_id).values(sealed=sealed)
-            )
+            read = skeleton(values["specimen_id"])
+            return {
+                "specimen_id": specimen_id,
+                "specimen_index": index,
+                "lookalike_index": self.ring.blind_index("lookalike", values["institution"], read),
+                "participant_id": specimen.participant_id,
+                "sealed": sealed,
+            }
+        self.connection.execute(update(specimens).where(specimens.c.specimen_id == specimen_id).values(sealed=sealed))
+        return None
