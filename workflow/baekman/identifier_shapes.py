@@ -107,8 +107,6 @@ def _stands_alone(data: bytes, start: int, length: int) -> bool:
 def spellings(value: str) -> list[str]:
     """The ways one value is written: NFC and NFD, upper and lower case, each once."""
     forms = {
-        unicodedata.normalize(form, case)
-        for case in (value, value.upper(), value.lower())
-        for form in ("NFC", "NFD")
+        unicodedata.normalize(form, case) for case in (value, value.upper(), value.lower()) for form in ("NFC", "NFD")
     }
     return sorted(forms)

@@ -65,9 +65,7 @@ def check(text: str, kind: Kind) -> str:
     if len(text) != LENGTH:
         found = f"{len(text)} characters"
     elif text[0] != kind:
-        found = (
-            f"an identifier of another kind ({KINDS[text[0]]})" if is_valid(text) else "another first letter"
-        )
+        found = f"an identifier of another kind ({KINDS[text[0]]})" if is_valid(text) else "another first letter"
     elif any(character not in _VALUE for character in text):
         found = "a character outside the alphabet"
     else:

@@ -181,9 +181,7 @@ def _read(file: Path) -> list[RegistrationRow]:
 
 def _header_problems(file: str, header: list[str]) -> list[Reason]:
     problems = [
-        Reason(
-            file=file, place="row 1", expected=f"a column {name}", found="none", action="add it to the header"
-        )
+        Reason(file=file, place="row 1", expected=f"a column {name}", found="none", action="add it to the header")
         for name in REQUIRED_COLUMNS
         if name not in header
     ]
@@ -216,9 +214,7 @@ class _Row:
         self.fields = fields
         self.problems: list[Reason] = []
 
-    def problem(
-        self, column: str, expected: str, found: str, action: str = "correct the registration"
-    ) -> None:
+    def problem(self, column: str, expected: str, found: str, action: str = "correct the registration") -> None:
         self.problems.append(
             Reason(
                 file=self.file.name,
@@ -251,9 +247,7 @@ class _Row:
         value = self.text(column)
         return self.parsed(column, value, "a date as YYYY-MM-DD", _date) if value else None
 
-    def parsed(
-        self, column: str, value: str, expected: str, parse: Callable[[str], date | None]
-    ) -> date | None:
+    def parsed(self, column: str, value: str, expected: str, parse: Callable[[str], date | None]) -> date | None:
         parsed = parse(value)
         if parsed is None:
             self.problem(column, expected, "another value")
@@ -281,11 +275,7 @@ class _Row:
             # deny by default: an unqualified yes is to sequencing alone, an unqualified no is to everything
             scopes = (Scope.GENOME,) if decision == Decision.GRANTED else ALL_SCOPES
         begins, ends = self.day("consent_from"), self.day("consent_to")
-        if (
-            decision == Decision.GRANTED
-            and begins is None
-            and not self.fields.get("consent_from", "").strip()
-        ):
+        if decision == Decision.GRANTED and begins is None and not self.fields.get("consent_from", "").strip():
             self.problem("consent_from", "the date from which consent holds", "none")
         if begins and ends and ends < begins:
             self.problem("consent_to", "a date not before consent_from", "an earlier one")

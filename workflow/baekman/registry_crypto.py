@@ -42,9 +42,9 @@ class Key:
     master: bytes = field(repr=False)
 
     def _derived(self, purpose: bytes, length: int = 32) -> bytes:
-        return HKDF(
-            algorithm=hashes.SHA256(), length=length, salt=None, info=b"baekman registry " + purpose
-        ).derive(self.master)
+        return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=b"baekman registry " + purpose).derive(
+            self.master
+        )
 
     @property
     def key_id(self) -> bytes:
@@ -163,9 +163,7 @@ def read_key_file(file: Path) -> KeyRing:
                 action="chmod 600 the file, and rotate the key if others could have read it",
             )
         )
-    return KeyRing(
-        [_parsed(line) for line in file.read_text("ascii", "replace").split()] or [_parsed("")], file=file
-    )
+    return KeyRing([_parsed(line) for line in file.read_text("ascii", "replace").split()] or [_parsed("")], file=file)
 
 
 def keys_from_environment() -> KeyRing | Path | None:

@@ -37,9 +37,7 @@ def rotate_key(registry: Registry) -> int:
     old, new = KeyRing([used]), KeyRing([fresh], file=file)
     with registry_store.writing(registry.engine) as connection:
         count = _seal_anew(connection, old, new)
-        connection.execute(
-            update(settings).where(settings.c.name == "key_id").values(value=new.current.hex())
-        )
+        connection.execute(update(settings).where(settings.c.name == "key_id").values(value=new.current.hex()))
     make_key_file(file, [fresh])
     registry.ring = new
     return count

@@ -59,9 +59,7 @@ def institution_rows(registry: Registry, institution: str, *, at: date | None = 
         values = registry.ring.unseal(row.sealed, identity=f"specimens {row.specimen_id}")
         if values["institution"] != wanted:
             continue
-        owner = registry.ring.unseal(
-            owners[row.participant_id], identity=f"participants {row.participant_id}"
-        )
+        owner = registry.ring.unseal(owners[row.participant_id], identity=f"participants {row.participant_id}")
         history = registry.verdict_history(row.specimen_id)
         listed.append(
             {
@@ -75,9 +73,7 @@ def institution_rows(registry: Registry, institution: str, *, at: date | None = 
     return sorted(listed, key=lambda row: (row["specimen_id"], row["participant"]))
 
 
-def write_institution(
-    registry: Registry, institution: str, *, folder: Path, output: Path | None = None
-) -> Path:
+def write_institution(registry: Registry, institution: str, *, folder: Path, output: Path | None = None) -> Path:
     """Write ``institution_rows`` to ``output`` (mode 0600), by default a file of its own in ``folder``.
 
     Its path.

@@ -107,9 +107,7 @@ def connect(database: str | Path) -> Engine:
 
 
 def _sqlite(file: Path) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{file}", hide_parameters=True, connect_args={"timeout": 60}, poolclass=NullPool
-    )
+    engine = create_engine(f"sqlite:///{file}", hide_parameters=True, connect_args={"timeout": 60}, poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -151,9 +149,7 @@ def create(engine: Engine, *, key_id: bytes) -> None:
     with engine.begin() as connection:
         metadata.create_all(connection)
         values = {"schema_version": SCHEMA_VERSION, "key_id": key_id.hex()}
-        connection.execute(
-            settings.insert(), [{"name": name, "value": value} for name, value in values.items()]
-        )
+        connection.execute(settings.insert(), [{"name": name, "value": value} for name, value in values.items()])
 
 
 def exists(engine: Engine) -> bool:
