@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,7 @@ def _by_sample(table: pa.Table) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     sample = numpy_of(table, "sample")
     order = np.argsort(sample, kind="stable")
     starts = group_starts(sample[order])
-    for start, end in zip(starts, [*starts[1:], len(sample)], strict=True):
+    for start, end in pairwise([*starts, len(sample)]):
         yield int(sample[order[start]]), order[start:end]
 
 
