@@ -162,9 +162,7 @@ def _split_header(stream: IO[bytes]) -> tuple[list[bytes], bytes]:
 
 
 @contextmanager
-def _aligner(
-    lane: StagedFiles, group: str, *, reference: Path, aligner: str, threads: int
-) -> Iterator[IO[bytes]]:
+def _aligner(lane: StagedFiles, group: str, *, reference: Path, aligner: str, threads: int) -> Iterator[IO[bytes]]:
     """Run the aligner on one lane; yield its SAM. Raises ``ToolFailed`` when it, or what feeds it, fails."""
     if lane.entry == "fastq":
         command = _aligner_command(aligner, reference, group, threads, [str(f) for f in lane.files])
@@ -183,9 +181,7 @@ def _aligner(
             yield records
 
 
-def _aligner_command(
-    aligner: str, reference: Path, group: str, threads: int, reads: Sequence[str]
-) -> list[str]:
+def _aligner_command(aligner: str, reference: Path, group: str, threads: int, reads: Sequence[str]) -> list[str]:
     """The command that aligns ``reads`` (two files, or one interleaved with single reads among the pairs)."""
     if aligner == "minimap2":
         # an index would bake in the preset: -x sr on both sides
@@ -204,9 +200,7 @@ def _running(commands: Sequence[Sequence[str]], stdin: int | None = None) -> Ite
     for command in commands:
         process = subprocess.Popen(command, stdin=feed, stdout=subprocess.PIPE)
         if processes:
-            _stdout(
-                processes[-1]
-            ).close()  # only the next process holds it: it sees the end, or a broken pipe
+            _stdout(processes[-1]).close()  # only the next process holds it: it sees the end, or a broken pipe
         processes.append(process)
         feed = _stdout(process)
     try:

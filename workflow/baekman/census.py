@@ -84,10 +84,12 @@ def count_alleles(calls: pa.Table) -> pa.Table:
     rank = allele_ranks(calls.column("ref"), calls.column("alt"))
     starts = group_starts(pos, rank)
     out = np.zeros((len(starts), len(COUNTS)), np.int64)
-    columns = [numpy_of(calls, name) for name in ("copies", "ploidy", "gq", "dp", "ad_ref", "ad_alt")]
-    pl = np.stack([numpy_of(calls, f"pl_{copies}") for copies in range(3)], axis=1)
-    dosage = row_dosage(pl, columns[1], columns[0])
-    _count_alleles(starts, *columns, pl, numpy_of(calls, "flags"), dosage, out)
+    copies, ploidy, gq, dp, ad_ref, ad_alt = (
+        numpy_of(calls, name) for name in ("copies", "ploidy", "gq", "dp", "ad_ref", "ad_alt")
+    )
+    pl = np.stack([numpy_of(calls, f"pl_{k}") for k in range(3)], axis=1)
+    dosage = row_dosage(pl, ploidy, copies)
+    _count_alleles(starts, copies, ploidy, gq, dp, ad_ref, ad_alt, pl, numpy_of(calls, "flags"), dosage, out)
     keys = calls.select(["pos", "ref", "alt"]).take(pa.array(starts))
     arrays: dict[str, Any] = {name: keys.column(name).combine_chunks() for name in ("pos", "ref", "alt")}
     arrays.update({name: out[:, index] for index, name in enumerate(COUNTS)})

@@ -76,7 +76,8 @@ def allele_ranks(ref: pa.ChunkedArray | pa.Array, alt: pa.ChunkedArray | pa.Arra
     order = pc.array_sort_indices(encoded.dictionary)
     rank = np.empty(len(encoded.dictionary), np.int64)
     rank[np.asarray(order)] = np.arange(len(order))
-    return rank[np.asarray(encoded.indices)]
+    ranks: npt.NDArray[np.int64] = rank[np.asarray(encoded.indices)]
+    return ranks
 
 
 def group_starts(*keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

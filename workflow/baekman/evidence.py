@@ -129,7 +129,7 @@ def resolve(
     shard = 0
     active = np.empty(1024, np.int64)
     actives = 0
-    position = 1
+    position: Any = 1
     total = len(intervals)
     for index in range(total + 1):
         until = intervals[index, I_START] if index < total else np.int64(1) << 40

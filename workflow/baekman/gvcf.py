@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,14 @@ MAX_HEADER_BYTES = 64 << 20
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 Ints = npt.NDArray[np.int32]
+# what reading broken compressed data may raise
+BROKEN: tuple[type[Exception], ...] = (
+    EOFError,
+    OSError,
+    ValueError,
+    zlib.error,
+    cast(type[Exception], isal_zlib.error),
+)
 
 PROBLEMS = {
     kernel.BAD_COLUMNS: ("ten columns: one sample", "another number of columns"),
@@ -128,7 +136,8 @@ def _open(path: Path) -> tuple[IO[bytes], subprocess.Popen[bytes] | None]:
         )
         assert viewer.stdout is not None
         return viewer.stdout, viewer
-    return igzip.open(path, "rb"), None
+    opener: Any = igzip.open  # it has no types
+    return cast(IO[bytes], opener(path, "rb")), None
 
 
 class GvcfReader:
@@ -172,7 +181,7 @@ class GvcfReader:
             while True:
                 try:
                     data = stream.read(CHUNK_BYTES)
-                except (EOFError, OSError, ValueError, zlib.error, isal_zlib.error) as error:
+                except BROKEN as error:
                     raise self._refuse(
                         place=f"after line {int(self._state[kernel.LINE])}",
                         expected="readable compressed data",

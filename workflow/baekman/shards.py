@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ def tile(contig: str, called: npt.NDArray[np.bool_], *, bases: int) -> list[tupl
     targets = [total * piece // pieces for piece in range(1, pieces)]
     cuts = [int(np.searchsorted(cumulative, target)) + 1 for target in targets]
     borders = [0, *cuts, length]
-    return [(begin + 1, end) for begin, end in zip(borders[:-1], borders[1:], strict=True) if end > begin]
+    return [(begin + 1, end) for begin, end in itertools.pairwise(borders) if end > begin]
 
 
 def make_shards(
