@@ -28,8 +28,8 @@ rule all:
 
 
 onsuccess:
-    tell_institution()
+    conclude()
 
 
 onerror:
-    tell_institution()
+    conclude()

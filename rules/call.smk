@@ -47,8 +47,7 @@ rule gather_calls:
         "../envs/bcftools.yaml"
     params:
         # pieces are temporary, so what they depend on is looked at here
-        caller=SETTINGS["caller"],
-        par=SETTINGS["par_regions"] or SETTINGS["reference_name"],
+        made_by=caller_of,
     shell:
         "baekman step gather {input.pieces} --output {output.gvcf} 2> {log}"
 

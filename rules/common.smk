@@ -66,12 +66,13 @@ def receive(folder):
         raise WorkflowError("delivery refused", *map(str, refused.reasons))
 
 
-def tell_institution():
-    """Bring the institution's return report up to date with the QC verdicts."""
+def conclude():
+    """Bring the return report up to date with the QC verdicts, and clear up what staging left."""
     from baekman import registry, return_report
 
     if not IS_RECEIVED:
         return
+    specimens.tidy_staged(Path("deliveries") / config["delivery"] / "staged")
     try:
         opened = registry.open_registry(Path.cwd())
         return_report.write_return_report(
@@ -172,4 +173,13 @@ def pieces_of(wildcards):
     delivered = [row.file_1 for row in rows_of(wildcards) if row.entry == "gvcf"]
     return delivered or gather.call(
         "participants/{{participant}}/calls/{scatteritem}.g.vcf.gz"
+    )
+
+
+def caller_of(wildcards):
+    """What the pieces of a participant's gVCF depend on beside the reads; nothing when it was delivered."""
+    if rows_of(wildcards)[0].entry == "gvcf":
+        return ""
+    return (
+        f"{SETTINGS['caller']} {SETTINGS['par_regions'] or SETTINGS['reference_name']}"
     )

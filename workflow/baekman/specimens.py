@@ -5,6 +5,7 @@ Intake writes it; it is the only thing that the workflow reads of a delivery.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ COLUMNS = (
     "array_genotypes",
 )
 ENTRIES = ("fastq", "bam", "cram", "gvcf")
+INDEX_ENDINGS = (".tbi", ".csi", ".bai", ".crai")
 SEXES = ("female", "male", "unknown")
 
 
@@ -86,3 +88,13 @@ def write(path: Path, rows: Iterable[StagedFiles]) -> None:
     lines = ["\t".join(COLUMNS)]
     lines += ["\t".join(getattr(row, column) for column in COLUMNS) for row in rows]
     atomic.write_text(path, "\n".join(lines) + "\n")
+
+
+def tidy_staged(folder: Path) -> None:
+    """Delete what is left in the folder of a delivery's staged files: indexes without their file, empty folders."""
+    for index in [path for ending in INDEX_ENDINGS for path in folder.glob(f"*/*{ending}")]:
+        if not index.with_name(index.name.removesuffix(index.suffix)).exists():
+            index.unlink(missing_ok=True)
+    for place in [*folder.glob("*"), folder]:
+        with contextlib.suppress(OSError):  # it is not empty: files in it are needed yet
+            place.rmdir()
