@@ -27,8 +27,8 @@ from baekman.piping import piped
 from baekman.ploidy import Piece, Region, par_of_reference, pieces, read_par
 from baekman.reference_blocks import GQ_CAP, Block, blocks, reference_evidence
 
-# A record stays unless its reads make every genotype with an ALT this much (phred) worse than the reference:
-# no population frequency can turn that round (the prior odds of an ALT never exceed 2 to 1).
+# A record stays unless its reads make every genotype with an ALT this much (phred) worse than the reference. The
+# HWE prior of a het against the reference, 2f / (1 - f), turns that round only where the ALT's frequency f > 0.9998.
 EVIDENCE_LIMIT = 40
 LOW_QUAL = 20
 NOWHERE = (0, -1)
