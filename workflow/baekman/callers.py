@@ -13,6 +13,7 @@ from pathlib import Path
 
 from baekman import tools
 from baekman.ploidy import Piece
+from baekman.reference_blocks import PILEUP_FORMAT
 
 Command = list[str]
 Pipe = list[Command]
@@ -54,8 +55,6 @@ class Job:
 
 def pileup(job: Job) -> list[Pipe]:
     """The reads' evidence: ``job.pileup`` (likelihoods of every covered base) and ``job.pileup_table``."""
-    from baekman.reference_blocks import PILEUP_FORMAT
-
     bcftools = tools.command("bcftools")
     region = str(job.piece.region)
     mpileup = ["mpileup", *PILEUP_OPTIONS, "-g", PILEUP_DEPTHS, "--no-version", "-f", str(job.reference)]
