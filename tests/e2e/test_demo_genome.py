@@ -114,7 +114,7 @@ def test_the_return_reports_name_every_specimen_with_its_verdict(demo: Demo) -> 
     told = {}
     for file in (demo.workspace / "return").rglob("*.json"):
         for one in json.loads(file.read_text(encoding="utf-8"))["specimens"]:
-            told[one["specimen_id"]] = one["verdict"]
+            told[one["specimen"]] = one["verdict"]
     assert told == {row["specimen_id"]: row["verdict"] for row in demo.expected()}
 
 
