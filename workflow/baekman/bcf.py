@@ -97,7 +97,9 @@ def header(store: Store, ids: Sequence[str]) -> bytes:
             lines.append(f'##{kind}=<ID={name},Number={number},Type={type_},Description="{text}">')
     lines += [f"##contig=<ID={contig.name},length={contig.length},md5={contig.m5}>" for contig in store.contigs]
     lines += [f"##reference={store.reference}", f"##source=baekman {__version__}"]
-    lines.append("\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *ids]))
+    lines.append(
+        "\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", *(["FORMAT", *ids] if ids else [])])
+    )
     encoded = "\n".join(lines).encode() + b"\n\0"
     return b"BCF\2\2" + len(encoded).to_bytes(4, "little") + encoded
 

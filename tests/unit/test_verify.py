@@ -1,0 +1,221 @@
+"""Verification finds what was changed behind the store's back, and nothing in a sound store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from baekman import cohort
+from baekman.batch import Member
+from baekman.seal import seal
+from baekman.store import create_store, open_store
+from baekman.verify import verify
+from store_tools import baekman, block, gvcf_text, line, write_reference
+
+GENOME = "ACGTTTTACACACAGGCATTAGCCCGATATATACGGGTCAATTGGCCAACTGACTTTTTTGCA"
+SHARDS = "shard\tcontig\tstart\tend\n0\tc1\t1\t30\n1\tc1\t31\t63\n"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three participants in two batches, two shards, two snapshots."""
+    folder = tmp_path_factory.mktemp("verify")
+    (folder / "shards.tsv").write_text(SHARDS)
+    store = create_store(
+        folder / "cohort",
+        reference=write_reference(folder / "ref.fa", {"c1": GENOME}),
+        shards_file=folder / "shards.tsv",
+    )
+    members = []
+    for number in range(3):
+        path = folder / f"{number}.g.vcf"
+        lines = [
+            block(1, 2, "A"),
+            line(3, "G", "A,<NON_REF>", f"0/1:{50 - 20 * number}:30:14,16,0:250,0,300,400,400,400"),
+            block(4, 50, "T"),
+            line(51, "T", "G,<NON_REF>", "1/1:30:10:0,10,0:300,30,0,400,400,400"),
+        ]
+        path.write_text(gvcf_text(lines, contigs={"c1": len(GENOME)}))
+        members.append(Member(participant_id=f"P{number}", gvcf=str(path)))
+    cohort.add(store, batch="b0", members=members[:2])
+    cohort.add(store, batch="b1", members=members[2:])
+    return folder / "cohort"
+
+
+def change(path: Path, how: Callable[[pa.Table], pa.Table]) -> None:
+    table = pq.read_table(path)
+    pq.write_table(how(table), path)
+
+
+def set_value(column: str, row: int, value: object) -> Callable[[pa.Table], pa.Table]:
+    def how(table: pa.Table) -> pa.Table:
+        values = table[column].to_pylist()
+        values[row] = value
+        index = table.schema.get_field_index(column)
+        return table.set_column(index, table.schema.field(index), pa.array(values, table.schema.field(index).type))
+
+    return how
+
+
+def reversed_rows(table: pa.Table) -> pa.Table:
+    return table.take(np.arange(table.num_rows)[::-1].copy())
+
+
+def test_a_sound_store_has_no_finding(sound: Path) -> None:
+    done = baekman("cohort", "verify", "--cohort", sound)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_it_stays_sound_through_withdrawal_and_compaction(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "c")
+    store = open_store(tmp_path / "c")
+    cohort.withdraw(store, ["P1"])
+    assert verify(store) == []
+    cohort.compact(store)
+    assert verify(store) == []
+
+
+# what is changed, whether the batch is sealed anew (as if it had been written so), and what is said of it
+CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = {
+    "a byte": (
+        "batches/b0/calls/0.parquet",
+        lambda table: table,
+        False,
+        ["batches/b0/calls/0.parquet: another SHA-256 than when it was written"],
+    ),
+    "order": (
+        "batches/b0/calls/0.parquet",
+        reversed_rows,
+        True,
+        ["batches/b0/calls/0.parquet: rows out of order or twice"],
+    ),
+    "copies": (
+        "batches/b0/calls/0.parquet",
+        set_value("copies", 0, 2),
+        True,
+        ["batches/b0/census/0.parquet: not what the call rows add up to"],
+    ),
+    "ref": (
+        "batches/b0/calls/0.parquet",
+        set_value("ref", 0, "T"),
+        True,
+        [
+            "batches/b0/calls/0.parquet: rows out of order or twice",
+            "batches/b0/calls/0.parquet: a REF that is not the reference's",
+            "batches/b0/census/0.parquet: not what the call rows add up to",
+        ],
+    ),
+    "sample": (
+        "batches/b0/calls/0.parquet",
+        set_value("sample", 1, 7),
+        True,
+        ["batches/b0/calls/0.parquet: a sample that is not in the roster"],
+    ),
+    "shard": (
+        "batches/b0/calls/1.parquet",
+        set_value("pos", 0, 3),
+        True,
+        [
+            "batches/b0/calls/1.parquet: a row outside of the shard",
+            "batches/b0/census/1.parquet: not what the call rows add up to",
+            "batches/b0/called/1.parquet: not what call rows and segments add up to",
+        ],
+    ),
+    "overlap": (
+        "batches/b0/reference/0.parquet",
+        set_value("length", 0, 4),
+        True,
+        [
+            "batches/b0/reference/0.parquet: segments of a participant overlap",
+            "batches/b0: shard 0: a call row inside a reference segment of its participant",
+            "batches/b0/called/0.parquet: not what call rows and segments add up to",
+        ],
+    ),
+    "census": (
+        "batches/b1/census/1.parquet",
+        set_value("hom", 0, 9),
+        True,
+        ["batches/b1/census/1.parquet: not what the call rows add up to"],
+    ),
+    "schema": (
+        "batches/b1/census/1.parquet",
+        lambda table: table.drop_columns(["dosage"]),
+        True,
+        ["batches/b1/census/1.parquet: another schema"],
+    ),
+    "sites": (
+        "sites/00000002/0.parquet",
+        set_value("ac", 0, 9),
+        True,
+        [
+            "sites/00000002/0.parquet: not what its batches add up to",
+            "sites/00000002/0.parquet: ac of 1 alleles is not a count of genotypes, first at 3",
+        ],
+    ),
+    "older sites": (
+        "sites/00000001/0.parquet",
+        set_value("af", 0, 0.9),
+        True,
+        ["sites/00000001/0.parquet: not what its batches add up to"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_changed_is_found(sound: Path, tmp_path: Path, case: str) -> None:
+    place, how, sealed, findings = CASES[case]
+    shutil.copytree(sound, tmp_path / "c")
+    path = tmp_path / "c" / place
+    change(path, how)
+    if sealed and place.startswith("batches"):
+        batch = path.parent.parent
+        seal(batch, inputs=(batch / "inputs").read_text())
+    assert verify(open_store(tmp_path / "c")) == findings
+
+
+def test_counts_that_the_roster_does_not_tell(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "c")
+    batch = tmp_path / "c" / "batches" / "b0"
+    change(
+        batch / "roster.parquet", lambda t: set_value("call_rows", 0, 5)(t).replace_schema_metadata(t.schema.metadata)
+    )
+    seal(batch, inputs="")
+    assert verify(open_store(tmp_path / "c")) == ["batches/b0/roster.parquet: call_rows are not those of the shards"]
+
+
+def test_a_broken_file_is_a_finding(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "c")
+    path = tmp_path / "c" / "batches" / "b0" / "called" / "1.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    assert verify(open_store(tmp_path / "c")) == [
+        "batches/b0/called/1.parquet: another SHA-256 than when it was written",
+        "batches/b0: shard 1 is broken (ArrowInvalid)",
+    ]
+
+
+def test_reference_snapshot_and_index(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "c")
+    folder = tmp_path / "c"
+    bases = bytearray((folder / "reference.seq").read_bytes())
+    bases[62] = ord("C")
+    (folder / "reference.seq").write_bytes(bases)
+    snapshot = json.loads((folder / "snapshots" / "00000002.json").read_text())
+    (folder / "snapshots" / "00000002.json").write_text(json.dumps(snapshot | {"participants": 4}))
+    with sqlite3.connect(folder / "participants.sqlite") as connection:
+        connection.execute("INSERT INTO participants VALUES ('P7', 'b0')")
+        connection.execute("DELETE FROM participants WHERE participant_id = 'P0'")
+    assert verify(open_store(folder)) == [
+        "reference.seq: contig c1 does not have its M5",
+        "snapshots/00000002.json: participants or content do not follow from its batches",
+        "participants.sqlite: 1 participants missing or in another batch",
+        "participants.sqlite: 1 participants who are not in the cohort",
+    ]
+    done = baekman("cohort", "verify", "--cohort", folder, "--workers", "2", check=False)
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 4)
