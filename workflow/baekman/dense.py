@@ -112,11 +112,11 @@ class Genotypes:
 
 def participants_of(store: Store, snapshot: Snapshot) -> Participants:
     """The participants of a snapshot; rosters are read once per process."""
-    return _participants(store.path, tuple(entry.name for entry in snapshot.batches))
+    return _participants(store.path, tuple(entry.name for entry in snapshot.batches), snapshot.content)
 
 
 @functools.lru_cache(maxsize=1)
-def _participants(store: Path, batches: tuple[str, ...]) -> Participants:
+def _participants(store: Path, batches: tuple[str, ...], content: str) -> Participants:
     rosters = [
         pq.read_table(store / "batches" / name / "roster.parquet", columns=["participant_id"]).column(0).to_pylist()
         for name in batches
