@@ -43,7 +43,7 @@ def test_the_operation_is_an_anti_symmetric_quasigroup() -> None:
                     assert operation[operation[c][a]][b] != operation[operation[c][b]][a]
 
 
-@pytest.mark.parametrize("identifier", IDS[::25])
+@pytest.mark.parametrize("identifier", IDS[::25], ids=range(len(IDS[::25])))
 def test_every_single_substitution_is_caught(identifier: str) -> None:
     for place in range(LENGTH):
         for character in ALPHABET:
