@@ -11,6 +11,7 @@ import pysam
 import pysam.bcftools
 import pytest
 from baekman import cohort
+from baekman import export as exports
 from baekman.batch import Member
 from baekman.export import Content, export
 from baekman.gvcf import Thresholds
@@ -219,6 +220,23 @@ def test_workers_batches_and_chunks_do_not_show_in_the_bytes(fifty: Path, tmp_pa
     one = exported(store, tmp_path, Content()).read_bytes()
     baekman("export", "--cohort", fifty, "--format", "bcf", "--workers", "2", "--output", tmp_path / "two.bcf")
     assert (tmp_path / "two.bcf").read_bytes() == one
+
+
+def test_a_killed_export_goes_on_with_its_pieces(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(small)
+    whole = exported(store, tmp_path, Content(), name="whole.bcf").read_bytes()
+
+    def killed(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(exports, "join_pieces", killed)
+        exported(store, tmp_path, Content())
+    assert not (tmp_path / "x.bcf").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(exports, "write_piece", killed)
+        assert exported(store, tmp_path, Content()).read_bytes() == whole
+    assert {path.name for path in tmp_path.iterdir()} == {f"{n}.bcf{s}" for n in ("whole", "x") for s in ("", ".csi")}
 
 
 def test_region_takes_the_lines_with_their_pos_in_it(small: Path, tmp_path: Path) -> None:
