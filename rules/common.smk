@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from baekman import alignment, specimens, tools
+from baekman import alignment, run_lock, specimens, tools
 from baekman.config import load_config
 from baekman.errors import InputRefused
 from snakemake.cli import parse_args
@@ -72,7 +72,7 @@ def conclude():
 
     if not IS_RECEIVED:
         return
-    specimens.tidy_staged(Path("deliveries") / config["delivery"] / "staged")
+    specimens.tidy_staged(Path("deliveries") / config["delivery"])
     try:
         opened = registry.open_registry(Path.cwd())
         return_report.write_return_report(
@@ -89,6 +89,9 @@ if workspace := config.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE"):
 
     workdir: config["workspace"]
 
+
+if workflow.is_main_process and not is_planning():
+    run_lock.join(Path.cwd())
 
 SETTINGS = settings()
 REFERENCE = f"reference/{SETTINGS['reference_name']}.fa"

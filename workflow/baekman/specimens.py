@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +92,17 @@ def write(path: Path, rows: Iterable[StagedFiles]) -> None:
 
 
 def tidy_staged(folder: Path) -> None:
-    """Delete what is left in the folder of a delivery's staged files: indexes without their file, empty folders."""
-    for index in [path for ending in INDEX_ENDINGS for path in folder.glob(f"*/*{ending}")]:
+    """Delete what nothing needs any more of the staged files of the delivery in ``folder``.
+
+    All of it when the delivery is finished: Snakemake forgets to delete what a killed run had used. Before that
+    indexes without their file, and empty folders.
+    """
+    staged = folder / "staged"
+    if (folder / "report" / "manifest.json").is_file():
+        shutil.rmtree(staged, ignore_errors=True)
+    for index in [path for ending in INDEX_ENDINGS for path in staged.glob(f"*/*{ending}")]:
         if not index.with_name(index.name.removesuffix(index.suffix)).exists():
             index.unlink(missing_ok=True)
-    for place in [*folder.glob("*"), folder]:
+    for place in [*staged.glob("*"), staged]:
         with contextlib.suppress(OSError):  # it is not empty: files in it are needed yet
             place.rmdir()
