@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -176,7 +177,10 @@ def test_an_accepted_alignment_has_a_rebuilt_header_and_numbered_names(tmp_path:
 def test_a_gvcf_keeps_its_calls_and_nothing_of_its_header(tmp_path: Path, reference: Path) -> None:
     make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
     builder = DeliveryBuilder(tmp_path / "in", reference)
-    write_gvcf(builder.folder / "a.g.vcf.gz", gvcf_text(reference, sample="A-1"))
+    meta = ["##source=/data/hospital/ward7/call.sh", '##FILTER=<ID=ofward7,Description="x">']
+    delivered = gvcf_text(reference, sample="A-1", meta=meta)
+    delivered = re.sub(r"(?m)^(chr1\t100\t.*?)\t\.\t\.\t", r"\1\t.\tLowQual;ofward7\t", delivered)
+    write_gvcf(builder.folder / "a.g.vcf.gz", delivered)
     builder.add("A-1", "a.g.vcf.gz", "gvcf")
     receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
     (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
@@ -185,6 +189,7 @@ def test_a_gvcf_keeps_its_calls_and_nothing_of_its_header(tmp_path: Path, refere
     with pysam.VariantFile(str(tmp_path / "W" / row.file_1)) as staged:
         assert list(staged.header.samples) == [row.participant_id]
         found = [(r.pos, r.id, r.stop, r.samples[0]["GT"], r.samples[0]["PL"]) for r in staged.fetch("chr1")]
+        assert [list(r.filter) for r in staged.fetch("chr1")] == [[], ["LowQual", "filter1"], []]
     assert found == [
         (1, None, 99, (0, 0), (0, 60, 900)),
         (100, None, 100, (0, 1), (400, 0, 420, 500, 510, 900)),

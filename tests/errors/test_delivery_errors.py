@@ -127,6 +127,15 @@ def test_a_malformed_sheet(tmp_path: Path, sheet: str | bytes, message: str) -> 
             ],
         ),
         (
+            f"B-1\ta\tSECRET\tL1\t{SUM}\t850101-2345678\n",
+            [
+                "manifest.tsv: line 2, column kind: expected one of fastq_1 fastq_2 bam cram gvcf, "
+                "found 6 characters of another form",
+                "manifest.tsv: line 2, column size: expected a whole number of bytes, "
+                "found 14 characters of another form",
+            ],
+        ),
+        (
             f"\ta\tbam\tL1\t{SUM}\t10\n",
             ["manifest.tsv: line 2, column specimen_id: expected a value, found an empty field"],
         ),

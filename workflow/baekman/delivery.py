@@ -5,12 +5,14 @@ Only what the two files say; whether the delivered files keep it is the intake's
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -25,8 +27,8 @@ SHEET = "delivery.yaml"
 MANIFEST = "manifest.tsv"
 COLUMNS = ("specimen_id", "file", "kind", "read_group", "sha256", "md5", "size")
 REQUIRED_COLUMNS = ("specimen_id", "file", "kind", "size")
-# fields whose value an error may quote: they come from a fixed vocabulary or are plain numbers
-QUOTABLE = ("kind", "size")
+# what somebody meant as a size; too short for a number of a person
+QUOTABLE_SIZE = re.compile(r"[0-9][0-9.,eE+kKMGB ]{0,7}")
 
 SHEET_LIMIT = 1 << 16
 MANIFEST_LIMIT = 1 << 28
@@ -331,13 +333,19 @@ def _row_reasons(error: ValidationError, number: int) -> Iterator[Reason]:
         )
         return
     column = str(error.absolute_path[0])
-    quotable = column in QUOTABLE and len(str(error.instance)) <= 20
     yield Reason(
         file=MANIFEST,
         place=f"line {number}, column {column}",
         expected=_expected(error),
-        found=repr(error.instance) if quotable else _described(error.instance),
+        found=repr(error.instance) if _is_quotable(column, str(error.instance)) else _described(error.instance),
     )
+
+
+def _is_quotable(column: str, value: str) -> bool:
+    """Whether ``value`` is a slip of the pen, and not another column's value that was put into the wrong place."""
+    if column == "kind":
+        return bool(difflib.get_close_matches(value, get_args(Kind)))
+    return column == "size" and bool(QUOTABLE_SIZE.fullmatch(value))
 
 
 def _expected(error: ValidationError) -> str:

@@ -26,6 +26,7 @@ def write_pseudonymous(source: Path, output: Path, *, label: str, specimen_id: s
     """
     if not source.is_file():
         raise UnusableArray("no file of this name")
+    before = pysam.set_verbosity(0)  # htslib's messages hold the institution's path
     try:
         contigs = _contigs(source)
         with pysam.VariantFile(str(source)) as reader:
@@ -47,6 +48,8 @@ def write_pseudonymous(source: Path, output: Path, *, label: str, specimen_id: s
         if isinstance(failure, UnusableArray):
             raise
         raise UnusableArray("no readable VCF or BCF") from None
+    finally:
+        pysam.set_verbosity(before)
 
 
 def _contigs(source: Path) -> dict[str, int | None]:

@@ -6,6 +6,7 @@ Headers are rebuilt from an allow-list, never edited. Everything streams through
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,9 +63,21 @@ BEGIN { FS = OFS = "\t"; n = split(ENVIRON["LANES"], lines, "\n")
   if (rename) $1 = "L1." number
   NF = keep; print $0, "RG:Z:L" lane }
 """
+# FILTERS names a file of "delivered name, tab, kept name" lines, one for each declared filter.
 VCF_REHEADED = r"""
-BEGIN { while ((getline line < ENVIRON["HEADER"]) > 0) print line }
-!/^#/
+function kept(filters,    n, i, names, joined) {
+    n = split(filters, names, ";")
+    for (i = 1; i <= n; i++) joined = joined (i > 1 ? ";" : "") name[names[i]]
+    return joined
+}
+BEGIN { FS = OFS = "\t"
+        while ((getline line < ENVIRON["HEADER"]) > 0) print line
+        while ((getline line < ENVIRON["FILTERS"]) > 0) { split(line, pair, "\t"); name[pair[1]] = pair[2] } }
+/^#/ { next }
+$7 == "." || $7 == "PASS" { print; next }
+{ if (!($7 in seen)) seen[$7] = kept($7)
+  if (seen[$7] != $7) $7 = seen[$7]
+  print }
 """
 # what alignment and calling put there and callers read; no text of a laboratory
 TAGS = "NM,MD,AS,XS,SA,MC,MQ,ms,RG,UQ,PQ,XA,NH,HI,OQ"
@@ -75,6 +88,13 @@ INFO_IDS = (
     *("MQRankSum", "ReadPosRankSum", "BaseQRankSum", "ClippingRankSum", "RAW_MQ", "RAW_MQandDP", "MIN_DP"),
     *("MinDP", "INDEL", "IDV", "IMF", "VDB", "RPB", "MQB", "BQB", "MQSB", "SGB", "MQ0F", "DP4", "I16", "QS"),
     *("SVTYPE", "SVLEN", "BLOCKAVG_min30p3a", "AO", "RO", "TYPE", "LEN", "NUMALT", "ODDS"),
+)
+# of the callers that are known; a filter that a laboratory made up is numbered, for its name may tell anything
+FILTER_NAMES = re.compile(
+    r"PASS|LowQual|LOWQUAL|RefCall|NoCall|GERMLINE|Deleted|LowGQX?|LowDP|LowDepth|HighDepth|HighDPFRatio|LowConf"
+    r"|NonRef|SiteConflict|PloidyConflict|SnpGap|IndelGap|SnpCluster|DRAGEN(?:Snp|Indel|)HardQUAL"
+    r"|VQSRTranche(?:SNP|INDEL)[0-9.]{1,8}to[0-9.]{1,8}\+?"
+    r"|(?:QD|FS|SOR|MQ|DP|GQ|QUAL|MQRankSum|ReadPosRankSum|q|s|d)-?[0-9]{1,3}(?:\.[0-9]{1,3})?"
 )
 FORMAT_IDS = (
     *("GT", "GQ", "DP", "AD", "ADF", "ADR", "MIN_DP", "MED_DP", "PL", "GL", "GP", "PS", "PGT", "PID", "SB"),
@@ -212,19 +232,22 @@ def stage_vcf(blocks: Iterable[bytes], output: Path, *, header: str, sample: str
     """Write the single-sample VCF or gVCF ``blocks`` to ``output`` (BGZF) with its index (``.tbi``).
 
     ``header`` is the delivered one. Of records stay position, alleles, quality, filters and the INFO and
-    FORMAT fields of the allow-list; the sample is named ``sample``. Raises ``FileFault``.
+    FORMAT fields of the allow-list; the sample is named ``sample``, filters as ``filter_names`` says. Raises
+    ``FileFault``.
     """
     bcftools = tools.command("bcftools")
     with tempfile.TemporaryDirectory(dir=output.parent) as scratch:
         rebuilt = Path(scratch, "header.vcf")
         rebuilt.write_text(vcf_header(header, sample=sample), encoding="utf-8")
+        filters = Path(scratch, "filters.tsv")
+        filters.write_text("".join(f"{old}\t{new}\n" for old, new in filter_names(header).items()), encoding="utf-8")
         with piped(
             vcf_text(blocks),
             [*bcftools, "annotate", "--no-version", "-x", _dropped(header), "-"],
             ["awk", VCF_REHEADED],
             [*bcftools, "view", "--no-version", "-O", "z", "-o", str(output), "-"],
             size=size,
-            environment={"HEADER": str(rebuilt)},
+            environment={"HEADER": str(rebuilt), "FILTERS": str(filters)},
         ) as pipe:
             pipe.require_success()
     indexed = subprocess.run(
@@ -240,17 +263,27 @@ def vcf_header(header: str, *, sample: str) -> str:
     Descriptions are free text and are not kept.
     """
     lines = ["##fileformat=VCFv4.2"]
+    filters = filter_names(header)
     for kind, name, fields in _definitions(header):
         if kind == "contig":
             length = f",length={fields['length']}" if fields.get("length", "").isdigit() else ""
             lines.append(f"##contig=<ID={name}{length}>")
-        elif kind == "FILTER" or (kind == "ALT" and name in ALT_IDS):
-            lines.append(f'##{kind}=<ID={name},Description="as delivered">')
+        elif kind == "FILTER":
+            lines.append(f'##FILTER=<ID={filters[name]},Description="as delivered">')
+        elif kind == "ALT" and name in ALT_IDS:
+            lines.append(f'##ALT=<ID={name},Description="as delivered">')
         elif name in {"INFO": INFO_IDS, "FORMAT": FORMAT_IDS}.get(kind, ()):
             kept = f"ID={name},Number={fields.get('Number', '.')},Type={fields.get('Type', 'String')}"
             lines.append(f'##{kind}=<{kept},Description="as delivered">')
     columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
     return "\n".join([*dict.fromkeys(lines), "\t".join([*columns, sample])]) + "\n"
+
+
+def filter_names(header: str) -> dict[str, str]:
+    """Delivered -> kept name of every filter in ``header``: callers' own stay, others are ``filter1``, ``filter2``…"""
+    declared = dict.fromkeys(name for kind, name, _ in _definitions(header) if kind == "FILTER")
+    unknown = [name for name in declared if not FILTER_NAMES.fullmatch(name)]
+    return {name: name for name in declared} | {name: f"filter{n}" for n, name in enumerate(unknown, 1)}
 
 
 def _definitions(header: str) -> Iterator[tuple[str, str, dict[str, str]]]:
