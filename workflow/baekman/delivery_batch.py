@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from baekman import atomic, cohort, qc, snapshot, specimens, standing, store, tables, withdrawal
+from baekman import atomic, cohort, ownership, qc, snapshot, specimens, standing, store, tables, withdrawal
 from baekman.batch import read_members
 from baekman.engine import Engine
 from baekman.gvcf import Thresholds
@@ -49,11 +49,14 @@ def add(
     ``accepted`` lists participant, gVCF and sex; ``thresholds`` and ``filters`` are the sections ``cohort``
     and ``sites`` of the configuration. An existing cohort keeps its own thresholds. ``output`` gets the
     batch's participants and the snapshot that has them; with nobody accepted the cohort is left alone.
+    Raises InputRefused when a gVCF is another participant's.
     """
     workspace = cohort_folder.parent
     members = read_members(accepted) if accepted.read_text(encoding="utf-8").strip() else []
     # consent may have ended since intake
     members = [one for one in members if one.participant_id not in standing.denied(workspace)]
+    for member in members:
+        ownership.require_owner(Path(member.gvcf), participant=member.participant_id)
     result: dict[str, Any] = {"delivery": delivery, "participants": [], "snapshot": None}
     if members:
         if (cohort_folder / "store.json").is_file():
@@ -100,9 +103,9 @@ def write_tables(batch: Path, *, cohort_folder: Path, output: Path, workers: int
     result: dict[str, Any] = {"snapshot": None, "tables": {}}
     if members:
         opened = store.open_store(cohort_folder)
-        latest = snapshot.read_snapshot(opened)
-        present = sorted(cohort.find_batches(opened, members, at=latest))
-        tables.make_tables(opened, output=output, snapshot=latest, participants=present, engine=Engine(workers=workers))
+        present, latest = tables.make_latest_tables(
+            opened, output=output, participants=members, engine=Engine(workers=workers)
+        )
         result["snapshot"] = latest.number
         result["tables"] = {
             one: {

@@ -128,8 +128,9 @@ def metrics(
     Example: baekman step metrics --delivery D… --participant P… --cram participants/P…/aligned.cram
     --reference reference/GRCh38.fa --output participants/P…/qc/metrics.json
     """
-    from baekman import contamination, identity, qc, specimens
+    from baekman import contamination, identity, ownership, qc, specimens
 
+    ownership.require_owner(Path(cram or gvcf), participant=participant)
     row = specimens.of_participant(Path("deliveries") / delivery / "specimens.tsv", participant)[0]
     contamination_file, identity_file = (output.with_name(f"{name}.json") for name in ("contamination", "identity"))
     contamination.measure(_path(cram), reference=reference, sites=_path(sites), output=contamination_file)
@@ -185,11 +186,12 @@ def call(
     Example: baekman step call participants/P…/aligned.cram --delivery D… --participant P…
     --reference reference/GRCh38.fa --shards reference/shards.tsv --piece 1-of-25 --output 1.g.vcf.gz
     """
-    from baekman import specimens
+    from baekman import ownership, specimens
     from baekman.calling import call_shard
     from baekman.reference import piece_regions
     from baekman.shards import read_shards
 
+    ownership.require_owner(cram, participant=participant)
     rows = specimens.of_participant(Path("deliveries") / delivery / "specimens.tsv", participant)
     call_shard(
         cram,
