@@ -153,13 +153,13 @@ def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int) -> No
 
 
 def _is_done(output: Path, participant: str, content: str) -> bool:
-    for path in (table_path(output, participant), reference_path(output, participant)):
-        if not path.exists():
-            return False
-        metadata = pq.read_schema(path).metadata or {}
-        if metadata.get(b"baekman.snapshot", b"").decode() != content:
-            return False
-    return True
+    both = (table_path(output, participant), reference_path(output, participant))
+    return all(path.exists() and _snapshot_of(path) == content for path in both)
+
+
+def _snapshot_of(table: Path) -> str:
+    """The content of the snapshot that a table, or a file of sites, was made at."""
+    return (pq.read_schema(table).metadata or {}).get(b"baekman.snapshot", b"").decode()
 
 
 def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], output: Path, number: int) -> None:
@@ -277,6 +277,37 @@ def make_tables(
     return sum(len(task.only) if task.only is not None else task.last - task.first for task in tasks)
 
 
+def make_latest_tables(
+    store: Store, *, output: Path, participants: Sequence[str], engine: Engine | None = None
+) -> tuple[list[str], Snapshot]:
+    """Write the tables of those of ``participants`` who are in the latest snapshot; who they are, and it.
+
+    A withdrawal meanwhile takes the snapshot away: then they are written again, of the next.
+    """
+    while True:
+        latest = snapshots.read_snapshot(store)
+        present = sorted(find_batches(store, participants, at=latest))
+        try:
+            make_tables(store, output=output, snapshot=latest, participants=present, engine=engine)
+        except FileNotFoundError:
+            if latest.number in snapshots.numbers(store):
+                raise
+            continue
+        if not present or latest.number in snapshots.numbers(store):
+            return present, latest
+
+
+def stale_tables(store: Store, output: Path) -> list[str]:
+    """Whose tables in ``output`` are of a snapshot that is no more: they count somebody who has withdrawn."""
+    existing = {snapshots.read_snapshot(store, number).content for number in snapshots.numbers(store)}
+    stale = {
+        path.name.removesuffix(".parquet").removesuffix(".reference")
+        for path in output.glob("*/*.parquet")
+        if _snapshot_of(path) not in existing
+    }
+    return sorted(find_batches(store, sorted(stale), at=snapshots.read_snapshot(store)))
+
+
 def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snapshot:
     """Write ``sites/`` and ``tables/`` of everyone at the current snapshot below ``output``.
 
@@ -285,9 +316,7 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
     snapshot = snapshots.read_snapshot(store)
     existing = output / "sites"
     if existing.is_dir():
-        first = existing / f"{store.shards[0].name}.parquet"
-        found = (pq.read_schema(first).metadata or {}).get(b"baekman.snapshot", b"").decode()
-        if found != snapshot.content:
+        if _snapshot_of(existing / f"{store.shards[0].name}.parquet") != snapshot.content:
             raise InputRefused(
                 Reason(
                     file="--output",

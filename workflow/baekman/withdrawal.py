@@ -31,6 +31,10 @@ APART = frozenset({MARKS, DENIED, RECEIPTS, audit.FOLDER, "registry", "return", 
 # whose content is others' data, or bulk that names nobody but in the file's name
 BULK = frozenset({"participants", "tables", "staged", "reference"})
 LARGEST_TEXT = 1 << 28
+LEFT_TABLES = {
+    "what": "frequencies and joint genotypes in the others' tables, which were made when this participant counted",
+    "why": "left to the next freeze, as asked for; the same command without --leave-tables rewrites them",
+}
 
 REMAINS = (
     {
@@ -63,9 +67,13 @@ class Purge:
         return bool(self.removed or self.edited)
 
 
-def withdraw(workspace: Path, participant_id: str, *, registry: Registry, workers: int = 1) -> dict[str, Any]:
+def withdraw(
+    workspace: Path, participant_id: str, *, registry: Registry, workers: int = 1, leave_tables: bool = False
+) -> dict[str, Any]:
     """Withdraw ``participant_id`` from everything under ``workspace``; the receipt, which is also saved.
 
+    The others' tables that counted the participant are written anew, or, with ``leave_tables``, left to the
+    next freeze, since there may be a million.
     Keys: ``participant withdrawn specimens cohort_snapshot removed edited left remains changed``. Done
     again it changes nothing (``changed`` is false). InputRefused when the ID is not registered.
     """
@@ -79,6 +87,11 @@ def withdraw(workspace: Path, participant_id: str, *, registry: Registry, worker
     earlier = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     snapshot = _leave_cohort(workspace, participant_id, workers=workers, is_again=bool(earlier))
     purge = purge_files(workspace, participant_id, specimens)
+    stale = _stale_tables(workspace)
+    if stale and not leave_tables:
+        opened = store.open_store(workspace / "cohort")
+        output, engine = workspace / "tables", Engine(workers=workers)
+        tables.make_latest_tables(opened, output=output, participants=stale, engine=engine)
     receipt = {
         "participant": participant_id,
         "withdrawn": marked["withdrawn"],
@@ -87,7 +100,7 @@ def withdraw(workspace: Path, participant_id: str, *, registry: Registry, worker
         "removed": sorted({*earlier.get("removed", ()), *purge.removed}),
         "edited": sorted({*earlier.get("edited", ()), *purge.edited}),
         "left": sorted(purge.left),
-        "remains": list(REMAINS),
+        "remains": [*REMAINS, LEFT_TABLES] if stale and leave_tables else list(REMAINS),
     }
     changed = changed or snapshot is not None or bool(purge) or receipt != earlier
     if changed:
@@ -128,6 +141,13 @@ def _cohort_holds(opened: store.Store, participants: Sequence[str]) -> set[str]:
     plans = "".join(plan.read_text("utf-8") for plan in opened.work.glob("*/plan.json"))
     found = cohort.find_batches(opened, participants, at=snapshots.read_snapshot(opened))
     return set(found) | {one for one in participants if one in plans}
+
+
+def _stale_tables(workspace: Path) -> list[str]:
+    """Whose tables counted somebody who is no longer in the cohort."""
+    if not (workspace / "cohort" / "store.json").is_file():
+        return []
+    return tables.stale_tables(store.open_store(workspace / "cohort"), workspace / "tables")
 
 
 def _leave_cohort(workspace: Path, participant_id: str, *, workers: int, is_again: bool = False) -> int | None:

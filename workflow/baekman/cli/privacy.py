@@ -75,10 +75,14 @@ def withdraw(
         typer.Option("--registry", envvar="BAEKMAN_REGISTRY", help="Default: WORKSPACE/registry."),
     ] = None,
     key_file: Annotated[Path | None, typer.Option("--key-file", help="The registry's key.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes that rewrite the cohort.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that rewrite the cohort and tables.", min=1)] = 1,
+    leave_tables: Annotated[
+        bool, typer.Option("--leave-tables", help="Leave the others' tables to the next freeze.")
+    ] = False,
 ) -> None:
     """Remove a participant from every layer and print the receipt, which is also saved in WORKSPACE/receipts.
 
+    Whoever's table counted the participant gets a new one, unless --leave-tables.
     Done again it changes nothing. A delivery that runs meanwhile ends without the participant.
 
     Example: baekman withdraw P0123456789ABC --workspace W
@@ -87,7 +91,7 @@ def withdraw(
     from baekman.withdrawal import withdraw as withdraw_everywhere
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
-    receipt = withdraw_everywhere(workspace, participant, registry=opened, workers=workers)
+    receipt = withdraw_everywhere(workspace, participant, registry=opened, workers=workers, leave_tables=leave_tables)
     changed = receipt.pop("changed")
     print(json.dumps(receipt, indent=1, sort_keys=True))
     if not changed:
