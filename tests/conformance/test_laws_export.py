@@ -65,6 +65,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
         "C": [
             line(3, "G", "C,<NON_REF>", "1:60:12:0,12,0:300,0,500"),
+            line(4, "T", "<NON_REF>", "0:30:50:28", info="END=19", format="GT:DP:GQ:MIN_DP"),
             line(20, "T", "G,<NON_REF>", "0/1:9:3:2,1,0:9,0,50,99,99,99"),
         ],
     }
@@ -188,7 +189,7 @@ def test_one_site_per_line_has_true_genotypes_and_spanning_deletions(small: Path
     }
     assert found == {
         (3, "G", ("A", "C")): ["1/2", "0/0", "2"],
-        (19, "TTA", ("ATA", "T")): ["0/2", "1/1", "./."],
+        (19, "TTA", ("ATA", "T")): ["0/2", "1/1", "0"],
         (20, "T", ("C", "G", "*")): ["0/3", "0|1", "0/2"],
     }
 
