@@ -45,7 +45,7 @@ rule align_reads:
     input:
         reads=staged_reads,
         reference=REFERENCE,
-        index=INDEX,
+        index=needed_index,
     output:
         cram="participants/{participant}/aligned.cram",
         crai="participants/{participant}/aligned.cram.crai",

@@ -149,6 +149,13 @@ def staged_reads(wildcards):
     return [file for row in rows_of(wildcards) for file in row.files]
 
 
+def needed_index(wildcards):
+    """The aligner's index, unless a participant's delivered alignment is taken as it is."""
+    entries = {row.entry for row in rows_of(wildcards)}
+    is_accepted = SETTINGS["aligned_input"] == "accept" and "fastq" not in entries
+    return [] if is_accepted else INDEX
+
+
 def evidence_of(wildcards):
     """What a participant's metrics are made from: the alignment and its statistics, or the delivered calls."""
     row = rows_of(wildcards)[0]

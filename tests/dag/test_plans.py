@@ -52,6 +52,14 @@ def test_a_new_delivery_is_planned_up_to_the_gate_and_beyond_it(workspace: Works
     }
 
 
+def test_the_aligners_index_is_made_only_for_reads_that_are_aligned(workspace: Workspace) -> None:
+    workspace.configure(workspace.config + "aligned_input: accept\n")
+    accepted = workspace.plan(workspace.receive("cram", "bam"), "align").jobs
+    assert accepted["align_reads"] == 2
+    assert "aligner_index" not in accepted
+    assert workspace.plan(workspace.receive("cram", "fastq"), "align").jobs["aligner_index"] == 1
+
+
 def test_after_the_gate_only_accepted_participants_are_called(workspace: Workspace) -> None:
     delivery = workspace.receive("fastq", "fastq", "fastq")
     workspace._make(workspace.plan(delivery, "qc"))
