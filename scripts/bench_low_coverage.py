@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Joint genotypes of 24 people at 2-9x against a call on all their reads at once. Example:
+
+    scripts/bench_low_coverage.py --data ../shared/data/reads
+
+Each participant is called alone (baekman.calling) and added to a cohort; the raw and the joint genotypes of its
+export are compared with ``bcftools mpileup | bcftools call -m`` on all BAMs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pysam
+from baekman import tools
+from baekman.calling import call_shard
+from baekman.piping import piped
+from baekman.ploidy import Region
+
+CONTIG = "20"
+SLICE = Region(CONTIG, 19_999_001, 20_302_000)  # that of the reference rebuilt from the reads' MD tags
+LENGTH = 63_025_520  # of b37's chromosome 20, as the BAMs' headers say
+MIN_QUAL = 20
+
+Site = tuple[int, str, str]
+Genotypes = dict[Site, npt.NDArray[np.int8]]  # copies of the ALT by participant, -1 where there is no genotype
+
+
+def people(data: Path) -> dict[str, Path]:
+    """The BAM of each participant, by name."""
+    folder = data / "ceu24_lowcov_b37_chr20" / "bams"
+    return {bam.name.split(".")[0]: bam for bam in sorted(folder.glob("*.bam"))}
+
+
+def write_reference(data: Path, path: Path, *, length: int) -> Path:
+    """The slice of the reference in its place on a contig of ``length``, N elsewhere, with its index."""
+    (source,) = (data / "ceu24_lowcov_b37_chr20").glob("*.from_MD.fa")
+    with pysam.FastaFile(str(source)) as fasta:
+        bases = fasta.fetch(fasta.references[0]).upper()
+    sequence = ("N" * (SLICE.start - 1) + bases).ljust(length, "N")
+    lines = (sequence[at : at + 1000] for at in range(0, length, 1000))
+    path.write_text(f">{CONTIG}\n" + "\n".join(lines) + "\n", encoding="ascii")
+    pysam.faidx(str(path))
+    return path
+
+
+def call_on_all_reads(bams: Sequence[Path], *, reference: Path, output: Path) -> None:
+    """``bcftools mpileup | bcftools call -m`` on all reads at once; columns are in the order of ``bams``."""
+    bcftools = tools.command("bcftools")
+    region = f"{CONTIG}:{SLICE.start}-{SLICE.end}"
+    piped(
+        [*bcftools, "mpileup", "-Ou", "-f", reference, "-r", region, *bams],
+        [*bcftools, "call", "-m", "-v", "-Ob", "-o", output],
+    )
+
+
+def genotypes(vcf: Path, *, samples: Sequence[str] | None = None, min_qual: float = 0) -> Genotypes:
+    """Genotypes at the biallelic SNVs of ``vcf``, in the order of ``samples`` (of the file unless given)."""
+    found: Genotypes = {}
+    with pysam.VariantFile(str(vcf)) as records:
+        order = list(samples or records.header.samples)
+        for record in records:
+            alts = record.alts or ()
+            if len(alts) != 1 or len(record.ref) != 1 or alts[0] not in {"A", "C", "G", "T"}:
+                continue
+            if min_qual and (record.qual or 0) < min_qual:
+                continue
+            called = [record.samples[name]["GT"] for name in order]
+            copies = [-1 if None in alleles else sum(alleles) for alleles in called]
+            found[record.pos, record.ref, alts[0]] = np.array(copies, np.int8)
+    return found
+
+
+def concordance(expected: Genotypes, observed: Genotypes) -> dict[str, float]:
+    """How ``observed`` agrees with ``expected`` at the sites of the latter.
+
+    ``concordance``: of the genotypes that both have; ``nonreference``: of those of them in which either shows the
+    ALT; ``compared``: the share of the expected genotypes that are compared; ``recall``: of the sites, those at
+    which somebody carries the ALT.
+    """
+    nobody = np.full(len(next(iter(expected.values()))), -1, np.int8)
+    wanted = np.stack(list(expected.values()))
+    seen = np.stack([observed.get(site, nobody) for site in expected])
+    both = (wanted >= 0) & (seen >= 0)
+    carried = both & ((wanted > 0) | (seen > 0))
+    same = wanted == seen
+    return {
+        "sites": len(expected),
+        "recall": float((seen > 0).any(1).mean()),
+        "compared": float(both.sum() / (wanted >= 0).sum()),
+        "concordance": float(same[both].mean()),
+        "nonreference": float(same[carried].mean()),
+    }
+
+
+def listed_sites(data: Path) -> dict[str, set[Site]]:
+    """The SNVs of the HapMap and Omni lists that lie in the slice."""
+    lists = {"hapmap": "hapmap_3.3.b37.sites.chr20", "omni": "1000G_omni2.5.b37.sites.chr20.PASS"}
+    found: dict[str, set[Site]] = {}
+    for name, stem in lists.items():
+        with pysam.VariantFile(str(data / "ceu24_lowcov_b37_chr20" / "sites" / f"{stem}.vcf.gz")) as records:
+            inside = records.fetch(CONTIG, SLICE.start - 1, SLICE.end)
+            found[name] = {(record.pos, record.ref, alt) for record in inside for alt in record.alts or ()}
+    return found
+
+
+def figures(data: Path, everyone: Path, exports: Mapping[str, Path], samples: Sequence[str]) -> dict[str, object]:
+    """The concordance of each export with the call on ``everyone``'s reads, and what each finds of the site lists.
+
+    ``exports``: multi-sample files by name; ``samples``: their columns in the order of ``everyone``.
+    """
+    lists = listed_sites(data)
+    expected = genotypes(everyone, min_qual=MIN_QUAL)
+    found = {name: genotypes(path, samples=samples) for name, path in exports.items()}
+    result: dict[str, object] = {name: concordance(expected, seen) for name, seen in found.items()}
+    shown = {"all reads": expected, **found}
+    carried = {name: {site for site, copies in seen.items() if (copies > 0).any()} for name, seen in shown.items()}
+    result["listed"] = {name: len(sites) for name, sites in lists.items()}
+    result["listed_found"] = {
+        name: {kind: len(sites & there) for kind, sites in lists.items()} for name, there in carried.items()
+    }
+    return result
+
+
+def baekman(*words: str | Path) -> str:
+    """What the command line of the project prints."""
+    command = [Path(sys.executable).parent / "baekman", *words]
+    return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def export(cohort: Path, folder: Path) -> dict[str, Path]:
+    """The raw and the joint genotypes of a cohort, as BCF in ``folder``."""
+    files = {mode: folder / f"{mode}.bcf" for mode in ("raw", "joint")}
+    for mode, file in files.items():
+        baekman("export", "--cohort", cohort, "--format", "bcf", f"--{mode}", "--output", file)
+    return files
+
+
+def measure(data: Path, folder: Path, *, workers: int) -> dict[str, object]:
+    """Call everyone alone and together, and compare."""
+    # the reads end before the contig does: what lies behind them is left out
+    reference = write_reference(data, folder / "reference.fa", length=SLICE.end)
+    bams = {}
+    for name, bam in people(data).items():
+        bams[name] = folder / f"{name}.bam"  # an index can lie beside a link
+        bams[name].symlink_to(bam.resolve())
+        pysam.index(str(bams[name]))
+
+    def call(name: str) -> None:
+        call_shard(
+            bams[name],
+            reference=reference,
+            regions=[SLICE],
+            participant=name,
+            sex="unknown",
+            output=folder / f"{name}.g.vcf.gz",
+        )
+
+    everyone = folder / "all_reads.bcf"
+    with ThreadPoolExecutor(workers) as pool:
+        together = pool.submit(call_on_all_reads, list(bams.values()), reference=reference, output=everyone)
+        list(pool.map(call, bams))
+        together.result()
+    cohort, members = folder / "cohort", folder / "members.tsv"
+    members.write_text("".join(f"{name}\t{folder / name}.g.vcf.gz\n" for name in bams), encoding="utf-8")
+    baekman("cohort", "init", "--cohort", cohort, "--reference", reference)
+    baekman("cohort", "add", "--cohort", cohort, "--batch", "ceu", "--gvcfs", members)
+    return figures(data, everyone, export(cohort, folder), list(bams))
+
+
+def print_figures(result: Mapping[str, object]) -> None:
+    """The tables of docs/benchmarks.md."""
+    print("| Genotypes | sites | recall of the sites | compared | concordance | at non-reference |")
+    print("|---|---|---|---|---|---|")
+    for name in ("raw", "joint"):
+        one: dict[str, float] = result[name]  # type: ignore[assignment]
+        shares = " | ".join(f"{one[key]:.4f}" for key in ("recall", "compared", "concordance", "nonreference"))
+        print(f"| {name} | {one['sites']} | {shares} |")
+    listed: dict[str, int] = result["listed"]  # type: ignore[assignment]
+    found: dict[str, dict[str, int]] = result["listed_found"]  # type: ignore[assignment]
+    print(f"\n| Found of the lists | HapMap 3.3, {listed['hapmap']} SNVs | Omni 2.5, {listed['omni']} SNVs |")
+    print("|---|---|---|")
+    for name, counts in found.items():
+        print(f"| {name} | {counts['hapmap']} | {counts['omni']} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data" / "reads")
+    parser.add_argument("--workers", type=int, default=2, help="participants called at a time (2)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        sys.exit(f"no folder of reads at {options.data}: give --data")
+    pysam.set_verbosity(0)
+    with tempfile.TemporaryDirectory(prefix="baekman-low-coverage-") as folder:
+        result = measure(options.data, Path(folder), workers=options.workers)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        print_figures(result)
+
+
+if __name__ == "__main__":
+    main()
