@@ -151,6 +151,7 @@ def _clear_work(store: Store, planned: batches.BatchPlan) -> None:
     """Delete the finished work of a batch; what a kill leaves of it is known as such by its name."""
     folder = planned.folder(store)
     done = store.work / f"{DONE_WORK}{folder.name}"
+    shutil.rmtree(done, ignore_errors=True)
     folder.rename(done)
     shutil.rmtree(done)
 
