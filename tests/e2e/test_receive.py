@@ -297,6 +297,44 @@ def test_another_reference_is_a_note_when_reads_are_aligned_anew(tmp_path: Path,
     assert codes(receipt) == [("accept", ["reference_differs"])]
 
 
+def test_reads_without_their_mate_are_left_out_and_that_is_told(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    whole = tmp_path / "whole.bam"
+    write_alignment(whole, reference, sample="A-1", seed=1)
+    with pysam.AlignmentFile(str(whole)) as reads:
+        kept = [read for read in reads if not (read.is_read2 and read.query_name.endswith((":3", ":7")))]
+        with pysam.AlignmentFile(str(builder.folder / "a.bam"), "wb", header=reads.header) as out:
+            for read in kept:
+                out.write(read)
+    builder.add("A-1", "a.bam", "bam")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", ["reads_without_mate"])]
+    (note,) = receipt.verdicts[0].reasons
+    assert (note.metric, note.observed) == ("reads", 2)
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert [len(fastq_records(tmp_path / "W" / file)) for file in row.files] == [8, 8]
+
+
+def test_lanes_of_a_second_file_never_replace_those_of_the_first(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    for number, file in enumerate(("a.bam", "b.bam")):
+        whole = tmp_path / file
+        write_alignment(whole, reference, sample="A-1", seed=number, groups=("X", "EMPTY", "Y"), name=f"run{number}")
+        with pysam.AlignmentFile(str(whole)) as reads:
+            kept = [read for read in reads if read.get_tag("RG") != "EMPTY"]
+            with pysam.AlignmentFile(str(builder.folder / file), "wb", header=reads.header) as out:
+                for read in kept:
+                    out.write(read)
+        builder.add("A-1", file, "bam")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    rows = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert [row.lane for row in rows] == ["L1", "L3", "L4", "L6"]
+    reads = {sequence for row in rows for _, sequence, *_ in fastq_records(tmp_path / "W" / row.file_1)}
+    assert len(reads) == 40
+
+
 def test_array_genotypes_come_along_under_the_participants_id(tmp_path: Path, reference: Path) -> None:
     array = tmp_path / "array.vcf"
     array.write_text(

@@ -271,7 +271,7 @@ def test_each_fault_has_its_own_reason(told: dict[str, Verdict], label: str) -> 
 
 
 def test_every_kind_of_reason_is_seen_here_or_in_the_tests_of_deliveries() -> None:
-    elsewhere = {"specimen_reused", "reference_differs", "array_genotypes_unusable"}
+    elsewhere = {"specimen_reused", "reference_differs", "reads_without_mate", "array_genotypes_unusable"}
     assert {code for _, codes in EXPECTED.values() for code in codes} | elsewhere == set(KINDS)
 
 

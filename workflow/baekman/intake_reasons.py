@@ -53,6 +53,7 @@ KINDS: dict[str, Kind] = {
     # what is inside
     "reference_mismatch": Kind("reject", "align to the reference that delivery.yaml names, or name the true one"),
     "reference_differs": Kind("note", ""),
+    "reads_without_mate": Kind("note", ""),
     "sample_mismatch": Kind("reject", "the file does not match the specimen's own registration: check for a swap"),
     "sample_unknown": Kind("hold", "confirm that the file is of this specimen, and name its sample by the barcode"),
     "identifier_in_file_name": Kind("reject", "rename the file without the identifier, then send it again"),

@@ -210,7 +210,7 @@ def _stage(
     shutil.rmtree(target, ignore_errors=True)
     notes: list[Finding] = []
     with atomic.atomic_folder(target) as folder:
-        files = _stage_files(record, folder, delivered, contents, around=around)
+        files = _stage_files(record, folder, delivered, contents, around=around, notes=notes)
         array = _stage_array(record, folder)
         if record.array_genotypes and array is None:
             notes.append(finding("array_genotypes_unusable"))
@@ -240,8 +240,9 @@ def _stage_files(
     contents: Mapping[int, Contents],
     *,
     around: Surroundings,
+    notes: list[Finding],
 ) -> list[tuple[str, str, Path, Path | None]]:
-    """(entry, lane, file, second file) of what was written to ``folder``."""
+    """(entry, lane, file, second file) of what was written to ``folder``; what is to be noted goes to ``notes``."""
     rename = bool(around.settings["rename_reads"])
     rows = [one.row for one in delivered.values()]
     kind = rows[0].kind
@@ -274,15 +275,19 @@ def _stage_files(
             return [("cram", "L1", output, None)]
         lanes: list[Lane] = []
         for number, one in delivered.items():
-            lanes += stage_reads(
+            staged, single = stage_reads(
                 one.blocks(),
                 folder,
                 reference=around.reference,
                 read_groups=read_groups(contents[number].header),
-                first_lane=1 + len(lanes),
+                # read groups without reads leave gaps in the numbers
+                first_lane=1 + max((int(lane.lane[1:]) for lane in lanes), default=0),
                 rename=rename,
                 size=one.row.size,
-            )[0]
+            )
+            lanes += staged
+            if single:
+                notes.append(finding("reads_without_mate", metric="reads", observed=single, rows=(number,)))
         return [("fastq", lane.lane, lane.file_1, lane.file_2) for lane in lanes]
     pairs: dict[str, dict[str, DeliveredFile]] = {}
     for one in delivered.values():
