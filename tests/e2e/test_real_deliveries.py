@@ -1,0 +1,54 @@
+"""Real reads through registry, intake and workflow to tables, held against what is known of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "real_deliveries.py"
+
+pytestmark = pytest.mark.slow
+
+
+def measured(which: str, data: Path, *options: str) -> dict[str, Any]:
+    """The figures that the script prints of a delivery."""
+    command = [sys.executable, str(SCRIPT), which, "--data", str(data / "reads"), "--json", *options]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("BAEKMAN_")}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == 0, run.stderr
+    figures: dict[str, Any] = json.loads(run.stdout)
+    return figures
+
+
+def test_the_table_of_na12878_is_no_worse_than_the_plain_commands_in_any_column(shared_data: Path) -> None:
+    figures = measured("na12878", shared_data)
+    assert figures["verdicts"] == {"accept": 1}  # by the thresholds of config/qc_thresholds.yaml
+    table, plain = figures["accuracy"]["table"], figures["accuracy"]["plain"]
+    for column in ("snv_recall", "snv_recall_nist", "snv_recall_giab"):
+        assert table[column] >= 0.985, column
+    assert len(plain) == 10
+    worse = {column: (table[column], plain[column]) for column in plain if table[column] < plain[column]}
+    assert worse == {}
+
+
+def test_the_tables_of_the_trio_have_hardly_a_mendelian_error(shared_data: Path) -> None:
+    figures = measured("trio", shared_data)
+    assert figures["verdicts"] == {"accept": 3}
+    assert figures["sites"] >= 65
+    # a deletion in a repeat of CA: homozygous in the father, not seen in the child
+    assert figures["mendelian_errors"] <= 1
+
+
+def test_people_at_low_coverage_get_tables_by_thresholds_of_their_own(shared_data: Path) -> None:
+    figures = measured("ceu24", shared_data, "--participants", "4")
+    assert figures["verdicts"] == {"accept": 4}
+    assert figures["tables"] == 4
+    assert figures["joint"]["recall"] == 1
+    assert figures["joint"]["concordance"] >= 0.97
+    assert figures["joint"]["concordance"] > figures["raw"]["concordance"]
