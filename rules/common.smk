@@ -67,12 +67,13 @@ def receive(folder):
 
 
 def conclude():
-    """Bring the return report up to date with the QC verdicts, and clear up what staging left."""
-    from baekman import registry, return_report
+    """Bring the return report up to date with the QC verdicts, and clear up what is not to stay."""
+    from baekman import registry, return_report, withdrawal
 
     if not IS_RECEIVED:
         return
     specimens.tidy_staged(Path("deliveries") / config["delivery"])
+    withdrawal.sweep_after(Path.cwd(), config["delivery"])
     try:
         opened = registry.open_registry(Path.cwd())
         return_report.write_return_report(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baekman import intake, verdict
+from baekman import intake, verdict, withdrawal
 from baekman.config import PROJECT, load_config
 from baekman.verdict import Decision, Verdict
 
@@ -82,11 +82,14 @@ def deliver(
     command = snakemake_command(receipt.delivery_id, workspace=workspace, config=config, profile=profile, cores=cores)
     watched = _Watched()
     exit_code = _run(command, log=log, watched=watched, progress=progress)
+    failed = tuple(_failed_rules(watched.failed, workspace))
+    if watched.done or failed:
+        withdrawal.sweep_after(workspace, receipt.delivery_id)
     return Outcome(
         delivery_id=receipt.delivery_id,
         jobs=watched.done,
         verdicts=tuple(verdicts_of(workspace / "deliveries" / receipt.delivery_id)),
-        failed=tuple(_failed_rules(watched.failed, workspace)),
+        failed=failed,
         exit_code=exit_code,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -35,16 +36,19 @@ def write_multiqc(manifest: Path, *, output: Path) -> None:
     with atomic_file(output) as temporary, tempfile.TemporaryDirectory(prefix="baekman-") as scratch:
         listed = Path(scratch) / "folders.txt"
         listed.write_text("\n".join(folders) + "\n", encoding="utf-8")
-        subprocess.run(
+        done = subprocess.run(
             [
                 *tools.command("multiqc"),
                 *["--quiet", "--no-ansi", "--no-version-check", "--no-data-dir", "--filename", "report.html"],
                 *("--title", f"Delivery {manifest.parent.name}", "--outdir", scratch),
                 *("--file-list", str(listed)),
             ],
-            check=True,
-            stdout=subprocess.DEVNULL,
+            check=False,
+            capture_output=True,
         )
+        if done.returncode:
+            sys.stderr.buffer.write(done.stderr)
+            done.check_returncode()
         made = Path(scratch) / "report.html"
         # MultiQC writes nothing where it finds nothing, as with a delivery of gVCFs
         temporary.write_bytes(made.read_bytes() if made.is_file() else _NOTHING)

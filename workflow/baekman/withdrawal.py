@@ -131,6 +131,23 @@ def sweep(workspace: Path, *, workers: int = 1) -> list[str]:
     return sorted(found)
 
 
+def sweep_after(workspace: Path, delivery_id: str) -> list[str]:
+    """Remove what a run of a delivery told of who withdrew since it was received; of whom there was something.
+
+    To be called when the run has ended: until then its logs and Snakemake's metadata are being written.
+    """
+    received = (workspace / "deliveries" / delivery_id / "specimens.tsv").stat().st_mtime
+    found = []
+    for participant_id in sorted(marked(workspace)):
+        file = workspace / MARKS / participant_id
+        if file.stat().st_mtime >= received:
+            specimens = json.loads(file.read_text("utf-8"))["specimens"]
+            if purge_files(workspace, participant_id, specimens):
+                audit.record(workspace, action="withdraw.sweep", object=participant_id)
+                found.append(participant_id)
+    return found
+
+
 def _has_files(workspace: Path, participant_id: str) -> bool:
     folder = workspace / "participants" / participant_id
     return folder.exists() or tables.table_path(workspace / "tables", participant_id).exists()
