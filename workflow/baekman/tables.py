@@ -159,7 +159,8 @@ def _is_done(output: Path, participant: str, content: str) -> bool:
 
 def _snapshot_of(table: Path) -> str:
     """The content of the snapshot that a table, or a file of sites, was made at."""
-    return (pq.read_schema(table).metadata or {}).get(b"baekman.snapshot", b"").decode()
+    metadata: dict[bytes, bytes] = pq.read_schema(table).metadata or {}
+    return metadata.get(b"baekman.snapshot", b"").decode()
 
 
 def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], output: Path, number: int) -> None:
