@@ -1,0 +1,225 @@
+"""The census against slow counts, and its sums over any division of a cohort."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from baekman.batch import sort_calls
+from baekman.census import STEPS, called_at, count_alleles, count_called, merge_alleles, merge_called
+from baekman.genotypes import ROW_WEIGHT, SEGMENT_WEIGHT
+from baekman.schema import (
+    CALLS,
+    CENSUS,
+    FLAG_CALLED,
+    FLAG_GENOTYPED,
+    REFERENCE,
+    STATE_CALLED,
+    STATE_MISSING,
+    STATE_WEAK,
+)
+from baekman.sites import SiteFilters, describe_sites
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LENGTH = 20
+ALLELES = [("A", "C"), ("A", "G"), ("A", "AT"), ("AG", "A")]
+
+
+@st.composite
+def participants(draw: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Call rows and reference segments of one participant; ``sample`` is set later."""
+    ploidy = draw(st.sampled_from([1, 2, 2]))
+    rows: list[dict[str, Any]] = []
+    segments: list[dict[str, Any]] = []
+    position = 1
+    while position <= LENGTH:
+        kind = draw(st.sampled_from(["row", "row", "segment", "nothing"]))
+        if kind == "row":
+            flags = draw(st.sampled_from([0, FLAG_GENOTYPED, FLAG_GENOTYPED | FLAG_CALLED]))
+            # one depth for the position: rows of one record share it
+            dp = draw(st.integers(-1, 40))
+            for ref, alt in draw(st.lists(st.sampled_from(ALLELES), min_size=1, max_size=2, unique=True)):
+                pl = draw(st.one_of(st.just([-1, -1, -1]), st.lists(st.integers(0, 99), min_size=3, max_size=3)))
+                rows.append(
+                    {
+                        "pos": position,
+                        "ref": ref,
+                        "alt": alt,
+                        "copies": draw(st.integers(0, ploidy)),
+                        "ploidy": ploidy,
+                        "other": 0,
+                        "gq": draw(st.integers(-1, 99)),
+                        "dp": dp,
+                        "ad_ref": draw(st.integers(-1, 9)),
+                        "ad_alt": draw(st.integers(-1, 9)),
+                        "pl_0": pl[0],
+                        "pl_1": pl[1],
+                        "pl_2": pl[2] if ploidy == 2 else -1,
+                        "phase": 0,
+                        "phase_set": -1,
+                        "filter": 0,
+                        "flags": flags,
+                    }
+                )
+            position += 1
+            continue
+        length = draw(st.integers(1, LENGTH + 1 - position))
+        if kind == "segment":
+            segments.append(
+                {
+                    "start": position,
+                    "length": length,
+                    "gq": draw(st.integers(0, 99)),
+                    "dp": 5,
+                    "ploidy": ploidy,
+                    "other": 0,
+                    "state": draw(st.sampled_from([STATE_MISSING, STATE_WEAK, STATE_CALLED])),
+                }
+            )
+        position += length
+    return rows, segments
+
+
+Cohort = list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]
+cohorts = st.lists(participants(), min_size=1, max_size=6)
+
+
+def tables(cohort: Cohort) -> tuple[pa.Table, pa.Table]:
+    rows = [{"sample": number, **row} for number, (rows, _) in enumerate(cohort) for row in rows]
+    segments = [{"sample": number, **one} for number, (_, segments) in enumerate(cohort) for one in segments]
+    return sort_calls(pa.Table.from_pylist(rows, CALLS)), pa.Table.from_pylist(segments, REFERENCE)
+
+
+def slow_census(cohort: Cohort) -> dict[tuple[int, str, str], Counter[str]]:
+    found: dict[tuple[int, str, str], Counter[str]] = defaultdict(Counter)
+    for rows, _ in cohort:
+        for row in rows:
+            count = found[row["pos"], row["ref"], row["alt"]]
+            kind = "named" if not row["copies"] else "hemi" if row["ploidy"] == 1 else ("", "het", "hom")[row["copies"]]
+            called, genotyped = bool(row["flags"] & FLAG_CALLED), bool(row["flags"] & FLAG_GENOTYPED)
+            if kind == "named":
+                count["named"] += 1
+            else:
+                count[kind] += called
+                count[f"{kind}_raw"] += genotyped
+                if row["dp"] >= 0:
+                    count["dp_sum"] += row["dp"]
+                    count["dp_n"] += 1
+                if row["gq"] >= 0:
+                    count[f"gq_{row['gq'] // 10}0"] += 1
+            if kind == "het" and called and row["ad_ref"] >= 0 and row["ad_alt"] >= 0:
+                count["ad_ref_het"] += row["ad_ref"]
+                count["ad_alt_het"] += row["ad_alt"]
+            if row["pl_0"] >= 0:
+                quality = row["pl_0"] - min(row[f"pl_{k}"] for k in range(row["ploidy"] + 1))
+                count["qual_sum"] += quality
+                count["qual_max"] = max(count["qual_max"], quality)
+    return found
+
+
+def slow_steps(cohort: Cohort, position: int) -> dict[str, int]:
+    count = dict.fromkeys(STEPS, 0)
+    for rows, segments in cohort:
+        here = [row for row in rows if row["pos"] == position]
+        over = [one for one in segments if one["start"] <= position < one["start"] + one["length"]]
+        if here:
+            row = min(here, key=lambda row: (row["ref"], row["alt"]))
+            ploidy, state = row["ploidy"], None
+            called, genotyped = bool(row["flags"] & FLAG_CALLED), bool(row["flags"] & FLAG_GENOTYPED)
+            weight = int(ROW_WEIGHT[min(row["dp"], 12)]) if row["dp"] >= 0 else int(ROW_WEIGHT[-1])
+        elif over:
+            (one,) = over
+            ploidy, state = one["ploidy"], one["state"]
+            called, genotyped = state == STATE_CALLED, state != STATE_MISSING
+            weight = int(SEGMENT_WEIGHT[one["gq"]])
+        else:
+            continue
+        count[f"called_{ploidy}"] += called
+        count[f"raw_{ploidy}"] += genotyped
+        count["covered"] += 1
+        count["weight"] += weight * ploidy
+    return count
+
+
+@settings(max_examples=100, deadline=None)
+@given(cohort=cohorts)
+def test_census_equals_a_slow_count(cohort: Cohort) -> None:
+    calls, _ = tables(cohort)
+    expected = slow_census(cohort)
+    census = count_alleles(calls).to_pylist()
+    assert [(row["pos"], row["ref"], row["alt"]) for row in census] == sorted(expected)
+    for row in census:
+        counts = expected[row["pos"], row["ref"], row["alt"]]
+        assert {name: row[name] for name in CENSUS.names[3:] if name != "dosage"} == {
+            name: counts[name] for name in CENSUS.names[3:] if name != "dosage"
+        }
+
+
+@settings(max_examples=100, deadline=None)
+@given(cohort=cohorts)
+def test_step_functions_equal_a_slow_count_at_every_position(cohort: Cohort) -> None:
+    calls, reference = tables(cohort)
+    # of the rows of a participant at a position the flags are one
+    for rows, _ in cohort:
+        flags = {}
+        for row in rows:
+            row["flags"] = flags.setdefault(row["pos"], row["flags"])
+    called = count_called(calls, reference, samples=len(cohort))
+    found = called_at(called, np.arange(0, LENGTH + 3))
+    for position in range(LENGTH + 3):
+        assert {name: int(found[name][position]) for name in STEPS} == slow_steps(cohort, position)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cohort=cohorts, groups=st.lists(st.integers(0, 3), min_size=6, max_size=6))
+def test_merging_any_division_gives_the_whole(cohort: Cohort, groups: list[int]) -> None:
+    parts: dict[int, Cohort] = defaultdict(list)
+    for person, group in zip(cohort, groups, strict=False):
+        parts[group].append(person)
+    divided = [(tables(part), len(part)) for part in parts.values()]
+    calls, reference = tables(cohort)
+    census = merge_alleles([count_alleles(part[0]) for part, _ in divided])
+    steps = merge_called([count_called(*part, samples=size) for part, size in divided])
+    assert census.equals(merge_alleles([count_alleles(calls)]))
+    assert steps.equals(merge_called([count_called(calls, reference, samples=len(cohort))]))
+    one, other = (
+        describe_sites(a, b, contig="c1", participants=len(cohort), filters=SiteFilters())
+        for a, b in ((census, steps), (count_alleles(calls), count_called(calls, reference, samples=len(cohort))))
+    )
+    assert one.equals(other)
+
+
+def test_site_counts_of_a_small_cohort() -> None:
+    def person(copies: int, ploidy: int = 2, *, called: bool = True) -> tuple[list[dict[str, Any]], list[Any]]:
+        row = dict.fromkeys(("dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2", "phase_set"), -1)
+        row |= {"phase": 0, "filter": 0, "other": 0, "gq": 50, "pos": 5, "copies": copies, "ploidy": ploidy}
+        return [{**row, "ref": "A", "alt": "C", "flags": FLAG_GENOTYPED | (FLAG_CALLED if called else 0)}], []
+
+    def reference(state: int) -> tuple[list[Any], list[dict[str, Any]]]:
+        return [], [{"start": 1, "length": 9, "gq": 30, "dp": 9, "ploidy": 2, "other": 0, "state": state}]
+
+    cohort: Cohort = [
+        person(1),
+        person(2),
+        person(1, 1),
+        person(1, called=False),
+        reference(STATE_CALLED),
+        reference(STATE_WEAK),
+        reference(STATE_MISSING),
+        ([], []),
+    ]
+    calls, blocks = tables(cohort)
+    (site,) = describe_sites(
+        count_alleles(calls),
+        count_called(calls, blocks, samples=8),
+        contig="c1",
+        participants=8,
+        filters=SiteFilters(),
+    ).to_pylist()
+    assert (site["ac"], site["an"], site["ac_raw"], site["an_raw"]) == (4, 7, 5, 11)
+    assert (site["het"], site["hom"], site["hemi"], site["hom_ref"]) == (1, 1, 1, 1)
+    assert (site["participants"], site["called"], site["uncalled"], site["no_coverage"]) == (8, 4, 3, 1)
+    assert site["call_rate"] == 0.5 and site["filter"] == "LowCallRate;LowQual"
