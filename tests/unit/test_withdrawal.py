@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman import audit, cohort, delivery_batch, leakscan, standing, tables, withdrawal
+from baekman import audit, cohort, delivery_batch, leakscan, run_lock, standing, tables, withdrawal
 from baekman.batch import Member
 from baekman.cli import app
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
@@ -342,3 +342,91 @@ def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
     assert workspace.leaks(1) == []
     # the job, run again as after a kill: the batch is there
     assert deliver_batch(workspace, "D1", tmp_path) == listed
+
+
+def test_the_others_tables_are_those_of_a_cohort_that_never_had_the_participant(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    withdraw(workspace)
+    stayers = [workspace.participants[number] for number in (0, 2)]
+    alone = create_store(tmp_path / "alone", reference=tmp_path / "reference.fa")
+    members = [
+        Member(participant_id=one, gvcf=str(workspace.path / "participants" / one / "calls.g.vcf.gz"), sex="female")
+        for one in stayers
+    ]
+    cohort.add(alone, batch="b", members=members)
+    tables.make_tables(alone, output=tmp_path / "tables")
+    for one in stayers:
+        for place in (tables.table_path, tables.reference_path):
+            assert place(workspace.path / "tables", one).read_bytes() == place(tmp_path / "tables", one).read_bytes()
+
+
+def test_the_others_tables_may_be_left_to_the_next_freeze_and_the_receipt_says_so(workspace: Workspace) -> None:
+    gone, stayer = workspace.participants[1], workspace.participants[0]
+    before = tables.table_path(workspace.path / "tables", stayer).read_bytes()
+    left = withdrawal.withdraw(workspace.path, gone, registry=workspace.registry, leave_tables=True)
+    assert tables.table_path(workspace.path / "tables", stayer).read_bytes() == before
+    assert left["remains"] == [*withdrawal.REMAINS, withdrawal.LEFT_TABLES]
+    rewritten = withdraw(workspace)
+    assert tables.table_path(workspace.path / "tables", stayer).read_bytes() != before
+    assert rewritten["remains"] == list(withdrawal.REMAINS)
+
+
+def test_tables_that_are_written_during_a_withdrawal_do_not_count_who_left(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot is taken away while the tables of a batch are written."""
+    real = tables.make_tables
+    stayer = workspace.participants[0]
+
+    def make_tables(*arguments: Any, **options: Any) -> int:
+        monkeypatch.setattr(tables, "make_tables", real)
+        withdraw(workspace)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(tables, "make_tables", make_tables)
+    batch = workspace.path / "deliveries" / DELIVERY / "batch.json"
+    delivery_batch.write_tables(
+        batch,
+        cohort_folder=workspace.path / "cohort",
+        output=workspace.path / "tables",
+        workers=1,
+        report=workspace.path / "deliveries" / DELIVERY / "report" / "tables.json",
+    )
+    assert tables.stale_tables(open_store(workspace.path / "cohort"), workspace.path / "tables") == []
+    assert tables.table_path(workspace.path / "tables", stayer).is_file()
+    assert workspace.leaks(1) == []
+
+
+def test_what_a_run_told_meanwhile_goes_when_it_has_ended(workspace: Workspace) -> None:
+    gone = workspace.participants[1]
+    lock = workspace.path / ".snakemake" / "locks" / "0.output.lock"
+    write(lock, f"participants/{gone}/aligned.cram\n")
+    run = run_lock.join(workspace.path)
+    write(lock, f"participants/{gone}/aligned.cram\n")
+    assert withdraw(workspace)["left"] == [".snakemake/locks/0.output.lock"]
+    assert lock.is_file()
+    write(workspace.path / "logs" / "deliver" / f"{DELIVERY}.log", f"input: participants/{gone}/aligned.cram\nend\n")
+    write(workspace.path / ".snakemake" / "metadata" / "x", gone)
+    os.close(run)
+    assert withdrawal.sweep_after(workspace.path, DELIVERY) == [gone]
+    assert workspace.leaks(1) == []
+    receipt = json.loads((workspace.path / "receipts" / f"{gone}.json").read_text())
+    assert (receipt["left"], ".snakemake/metadata/x" in receipt["removed"]) == ([], True)
+    assert withdrawal.sweep_after(workspace.path, DELIVERY) == []
+
+
+def test_a_swapped_gvcf_is_refused_before_it_is_added(workspace: Workspace, tmp_path: Path) -> None:
+    cohort.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
+    first, second = (workspace.path / "participants" / one / "calls.g.vcf.gz" for one in workspace.participants[:2])
+    first.rename(tmp_path / "x")
+    second.rename(first)
+    (tmp_path / "x").rename(second)
+    one, other = workspace.participants[:2]
+    with pytest.raises(InputRefused) as refused:
+        deliver_batch(workspace, "D1", tmp_path)
+    assert str(refused.value.reasons[0]) in {
+        f"participants/{a}/calls.g.vcf.gz: header: expected the sample {a}, found the sample {b}; files of two "
+        "participants may have been swapped: find out how, and put each in its place"
+        for a, b in ((one, other), (other, one))
+    }

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 _RUNS = Path(".snakemake", "baekman.lock")
-_LOCKS = Path(".snakemake", "locks")
+LOCKS = Path(".snakemake", "locks")
 
 
 def join(workspace: Path) -> int:
@@ -27,7 +27,13 @@ def join(workspace: Path) -> int:
     except BlockingIOError:
         pass
     else:
-        for left in (workspace / _LOCKS).glob("*.lock"):
+        for left in (workspace / LOCKS).glob("*.lock"):
             left.unlink(missing_ok=True)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
+
+
+def clear(workspace: Path) -> None:
+    """Remove the locks that Snakemake left in ``workspace``, unless a run is alive."""
+    if (workspace / LOCKS).is_dir():
+        os.close(join(workspace))

@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baekman import audit, cohort, delivery_report, leakscan, store, tables
+from baekman import audit, cohort, delivery_report, leakscan, run_lock, store, tables
 from baekman import snapshot as snapshots
 from baekman.atomic import write_text
 from baekman.engine import Engine
@@ -66,6 +66,14 @@ class Purge:
     def __bool__(self) -> bool:
         return bool(self.removed or self.edited)
 
+    def after(self, receipt: Mapping[str, Any]) -> dict[str, list[str]]:
+        """What a receipt says of files, when this was done after what ``receipt`` says."""
+        return {
+            "removed": sorted({*receipt.get("removed", ()), *self.removed}),
+            "edited": sorted({*receipt.get("edited", ()), *self.edited}),
+            "left": sorted(self.left),
+        }
+
 
 def withdraw(
     workspace: Path, participant_id: str, *, registry: Registry, workers: int = 1, leave_tables: bool = False
@@ -97,14 +105,12 @@ def withdraw(
         "withdrawn": marked["withdrawn"],
         "specimens": specimens,
         "cohort_snapshot": earlier.get("cohort_snapshot") if snapshot is None else snapshot,
-        "removed": sorted({*earlier.get("removed", ()), *purge.removed}),
-        "edited": sorted({*earlier.get("edited", ()), *purge.edited}),
-        "left": sorted(purge.left),
+        **purge.after(earlier),
         "remains": [*REMAINS, LEFT_TABLES] if stale and leave_tables else list(REMAINS),
     }
     changed = changed or snapshot is not None or bool(purge) or receipt != earlier
     if changed:
-        write_text(file, json.dumps(receipt, indent=1, sort_keys=True) + "\n")
+        _write_receipt(file, receipt)
         audit.record(
             workspace,
             action="withdraw",
@@ -112,6 +118,10 @@ def withdraw(
             consent_hash=registry.consent_hash([participant_id]),
         )
     return {**receipt, "changed": changed}
+
+
+def _write_receipt(file: Path, receipt: Mapping[str, Any]) -> None:
+    write_text(file, json.dumps(receipt, indent=1, sort_keys=True) + "\n")
 
 
 def sweep(workspace: Path, *, workers: int = 1) -> list[str]:
@@ -142,7 +152,11 @@ def sweep_after(workspace: Path, delivery_id: str) -> list[str]:
         file = workspace / MARKS / participant_id
         if file.stat().st_mtime >= received:
             specimens = json.loads(file.read_text("utf-8"))["specimens"]
-            if purge_files(workspace, participant_id, specimens):
+            if purge := purge_files(workspace, participant_id, specimens):
+                receipt = workspace / RECEIPTS / f"{participant_id}.json"
+                if receipt.is_file():
+                    earlier = json.loads(receipt.read_text("utf-8"))
+                    _write_receipt(receipt, {**earlier, **purge.after(earlier)})
                 audit.record(workspace, action="withdraw.sweep", object=participant_id)
                 found.append(participant_id)
     return found
@@ -194,6 +208,7 @@ def purge_files(workspace: Path, participant_id: str, specimens: Sequence[str] =
     still finds.
     """
     ids = [participant_id, *specimens]
+    run_lock.clear(workspace)
     purge = Purge()
     affected: set[Path] = set()
     for path in list(_everything(workspace)):
@@ -204,6 +219,8 @@ def purge_files(workspace: Path, participant_id: str, specimens: Sequence[str] =
     matcher = matcher_of([Identifier(value=one, place=f"line {n}") for n, one in enumerate(ids, 1)])
     for path in list(_everything(workspace)):
         if path.is_symlink() or not path.is_file() or BULK & set(path.relative_to(workspace).parts[:-1]):
+            continue
+        if path.parent == workspace / run_lock.LOCKS:  # of a run that is alive, and clears them when it ends
             continue
         if not leakscan.scan([path], matcher=matcher).leaks:
             continue
