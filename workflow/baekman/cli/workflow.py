@@ -25,9 +25,16 @@ Profile = Annotated[str | None, typer.Option("--profile", help="Snakemake profil
 Cores = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores; default: all.")]
 
 
+def _folder(path: Path) -> Path:
+    """``path`` when it is a folder; a message that does not repeat it otherwise, as it may name an institution."""
+    if not path.is_dir():
+        raise typer.BadParameter("no such folder")
+    return path
+
+
 @app.command()
 def deliver(
-    delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", file_okay=False, exists=True)],
+    delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", callback=_folder)],
     workspace: Workspace = Path(),
     config: Config = None,
     profile: Profile = None,
@@ -50,7 +57,7 @@ def deliver(
 
 @app.command()
 def watch(
-    inbox: Annotated[Path, typer.Argument(help="Folder in which deliveries arrive.", file_okay=False, exists=True)],
+    inbox: Annotated[Path, typer.Argument(help="Folder in which deliveries arrive.", callback=_folder)],
     workspace: Workspace = Path(),
     config: Config = None,
     profile: Profile = None,
