@@ -68,19 +68,41 @@ class Record:
 
     def changes(self, pos: int) -> int:
         """Haplotypes that have another base than the reference at ``pos``, or none."""
-        changed = 0
-        for haplotype in self.haplotypes:
-            if not haplotype:
-                continue
-            alt, ref = self.alts[haplotype - 1], self.ref
-            if self.block or not alt.isalpha():
-                changed += 1
-                continue
-            while len(ref) > 1 and len(alt) > 1 and ref[-1] == alt[-1]:
-                ref, alt = ref[:-1], alt[:-1]
-            at = pos - self.start
-            changed += at < len(ref) and (at >= len(alt) or ref[at] != alt[at])
-        return changed
+        return sum(self._changed(haplotype, pos) for haplotype in self.haplotypes if haplotype)
+
+    def _changed(self, haplotype: int, pos: int, *, anchors: bool = False) -> bool:
+        alt, ref = self.alts[haplotype - 1], self.ref
+        if self.block or not alt.isalpha():
+            return True
+        ref, alt = _without_common_end(ref, alt)
+        at = pos - self.start
+        if anchors and len(ref) != len(alt) and at == min(len(ref), len(alt)) - 1:
+            return True
+        return 0 <= at < len(ref) and (at >= len(alt) or ref[at] != alt[at])
+
+    def others(self, allele: Allele) -> int:
+        """Haplotypes without ``allele`` whose ALT changes a base that the allele changes, as the record puts both.
+
+        The base before an insertion or deletion counts as changed by it.
+        """
+        (holder,) = {number for number, parts in enumerate(self.parts) if allele in parts}
+        ref, alt = _without_common_end(self.ref, self.alts[holder])
+        if len(ref) == len(alt):
+            bases = [allele[0]]
+        else:
+            anchor = min(len(ref), len(alt)) - 1
+            bases = [self.start + at for at in range(anchor, max(len(ref), anchor + 1))]
+        return sum(
+            any(self._changed(haplotype, base, anchors=True) for base in bases)
+            for haplotype in self.haplotypes
+            if haplotype and allele not in self.parts[haplotype - 1]
+        )
+
+
+def _without_common_end(ref: str, alt: str) -> tuple[str, str]:
+    while len(ref) > 1 and len(alt) > 1 and ref[-1] == alt[-1]:
+        ref, alt = ref[:-1], alt[:-1]
+    return ref, alt
 
 
 def read_records(path: Path, genome: str, contig: str) -> list[Record]:
@@ -159,7 +181,7 @@ def answer(records: list[Record], allele: Allele, *, raw: bool = False) -> tuple
         if copies:
             return "carrier", copies
         here = [part for part, row in record.named.items() if row and part[0] == pos]
-        others = any(record.copies(part) for part in here) or record.changes(pos)
+        others = any(record.copies(part) or record.others(part) for part in here)
         return ("other allele" if others else "reference"), 0
     spanning = [r for r in records if r.start <= pos <= r.end and r.covered]
     if not spanning:
