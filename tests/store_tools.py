@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from baekman import gvcf_kernel as kernel
 from baekman.columns import strings
 from baekman.gvcf import Genome, GvcfReader, ReadCounts, Thresholds
+from baekman.gvcf_rows import ROW_COLUMNS
 from baekman.schema import FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK
 
 STATES = {STATE_CALLED: "called", STATE_WEAK: "weak", STATE_MISSING: "missing"}
@@ -173,7 +173,7 @@ def read_gvcf(
         name = genome.names[contig.contig]
         refs, alts = strings(*contig.ref).to_pylist(), strings(*contig.alt).to_pylist()
         for values, ref, alt in zip(contig.rows.tolist(), refs, alts, strict=True):
-            v: dict[str, Any] = dict(zip(kernel.ROW_COLUMNS, values, strict=True))
+            v: dict[str, Any] = dict(zip(ROW_COLUMNS, values, strict=True))
             rows.append(
                 Row(
                     contig=name,

@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from baekman import gvcf_kernel as kernel
 from baekman.atomic import atomic_file, fsync_folder, write_text
 from baekman.census import count_alleles, count_called
 from baekman.columns import allele_ranks, concat, numpy_of, strings, table_of, write_parquet
 from baekman.errors import InputRefused, Reason
 from baekman.gvcf import ContigCalls, GvcfReader, sha256_of
+from baekman.gvcf_rows import R_POS, ROW_COLUMNS
 from baekman.schema import CALLS, REFERENCE, ROSTER
 from baekman.store import PARTICIPANT_ID, Store
 
@@ -167,11 +167,11 @@ def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
 def _of_shard(contig: ContigCalls | None, sample: int, start: int, end: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     if contig is None:
         return _record_batch(CALLS, {}, 0), _record_batch(REFERENCE, {}, 0)
-    first, last = np.searchsorted(contig.rows[:, kernel.R_POS], [start, end + 1])
+    first, last = np.searchsorted(contig.rows[:, R_POS], [start, end + 1])
     rows = contig.rows[first:last]
     columns: dict[str, Any] = {
         name: rows[:, number]
-        for number, name in enumerate(kernel.ROW_COLUMNS)
+        for number, name in enumerate(ROW_COLUMNS)
         if name not in ("quality", "ref_end", "alt_end")
     }
     columns["sample"] = np.full(len(rows), sample, np.uint32)

@@ -10,26 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from baekman.gvcf_kernel import (
-    I_DP,
-    I_END,
-    I_GQ,
-    I_OTHER,
-    I_PLOIDY,
-    I_SPANS,
-    I_START,
-    I_STATE,
-    R_ALT_END,
-    R_FLAGS,
-    R_GQ,
-    R_PL_0,
-    R_PL_1,
-    R_PL_2,
-    R_PLOIDY,
-    R_POS,
-    R_QUALITY,
-    R_REF_END,
-)
+from baekman.gvcf_kernel import I_DP, I_END, I_GQ, I_OTHER, I_PLOIDY, I_SPANS, I_START, I_STATE
+from baekman.gvcf_rows import R_ALT_END, R_FLAGS, R_GQ, R_PL_0, R_PL_1, R_PL_2, R_PLOIDY, R_POS, R_QUALITY, R_REF_END
 from baekman.kernels import compiled
 from baekman.schema import MISSING
 

@@ -24,6 +24,7 @@ from baekman import gvcf_kernel as kernel
 from baekman import tools
 from baekman.errors import InputRefused, Reason
 from baekman.evidence import SEGMENT_COLUMNS, gather_strings, resolve, settle_rows
+from baekman.gvcf_rows import R_ALT_END, R_POS, R_REF_END, ROW_COLUMNS
 
 CHUNK_BYTES = 16 << 20
 MAX_LINE_BYTES = 64 << 20
@@ -245,7 +246,7 @@ class GvcfReader:
         format_ends = np.zeros(kernel.MAX_FORMATS, np.int64)
         format_fields = np.full((kernel.MAX_FORMATS, len(kernel.KEYS)), -1, np.int64)
         scratch = 1 << 14
-        rows = np.empty((1 << 14, len(kernel.ROW_COLUMNS)), np.int32)
+        rows = np.empty((1 << 14, len(ROW_COLUMNS)), np.int32)
         ref_pool = np.empty(1 << 16, np.uint8)
         alt_pool = np.empty(1 << 16, np.uint8)
         intervals = np.empty((1 << 17, len(kernel.INTERVAL_COLUMNS)), np.int32)
@@ -294,9 +295,7 @@ class GvcfReader:
                     rows = _grown(rows, row_count, int(state[kernel.ROOM_ROWS]))
                     intervals = _grown(intervals, interval_count, int(state[kernel.ROOM_INTERVALS]))
                     letters = int(state[kernel.ROOM_LETTERS])
-                    used_ref, used_alt = (
-                        rows[row_count - 1, [kernel.R_REF_END, kernel.R_ALT_END]].tolist() if row_count else (0, 0)
-                    )
+                    used_ref, used_alt = rows[row_count - 1, [R_REF_END, R_ALT_END]].tolist() if row_count else (0, 0)
                     ref_pool = _grown(ref_pool, used_ref, letters)
                     alt_pool = _grown(alt_pool, used_alt, letters)
                 else:
@@ -331,7 +330,7 @@ class GvcfReader:
         alt_pool: npt.NDArray[np.uint8],
         intervals: Ints,
     ) -> ContigCalls:
-        order = np.argsort(rows[:, kernel.R_POS], kind="stable")
+        order = np.argsort(rows[:, R_POS], kind="stable")
         keep = np.zeros(len(rows), np.bool_)
         duplicates = settle_rows(rows, order, ref_pool, alt_pool, keep)
         self.counts.duplicates += duplicates
@@ -340,7 +339,7 @@ class GvcfReader:
         starts = intervals[:, kernel.I_START]
         if len(starts) > 1 and not (starts[1:] >= starts[:-1]).all():
             intervals = intervals[np.argsort(starts, kind="stable")]
-        positions = np.unique(chosen_rows[:, kernel.R_POS])
+        positions = np.unique(chosen_rows[:, R_POS])
         ends = self.shard_ends[contig]
         segments = np.empty((2 * len(intervals) + len(positions) + len(ends) + 1, len(SEGMENT_COLUMNS)), np.int32)
         bands = np.asarray(self.thresholds.gq_bands, np.int32)
@@ -349,8 +348,8 @@ class GvcfReader:
         return ContigCalls(
             contig=contig,
             rows=chosen_rows,
-            ref=_strings(ref_pool, rows, kernel.R_REF_END, chosen),
-            alt=_strings(alt_pool, rows, kernel.R_ALT_END, chosen),
+            ref=_strings(ref_pool, rows, R_REF_END, chosen),
+            alt=_strings(alt_pool, rows, R_ALT_END, chosen),
             segments=segments[:count].copy(),
             duplicates=duplicates,
         )

@@ -10,9 +10,39 @@ from typing import Any
 
 import numpy as np
 
-from baekman.alleles import atomize, downcode, left_align
+from baekman.gvcf_rows import (
+    NON_REF,
+    OTHER,
+    R_ALT_END,
+    R_REF_END,
+    REAL,
+    close_up,
+    collect_atoms,
+    complete_rows,
+    count_changed,
+)
+from baekman.gvcf_text import (
+    COLON,
+    COMMA,
+    DOT,
+    EQUALS,
+    LESS,
+    PIPE,
+    SEMICOLON,
+    SLASH,
+    STAR,
+    TAB,
+    integer,
+    is_allele_letter,
+    is_base,
+    key_number,
+    named,
+    quality,
+    same,
+    upper,
+)
 from baekman.kernels import compiled
-from baekman.schema import FLAG_GENOTYPED, MISSING, STATE_CALLED, STATE_MISSING, STATE_WEAK
+from baekman.schema import FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK
 
 Array = Any  # a NumPy array inside compiled code
 
@@ -61,107 +91,8 @@ MAX_FIELDS = 64
 MAX_ALLELES = 256
 MAX_FILTERS = 250
 
-# Kinds of ALT.
-REAL, NON_REF, OTHER = 0, 1, 2
-
-TAB, COLON, COMMA, SLASH, PIPE, DOT, SEMICOLON, STAR, LESS, EQUALS = 9, 58, 44, 47, 124, 46, 59, 42, 60, 61
-
-ROW_INTS = ("pos", "copies", "ploidy", "other", "gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2")
-ROW_COLUMNS = (*ROW_INTS, "phase", "phase_set", "filter", "flags", "quality", "ref_end", "alt_end")
-(
-    R_POS, R_COPIES, R_PLOIDY, R_OTHER, R_GQ, R_DP, R_AD_REF, R_AD_ALT, R_PL_0, R_PL_1, R_PL_2,
-    R_PHASE, R_PHASE_SET, R_FILTER, R_FLAGS, R_QUALITY, R_REF_END, R_ALT_END,
-) = range(18)  # fmt: skip
 INTERVAL_COLUMNS = ("start", "end", "gq", "dp", "ploidy", "other", "state", "spans")
 I_START, I_END, I_GQ, I_DP, I_PLOIDY, I_OTHER, I_STATE, I_SPANS = range(8)
-
-
-@compiled
-def _integer(buf: Array, start: int, end: int) -> int:
-    """The integer at ``buf[start:end]`` (decimals cut off); -1 when ``.`` or empty, -2 when it is none."""
-    if start >= end or (end - start == 1 and buf[start] == DOT):
-        return -1
-    value = 0
-    for at in range(start, end):
-        digit = buf[at] - 48
-        if digit < 0 or digit > 9:
-            if buf[at] == DOT and at > start:
-                return value
-            return -2
-        value = value * 10 + digit
-        if value > 2_000_000_000:
-            return 2_000_000_000
-    return value
-
-
-@compiled
-def _quality(buf: Array, start: int, end: int) -> int:
-    """QUAL in hundredths, -1 when missing; only compared, never stored."""
-    whole = _integer(buf, start, end)
-    if whole < 0:
-        return -1
-    hundredths = min(whole, 10_000_000) * 100
-    for at in range(start, end):
-        if buf[at] == DOT:
-            if at + 1 < end and 48 <= buf[at + 1] <= 57:
-                hundredths += 10 * (buf[at + 1] - 48)
-            if at + 2 < end and 48 <= buf[at + 2] <= 57:
-                hundredths += buf[at + 2] - 48
-            break
-    return hundredths
-
-
-@compiled
-def _same(buf: Array, start: int, end: int, pool: Array, first: int, last: int) -> bool:
-    if end - start != last - first:
-        return False
-    for index in range(end - start):
-        if buf[start + index] != pool[first + index]:
-            return False
-    return True
-
-
-@compiled
-def _upper(base: int) -> int:
-    return base - 32 if 97 <= base <= 122 else base
-
-
-@compiled
-def _is_base(base: int) -> bool:
-    return base == 65 or base == 67 or base == 71 or base == 84
-
-
-@compiled
-def _is_allele_letter(base: int) -> bool:
-    return 65 <= base <= 90
-
-
-@compiled
-def _named(state: Array, slot: int, buf: Array, start: int, end: int, pool: Array, ends: Array, limit: int) -> int:
-    """Number of the string at ``buf[start:end]`` in a growing list of strings; -1 when the list is full."""
-    count = state[slot]
-    for index in range(count):
-        first = ends[index - 1] if index else 0
-        if _same(buf, start, end, pool, first, ends[index]):
-            return index
-    first = ends[count - 1] if count else 0
-    if count >= limit or first + end - start > len(pool):
-        return -1
-    for index in range(end - start):
-        pool[first + index] = buf[start + index]
-    ends[count] = first + end - start
-    state[slot] = count + 1
-    return count
-
-
-@compiled
-def _key(buf: Array, start: int, end: int, key_pool: Array, key_ends: Array) -> int:
-    first = 0
-    for index in range(len(key_ends)):
-        if _same(buf, start, end, key_pool, first, key_ends[index]):
-            return index
-        first = key_ends[index]
-    return -1
 
 
 @compiled
@@ -258,12 +189,12 @@ def read_chunk(
         if contig >= 0:
             index = state[STARTED]
             first = contig_name_ends[index - 1] if index else 0
-            known = _same(buf, at, name_end, contig_pool, first, contig_name_ends[index])
+            known = same(buf, at, name_end, contig_pool, first, contig_name_ends[index])
         if not known:
             found = -1
             first = 0
             for index in range(len(contig_name_ends)):
-                if _same(buf, at, name_end, contig_pool, first, contig_name_ends[index]):
+                if same(buf, at, name_end, contig_pool, first, contig_name_ends[index]):
                     found = index
                     break
                 first = contig_name_ends[index]
@@ -287,7 +218,7 @@ def read_chunk(
         length = contig_lengths[contig]
         base_zero = contig_starts[contig]
         state[LINE] += 1
-        pos = _integer(buf, columns[1], columns[2] - 1)
+        pos = integer(buf, columns[1], columns[2] - 1)
         if pos < 1:
             state[ERROR] = BAD_POS
             return DONE, at, row_count, interval_count
@@ -328,7 +259,7 @@ def read_chunk(
                 kind = NON_REF
             else:
                 for index in range(start, stop):
-                    if not _is_allele_letter(_upper(buf[index])):
+                    if not is_allele_letter(upper(buf[index])):
                         kind = OTHER  # a breakend
                         if buf[index] != 91 and buf[index] != 93 and buf[index] != DOT and buf[index] != COLON:
                             state[ERROR] = BAD_ALT
@@ -358,8 +289,8 @@ def read_chunk(
             state[ERROR] = BAD_REF
             return DONE, at, row_count, interval_count
         for index in range(ref_length):
-            base = _upper(buf[ref_start + index])
-            if not _is_allele_letter(base):
+            base = upper(buf[ref_start + index])
+            if not is_allele_letter(base):
                 state[ERROR] = BAD_REF
                 return DONE, at, row_count, interval_count
             if pos + index > length:
@@ -368,7 +299,7 @@ def read_chunk(
                 state[ERROR] = PAST_END
                 return DONE, at, row_count, interval_count
             expected = genome[base_zero + pos - 1 + index]
-            if base != expected and _is_base(base) and _is_base(expected):
+            if base != expected and is_base(base) and is_base(expected):
                 state[ERROR] = BAD_REF_BASE
                 return DONE, at, row_count, interval_count
 
@@ -403,15 +334,15 @@ def read_chunk(
         format_end = columns[9] - 1
         if last_format >= 0:
             first = format_ends[last_format - 1] if last_format else 0
-            if not _same(buf, format_start, format_end, format_pool, first, format_ends[last_format]):
+            if not same(buf, format_start, format_end, format_pool, first, format_ends[last_format]):
                 last_format = -1
         if last_format < 0:
             before = state[FORMATS]
-            last_format = _named(state, FORMATS, buf, format_start, format_end, format_pool, format_ends, MAX_FORMATS)
+            last_format = named(state, FORMATS, buf, format_start, format_end, format_pool, format_ends, MAX_FORMATS)
             if last_format < 0:  # the list is full: begin it anew
                 state[FORMATS] = 0
                 before = 0
-                last_format = _named(
+                last_format = named(
                     state, FORMATS, buf, format_start, format_end, format_pool, format_ends, MAX_FORMATS
                 )
                 if last_format < 0:
@@ -426,7 +357,7 @@ def read_chunk(
                     stop = start
                     while stop < format_end and buf[stop] != COLON:
                         stop += 1
-                    key = _key(buf, start, stop, key_pool, key_ends)
+                    key = key_number(buf, start, stop, key_pool, key_ends)
                     if key >= 0:
                         format_fields[last_format, key] = number
                     number += 1
@@ -464,7 +395,7 @@ def read_chunk(
                 if ploidy == 2:
                     state[ERROR] = BAD_PLOIDY
                     return DONE, at, row_count, interval_count
-                allele = _integer(buf, start, last)
+                allele = integer(buf, start, last)
                 if allele == -2 or allele >= alleles:
                     state[ERROR] = BAD_GENOTYPE
                     return DONE, at, row_count, interval_count
@@ -486,7 +417,7 @@ def read_chunk(
                     last = start
                     while last < stop and buf[last] != COMMA:
                         last += 1
-                    value = _integer(buf, start, last)
+                    value = integer(buf, start, last)
                     if value < 0:
                         broken = True
                     pl[values] = value
@@ -521,13 +452,13 @@ def read_chunk(
                     if equals < 0 and buf[last] == EQUALS:
                         equals = last
                     last += 1
-                key = _key(buf, start, equals, info_pool, info_ends) if equals >= 0 else -1
+                key = key_number(buf, start, equals, info_pool, info_ends) if equals >= 0 else -1
                 if key == END:
-                    reach = _integer(buf, equals + 1, last)
+                    reach = integer(buf, equals + 1, last)
                     if reach == -1:  # END=.
                         reach = 0
                 elif key >= 0:
-                    info_dp = _integer(buf, equals + 1, last)
+                    info_dp = integer(buf, equals + 1, last)
                 start = last + 1
         counted = 0
         number = format_fields[last_format, AD]
@@ -539,7 +470,7 @@ def read_chunk(
                     last = start
                     while last < stop and buf[last] != COMMA:
                         last += 1
-                    value = _integer(buf, start, last)
+                    value = integer(buf, start, last)
                     depths[counted] = value if value >= 0 else 0
                     counted += 1
                     start = last + 1
@@ -549,11 +480,11 @@ def read_chunk(
         dp = -1
         number = format_fields[last_format, MIN_DP] if block else -1
         if 0 <= number < fields:
-            dp = _integer(buf, field_start[number], field_end[number])
+            dp = integer(buf, field_start[number], field_end[number])
         has_min_dp = dp >= 0
         number = format_fields[last_format, DP]
         if dp < 0 and 0 <= number < fields:
-            dp = _integer(buf, field_start[number], field_end[number])
+            dp = integer(buf, field_start[number], field_end[number])
         if dp == -2:
             state[CONTRADICTING] += 1
             dp = -1
@@ -566,7 +497,7 @@ def read_chunk(
         gq = -1
         number = format_fields[last_format, GQ]
         if 0 <= number < fields:
-            gq = _integer(buf, field_start[number], field_end[number])
+            gq = integer(buf, field_start[number], field_end[number])
             if gq == -2:
                 state[CONTRADICTING] += 1
                 gq = -1
@@ -606,7 +537,7 @@ def read_chunk(
         if block:
             number = format_fields[last_format, LEN]
             if reach == 0 and 0 <= number < fields:
-                size = _integer(buf, field_start[number], field_end[number])
+                size = integer(buf, field_start[number], field_end[number])
                 if size > 0:
                     reach = pos + size - 1
             if reach:
@@ -632,28 +563,7 @@ def read_chunk(
             continue
 
         # --- what the record says of each base that it spans -------------------------------------------------
-        for index in range(ref_length):
-            atom_begin[index] = 0  # copies that are not the reference base here
-        for index in range(ploidy):
-            allele = genotype[index]
-            if allele < 1:
-                continue
-            if allele_kind[allele] != REAL:
-                for base in range(ref_length):
-                    atom_begin[base] += 1
-                continue
-            size = allele_end[allele] - allele_start[allele]
-            trimmed_ref = ref_length
-            while (
-                trimmed_ref > 1
-                and size > 1
-                and _upper(buf[ref_start + trimmed_ref - 1]) == _upper(buf[allele_start[allele] + size - 1])
-            ):
-                trimmed_ref -= 1
-                size -= 1
-            for base in range(trimmed_ref):
-                if base >= size or _upper(buf[ref_start + base]) != _upper(buf[allele_start[allele] + base]):
-                    atom_begin[base] += 1
+        count_changed(buf, ref_start, ref_length, genotype, ploidy, allele_start, allele_end, allele_kind, atom_begin)
         if covered:
             base = 0
             while base < ref_length:
@@ -680,7 +590,7 @@ def read_chunk(
                 (stop - start == 1 and buf[start] == DOT)
                 or (stop - start == 4 and buf[start] == 80 and buf[start + 1] == 65 and buf[start + 2] == 83)
             ):  # fmt: skip
-                filter_code = _named(state, FILTERS, buf, start, stop, filter_pool, filter_ends, MAX_FILTERS) + 1
+                filter_code = named(state, FILTERS, buf, start, stop, filter_pool, filter_ends, MAX_FILTERS) + 1
                 if filter_code == 0:
                     state[ERROR] = TOO_MANY_FILTERS
                     return DONE, at, row_count, interval_count
@@ -689,7 +599,7 @@ def read_chunk(
             phased_second = genotype[1] if ploidy == 2 else -1
             number = format_fields[last_format, PS]
             if 0 <= number < fields:
-                phase_set = max(_integer(buf, field_start[number], field_end[number]), -1)
+                phase_set = max(integer(buf, field_start[number], field_end[number]), -1)
             number = format_fields[last_format, PGT]
             if not phased and ploidy == 2 and 0 <= number < fields:
                 start = field_start[number]
@@ -704,173 +614,20 @@ def read_chunk(
                         stop = field_start[number]
                         while stop < field_end[number] and 48 <= buf[stop] <= 57:
                             stop += 1
-                        phase_set = _integer(buf, field_start[number], stop)
-            quality = _quality(buf, columns[5], columns[6] - 1)
+                        phase_set = integer(buf, field_start[number], stop)
             first_row = row_count
-            pairs = 0
-            for allele in range(1, alleles):
-                if allele_kind[allele] != REAL:
-                    continue
-                alt_length = allele_end[allele] - allele_start[allele]
-                for index in range(ref_length):
-                    ref_bytes[index] = _upper(buf[ref_start + index])
-                for index in range(alt_length):
-                    alt_bytes[index] = _upper(buf[allele_start[allele] + index])
-                changed = ref_length
-                changed_alt = alt_length
-                while changed > 1 and changed_alt > 1 and ref_bytes[changed - 1] == alt_bytes[changed_alt - 1]:
-                    changed -= 1
-                    changed_alt -= 1
-                aligned_pos, aligned_ref, aligned_alt = left_align(
-                    genome, base_zero, pos, ref_bytes, ref_length, alt_bytes, alt_length
-                )
-                atoms = atomize(ref_bytes, aligned_ref, alt_bytes, aligned_alt, atom_begin, atom_ref, atom_alt)
-                for atom in range(atoms):
-                    begins = atom_begin[atom]
-                    atom_ref_length = atom_ref[atom]
-                    atom_alt_length = atom_alt[atom]
-                    atom_pos = aligned_pos + begins
-                    if atom_ref_length != atom_alt_length:
-                        alt_bytes[begins] = ref_bytes[begins]
-                    # the bases of the record that the atom changes; of an indel, before it slid to the left
-                    if atoms == 1 and atom_ref_length != atom_alt_length:
-                        window = min(changed, changed_alt) - 1
-                        window_end = max(changed, window + 1)
-                    else:
-                        window = atom_pos - pos
-                        window_end = window + atom_ref_length
-                    # the same atom of another ALT of this record: one row for both
-                    same = -1
-                    for row in range(first_row, row_count):
-                        if rows[row, R_POS] != atom_pos:
-                            continue
-                        first = rows[row - 1, R_REF_END] if row else 0
-                        if not _same(
-                            ref_bytes, begins, begins + atom_ref_length, ref_pool, first, rows[row, R_REF_END]
-                        ):
-                            continue
-                        first = rows[row - 1, R_ALT_END] if row else 0
-                        if _same(alt_bytes, begins, begins + atom_alt_length, alt_pool, first, rows[row, R_ALT_END]):
-                            same = row
-                            break
-                    if same < 0:
-                        same = row_count
-                        used_ref = rows[row_count - 1, R_REF_END] if row_count else 0
-                        used_alt = rows[row_count - 1, R_ALT_END] if row_count else 0
-                        for index in range(atom_ref_length):
-                            ref_pool[used_ref + index] = ref_bytes[begins + index]
-                        for index in range(atom_alt_length):
-                            alt_pool[used_alt + index] = alt_bytes[begins + index]
-                        for index in range(rows.shape[1]):
-                            rows[same, index] = 0
-                        rows[same, R_REF_END] = used_ref + atom_ref_length
-                        rows[same, R_ALT_END] = used_alt + atom_alt_length
-                        rows[same, R_POS] = atom_pos
-                        # until the row is finished
-                        rows[same, R_PL_1] = window
-                        rows[same, R_PL_2] = window_end
-                        rows[same, R_QUALITY] = quality
-                        row_count += 1
-                    member_row[pairs] = same
-                    member_allele[pairs] = allele
-                    pairs += 1
-            for row in range(first_row, row_count):
-                for index in range(alleles):
-                    members[index] = False
-                for index in range(pairs):
-                    if member_row[index] == row:
-                        members[member_allele[index]] = True
-                window = rows[row, R_PL_1]
-                window_end = rows[row, R_PL_2]
-                copies = 0
-                other = 0
-                phase = 0
-                for index in range(ploidy):
-                    allele = genotype[index]
-                    if allele < 1:
-                        continue
-                    if members[allele]:
-                        copies += 1
-                    elif allele_kind[allele] != REAL:
-                        other += 1
-                    else:
-                        # does the other ALT change a base of this atom?
-                        size = allele_end[allele] - allele_start[allele]
-                        trimmed_ref = ref_length
-                        while (
-                            trimmed_ref > 1
-                            and size > 1
-                            and _upper(buf[ref_start + trimmed_ref - 1]) == _upper(buf[allele_start[allele] + size - 1])
-                        ):
-                            trimmed_ref -= 1
-                            size -= 1
-                        for base in range(window, min(window_end, trimmed_ref)):
-                            if (
-                                base >= size
-                                or _upper(buf[ref_start + base]) != _upper(buf[allele_start[allele] + base])
-                                or (base == min(size, trimmed_ref) - 1 and size != trimmed_ref)
-                            ):
-                                other += 1
-                                break
-                if phased and ploidy == 2:
-                    if phased_first > 0 and members[phased_first]:
-                        phase |= 1
-                    if phased_second > 0 and members[phased_second]:
-                        phase |= 2
-                ad_alt = -1
-                if counted:
-                    ad_alt = 0
-                    for index in range(1, alleles):
-                        if members[index]:
-                            ad_alt += depths[index]
-                if values:
-                    downcode(pl, 0, alleles, ploidy, members, likelihoods)
-                else:
-                    likelihoods[0] = likelihoods[1] = likelihoods[2] = MISSING
-                if copies == 0 and ad_alt == 0 and not (values and likelihoods[1] < likelihoods[0] + 20):
-                    # named without evidence: what the record says of the base is in its interval. The strings
-                    # of the rows behind it stay where they are, so its place is closed up below.
-                    rows[row, R_POS] = -1
-                    continue
-                rows[row, R_COPIES] = copies
-                rows[row, R_PLOIDY] = ploidy
-                rows[row, R_OTHER] = other
-                rows[row, R_GQ] = gq
-                rows[row, R_DP] = dp
-                rows[row, R_AD_REF] = depths[0] if counted else -1
-                rows[row, R_AD_ALT] = ad_alt
-                rows[row, R_PL_0] = likelihoods[0]
-                rows[row, R_PL_1] = likelihoods[1]
-                rows[row, R_PL_2] = likelihoods[2]
-                rows[row, R_PHASE] = phase
-                rows[row, R_PHASE_SET] = phase_set
-                rows[row, R_FILTER] = filter_code
-                rows[row, R_FLAGS] = (FLAG_GENOTYPED if complete and covered else 0) | (2 if called and covered else 0)
-            # close up the dropped rows
-            kept = first_row
-            used_ref = rows[first_row - 1, R_REF_END] if first_row else 0
-            used_alt = rows[first_row - 1, R_ALT_END] if first_row else 0
-            ref_from = used_ref
-            alt_from = used_alt
-            for row in range(first_row, row_count):
-                ref_to = rows[row, R_REF_END]
-                alt_to = rows[row, R_ALT_END]
-                if rows[row, R_POS] >= 0:
-                    if kept != row:
-                        for index in range(ref_from, ref_to):
-                            ref_pool[used_ref + index - ref_from] = ref_pool[index]
-                        for index in range(alt_from, alt_to):
-                            alt_pool[used_alt + index - alt_from] = alt_pool[index]
-                        for index in range(rows.shape[1]):
-                            rows[kept, index] = rows[row, index]
-                    used_ref += ref_to - ref_from
-                    used_alt += alt_to - alt_from
-                    rows[kept, R_REF_END] = used_ref
-                    rows[kept, R_ALT_END] = used_alt
-                    kept += 1
-                ref_from = ref_to
-                alt_from = alt_to
-            row_count = kept
+            row_count, pairs = collect_atoms(
+                buf, ref_start, ref_length, alleles, allele_start, allele_end, allele_kind, genome, base_zero, pos,
+                quality(buf, columns[5], columns[6] - 1), rows, row_count, ref_pool, alt_pool, ref_bytes, alt_bytes,
+                atom_begin, atom_ref, atom_alt, member_row, member_allele,
+            )  # fmt: skip
+            flags = (FLAG_GENOTYPED if complete and covered else 0) | (FLAG_CALLED if called and covered else 0)
+            complete_rows(
+                buf, ref_start, ref_length, alleles, allele_start, allele_end, allele_kind, genotype, ploidy, phased,
+                phased_first, phased_second, depths, counted, pl, values, gq, dp, phase_set, filter_code, flags,
+                rows, first_row, row_count, member_row, member_allele, pairs, members, likelihoods,
+            )  # fmt: skip
+            row_count = close_up(rows, first_row, row_count, ref_pool, alt_pool)
         state[RECORDS] += 1
         at = end + 1
     return DONE, at, row_count, interval_count

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _cache_folder() -> Path:
+    """A folder named by the sources of all kernels.
+
+    Numba looks at the file of a function alone, not at the files of the functions that are compiled into it.
+    """
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(package.glob("*.py")):
+        text = source.read_bytes()
+        if b"@compiled" in text:
+            digest.update(text)
+    name = f"numba-{digest.hexdigest()[:16]}"
+    if os.access(package, os.W_OK):
+        return package / "__pycache__" / name
+    return Path.home() / ".cache" / "baekman" / name
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    numba.config.CACHE_DIR = str(_cache_folder())
 
 
 def compiled(function: Function) -> Function:
