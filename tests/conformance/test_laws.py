@@ -27,7 +27,7 @@ from baekman.tables import freeze
 from store_tools import baekman, hashes, reference_from_gvcfs, write_list
 
 # Kills at random moments and at steps of the work; more of both with a larger BAEKMAN_KILLS.
-KILLS = int(os.environ.get("BAEKMAN_KILLS", "8"))
+KILLS = int(os.environ.get("BAEKMAN_KILLS", "6"))
 SEED = int(os.environ.get("BAEKMAN_SEED", "1"))
 BORDERS = (10_550_000, 10_600_000, 10_650_000)
 
@@ -383,7 +383,7 @@ def test_a_kill_between_any_two_steps_loses_nothing(scene: Scene, tmp_path: Path
         scene.check(store, way)
         # every step with many kills, else a sample whose distances never repeat
         stride += 1
-        step += max(1, stride * 24 // (3 * KILLS))
+        step += max(1, stride * 36 // KILLS)
     assert step > KILLS
 
 
