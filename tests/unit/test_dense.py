@@ -132,6 +132,18 @@ def test_states_and_copies_are_those_of_the_gvcfs(participants: list[list[str]],
                     )
 
 
+def test_a_record_that_starts_here_decides_before_a_deletion_that_spans() -> None:
+    deletion = line(46, "CCAA", "C,<NON_REF>", "0/1:99:30:15,15,0:99,0,99,99,99,99")
+    reference = line(47, "C", "T,<NON_REF>", "0/0:20:30:30,0,0:0,60,99,99,99,99")
+    carrier = line(47, "C", "T,<NON_REF>", "0/1:50:30:15,15,0:99,0,99,99,99,99")
+    with store_of([[deletion, reference], [deletion], [carrier]]) as (store, snapshot, paths):
+        sites = read_sites(store, snapshot, 0)
+        found = dense.genotypes(dense.read_evidence(store, snapshot, 0, alleles=sites))
+        (row,) = (number for number, pos in enumerate(sites["pos"].to_pylist()) if pos == 47)
+        assert [dense.STATE_NAMES[state] for state in found.state[row]] == ["reference", "other allele", "carrier"]
+        assert answer(read_records(paths[0], GENOME, "c1"), (47, "C", "T")) == ("reference", 0)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(gvcf_lines(), min_size=2, max_size=4))
 def test_counts_over_everybody_are_those_of_the_sites(participants: list[list[str]]) -> None:

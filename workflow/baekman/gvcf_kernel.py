@@ -92,7 +92,7 @@ MAX_ALLELES = 256
 MAX_FILTERS = 250
 
 INTERVAL_COLUMNS = ("start", "end", "gq", "dp", "ploidy", "other", "state", "spans")
-I_START, I_END, I_GQ, I_DP, I_PLOIDY, I_OTHER, I_STATE, I_SPANS = range(8)
+I_START, I_END, I_GQ, I_DP, I_PLOIDY, I_OTHER, I_STATE, I_SPANS = range(8)  # spans: POS of a record, 0 of a block
 
 
 @compiled
@@ -577,7 +577,7 @@ def read_chunk(
                 intervals[interval_count, I_PLOIDY] = ploidy
                 intervals[interval_count, I_OTHER] = atom_begin[base]
                 intervals[interval_count, I_STATE] = evidence
-                intervals[interval_count, I_SPANS] = 1
+                intervals[interval_count, I_SPANS] = pos
                 interval_count += 1
                 base = stop
 
