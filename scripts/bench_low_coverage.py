@@ -30,6 +30,8 @@ CONTIG = "20"
 SLICE = Region(CONTIG, 19_999_001, 20_302_000)  # that of the reference rebuilt from the reads' MD tags
 LENGTH = 63_025_520  # of b37's chromosome 20, as the BAMs' headers say
 MIN_QUAL = 20
+LOW_QUAL = 30
+MIN_GQ = 20
 
 Site = tuple[int, str, str]
 Genotypes = dict[Site, npt.NDArray[np.int8]]  # copies of the ALT by participant, -1 where there is no genotype
@@ -63,8 +65,11 @@ def call_on_all_reads(bams: Sequence[Path], *, reference: Path, output: Path) ->
     )
 
 
-def genotypes(vcf: Path, *, samples: Sequence[str] | None = None, min_qual: float = 0) -> Genotypes:
-    """Genotypes at the biallelic SNVs of ``vcf``, in the order of ``samples`` (of the file unless given)."""
+def genotypes(vcf: Path, *, samples: Sequence[str] | None = None, min_qual: float = 0, min_gq: int = 0) -> Genotypes:
+    """Genotypes at the biallelic SNVs of ``vcf``, in the order of ``samples`` (of the file unless given).
+
+    Sites below ``min_qual`` are left out; a genotype below ``min_gq`` is none.
+    """
     found: Genotypes = {}
     with pysam.VariantFile(str(vcf)) as records:
         order = list(samples or records.header.samples)
@@ -74,8 +79,9 @@ def genotypes(vcf: Path, *, samples: Sequence[str] | None = None, min_qual: floa
                 continue
             if min_qual and (record.qual or 0) < min_qual:
                 continue
-            called = [record.samples[name]["GT"] for name in order]
-            copies = [-1 if None in alleles else sum(alleles) for alleles in called]
+            shown = [record.samples[name] for name in order]
+            missing = [None in one["GT"] or (min_gq > 0 and (one["GQ"] or 0) < min_gq) for one in shown]
+            copies = [-1 if none else sum(one["GT"]) for one, none in zip(shown, missing, strict=True)]
             found[record.pos, record.ref, alts[0]] = np.array(copies, np.int8)
     return found
 
@@ -122,12 +128,19 @@ def figures(data: Path, everyone: Path, exports: Mapping[str, Path], samples: Se
     expected = genotypes(everyone, min_qual=MIN_QUAL)
     found = {name: genotypes(path, samples=samples) for name, path in exports.items()}
     result: dict[str, object] = {name: concordance(expected, seen) for name, seen in found.items()}
-    sure = {"all reads": expected}
-    sure |= {name: genotypes(path, samples=samples, min_qual=MIN_QUAL) for name, path in exports.items()}
+    sure = {f"all reads, QUAL ≥ {MIN_QUAL}": expected}
+    for mode, path in exports.items():
+        passed = f"{mode}, QUAL ≥ {LOW_QUAL}"  # the default of the site filter LowQual
+        sure[passed] = genotypes(path, samples=samples, min_qual=LOW_QUAL)
+        sure[f"{passed}, GQ ≥ {MIN_GQ}"] = genotypes(path, samples=samples, min_qual=LOW_QUAL, min_gq=MIN_GQ)
     carried = {name: {site for site, copies in seen.items() if (copies > 0).any()} for name, seen in sure.items()}
     result["listed"] = {name: len(sites) for name, sites in lists.items()}
     result["listed_found"] = {
-        name: {"snvs": len(there), **{kind: len(sites & there) for kind, sites in lists.items()}}
+        name: {
+            "snvs": len(there),
+            "sites": len(expected.keys() & there),
+            **{kind: len(sites & there) for kind, sites in lists.items()},
+        }
         for name, there in carried.items()
     }
     return result
@@ -189,10 +202,11 @@ def print_figures(result: Mapping[str, object]) -> None:
         print(f"| {name} | {one['sites']} | {shares} |")
     listed: dict[str, int] = result["listed"]  # type: ignore[assignment]
     found: dict[str, dict[str, int]] = result["listed_found"]  # type: ignore[assignment]
-    print(f"\n| Carried, QUAL ≥ 20 | SNVs | of HapMap 3.3's {listed['hapmap']} | of Omni 2.5's {listed['omni']} |")
-    print("|---|---|---|---|")
+    sites = found[f"all reads, QUAL ≥ {MIN_QUAL}"]["snvs"]
+    heads = ("Carried", "SNVs", f"of the {sites}", f"of HapMap's {listed['hapmap']}", f"of Omni's {listed['omni']}")
+    print(f"\n| {' | '.join(heads)} |\n|---|---|---|---|---|")
     for name, counts in found.items():
-        print(f"| {name} | {counts['snvs']} | {counts['hapmap']} | {counts['omni']} |")
+        print(f"| {name} | " + " | ".join(str(counts[key]) for key in ("snvs", "sites", "hapmap", "omni")) + " |")
 
 
 def main() -> None:
