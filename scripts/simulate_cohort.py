@@ -24,6 +24,7 @@ HEADER = """##fileformat=VCFv4.2
 ##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
 ##FORMAT=<ID=MIN_DP,Number=1,Type=Integer,Description="Least depth of the block">
 ##FORMAT=<ID=PL,Number=G,Type=Integer,Description="Phred-scaled likelihoods">
+##INFO=<ID=DP,Number=1,Type=Integer,Description="Depth">
 ##INFO=<ID=END,Number=1,Type=Integer,Description="Last position of the block">
 """
 
