@@ -24,7 +24,7 @@ demo: tools venv ## run two deliveries of the small test genome, from reads to t
 	@$(RUN) scripts/demo.sh
 
 test: tools venv ## every test
-	@$(RUN) python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGUMENTS)
+	@$(RUN) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 lint: venv ## ruff, mypy, snakefmt, snakemake --lint
 	@$(RUN) ruff check . && ruff format --check . && mypy \

@@ -10,8 +10,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from plans import Workspace
 
-pytestmark = pytest.mark.xdist_group("dag")
-
 OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, "run_manifest": 1, "all": 1}
 
 

@@ -24,7 +24,7 @@ from delivery_builder import write_reference
 PROJECT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("canary")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass

@@ -20,7 +20,7 @@ from baekman.verdict import read_verdicts
 PROJECT = Path(__file__).resolve().parents[2]
 DELIVERIES = {"first": "HANBIT", "second": "SAEBYEOK"}
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

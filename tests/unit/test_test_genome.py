@@ -33,7 +33,6 @@ from test_genome.registration import resident_registration_number  # noqa: E402
 from test_genome.specimens import SPECIMENS  # noqa: E402
 
 # One worker makes the genome for all.
-pytestmark = pytest.mark.xdist_group("test_genome")
 
 DEPTH = 0.2
 World = tuple[Reference, Population]
