@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measure calling on real reads; prints the tables of docs/benchmarks.md. Examples:
 
-scripts/bench_calling.py na12878 --data ../shared/data/reads      accuracy, beside plain bwa | samtools | bcftools
-scripts/bench_calling.py trio --data ../shared/data/reads         Mendelian errors
-scripts/bench_calling.py evidence --data ../shared/data/reads     joint genotypes of 24 people at low coverage
+scripts/bench_calling.py na12878 --data READS      accuracy, beside plain bwa | samtools | bcftools
+scripts/bench_calling.py trio --data READS         Mendelian errors
+scripts/bench_calling.py evidence --data READS     joint genotypes of 24 people at low coverage
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ def joint_genotypes(likelihoods: Floats) -> npt.NDArray[np.int64]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("na12878", "trio", "evidence"))
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data" / "reads")
+    parser.add_argument("--data", type=Path, required=True, help="Folder of the real reads.")
     parser.add_argument("--callers", default="bcftools,freebayes")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()

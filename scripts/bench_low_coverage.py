@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Joint genotypes of 24 people at 2-9x against a call on all their reads at once. Example:
 
-    scripts/bench_low_coverage.py --data ../shared/data/reads
+    scripts/bench_low_coverage.py --data READS
 
 Each participant is called alone (baekman.calling) and added to a cohort; the raw and the joint genotypes of its
 export are compared with ``bcftools mpileup | bcftools call -m`` on all BAMs.
@@ -211,7 +211,7 @@ def print_figures(result: Mapping[str, object]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data" / "reads")
+    parser.add_argument("--data", type=Path, required=True, help="Folder of the real reads.")
     parser.add_argument("--workers", type=int, default=2, help="participants called at a time (2)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Real reads as deliveries, from intake to tables; prints figures of docs/benchmarks.md ("On real input"). Examples:
 
-scripts/real_deliveries.py na12878 --data ../shared/data/reads    her table against the truth, beside plain commands
-scripts/real_deliveries.py trio --data ../shared/data/reads       Mendelian errors, counted from three tables
-scripts/real_deliveries.py ceu24 --data ../shared/data/reads      24 people at 2-9x; --participants 6: the first six
+scripts/real_deliveries.py na12878 --data READS    her table against the truth, beside plain commands
+scripts/real_deliveries.py trio --data READS       Mendelian errors, counted from three tables
+scripts/real_deliveries.py ceu24 --data READS      24 people at 2-9x; --participants 6: the first six
 
 Each makes a delivery (files, manifest.tsv, delivery.yaml), a registration table and a workspace with its
 configuration, and runs ``baekman registry init``, ``registry import`` and ``deliver``. ``--keep DIR`` keeps them.
@@ -342,7 +342,7 @@ SETS: dict[str, tuple[Callable[[Path, Path, int | None], dict[str, object]], Cal
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", choices=SETS)
-    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data" / "reads")
+    parser.add_argument("--data", type=Path, required=True, help="Folder of the real reads.")
     parser.add_argument("--participants", type=int, help="ceu24: so many of them")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="a new folder for delivery and workspace, kept")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
