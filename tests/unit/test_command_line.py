@@ -1,0 +1,60 @@
+"""The command line that others call: every command is there and shows how it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from baekman.cli import app, groups
+from typer.testing import CliRunner
+
+COMMANDS = (
+    "deliver", "receive", "watch", "tables", "export", "query", "leakscan", "withdraw",
+    "registry init", "registry import", "registry show", "registry consent", "registry withdraw",
+    "cohort init", "cohort add", "cohort snapshots", "cohort verify", "cohort withdraw", "cohort compact",
+    "cohort freeze", "audit verify",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runner() -> CliRunner:
+    groups.register(app)
+    return CliRunner()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_there_and_has_an_example(runner: CliRunner, command: str) -> None:
+    result = runner.invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Example" in result.output
+
+
+def test_tables_of_chosen_participants_hold_their_rows(tmp_path: Path) -> None:
+    (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
+    head = "##fileformat=VCFv4.2\n##contig=<ID=c,length=10>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS\n"
+    for name in "AB":
+        (tmp_path / f"{name}.g.vcf").write_text(
+            head + "c\t3\t.\tG\tT,<NON_REF>\t50\t.\t.\tGT:AD:DP:GQ:PL\t0/1:9,9,0:18:60:60,0,70,80,90,99\n"
+        )
+    (tmp_path / "list.tsv").write_text("PA\tA.g.vcf\nPB\tB.g.vcf\n")
+    cohort = str(tmp_path / "cohort")
+
+    def baekman(*arguments: str) -> str:
+        command = [str(Path(sys.executable).parent / "baekman"), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    baekman("cohort", "init", "--cohort", cohort, "--reference", str(tmp_path / "ref.fa"))
+    baekman("cohort", "add", "--cohort", cohort, "--batch", "b", "--gvcfs", str(tmp_path / "list.tsv"))
+    said = baekman("tables", "--cohort", cohort, "--output", str(tmp_path / "t"), "--participants", "PB")
+    assert said == "1\n"
+    names = sorted(path.name for path in (tmp_path / "t").rglob("*.parquet"))
+    assert names == ["PB.parquet", "PB.reference.parquet"]
+    table = pl.from_arrow(pq.read_table(next((tmp_path / "t").rglob("PB.parquet"))))
+    assert isinstance(table, pl.DataFrame)
+    assert table.select("participant_id", "contig", "pos", "ref", "alt", "copies").rows() == [
+        ("PB", "c", 3, "G", "T", 1)
+    ]
