@@ -16,11 +16,15 @@ tools: ## the bioinformatics tools (envs/apt.txt), where they are missing
 
 venv: $(VENV)/.ready ## the Python environment (requirements.txt)
 
-$(VENV)/.ready: requirements.txt pyproject.toml
+# Debian's python3 makes no virtual environment before its package python3-venv is there
+VENV_FIRST := $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo tools)
+
+$(VENV)/.ready: requirements.txt pyproject.toml | $(VENV_FIRST)
 	@scripts/setup_venv.sh $(PYTHON) $(VENV)
 	@touch $@
 
-demo: tools venv ## run two deliveries of the small test genome, from reads to tables
+demo: ## run two deliveries of the small test genome, from reads to tables
+	@$(MAKE) --no-print-directory -j2 tools venv
 	@$(RUN) scripts/demo.sh
 
 test: tools venv ## every test
