@@ -13,8 +13,11 @@ rule write_tables:
     conda:
         "../envs/step.yaml"
     threads: 4
+    params:
+        encrypt="--encrypt" if SETTINGS["encrypt_tables"] else "",
     shell:
-        "baekman step tables --batch {input.batch} --workers {threads} --report {output.report} 2> {log}"
+        "baekman step tables --batch {input.batch} {params.encrypt} --workers {threads}"
+        " --report {output.report} 2> {log}"
 
 
 rule tables:

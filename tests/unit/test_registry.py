@@ -20,8 +20,8 @@ import pytest
 from baekman import identifiers, registry_rotation
 from baekman.consent import ConsentEvent, ConsentState, Decision, Scope
 from baekman.errors import InputRefused
+from baekman.key_ring import Key, KeyRing, make_key_file, read_key_file
 from baekman.registry import Registry, create_registry, open_registry
-from baekman.registry_crypto import Key, KeyRing, make_key_file, read_key_file
 from baekman.registry_import import ImportSummary, import_registrations
 from baekman.registry_rows import institution_rows, participant_rows
 from baekman.verdict import Reason, Verdict

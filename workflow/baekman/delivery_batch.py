@@ -8,9 +8,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from baekman import atomic, cohort, ownership, qc, snapshot, specimens, standing, store, tables, withdrawal
+from baekman import (
+    atomic,
+    audit,
+    cohort,
+    ownership,
+    qc,
+    snapshot,
+    specimens,
+    standing,
+    store,
+    table_keys,
+    tables,
+    withdrawal,
+)
 from baekman.batch import read_members
 from baekman.engine import Engine
 from baekman.gvcf import Thresholds
@@ -93,14 +104,19 @@ def add(
     withdrawal.sweep(workspace)
 
 
-def write_tables(batch: Path, *, cohort_folder: Path, output: Path, workers: int, report: Path) -> None:
+def write_tables(
+    batch: Path, *, cohort_folder: Path, output: Path, workers: int, report: Path, encrypt: bool = False
+) -> None:
     """Write the tables of the participants in ``batch`` (what ``add`` wrote) to the folder ``output``.
 
+    ``encrypt``: they are encrypted from now on, as they are where the workspace has keys already.
     ``report`` gets the snapshot and, per participant, the rows of table and reference blocks as the finished
     files tell them. Who has withdrawn since the batch was added is left out.
     """
     members = json.loads(batch.read_text(encoding="utf-8"))["participants"]
     result: dict[str, Any] = {"snapshot": None, "tables": {}}
+    if encrypt and table_keys.create(cohort_folder.parent):
+        audit.record(cohort_folder.parent, action="table-keys.init")
     if members:
         opened = store.open_store(cohort_folder)
         present, latest = tables.make_latest_tables(
@@ -108,11 +124,8 @@ def write_tables(batch: Path, *, cohort_folder: Path, output: Path, workers: int
         )
         result["snapshot"] = latest.number
         result["tables"] = {
-            one: {
-                "rows": pq.read_metadata(tables.table_path(output, one)).num_rows,
-                "reference_rows": pq.read_metadata(tables.reference_path(output, one)).num_rows,
-            }
-            for one in present
+            one: {"rows": rows, "reference_rows": reference_rows}
+            for one, (rows, reference_rows) in tables.row_counts(opened, output, present).items()
         }
     atomic.write_text(report, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(cohort_folder.parent)

@@ -292,6 +292,10 @@ class _FileScan:
             for batch in file.iter_batches(batch_size=65536):
                 self.columns(batch, _inside(where, "parquet"))
 
+    def encrypted(self, path: Path, where: str, depth: int) -> None:
+        """What only its key would open."""
+        self.result.damaged.append((self.shown, f"{where or 'content'}: encrypted"))
+
     def arrow(self, path: Path, where: str, depth: int) -> None:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
             for number in range(file.num_record_batches):
@@ -320,6 +324,8 @@ _KINDS: tuple[tuple[int, bytes, _Opener], ...] = (
     (0, b"\x1f\x8b", _FileScan.gzip),
     (0, b"CRAM", _FileScan.cram),
     (0, b"PAR1", _FileScan.parquet),
+    (0, b"PARE", _FileScan.encrypted),
+    (0, b"crypt4gh", _FileScan.encrypted),
     (0, b"ARROW1", _FileScan.arrow),
     (0, b"SQLite format 3\0", _FileScan.sqlite),
     (0, b"PK\x03\x04", _FileScan.zip),

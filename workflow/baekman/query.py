@@ -20,7 +20,9 @@ from baekman.errors import InputRefused, Reason
 from baekman.region import Region, shards_in
 from baekman.schema import CALLS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, SITES, STATE_CALLED
 from baekman.snapshot import Snapshot
-from baekman.store import Store
+from baekman.store import PARTICIPANT_ID, Store
+from baekman.table_keys import TableKeys, open_keys
+from baekman.tables import open_table, table_path
 
 OUTPUT_FORMATS = ("table", "csv", "parquet")
 BATCH_ROWS = 1 << 16
@@ -127,6 +129,15 @@ def _empty_members() -> dict[str, pa.Array]:
 
 def _with_filename(table: pa.Table) -> pa.Table:
     return table.append_column("filename", pa.array([], pa.string()))
+
+
+@contextlib.contextmanager
+def open_table_view(path: Path, *, participant: str, keys: TableKeys | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with a participant's finished table, encrypted or not, as the view ``calls``, and nothing else."""
+    with open_table(path, participant=participant, keys=keys) as file, duckdb.connect() as connection:
+        connection.register("calls", file.read())
+        connection.execute("SET enable_external_access = false")
+        yield connection
 
 
 def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
@@ -276,17 +287,31 @@ def ask(
     sql: str | None = None,
     format: str = "table",
     output: Path | None = None,
+    tables: Path | None = None,
 ) -> None:
-    """Answer ``sql``, or give a participant's call rows (in a region), or the sites of a region."""
+    """Answer ``sql``, or give a participant's call rows (in a region), or the sites of a region.
+
+    With ``tables`` (a folder of finished tables, of a freeze too) the participant's rows are those of the table,
+    decrypted with the key that the store's workspace has.
+    """
     if format not in OUTPUT_FORMATS:
         raise InputRefused(Reason(file="--format", expected=f"one of {', '.join(OUTPUT_FORMATS)}", found=repr(format)))
     batches = None
+    contigs = [contig.name for contig in store.contigs]
+    if tables is not None and participant is not None:
+        path = table_path(tables, participant)
+        if not PARTICIPANT_ID.fullmatch(participant) or not path.is_file():
+            raise InputRefused(Reason(file="--tables", expected="a table of this participant", found="none"))
+        statement = calls_of(participant, region, contigs=contigs)
+        with open_table_view(path, participant=participant, keys=open_keys(store.workspace)) as connection:
+            write_answer(connection, statement, format=format, output=output)
+        return
     if sql is not None:
         check_sql(sql)
         statement = sql
     elif participant is not None:
         batches = [batch_of(store, snapshot, participant)]
-        statement = calls_of(participant, region, contigs=[contig.name for contig in store.contigs])
+        statement = calls_of(participant, region, contigs=contigs)
     else:
         assert region is not None
         statement = sites_in(region)

@@ -1,7 +1,7 @@
 """The registry: who was pre-registered, under which pseudonymous identifier, and what they consented to.
 
 It is the only place that holds the link between an institution's specimen and a participant. Every value
-from an institution is sealed (``registry_crypto``); records are found by blind index. The jobs of the
+from an institution is sealed (``key_ring``); records are found by blind index. The jobs of the
 workflow get the pseudonymous manifest alone and never open it.
 """
 
@@ -20,20 +20,20 @@ from sqlalchemy import Connection, Engine, select, update
 from baekman import consent, identifiers, registry_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope
 from baekman.errors import InputRefused, Reason
-from baekman.lookalikes import skeleton
-from baekman.registry_crypto import (
-    KEY_FILE_NAME,
+from baekman.key_ring import (
     Key,
     KeyRing,
     keys_from_environment,
     make_key_file,
     read_key_file,
 )
+from baekman.lookalikes import skeleton
 from baekman.registry_store import consent_events, deliveries, participants, specimens, verdicts
 from baekman.verdict import Verdict
 
 REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
 FOLDER = "registry"
+KEY_FILE_NAME = "registry.key"
 ARRAYS_FOLDER = "arrays"
 DeliveryStatus = Literal["new", "same", "changed"]
 # what a withdrawal keeps, so that a later delivery or registration of the same person is recognised and

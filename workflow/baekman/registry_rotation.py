@@ -12,25 +12,15 @@ from typing import Any
 from sqlalchemy import Connection, Table, select, update
 
 from baekman import registry_store
-from baekman.errors import InputRefused, Reason
+from baekman.key_ring import Key, KeyRing, make_key_file, require_file
 from baekman.lookalikes import skeleton
 from baekman.registry import Registry
-from baekman.registry_crypto import KEY_VARIABLE, Key, KeyRing, make_key_file
 from baekman.registry_store import consent_events, deliveries, participants, settings, specimens, verdicts
 
 
 def rotate_key(registry: Registry) -> int:
     """Seal the registry with a new key and write it to the key file; the number of records sealed anew."""
-    file = registry.ring.file
-    if file is None:
-        raise InputRefused(
-            Reason(
-                file="registry key",
-                expected="a key file",
-                found=f"a key in {KEY_VARIABLE}",
-                action="save the key to a file (mode 0600), give it with --key-file, and rotate that",
-            )
-        )
+    file = require_file(registry.ring)
     used = next(key for key in registry.ring.keys if key.key_id == registry.ring.current)
     fresh = Key.new()
     make_key_file(file, [fresh, used])

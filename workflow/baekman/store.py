@@ -77,6 +77,11 @@ class Store:
         ]
 
     @property
+    def workspace(self) -> Path:
+        """The folder that the store lies in."""
+        return self.path.absolute().parent
+
+    @property
     def snapshots(self) -> Path:
         """Folder of the snapshots."""
         return self.path / "snapshots"

@@ -1,6 +1,7 @@
 """The per-participant variant tables: one Parquet file of call rows and one of reference blocks each.
 
-Rows are in the order of the genome, a row group per shard; the pseudonymous ID stands in every row.
+Rows are in the order of the genome, a row group per shard; the pseudonymous ID stands in every row. Where the
+workspace has keys (``table_keys``) the files are encrypted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 
 from baekman import batch as batches
 from baekman import snapshot as snapshots
+from baekman import table_keys
 from baekman.atomic import atomic_folder
 from baekman.cohort import find_batches, participants_of, sites_metadata
 from baekman.columns import allele_ranks, group_starts, numpy_of, parquet_options, with_metadata
@@ -31,6 +33,7 @@ from baekman.genotypes import joint_rows
 from baekman.schema import FLAG_CALLED, REFERENCE_TABLE, STATE_CALLED, TABLE
 from baekman.snapshot import Snapshot
 from baekman.store import Store
+from baekman.table_keys import TableKeys
 
 PARTICIPANTS_PER_TASK = 200
 
@@ -105,8 +108,10 @@ def site_of_rows(calls: pa.Table, sites: pa.Table) -> npt.NDArray[np.int64]:
 class _Writers:
     """The two open files of one participant; they appear under their names when ``close`` has verified them."""
 
-    def __init__(self, output: Path, participant: str, metadata: dict[str, str]) -> None:
+    def __init__(self, output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> None:
         self.participant = participant
+        self.keys = keys
+        encryption = keys.encryption(participant) if keys is not None else None
         self.targets = (table_path(output, participant), reference_path(output, participant))
         self.targets[0].parent.mkdir(parents=True, exist_ok=True)
         for target in self.targets:  # what a killed run left
@@ -115,7 +120,7 @@ class _Writers:
         self.temporary = [target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp" for target in self.targets]
         self.schemas = (with_metadata(TABLE, metadata), with_metadata(REFERENCE_TABLE, metadata))
         self.files = [
-            pq.ParquetWriter(path, schema, **parquet_options(schema))
+            pq.ParquetWriter(path, schema, encryption_properties=encryption, **parquet_options(schema))
             for path, schema in zip(self.temporary, self.schemas, strict=True)
         ]
         self.rows = [0, 0]
@@ -128,7 +133,7 @@ class _Writers:
     def close(self) -> None:
         for number, (file, path, target) in enumerate(zip(self.files, self.temporary, self.targets, strict=True)):
             file.close()
-            _verify(path, self.schemas[number], participant=self.participant, rows=self.rows[number])
+            _verify(path, self.schemas[number], participant=self.participant, rows=self.rows[number], keys=self.keys)
             path.replace(target)
 
     def discard(self) -> None:
@@ -138,9 +143,25 @@ class _Writers:
                 path.unlink(missing_ok=True)
 
 
-def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int) -> None:
+def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.ParquetFile:
+    """A participant's table or reference blocks, encrypted or not; InputRefused when its key is not at hand."""
+    if not table_keys.is_encrypted(path):
+        return pq.ParquetFile(path)
+    if keys is None:
+        raise InputRefused(
+            Reason(
+                file=path.name,
+                expected="a table that can be read without a key, or the keys of its workspace",
+                found=f"an encrypted table and no {table_keys.FOLDER} beside the cohort",
+                action="put the workspace's keys back in their place",
+            )
+        )
+    return pq.ParquetFile(path, decryption_properties=keys.decryption(participant))
+
+
+def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int, keys: TableKeys | None) -> None:
     """Read a finished file again: schema, number of rows, one ID, positions in order within each row group."""
-    with pq.ParquetFile(path) as file:
+    with open_table(path, participant=participant, keys=keys) as file:
         position = "pos" if "pos" in schema.names else "start"
         if not file.schema_arrow.equals(schema) or file.metadata.num_rows != rows:
             raise OSError("a table does not read back as it was written")
@@ -152,14 +173,24 @@ def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int) -> No
                 raise OSError("a table does not read back as it was written")
 
 
-def _is_done(output: Path, participant: str, content: str) -> bool:
+def _is_done(output: Path, participant: str, content: str, keys: TableKeys | None) -> bool:
     both = (table_path(output, participant), reference_path(output, participant))
-    return all(path.exists() and _snapshot_of(path) == content for path in both)
+    if not all(path.exists() for path in both):
+        return False
+    if keys is not None and not all(table_keys.is_encrypted(path) for path in both):
+        return False
+    return all(_snapshot_of(path, participant=participant, keys=keys) == content for path in both)
 
 
-def _snapshot_of(table: Path) -> str:
-    """The content of the snapshot that a table, or a file of sites, was made at."""
-    metadata: dict[bytes, bytes] = pq.read_schema(table).metadata or {}
+def _snapshot_of(table: Path, *, participant: str = "", keys: TableKeys | None = None) -> str:
+    """The content of the snapshot that a participant's table, or a file of sites, was made at.
+
+    Empty for a table whose key is gone: nobody will ever read it.
+    """
+    if keys is not None and table_keys.is_encrypted(table) and not keys.has(participant):
+        return ""
+    with open_table(table, participant=participant, keys=keys) as file:
+        metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
     return metadata.get(b"baekman.snapshot", b"").decode()
 
 
@@ -171,8 +202,10 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
     task = tasks[number]
     ids = participants_of(store, task.batch)
     _, filters = batches.read_roster(store, task.batch)
+    # opened in each process anew: keys are not sent to workers
+    keys = table_keys.open_keys(store.workspace)
     chosen = sorted(task.only) if task.only is not None else list(range(task.first, task.last))
-    chosen = [sample for sample in chosen if not _is_done(output, ids[sample], snapshot.content)]
+    chosen = [sample for sample in chosen if not _is_done(output, ids[sample], snapshot.content, keys)]
     if not chosen:
         return
     metadata = sites_metadata(store, snapshot)
@@ -180,7 +213,7 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
     with ExitStack() as stack:
         writers = {}
         for sample in chosen:
-            writers[sample] = _Writers(output, ids[sample], metadata)
+            writers[sample] = _Writers(output, ids[sample], metadata, keys)
             stack.callback(writers[sample].discard)
         wanted = [("sample", ">=", chosen[0]), ("sample", "<=", chosen[-1])]
         for shard in range(len(store.shards)):
@@ -261,6 +294,17 @@ def _reference_rows(reference: pa.Table, participant: str, contig: str) -> pa.Ta
     )
 
 
+def row_counts(store: Store, output: Path, participants: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Participant -> rows of the table and of the reference blocks, as the finished files tell them."""
+    keys = table_keys.open_keys(store.workspace)
+
+    def rows(path: Path, participant: str) -> int:
+        with open_table(path, participant=participant, keys=keys) as file:
+            return int(file.metadata.num_rows)
+
+    return {one: (rows(table_path(output, one), one), rows(reference_path(output, one), one)) for one in participants}
+
+
 def make_tables(
     store: Store,
     *,
@@ -301,11 +345,12 @@ def make_latest_tables(
 def stale_tables(store: Store, output: Path) -> list[str]:
     """Whose tables in ``output`` are of a snapshot that is no more: they count somebody who has withdrawn."""
     existing = {snapshots.read_snapshot(store, number).content for number in snapshots.numbers(store)}
-    stale = {
-        path.name.removesuffix(".parquet").removesuffix(".reference")
-        for path in output.glob("*/*.parquet")
-        if _snapshot_of(path) not in existing
-    }
+    keys = table_keys.open_keys(store.workspace)
+    stale = set()
+    for path in output.glob("*/*.parquet"):
+        participant = path.name.removesuffix(".parquet").removesuffix(".reference")
+        if _snapshot_of(path, participant=participant, keys=keys) not in existing:
+            stale.add(participant)
     return sorted(find_batches(store, sorted(stale), at=snapshots.read_snapshot(store)))
 
 

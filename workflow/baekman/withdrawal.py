@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baekman import audit, cohort, delivery_report, leakscan, run_lock, store, tables
+from baekman import audit, cohort, delivery_report, leakscan, run_lock, store, table_keys, tables
 from baekman import snapshot as snapshots
 from baekman.atomic import write_text
 from baekman.engine import Engine
@@ -27,7 +27,7 @@ from baekman.standing import DENIED, MARKS, deny, mark, marked
 
 RECEIPTS = "receipts"
 # what is not searched for files of the participant: each is dealt with on its own, or remains (see REMAINS)
-APART = frozenset({MARKS, DENIED, RECEIPTS, audit.FOLDER, "registry", "return", "cohort"})
+APART = frozenset({MARKS, DENIED, RECEIPTS, audit.FOLDER, table_keys.FOLDER, "registry", "return", "cohort"})
 # whose content is others' data, or bulk that names nobody but in the file's name
 BULK = frozenset({"participants", "tables", "staged", "reference"})
 LARGEST_TEXT = 1 << 28
@@ -50,7 +50,8 @@ REMAINS = (
     },
     {
         "what": "copies outside the workspace: exports, releases, back-ups",
-        "why": "out of reach; whoever made them must be told, the promise is no further use",
+        "why": "out of reach; whoever made them must be told, the promise is no further use. "
+        "Of encrypted tables the key is destroyed: no copy of them can be read",
     },
 )
 
@@ -83,9 +84,12 @@ def withdraw(
     The others' tables that counted the participant are written anew, or, with ``leave_tables``, left to the
     next freeze, since there may be a million.
     Keys: ``participant withdrawn specimens cohort_snapshot removed edited left remains changed``. Done
-    again it changes nothing (``changed`` is false). InputRefused when the ID is not registered.
+    again it changes nothing (``changed`` is false). InputRefused when the ID is not registered, or others'
+    encrypted tables would have to be written anew and their master key is not at hand.
     """
     registry.require_participant(participant_id)
+    if not leave_tables:
+        table_keys.open_keys(workspace)
     specimens = [one.specimen_id for one in registry.specimens_of(participant_id)]
     marked = mark(workspace, participant_id, specimens)
     changed = registry.withdraw(participant_id)
@@ -95,8 +99,7 @@ def withdraw(
     earlier = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     snapshot = _leave_cohort(workspace, participant_id, workers=workers, is_again=bool(earlier))
     purge = purge_files(workspace, participant_id, specimens)
-    stale = _stale_tables(workspace)
-    if stale and not leave_tables:
+    if not leave_tables and (stale := _stale_tables(workspace)):
         opened = store.open_store(workspace / "cohort")
         output, engine = workspace / "tables", Engine(workers=workers)
         tables.make_latest_tables(opened, output=output, participants=stale, engine=engine)
@@ -106,7 +109,7 @@ def withdraw(
         "specimens": specimens,
         "cohort_snapshot": earlier.get("cohort_snapshot") if snapshot is None else snapshot,
         **purge.after(earlier),
-        "remains": [*REMAINS, LEFT_TABLES] if stale and leave_tables else list(REMAINS),
+        "remains": [*REMAINS, LEFT_TABLES] if leave_tables and _has_stale_tables(workspace) else list(REMAINS),
     }
     changed = changed or snapshot is not None or bool(purge) or receipt != earlier
     if changed:
@@ -164,6 +167,8 @@ def sweep_after(workspace: Path, delivery_id: str) -> list[str]:
 
 def _has_files(workspace: Path, participant_id: str) -> bool:
     folder = workspace / "participants" / participant_id
+    if table_keys.has_key(workspace, participant_id):
+        return True
     return folder.exists() or tables.table_path(workspace / "tables", participant_id).exists()
 
 
@@ -179,6 +184,11 @@ def _stale_tables(workspace: Path) -> list[str]:
     if not (workspace / "cohort" / "store.json").is_file():
         return []
     return tables.stale_tables(store.open_store(workspace / "cohort"), workspace / "tables")
+
+
+def _has_stale_tables(workspace: Path) -> bool:
+    """The same as a question; yes where the tables cannot be read without a key."""
+    return table_keys.folder_of(workspace) is not None or bool(_stale_tables(workspace))
 
 
 def _leave_cohort(workspace: Path, participant_id: str, *, workers: int, is_again: bool = False) -> int | None:
@@ -203,6 +213,7 @@ def _leave_cohort(workspace: Path, participant_id: str, *, workers: int, is_agai
 def purge_files(workspace: Path, participant_id: str, specimens: Sequence[str] = ()) -> Purge:
     """Remove files and folders named by the IDs, and take the IDs out of tables, JSON and logs.
 
+    The key of the participant's encrypted tables is the first to go.
     A line of a table or log goes as a whole; of JSON the smallest list element or key. A report that cannot
     be edited is made anew from what it was made of, or removed. ``left`` is what a leak scan for the IDs
     still finds.
@@ -210,6 +221,9 @@ def purge_files(workspace: Path, participant_id: str, specimens: Sequence[str] =
     ids = [participant_id, *specimens]
     run_lock.clear(workspace)
     purge = Purge()
+    if table_keys.destroy(workspace, participant_id):
+        purge.removed.add(f"{table_keys.FOLDER}: the key of this participant's tables")
+        audit.record(workspace, action="table-keys.destroy", object=participant_id)
     affected: set[Path] = set()
     for path in list(_everything(workspace)):
         relative = path.relative_to(workspace).as_posix()

@@ -109,10 +109,16 @@ def query(
     format: Annotated[str, typer.Option("--format", help="table, csv or parquet.")] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; stdout without.")] = None,
     snapshot: SnapshotOption = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option("--tables", help="With --participant: read the finished table in this folder, encrypted or not."),
+    ] = None,
 ) -> None:
     """Ask the cohort: the sites of a region, what a participant carries (there, with both), or anything in SQL.
 
     Example: baekman query --cohort cohort --region chr20:1000000-2000000 --format csv
+
+    Example: baekman query --cohort W/cohort --participant P0123456789ABX --tables W/tables
 
     Example: baekman query --cohort cohort --sql "SELECT contig, count(*) FROM sites GROUP BY contig"
     """
@@ -123,6 +129,8 @@ def query(
 
     if (sql is None) == (region is None and participant is None):
         raise typer.BadParameter("give --region, --participant or both, or else --sql")
+    if tables is not None and participant is None:
+        raise typer.BadParameter("goes with --participant", param_hint="--tables")
     store = open_store(cohort)
     ask(
         store,
@@ -132,4 +140,5 @@ def query(
         sql=sql,
         format=format,
         output=output,
+        tables=tables,
     )

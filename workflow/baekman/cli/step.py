@@ -249,7 +249,12 @@ def batch(
 
 
 @app.command()
-def tables(batch: Annotated[Path, typer.Option()], report: Annotated[Path, typer.Option()], workers: int = 1) -> None:
+def tables(
+    batch: Annotated[Path, typer.Option()],
+    report: Annotated[Path, typer.Option()],
+    workers: int = 1,
+    encrypt: Annotated[bool, typer.Option("--encrypt", help="With a key for each participant.")] = False,
+) -> None:
     """Write and verify the tables of a batch's participants.
 
     Example: baekman step tables --batch deliveries/D…/batch.json --report deliveries/D…/report/tables.json
@@ -257,7 +262,7 @@ def tables(batch: Annotated[Path, typer.Option()], report: Annotated[Path, typer
     from baekman import delivery_batch
 
     delivery_batch.write_tables(
-        batch, cohort_folder=Path("cohort"), output=Path("tables"), workers=workers, report=report
+        batch, cohort_folder=Path("cohort"), output=Path("tables"), workers=workers, report=report, encrypt=encrypt
     )
 
 

@@ -1,4 +1,4 @@
-"""The registry's keys: what they seal, the blind index they make, and the file they live in.
+"""Keys at rest: what they seal, the blind index they make, and the file they live in.
 
 A key is 32 random bytes; HKDF-SHA256 makes two independent keys of it, one to seal values (AES-256-GCM) and
 one for the blind index (HMAC-SHA256). A key file has one key per line in base64, the one in use first; two
@@ -28,43 +28,55 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from baekman.errors import InputRefused, Reason
 
-KEY_VARIABLE = "BAEKMAN_REGISTRY_KEY"
-KEY_FILE_NAME = "registry.key"
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _ID_BYTES = 4
 
 
 @dataclass(frozen=True)
+class Purpose:
+    """What keys are for: the name of that, how a key is given, by which variable, and the command that makes one."""
+
+    name: str
+    given_with: str
+    variable: str
+    command: str
+
+
+REGISTRY = Purpose("registry", "--key-file or BAEKMAN_REGISTRY_KEY", "BAEKMAN_REGISTRY_KEY", "baekman registry init")
+
+
+@dataclass(frozen=True)
 class Key:
-    """One registry key. Neither its representation nor any error shows the key."""
+    """One key. Neither its representation nor any error shows it."""
 
     master: bytes = field(repr=False)
+    purpose: Purpose = REGISTRY
 
-    def _derived(self, purpose: bytes, length: int = 32) -> bytes:
-        return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=b"baekman registry " + purpose).derive(
-            self.master
-        )
+    def _derived(self, use: str, length: int = 32) -> bytes:
+        info = f"baekman {self.purpose.name} {use}".encode()
+        return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info).derive(self.master)
 
     @property
     def key_id(self) -> bytes:
         """Four bytes that name the key and say nothing of it."""
-        return self._derived(b"name", _ID_BYTES)
+        return self._derived("name", _ID_BYTES)
 
     @classmethod
-    def new(cls) -> Key:
-        return cls(secrets.token_bytes(KEY_BYTES))
+    def new(cls, purpose: Purpose = REGISTRY) -> Key:
+        return cls(secrets.token_bytes(KEY_BYTES), purpose)
 
 
 class KeyRing:
-    """The keys at hand; ``use`` says which of them the registry is sealed with."""
+    """The keys at hand, all of one purpose; ``use`` says which of them things are sealed with."""
 
     def __init__(self, keys: Sequence[Key], *, file: Path | None = None) -> None:
         self.keys = list(keys)
         self.file = file
+        self.purpose = self.keys[0].purpose
         self._by_id = {key.key_id: key for key in self.keys}
-        self._sealing = {key_id: AESGCM(key._derived(b"values")) for key_id, key in self._by_id.items()}
-        self._index_keys = {key_id: key._derived(b"index") for key_id, key in self._by_id.items()}
+        self._sealing = {key_id: AESGCM(key._derived("values")) for key_id, key in self._by_id.items()}
+        self._index_keys = {key_id: key._derived("index") for key_id, key in self._by_id.items()}
         self.current = self.keys[0].key_id
 
     def __repr__(self) -> str:
@@ -78,10 +90,10 @@ class KeyRing:
         if not self.holds(key_id):
             raise InputRefused(
                 Reason(
-                    file="registry key",
-                    expected="the key that the registry was made with",
+                    file=f"{self.purpose.name} key",
+                    expected=f"the key that the {self.purpose.name} was made with",
                     found="another key",
-                    action=f"give the right one with --key-file or {KEY_VARIABLE}",
+                    action=f"give the right one with {self.purpose.given_with}",
                 )
             )
         self.current = key_id
@@ -104,9 +116,9 @@ class KeyRing:
         except (InvalidTag, KeyError, ValueError):
             raise InputRefused(
                 Reason(
-                    file="registry",
+                    file=self.purpose.name,
                     place=identity,
-                    expected="a value sealed for this record with the registry's key",
+                    expected=f"a value sealed for this record with the {self.purpose.name}'s key",
                     found="something else",
                     action="restore the store from a copy: it was changed by hand, or records were swapped",
                 )
@@ -141,43 +153,44 @@ def make_key_file(file: Path, keys: Sequence[Key]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_key_file(file: Path) -> KeyRing:
+def read_key_file(file: Path, purpose: Purpose = REGISTRY) -> KeyRing:
     """The keys in ``file``; InputRefused when it is absent, readable by others, or no key file."""
     try:
         mode = file.stat().st_mode
     except OSError:
         raise InputRefused(
             Reason(
-                file="registry key",
+                file=f"{purpose.name} key",
                 expected="a key file",
                 found="none",
-                action=f"give it with --key-file or {KEY_VARIABLE}; `baekman registry init` makes one",
+                action=f"give it with {purpose.given_with}; `{purpose.command}` makes one",
             )
         ) from None
     if not stat.S_ISREG(mode) or mode & 0o177:
         raise InputRefused(
             Reason(
-                file="registry key",
+                file=f"{purpose.name} key",
                 expected="a file that only its owner can read (mode 0600)",
                 found=f"mode {stat.S_IMODE(mode):04o}" if stat.S_ISREG(mode) else "no regular file",
                 action="chmod 600 the file, and rotate the key if others could have read it",
             )
         )
-    return KeyRing([_parsed(line) for line in file.read_text("ascii", "replace").split()] or [_parsed("")], file=file)
+    lines = file.read_text("ascii", "replace").split() or [""]
+    return KeyRing([_parsed(line, purpose) for line in lines], file=file)
 
 
-def keys_from_environment() -> KeyRing | Path | None:
-    """What ``BAEKMAN_REGISTRY_KEY`` gives: the path of a key file, or the key itself in base64 (32 bytes)."""
-    value = os.environ.get(KEY_VARIABLE, "").strip()
+def keys_from_environment(purpose: Purpose = REGISTRY) -> KeyRing | Path | None:
+    """What the purpose's variable gives: the path of a key file, or the key itself in base64 (32 bytes)."""
+    value = os.environ.get(purpose.variable, "").strip()
     if not value:
         return None
     # base64 of 32 bytes has 44 characters and ends with "="; a path seldom does
     if len(value) == 44 and value.endswith("=") and not Path(value).exists():
-        return KeyRing([_parsed(value)])
+        return KeyRing([_parsed(value, purpose)])
     return Path(value)
 
 
-def _parsed(line: str) -> Key:
+def _parsed(line: str, purpose: Purpose) -> Key:
     try:
         master = base64.b64decode(line, validate=True)
     except (binascii.Error, ValueError):
@@ -185,10 +198,24 @@ def _parsed(line: str) -> Key:
     if len(master) != KEY_BYTES:
         raise InputRefused(
             Reason(
-                file="registry key",
+                file=f"{purpose.name} key",
                 expected=f"{KEY_BYTES} bytes in base64, one key per line",
                 found="something else",
-                action="give the key file that `baekman registry init` made",
+                action=f"give the key file that `{purpose.command}` made",
             )
         )
-    return Key(master)
+    return Key(master, purpose)
+
+
+def require_file(ring: KeyRing) -> Path:
+    """The file that ``ring`` was read from; InputRefused for a key that a rotation could not replace."""
+    if ring.file is None:
+        raise InputRefused(
+            Reason(
+                file=f"{ring.purpose.name} key",
+                expected="a key file",
+                found=f"a key in {ring.purpose.variable}",
+                action=f"save the key to a file (mode 0600), give it with {ring.purpose.given_with}, and rotate that",
+            )
+        )
+    return ring.file

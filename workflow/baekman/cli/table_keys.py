@@ -1,0 +1,49 @@
+"""The keys of encrypted tables."""
+
+from __future__ import annotations
+
+import typer
+
+from baekman.cli.registry import HERE, Workspace
+
+app = typer.Typer(help="The keys of encrypted tables.", no_args_is_help=True)
+
+
+@app.command()
+def init(workspace: Workspace = HERE) -> None:
+    """Have the tables of this workspace encrypted from now on, as `encrypt_tables: true` does.
+
+    Example: baekman table-keys init --workspace W
+    """
+    from baekman import audit, table_keys
+
+    made = table_keys.create(workspace)
+    if made:
+        audit.record(workspace, action="table-keys.init")
+        print("tables are encrypted from now on; keep a copy of the master key in a safe place")
+    else:
+        print("tables are encrypted already: nothing to do")
+
+
+@app.command()
+def rotate(workspace: Workspace = HERE) -> None:
+    """Seal the participants' keys with a new master key; stopped half-way, run it again.
+
+    Example: baekman table-keys rotate --workspace W
+    """
+    from baekman import audit, table_keys
+    from baekman.errors import InputRefused, Reason
+
+    keys = table_keys.open_keys(workspace)
+    if keys is None:
+        raise InputRefused(
+            Reason(
+                file=table_keys.FOLDER,
+                expected="a workspace with encrypted tables",
+                found="none",
+                action="`baekman table-keys init` begins it",
+            )
+        )
+    count = keys.rotate()
+    audit.record(workspace, action="table-keys.rotate")
+    print(f"{count} keys sealed with a new master key")
