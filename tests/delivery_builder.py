@@ -59,8 +59,9 @@ def write_alignment(
     header: dict[str, object] | None = None,
     groups: Sequence[str] = ("LANE.1",),
     name: str = "A00:7:FLOW:1:1101",
+    tag: str = "ward7",
 ) -> None:
-    """A BAM or CRAM with ten pairs per read group, cut out of the reference."""
+    """A BAM or CRAM with ten pairs per read group, cut out of the reference; the last read has ``tag`` as its CO."""
     fasta = pysam.FastaFile(str(reference))
     described: dict[str, object] = {
         "HD": {"VN": "1.6", "SO": "unsorted"},
@@ -93,7 +94,7 @@ def write_alignment(
                 read.query_qualities = pysam.qualitystring_to_array("I" * 100)
                 if sample is not None:
                     read.set_tag("RG", group)
-                read.set_tag("CO", "ward7")
+                read.set_tag("CO", tag if (number, mate) == (10 * len(groups) - 1, 2) else "ward7")
                 out.write(read)
 
 

@@ -90,6 +90,8 @@ EXPECTED = {
     "PHONE-IN-COMMENT": ("reject", ["identifier_in_read_name"]),
     "SUBJECT-IN-READ": ("reject", ["identifier_in_read_name"]),
     "SUBJECT-IN-FILE": ("reject", ["identifier_in_file_name"]),
+    "NAME-IN-TAG": ("reject", ["identifier_in_record"]),
+    "PHONE-IN-INFO": ("reject", ["identifier_in_record"]),
 }
 SPECIAL = {
     "CONSENT-REFUSED": {"consent": "refused"},
@@ -232,6 +234,9 @@ def build(folder: Path, reference: Path) -> Path:
     subject = registration("SUBJECT-IN-READ", seeds["SUBJECT-IN-READ"])["participant"]
     pair("SUBJECT-IN-READ", name=lambda number: f"{subject}:{number}")
     pair("SUBJECT-IN-FILE", stem=registration("", seeds["SUBJECT-IN-FILE"])["participant"].lower())
+    alignment("NAME-IN-TAG", tag=f"of {registration('NAME-IN-TAG', seeds['NAME-IN-TAG'])['name']}")
+    b.add("NAME-IN-TAG", "NAME-IN-TAG.bam", "bam")
+    gvcf("PHONE-IN-INFO", gvcf_text(reference, sample="PHONE-IN-INFO").replace("=ward7\t", "=010-1234-5678\t"))
     return b.finish()
 
 
@@ -294,6 +299,10 @@ def test_the_institution_is_told_by_its_own_names(world: tuple[Path, Path, intak
     (reason,) = by_label["WRONG-SUM"]["reasons"]
     assert reason["files"] == ["WRONG-SUM_LANE1_R2.fastq.gz"]
     assert reason["action"] == "send the file again"
+    (reason,) = by_label["NAME-IN-TAG"]["reasons"]
+    assert reason["observed"] == "registered in tag CO"
+    (reason,) = by_label["PHONE-IN-INFO"]["reasons"]
+    assert reason["observed"] == "telephone in INFO column"
     page = (receipt.report / "return.html").read_text()
     for verdict in receipt.verdicts:
         for text in (page, json.dumps(report)):

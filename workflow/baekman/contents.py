@@ -11,6 +11,7 @@ from pathlib import Path
 from baekman import tools
 from baekman.delivered_file import DeliveredFile, Measured, expanded, text_lines_bounded
 from baekman.identifier_search import IdentifierSearch
+from baekman.record_layout import TagLayout, VcfLayout
 from baekman.reference_contigs import Contig, contigs_in
 from baekman.safe_files import FileFault
 from baekman.streams import piped
@@ -41,10 +42,19 @@ NR % 4 == 3 { if (substr($0, 1, 1) != "+") fault()
 { if (length($0) != bases || $0 ~ /[^!-~]/) fault() }
 END { if (!failed) { if (NR % 4) print "fault " NR; else print "count " NR / 4 } }
 """
-# Prints the header, then each read's name, then "count N".
+# Prints the header, then each read's name and, marked by a tab, the text of its tags: one that came before is not
+# printed again (while there are few). Tags of qualities are left out: they are noise, and are never kept. Last of
+# all "count N".
 SAM_NAMES = r"""
+BEGIN { split("OQ BQ QT Q2 CQ BZ QX CY U2", names, " "); for (i in names) noise[names[i]] }
+function tell(tag) {
+    if (tag in seen || substr(tag, 1, 2) in noise) return
+    if (known < 10000 && length(tag) < 200) { seen[tag]; known++ }
+    print "\t" tag
+}
 !body && /^@/ { print; next }
-{ body = 1; print substr($0, 1, index($0, "\t") - 1); n++ }
+!body { body = 1; FS = "\t"; $0 = $0 }
+{ n++; print $1; for (i = 12; i <= NF; i++) if ($i ~ /^..:[ZHA]/) tell($i) }
 END { print "count " n + 0 }
 """
 # Of "contig position" lines: prints each contig once, "unsorted" where order is broken, then "count N".
@@ -53,7 +63,7 @@ $1 != contig { if ($1 in seen) print "unsorted"; seen[$1]; contig = $1; position
 { if ($2 + 0 < position) { print "unsorted"; exit } position = $2 + 0; n++ }
 END { print "count " n + 0 }
 """
-_COMMENT_LINE = re.compile(rb"^\t[^\n]*\n", re.MULTILINE)
+_MARKED_LINE = re.compile(rb"^\t[^\n]*\n", re.MULTILINE)
 
 
 @dataclass(kw_only=True)
@@ -62,7 +72,7 @@ class Contents:
 
     ``samples`` are the sample names inside (confidential), ``contigs`` those of the header, ``used_contigs``
     those that records lie on (gVCF). ``identifiers`` are kinds found in the header, ``read_identifiers`` in
-    read names and comments.
+    read names and comments, ``record_identifiers`` (kind -> the first one's place) in tags and calls.
     """
 
     sha256: str = ""
@@ -76,6 +86,7 @@ class Contents:
     used_contigs: tuple[str, ...] = ()
     identifiers: set[str] = field(default_factory=set)
     read_identifiers: set[str] = field(default_factory=set)
+    record_identifiers: dict[str, str] = field(default_factory=dict)
 
 
 def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[str], label: str) -> Contents:
@@ -88,25 +99,28 @@ def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[s
     measured = Measured(delivered.blocks(), md5=bool(row.md5))
     header_search = IdentifierSearch(registered, label=label)
     read_search = IdentifierSearch(registered, label=label)
+    record_search = IdentifierSearch(registered, label=label)
     contents = Contents()
     try:
         if row.kind in ("fastq_1", "fastq_2"):
             _examine_fastq(measured, contents, search=read_search, size=row.size)
         elif row.kind in ("bam", "cram"):
             blocks = _sniffed(measured, row.kind)
-            _examine_aligned(blocks, contents, reference=reference, search=read_search, size=row.size)
+            searches = (read_search, record_search)
+            _examine_aligned(blocks, contents, reference=reference, searches=searches, size=row.size)
         else:
-            _examine_gvcf(measured, contents, size=row.size)
+            _examine_gvcf(measured, contents, search=record_search, size=row.size)
     except FileFault as fault:
         contents.faults.append((fault.code, str(fault)))
     contents.faults += _rest_faults(measured, contents)
     if measured.complete:
         contents.faults += _sum_faults(measured, delivered)
     header_search.feed(contents.header.encode("utf-8", "surrogateescape"))
-    for search in (header_search, read_search):
+    for search in (header_search, read_search, record_search):
         search.finish()
     contents.identifiers = header_search.found
     contents.read_identifiers = read_search.found
+    contents.record_identifiers = record_search.places
     contents.sha256, contents.size = measured.sha256, measured.size
     return contents
 
@@ -128,7 +142,7 @@ def _examine_fastq(measured: Measured, contents: Contents, *, search: Identifier
         for block in _whole_lines(pipe.blocks()):
             body, last = _without_last_line(last + block)
             search.feed(body)
-            digest.update(_COMMENT_LINE.sub(b"", body) if b"\t" in body else body)
+            digest.update(_MARKED_LINE.sub(b"", body) if b"\t" in body else body)
         pipe.require_success()
     word, _, number = last.decode("ascii", "replace").strip().partition(" ")
     if word != "count":
@@ -144,9 +158,12 @@ def _examine_aligned(
     contents: Contents,
     *,
     reference: Path,
-    search: IdentifierSearch,
+    searches: tuple[IdentifierSearch, IdentifierSearch],
     size: int,
 ) -> None:
+    """``searches``: of read names, and of tags."""
+    names, tags = searches
+    tags.layout = TagLayout()
     view = [*tools.command("samtools"), "view", "-h", "--no-PG", "--reference", str(reference), "-"]
     header = bytearray()
     in_header = True
@@ -161,7 +178,10 @@ def _examine_aligned(
                 body = body[end:]
                 if len(header) > HEADER_LIMIT:
                     raise FileFault("unreadable", f"a header longer than {HEADER_LIMIT} bytes")
-            search.feed(body)
+            if b"\t" in body:
+                tags.feed(b"".join(_MARKED_LINE.findall(body)))
+                body = _MARKED_LINE.sub(b"", body)
+            names.feed(body)
         contents.header = header.decode("utf-8", "surrogateescape")
         contents.contigs = tuple(contigs_in(contents.header))
         contents.samples = _read_group_samples(contents.header)
@@ -172,8 +192,8 @@ def _examine_aligned(
         raise FileFault("empty", "no read")
 
 
-def _examine_gvcf(measured: Measured, contents: Contents, *, size: int) -> None:
-    header = _VcfHeader()
+def _examine_gvcf(measured: Measured, contents: Contents, *, search: IdentifierSearch, size: int) -> None:
+    header = _VcfHeader(search)
     query = [*tools.command("bcftools"), "query", "-f", "%CHROM %POS\\n", "-"]
     used: list[str] = []
     counted = ""
@@ -213,10 +233,14 @@ def vcf_header_of(blocks: Iterable[bytes]) -> str:
 
 
 class _VcfHeader:
-    """The lines that begin with ``#`` at the head of a VCF text, taken down as it passes."""
+    """The lines that begin with ``#`` at the head of a VCF text, taken down as it passes.
 
-    def __init__(self) -> None:
+    Records are given to ``search``.
+    """
+
+    def __init__(self, search: IdentifierSearch | None = None) -> None:
         self._lines = bytearray()
+        self._search = search
         self.whole = False
 
     @property
@@ -227,6 +251,7 @@ class _VcfHeader:
         """``blocks`` as they are."""
         rest = b""
         for block in blocks:
+            records = block
             if not self.whole:
                 seen = rest + block
                 end = _header_end(seen, b"#")
@@ -236,6 +261,11 @@ class _VcfHeader:
                 self.whole = bool(rest) and (b"\n" in rest or not rest.startswith(b"#"))
                 if len(self._lines) + len(rest) > HEADER_LIMIT:
                     raise FileFault("unreadable", f"a header longer than {HEADER_LIMIT} bytes")
+                records = rest if self.whole else b""
+                if self.whole and self._search is not None:
+                    self._search.layout = VcfLayout(self.text)
+            if self._search is not None:
+                self._search.feed(records)
             yield block
 
 

@@ -1,4 +1,4 @@
-"""Looking for what identifies a person in text that a delivery brings: headers, read names, comments.
+"""Looking for what identifies a person in text that a delivery brings: headers, read names, comments, records.
 
 The rules are those of ``identifier_shapes``; here they are applied to streams. Read names come by the hundred
 million, so a block is first screened with plain byte searches for what any finding must contain, and looked at
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Protocol
 
 from baekman.identifier_shapes import find_identifiers
 
@@ -35,6 +36,10 @@ _REST_LIMIT = 1 << 20
 # coordinates in read names are numbers of up to six digits: a registered one of that length proves nothing
 _SHORTEST_NUMBER = 7
 _SHORTEST_TEXT = 3
+# a number of so many digits is no coordinate in any genome
+_LONGEST_COORDINATE = 12
+# as many coordinates may be what is registered as a number; a file with more is refused rather than searched
+_COORDINATES_LIMIT = 10_000
 _SHORTEST_WIDE_TEXT = 2
 
 _LOWER = bytes(range(256)).lower()
@@ -42,16 +47,28 @@ _SEPARATORS = b"\t ._-"
 _WORD_CLASSES = bytes(ord("-") if byte in _SEPARATORS else _LOWER[byte] for byte in range(256))
 
 
+class Layout(Protocol):
+    """What is known of the lines that are searched."""
+
+    def place(self, line: bytes, at: int) -> str:
+        """What stands at byte ``at`` of ``line``, in words that hold nothing of the line."""
+
+    def is_number(self, line: bytes, at: int) -> bool:
+        """Whether the digits at byte ``at`` of ``line`` are a coordinate or the like."""
+
+
 class IdentifierSearch:
     """Finds in text lines what identifies a person; ``found`` has the kinds, never the values.
 
     ``registered``: the confidential strings of the specimen. Short numbers and texts of one or two letters
     among them are left aside: they would be found in any file. ``label``: the specimen's own, which is no
-    identifier of a person; a string that is part of it is not found there.
+    identifier of a person; a string that is part of it is not found there. With a ``layout`` the place of the
+    first of each kind is kept, and a registered number is not found where the format has a number.
     """
 
-    def __init__(self, registered: Iterable[str], *, label: str) -> None:
+    def __init__(self, registered: Iterable[str], *, label: str, layout: Layout | None = None) -> None:
         telling = {text for text in registered if text != label and _is_telling(text)}
+        self.layout = layout
         self._words = _words(telling, label=label)
         self._needles = {
             needle
@@ -60,7 +77,13 @@ class IdentifierSearch:
         }
         self._rest = b""
         self._candidates = 0
-        self.found: set[str] = set()
+        self._coordinates = 0
+        self.places: dict[str, str] = {}
+
+    @property
+    def found(self) -> set[str]:
+        """The kinds that were found."""
+        return set(self.places)
 
     def feed(self, block: bytes) -> None:
         """Look through the whole lines of ``block``; a line that has only begun waits for the next block."""
@@ -78,16 +101,26 @@ class IdentifierSearch:
         self._rest = b""
 
     def _search(self, text: bytes) -> None:
-        if REGISTERED not in self.found and self._may_name(text):
-            matches = self._words.finditer(text)
-            if any(match.lastindex is None for match in matches):
-                self.found.add(REGISTERED)
+        if REGISTERED not in self.places and self._may_name(text):
+            self._look_for_words(text)
         if self._candidates < _CANDIDATES_LIMIT and _may_have_shape(text):
             self._look_closely(text)
 
     def _may_name(self, text: bytes) -> bool:
         folded = text.translate(_WORD_CLASSES)
         return any(needle in folded for needle in self._needles)
+
+    def _look_for_words(self, text: bytes) -> None:
+        for match in self._words.finditer(text):
+            if match.lastindex is not None:  # the label
+                continue
+            line, at = _line_at(text, match.start())
+            if self.layout is not None and match[0].isdigit() and len(match[0]) <= _LONGEST_COORDINATE:
+                self._coordinates += 1
+                if self._coordinates <= _COORDINATES_LIMIT and self.layout.is_number(line, at):
+                    continue
+            self._note(REGISTERED, line, at)
+            return
 
     def _look_closely(self, text: bytes) -> None:
         seen = -1
@@ -97,11 +130,23 @@ class IdentifierSearch:
                 continue
             seen = start
             self._candidates += 1
-            stop = text.find(b"\n", match.end())
-            line = text[start : stop if stop >= 0 else None]
-            self.found |= {finding.kind for finding in find_identifiers(line[:_LINE_LIMIT])}
+            line, _ = _line_at(text, match.start())
+            # in records a colon ends a field; in read names it is part of a number's surroundings
+            words = line if self.layout is None else line.replace(b":", b"\t")
+            for finding in find_identifiers(words[:_LINE_LIMIT]):
+                self._note(finding.kind, line, finding.offset)
             if self._candidates >= _CANDIDATES_LIMIT:
                 return
+
+    def _note(self, kind: str, line: bytes, at: int) -> None:
+        self.places.setdefault(kind, self.layout.place(line, at) if self.layout is not None else "")
+
+
+def _line_at(text: bytes, at: int) -> tuple[bytes, int]:
+    """The line of ``text`` that byte ``at`` is in, without its end, and where in the line that is."""
+    start = text.rfind(b"\n", 0, at) + 1
+    stop = text.find(b"\n", at)
+    return text[start : stop if stop >= 0 else None], at - start
 
 
 def found_in(text: str, registered: Iterable[str], *, label: str) -> set[str]:

@@ -112,6 +112,9 @@ def check_contents(
     ):
         if kinds:
             found.append(finding(code, metric="kind", observed=", ".join(sorted(kinds)), rows=rows))
+    if contents.record_identifiers:
+        told = ", ".join(f"{kind} in {place}" for kind, place in sorted(contents.record_identifiers.items()))
+        found.append(finding("identifier_in_record", metric="kind", observed=told, rows=rows))
     return found
 
 

@@ -59,6 +59,7 @@ KINDS: dict[str, Kind] = {
     "identifier_in_file_name": Kind("reject", "rename the file without the identifier, then send it again"),
     "identifier_in_header": Kind("reject", _SANITISE),
     "identifier_in_read_name": Kind("reject", _SANITISE),
+    "identifier_in_record": Kind("reject", _SANITISE),
     "array_genotypes_unusable": Kind("note", _REGISTER),
 }
 

@@ -79,8 +79,8 @@ $7 == "." || $7 == "PASS" { print; next }
   if (seen[$7] != $7) $7 = seen[$7]
   print }
 """
-# what alignment and calling put there and callers read; no text of a laboratory
-TAGS = "NM,MD,AS,XS,SA,MC,MQ,ms,RG,UQ,PQ,XA,NH,HI,OQ"
+# what alignment and calling put there and callers read; no text of a laboratory, and nothing that is not searched
+TAGS = "NM,MD,AS,XS,SA,MC,MQ,ms,RG,UQ,PQ,XA,NH,HI"
 
 ALT_IDS = ("NON_REF", "*", "DEL", "INS", "DUP", "INV", "CNV")
 INFO_IDS = (

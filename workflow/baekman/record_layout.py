@@ -1,0 +1,63 @@
+"""Where in a record something stands, for the search of identifiers: the column or field, and coordinates there.
+
+A hospital's record number may have as many digits as a position in the genome. So a number that is registered
+counts only where the format has text: not as a position, nor in a field that its header calls a number.
+"""
+
+from __future__ import annotations
+
+import re
+
+_VCF_COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT")
+_NUMERIC = re.compile(r"[<,]Type=(?:Integer|Float)[,>]")
+_KEY = re.compile(r"##(INFO|FORMAT)=<(?:[^\"]*,)?ID=([^,>]+)")
+_DIGITS = re.compile(rb"[0-9]+")
+# names of phase sets and of other alignments are made of positions
+_POSITIONED_KEYS = frozenset({b"PID"})
+_POSITIONED_TAGS = frozenset({b"SA", b"XA", b"OA", b"MC", b"MD", b"OC", b"CG"})
+
+
+class VcfLayout:
+    """Lines of VCF records. ``header``: the file's own, which tells fields with numbers from those with text."""
+
+    def __init__(self, header: str) -> None:
+        found: dict[str, set[bytes]] = {"INFO": set(), "FORMAT": set()}
+        for line in header.splitlines():
+            key = _KEY.match(line)
+            if key and _NUMERIC.search(line.split('"', 1)[0]):
+                found[key[1]].add(key[2].encode("utf-8", "surrogateescape"))
+        self._numeric_info, self._numeric_format = found["INFO"], found["FORMAT"]
+
+    def place(self, line: bytes, at: int) -> str:
+        """The column that byte ``at`` stands in."""
+        column = line.count(b"\t", 0, at)
+        return f"{_VCF_COLUMNS[column]} column" if column < len(_VCF_COLUMNS) else "sample column"
+
+    def is_number(self, line: bytes, at: int) -> bool:
+        """Whether the digits at byte ``at`` are a number of the format: a position, or a numeric field's value."""
+        fields = line.split(b"\t")
+        column = line.count(b"\t", 0, at)
+        digits = _DIGITS.match(line, at)
+        if len(fields) < 8 or digits is None:
+            return False
+        if digits[0] == fields[1] or _VCF_COLUMNS[min(column, 8)] in ("POS", "ALT", "QUAL"):
+            return True
+        begins = line.rfind(b"\t", 0, at) + 1
+        if column == 7:
+            key, is_value, _ = line[max(begins, line.rfind(b";", begins, at) + 1) : at].partition(b"=")
+            return bool(is_value) and key in self._numeric_info
+        keys = fields[8].split(b":") if column > 8 else []
+        number = line.count(b":", begins, at)
+        return number < len(keys) and (keys[number] in self._numeric_format or keys[number] in _POSITIONED_KEYS)
+
+
+class TagLayout:
+    """Lines of one SAM tag each, ``<tab>TG:Z:value``."""
+
+    def place(self, line: bytes, at: int) -> str:
+        """The tag."""
+        return f"tag {line[1:3].decode('ascii', 'replace')}"
+
+    def is_number(self, line: bytes, at: int) -> bool:
+        """Whether the tag tells positions."""
+        return line[1:3] in _POSITIONED_TAGS
