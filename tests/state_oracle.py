@@ -169,19 +169,23 @@ def alleles_of(records: list[Record]) -> set[Allele]:
 def answer(records: list[Record], allele: Allele, *, raw: bool = False) -> tuple[str, int | None]:
     """The state of an allele and its copies where a genotype is shown (None elsewhere).
 
-    At most one record may start at a position after normalisation.
+    The record that names the allele decides; else any of those that name another one here. No two records may
+    name the same allele.
     """
     pos = allele[0]
     deciding = [r for r in records if any(row and named[0] == pos for named, row in r.named.items())]
     if deciding:
-        (record,) = deciding
-        if not (record.complete and record.covered if raw else record.called):
+        shown = [r for r in deciding if (r.complete and r.covered if raw else r.called)]
+        own = [r for r in deciding if r.named.get(allele)]
+        assert len(own) <= 1
+        if not shown or (own and own[0] not in shown):
             return "uncalled", None
-        copies = record.copies(allele)
+        copies = own[0].copies(allele) if own else 0
         if copies:
             return "carrier", copies
-        here = [part for part, row in record.named.items() if row and part[0] == pos]
-        others = any(record.copies(part) or record.others(part) for part in here)
+        others = any(
+            r.copies(part) or r.others(part) for r in shown for part, row in r.named.items() if row and part[0] == pos
+        )
         return ("other allele" if others else "reference"), 0
     spanning = [r for r in records if r.start <= pos <= r.end and r.covered]
     if not spanning:

@@ -194,6 +194,31 @@ def test_one_site_per_line_has_true_genotypes_and_spanning_deletions(small: Path
     }
 
 
+def test_one_site_per_line_leaves_open_what_a_weak_record_says(tmp_path: Path) -> None:
+    store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": GENOME}))
+    texts = {
+        "A": [line(47, "C", "T", "0/1:50:30:15,15:300,0,300"), line(47, "CA", "C", "0/1:3:30:26,4:3,0,300")],
+        "B": [line(47, "C", "T", "0/0:50:30:30,0:0,15,300"), line(47, "CA", "C", "0/1:50:30:26,4:30,0,300")],
+        "C": [line(47, "CA", "C", "0/0:3:30:30,0:0,3,300")],
+    }
+    members = []
+    for name, lines in texts.items():
+        (tmp_path / f"{name}.g.vcf").write_text(gvcf_text(lines, contigs={"c1": len(GENOME)}, sample=name))
+        members.append(Member(participant_id=name, gvcf=str(tmp_path / f"{name}.g.vcf")))
+    cohort.add(store, batch="b", members=members)
+
+    def shown(content: Content) -> dict[tuple[str, ...], list[str]]:
+        exported(store, tmp_path, content, name="x.vcf", form="vcf")
+        rows = [row.split("\t") for row in (tmp_path / "x.vcf").read_text().splitlines() if row.startswith("c1")]
+        return {(*row[3:5], row[7].split(";AF")[0]): [call.split(":")[0] for call in row[9:]] for row in rows}
+
+    assert shown(Content()) == {
+        ("C", "T", "AC=1;AN=4"): ["0/1", "0/0", "./."],
+        ("CA", "C", "AC=1;AN=2"): ["./.", "0/1", "./."],
+    }
+    assert shown(Content(by_position=True)) == {("CA", "TA,C", "AC=1,1;AN=3"): ["./1", "0/2", "./."]}
+
+
 def test_likelihoods_of_several_alleles_are_local(small: Path, tmp_path: Path) -> None:
     path = exported(open_store(small), tmp_path, Content(mode="raw", by_position=True))
     record = next(iter(pysam.VariantFile(str(path))))

@@ -109,8 +109,11 @@ def test_one_site_per_line_holds_the_same_copies(participants: list[list[str]], 
                 expected = split[name, record.pos]
                 genotype = call["GT"]
                 assert len(genotype) == ploidies[name, record.pos]
+                # what a weak record says stays open, beside what another record of the position says
                 if None in genotype:
-                    assert set(expected.values()) == {None}
+                    assert None in expected.values()
+                if set(genotype) == {None}:
+                    assert not any(expected.values())
                     continue
                 total = 0
                 for number, alt in enumerate(record.alts, start=1):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from baekman.schema import (
     CENSUS,
     FLAG_CALLED,
     FLAG_GENOTYPED,
+    POSITION_FLAGS,
     REFERENCE,
     STATE_CALLED,
     STATE_MISSING,
@@ -38,7 +41,6 @@ def participants(draw: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     while position <= LENGTH:
         kind = draw(st.sampled_from(["row", "row", "segment", "nothing"]))
         if kind == "row":
-            flags = draw(st.sampled_from([0, FLAG_GENOTYPED, FLAG_GENOTYPED | FLAG_CALLED]))
             # one depth for the position: rows of one record share it
             dp = draw(st.integers(-1, 40))
             for ref, alt in draw(st.lists(st.sampled_from(ALLELES), min_size=1, max_size=2, unique=True)):
@@ -61,9 +63,13 @@ def participants(draw: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
                         "phase": 0,
                         "phase_set": -1,
                         "filter": 0,
-                        "flags": flags,
+                        "flags": draw(st.sampled_from([0, FLAG_GENOTYPED, FLAG_GENOTYPED | FLAG_CALLED])),
                     }
                 )
+            best = reduce(or_, (row["flags"] for row in rows if row["pos"] == position))
+            for row in rows:
+                if row["pos"] == position:
+                    row["flags"] |= best << POSITION_FLAGS
             position += 1
             continue
         length = draw(st.integers(1, LENGTH + 1 - position))
@@ -100,6 +106,9 @@ def slow_census(cohort: Cohort) -> dict[tuple[int, str, str], Counter[str]]:
             count = found[row["pos"], row["ref"], row["alt"]]
             kind = "named" if not row["copies"] else "hemi" if row["ploidy"] == 1 else ("", "het", "hom")[row["copies"]]
             called, genotyped = bool(row["flags"] & FLAG_CALLED), bool(row["flags"] & FLAG_GENOTYPED)
+            best = row["flags"] >> POSITION_FLAGS
+            count[f"uncalled_{row['ploidy']}"] += bool(best & FLAG_CALLED) and not called
+            count[f"missing_{row['ploidy']}"] += bool(best & FLAG_GENOTYPED) and not genotyped
             if kind == "named":
                 count["named"] += 1
             else:
@@ -128,7 +137,8 @@ def slow_steps(cohort: Cohort, position: int) -> dict[str, int]:
         if here:
             row = min(here, key=lambda row: (row["ref"], row["alt"]))
             ploidy, state = row["ploidy"], None
-            called, genotyped = bool(row["flags"] & FLAG_CALLED), bool(row["flags"] & FLAG_GENOTYPED)
+            best = row["flags"] >> POSITION_FLAGS
+            called, genotyped = bool(best & FLAG_CALLED), bool(best & FLAG_GENOTYPED)
             weight = int(ROW_WEIGHT[min(row["dp"], 12)]) if row["dp"] >= 0 else int(ROW_WEIGHT[-1])
         elif over:
             (one,) = over
@@ -162,11 +172,6 @@ def test_census_equals_a_slow_count(cohort: Cohort) -> None:
 @given(cohort=cohorts)
 def test_step_functions_equal_a_slow_count_at_every_position(cohort: Cohort) -> None:
     calls, reference = tables(cohort)
-    # of the rows of a participant at a position the flags are one
-    for rows, _ in cohort:
-        flags = {}
-        for row in rows:
-            row["flags"] = flags.setdefault(row["pos"], row["flags"])
     called = count_called(calls, reference, samples=len(cohort))
     found = called_at(called, np.arange(0, LENGTH + 3))
     for position in range(LENGTH + 3):
@@ -196,7 +201,8 @@ def test_site_counts_of_a_small_cohort() -> None:
     def person(copies: int, ploidy: int = 2, *, called: bool = True) -> tuple[list[dict[str, Any]], list[Any]]:
         row = dict.fromkeys(("dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2", "phase_set"), -1)
         row |= {"phase": 0, "filter": 0, "other": 0, "gq": 50, "pos": 5, "copies": copies, "ploidy": ploidy}
-        return [{**row, "ref": "A", "alt": "C", "flags": FLAG_GENOTYPED | (FLAG_CALLED if called else 0)}], []
+        flags = FLAG_GENOTYPED | (FLAG_CALLED if called else 0)
+        return [{**row, "ref": "A", "alt": "C", "flags": flags | flags << POSITION_FLAGS}], []
 
     def reference(state: int) -> tuple[list[Any], list[dict[str, Any]]]:
         return [], [{"start": 1, "length": 9, "gq": 30, "dp": 9, "ploidy": 2, "other": 0, "state": state}]

@@ -194,6 +194,13 @@ def test_ad_of_the_wrong_number_is_missing_and_counted(tmp_path: Path) -> None:
     assert (reading.rows[0].ad, reading.counts.contradicting) == ((-1, -1), 1)
 
 
+def test_a_genotype_of_an_allele_where_a_record_has_no_alt_is_missing_and_counted(tmp_path: Path) -> None:
+    lines = [line(10, C1["c1"][9], ".", "1/1:30:40", format="GT:DP:GQ")]
+    reading = read_lines(tmp_path, lines, C1)
+    assert (reading.rows, reading.counts.contradicting) == ([], 1)
+    assert [(one.start, one.end, one.state) for one in reading.segments] == [(10, 10, "missing")]
+
+
 def test_more_contradictions_than_configured_refuse_the_file(tmp_path: Path) -> None:
     lines = [line(10 + n, BASES[9 + n], "N", "0/1:40:22:11,11:45,0") for n in range(3)]
     assert read_lines(tmp_path, lines, C1, thresholds=Thresholds(max_contradicting=3)).counts.contradicting == 3

@@ -39,7 +39,7 @@ from baekman.dense import (
     row_shown,
 )
 from baekman.kernels import compiled
-from baekman.schema import STATE_CALLED
+from baekman.schema import POSITION_FLAGS, STATE_CALLED
 from baekman.sites import FILTER_NAMES
 
 Array = Any  # a NumPy array inside compiled code
@@ -184,11 +184,12 @@ def encode_records(
                 copies = 0
                 other = 0
             local += wanted[rows[row, ALLELE]]
-            copies += rows[row, COPIES]
-            other = max(other, rows[row, OTHER] + rows[row, COPIES])
+            if row_shown(rows[row, FLAGS], mode, -1):
+                copies += rows[row, COPIES]
+                other = max(other, rows[row, OTHER] + rows[row, COPIES])
             most_local = max(most_local, local)
             if row + 1 == row_last or rows[row + 1, COLUMN] != rows[row, COLUMN]:
-                star = star or (other > copies and row_shown(rows[row, FLAGS], mode, -1))
+                star = star or other > copies
         if by_position:
             for column in range(people):
                 cell = cells[position, column]
@@ -378,6 +379,9 @@ def encode_records(
                 column = rows[row, COLUMN]
                 group = row
                 own = -1  # the first row of an allele of this record
+                best = row  # what decides an allele that no row of theirs names
+                shown = False
+                unknown = 0  # copies of alleles of this record that are carried, but not shown
                 owned = 0
                 claimed = 0
                 explained = 0
@@ -387,14 +391,22 @@ def encode_records(
                 quality = MISSING
                 while row < row_last and rows[row, COLUMN] == column:
                     allele = rows[row, ALLELE]
-                    other = max(other, rows[row, OTHER] + rows[row, COPIES])
-                    explained += rows[row, COPIES]
+                    if row_shown(rows[row, FLAGS], mode, -1):
+                        other = max(other, rows[row, OTHER] + rows[row, COPIES])
+                        explained += rows[row, COPIES]
+                    if rows[row, GQ] > rows[best, GQ]:
+                        best = row
                     if start <= allele < stop and own_allele[allele] > 0:
                         if own < 0:
                             own = row
                         owned += 1
                         copies = rows[row, JOINT_COPIES if mode == JOINT else COPIES]
                         phase = rows[row, PHASE]
+                        if not row_shown(rows[row, FLAGS], mode, rows[row, PL_0]):
+                            unknown += copies
+                            copies = 0
+                        else:
+                            shown = True
                         if copies:
                             claimed += 1
                             bits = (phase & 1) + (phase >> 1)
@@ -408,24 +420,33 @@ def encode_records(
                         if gq >= 0 and (quality < 0 or gq < quality):
                             quality = gq
                     row += 1
-                decides = own if own >= 0 else group
+                decides = own if own >= 0 else best
                 ploidy = rows[decides, PLOIDY]
-                if own < 0 and rows[group, GQ] >= 0:
-                    quality = rows[group, GQ]
+                if own < 0:
+                    shown = row_shown(rows[decides, FLAGS] >> POSITION_FLAGS, mode, -1)
+                    if rows[decides, GQ] >= 0:
+                        quality = rows[decides, GQ]
                 stars = max(other - explained, 0) if star else 0
-                if claimed == 0 or ploidy == 1 or stars:
+                if claimed == 0 or ploidy == 1 or stars or unknown:
                     phased = False
-                shown = row_shown(rows[decides, FLAGS], mode, rows[own, PL_0] if own >= 0 else -1)
                 if not phased:
                     taken = 0
                     haplotype[:] = 0
                     for member in range(group, row):
                         allele = rows[member, ALLELE]
-                        if start <= allele < stop and own_allele[allele] > 0:
+                        if (
+                            start <= allele < stop
+                            and own_allele[allele] > 0
+                            and row_shown(rows[member, FLAGS], mode, rows[member, PL_0])
+                        ):
                             for _ in range(rows[member, JOINT_COPIES if mode == JOINT else COPIES]):
                                 if taken < ploidy:
                                     haplotype[taken] = own_allele[allele]
                                     taken += 1
+                    for _ in range(unknown):
+                        if taken < ploidy:
+                            haplotype[taken] = -1
+                            taken += 1
                     for _ in range(stars):
                         if taken < ploidy:
                             haplotype[taken] = total
@@ -435,11 +456,12 @@ def encode_records(
                 gt_0 = 0
                 gt_1 = VECTOR_END if ploidy == 1 else 0
                 if shown:
-                    an += ploidy
-                    ac[haplotype[0]] += 1
+                    for index in range(ploidy):
+                        if haplotype[index] >= 0:
+                            an += 1
+                            ac[haplotype[index]] += 1
                     gt_0 = (haplotype[0] + 1) << 1
                     if ploidy == 2:
-                        ac[haplotype[1]] += 1
                         gt_1 = ((haplotype[1] + 1) << 1) | (1 if phased else 0)
                 _put(out, gt_at + 2 * gt_size * column, gt_0, gt_size)
                 _put(out, gt_at + 2 * gt_size * column + gt_size, gt_1, gt_size)

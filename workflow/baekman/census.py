@@ -20,6 +20,8 @@ from baekman.schema import (
     CENSUS,
     FLAG_CALLED,
     FLAG_GENOTYPED,
+    FLAG_POSITION_CALLED,
+    FLAG_POSITION_GENOTYPED,
     GQ_BINS,
     STATE_CALLED,
     STATE_MISSING,
@@ -29,9 +31,9 @@ Array = Any  # a NumPy array inside compiled code
 
 COUNTS = tuple(name for name in CENSUS.names if name not in ("pos", "ref", "alt"))
 (
-    HET, HOM, HEMI, HET_RAW, HOM_RAW, HEMI_RAW, NAMED, QUAL_SUM, QUAL_MAX, DP_SUM, DP_N, AD_REF_HET, AD_ALT_HET,
-    DOSAGE, GQ_00,
-) = range(15)  # fmt: skip
+    HET, HOM, HEMI, HET_RAW, HOM_RAW, HEMI_RAW, NAMED, UNCALLED_1, UNCALLED_2, MISSING_1, MISSING_2, QUAL_SUM,
+    QUAL_MAX, DP_SUM, DP_N, AD_REF_HET, AD_ALT_HET, DOSAGE, GQ_00,
+) = range(19)  # fmt: skip
 STEPS = tuple(name for name in CALLED.names if name != "start")
 
 
@@ -45,10 +47,15 @@ def _count_alleles(
         for row in range(starts[group], end):
             called = flags[row] & FLAG_CALLED != 0
             genotyped = flags[row] & FLAG_GENOTYPED != 0
+            haploid = ploidy[row] == 1
+            if not called and flags[row] & FLAG_POSITION_CALLED:
+                out[group, UNCALLED_1 if haploid else UNCALLED_2] += 1
+            if not genotyped and flags[row] & FLAG_POSITION_GENOTYPED:
+                out[group, MISSING_1 if haploid else MISSING_2] += 1
             carried = copies[row]
             if carried == 0:
                 out[group, NAMED] += 1
-            elif ploidy[row] == 1:
+            elif haploid:
                 out[group, HEMI] += called
                 out[group, HEMI_RAW] += genotyped
             elif carried == 1:
@@ -128,11 +135,11 @@ def _step_events(
         seen[sample[index]] = pos[index]
         begin = pos[index] - first
         one = row_ploidy[index] == 1
-        if flags[index] & FLAG_CALLED:
+        if flags[index] & FLAG_POSITION_CALLED:
             column = 0 if one else 1
             steps[begin, column] += 1
             steps[begin + 1, column] -= 1
-        if flags[index] & FLAG_GENOTYPED:
+        if flags[index] & FLAG_POSITION_GENOTYPED:
             column = 2 if one else 3
             steps[begin, column] += 1
             steps[begin + 1, column] -= 1
@@ -228,23 +235,68 @@ def merge_alleles(censuses: list[pa.Table]) -> pa.Table:
     ).combine_chunks()
 
 
+@compiled
+def _add_steps(
+    starts: Array, values: Array, other_starts: Array, other_values: Array, out_starts: Array, out: Array
+) -> int:
+    """Add two step functions, each (starts, columns of values); returns how many steps the sum has."""
+    at = 0
+    other = 0
+    count = 0
+    columns = values.shape[1]
+    while at < len(starts) or other < len(other_starts):
+        if other == len(other_starts) or (at < len(starts) and starts[at] <= other_starts[other]):
+            start = starts[at]
+        else:
+            start = other_starts[other]
+        if at < len(starts) and starts[at] == start:
+            at += 1
+        if other < len(other_starts) and other_starts[other] == start:
+            other += 1
+        changed = count == 0
+        for column in range(columns):
+            value = np.int64(0)
+            if at:
+                value += values[at - 1, column]
+            if other:
+                value += other_values[other - 1, column]
+            out[count, column] = value
+            if count and value != out[count - 1, column]:
+                changed = True
+        if changed:
+            out_starts[count] = start
+            count += 1
+    return count
+
+
+Steps = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
+
+
+def _steps_of(table: pa.Table) -> Steps:
+    values = np.empty((table.num_rows, len(STEPS)), np.int64)
+    for index, name in enumerate(STEPS):
+        values[:, index] = numpy_of(table, name)
+    return numpy_of(table, "start"), values
+
+
 def merge_called(tables: list[pa.Table]) -> pa.Table:
     """Add up step functions (schema CALLED)."""
     tables = [table for table in tables if table.num_rows]
     if len(tables) < 2:
         return tables[0] if tables else empty(CALLED)
-    starts = [numpy_of(table, "start").astype(np.int64) for table in tables]
-    borders = np.unique(np.concatenate(starts))
-    total = np.zeros((len(borders), len(STEPS)), np.int64)
-    for table, start in zip(tables, starts, strict=True):
-        at = np.searchsorted(start, borders, side="right") - 1
-        inside = at >= 0
-        for index, name in enumerate(STEPS):
-            total[inside, index] += numpy_of(table, name).astype(np.int64)[at[inside]]
-    keep = np.ones(len(borders), np.bool_)
-    keep[1:] = (total[1:] != total[:-1]).any(axis=1)
-    arrays: dict[str, Any] = {"start": borders[keep]}
-    arrays.update({name: total[keep, index] for index, name in enumerate(STEPS)})
+    # in pairs, and pairs of pairs: the steps of many batches are not gone through once a batch
+    functions = [_steps_of(table) for table in tables]
+    while len(functions) > 1:
+        added: list[Steps] = []
+        for first, second in zip(functions[::2], functions[1::2], strict=False):
+            room = len(first[0]) + len(second[0])
+            starts, values = np.empty(room, np.int32), np.empty((room, len(STEPS)), np.int64)
+            count = _add_steps(*first, *second, starts, values)
+            added.append((starts[:count], values[:count]))
+        functions = [*added, *functions[2 * len(added) :]]
+    ((starts, values),) = functions
+    arrays: dict[str, Any] = {"start": starts}
+    arrays.update({name: values[:, index] for index, name in enumerate(STEPS)})
     return table_of(CALLED, arrays)
 
 

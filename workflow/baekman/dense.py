@@ -24,6 +24,7 @@ from baekman.kernels import compiled
 from baekman.schema import (
     FLAG_CALLED,
     FLAG_GENOTYPED,
+    POSITION_FLAGS,
     STATE_CALLED,
     STATE_MISSING,
     STATE_WEAK,
@@ -312,7 +313,7 @@ def cell_copies(cell: int, mode: int, frequency: float, likelihood: Array, limit
 
 @compiled
 def row_shown(flags: int, mode: int, pl_0: int) -> bool:
-    """Whether a participant who has call rows at a position shows a genotype there."""
+    """Whether a call row shows a genotype; ``flags >> POSITION_FLAGS`` asks of an allele that no row names."""
     if mode == CALLED:
         return flags & FLAG_CALLED != 0
     return flags & FLAG_GENOTYPED != 0 or (mode == JOINT and pl_0 >= 0)
@@ -342,17 +343,20 @@ def _genotypes(
                 carried = 0
                 other = 0
                 pl_0 = -1
+                flags = rows[row, FLAGS] >> POSITION_FLAGS
                 last = row
                 while last < first_row[position + 1] and rows[last, COLUMN] == column:
                     if rows[last, ALLELE] == allele:
                         carried = rows[last, JOINT_COPIES if mode == JOINT else COPIES]
                         pl_0 = rows[last, PL_0]
-                    else:
+                        flags = rows[last, FLAGS]
+                    elif row_shown(rows[last, FLAGS], mode, -1):
                         other += rows[last, COPIES]
-                    other = max(other, rows[last, OTHER])
+                    if row_shown(rows[last, FLAGS], mode, -1):
+                        other = max(other, rows[last, OTHER])
                     last += 1
                 ploidy[allele, column] = rows[row, PLOIDY]
-                if not row_shown(rows[row, FLAGS], mode, pl_0):
+                if not row_shown(flags, mode, pl_0):
                     copies[allele, column] = -1
                     state[allele, column] = UNCALLED
                 else:

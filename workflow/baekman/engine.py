@@ -17,10 +17,15 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+# Reading, sorting, counting and compressing let go of the interpreter's lock, so threads share a process well; a
+# process more costs seconds of start, and memory. Beyond these the rest, which holds the lock, would be in the way.
+THREADS_OF_A_PROCESS = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Where tasks run. ``workers`` 0 or 1 is a plain loop in this process.
+    """Where tasks run. ``workers`` 0 or 1 is a plain loop in this process; more are threads of a local Dask cluster,
+    in this process as far as ``THREADS_OF_A_PROCESS`` go and else in several.
 
     ``scheduler`` is the address of a running Dask scheduler (``tcp://…``) or the path of its scheduler file;
     with it ``workers`` does not count.
@@ -49,14 +54,18 @@ class Engine:
         }
         with dask.config.set(settings):
             if self.scheduler is None:
+                processes = -(-self.workers // THREADS_OF_A_PROCESS)
+                where: dict[str, Any] = (
+                    {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+                    if processes > 1
+                    else {"processes": False, "protocol": "inproc://", "dashboard_address": None}
+                )
                 with (
                     LocalCluster(
-                        n_workers=self.workers,
-                        threads_per_worker=1,
-                        processes=True,
-                        dashboard_address="127.0.0.1:0",
-                        host="127.0.0.1",
+                        n_workers=processes,
+                        threads_per_worker=-(-self.workers // processes),
                         silence_logs=40,
+                        **where,
                     ) as cluster,
                     Client(cluster) as client,
                 ):

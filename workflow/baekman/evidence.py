@@ -13,7 +13,7 @@ import numpy as np
 from baekman.gvcf_kernel import I_DP, I_END, I_GQ, I_OTHER, I_PLOIDY, I_SPANS, I_START, I_STATE
 from baekman.gvcf_rows import R_ALT_END, R_FLAGS, R_GQ, R_PL_0, R_PL_1, R_PL_2, R_PLOIDY, R_POS, R_QUALITY, R_REF_END
 from baekman.kernels import compiled
-from baekman.schema import MISSING
+from baekman.schema import MISSING, POSITION_FLAGS
 
 Array = Any  # a NumPy array inside compiled code
 
@@ -25,8 +25,9 @@ def settle_rows(rows: Array, order: Array, ref_pool: Array, alt_pool: Array, kee
     """Settle what several records of one participant say of one position.
 
     ``order`` sorts ``rows`` by position, stably. Of two rows with the same allele the one of higher quality
-    (QUAL, then GQ, then the first) is kept; all rows of a position share the best evidence's flags and the
-    highest ploidy. Writes ``keep`` and returns the number of rows that were dropped.
+    (QUAL, then GQ, then the first) is kept; all rows of a position learn the flags of the best of its records
+    (``POSITION_FLAGS``) and share the highest ploidy. Writes ``keep`` and returns the number of rows that were
+    dropped.
     """
     dropped = 0
     first = 0
@@ -34,20 +35,9 @@ def settle_rows(rows: Array, order: Array, ref_pool: Array, alt_pool: Array, kee
         last = first + 1
         while last < len(order) and rows[order[last], R_POS] == rows[order[first], R_POS]:
             last += 1
-        flags = 0
-        ploidy = 0
         for at in range(first, last):
             row = order[at]
             keep[row] = True
-            flags |= rows[row, R_FLAGS]
-            ploidy = max(ploidy, rows[row, R_PLOIDY])
-        for at in range(first, last):
-            row = order[at]
-            rows[row, R_FLAGS] = flags
-            if rows[row, R_PLOIDY] != ploidy:
-                # likelihoods of a haploid genotype say nothing of a diploid one
-                rows[row, R_PLOIDY] = ploidy
-                rows[row, R_PL_0] = rows[row, R_PL_1] = rows[row, R_PL_2] = MISSING
             for before in range(first, at):
                 other = order[before]
                 if not keep[other]:
@@ -62,6 +52,19 @@ def settle_rows(rows: Array, order: Array, ref_pool: Array, alt_pool: Array, kee
                 keep[other if better else row] = False
                 dropped += 1
                 break
+        flags = 0
+        ploidy = 0
+        for at in range(first, last):
+            if keep[order[at]]:
+                flags |= rows[order[at], R_FLAGS]
+                ploidy = max(ploidy, rows[order[at], R_PLOIDY])
+        for at in range(first, last):
+            row = order[at]
+            rows[row, R_FLAGS] |= flags << POSITION_FLAGS
+            if rows[row, R_PLOIDY] != ploidy:
+                # likelihoods of a haploid genotype say nothing of a diploid one
+                rows[row, R_PLOIDY] = ploidy
+                rows[row, R_PL_0] = rows[row, R_PL_1] = rows[row, R_PL_2] = MISSING
         first = last
     return dropped
 

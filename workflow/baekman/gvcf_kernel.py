@@ -396,6 +396,10 @@ def read_chunk(
                     state[ERROR] = BAD_PLOIDY
                     return DONE, at, row_count, interval_count
                 allele = integer(buf, start, last)
+                if allele >= alleles and alleles == 1:  # a caller that carries a GT over to the bases of a deletion
+                    if complete:
+                        state[CONTRADICTING] += 1
+                    allele = -1
                 if allele == -2 or allele >= alleles:
                     state[ERROR] = BAD_GENOTYPE
                     return DONE, at, row_count, interval_count

@@ -34,7 +34,8 @@ WIDEST = 24  # of a column of a table; a longer value pushes the rest of its lin
 SITE_COLUMNS = tuple(
     name
     for name in SITES.names
-    if not name.startswith("gq_") and name not in ("qual_sum", "dp_sum", "dp_n", "ad_ref_het", "ad_alt_het", "weight")
+    if not name.startswith(("gq_", "uncalled_", "missing_"))
+    and name not in ("qual_sum", "dp_sum", "dp_n", "ad_ref_het", "ad_alt_het", "weight")
 )
 
 CALLS_VIEW = f"""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 # What is known of a participant at a position that no call row of theirs decides.
 STATE_MISSING = 1  # covered, but the caller gave no genotype
@@ -15,8 +15,13 @@ STATE_WEAK = 2  # genotype given, evidence below the store's thresholds
 STATE_CALLED = 3
 
 # Bits of ``flags`` in call rows.
-FLAG_GENOTYPED = 1  # every allele of GT is given
-FLAG_CALLED = 2  # the position is called (of all records of the participant that start there)
+FLAG_GENOTYPED = 1  # every allele of the record's GT is given
+FLAG_CALLED = 2  # the record is called
+# The same two, of the best of all records of the participant with a row at this position: what is said there of
+# an allele that no row of theirs names.
+POSITION_FLAGS = 2  # how far these lie above those of the record
+FLAG_POSITION_GENOTYPED = FLAG_GENOTYPED << POSITION_FLAGS
+FLAG_POSITION_CALLED = FLAG_CALLED << POSITION_FLAGS
 
 MISSING = -1  # of dp, ad_ref, ad_alt, pl_*, gq in the store's integer columns
 
@@ -87,6 +92,12 @@ CENSUS = pa.schema(
         ("hom_raw", pa.uint32()),
         ("hemi_raw", pa.uint32()),
         ("named", pa.uint32()),  # rows without a copy: the allele was named with evidence
+        # rows that are not called (without a genotype) at a position that is, for another record that starts there:
+        # what AN and the called of the position are too high by, for this allele
+        ("uncalled_1", pa.uint32()),  # haploid
+        ("uncalled_2", pa.uint32()),
+        ("missing_1", pa.uint32()),
+        ("missing_2", pa.uint32()),
         ("qual_sum", pa.int64()),  # sum over rows of PL(0 copies) - min PL
         ("qual_max", pa.int32()),
         ("dp_sum", pa.int64()),  # over carriers with a depth
@@ -139,7 +150,8 @@ SITES = pa.schema(
         *[
             CENSUS.field(name)
             for name in CENSUS.names
-            if name in ("qual_sum", "qual_max", "dp_sum", "dp_n", "ad_ref_het", "ad_alt_het", "dosage")
+            if name in ("uncalled_1", "uncalled_2", "missing_1", "missing_2")
+            or name in ("qual_sum", "qual_max", "dp_sum", "dp_n", "ad_ref_het", "ad_alt_het", "dosage")
             or name.startswith("gq_")
         ],
         ("weight", pa.int64()),

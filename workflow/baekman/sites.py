@@ -62,6 +62,9 @@ def describe_sites(
         name: numpy_of(census, name).astype(np.int64) for name in CENSUS.names if name not in ("pos", "ref", "alt")
     }
     here = called_at(called, numpy_of(census, "pos"))
+    for ploidy in (1, 2):  # of the position; whose own record of the allele is weaker is not called of it
+        here[f"called_{ploidy}"] -= count[f"uncalled_{ploidy}"]
+        here[f"raw_{ploidy}"] -= count[f"missing_{ploidy}"]
     ac = count["het"] + 2 * count["hom"] + count["hemi"]
     an = here["called_1"] + 2 * here["called_2"]
     ac_raw = count["het_raw"] + 2 * count["hom_raw"] + count["hemi_raw"]

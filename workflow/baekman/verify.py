@@ -27,7 +27,17 @@ from baekman.columns import allele_ranks, numpy_of, string_parts
 from baekman.dense import CALLED, NO_COVERAGE, RAW, UNCALLED, Genotypes, chunks, count, genotypes, read_evidence
 from baekman.engine import Engine
 from baekman.schema import CALLED as CALLED_SCHEMA
-from baekman.schema import CALLS, CENSUS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, ROSTER, SITES, STATE_CALLED
+from baekman.schema import (
+    CALLS,
+    CENSUS,
+    FLAG_CALLED,
+    FLAG_GENOTYPED,
+    POSITION_FLAGS,
+    REFERENCE,
+    ROSTER,
+    SITES,
+    STATE_CALLED,
+)
 from baekman.seal import read_hashes, sha256
 from baekman.shards import shards_hash
 from baekman.sites import describe_sites
@@ -237,8 +247,15 @@ def _calls(store: Store, shard: int, calls: pa.Table) -> Iterable[str]:
     copies, ploidy, flags = column("copies"), column("ploidy"), column("flags")
     if not np.isin(ploidy, (1, 2)).all() or (copies > ploidy).any():
         yield "a row with more copies than its ploidy, or a ploidy other than 1 and 2"
-    if not np.isin(flags, (0, FLAG_GENOTYPED, FLAG_GENOTYPED | FLAG_CALLED)).all():
+    own = flags & (FLAG_GENOTYPED | FLAG_CALLED)
+    if (own == FLAG_CALLED).any() or (flags >> 2 * POSITION_FLAGS).any():
         yield "a row that is called without a genotype, or with unknown flags"
+    place = (pos.astype(np.int64) << 32) + column("sample")
+    places, at = np.unique(place, return_inverse=True)
+    best = np.zeros(len(places), np.int64)
+    np.bitwise_or.at(best, at, own)
+    if (best[at] != flags >> POSITION_FLAGS).any():
+        yield "a row that does not know the best flags of its position"
     likelihoods = np.stack([column(f"pl_{k}") for k in range(3)], axis=1)
     given = likelihoods[:, 0] >= 0
     if ((likelihoods[:, 1] >= 0) != given).any() or (likelihoods[:, 2] >= 0)[(ploidy == 1) | ~given].any():
