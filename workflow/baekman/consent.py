@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 
@@ -46,9 +47,11 @@ class ConsentState(StrEnum):
 
 
 ALL_SCOPES = tuple(Scope)
+_SCOPES = {scope.value: scope for scope in Scope}
+_DECISIONS = {decision.value: decision for decision in Decision}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ConsentEvent:
     """One decision. ``valid_from`` and ``valid_to`` are inclusive.
 
@@ -66,20 +69,24 @@ class ConsentEvent:
 
     def to_json(self) -> dict[str, Any]:
         """The event as JSON values, keys sorted, scopes in their fixed order."""
-        values = asdict(self)
-        values["scopes"] = [scope.value for scope in ALL_SCOPES if scope in self.scopes]
-        values["decision"] = self.decision.value
-        values["valid_from"] = self.valid_from.isoformat()
-        values["valid_to"] = self.valid_to.isoformat() if self.valid_to else None
-        return dict(sorted(values.items()))
+        return {
+            "decision": self.decision.value,
+            "participant_id": self.participant_id,
+            "scopes": [scope.value for scope in ALL_SCOPES if scope in self.scopes],
+            "source_hash": self.source_hash,
+            "template": self.template,
+            "template_version": self.template_version,
+            "valid_from": self.valid_from.isoformat(),
+            "valid_to": self.valid_to.isoformat() if self.valid_to else None,
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ConsentEvent:
         """The inverse of ``to_json``."""
         return cls(
             participant_id=values["participant_id"],
-            decision=Decision(values["decision"]),
-            scopes=tuple(Scope(scope) for scope in values["scopes"]),
+            decision=_DECISIONS[values["decision"]],
+            scopes=tuple([_SCOPES[scope] for scope in values["scopes"]]),
             valid_from=date.fromisoformat(values["valid_from"]),
             valid_to=date.fromisoformat(values["valid_to"]) if values["valid_to"] else None,
             template=values["template"],
@@ -89,7 +96,11 @@ class ConsentEvent:
 
     def same_decision(self, other: ConsentEvent) -> bool:
         """Whether both say the same, whatever file they came from."""
-        return {**self.to_json(), "source_hash": ""} == {**other.to_json(), "source_hash": ""}
+        return self._terms() == other._terms()
+
+    def _terms(self) -> tuple[object, ...]:
+        form = (self.template, self.template_version)
+        return (self.participant_id, self.decision, frozenset(self.scopes), self.valid_from, self.valid_to, form)
 
 
 def evaluate(events: Sequence[ConsentEvent], *, scope: Scope | str, at: date) -> ConsentState:
@@ -97,25 +108,29 @@ def evaluate(events: Sequence[ConsentEvent], *, scope: Scope | str, at: date) ->
 
     The event that began last decides; of those that began on one day, the one recorded last.
     """
-    wanted = Scope(scope)
-    begun = [
-        (event.valid_from, number, event)
-        for number, event in enumerate(events)
-        if wanted in event.scopes and event.valid_from <= at
-    ]
-    if not begun:
-        return ConsentState.ABSENT
-    decisive = max(begun, key=lambda item: item[:2])[2]
-    if decisive.decision is not Decision.GRANTED:
-        return ConsentState(decisive.decision.value)
-    if decisive.valid_to is not None and at > decisive.valid_to:
-        return ConsentState.EXPIRED
-    return ConsentState.GRANTED
+    return states(events, at=at)[Scope(scope)]
 
 
 def states(events: Sequence[ConsentEvent], *, at: date) -> dict[Scope, ConsentState]:
     """The state of every scope at the date ``at``."""
-    return {scope: evaluate(events, scope=scope, at=at) for scope in ALL_SCOPES}
+    terms = tuple((event.valid_from, event.valid_to, event.decision, event.scopes) for event in events)
+    return dict(zip(ALL_SCOPES, _states(terms, at), strict=True))
+
+
+@lru_cache(maxsize=4096)  # the events of a million participants say few different things
+def _states(
+    events: tuple[tuple[date, date | None, Decision, tuple[Scope, ...]], ...], at: date
+) -> tuple[ConsentState, ...]:
+    found = dict.fromkeys(ALL_SCOPES, ConsentState.ABSENT)
+    # in the order in which they begin, those of one day as they were recorded: the last one decides
+    for begins, ends, decision, scopes in sorted(events, key=lambda event: event[0]):
+        if begins > at:
+            break
+        state = ConsentState(decision.value)
+        if state is ConsentState.GRANTED and ends is not None and at > ends:
+            state = ConsentState.EXPIRED
+        found.update(dict.fromkeys(scopes, state))
+    return tuple(found[scope] for scope in ALL_SCOPES)
 
 
 def state_hash(
@@ -126,14 +141,14 @@ def state_hash(
     The same whatever the order of the participants; changed by any new event, expiry or withdrawal of any
     of them.
     """
+    encode = json.JSONEncoder(sort_keys=True).encode
     lines = sorted(
-        json.dumps(
+        encode(
             [
                 participant_id,
-                {scope.value: state.value for scope, state in sorted(by_scope.items())},
+                {scope.value: state.value for scope, state in by_scope.items()},
                 [event.to_json() for event in events],
-            ],
-            sort_keys=True,
+            ]
         )
         for participant_id, by_scope, events in participants
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import os
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from baekman.errors import InputRefused, Reason
 
 KEY_BYTES = 32
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 _NONCE_BYTES = 12
 _ID_BYTES = 4
 
@@ -101,7 +101,7 @@ class KeyRing:
     def seal(self, values: dict[str, Any], *, identity: str) -> bytes:
         """``values`` as JSON, sealed for the record named ``identity`` and no other."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        text = json.dumps(values, ensure_ascii=False, sort_keys=True).encode()
+        text = _ENCODER.encode(values).encode()
         return self.current + nonce + self._sealing[self.current].encrypt(nonce, text, identity.encode())
 
     def unseal(self, sealed: bytes, *, identity: str) -> dict[str, Any]:
@@ -131,11 +131,11 @@ class KeyRing:
 
         Parts are NFC-normalised.
         """
-        mac = hmac.new(self._index_keys[self.current], digestmod=hashlib.sha256)
+        told = b""
         for part in (kind, *parts):
             data = unicodedata.normalize("NFC", part).encode()
-            mac.update(len(data).to_bytes(8, "big") + data)
-        return mac.hexdigest()
+            told += len(data).to_bytes(8, "big") + data
+        return hmac.digest(self._index_keys[self.current], told, "sha256").hex()
 
 
 def make_key_file(file: Path, keys: Sequence[Key]) -> None:

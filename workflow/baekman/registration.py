@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 from baekman.consent import ALL_SCOPES, Decision, Scope
@@ -44,11 +45,12 @@ CONFIDENTIAL_COLUMNS = ("institution", "specimen_id", "participant", "name", "re
 
 PARTICIPANT_TYPES = ("rare", "severe", "general")
 SEXES = ("female", "male")
+_DISEASE = re.compile(r"[ _-]disease$")
 MAX_CHARACTERS = 200
 MAX_BYTES = 1 << 30
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RegistrationRow:
     """One row of a registration table, parsed. ``repr`` shows where it stands and none of its values."""
 
@@ -227,7 +229,9 @@ class _Row:
 
     def text(self, column: str) -> str:
         """The field, NFC; empty when absent or refused."""
-        value = unicodedata.normalize("NFC", self.fields.get(column, "").strip())
+        value = self.fields.get(column, "").strip()
+        if not value.isascii():
+            value = unicodedata.normalize("NFC", value)
         found = unfit(value)
         if found:
             self.problem(column, f"at most {MAX_CHARACTERS} printable characters on one line", found)
@@ -263,10 +267,10 @@ class _Row:
         return int(value)
 
     def scopes(self) -> tuple[Scope, ...]:
-        names = [name for name in re.split(r"[,;|\s]+", self.text("scopes").lower()) if name]
-        if any(name not in {scope.value for scope in ALL_SCOPES} for name in names):
+        found = _scopes(self.text("scopes"))
+        if found is None:
             self.problem("scopes", f"any of {' '.join(ALL_SCOPES)}, separated by ;", "another value")
-        return tuple(scope for scope in ALL_SCOPES if scope.value in names)
+        return found or ()
 
     def parse(self, source_hash: str) -> RegistrationRow:
         decision = self.choice("consent", tuple(Decision)) or Decision.REFUSED.value
@@ -282,7 +286,7 @@ class _Row:
         array = self.text("array_genotypes")
         participant_type = self.text("participant_type").lower()
         # "rare disease" and "rare_disease" are what the programme's own forms say
-        participant_type = re.sub(r"[ _-]disease$", "", participant_type)
+        participant_type = _DISEASE.sub("", participant_type)
         if participant_type and participant_type not in PARTICIPANT_TYPES:
             self.problem("participant_type", f"one of {' '.join(PARTICIPANT_TYPES)}", "another value")
         return RegistrationRow(
@@ -312,11 +316,23 @@ def unfit(value: str) -> str:
     if len(value) > MAX_CHARACTERS:
         return f"{len(value)} characters"
     # Cc: control characters; Cf: invisible ones, which would let two equal-looking barcodes differ
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for character in value):
+    if not value.isprintable() and any(
+        unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for character in value
+    ):
         return "a control or invisible character"
     return ""
 
 
+@lru_cache(maxsize=1024)
+def _scopes(text: str) -> tuple[Scope, ...] | None:
+    """The scopes named in ``text``; None when it names another thing."""
+    names = {name for name in re.split(r"[,;|\s]+", text.lower()) if name}
+    if not names <= {scope.value for scope in ALL_SCOPES}:
+        return None
+    return tuple(scope for scope in ALL_SCOPES if scope.value in names)
+
+
+@lru_cache(maxsize=4096)
 def _date(value: str) -> date | None:
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         return None

@@ -220,19 +220,21 @@ class Registry:
             return self.events_by_participant(connection, [participant_id]).get(participant_id, [])
 
     def events_by_participant(
-        self, connection: Connection, participant_ids: Sequence[str]
+        self, connection: Connection, participant_ids: Sequence[str] | None = None
     ) -> dict[str, list[ConsentEvent]]:
-        """Participant ID -> consent events in the order of their recording."""
+        """Participant ID (everybody's by default) -> consent events in the order of their recording."""
         found: dict[str, list[ConsentEvent]] = {}
-        for some in chunks(participant_ids):
-            query = (
-                select(consent_events)
-                .where(consent_events.c.participant_id.in_(some))
-                .order_by(consent_events.c.sequence)
-            )
-            for row in connection.execute(query):
-                values = self.ring.unseal(row.sealed, identity=f"consent {row.participant_id}")
-                found.setdefault(row.participant_id, []).append(ConsentEvent.from_json(values))
+        columns = (consent_events.c.participant_id, consent_events.c.sealed)
+        everything = select(*columns).order_by(consent_events.c.sequence)
+        queries = (
+            [everything]
+            if participant_ids is None
+            else [everything.where(columns[0].in_(some)) for some in chunks(participant_ids)]
+        )
+        for query in queries:
+            for participant_id, sealed in connection.execute(query):
+                values = self.ring.unseal(sealed, identity=f"consent {participant_id}")
+                found.setdefault(participant_id, []).append(ConsentEvent.from_json(values))
         return found
 
     def consent_states(self, participant_id: str, *, at: date | None = None) -> dict[Scope, ConsentState]:
@@ -272,10 +274,11 @@ class Registry:
 
     def append_consent(self, connection: Connection, *events: ConsentEvent) -> None:
         """Append ``events`` inside the caller's transaction."""
+        recorded_at = now()
         rows = [
             {
                 "participant_id": event.participant_id,
-                "recorded_at": now(),
+                "recorded_at": recorded_at,
                 "sealed": self.ring.seal(event.to_json(), identity=f"consent {event.participant_id}"),
             }
             for event in events
@@ -285,19 +288,26 @@ class Registry:
 
     def consent_hash(self, participant_ids: Iterable[str] | None = None, *, at: date | None = None) -> str:
         """SHA-256 of the consent in force at ``at`` of ``participant_ids``, of everybody by default."""
+        everybody = self.standing(participant_ids, at=at)
+        return consent.state_hash((one, states, events) for one, _, states, events in everybody)
+
+    def standing(
+        self, participant_ids: Iterable[str] | None = None, *, at: date | None = None
+    ) -> Iterator[tuple[str, bool, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
+        """Of each of ``participant_ids`` (everybody by default), by ID: whether withdrawn, states at ``at``, events."""
         with registry_store.reading(self.engine) as connection:
             query = select(participants.c.participant_id, participants.c.withdrawn_at)
             withdrawn = {row.participant_id: row.withdrawn_at is not None for row in connection.execute(query)}
             chosen = sorted(withdrawn if participant_ids is None else set(participant_ids))
-            events = self.events_by_participant(connection, chosen)
+            events = self.events_by_participant(connection, None if participant_ids is None else chosen)
         day = at or today()
-
-        def state(participant_id: str) -> Mapping[Scope, ConsentState]:
-            if withdrawn.get(participant_id):
-                return dict.fromkeys(ALL_SCOPES, ConsentState.WITHDRAWN)
-            return consent.states(events.get(participant_id, []), at=day)
-
-        return consent.state_hash((one, state(one), events.get(one, [])) for one in chosen)
+        for one in chosen:
+            recorded = events.get(one, [])
+            is_withdrawn = withdrawn.get(one, False)
+            states = consent.states(recorded, at=day)
+            if is_withdrawn:
+                states = dict.fromkeys(ALL_SCOPES, ConsentState.WITHDRAWN)
+            yield one, is_withdrawn, states, recorded
 
     # -- withdrawal
 

@@ -7,8 +7,11 @@ changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +46,7 @@ class ImportSummary:
     corrected: int = 0
 
 
-@dataclass
+@dataclass(slots=True)
 class _Participant:
     participant_id: str
     values: dict[str, Any]
@@ -56,7 +59,7 @@ class _Participant:
     added: list[ConsentEvent] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Specimen:
     specimen_id: str
     participant_id: str
@@ -70,15 +73,29 @@ def import_registrations(registry: Registry, files: Sequence[Path], *, correct: 
 
     InputRefused with every problem, and then nothing is changed.
     """
-    rows = read_registrations(files)
-    with registry_store.writing(registry.engine) as connection:
-        work = _Import(registry, connection, correct=correct)
-        work.load(rows)
-        for row in rows:
-            work.take(row)
-        if work.problems:
-            raise InputRefused(work.problems)
-        return work.store(len(rows))
+    with _uncollected():
+        rows = read_registrations(files)
+        with registry_store.writing(registry.engine) as connection:
+            work = _Import(registry, connection, correct=correct)
+            indexes = [(work.owner_index(row), work.specimen_index(row)) for row in rows]
+            work.load(indexes)
+            for row, (owner, specimen) in zip(rows, indexes, strict=True):
+                work.take(row, owner, specimen)
+            if work.problems:
+                raise InputRefused(work.problems)
+            return work.store(len(rows))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of circular references, which would go through a million rows again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Import:
@@ -93,10 +110,11 @@ class _Import:
         self.participants: dict[str, _Participant] = {}
         self.specimens: dict[str, _Specimen] = {}
 
-    def load(self, rows: Sequence[RegistrationRow]) -> None:
+    def load(self, indexes: Sequence[tuple[str, str]]) -> None:
         """Read what the registry has of the rows' participants and specimens."""
-        owner_indexes = list({self.owner_index(row) for row in rows})
-        for some in chunks(owner_indexes):
+        if self.connection.scalar(select(participants.c.participant_id).limit(1)) is None:
+            return
+        for some in chunks(sorted({owner for owner, _ in indexes})):
             query = select(participants).where(participants.c.participant_index.in_(some))
             found = self.connection.execute(query).all()
             events = self.registry.events_by_participant(self.connection, [one.participant_id for one in found])
@@ -110,7 +128,7 @@ class _Import:
                     is_new=False,
                     stored=dict(values),
                 )
-        for some in chunks(list({self.specimen_index(row) for row in rows})):
+        for some in chunks(sorted({specimen for _, specimen in indexes})):
             for one in self.connection.execute(select(specimens).where(specimens.c.specimen_index.in_(some))):
                 values = self.ring.unseal(one.sealed, identity=f"specimens {one.specimen_id}")
                 self.specimens[one.specimen_index] = _Specimen(
@@ -123,9 +141,8 @@ class _Import:
     def specimen_index(self, row: RegistrationRow) -> str:
         return self.ring.blind_index("specimen", row.institution, row.specimen_id)
 
-    def take(self, row: RegistrationRow) -> None:
+    def take(self, row: RegistrationRow, index: str, specimen_index: str) -> None:
         """Take in one row, or note what is wrong with it."""
-        index = self.owner_index(row)
         participant = self.participants.get(index)
         if participant is None:
             participant = _Participant(
@@ -139,7 +156,7 @@ class _Import:
         if participant.withdrawn_at is None:
             self.take_values(participant, row)
         self.take_consent(participant, row)
-        self.take_specimen(participant, row)
+        self.take_specimen(participant, row, specimen_index)
 
     def take_values(self, participant: _Participant, row: RegistrationRow) -> None:
         for column in PERSONAL_COLUMNS:
@@ -217,8 +234,7 @@ class _Import:
         )
         return newest is not None and newest.decision is event.decision
 
-    def take_specimen(self, participant: _Participant, row: RegistrationRow) -> None:
-        index = self.specimen_index(row)
+    def take_specimen(self, participant: _Participant, row: RegistrationRow, index: str) -> None:
         specimen = self.specimens.get(index)
         if specimen is None:
             specimen = _Specimen(
@@ -282,8 +298,11 @@ class _Import:
         new_specimens = [row for index, one in self.specimens.items() if (row := self.stored_specimen(index, one))]
         events = [event for one in self.participants.values() for event in one.added]
         if new_participants:
+            # in the order of the index: pages are filled one after the other
+            new_participants.sort(key=itemgetter("participant_id"))
             self.connection.execute(participants.insert(), new_participants)
         if new_specimens:
+            new_specimens.sort(key=itemgetter("specimen_id"))
             self.connection.execute(specimens.insert(), new_specimens)
         self.registry.append_consent(self.connection, *events)
         summary.participants = len(new_participants)

@@ -30,7 +30,7 @@ def participant_rows(registry: Registry, *, at: date | None = None) -> Iterator[
     """
     with registry_store.reading(registry.engine) as connection:
         rows = connection.execute(select(participants).order_by(participants.c.participant_id)).all()
-        events = registry.events_by_participant(connection, [row.participant_id for row in rows])
+        events = registry.events_by_participant(connection)
         counts = Counter(connection.scalars(select(specimens.c.participant_id)))
     for row in rows:
         values = registry.ring.unseal(row.sealed, identity=f"participants {row.participant_id}")

@@ -35,6 +35,7 @@ from baekman.errors import InputRefused, Reason
 
 SCHEMA_VERSION = "1"
 DATABASE_NAME = "registry.sqlite"
+CACHE_KIB = 256 << 10  # SQLite's memory at most: an import touches every page of the indexes
 
 metadata = MetaData()
 
@@ -114,6 +115,7 @@ def _sqlite(file: Path) -> Engine:
         connection.isolation_level = None  # transactions begin below, not in the driver
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

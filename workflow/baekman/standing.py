@@ -7,15 +7,14 @@ sequencing is not in force. Both hold pseudonymous identifiers alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from baekman import identifiers
 from baekman.atomic import write_text
-from baekman.consent import ConsentState
+from baekman.consent import ConsentEvent, ConsentState, Scope, state_hash
 from baekman.registry import Registry, today
-from baekman.registry_rows import participant_rows
 
 MARKS = "withdrawn"
 DENIED = "denied.txt"
@@ -38,19 +37,26 @@ def marked(workspace: Path) -> frozenset[str]:
     return frozenset(name for name in names if identifiers.is_valid(name, "P"))
 
 
-def deny(workspace: Path, *, registry: Registry) -> None:
+def deny(workspace: Path, *, registry: Registry) -> str:
     """Note in ``workspace`` who has withdrawn, and whose consent to sequencing is not in force.
 
+    Returns the hash of everybody's consent, since all of it was read (``Registry.consent_hash``).
     To be called after every change of the registry: running work reads it again when it commits.
     """
-    found = []
-    for row in participant_rows(registry):
-        participant_id = row["participant_id"]
-        if row["withdrawn_at"]:
-            mark(workspace, participant_id, [one.specimen_id for one in registry.specimens_of(participant_id)])
-        elif row["genome"] != ConsentState.GRANTED:
-            found.append(participant_id)
+    found: list[str] = []
+    already = marked(workspace)
+
+    def noted() -> Iterator[tuple[str, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
+        for participant_id, is_withdrawn, states, events in registry.standing():
+            if is_withdrawn and participant_id not in already:
+                mark(workspace, participant_id, [one.specimen_id for one in registry.specimens_of(participant_id)])
+            elif not is_withdrawn and states[Scope.GENOME] is not ConsentState.GRANTED:
+                found.append(participant_id)
+            yield participant_id, states, events
+
+    consent_hash = state_hash(noted())
     write_text(workspace / DENIED, "".join(f"{one}\n" for one in found))
+    return consent_hash
 
 
 def denied(workspace: Path) -> frozenset[str]:

@@ -74,13 +74,13 @@ def import_(
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     summary = import_registrations(opened, files, correct=correct)
-    deny(workspace, registry=opened)
+    consent_hash = deny(workspace, registry=opened)
     for file in files:
         audit.record(
             workspace,
             action="registry.correct" if correct else "registry.import",
             input_hash=digest_of(file),
-            consent_hash=opened.consent_hash(),
+            consent_hash=consent_hash,
         )
     print(
         f"{summary.rows} rows: {summary.participants} new participants, {summary.specimens} new specimens, "
