@@ -15,6 +15,7 @@ import pytest
 from baekman import cohort
 from baekman.batch import Member
 from baekman.seal import seal
+from baekman.sources import compare_gvcfs
 from baekman.store import create_store, open_store
 from baekman.verify import verify
 from store_tools import baekman, block, gvcf_text, line, write_reference
@@ -219,3 +220,33 @@ def test_reference_snapshot_and_index(sound: Path, tmp_path: Path) -> None:
     ]
     done = baekman("cohort", "verify", "--cohort", folder, "--workers", "2", check=False)
     assert (done.returncode, len(done.stdout.splitlines())) == (1, 4)
+
+
+def test_a_store_is_compared_with_the_gvcfs_that_went_in(sound: Path, tmp_path: Path) -> None:
+    folder = sound.parent
+    listed = tmp_path / "list.tsv"
+    listed.write_text("".join(f"P{number}\t{folder / f'{number}.g.vcf'}\n" for number in range(3)))
+    done = baekman("cohort", "verify", "--cohort", sound, "--gvcfs", listed)
+    assert (done.stdout, done.returncode) == ("", 0)
+    listed.write_text(f"P0\t{folder / '1.g.vcf'}\nP9\t{folder / '2.g.vcf'}\n")
+    done = baekman("cohort", "verify", "--cohort", sound, "--gvcfs", listed, check=False)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "participant P0: another gVCF than the one that went in",
+        "participant P9: not in the cohort",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"), [("calls", "gq"), ("calls", "copies"), ("reference", "length"), ("reference", "gq")]
+)
+def test_what_the_gvcf_does_not_say_is_found(sound: Path, tmp_path: Path, kind: str, column: str) -> None:
+    """Where everything else in the store was made to agree with it."""
+    store_path = tmp_path / "cohort"
+    shutil.copytree(sound, store_path)
+    path = store_path / "batches" / "b0" / kind / "1.parquet"
+    change(path, set_value(column, 0, 1))
+    members = [Member(participant_id=f"P{number}", gvcf=str(sound.parent / f"{number}.g.vcf")) for number in range(3)]
+    assert compare_gvcfs(open_store(store_path), members) == [
+        f"participant P0: {kind} of shard 1 are not what the gVCF says"
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -117,34 +117,26 @@ def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
 
 
 def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
-    """Read one member's gVCF into ``read/<index>.calls`` and ``.reference``: a record batch per shard.
+    """Read one member's gVCF into ``read/<index>.calls`` and ``.reference``: a record batch per shard, as they come.
 
-    Raises InputRefused (naming the participant and the line) and leaves nothing behind.
+    Holds one contig at a time. Raises InputRefused (naming the participant and the line) and leaves nothing behind.
     """
     folder = planned.folder(store) / "read"
     done = folder / f"{index:06d}.json"
-    if done.exists():
+    if _is_read(folder, index):
         return
     member = planned.members[index]
-    reader = GvcfReader(
-        Path(member.gvcf),
-        label=f"gVCF of {member.participant_id}",
-        genome=store.genome,
-        thresholds=store.thresholds,
-        shard_ends=store.shard_ends,
-    )
-    by_contig = {contig.contig: contig for contig in reader.contigs()}
+    reader = open_gvcf(store, member)
     counts = {"call_rows": 0, "reference_rows": 0}
+    shards = []
     with (
-        atomic_file(folder / f"{index:06d}.calls") as calls_path,
-        atomic_file(folder / f"{index:06d}.reference") as reference_path,
+        atomic_file(folder / f"{index:06d}.calls", durable=False) as calls_path,
+        atomic_file(folder / f"{index:06d}.reference", durable=False) as reference_path,
         ipc.new_file(calls_path, CALLS, options=ipc.IpcWriteOptions(compression="lz4")) as calls,
         ipc.new_file(reference_path, REFERENCE, options=ipc.IpcWriteOptions(compression="lz4")) as reference,
     ):
-        position = {contig.name: number for number, contig in enumerate(store.contigs)}
-        for shard in store.shards:
-            contig = by_contig.get(position[shard.contig])
-            rows, segments = _of_shard(contig, index, shard.start, shard.end)
+        for shard, rows, segments in shards_of(store, reader, sample=index):
+            shards.append(shard)
             counts["call_rows"] += rows.num_rows
             counts["reference_rows"] += segments.num_rows
             calls.write_batch(rows)
@@ -159,14 +151,47 @@ def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
                 "contradicting_fields": reader.counts.contradicting,
                 "duplicate_alleles": reader.counts.duplicates,
                 "filters": reader.counts.filters,
+                "shards": shards,
             }
         ),
+        durable=False,
     )
 
 
-def _of_shard(contig: ContigCalls | None, sample: int, start: int, end: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    if contig is None:
-        return _record_batch(CALLS, {}, 0), _record_batch(REFERENCE, {}, 0)
+def _is_read(folder: Path, index: int) -> bool:
+    """Whether a member was read before, and the files of it survived whatever has happened since."""
+    try:
+        json.loads((folder / f"{index:06d}.json").read_text())
+        for kind in ("calls", "reference"):
+            with pa.memory_map(str(folder / f"{index:06d}.{kind}")) as source:
+                ipc.open_file(source)
+    except (OSError, ValueError, pa.ArrowException):
+        return False
+    return True
+
+
+def open_gvcf(store: Store, member: Member) -> GvcfReader:
+    """The reader of a member's gVCF; its errors name the participant."""
+    return GvcfReader(
+        Path(member.gvcf),
+        label=f"gVCF of {member.participant_id}",
+        genome=store.genome,
+        thresholds=store.thresholds,
+        shard_ends=store.shard_ends,
+    )
+
+
+def shards_of(store: Store, reader: GvcfReader, *, sample: int) -> Iterator[tuple[int, pa.RecordBatch, pa.RecordBatch]]:
+    """Shard, call rows (schema CALLS, ``filter`` by the gVCF's own codes) and reference segments (REFERENCE) of a gVCF.
+
+    In the order of its contigs; those of which it says nothing are left out.
+    """
+    for contig in reader.contigs():
+        for index in store.shards_of[store.contigs[contig.contig].name]:
+            yield index, *_of_shard(contig, sample, store.shards[index].start, store.shards[index].end)
+
+
+def _of_shard(contig: ContigCalls, sample: int, start: int, end: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     first, last = np.searchsorted(contig.rows[:, R_POS], [start, end + 1])
     rows = contig.rows[first:last]
     columns: dict[str, Any] = {
@@ -204,9 +229,9 @@ def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.R
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _shard_part(path: Path, shard: int) -> pa.RecordBatch:
+def _shard_part(path: Path, number: int) -> pa.RecordBatch:
     with pa.memory_map(str(path)) as source:
-        return ipc.open_file(source).get_batch(shard)
+        return ipc.open_file(source).get_batch(number)
 
 
 def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
@@ -216,25 +241,22 @@ def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
     # the last of the four that is written says that all are
     if (folder / "batch" / "called" / f"{name}.parquet").exists():
         return
-    members = range(len(planned.members))
-    filters = json.loads((folder / "filters.json").read_text())
-    parts = []
-    for index in members:
-        part = _shard_part(folder / "read" / f"{index:06d}.calls", shard)
+    collected = json.loads((folder / "collected.json").read_text())
+    parts: dict[str, list[pa.RecordBatch]] = {"calls": [], "reference": []}
+    for index, filters in enumerate(collected["filters"]):
+        number = collected["order"][collected["orders"][index]].get(str(shard))
+        if number is None:
+            continue
+        part = _shard_part(folder / "read" / f"{index:06d}.calls", number)
         if part.num_rows:
-            codes = np.array([0, *filters["codes"][index]], np.uint16)
+            codes = np.array([0, *filters], np.uint16)
             column = part.schema.get_field_index("filter")
             part = part.set_column(column, CALLS.field("filter"), pa.array(codes[np.asarray(part.column(column))]))
-        parts.append(part)
-    calls = concat([pa.Table.from_batches(parts, schema=CALLS)], CALLS)
-    reference = concat(
-        [
-            pa.Table.from_batches(
-                [_shard_part(folder / "read" / f"{index:06d}.reference", shard) for index in members],
-                schema=REFERENCE,
-            )
-        ],
-        REFERENCE,
+        parts["calls"].append(part)
+        parts["reference"].append(_shard_part(folder / "read" / f"{index:06d}.reference", number))
+    calls, reference = (
+        concat([pa.Table.from_batches(parts[kind], schema=schema)], schema)
+        for kind, schema in (("calls", CALLS), ("reference", REFERENCE))
     )
     write_shard(folder / "batch", name, sort_calls(calls), reference, samples=len(planned.members))
 
@@ -257,9 +279,9 @@ def write_shard(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *
 
 
 def collect(store: Store, planned: BatchPlan) -> None:
-    """Between the two kinds of tasks: the roster, and one numbering of the caller's filters."""
+    """Between the two kinds of tasks: the roster, one numbering of the caller's filters, and where each shard is."""
     folder = planned.folder(store)
-    if (folder / "filters.json").exists() and (folder / "batch" / "roster.parquet").exists():
+    if (folder / "collected.json").exists() and (folder / "batch" / "roster.parquet").exists():
         return
     counts = [json.loads((folder / "read" / f"{i:06d}.json").read_text()) for i in range(len(planned.members))]
     names = sorted({name for count in counts for name in count["filters"]})
@@ -272,9 +294,17 @@ def collect(store: Store, planned: BatchPlan) -> None:
     for name in ROSTER.names[3:]:
         roster[name] = [count[name] for count in counts]
     write_roster(folder / "batch", table_of(ROSTER, roster), filters=names)
+    orders = {tuple(count["shards"]): None for count in counts}
     write_text(
-        folder / "filters.json",
-        json.dumps({"codes": [[codes[name] for name in count["filters"]] for count in counts]}),
+        folder / "collected.json",
+        json.dumps(
+            {
+                "filters": [[codes[name] for name in count["filters"]] for count in counts],
+                # shard -> number of its record batch: the few orders that there are, and each member's
+                "order": [{shard: number for number, shard in enumerate(order)} for order in orders],
+                "orders": [list(orders).index(tuple(count["shards"])) for count in counts],
+            }
+        ),
     )
 
 

@@ -236,68 +236,65 @@ def merge_alleles(censuses: list[pa.Table]) -> pa.Table:
 
 
 @compiled
-def _add_steps(
-    starts: Array, values: Array, other_starts: Array, other_values: Array, out_starts: Array, out: Array
-) -> int:
-    """Add two step functions, each (starts, columns of values); returns how many steps the sum has."""
-    at = 0
-    other = 0
+def _union(starts: Array, other_starts: Array, borders: Array, at: Array, other_at: Array) -> int:
+    """All starts of two step functions in order, and which step of each holds there (-1 before the first)."""
     count = 0
-    columns = values.shape[1]
-    while at < len(starts) or other < len(other_starts):
-        if other == len(other_starts) or (at < len(starts) and starts[at] <= other_starts[other]):
-            start = starts[at]
+    first = 0
+    second = 0
+    while first < len(starts) or second < len(other_starts):
+        if second == len(other_starts) or (first < len(starts) and starts[first] <= other_starts[second]):
+            border = starts[first]
         else:
-            start = other_starts[other]
-        if at < len(starts) and starts[at] == start:
-            at += 1
-        if other < len(other_starts) and other_starts[other] == start:
-            other += 1
-        changed = count == 0
-        for column in range(columns):
-            value = np.int64(0)
-            if at:
-                value += values[at - 1, column]
-            if other:
-                value += other_values[other - 1, column]
-            out[count, column] = value
-            if count and value != out[count - 1, column]:
-                changed = True
-        if changed:
-            out_starts[count] = start
-            count += 1
+            border = other_starts[second]
+        if first < len(starts) and starts[first] == border:
+            first += 1
+        if second < len(other_starts) and other_starts[second] == border:
+            second += 1
+        borders[count] = border
+        at[count] = first - 1
+        other_at[count] = second - 1
+        count += 1
     return count
 
 
-Steps = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
+@compiled
+def _add_column(values: Array, at: Array, other_values: Array, other_at: Array, out: Array, changed: Array) -> None:
+    """The sum of one column at every border; marks where it differs from the border before."""
+    for border in range(len(at)):
+        total = out.dtype.type(0)
+        if at[border] >= 0:
+            total += values[at[border]]
+        if other_at[border] >= 0:
+            total += other_values[other_at[border]]
+        out[border] = total
+        if border == 0 or total != out[border - 1]:
+            changed[border] = True
 
 
-def _steps_of(table: pa.Table) -> Steps:
-    values = np.empty((table.num_rows, len(STEPS)), np.int64)
-    for index, name in enumerate(STEPS):
-        values[:, index] = numpy_of(table, name)
-    return numpy_of(table, "start"), values
+def _add_called(one: pa.Table, other: pa.Table) -> pa.Table:
+    """The sum of two step functions, a column at a time."""
+    starts, other_starts = numpy_of(one, "start"), numpy_of(other, "start")
+    room = len(starts) + len(other_starts)
+    borders, at, other_at = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
+    count = _union(starts, other_starts, borders, at, other_at)
+    borders, at, other_at = borders[:count], at[:count], other_at[:count]
+    changed = np.zeros(count, np.bool_)
+    sums = []
+    for name in STEPS:
+        values = numpy_of(one, name)
+        sums.append(np.empty(count, values.dtype))
+        _add_column(values, at, numpy_of(other, name), other_at, sums[-1], changed)
+    return pa.table([pa.array(column[changed]) for column in (borders, *sums)], schema=CALLED)
 
 
 def merge_called(tables: list[pa.Table]) -> pa.Table:
     """Add up step functions (schema CALLED)."""
     tables = [table for table in tables if table.num_rows]
-    if len(tables) < 2:
-        return tables[0] if tables else empty(CALLED)
     # in pairs, and pairs of pairs: the steps of many batches are not gone through once a batch
-    functions = [_steps_of(table) for table in tables]
-    while len(functions) > 1:
-        added: list[Steps] = []
-        for first, second in zip(functions[::2], functions[1::2], strict=False):
-            room = len(first[0]) + len(second[0])
-            starts, values = np.empty(room, np.int32), np.empty((room, len(STEPS)), np.int64)
-            count = _add_steps(*first, *second, starts, values)
-            added.append((starts[:count], values[:count]))
-        functions = [*added, *functions[2 * len(added) :]]
-    ((starts, values),) = functions
-    arrays: dict[str, Any] = {"start": starts}
-    arrays.update({name: values[:, index] for index, name in enumerate(STEPS)})
-    return table_of(CALLED, arrays)
+    while len(tables) > 1:
+        added = [_add_called(*pair) for pair in zip(tables[::2], tables[1::2], strict=False)]
+        tables = [*added, *tables[2 * len(added) :]]
+    return tables[0] if tables else empty(CALLED)
 
 
 def called_at(called: pa.Table, positions: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.int64]]:

@@ -210,13 +210,16 @@ def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
 def _merge_shard(
     store: Store, snapshot: Snapshot, previous: Snapshot, added: tuple[str, ...], working: str, shard: int
 ) -> None:
-    censuses = [batches.read_shard(store, name, "census", shard) for name in added]
-    called = [batches.read_shard(store, name, "called", shard) for name in added]
-    if previous.number:
-        censuses.insert(0, census_of(snapshots.read_sites(store, previous, shard)))
-        called.insert(0, snapshots.read_called(store, previous, shard))
-    census = merge_alleles([table.cast(CENSUS) for table in censuses])
-    steps = merge_called(called)
+    before = previous if previous.number else None
+    census = merge_alleles(
+        ([census_of(snapshots.read_sites(store, before, shard))] if before else [])
+        + [batches.read_shard(store, name, "census", shard).cast(CENSUS) for name in added]
+    )
+    # nothing keeps what is merged: it is the largest part of what a worker holds
+    steps = merge_called(
+        ([snapshots.read_called(store, before, shard)] if before else [])
+        + [batches.read_shard(store, name, "called", shard) for name in added]
+    )
     sites = describe_sites(
         census,
         steps,

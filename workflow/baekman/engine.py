@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 # Reading, sorting, counting and compressing let go of the interpreter's lock, so threads share a process well; a
 # process more costs seconds of start, and memory. Beyond these the rest, which holds the lock, would be in the way.
 THREADS_OF_A_PROCESS = 8
+PIECES = 16  # that a thread is handed of a plan, or as many as there are tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ class Engine:
                 where: dict[str, Any] = (
                     {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
                     if processes > 1
-                    else {"processes": False, "protocol": "inproc://", "dashboard_address": None}
+                    else {"processes": False, "protocol": "inproc://", "dashboard_address": "127.0.0.1:0"}
                 )
                 with (
                     LocalCluster(
@@ -102,19 +104,28 @@ def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
     def map_tasks(title: str, run: Callable[[int], Any], count: int) -> None:
         with _progress() as progress:
             shown = progress.add_task(title, total=count)
+            threads = sum(client.nthreads().values())
+            # several tasks at a time where there are many, so that handing them out costs little beside small ones
+            step = max(count // (PIECES * threads), 1)
+            pieces = (range(count)[at : at + step] for at in range(0, count, step))
+            # what the tasks share goes to each worker once
+            shared = client.scatter(run, broadcast=True, hash=False)
             # a bounded number of tasks is known to the scheduler at once, however long the plan is
-            window = max(4 * sum(client.nthreads().values()), 16)
-            waiting = iter(range(count))
-            first = [client.submit(run, index, pure=False) for _, index in zip(range(window), waiting, strict=False)]
+            window = max(4 * threads, 16)
+            first = [client.submit(_run_all, shared, piece, pure=False) for piece in islice(pieces, window)]
             running = as_completed(first)
             for future in running:
-                future.result()
-                progress.advance(shown)
-                for index in waiting:
-                    running.add(client.submit(run, index, pure=False))
-                    break
+                progress.advance(shown, future.result())
+                for piece in islice(pieces, 1):
+                    running.add(client.submit(_run_all, shared, piece, pure=False))
 
     return map_tasks
+
+
+def _run_all(run: Callable[[int], Any], indices: range) -> int:
+    for index in indices:
+        run(index)
+    return len(indices)
 
 
 def default_workers() -> int:

@@ -26,7 +26,7 @@ from baekman.errors import InputRefused, Reason
 from baekman.evidence import SEGMENT_COLUMNS, gather_strings, resolve, settle_rows
 from baekman.gvcf_rows import R_ALT_END, R_POS, R_REF_END, ROW_COLUMNS
 
-CHUNK_BYTES = 16 << 20
+CHUNK_BYTES = 1 << 18
 MAX_LINE_BYTES = 64 << 20
 MAX_HEADER_BYTES = 64 << 20
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -161,6 +161,13 @@ class GvcfReader:
         self._state[kernel.CONTIG] = -1
         self._filter_pool = np.zeros(1 << 16, np.uint8)
         self._filter_ends = np.zeros(kernel.MAX_FILTERS, np.int64)
+
+    @property
+    def filters(self) -> list[str]:
+        """The values of FILTER that were met so far, by code - 1."""
+        pool = self._filter_pool.tobytes()
+        ends = [0, *self._filter_ends[: self._state[kernel.FILTERS]].tolist()]
+        return [pool[a:b].decode(errors="replace") for a, b in itertools.pairwise(ends)]
 
     def _refuse(self, *, place: str, expected: str, found: str, action: str = "") -> InputRefused:
         return InputRefused(Reason(file=self.label, place=place, expected=expected, found=found, action=action))
@@ -311,9 +318,7 @@ class GvcfReader:
             )
         self.counts.records = int(state[kernel.RECORDS])
         self.counts.contradicting = int(state[kernel.CONTRADICTING])
-        pool = self._filter_pool.tobytes()
-        ends = [0, *self._filter_ends[: state[kernel.FILTERS]].tolist()]
-        self.counts.filters = [pool[a:b].decode(errors="replace") for a, b in itertools.pairwise(ends)]
+        self.counts.filters = self.filters
         if self.counts.contradicting > self.thresholds.max_contradicting:
             raise self._refuse(
                 place="all records",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,11 @@ class Store:
     shards: tuple[Shard, ...]
     thresholds: Thresholds
     aliases: Mapping[str, str]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to a worker, a store is its path: the tasks of a process share one, and what it has mapped."""
+        status = (self.path / "store.json").stat()
+        return _open_once, (self.path, status.st_ino, status.st_mtime_ns)
 
     @cached_property
     def genome(self) -> Genome:
@@ -234,6 +239,11 @@ def open_store(path: Path) -> Store:
         thresholds=Thresholds(**(thresholds | {"gq_bands": tuple(thresholds["gq_bands"])})),
         aliases=description["aliases"],
     )
+
+
+@lru_cache(maxsize=4)
+def _open_once(path: Path, _inode: int, _changed: int) -> Store:
+    return open_store(path)
 
 
 def check_names(names: Sequence[str], *, kind: str, pattern: re.Pattern[str]) -> None:

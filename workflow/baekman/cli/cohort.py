@@ -11,7 +11,7 @@ import typer
 app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.", no_args_is_help=True)
 
 CohortOption = Annotated[Path, typer.Option("--cohort", help="Folder of the cohort store.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Local worker processes.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Tasks at the same time on this machine.")]
 SchedulerOption = Annotated[
     str | None, typer.Option("--scheduler", help="Address or scheduler file of a running Dask scheduler.")
 ]
@@ -148,17 +148,33 @@ def freeze(
 
 
 @app.command()
-def verify(cohort: CohortOption, workers: WorkersOption = 1, scheduler: SchedulerOption = None) -> None:
+def verify(
+    cohort: CohortOption,
+    gvcfs: Annotated[
+        Path | None,
+        typer.Option("--gvcfs", help="Compare with these too: participant_id <TAB> path [<TAB> sex]."),
+    ] = None,
+    workers: WorkersOption = 1,
+    scheduler: SchedulerOption = None,
+) -> None:
     """Read the whole store again and prove its hashes, order and counts; one line per finding, and exit 1 with any.
+
+    With the gVCFs that went in it also proves that the store says what they say.
 
     Example: baekman cohort verify --cohort cohort --workers 8
     """
+    from baekman.batch import read_members
     from baekman.engine import Engine
     from baekman.errors import EXIT_FAILED
+    from baekman.sources import compare_gvcfs
     from baekman.store import open_store
     from baekman.verify import verify as prove
 
-    findings = prove(open_store(cohort), engine=Engine(workers=workers, scheduler=scheduler))
+    members = read_members(gvcfs) if gvcfs else []
+    store, engine = open_store(cohort), Engine(workers=workers, scheduler=scheduler)
+    findings = prove(store, engine=engine)
+    if members and not findings:
+        findings = compare_gvcfs(store, members, engine=engine)
     for finding in findings:
         typer.echo(finding)
     if findings:

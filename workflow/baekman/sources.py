@@ -1,0 +1,83 @@
+"""Proof that the store says of a participant what the gVCF says that went in: each is read again and compared."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from baekman import batch as batches
+from baekman import snapshot as snapshots
+from baekman.batch import Member
+from baekman.cohort import find_batches
+from baekman.columns import concat
+from baekman.engine import Engine
+from baekman.errors import InputRefused
+from baekman.gvcf import sha256_of
+from baekman.schema import CALLS, REFERENCE
+from baekman.store import Store
+
+
+def compare_gvcfs(store: Store, members: Sequence[Member], *, engine: Engine | None = None) -> list[str]:
+    """Every difference between the latest snapshot and the gVCFs of ``members``, a line each."""
+    at = snapshots.read_snapshot(store)
+    found = find_batches(store, [member.participant_id for member in members], at=at)
+    with tempfile.TemporaryDirectory() as name, (engine or Engine()).open() as map_tasks:
+        folder = Path(name)
+        map_tasks("comparing gVCFs", partial(_compare, store, tuple(members), found, folder), len(members))
+        return [
+            f"participant {member.participant_id}: {difference}"
+            for index, member in enumerate(members)
+            for difference in json.loads((folder / str(index)).read_text())
+        ]
+
+
+def _compare(store: Store, members: Sequence[Member], found: dict[str, str], folder: Path, index: int) -> None:
+    (folder / str(index)).write_text(json.dumps(_differences(store, members[index], found)))
+
+
+def _differences(store: Store, member: Member, found: dict[str, str]) -> list[str]:
+    if member.participant_id not in found:
+        return ["not in the cohort"]
+    name = found[member.participant_id]
+    roster, filters = batches.read_roster(store, name)
+    (row,) = roster.filter(pc.equal(roster["participant_id"], member.participant_id)).to_pylist()
+    if sha256_of(Path(member.gvcf)) != row["gvcf_sha256"]:
+        return ["another gVCF than the one that went in"]
+    reader = batches.open_gvcf(store, member)
+    differences = []
+    silent = dict(enumerate(store.shards))
+    try:
+        for shard, calls, reference in batches.shards_of(store, reader, sample=row["sample"]):
+            del silent[shard]
+            # the names of the filters that were met so far
+            names = reader.filters
+            codes = pa.array([0, *(filters.index(text) + 1 for text in names)], pa.uint16())
+            column = CALLS.get_field_index("filter")
+            calls = calls.set_column(column, CALLS.field(column), codes.take(calls["filter"]))
+            told = {"calls": batches.sort_calls(pa.Table.from_batches([calls])), "reference": reference}
+            differences += [
+                f"{kind} of shard {store.shards[shard].name} are not what the gVCF says"
+                for kind, stored in _stored(store, name, shard, row["sample"])
+                if not stored.equals(concat([pa.table(told[kind])], stored.schema))
+            ]
+    except InputRefused as refused:
+        return [str(reason) for reason in refused.reasons]
+    differences += [
+        f"{kind} of shard {tile.name}, of which the gVCF says nothing"
+        for shard, tile in silent.items()
+        for kind, stored in _stored(store, name, shard, row["sample"])
+        if stored.num_rows
+    ]
+    return differences
+
+
+def _stored(store: Store, batch: str, shard: int, sample: int) -> Iterator[tuple[str, pa.Table]]:
+    for kind, schema in (("calls", CALLS), ("reference", REFERENCE)):
+        table = batches.read_shard(store, batch, kind, shard, filters=[("sample", "==", sample)])
+        yield kind, concat([table.cast(schema)], schema)
