@@ -1,0 +1,197 @@
+"""The laws of the cohort store on gVCFs of several callers: GATK on two builds, DeepVariant, DeepTrio, haploid calls."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pysam
+import pytest
+from baekman import cohort
+from baekman.batch import Member
+from baekman.engine import Engine
+from baekman.export import Content, export
+from baekman.snapshot import numbers, read_snapshot
+from baekman.sources import compare_gvcfs
+from baekman.store import Store, create_store
+from baekman.tables import freeze
+from baekman.verify import verify
+from state_oracle import Record, alleles_of, answer, read_records
+from store_tools import hashes, implied_bases, write_reference
+
+GVCFS = {
+    "GRCh37": {
+        "GATK": "gatk_NA12878/NA12878.prod.chr20snippet.g.vcf.gz",
+        "DV": "deepvariant/deepvariant/golden.postprocess_gvcf_output.g.vcf",
+        "DVHAPLOID": "deepvariant/deepvariant/golden.haploid_chr20.postprocess_gvcf_output.g.vcf",
+        "DVMEDIAN": "deepvariant/deepvariant/golden.postprocess_gvcf_output.med_dp.g.vcf",
+        "DT": "deepvariant/deeptrio/golden.postprocess_gvcf_output.g.vcf",
+    },
+    "GRCh38": {
+        "WHOLE": "gatk_HG00268/HG00268.g.vcf.gz",
+        "FILTERED": "gatk_HG00268/has_filter.g.vcf.gz",
+        "NONREF": "gatk_HG00268/non_ref_call.g.vcf.gz",
+    },
+}
+ALIASES = {"GRCh37": {"chr20": "20"}, "GRCh38": {}}
+
+
+@dataclass
+class Ground:
+    """The gVCFs of one build, the reference that they imply, and stores on it."""
+
+    folder: Path
+    members: list[Member]
+    bases: Mapping[str, str]
+    aliases: Mapping[str, str]
+    made: int = 0
+
+    def store(self) -> Store:
+        self.made += 1
+        return create_store(self.folder / f"cohort-{self.made}", reference=self.folder / "ref.fa", aliases=self.aliases)
+
+    def frozen(self, store: Store, *, engine: Engine | None = None) -> dict[str, str]:
+        output = self.folder / f"{store.path.name}.freeze"
+        freeze(store, output=output, engine=engine)
+        return hashes(output)
+
+    def from_scratch(self, members: Sequence[Member]) -> dict[str, str]:
+        store = self.store()
+        cohort.add(store, batch="all", members=members)
+        return self.frozen(store)
+
+
+@pytest.fixture(scope="module", params=sorted(GVCFS))
+def ground(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    build = request.param
+    aliases = ALIASES[build]
+    members = [Member(participant_id=p, gvcf=str(shared_data / "gvcf" / name)) for p, name in GVCFS[build].items()]
+    bases: dict[str, str] = {}
+    for member in members:
+        for contig, found in implied_bases([Path(member.gvcf)]).items():
+            own = bases.get(aliases.get(contig, contig), "")
+            length = max(len(own), len(found))
+            pairs = zip(own.ljust(length, "N"), found.ljust(length, "N"), strict=True)
+            bases[aliases.get(contig, contig)] = "".join(a if a != "N" else b for a, b in pairs)
+    folder = tmp_path_factory.mktemp(build)
+    write_reference(folder / "ref.fa", bases)
+    return Ground(folder, members, bases, aliases)
+
+
+@pytest.fixture(scope="module")
+def whole(ground: Ground) -> Store:
+    """Everyone, in one batch."""
+    store = ground.store()
+    cohort.add(store, batch="all", members=ground.members)
+    return store
+
+
+@pytest.fixture(scope="module")
+def expected(ground: Ground, whole: Store) -> dict[str, str]:
+    return ground.frozen(whole)
+
+
+def test_adding_reads_no_older_batch_and_gives_the_bytes_of_one(ground: Ground, expected: dict[str, str]) -> None:
+    """Laws 1 and 2: batches of one, in another order, the older ones out of reach, by two workers."""
+    store = ground.store()
+    away = ground.folder / f"away-{ground.made}"
+    away.mkdir()
+    for number, member in enumerate(reversed(ground.members)):
+        cohort.add(store, batch=f"b{number}", members=[member], engine=Engine(workers=2))
+        store.batch(f"b{number}").rename(away / f"b{number}")
+    for batch in away.iterdir():
+        batch.rename(store.batch(batch.name))
+    assert ground.frozen(store, engine=Engine(workers=2)) == expected
+    assert cohort.compact(store).participants == len(ground.members)
+    assert ground.frozen(store) == expected
+
+
+def test_after_a_withdrawal_they_had_never_been_there(ground: Ground) -> None:
+    """Law 3."""
+    store = ground.store()
+    cohort.add(store, batch="first", members=ground.members[:2])
+    cohort.add(store, batch="second", members=ground.members[2:])
+    gone = ground.members[0]
+    snapshot = cohort.withdraw(store, [gone.participant_id])
+    assert numbers(store) == [snapshot.number]
+    assert ground.frozen(store) == ground.from_scratch(ground.members[1:])
+    named = [
+        path for path in store.path.rglob("*") if path.is_file() and gone.participant_id.encode() in path.read_bytes()
+    ]
+    assert named == []
+
+
+def test_a_kill_loses_nothing(ground: Ground, expected: dict[str, str]) -> None:
+    """Law 4."""
+    store = ground.store()
+    cohort.add(store, batch="first", members=ground.members[:1])
+    moments = random.Random(7)
+    for _ in range(3):
+        process = multiprocessing.get_context("fork").Process(
+            target=cohort.add, args=(store,), kwargs={"batch": "second", "members": ground.members[1:]}
+        )
+        process.start()
+        time.sleep(moments.uniform(0.05, 1.0))
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        assert [entry.name for entry in read_snapshot(store).batches] in (["first"], ["first", "second"])
+    cohort.add(store, batch="second", members=ground.members[1:])
+    assert ground.frozen(store) == expected
+
+
+def test_the_store_verifies_and_says_what_the_gvcfs_say(ground: Ground, whole: Store) -> None:
+    """Laws 5 and 6, by the store's own proof."""
+    assert verify(whole) == []
+    assert compare_gvcfs(whole, ground.members) == []
+
+
+@pytest.mark.parametrize("mode", ["called", "raw"])
+def test_the_export_says_what_the_gvcfs_say_and_counts_it(
+    ground: Ground, whole: Store, tmp_path: Path, mode: str
+) -> None:
+    """Laws 5 and 6, by a slow reading: everybody's genotypes at some hundred alleles."""
+    export(whole, read_snapshot(whole), format="bcf", output=tmp_path / "x.bcf", content=Content(mode=mode))
+    lines = list(pysam.VariantFile(str(tmp_path / "x.bcf")))
+    step = max(len(lines) // 150, 1)
+    compared = named = 0
+    for member in ground.members:
+        with pysam.VariantFile(member.gvcf) as gvcf:
+            inside = set(gvcf.header.contigs)
+        for contig in ground.bases:
+            name = next((one for one in (contig, *ground.aliases) if one in inside), contig)
+            records = Near(read_records(Path(member.gvcf), ground.bases[contig], name) if name in inside else [])
+            own = alleles_of(records.records)
+            for number, line in enumerate(lines):
+                allele = (line.pos, line.ref, line.alts[0])
+                if line.chrom != contig or (number % step and not (allele in own and len(own) < 100)):
+                    continue
+                state, copies = answer(records.at(line.pos), allele, raw=mode == "raw")
+                genotype = line.samples[member.participant_id]["GT"]
+                assert (None if None in genotype else sum(genotype)) == copies, (member, allele, state)
+                compared += 1
+                named += allele in own
+    for line in lines:
+        genotypes = [allele for call in line.samples.values() for allele in call["GT"] if allele is not None]
+        assert (line.info["AC"], line.info["AN"]) == ((sum(genotypes),), len(genotypes))
+    assert compared > 300 and named > 50
+
+
+class Near:
+    """The records of a gVCF that may touch a position, found by thousands of bases."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self.records = records
+        self.found: dict[int, list[Record]] = {}
+        for record in records:
+            # an allele may slide to the left of its record
+            for bin_ in range((record.start - 200) // 1000, record.end // 1000 + 1):
+                self.found.setdefault(bin_, []).append(record)
+
+    def at(self, pos: int) -> list[Record]:
+        return self.found.get(pos // 1000, [])
