@@ -1,4 +1,4 @@
-"""The laws of the cohort store on gVCFs of several callers: GATK on two builds, DeepVariant, DeepTrio, haploid calls."""
+"""The laws of the cohort store on gVCFs of GATK, on two builds, of DeepVariant and DeepTrio, and haploid ones."""
 
 from __future__ import annotations
 
