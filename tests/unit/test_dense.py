@@ -125,7 +125,7 @@ def test_states_and_copies_are_those_of_the_gvcfs(participants: list[list[str]],
         evidence = dense.read_evidence(store, snapshot, 0, alleles=sites)
         for mode, raw in ((dense.CALLED, False), (dense.RAW, True)):
             found = dense.genotypes(evidence, mode=mode)
-            for column, participant in enumerate(evidence.participants.ids):
+            for column, participant in enumerate(evidence.participants.ids.to_pylist()):
                 for row, allele in enumerate(alleles):
                     state, copies = answer(records[int(participant[1:])], allele, raw=raw)
                     got = dense.STATE_NAMES[found.state[row, column]]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baekman.columns import numpy_of, string_parts
@@ -70,7 +71,7 @@ CHUNK_CELLS = 1 << 24
 class Participants:
     """Who is in a snapshot: ``ids`` sorted; ``columns`` maps each batch's sample numbers to places in ``ids``."""
 
-    ids: tuple[str, ...]
+    ids: pa.StringArray
     columns: dict[str, npt.NDArray[np.int32]]
 
 
@@ -119,17 +120,18 @@ def participants_of(store: Store, snapshot: Snapshot) -> Participants:
 @functools.lru_cache(maxsize=1)
 def _participants(store: Path, batches: tuple[str, ...], content: str) -> Participants:
     rosters = [
-        pq.read_table(store / "batches" / name / "roster.parquet", columns=["participant_id"]).column(0).to_pylist()
+        pq.read_table(store / "batches" / name / "roster.parquet", columns=["participant_id"])
+        .column(0)
+        .combine_chunks()
         for name in batches
     ]
-    ids = tuple(sorted(participant for roster in rosters for participant in roster))
-    place = {participant: column for column, participant in enumerate(ids)}
+    everyone = pa.concat_arrays(rosters) if rosters else pa.array([], pa.string())
+    order = pc.array_sort_indices(everyone)
+    place = np.empty(len(everyone), np.int32)
+    place[np.asarray(order)] = np.arange(len(everyone), dtype=np.int32)
+    ends = np.cumsum([len(roster) for roster in rosters], dtype=np.int64)
     return Participants(
-        ids=ids,
-        columns={
-            name: np.array([place[participant] for participant in roster], np.int32)
-            for name, roster in zip(batches, rosters, strict=True)
-        },
+        ids=everyone.take(order), columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {}
     )
 
 

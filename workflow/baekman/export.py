@@ -154,7 +154,7 @@ def join_pieces(store: Store, snapshot: Snapshot, pieces: Sequence[Path], target
     """Put the header, the pieces and the end marker together as a BCF file."""
     with atomic_file(target) as temporary, temporary.open("wb") as raw:
         head = bgzf.BlockWriter(raw)
-        head.write(bcf.header(store, participants_of(store, snapshot).ids))
+        head.write(bcf.header(store, participants_of(store, snapshot).ids.to_pylist()))
         head.flush()
         for piece in pieces:
             with piece.open("rb") as source:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baekman import snapshot as snapshots
@@ -117,15 +118,16 @@ def _snapshot(store: Store, snapshot: Snapshot) -> Iterable[str]:
     written = json.loads((store.path / where).read_text())
     if written["participants"] != snapshot.participants or written["content"] != snapshot.content:
         yield f"{where}: participants or content do not follow from its batches"
-    seen: set[str] = set()
+    ids: list[pa.Array] = []
     for entry in snapshot.batches:
         roster, _ = read_roster(store, entry.name)
         columns = [roster[name].to_pylist() for name in ("participant_id", "gvcf_sha256", "sex")]
         if entry.participants != roster.num_rows or entry.digest != digest_members(*columns):
             yield f"{where}: batch {entry.name} has other members than its roster"
-        if not seen.isdisjoint(columns[0]):
-            yield f"{where}: a participant of batch {entry.name} is in another batch too"
-        seen.update(columns[0])
+        ids += roster["participant_id"].chunks
+    everyone = pa.chunked_array(ids, pa.string())
+    if pc.count_distinct(everyone).as_py() != len(everyone):
+        yield f"{where}: a participant is in two batches"
 
 
 def _index(store: Store, latest: Snapshot) -> Iterable[str]:
@@ -133,17 +135,23 @@ def _index(store: Store, latest: Snapshot) -> Iterable[str]:
         return
     live = {entry.name for entry in latest.batches}
     with closing(sqlite3.connect(f"file:{store.participants}?mode=ro", uri=True)) as connection:
-        indexed = {name for (name,) in connection.execute("SELECT name FROM batches")}
-        rows = set(connection.execute("SELECT participant_id, batch FROM participants"))
-    expected = {
-        (participant, name)
-        for name in indexed & live
-        for participant in read_roster(store, name)[0]["participant_id"].to_pylist()
-    }
-    if expected - rows:
-        yield f"participants.sqlite: {len(expected - rows)} participants missing or in another batch"
-    if rows - expected:
-        yield f"participants.sqlite: {len(rows - expected)} participants who are not in the cohort"
+        indexed = live.intersection(name for (name,) in connection.execute("SELECT name FROM batches"))
+        missing = unknown = 0
+        for name in indexed:
+            expected = set(read_roster(store, name)[0]["participant_id"].to_pylist())
+            rows = connection.execute("SELECT participant_id FROM participants WHERE batch = ?", (name,))
+            found = {participant for (participant,) in rows}
+            missing += len(expected - found)
+            unknown += len(found - expected)
+        marks = ", ".join("?" * len(indexed))
+        outside = connection.execute(
+            f"SELECT count(*) FROM participants WHERE batch NOT IN ({marks})", sorted(indexed)
+        ).fetchone()
+        unknown += outside[0]
+    if missing:
+        yield f"participants.sqlite: {missing} participants missing or in another batch"
+    if unknown:
+        yield f"participants.sqlite: {unknown} participants who are not in the cohort"
 
 
 def _gather(store: Store, names: Iterable[str], folder: Path) -> list[str]:
