@@ -13,15 +13,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import crypt4gh.keys
 import crypt4gh.lib
 import pysam
 import pytest
-from baekman import intake, specimens
+from baekman import intake, intake_specimen, specimens, withdrawal
 from baekman.errors import InputRefused
 from baekman.intake_specimen import Outcome, Surroundings
-from baekman.registry import Registry, open_registry
+from baekman.registry import Registry, SpecimenRecord, open_registry
 from baekman.return_report import write_return_report
 from baekman.verdict import Reason, Verdict, write_verdicts
 from crypt4gh.keys.c4gh import generate
@@ -476,3 +477,35 @@ def test_who_withdraws_while_being_received_stays_out(
     assert codes(receipt) == [("reject", ["participant_withdrawn"]), ("accept", [])]
     staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
     assert [folder.name for folder in staged.iterdir()] == [receipt.verdicts[1].participant]
+
+
+def test_a_file_that_is_changed_after_it_was_examined_is_not_staged(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    folder = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    stage = intake_specimen._stage
+
+    def changed(record: SpecimenRecord, delivered: Any, contents: Any, *, around: Surroundings) -> Any:
+        for one in delivered.values():
+            if one.row.specimen == "A-2" and one.row.kind == "fastq_2":
+                write_fastq(folder / one.row.file, fastq(99, 2))
+        return stage(record, delivered, contents, around=around)
+
+    monkeypatch.setattr(intake_specimen, "_stage", changed)
+    receipt = intake.receive(folder, workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", []), ("reject", ["checksum_wrong"])]
+    staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
+    assert [one.name for one in staged.iterdir()] == [receipt.verdicts[0].participant]
+
+
+def test_a_withdrawal_leaves_no_checksum_of_the_delivered_files(tmp_path: Path, reference: Path) -> None:
+    registry = make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    receipt = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1", "A-2"), workspace=tmp_path / "W")
+    sums = [line.split("\t")[4] for line in (tmp_path / "in" / "manifest.tsv").read_text().splitlines()[1:]]
+    noted = tmp_path / "W" / "deliveries" / receipt.delivery_id / "inputs.json"
+    assert [one in noted.read_text() for one in sums] == [True, True, True, True]
+    assert receipt.verdicts[0].participant is not None
+    withdrawal.withdraw(tmp_path / "W", receipt.verdicts[0].participant, registry=registry)
+    assert [one in noted.read_text() for one in sums] == [False, False, True, True]
+    assert intake.receive(tmp_path / "in", workspace=tmp_path / "W").status == "same"

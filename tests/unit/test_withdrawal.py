@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from baekman import audit, cohort, delivery_batch, run_lock, standing, tables, withdrawal
 from baekman.batch import Member
-from baekman.cli import app
+from baekman.cli import app, groups
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.errors import InputRefused
 from baekman.registry import open_registry
@@ -215,6 +215,53 @@ def test_whose_consent_ended_since_intake_is_left_out_of_the_batch(workspace: Wo
     workspace.registry.add_consent(refused)
     standing.deny(workspace.path, registry=workspace.registry)
     assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participants[1:])
+
+
+def consent(workspace: Workspace, number: int, decision: Decision, begins: date, ends: date | None = None) -> None:
+    event = ConsentEvent(
+        participant_id=workspace.participants[number],
+        decision=decision,
+        scopes=ALL_SCOPES,
+        valid_from=begins,
+        valid_to=ends,
+    )
+    workspace.registry.add_consent(event)
+    standing.deny(workspace.path, registry=workspace.registry)
+
+
+def test_consent_that_ends_or_begins_while_nobody_touches_the_registry_counts_from_its_day(
+    workspace: Workspace,
+) -> None:
+    today, day = date.today(), timedelta(days=1)
+    consent(workspace, 0, Decision.GRANTED, today - day, today + day)
+    consent(workspace, 1, Decision.REFUSED, today)
+    consent(workspace, 1, Decision.GRANTED, today + 2 * day)
+    ending, beginning, other = workspace.participants
+    in_days = [standing.denied(workspace.path, at=today + number * day) for number in range(4)]
+    assert in_days == [{beginning}, {beginning}, {ending}, {ending}]
+    assert other not in frozenset().union(*in_days)
+
+
+def test_nobody_is_released_or_added_by_hand_without_consent(workspace: Workspace, tmp_path: Path) -> None:
+    consent(workspace, 1, Decision.REFUSED, date(2025, 2, 1))
+    one = workspace.participants[1]
+    message = (
+        f"participant whose consent to sequencing is in force, found one who has withdrawn, or whose consent was "
+        f"refused or has ended; leave the participant out (of a cohort: `baekman cohort withdraw {one}`)"
+    )
+    with pytest.raises(InputRefused) as refused:
+        tables.freeze(open_store(workspace.path / "cohort"), output=tmp_path / "release")
+    assert str(refused.value) == f"cohort: {one}: expected a {message}"
+    assert not (tmp_path / "release").exists()
+    cohort.withdraw(open_store(workspace.path / "cohort"), [one])
+    tables.freeze(open_store(workspace.path / "cohort"), output=tmp_path / "release")
+    assert not tables.table_path(tmp_path / "release" / "tables", one).exists()
+    write(tmp_path / "list.tsv", f"{one}\t{workspace.path}/participants/{one}/calls.g.vcf.gz\n")
+    words = ["cohort", "add", "--cohort", str(workspace.path / "cohort"), "--batch", "B", "--gvcfs"]
+    groups.register(app)
+    ran = CliRunner().invoke(app, [*words, str(tmp_path / "list.tsv")])
+    assert isinstance(ran.exception, InputRefused)
+    assert str(ran.exception) == f"list of gVCFs: {one}: expected a {message}"
 
 
 def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -115,6 +115,22 @@ def states(events: Sequence[ConsentEvent], *, at: date) -> dict[Scope, ConsentSt
     """The state of every scope at the date ``at``."""
     terms = tuple((event.valid_from, event.valid_to, event.decision, event.scopes) for event in events)
     return dict(zip(ALL_SCOPES, _states(terms, at), strict=True))
+
+
+def stretches_without(
+    events: Sequence[ConsentEvent], *, scope: Scope | str, since: date
+) -> list[tuple[date, date | None]]:
+    """First and last days (None: without end) from ``since`` on between which ``scope`` is not granted."""
+    ends = (event.valid_to for event in events if event.valid_to is not None and event.valid_to < date.max)
+    days = {since, *(event.valid_from for event in events), *(day + timedelta(days=1) for day in ends)}
+    changes = sorted(day for day in days if day >= since)
+    found: list[tuple[date, date | None]] = []
+    for begins, next_change in zip(changes, [*changes[1:], None], strict=True):
+        if evaluate(events, scope=scope, at=begins) is not ConsentState.GRANTED:
+            last = next_change - timedelta(days=1) if next_change else None
+            joined = found and found[-1][1] == begins - timedelta(days=1)
+            found.append((found.pop()[0] if joined else begins, last))
+    return found
 
 
 @lru_cache(maxsize=4096)  # the events of a million participants say few different things

@@ -157,7 +157,12 @@ def _conclude(around: Surroundings, outcomes: list[Outcome]) -> Receipt:
     write_verdicts(home / "verdicts" / "intake.json", verdicts)
     rows = [row for outcome in outcomes for row in outcome.rows]
     specimens.write(home / "specimens.tsv", rows)
-    fingerprints = {str(row): print_ for outcome in outcomes for row, print_ in outcome.fingerprints.items()}
+    # whose they are is told, so that a withdrawal finds them
+    fingerprints = {
+        str(row): {**print_, "specimen": outcome.verdict.specimen}
+        for outcome in outcomes
+        for row, print_ in outcome.fingerprints.items()
+    }
     atomic.write_text(home / "inputs.json", json.dumps(fingerprints, indent=1, sort_keys=True) + "\n")
     report = return_report.write_intake(
         around.workspace,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from baekman import atomic, identifiers
 from baekman.contents import Contents, examine, vcf_header_of
 from baekman.crypt4gh_stream import RecipientKey
-from baekman.delivered_file import DeliveredFile
+from baekman.delivered_file import DeliveredFile, Measured
 from baekman.delivery import Delivery, ManifestRow
 from baekman.intake_checks import (
     accepted_before,
@@ -198,6 +198,14 @@ def _examine_and_stage(
     )
 
 
+def _unchanged(delivered: DeliveredFile, contents: Contents) -> Iterator[bytes]:
+    """The file's plaintext again; ``FileFault`` at its end when it is not what was examined."""
+    measured = Measured(delivered.blocks())
+    yield from measured
+    if measured.sha256 != contents.sha256:
+        raise FileFault("checksum_wrong", "another content than a moment ago: it was changed while it was received")
+
+
 def _stage(
     record: SpecimenRecord,
     delivered: Mapping[int, DeliveredFile],
@@ -250,7 +258,7 @@ def _stage_files(
         (number,) = delivered
         output = folder / "calls.g.vcf.gz"
         stage_vcf(
-            delivered[number].blocks(),
+            _unchanged(delivered[number], contents[number]),
             output,
             header=contents[number].header,
             sample=record.participant_id,
@@ -262,7 +270,7 @@ def _stage_files(
             (number,) = delivered
             output = folder / "aligned.cram"
             stage_alignment(
-                delivered[number].blocks(),
+                _unchanged(delivered[number], contents[number]),
                 output,
                 header=contents[number].header,
                 participant=record.participant_id,
@@ -276,7 +284,7 @@ def _stage_files(
         lanes: list[Lane] = []
         for number, one in delivered.items():
             staged, single = stage_reads(
-                one.blocks(),
+                _unchanged(one, contents[number]),
                 folder,
                 reference=around.reference,
                 read_groups=read_groups(contents[number].header),
@@ -296,7 +304,9 @@ def _stage_files(
     for number, pair in enumerate(pairs.values(), start=1):
         mates = [folder / f"L{number}_{mate}.fastq.gz" for mate in (1, 2)]
         for mate, output in zip(("fastq_1", "fastq_2"), mates, strict=True):
-            stage_fastq(pair[mate].blocks(), output, lane=f"L{number}", rename=rename, size=pair[mate].row.size)
+            one = pair[mate]
+            blocks = _unchanged(one, contents[one.row.row])
+            stage_fastq(blocks, output, lane=f"L{number}", rename=rename, size=one.row.size)
         written.append(("fastq", f"L{number}", mates[0], mates[1]))
     return written
 

@@ -1,19 +1,22 @@
 """Whose data may be worked on now, for running work that has no key to the registry.
 
-``<workspace>/withdrawn/<ID>`` marks who has withdrawn; ``<workspace>/denied.txt`` lists whose consent to
-sequencing is not in force. Both hold pseudonymous identifiers alone.
+``<workspace>/withdrawn/<ID>`` marks who has withdrawn; ``<workspace>/denied.txt`` has a line (ID, first day,
+last day or nothing) for each time in which somebody's consent to sequencing is not in force, times to come among
+them: consent may end or begin while nobody touches the registry. Both hold pseudonymous identifiers alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from baekman import identifiers
 from baekman.atomic import write_text
-from baekman.consent import ConsentEvent, ConsentState, Scope, state_hash
+from baekman.consent import ConsentEvent, ConsentState, Scope, state_hash, stretches_without
+from baekman.errors import InputRefused, Reason
 from baekman.registry import Registry, today
 
 MARKS = "withdrawn"
@@ -38,7 +41,7 @@ def marked(workspace: Path) -> frozenset[str]:
 
 
 def deny(workspace: Path, *, registry: Registry) -> str:
-    """Note in ``workspace`` who has withdrawn, and whose consent to sequencing is not in force.
+    """Note in ``workspace`` who has withdrawn, and when whose consent to sequencing is not in force.
 
     Returns the hash of everybody's consent, since all of it was read (``Registry.consent_hash``).
     To be called after every change of the registry: running work reads it again when it commits.
@@ -50,17 +53,35 @@ def deny(workspace: Path, *, registry: Registry) -> str:
         for participant_id, is_withdrawn, states, events in registry.standing():
             if is_withdrawn and participant_id not in already:
                 mark(workspace, participant_id, [one.specimen_id for one in registry.specimens_of(participant_id)])
-            elif not is_withdrawn and states[Scope.GENOME] is not ConsentState.GRANTED:
-                found.append(participant_id)
+            elif not is_withdrawn:
+                for first, last in stretches_without(events, scope=Scope.GENOME, since=today()):
+                    found.append(f"{participant_id}\t{first}\t{last or ''}\n")
             yield participant_id, states, events
 
     consent_hash = state_hash(noted())
-    write_text(workspace / DENIED, "".join(f"{one}\n" for one in found))
+    write_text(workspace / DENIED, "".join(found))
     return consent_hash
 
 
-def denied(workspace: Path) -> frozenset[str]:
-    """Whose data nothing may be done with: marked, or without consent at the registry's last change."""
+def denied(workspace: Path, *, at: date | None = None) -> frozenset[str]:
+    """Whose data nothing may be done with at ``at`` (today by default): marked, or without consent in force."""
     file = workspace / DENIED
-    listed = file.read_text("utf-8").split() if file.is_file() else ()
-    return marked(workspace) | frozenset(listed)
+    day = (at or today()).isoformat()
+    lines = (line.split("\t") for line in (file.read_text("utf-8").splitlines() if file.is_file() else ()))
+    return marked(workspace) | {one for one, first, last in lines if first <= day and (not last or day <= last)}
+
+
+def require_consent(workspace: Path, participants: Iterable[str], *, file: str) -> None:
+    """Refuse work on ``participants`` when somebody's consent is not in force; ``file`` names what lists them."""
+    refused = sorted(denied(workspace).intersection(participants))
+    if refused:
+        raise InputRefused(
+            Reason(
+                file=file,
+                place=one,
+                expected="a participant whose consent to sequencing is in force",
+                found="one who has withdrawn, or whose consent was refused or has ended",
+                action=f"leave the participant out (of a cohort: `baekman cohort withdraw {one}`)",
+            )
+            for one in refused
+        )

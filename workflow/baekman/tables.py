@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from baekman import batch as batches
 from baekman import snapshot as snapshots
-from baekman import table_keys
+from baekman import standing, table_keys
 from baekman.atomic import atomic_folder
 from baekman.cohort import find_batches, participants_of, sites_metadata
 from baekman.columns import allele_ranks, group_starts, numpy_of, parquet_options, with_metadata
@@ -358,8 +358,11 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
     """Write ``sites/`` and ``tables/`` of everyone at the current snapshot below ``output``.
 
     Run again after a kill it takes up where it stopped. A freeze of another snapshot is never written over.
+    InputRefused when somebody's consent is not in force: nobody is released without.
     """
     snapshot = snapshots.read_snapshot(store)
+    denied = sorted(standing.denied(store.workspace))
+    standing.require_consent(store.workspace, find_batches(store, denied, at=snapshot), file="cohort")
     existing = output / "sites"
     if existing.is_dir():
         if _snapshot_of(existing / f"{store.shards[0].name}.parquet") != snapshot.content:

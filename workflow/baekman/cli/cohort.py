@@ -56,15 +56,18 @@ def add(
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
     from baekman import cohort as operations
+    from baekman import standing
     from baekman.batch import read_members
     from baekman.engine import Engine
     from baekman.settings import site_filters
     from baekman.store import open_store
 
+    store, members = open_store(cohort), read_members(gvcfs)
+    standing.require_consent(store.workspace, (member.participant_id for member in members), file="list of gVCFs")
     snapshot = operations.add(
-        open_store(cohort),
+        store,
         batch=batch,
-        members=read_members(gvcfs),
+        members=members,
         engine=Engine(workers=workers, scheduler=scheduler),
         filters=site_filters(config),
     )
