@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from baekman import audit
-from baekman.cli import app
+from baekman.cli import app, groups
 from baekman.errors import InputRefused
+from finished_workspace import finished_workspace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -199,8 +200,6 @@ def test_any_change_of_a_byte_is_found(data: st.DataObject, tmp_path_factory: py
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:
-    from baekman.cli import groups
-
     if not app.registered_groups:
         groups.register(app)
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -219,3 +218,61 @@ def test_the_command_verifies_against_a_saved_head(tmp_path: Path) -> None:
         1,
         "event 5 of the saved head is missing: truncated\n",
     )
+
+
+def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp_path: Path) -> None:
+    made = finished_workspace(tmp_path)
+    one, other = made.participants[:2]
+    audit.record(made.path, action="registry.init")
+    groups.register(app)
+    cohort = ["--cohort", str(made.path / "cohort")]
+    commands = [
+        ["query", *cohort, "--participant", one, "--format", "csv"],
+        ["query", *cohort, "--sql", "SELECT count(*) FROM sites"],
+        ["tables", *cohort, "--output", str(tmp_path / "tables")],
+        ["export", *cohort, "--format", "vcf", "--output", str(tmp_path / "x.vcf")],
+        ["cohort", "freeze", *cohort, "--output", str(tmp_path / "release")],
+        ["cohort", "withdraw", *cohort, other],
+        ["registry", "consent", one, "--workspace", str(made.path)],
+    ]
+    for command in commands:
+        ran = CliRunner().invoke(app, command, env={"BAEKMAN_PURPOSE": "project-7", "BAEKMAN_ACTOR": "kim"})
+        assert ran.exit_code == 0, ran.output
+    events = list(audit.events(made.path))[1:]
+    assert [(event["action"], event["object"]) for event in events] == [
+        ("query", one),
+        ("query", "1"),
+        ("tables", "1"),
+        ("export", "1"),
+        ("cohort.freeze", "1"),
+        ("cohort.withdraw", other),
+        ("registry.consent.show", one),
+    ]
+    assert {(event["actor"], event["purpose"]) for event in events} == {("kim", "project-7")}
+    assert events[0]["input_hash"] != events[1]["input_hash"] and events[4]["consent_hash"]
+    assert audit.verify(audit.log_file(made.path)) == []
+
+
+def test_no_use_goes_unrecorded_and_a_cohort_without_a_log_needs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit.record_use(tmp_path, action="query")
+    assert list(tmp_path.iterdir()) == []
+    audit.record(tmp_path, action="registry.init")
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(audit, "record", forbidden)
+    with pytest.raises(InputRefused) as refused:
+        audit.record_use(tmp_path, action="query")
+    assert str(refused.value) == (
+        "audit log: expected a log that this user may write: uses of individual data are recorded, "
+        "found one that only others may write; ask the data manager, or work on a release outside the workspace"
+    )
+
+
+def test_a_purpose_that_is_a_sentence_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAEKMAN_PURPOSE", "for Kim Hanbit")
+    with pytest.raises(InputRefused, match="BAEKMAN_PURPOSE: expected one word"):
+        audit.record(tmp_path, action="x")

@@ -119,10 +119,7 @@ def test_the_days_to_come_without_consent_are_told_in_stretches(events: list[Con
     days = [since + timedelta(days=number) for number in range(30)]
     told = [any(first <= day and (last is None or day <= last) for first, last in stretches) for day in days]
     assert told == [state(events, day) != "granted" for day in days]
-    assert all(
-        last is not None and last + timedelta(days=1) < first
-        for (_, last), (first, _) in pairwise(stretches)
-    )
+    assert all(last is not None and last + timedelta(days=1) < first for (_, last), (first, _) in pairwise(stretches))
 
 
 def test_a_consent_without_end_in_any_calendar_ends_never() -> None:

@@ -286,6 +286,8 @@ def test_the_configuration_switches_it_on_and_the_audit_log_says_so(tmp_path: Pa
     withdrawal.withdraw(made.path, made.participants[1], registry=made.registry)
     assert [(event["action"], event["object"]) for event in audit.events(made.path)] == [
         ("table-keys.init", ""),
+        ("tables", DELIVERY),
+        ("tables", DELIVERY),
         ("table-keys.destroy", made.participants[1]),
         ("withdraw", made.participants[1]),
     ]

@@ -34,6 +34,7 @@ KEY_NAME = "signing.key"
 PUBLIC_NAME = "signing.pub"
 KEY_VARIABLE = "BAEKMAN_AUDIT_KEY"
 ACTOR_VARIABLE = "BAEKMAN_ACTOR"
+PURPOSE_VARIABLE = "BAEKMAN_PURPOSE"
 FIRST = "0" * 64
 
 FIELDS = (
@@ -80,9 +81,11 @@ def record(
 
     ``action`` is a word such as ``withdraw``; ``object`` a pseudonymous identifier, several joined by
     commas, or a snapshot's number; ``purpose`` a word; the hashes are hex. ValueError for anything else: no
-    path, name or message belongs here. The actor is ``BAEKMAN_ACTOR`` or the number of the user.
+    path, name or message belongs here. The actor is ``BAEKMAN_ACTOR`` or the number of the user, the purpose
+    ``BAEKMAN_PURPOSE`` unless given; InputRefused for one of these that is no word.
     """
-    actor = os.environ.get(ACTOR_VARIABLE) or f"uid:{os.getuid()}"
+    actor = _from_environment(ACTOR_VARIABLE) or f"uid:{os.getuid()}"
+    purpose = purpose or _from_environment(PURPOSE_VARIABLE)
     words = {"action": action, "object": object, "purpose": purpose, "actor": actor}
     for name, value in words.items():
         if value and not all(_WORD.fullmatch(part) for part in value.split(",")):
@@ -105,6 +108,38 @@ def record(
         os.write(descriptor, _line(event))
         os.fsync(descriptor)
     return event
+
+
+def _from_environment(variable: str) -> str:
+    value = os.environ.get(variable, "")
+    if value and not _WORD.fullmatch(value):
+        raise InputRefused(
+            Reason(file=variable, expected="one word of letters, digits and _ . : -", found="something else")
+        )
+    return value
+
+
+def record_use(workspace: Path, *, action: str, object: str = "", question: Any = None, **hashes: str) -> None:
+    """``record`` the use of a cohort's data, where the workspace that it lies in keeps a log.
+
+    ``question`` is noted by its hash. InputRefused where the log may not be written: no use goes unrecorded.
+    """
+    if not log_file(workspace).is_file():
+        return
+    if question is not None:
+        asked = json.dumps(question, sort_keys=True, default=str).encode()
+        hashes["input_hash"] = hashlib.sha256(asked).hexdigest()
+    try:
+        record(workspace, action=action, object=object, **hashes)
+    except PermissionError:
+        raise InputRefused(
+            Reason(
+                file="audit log",
+                expected="a log that this user may write: uses of individual data are recorded",
+                found="one that only others may write",
+                action="ask the data manager, or work on a release outside the workspace",
+            )
+        ) from None
 
 
 def events(workspace: Path) -> Iterator[dict[str, Any]]:

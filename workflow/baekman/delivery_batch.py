@@ -100,6 +100,8 @@ def add(
             committed = cohort.withdraw(opened, sorted(gone), engine=Engine(workers=workers))
         result["participants"] = sorted({member.participant_id for member in members} - gone)
         result["snapshot"] = committed.number
+        consent_hash = standing.denied_hash(workspace)
+        audit.record_use(workspace, action="cohort.add", object=delivery, consent_hash=consent_hash)
     atomic.write_text(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
 
@@ -113,7 +115,8 @@ def write_tables(
     ``report`` gets the snapshot and, per participant, the rows of table and reference blocks as the finished
     files tell them. Who has withdrawn since the batch was added is left out.
     """
-    members = json.loads(batch.read_text(encoding="utf-8"))["participants"]
+    added = json.loads(batch.read_text(encoding="utf-8"))
+    members = added["participants"]
     result: dict[str, Any] = {"snapshot": None, "tables": {}}
     if encrypt and table_keys.create(cohort_folder.parent):
         audit.record(cohort_folder.parent, action="table-keys.init")
@@ -122,6 +125,7 @@ def write_tables(
         present, latest = tables.make_latest_tables(
             opened, output=output, participants=members, engine=Engine(workers=workers)
         )
+        audit.record_use(opened.workspace, action="tables", object=added["delivery"])
         result["snapshot"] = latest.number
         result["tables"] = {
             one: {"rows": rows, "reference_rows": reference_rows}

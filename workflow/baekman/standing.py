@@ -7,6 +7,7 @@ them: consent may end or begin while nobody touches the registry. Both hold pseu
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -69,6 +70,11 @@ def denied(workspace: Path, *, at: date | None = None) -> frozenset[str]:
     day = (at or today()).isoformat()
     lines = (line.split("\t") for line in (file.read_text("utf-8").splitlines() if file.is_file() else ()))
     return marked(workspace) | {one for one, first, last in lines if first <= day and (not last or day <= last)}
+
+
+def denied_hash(workspace: Path) -> str:
+    """SHA-256 (hex) of who is denied today: the consent that work without the registry goes by."""
+    return hashlib.sha256("\n".join(sorted(denied(workspace))).encode()).hexdigest()
 
 
 def require_consent(workspace: Path, participants: Iterable[str], *, file: str) -> None:

@@ -55,8 +55,8 @@ def add(
 
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
+    from baekman import audit, standing
     from baekman import cohort as operations
-    from baekman import standing
     from baekman.batch import read_members
     from baekman.engine import Engine
     from baekman.settings import site_filters
@@ -70,6 +70,9 @@ def add(
         members=members,
         engine=Engine(workers=workers, scheduler=scheduler),
         filters=site_filters(config),
+    )
+    audit.record_use(
+        store.workspace, action="cohort.add", object=batch, consent_hash=standing.denied_hash(store.workspace)
     )
     typer.echo(str(snapshot.number))
 
@@ -108,11 +111,14 @@ def withdraw(
 
     Example: baekman cohort withdraw P0123456789ABX --cohort cohort
     """
+    from baekman import audit
     from baekman import cohort as operations
     from baekman.engine import Engine
     from baekman.store import open_store
 
-    snapshot = operations.withdraw(open_store(cohort), participants, engine=Engine(workers=workers))
+    store = open_store(cohort)
+    snapshot = operations.withdraw(store, participants, engine=Engine(workers=workers))
+    audit.record_use(store.workspace, action="cohort.withdraw", object=",".join(participants))
     typer.echo(str(snapshot.number))
 
 
@@ -140,6 +146,7 @@ def freeze(
 
     Example: baekman cohort freeze --cohort cohort --output release-1
     """
+    from baekman import audit, standing
     from baekman.engine import Engine
     from baekman.store import open_store
     from baekman.tables import freeze as make_freeze
@@ -147,6 +154,13 @@ def freeze(
     store = open_store(cohort)
     folder = output or cohort.parent / "freeze"
     snapshot = make_freeze(store, output=folder, engine=Engine(workers=workers, scheduler=scheduler))
+    audit.record_use(
+        store.workspace,
+        action="cohort.freeze",
+        object=str(snapshot.number),
+        output_hash=snapshot.content,
+        consent_hash=standing.denied_hash(store.workspace),
+    )
     typer.echo(str(snapshot.number))
 
 

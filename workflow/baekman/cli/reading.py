@@ -33,6 +33,7 @@ def tables(
 
     Example: baekman tables --cohort cohort --output tables --participants P0123456789ABX
     """
+    from baekman import audit
     from baekman.engine import Engine
     from baekman.snapshot import read_snapshot
     from baekman.store import open_store
@@ -43,10 +44,12 @@ def tables(
     if participants is not None:
         text = Path(participants[1:]).read_text() if participants.startswith("@") else participants.replace(",", "\n")
         chosen = [line.strip() for line in text.splitlines() if line.strip()]
+    at = read_snapshot(store, snapshot)
+    audit.record_use(store.workspace, action="tables", object=str(at.number), question=chosen)
     count = make_tables(
         store,
         output=output,
-        snapshot=read_snapshot(store, snapshot),
+        snapshot=at,
         participants=chosen,
         engine=Engine(workers=workers, scheduler=scheduler),
     )
@@ -75,6 +78,7 @@ def export(
 
     Example: baekman export --cohort cohort --format bcf --region chr20:1-5000000 --output chr20.bcf
     """
+    from baekman import audit
     from baekman import export as exports
     from baekman.engine import Engine
     from baekman.region import parse_region
@@ -84,9 +88,11 @@ def export(
     if raw and joint:
         raise typer.BadParameter("--raw and --joint exclude each other")
     store = open_store(cohort)
+    at = read_snapshot(store, snapshot)
+    audit.record_use(store.workspace, action="export", object=str(at.number), question=[region, raw, joint, sites])
     exports.export(
         store,
-        read_snapshot(store, snapshot),
+        at,
         format=format,
         output=output,
         content=exports.Content(
@@ -122,6 +128,7 @@ def query(
 
     Example: baekman query --cohort cohort --sql "SELECT contig, count(*) FROM sites GROUP BY contig"
     """
+    from baekman import audit, identifiers
     from baekman.query import ask
     from baekman.region import parse_region
     from baekman.snapshot import read_snapshot
@@ -132,9 +139,12 @@ def query(
     if tables is not None and participant is None:
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
     store = open_store(cohort)
+    at = read_snapshot(store, snapshot)
+    asked = participant if participant is not None and identifiers.is_valid(participant, "P") else str(at.number)
+    audit.record_use(store.workspace, action="query", object=asked, question=[region, participant, sql])
     ask(
         store,
-        read_snapshot(store, snapshot),
+        at,
         region=parse_region(region, store=store) if region else None,
         participant=participant,
         sql=sql,

@@ -172,6 +172,8 @@ def consent(
                 object=participant,
                 consent_hash=opened.consent_hash([participant]),
             )
+    else:
+        audit.record(workspace, action="registry.consent.show", object=participant)
     states = opened.consent_states(participant)
     for one, state in states.items():
         print(f"{one.value}\t{state.value}")
