@@ -14,7 +14,7 @@ os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # before Hail: its servers stay on t
 
 import hail as hl
 
-INTERVAL = 1_200_000  # bases of a partition, as Hail's own for genomes
+INTERVAL = 1_200_000  # bases of a partition, as Hail's own for genomes; a short region is cut into eight
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def main() -> None:
     fai = reference.with_name(reference.name + ".fai")
     lengths = dict(line.split("\t")[:2] for line in fai.read_text().splitlines())
     genome = hl.ReferenceGenome("bench", list(lengths), {name: int(length) for name, length in lengths.items()})
+    step = min(INTERVAL, max(map(int, lengths.values())) // 8)
     gvcfs = [line.split("\t")[1] for line in listed.read_text().splitlines()]
     names = [line.split("\t")[0] for line in listed.read_text().splitlines()]
     combiner = hl.vds.new_combiner(
@@ -37,11 +38,11 @@ def main() -> None:
         intervals=[
             hl.eval(
                 hl.locus_interval(
-                    name, first, min(first + INTERVAL - 1, int(length)), includes_end=True, reference_genome="bench"
+                    name, first, min(first + step - 1, int(length)), includes_end=True, reference_genome="bench"
                 )
             )
             for name, length in lengths.items()
-            for first in range(1, int(length) + 1, INTERVAL)
+            for first in range(1, int(length) + 1, step)
         ],
     )
     combiner.run()
