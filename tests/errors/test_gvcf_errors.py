@@ -62,6 +62,18 @@ RECORDS = {
         f"line {FIRST + 2} (record 3): expected each contig's records in one piece, "
         "found a contig that was left before",
     ),
+    "the same record again": (
+        [line(10, "C", "T", "0/1:40:22:11,11:45,0,42"), line(10, "C", "T", "0/1:40:22:11,11:45,0,42")],
+        f"line {FIRST + 1} (record 2): expected each record once, found the same as a record above it",
+    ),
+    "the same record again, after another of its position": (
+        [
+            line(10, "C", "T", "0/1:40:22:11,11:45,0,42"),
+            line(10, "C", "G", "0/0:40:22:22,0:0,60,99"),
+            line(10, "C", "T", "0/1:40:22:11,11:45,0,42"),
+        ],
+        f"line {FIRST + 2} (record 3): expected each record once, found the same as a record above it",
+    ),
     "POS past the contig's end": (
         [line(301, "A", "T", "0/1:40:22:11,11:45,0,42")],
         f"line {FIRST} (record 1): expected a record within its contig, found one that goes past the contig's end",

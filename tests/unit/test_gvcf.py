@@ -8,6 +8,7 @@ from pathlib import Path
 import pysam
 import pysam.bcftools
 import pytest
+from baekman import gvcf
 from baekman.errors import InputRefused
 from baekman.gvcf import Thresholds
 from store_tools import Reading, Segment, block, genome_of, gvcf_text, line, read_gvcf, read_lines
@@ -303,6 +304,18 @@ def test_haploid_beside_diploid_at_one_position_claims_no_likelihoods(tmp_path: 
         "T": (2, (-1, -1, -1)),
         "G": (2, (45, 0, 42)),
     }
+
+
+@pytest.mark.parametrize("chunk", [1, 40, 1 << 18])
+def test_a_record_is_found_again_where_the_chunks_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(gvcf, "CHUNK_BYTES", chunk)
+    once = line(10, "C", "T", "0/1:40:22:11,11:45,0,42")
+    with pytest.raises(InputRefused, match="the same as a record above it"):
+        read_lines(tmp_path, [block(3, 9, BASES[2]), once, once], C1)
+    other = line(10, "C", "T", "0/1:41:22:11,11:45,0,42")
+    assert read_lines(tmp_path, [block(3, 9, BASES[2]), once, other], C1).counts.duplicates == 1
 
 
 def test_two_records_of_one_allele_keep_the_better_and_count_the_other(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ PROBLEMS = {
     kernel.BAD_PLOIDY: ("GT of ploidy 1 or 2", "more alleles"),
     kernel.REVISITED: ("each contig's records in one piece", "a contig that was left before"),
     kernel.TOO_MANY_FIELDS: ("a FORMAT of at most 64 fields", "more"),
+    kernel.DUPLICATED: ("each record once", "the same as a record above it"),
     kernel.TOO_MANY_FILTERS: ("at most 250 different values of FILTER", "more"),
 }
 

@@ -32,6 +32,7 @@ from baekman.gvcf_text import (
     SLASH,
     STAR,
     TAB,
+    digest,
     integer,
     is_allele_letter,
     is_base,
@@ -60,8 +61,11 @@ Array = Any  # a NumPy array inside compiled code
     ROOM_ROWS,
     ROOM_INTERVALS,
     ROOM_LETTERS,
-) = range(12)
-STATE_SLOTS = 12
+    SAME_POS,  # how many records of LAST_POS have a digest in the slots from SAME_LINES on
+) = range(13)
+SAME_LINES = 13
+MOST_SAME = 16
+STATE_SLOTS = SAME_LINES + MOST_SAME
 
 # Why reading stopped.
 DONE, FLUSH, GROW, NEXT_CONTIG = 0, 1, 2, 3
@@ -80,7 +84,8 @@ DONE, FLUSH, GROW, NEXT_CONTIG = 0, 1, 2, 3
     REVISITED,
     TOO_MANY_FIELDS,
     TOO_MANY_FILTERS,
-) = range(10, 24)
+    DUPLICATED,
+) = range(10, 25)
 
 KEYS = ("GT", "GQ", "DP", "MIN_DP", "AD", "PL", "PS", "PGT", "PID", "LEN")
 GT, GQ, DP, MIN_DP, AD, PL, PS, PGT, PID, LEN = range(10)
@@ -327,6 +332,21 @@ def read_chunk(
         ):
             state[LINE] -= 1
             return GROW, at, row_count, interval_count
+        if pos != state[LAST_POS]:
+            state[SAME_POS] = 0
+        after = end + 1 + columns[2] - at  # where the next line's ID is, if it has the same contig and POS
+        if (
+            pos == state[LAST_POS]
+            or after > limit
+            or same(buf, at, columns[2], buf, end + 1, after)
+        ):  # fmt: skip
+            line_digest = digest(buf, columns[1], line_end)
+            for index in range(min(state[SAME_POS], MOST_SAME)):
+                if state[SAME_LINES + index] == line_digest:
+                    state[ERROR] = DUPLICATED
+                    return DONE, at, row_count, interval_count
+            state[SAME_LINES + state[SAME_POS] % MOST_SAME] = line_digest
+            state[SAME_POS] += 1
         state[LAST_POS] = pos
 
         # --- FORMAT and sample -------------------------------------------------------------------------------

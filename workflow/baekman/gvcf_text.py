@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from baekman.kernels import compiled
 
 Array = Any  # a NumPy array inside compiled code
@@ -102,3 +104,12 @@ def key_number(buf: Array, start: int, end: int, key_pool: Array, key_ends: Arra
             return index
         first = key_ends[index]
     return -1
+
+
+@compiled
+def digest(buf: Array, start: int, stop: int) -> int:
+    """64 bits that stand for these bytes (FNV-1a)."""
+    value: Any = np.int64(-3750763034362895579)
+    for index in range(start, stop):
+        value = (value ^ np.int64(buf[index])) * np.int64(1099511628211)
+    return value
