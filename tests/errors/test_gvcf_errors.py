@@ -12,8 +12,9 @@ from baekman.batch import Member, read_members
 from baekman.engine import Engine
 from baekman.errors import InputRefused
 from baekman.gvcf import Thresholds
+from baekman.schema import SCHEMA_VERSION
 from baekman.snapshot import numbers
-from baekman.store import Store, create_store
+from baekman.store import Store, create_store, open_store
 from store_tools import (
     baekman,
     block,
@@ -346,3 +347,14 @@ def test_the_long_line_of_a_real_file(shared_data: Path, tmp_path: Path) -> None
     store = create_store(tmp_path / "cohort", reference=reference)
     snapshot = cohort.add(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(path))])
     assert snapshot.participants == 1
+
+
+def test_a_store_of_another_schema_is_refused(store: Store) -> None:
+    path = store.path / "store.json"
+    path.write_text(path.read_text().replace(f'"schema": "{SCHEMA_VERSION}"', '"schema": "0"'))
+    with pytest.raises(InputRefused) as refused:
+        open_store(store.path)
+    assert str(refused.value) == (
+        f"store.json: expected schema {SCHEMA_VERSION}, found schema 0; "
+        "add the gVCFs to a new store, or use the version of baekman that made this one"
+    )

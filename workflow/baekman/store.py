@@ -228,6 +228,7 @@ def open_store(path: Path) -> Store:
                 file="store.json",
                 expected=f"schema {SCHEMA_VERSION}",
                 found=f"schema {description['schema']}",
+                action="add the gVCFs to a new store, or use the version of baekman that made this one",
             )
         )
     thresholds = description["thresholds"]
