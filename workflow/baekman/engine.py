@@ -104,12 +104,12 @@ def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
     def map_tasks(title: str, run: Callable[[int], Any], count: int) -> None:
         with _progress() as progress:
             shown = progress.add_task(title, total=count)
-            threads = sum(client.nthreads().values())
+            threads = max(sum(client.nthreads().values()), 1)  # workers may still be on their way
             # several tasks at a time where there are many, so that handing them out costs little beside small ones
             step = max(count // (PIECES * threads), 1)
             pieces = (range(count)[at : at + step] for at in range(0, count, step))
-            # what the tasks share goes to each worker once
-            shared = client.scatter(run, broadcast=True, hash=False)
+            # what the tasks share goes to each worker once; as a task it is made again when a worker is lost
+            shared = client.submit(_itself, run, pure=False)
             # a bounded number of tasks is known to the scheduler at once, however long the plan is
             window = max(4 * threads, 16)
             first = [client.submit(_run_all, shared, piece, pure=False) for piece in islice(pieces, window)]
@@ -120,6 +120,10 @@ def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
                     running.add(client.submit(_run_all, shared, piece, pure=False))
 
     return map_tasks
+
+
+def _itself(run: Callable[[int], Any]) -> Callable[[int], Any]:
+    return run
 
 
 def _run_all(run: Callable[[int], Any], indices: range) -> int:
