@@ -111,6 +111,14 @@ RECORDS = {
         [line(10, "C", "T", "0/2:40:22:11,11:45,0,42")],
         f"line {FIRST} (record 1): expected GT that names alleles of the record, found an allele that it does not have",
     ),
+    "GT that is a decimal": (
+        [line(10, "C", "T", "0.0/1:40:22:11,11:45,0,42")],
+        f"line {FIRST} (record 1): expected GT that names alleles of the record, found an allele that it does not have",
+    ),
+    "more fields than FORMAT names": (
+        [line(10, "C", "T", "0/1:40:22:11,11:45,0,42:7")],
+        f"line {FIRST} (record 1): expected no more fields of the sample than FORMAT names, found more",
+    ),
     "GT that is no number": (
         [line(10, "C", "T", "a/1:40:22:11,11:45,0,42")],
         f"line {FIRST} (record 1): expected GT that names alleles of the record, found an allele that it does not have",

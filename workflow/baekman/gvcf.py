@@ -55,6 +55,7 @@ PROBLEMS = {
     kernel.BAD_PLOIDY: ("GT of ploidy 1 or 2", "more alleles"),
     kernel.REVISITED: ("each contig's records in one piece", "a contig that was left before"),
     kernel.TOO_MANY_FIELDS: ("a FORMAT of at most 64 fields", "more"),
+    kernel.MORE_FIELDS: ("no more fields of the sample than FORMAT names", "more"),
     kernel.DUPLICATED: ("each record once", "the same as a record above it"),
     kernel.TOO_MANY_FILTERS: ("at most 250 different values of FILTER", "more"),
 }
@@ -252,7 +253,7 @@ class GvcfReader:
         seen = np.zeros(len(genome.names), np.uint8)
         format_pool = np.zeros(1 << 14, np.uint8)
         format_ends = np.zeros(kernel.MAX_FORMATS, np.int64)
-        format_fields = np.full((kernel.MAX_FORMATS, len(kernel.KEYS)), -1, np.int64)
+        format_fields = np.full((kernel.MAX_FORMATS, len(kernel.KEYS) + 1), -1, np.int64)  # and how many fields it has
         scratch = 1 << 14
         rows = np.empty((1 << 14, len(ROW_COLUMNS)), np.int32)
         ref_pool = np.empty(1 << 16, np.uint8)

@@ -85,7 +85,8 @@ DONE, FLUSH, GROW, NEXT_CONTIG = 0, 1, 2, 3
     TOO_MANY_FIELDS,
     TOO_MANY_FILTERS,
     DUPLICATED,
-) = range(10, 25)
+    MORE_FIELDS,
+) = range(10, 26)
 
 KEYS = ("GT", "GQ", "DP", "MIN_DP", "AD", "PL", "PS", "PGT", "PID", "LEN")
 GT, GQ, DP, MIN_DP, AD, PL, PS, PGT, PID, LEN = range(10)
@@ -382,6 +383,7 @@ def read_chunk(
                         format_fields[last_format, key] = number
                     number += 1
                     start = stop + 1
+                format_fields[last_format, len(key_ends)] = number
         start = columns[9]
         fields = 0
         while start <= line_end:
@@ -395,6 +397,9 @@ def read_chunk(
             field_end[fields] = stop
             fields += 1
             start = stop + 1
+        if fields > format_fields[last_format, len(key_ends)]:
+            state[ERROR] = MORE_FIELDS
+            return DONE, at, row_count, interval_count
 
         # --- genotype ----------------------------------------------------------------------------------------
         ploidy = 0
@@ -416,6 +421,9 @@ def read_chunk(
                     state[ERROR] = BAD_PLOIDY
                     return DONE, at, row_count, interval_count
                 allele = integer(buf, start, last)
+                for index in range(start + 1, last):
+                    if buf[index] == DOT:  # a decimal
+                        allele = -2
                 if allele >= alleles and alleles == 1:  # a caller that carries a GT over to the bases of a deletion
                     if complete:
                         state[CONTRADICTING] += 1
