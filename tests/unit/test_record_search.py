@@ -137,6 +137,15 @@ def test_a_number_hidden_among_ten_thousand_coordinates_is_not_searched_for_for_
     assert search.places == {"registered": "tag SA"}
 
 
+@pytest.mark.parametrize("length", [50_000, 99_990, 100_000, 300_000, 900_000])
+def test_a_shape_far_into_a_long_line_of_candidates_is_found_in_bounded_time(length: int) -> None:
+    search = IdentifierSearch(REGISTERED, label="A", layout=VcfLayout(HEADER))
+    begun = time.process_time()
+    search.feed(b"c\t1\t.\tA\tC\t.\t.\tNOTE=" + b"a@b." * (length // 4) + b",010-1234-5678;X\tGT\t0/1\n")
+    assert search.places == {"telephone": "INFO column"}
+    assert time.process_time() - begun < 20
+
+
 def test_records_are_searched_as_fast_as_they_are_decompressed() -> None:
     text = "".join(
         f"chr1\t{37 * i}\t.\tA\t<NON_REF>\t.\t.\tEND={30 + 37 * i}\tGT:DP:GQ:PL\t0/0:{i % 50}:{i % 99}:0,9,99\n"

@@ -31,7 +31,8 @@ _SHAPE_SCREEN = (
 )
 # as many candidate lines are looked at closely; a file with more has told enough
 _CANDIDATES_LIMIT = 100_000
-_LINE_LIMIT = 100_000
+_WINDOW = 100_000
+_BEFORE = 200  # no shape is longer
 _REST_LIMIT = 1 << 20
 # coordinates in read names are numbers of up to six digits: a registered one of that length proves nothing
 _SHORTEST_NUMBER = 7
@@ -123,20 +124,19 @@ class IdentifierSearch:
             return
 
     def _look_closely(self, text: bytes) -> None:
-        seen = -1
-        for match in _CANDIDATE.finditer(text):
-            start = text.rfind(b"\n", 0, match.start()) + 1
-            if start == seen:
-                continue
-            seen = start
+        """Look for shapes in windows of lines, each from a little before a candidate on."""
+        at = 0
+        while self._candidates < _CANDIDATES_LIMIT and (match := _CANDIDATE.search(text, at)):
             self._candidates += 1
-            line, _ = _line_at(text, match.start())
+            begins = max(match.start() - _BEFORE, 0)
+            begins = max(begins, text.rfind(b"\n", begins, match.start()) + 1)
+            ends = text.find(b"\n", match.end(), match.end() + _WINDOW)
+            at = ends if ends >= 0 else match.end() + _WINDOW - 2 * _BEFORE
+            window = text[begins : ends if ends >= 0 else match.end() + _WINDOW]
             # in records a colon ends a field; in read names it is part of a number's surroundings
-            words = line if self.layout is None else line.replace(b":", b"\t")
-            for finding in find_identifiers(words[:_LINE_LIMIT]):
-                self._note(finding.kind, line, finding.offset)
-            if self._candidates >= _CANDIDATES_LIMIT:
-                return
+            for finding in find_identifiers(window if self.layout is None else window.replace(b":", b"\t")):
+                if finding.kind not in self.places:
+                    self._note(finding.kind, *_line_at(text, begins + finding.offset))
 
     def _note(self, kind: str, line: bytes, at: int) -> None:
         self.places.setdefault(kind, self.layout.place(line, at) if self.layout is not None else "")
