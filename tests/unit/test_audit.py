@@ -10,7 +10,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from baekman import audit
+from baekman import audit, identifiers
 from baekman.cli import app, groups
 from baekman.errors import InputRefused
 from finished_workspace import finished_workspace
@@ -233,6 +233,7 @@ def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp
         ["export", *cohort, "--format", "vcf", "--output", str(tmp_path / "x.vcf")],
         ["cohort", "freeze", *cohort, "--output", str(tmp_path / "release")],
         ["cohort", "withdraw", *cohort, other],
+        ["cohort", "compact", *cohort],
         ["registry", "consent", one, "--workspace", str(made.path)],
     ]
     for command in commands:
@@ -246,6 +247,7 @@ def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp
         ("export", "1"),
         ("cohort.freeze", "1"),
         ("cohort.withdraw", other),
+        ("cohort.compact", "2"),
         ("registry.consent.show", one),
     ]
     assert {(event["actor"], event["purpose"]) for event in events} == {("kim", "project-7")}
@@ -270,6 +272,12 @@ def test_no_use_goes_unrecorded_and_a_cohort_without_a_log_needs_none(
         "audit log: expected a log that this user may write: uses of individual data are recorded, "
         "found one that only others may write; ask the data manager, or work on a release outside the workspace"
     )
+
+
+def test_an_identifier_with_a_wrong_check_character_is_not_looked_for(tmp_path: Path) -> None:
+    groups.register(app)
+    for shown, code in ((PARTICIPANT, 2), (identifiers.new("P"), 0)):
+        assert CliRunner().invoke(app, ["audit", "show", shown, "--workspace", str(tmp_path)]).exit_code == code
 
 
 def test_a_purpose_that_is_a_sentence_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -79,8 +80,10 @@ def show(
 
     Example: baekman audit show P0123456789ABC --workspace W
     """
-    from baekman import audit
+    from baekman import audit, identifiers
 
+    if object is not None and re.fullmatch(identifiers.PATTERN, object) and not identifiers.is_valid(object):
+        raise typer.BadParameter("a wrong check character: copy it again from where it was issued", param_hint="ID")
     for event in audit.events(workspace):
         if object is None or object in event["object"].split(","):
             print(json.dumps(event, sort_keys=True))

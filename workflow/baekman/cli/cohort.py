@@ -128,11 +128,15 @@ def compact(cohort: CohortOption, workers: WorkersOption = 1) -> None:
 
     Example: baekman cohort compact --cohort cohort
     """
+    from baekman import audit
     from baekman import cohort as operations
     from baekman.engine import Engine
     from baekman.store import open_store
 
-    typer.echo(str(operations.compact(open_store(cohort), engine=Engine(workers=workers)).number))
+    store = open_store(cohort)
+    snapshot = operations.compact(store, engine=Engine(workers=workers))
+    audit.record_use(store.workspace, action="cohort.compact", object=str(snapshot.number))
+    typer.echo(str(snapshot.number))
 
 
 @app.command()
