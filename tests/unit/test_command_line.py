@@ -33,6 +33,16 @@ def test_every_command_is_there_and_has_an_example(runner: CliRunner, command: s
     assert "Example" in result.output
 
 
+def test_only_the_group_that_is_asked_for_is_loaded() -> None:
+    """Each of a workflow's hundred jobs starts the command line anew."""
+    program = (
+        "import sys; from baekman.cli import app, groups; groups.register(app, first='step');"
+        "print(sorted(name for name in sys.modules if name.startswith('baekman.cli.')), 'pysam' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "['baekman.cli.groups', 'baekman.cli.step'] False\n"
+
+
 def test_tables_of_chosen_participants_hold_their_rows(tmp_path: Path) -> None:
     (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
     head = "##fileformat=VCFv4.2\n##contig=<ID=c,length=10>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS\n"

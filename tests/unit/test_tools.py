@@ -32,7 +32,7 @@ def fake(folder: Path, tool: str, version: str) -> Path:
 
 def test_an_older_binary_is_passed_over(on_path: Path) -> None:
     fake(on_path, "samtools", "1.9")
-    assert tools.command("samtools") == [sys.executable, "-m", "baekman.tools", "samtools"]
+    assert tools.command("samtools") == [sys.executable, "-P", tools.BUNDLED_PROGRAM, "samtools"]
     assert tools.versions()["samtools"].startswith("1.2")
 
 
@@ -43,7 +43,7 @@ def test_a_newer_binary_is_taken(on_path: Path) -> None:
 
 
 def test_without_a_binary_the_bundled_one_is_taken(on_path: Path) -> None:
-    assert tools.command("bcftools")[-2:] == ["baekman.tools", "bcftools"]
+    assert tools.command("bcftools")[-2:] == [tools.BUNDLED_PROGRAM, "bcftools"]
 
 
 def test_an_absent_tool_is_refused_with_what_to_do(on_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_an_absent_tool_is_refused_with_what_to_do(on_path: Path) -> None:
 
 
 def test_the_bundled_tool_works_in_a_pipe_and_fails_with_an_exit_code() -> None:
-    command = [sys.executable, "-m", "baekman.tools", "samtools", "view", "-h", "-"]
+    command = [sys.executable, "-P", tools.BUNDLED_PROGRAM, "samtools", "view", "-h", "-"]
     sam = "@SQ\tSN:1\tLN:4\nr\t4\t*\t0\t0\t*\t*\t0\t0\tACGT\tIIII\n"
     done = subprocess.run(command, input=sam, capture_output=True, text=True, check=True)
     assert sam.splitlines()[0] in done.stdout and done.stdout.endswith("ACGT\tIIII\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from baekman.engine import Engine
 from baekman.gvcf import Thresholds
 from baekman.sites import SiteFilters
 from baekman.verdict import GateMode
+
+# of compressed gVCF: less than this is in the store before one more worker process has started
+BYTES_PER_WORKER = 32 << 20
 
 
 def judge(delivery: Path, *, thresholds: Path, gate: GateMode, output: Path, accepted: Path) -> None:
@@ -82,6 +85,7 @@ def add(
                 thresholds=Thresholds(**{**kept, "gq_bands": tuple(kept["gq_bands"])}),
                 aliases=thresholds["contig_aliases"],
             )
+        engine = Engine(workers=workers_for((Path(member.gvcf) for member in members), at_most=workers))
         committed = snapshot.read_snapshot(opened)
         ids = [member.participant_id for member in members]
         known = set(cohort.find_batches(opened, ids, at=committed).values())
@@ -91,19 +95,25 @@ def add(
                 opened,
                 batch=delivery,
                 members=members,
-                engine=Engine(workers=workers),
+                engine=engine,
                 filters=SiteFilters(**filters),
             )
         # or have ended while the batch was written; a withdrawal from here on finds the batch itself
         gone = {member.participant_id for member in members} & standing.denied(workspace)
         if gone:
-            committed = cohort.withdraw(opened, sorted(gone), engine=Engine(workers=workers))
+            committed = cohort.withdraw(opened, sorted(gone), engine=engine)
         result["participants"] = sorted({member.participant_id for member in members} - gone)
         result["snapshot"] = committed.number
         consent_hash = standing.denied_hash(workspace)
         audit.record_use(workspace, action="cohort.add", object=delivery, consent_hash=consent_hash)
     atomic.write_text(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
+
+
+def workers_for(gvcfs: Iterable[Path], *, at_most: int) -> int:
+    """How many workers the ``gvcfs`` are worth: one for a small delivery, whatever the job may use."""
+    size = sum(gvcf.stat().st_size for gvcf in gvcfs if gvcf.is_file())
+    return min(at_most, 1 + size // BYTES_PER_WORKER)
 
 
 def write_tables(
@@ -122,9 +132,9 @@ def write_tables(
         audit.record(cohort_folder.parent, action="table-keys.init")
     if members:
         opened = store.open_store(cohort_folder)
-        present, latest = tables.make_latest_tables(
-            opened, output=output, participants=members, engine=Engine(workers=workers)
-        )
+        gvcfs = (cohort_folder.parent / "participants" / one / "calls.g.vcf.gz" for one in members)
+        engine = Engine(workers=workers_for(gvcfs, at_most=workers))
+        present, latest = tables.make_latest_tables(opened, output=output, participants=members, engine=engine)
         audit.record_use(opened.workspace, action="tables", object=added["delivery"])
         result["snapshot"] = latest.number
         result["tables"] = {

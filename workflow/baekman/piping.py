@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from baekman.tools import BUNDLED_PROGRAM
+
 
 class PipeFailed(Exception):
     """A command in a pipe ended with an error; names the tool and its exit code, never its arguments."""
@@ -32,8 +34,9 @@ def piped(*commands: Sequence[str | Path]) -> bytes:
 
 
 def _name(command: Sequence[str | Path]) -> str:
-    """``samtools view`` for ``python -m baekman.tools samtools view …``; ``tool`` for ``/usr/bin/tool …``."""
+    """``samtools view`` for the one that pysam bundles; ``tool`` for ``/usr/bin/tool …``."""
     words = [str(word) for word in command]
-    if words[1:3] == ["-m", "baekman.tools"]:
-        return " ".join(words[3:5])
+    if BUNDLED_PROGRAM in words:
+        first = words.index(BUNDLED_PROGRAM) + 1
+        return " ".join(words[first : first + 2])
     return Path(words[0]).name

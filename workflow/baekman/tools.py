@@ -1,14 +1,12 @@
 """The tools that baekman calls: which one is used, and its version.
 
 samtools and bcftools come twice: as binaries on PATH and bundled in pysam. The newer one is used, here and
-nowhere else. ``python -m baekman.tools bcftools ARGS…`` runs it as a process of its own, for pipes.
+nowhere else.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
-import importlib.metadata
 import os
 import re
 import shutil
@@ -16,15 +14,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import pysam
+from typing import NoReturn
 
 from baekman.errors import InputRefused, Reason
 
 BUNDLED = ("samtools", "bcftools")
-STDOUT = "/dev/stdout"
-# these close the stdout that pysam hands them, and pysam closes it once more: the process aborts
-CLOSES_STDOUT = (("bcftools", "query"), ("bcftools", "consensus"))
+BUNDLED_PROGRAM = str(Path(__file__).with_name("bundled.py"))
 # tool -> arguments that make it tell its version (bwa says it on stderr when called bare)
 VERSION_ARGUMENTS: dict[str, tuple[str, ...]] = {
     "bwa": (),
@@ -76,6 +71,8 @@ def find_own_commands() -> None:
 
 def versions() -> dict[str, str]:
     """Version of every tool and package that is there, by name; what is absent has no key."""
+    import importlib.metadata
+
     found = {name: version for name in BUNDLED if (version := _version_in_use(name))}
     for tool, arguments in VERSION_ARGUMENTS.items():
         if path := shutil.which(tool):
@@ -90,7 +87,7 @@ def versions() -> dict[str, str]:
 
 
 def _bundled_command(tool: str) -> list[str]:
-    return [sys.executable, "-m", "baekman.tools", tool]
+    return [sys.executable, "-P", BUNDLED_PROGRAM, tool]
 
 
 @functools.cache
@@ -107,6 +104,8 @@ def _version_in_use(tool: str) -> str:
 
 
 def _bundled_version(tool: str) -> str:
+    import pysam.version
+
     versions_of = {
         "samtools": pysam.version.__samtools_version__,
         "bcftools": pysam.version.__bcftools_version__,
@@ -133,43 +132,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
-def run_newest(tool: str, arguments: Sequence[str]) -> int:
-    """Run the newest ``tool`` in place of this process, or the bundled one in it; its exit code."""
-    if _newest_is_on_path(tool):
-        os.execv(str(shutil.which(tool)), [tool, *arguments])
-    bundled = importlib.import_module(f"pysam.{tool}")
-    subcommand, *rest = arguments
-    dispatch = getattr(bundled, subcommand, None)
-    if dispatch is None:
-        print(f"{tool} {_bundled_version(tool)} bundled in pysam has no command {subcommand}", file=sys.stderr)
-        return 2
-    if (tool, subcommand) in CLOSES_STDOUT and not _names_output(rest):
-        rest = ["-o", STDOUT, *rest]
-    try:
-        # by name: told to leave stdout alone, pysam loses what some subcommands have still in their buffer
-        dispatch(*rest, save_stdout=STDOUT)
-    except pysam.SamtoolsError as failure:
-        # pysam puts what the tool said behind words of its own
-        print(failure.value.split("stderr=", 1)[-1].strip(), file=sys.stderr)
-        return 1
-    return 0
-
-
-def _names_output(arguments: Sequence[str]) -> bool:
-    return any(word in ("-o", "--output") or word.startswith("--output=") for word in arguments)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """``samtools ARGS…`` or ``bcftools ARGS…``: run the newest; ``versions``: print what is there."""
-    if arguments and arguments[0] in BUNDLED and len(arguments) > 1:
-        return run_newest(arguments[0], arguments[1:])
-    if list(arguments) == ["versions"]:
-        for tool, version in versions().items():
-            print(f"{tool}\t{version}")
-        return 0
-    print("usage: python -m baekman.tools (samtools|bcftools) ARGS… | versions", file=sys.stderr)
-    return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def run_newest(tool: str, arguments: Sequence[str]) -> NoReturn:
+    """Run the newest ``tool`` (samtools or bcftools) in place of this process."""
+    words = command(tool)
+    os.execv(words[0], [*words, *arguments])

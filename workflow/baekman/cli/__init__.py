@@ -6,9 +6,7 @@ import os
 import sys
 
 import typer
-from rich.console import Console
 
-from baekman import __version__
 from baekman.errors import EXIT_FAILED, EXIT_REFUSED, InputRefused
 
 app = typer.Typer(
@@ -24,6 +22,8 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
     if version:
+        from baekman import __version__
+
         typer.echo(__version__)
         raise typer.Exit
 
@@ -35,7 +35,7 @@ def main() -> None:
     """
     from baekman.cli import groups
 
-    groups.register(app)
+    groups.register(app, first=sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         app()
     except InputRefused as refused:
@@ -43,7 +43,7 @@ def main() -> None:
             print(f"refused: {reason}", file=sys.stderr)
         sys.exit(EXIT_REFUSED)
     except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted: run the same command again to go on")
+        print("interrupted: run the same command again to go on", file=sys.stderr)
         sys.exit(130)
     except Exception as failure:
         if os.environ.get("BAEKMAN_TRACEBACK"):

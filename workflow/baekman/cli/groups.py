@@ -20,8 +20,9 @@ GROUPS = (
 )
 
 
-def register(app: typer.Typer) -> None:
-    """Mount every group on ``app``."""
-    for module_name, name in GROUPS:
+def register(app: typer.Typer, *, first: str = "") -> None:
+    """Mount every group on ``app``; only the one that the command line's ``first`` word names, where it names one."""
+    chosen = [group for group in GROUPS if group[1] and group[1] == first]
+    for module_name, name in chosen or GROUPS:
         group = importlib.import_module(module_name).app
         app.add_typer(group, name=name or None)

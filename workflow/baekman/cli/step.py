@@ -32,7 +32,11 @@ def tool(context: typer.Context) -> None:
     """
     from baekman import tools
 
-    raise typer.Exit(tools.main(context.args))
+    match context.args:
+        case ["samtools" | "bcftools" as name, subcommand, *rest]:
+            tools.run_newest(name, [subcommand, *rest])
+        case _:
+            raise typer.BadParameter("expected samtools or bcftools, one of its commands, and its arguments")
 
 
 @app.command()
