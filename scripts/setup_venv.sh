@@ -11,9 +11,17 @@ folder=$2
     exit 1
 }
 [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
-if ! "$folder/bin/python" scripts/check_requirements.py requirements.txt; then
+pip=("$folder/bin/python" -m pip install --quiet --disable-pip-version-check)
+complete=("$folder/bin/python" scripts/check_requirements.py requirements.txt)
+
+if ! "${complete[@]}"; then
     echo "installing the Python packages of requirements.txt" >&2
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
+    # The list is complete, so nothing has to be resolved and a pip per core can take a part of it each. Byte
+    # code is written at the end, by all cores, without that of the packages' own tests.
+    grep -v '^#' requirements.txt | xargs -n 20 -P "$(nproc)" "${pip[@]}" --no-deps --no-compile || true
+    # where one of them failed, one pip for all says why
+    "${complete[@]}" || "${pip[@]}" -r requirements.txt
+    "$folder/bin/python" -m compileall -q -j 0 -x '/tests?/' "$folder/lib" || true
 fi
-"$folder/bin/python" -c 'import baekman' 2>/dev/null \
-    || "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
+"$folder/bin/python" -c 'import baekman' 2>/dev/null || "${pip[@]}" --no-deps --no-build-isolation -e .
+"$folder/bin/python" -m compileall -q workflow/baekman
