@@ -77,8 +77,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     run(PROJECT / "scripts" / "make_test_genome.py", "--output", genome)
     baekman("registry", "init", "--workspace", workspace)
     baekman("registry", "import", genome / "registration.tsv", "--workspace", workspace)
-    deliveries = {name: deliver(genome, name, workspace).stdout.strip() for name in DELIVERIES}
-    return Demo(genome=genome, workspace=workspace, deliveries=deliveries)
+    first = deliver(genome, "first", workspace).stdout.strip()
+    # the inbox holds both: the first one was delivered
+    looked = ("--once", "--quiet-seconds", "0", "--workspace", workspace, "--config", genome / "demo_config.yaml")
+    second = baekman("watch", genome / "deliveries", *looked).stdout.strip()
+    return Demo(genome=genome, workspace=workspace, deliveries={"first": first, "second": second})
+
+
+def test_a_watch_delivers_each_delivery_of_the_inbox_once(demo: Demo) -> None:
+    assert re.fullmatch("D[0-9A-Z]{13}", demo.deliveries["second"])
+    assert demo.deliveries["second"] != demo.deliveries["first"]
+    assert all((demo.workspace / "deliveries" / one / "batch.json").is_file() for one in demo.deliveries.values())
 
 
 def test_every_planted_fault_gets_its_own_reason_and_nobody_else_is_stopped(demo: Demo) -> None:
@@ -180,6 +189,21 @@ def test_a_second_run_does_nothing_and_says_so(demo: Demo) -> None:
     assert done.stdout.strip() == demo.deliveries["second"]
     assert "nothing to do" in done.stderr
     assert before == {file: file.stat().st_mtime_ns for file in (demo.workspace / "tables").rglob("*.parquet")}
+
+
+def test_a_lost_alignment_is_made_again_from_the_same_delivery_and_changes_no_table(demo: Demo) -> None:
+    row = next(row for row in demo.accepted() if (row["delivery"], row["entry"]) == ("second", "fastq"))
+    lost = demo.workspace / "participants" / demo.participant(row) / "aligned.cram"
+    others = sorted(set(demo.workspace.glob("participants/*/aligned.cram")) - {lost})
+    before = {file: file.stat().st_mtime_ns for file in others}
+    tables = {file: file.read_bytes() for file in (demo.workspace / "tables").rglob("*.parquet")}
+    alignment = lost.read_bytes()
+    lost.unlink()
+    deliver(demo.genome, "second", demo.workspace)
+    assert lost.read_bytes() == alignment
+    assert {file: file.stat().st_mtime_ns for file in others} == before
+    assert {file: file.read_bytes() for file in (demo.workspace / "tables").rglob("*.parquet")} == tables
+    assert not list(demo.workspace.glob("deliveries/*/staged/*/*"))
 
 
 def test_the_manifest_says_how_the_results_were_made(demo: Demo) -> None:

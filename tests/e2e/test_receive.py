@@ -6,12 +6,14 @@ import gzip
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -509,3 +511,54 @@ def test_a_withdrawal_leaves_no_checksum_of_the_delivered_files(tmp_path: Path, 
     withdrawal.withdraw(tmp_path / "W", receipt.verdicts[0].participant, registry=registry)
     assert [one in noted.read_text() for one in sums] == [False, False, True, True]
     assert intake.receive(tmp_path / "in", workspace=tmp_path / "W").status == "same"
+
+
+def test_a_delivery_is_staged_anew_when_it_is_asked_for(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    first = intake.receive(delivery, workspace=tmp_path / "W")
+    home = tmp_path / "W" / "deliveries" / first.delivery_id
+    staged = {path: path.read_bytes() for path in (home / "staged").rglob("*.gz")}
+    listed, summary = (home / "specimens.tsv").read_text(), json.loads((home / "delivery.json").read_text())
+    shutil.rmtree(home / "staged")
+    assert intake.receive(delivery, workspace=tmp_path / "W").status == "same"
+    assert not (home / "staged").exists()
+    again = intake.receive(delivery, workspace=tmp_path / "W", again=True)
+    assert (again.status, again.delivery_id, again.verdicts) == ("again", first.delivery_id, first.verdicts)
+    assert {path: path.read_bytes() for path in (home / "staged").rglob("*.gz")} == staged
+    assert (home / "specimens.tsv").read_text() == listed
+    assert json.loads((home / "delivery.json").read_text()) == summary
+    # as old as the first time: what was made of them is not made again
+    received = datetime.fromisoformat(summary["received"]).timestamp()
+    assert {path.stat().st_mtime for path in staged} == {received}
+
+
+def test_who_has_no_consent_any_more_is_not_staged_anew(tmp_path: Path, reference: Path) -> None:
+    registry = make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    first = intake.receive(delivery, workspace=tmp_path / "W")
+    home = tmp_path / "W" / "deliveries" / first.delivery_id
+    shutil.rmtree(home / "staged")
+    leaving = registry.specimen(INSTITUTION, "A-2")
+    assert leaving is not None
+    registry.withdraw(leaving.participant_id)
+    again = intake.receive(delivery, workspace=tmp_path / "W", again=True)
+    assert sorted(codes(again)) == [("accept", []), ("reject", ["participant_withdrawn"])]
+    assert leaving.participant_id not in (home / "specimens.tsv").read_text()
+    assert leaving.participant_id not in [path.name for path in (home / "staged").iterdir()]
+
+
+def test_what_cannot_be_staged_anew_changes_nothing_and_is_told(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    first = intake.receive(delivery, workspace=tmp_path / "W")
+    home = tmp_path / "W" / "deliveries" / first.delivery_id
+    before = {file: file.read_bytes() for file in home.rglob("*") if file.is_file() and "staged" not in file.parts}
+    (delivery / "A-2_LANE1_R2.fastq.gz").unlink()
+    with pytest.raises(InputRefused) as refused:
+        intake.receive(delivery, workspace=tmp_path / "W", again=True)
+    assert [str(reason) for reason in refused.value.reasons] == [
+        f"delivery {first.delivery_id}: specimen {first.verdicts[1].specimen}: expected the files that passed when it"
+        " was received, found file_missing; put them back as they were and run the same command again"
+    ]
+    assert {file: file.read_bytes() for file in before} == before

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baekman import intake, verdict, withdrawal
+from baekman import intake, specimens, verdict, withdrawal
 from baekman.config import PROJECT, load_config
 from baekman.verdict import Decision, Verdict
 
@@ -22,6 +22,7 @@ _STEPS = re.compile(r"^(\d+) of (\d+) steps")
 _RULE = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
 _FAILED = re.compile(r"^Error in (?:rule|checkpoint) (\w+)")
 _LOG = re.compile(r"^\s+log: (\S+)")
+_STAGED_FILE = re.compile(r"^staged_file +\d+$", re.M)  # in the job counts of a dry run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +69,26 @@ def deliver(
 ) -> Outcome:
     """Receive the delivery in the folder ``delivery`` and run its workflow to the tables.
 
-    Run again it takes up where it stopped, or does nothing. Raises ``InputRefused`` for a malformed delivery
-    or configuration; a failed job is no exception but in the outcome.
+    Run again it takes up where it stopped, or does nothing; reads that were used and deleted are staged anew where
+    a job needs them after all. Raises ``InputRefused`` for a malformed delivery or configuration; a failed job is
+    no exception but in the outcome.
     """
     settings: Mapping[str, Any] = load_config(workspace, config)
-    receipt = intake.receive(
-        delivery,
-        workspace=workspace,
-        config=settings,
-        progress=lambda done, total: progress("intake", done, total),
-    )
+
+    def receive(*, again: bool) -> intake.Receipt:
+        return intake.receive(
+            delivery,
+            workspace=workspace,
+            config=settings,
+            again=again,
+            progress=lambda done, total: progress("intake", done, total),
+        )
+
+    receipt = receive(again=False)
     log = workspace / "logs" / "deliver" / f"{receipt.delivery_id}.log"
     command = snakemake_command(receipt.delivery_id, workspace=workspace, config=config, profile=profile, cores=cores)
+    if receipt.status == "same" and _needs_staged_files(command, workspace / "deliveries" / receipt.delivery_id):
+        receive(again=True)
     watched = _Watched()
     exit_code = _run(command, log=log, watched=watched, progress=progress)
     failed = tuple(_failed_rules(watched.failed, workspace))
@@ -112,6 +121,17 @@ def verdicts_of(folder: Path) -> Iterator[Verdict]:
         file = folder / "verdicts" / f"{gate}.json"
         if file.is_file():
             yield from verdict.read_verdicts(file)
+
+
+def _needs_staged_files(command: Sequence[str], folder: Path) -> bool:
+    """Whether jobs are planned that need staged files which were used and deleted."""
+    staged = [folder.parents[1] / file for row in specimens.read(folder / "specimens.tsv") for file in row.files]
+    if all(file.is_file() for file in staged):
+        return False
+    plan = subprocess.run(
+        [*command, "--dry-run"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    return bool(_STAGED_FILE.search(plan.stdout))
 
 
 def _profile(profile: str) -> Path:

@@ -25,7 +25,7 @@ from baekman.crypt4gh_stream import RecipientKey, recipient_key
 from baekman.delivered_file import DeliveredFile, Measured
 from baekman.delivery import SHEET, Delivery, read_delivery
 from baekman.errors import InputRefused, Reason
-from baekman.intake_checks import check_consent, check_manifest, extra_files
+from baekman.intake_checks import CONSENT_CODES, check_consent, check_manifest, extra_files
 from baekman.intake_reasons import Finding, finding
 from baekman.intake_specimen import Outcome, Surroundings, already_accepted, inspect
 from baekman.reference_contigs import prepared
@@ -41,10 +41,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What became of a delivery. ``status`` ``same``: it was received before and nothing was done."""
+    """What became of a delivery.
+
+    ``status`` ``same``: it was received before and nothing was done; ``again``: it was, and is staged anew.
+    """
 
     delivery_id: str
-    status: Literal["received", "same"]
+    status: Literal["received", "same", "again"]
     verdicts: tuple[Verdict, ...]
     report: Path
 
@@ -58,13 +61,16 @@ def receive(
     key_file: Path | None = None,
     crypt4gh_key: Path | None = None,
     workers: int | None = None,
+    again: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Receipt:
     """Inspect the delivery in ``folder``, stage what passes, write verdicts and the return report.
 
     ``config``: loaded settings, those of ``workspace`` by default. The same delivery again finishes what was
-    broken off, or does nothing; under the same name with other content it is refused. Raises
-    ``InputRefused`` for a malformed delivery, before anything is written.
+    broken off, or does nothing; under the same name with other content it is refused. With ``again`` one that was
+    received whole is inspected and staged anew, since staged files go when they were used. Raises
+    ``InputRefused`` for a malformed delivery, before anything is written, and where a file that had passed
+    passes no more.
     """
     workspace, folder = Path(workspace), Path(folder)
     delivery = read_delivery(folder)
@@ -76,8 +82,10 @@ def receive(
         raise _repeated_name()
     home = workspace / DELIVERIES / delivery_id
     with _lock(workspace / DELIVERIES / f".{delivery_id}.lock"):
-        if (home / "delivery.json").is_file():
+        before = _read_summary(home)
+        if before is not None:
             _require_same_content(home, delivery, key)
+        if before is not None and not again:
             verdicts = tuple(read_verdicts(home / "verdicts" / "intake.json"))
             report = return_report.folder_of(workspace, delivery.institution, delivery.name)
             return Receipt(delivery_id=delivery_id, status="same", verdicts=verdicts, report=report)
@@ -94,7 +102,10 @@ def receive(
             contigs=contigs,
         )
         outcomes = _inspect_all(surroundings, workers=workers, progress=progress)
-        return _conclude(surroundings, outcomes)
+        if before is None:
+            return _conclude(surroundings, outcomes)
+        _require_as_before(surroundings, outcomes)
+        return _conclude(surroundings, outcomes, before)
 
 
 def known(folder: Path, *, workspace: Path) -> str | None:
@@ -146,8 +157,11 @@ def _note_repeated_participants(around: Surroundings, findings: dict[str, list[F
                 )
 
 
-def _conclude(around: Surroundings, outcomes: list[Outcome]) -> Receipt:
-    """Write what the delivery came to; ``delivery.json`` is last, and says that all the rest is there."""
+def _conclude(around: Surroundings, outcomes: list[Outcome], before: Mapping[str, Any] | None = None) -> Receipt:
+    """Write what the delivery came to; ``delivery.json`` is last, and says that all the rest is there.
+
+    ``before``: what it held, of a delivery that is received again.
+    """
     home, delivery, opened = around.home, around.delivery, around.registry
     # two deliveries may have brought the same specimen at the same time: one of them is first
     with _lock(around.workspace / DELIVERIES / ".verdicts.lock"):
@@ -178,14 +192,21 @@ def _conclude(around: Surroundings, outcomes: list[Outcome]) -> Receipt:
         "reference": around.settings["reference_name"],
         "platform": around.platform,
         "consent_hash": consent_hash,
-        "received": datetime.now(UTC).isoformat(timespec="seconds"),
+        "received": before["received"] if before else datetime.now(UTC).isoformat(timespec="seconds"),
         "specimens": len(outcomes),
         "accepted": len(participants),
     }
     audit.record(around.workspace, action="receive", object=around.delivery_id, consent_hash=consent_hash)
     atomic.write_text(home / "delivery.json", json.dumps(summary, indent=1) + "\n")
     shutil.rmtree(home / "progress", ignore_errors=True)
-    return Receipt(delivery_id=around.delivery_id, status="received", verdicts=verdicts, report=report)
+    if before:
+        # not newer than what was made of them: only what is missing, or was made otherwise, is made again
+        received = datetime.fromisoformat(before["received"]).timestamp()
+        for file in (home / "staged").rglob("*"):
+            os.utime(file, (received, received))
+    return Receipt(
+        delivery_id=around.delivery_id, status="again" if before else "received", verdicts=verdicts, report=report
+    )
 
 
 def _settled(around: Surroundings, outcome: Outcome) -> Outcome:
@@ -202,6 +223,32 @@ def _settled(around: Surroundings, outcome: Outcome) -> Outcome:
         return outcome
     shutil.rmtree(around.home / "staged" / outcome.verdict.participant, ignore_errors=True)
     return outcome.rejected(late)
+
+
+def _read_summary(home: Path) -> dict[str, Any] | None:
+    """What ``delivery.json`` says of a delivery that was received whole; None where it was not."""
+    file = home / "delivery.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _require_as_before(around: Surroundings, outcomes: list[Outcome]) -> None:
+    """Refuse where the files of a specimen that had passed do not pass any more; a consent may have ended."""
+    passed = {row.specimen_id for row in specimens.read(around.home / "specimens.tsv")}
+    lost = [
+        Reason(
+            file=f"delivery {around.delivery_id}",
+            place=f"specimen {outcome.verdict.specimen}",
+            expected="the files that passed when it was received",
+            found=", ".join(one.reason.code for one in outcome.findings if one.blocks) or "none",
+            action="put them back as they were and run the same command again",
+        )
+        for outcome in outcomes
+        if outcome.verdict.specimen in passed
+        and not outcome.rows
+        and not any(one.reason.code in CONSENT_CODES.values() for one in outcome.findings)
+    ]
+    if lost:
+        raise InputRefused(lost)
 
 
 def _require_same_content(home: Path, delivery: Delivery, key: RecipientKey | None) -> None:

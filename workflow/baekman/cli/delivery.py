@@ -27,6 +27,9 @@ def receive(
         typer.Option("--crypt4gh-key", help="Private key (mode 0600) of encrypted files; else BAEKMAN_CRYPT4GH_KEY."),
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Specimens at a time.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Stage a delivery anew whose staged files were used and deleted.")
+    ] = False,
 ) -> None:
     """Inspect a delivery, stage what passes, and write verdicts and the institution's return report.
 
@@ -52,6 +55,7 @@ def receive(
             key_file=key_file,
             crypt4gh_key=crypt4gh_key,
             workers=workers,
+            again=again,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if receipt.status == "same":

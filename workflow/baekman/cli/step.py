@@ -74,7 +74,7 @@ def staged(delivery: Delivery) -> None:
             file=delivery,
             expected="the files that intake staged",
             found="none: they were used and deleted",
-            action="receive the delivery again: baekman receive DELIVERY",
+            action="receive the delivery again: baekman receive DELIVERY --again",
         )
     )
 
