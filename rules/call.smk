@@ -16,6 +16,7 @@ rule call_piece:
         shards="reference/shards.tsv",
     output:
         gvcf=temp("participants/{participant}/calls/{scatteritem}.g.vcf.gz"),
+        index=temp("participants/{participant}/calls/{scatteritem}.g.vcf.gz.tbi"),
     log:
         "<logs>/call_piece/{participant}/{scatteritem}.log",
     benchmark:

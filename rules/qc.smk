@@ -64,7 +64,7 @@ rule metrics:
     benchmark:
         "<benchmarks>/metrics/{participant}.tsv"
     conda:
-        "../envs/bcftools.yaml"
+        "../envs/metrics.yaml"
     params:
         delivery=config.get("delivery"),
         evidence=options_of,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from baekman.alignment import INDEX_ENDINGS
+from baekman.callers import CALLERS
 
 sys.path.insert(0, str(Path(__file__).parent))
-from plans import Workspace
+from plans import PROJECT, Workspace
 
 OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, "run_manifest": 1, "all": 1}
 
@@ -145,6 +149,25 @@ def test_a_genome_in_pieces_is_called_in_pieces(workspace: Workspace) -> None:
     workspace.accept(delivery)
     jobs = workspace.plan(delivery, "call", options=("--set-scatter", "call=4")).jobs
     assert jobs == {"call_piece": 4, "gather_calls": 1, "call": 1}
+
+
+def test_tools_that_conda_brings_are_planned_like_the_others(workspace: Workspace) -> None:
+    workspace.configure(f"{workspace.config}caller: gatk\naligner: bwa-mem2\n")
+    delivery = workspace.receive("fastq")
+    plan = workspace.plan(delivery, "qc")
+    assert {f"reference/genome.fa{ending}" for ending in INDEX_ENDINGS["bwa-mem2"]} <= plan.outputs
+    workspace._make(plan)
+    workspace.accept(delivery)
+    assert workspace.plan(delivery, "call").jobs == {"call_piece": 1, "gather_calls": 1, "call": 1}
+
+
+def test_every_environment_of_a_rule_pins_its_tools() -> None:
+    rules = "".join(file.read_text(encoding="utf-8") for file in (PROJECT / "rules").glob("*.smk"))
+    named = {f"{caller}.yaml" for caller in CALLERS} | set(re.findall(r'"\.\./envs/(\w+\.yaml)"', rules))
+    assert named == {file.name for file in (PROJECT / "envs").glob("*.yaml")} - {"baekman.yaml"}
+    for name in named:
+        packages = yaml.safe_load((PROJECT / "envs" / name).read_text(encoding="utf-8"))["dependencies"]
+        assert packages and all(re.fullmatch(r"[\w-]+=\d[\w.]*", package) for package in packages)
 
 
 def test_a_delivery_that_was_never_received_plans_nothing_and_says_so(workspace: Workspace) -> None:
