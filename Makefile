@@ -24,7 +24,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml | $(VENV_FIRST)
 	@touch $@
 
 demo: ## run two deliveries of the small test genome, from reads to tables
-	@$(MAKE) --no-print-directory -j2 tools venv
+	@$(MAKE) --silent --no-print-directory -j2 tools venv
 	@$(RUN) scripts/demo.sh
 
 test: tools venv ## every test
