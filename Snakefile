@@ -21,6 +21,12 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
+        of_participants(
+            "participants/{participant}/aligned.cram", ("fastq", "bam", "cram")
+        ),
+        of_participants("participants/{participant}/qc/metrics.json"),
+        of_accepted("participants/{participant}/calls.g.vcf.gz"),
+        of_delivery("deliveries/{delivery}/verdicts/qc.json"),
         of_delivery("deliveries/{delivery}/report/tables.json"),
         of_delivery("deliveries/{delivery}/report/verdicts.html"),
         of_delivery("deliveries/{delivery}/report/multiqc.html"),

@@ -126,7 +126,10 @@ class Workspace:
 
     def _make(self, plan: Plan) -> None:
         for output in sorted(plan.outputs):
-            path = self.folder / output
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-            os.utime(path, (MOMENT, MOMENT))
+            self.touch(self.folder / output)
+
+    def touch(self, path: Path) -> None:
+        """An empty file as old as all others."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (MOMENT, MOMENT))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from baekman import specimens
 from baekman.alignment import INDEX_ENDINGS
 from baekman.callers import CALLERS
 
@@ -96,6 +97,20 @@ def test_staged_files_may_go_when_they_are_used(finished: tuple[Workspace, str])
     workspace, delivery = finished
     for file in (workspace.folder / "deliveries" / delivery / "staged").rglob("*.*"):
         file.unlink()
+    assert "Nothing to be done" in workspace.plan(delivery).text
+
+
+def test_a_lost_alignment_needs_the_staged_reads_again(finished: tuple[Workspace, str]) -> None:
+    workspace, delivery = finished
+    home = workspace.folder / "deliveries" / delivery
+    reads = next(row for row in specimens.read(home / "specimens.tsv") if row.entry == "fastq")
+    cram = workspace.folder / "participants" / reads.participant_id / "aligned.cram"
+    cram.unlink()
+    jobs = workspace.plan(delivery).jobs
+    workspace.touch(cram)
+    assert (jobs["staged_file"], jobs["align_reads"]) == (2, 1)
+    for file in reads.files:
+        workspace.touch(workspace.folder / file)
     assert "Nothing to be done" in workspace.plan(delivery).text
 
 
