@@ -113,7 +113,7 @@ def test_a_failure_tells_its_kind_and_no_value(
 ) -> None:
     monkeypatch.delenv("BAEKMAN_TRACEBACK", raising=False)
     monkeypatch.setattr(cli, "app", FAILURES[failure])
-    monkeypatch.setattr("baekman.cli.groups.register", lambda app: None)
+    monkeypatch.setattr("baekman.cli.groups.register", lambda app, first: None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     told = capfd.readouterr()
