@@ -562,3 +562,18 @@ def test_what_cannot_be_staged_anew_changes_nothing_and_is_told(tmp_path: Path, 
         " was received, found file_missing; put them back as they were and run the same command again"
     ]
     assert {file: file.read_bytes() for file in before} == before
+
+
+def test_what_is_sent_of_somebody_who_has_left_is_refused_and_names_nobody(tmp_path: Path, reference: Path) -> None:
+    registry = make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    first = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1", "A-2"), workspace=tmp_path / "W")
+    gone = first.verdicts[0]
+    assert gone.participant is not None
+    withdrawal.withdraw(tmp_path / "W", gone.participant, registry=registry)
+    more = simple_delivery(tmp_path / "more", reference, "A-1", name="D-2", seed=9)
+    again = intake.receive(tmp_path / "in", workspace=tmp_path / "W", again=True)
+    assert codes(again)[0] == ("reject", ["participant_withdrawn"])
+    assert codes(intake.receive(more, workspace=tmp_path / "W")) == [("reject", ["participant_withdrawn"])]
+    for path in (tmp_path / "W" / "deliveries").rglob("*"):
+        for one in (gone.participant, gone.specimen):
+            assert one not in path.name and (path.is_dir() or one.encode() not in path.read_bytes()), path

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from baekman import atomic, identifiers
+from baekman.consent import ConsentState
 from baekman.contents import Contents, examine, vcf_header_of
 from baekman.crypt4gh_stream import RecipientKey
 from baekman.delivered_file import DeliveredFile, Measured
 from baekman.delivery import Delivery, ManifestRow
 from baekman.intake_checks import (
+    CONSENT_CODES,
     accepted_before,
     check_consent,
     check_contents,
@@ -78,9 +80,10 @@ class Outcome:
     def rejected(self, found: Iterable[Finding]) -> Outcome:
         """This outcome with ``found`` on top, and nothing staged."""
         findings = (*self.findings, *found)
+        known = not _is_withdrawn(findings)
         verdict = Verdict.of(
-            specimen=self.verdict.specimen,
-            participant=self.verdict.participant,
+            specimen=self.verdict.specimen if known else identifiers.new("S"),
+            participant=self.verdict.participant if known else None,
             gate="intake",
             reasons=[one.reason for one in findings],
         )
@@ -99,9 +102,12 @@ def inspect(label: str, findings: list[Finding], *, around: Surroundings) -> Out
         lookalike = around.registry.lookalikes(around.delivery.institution, label)
         code = "barcode_lookalike" if lookalike else "not_registered"
         return _outcome(label, identifiers.new("S"), None, [finding(code), *findings])
+    consent = check_consent(around.registry.active_consent(record.participant_id))
+    if _is_withdrawn(consent):
+        return _outcome(label, identifiers.new("S"), None, [*consent, *findings])
     registered = around.registry.identifiers_of(record)
     findings = [
-        *check_consent(around.registry.active_consent(record.participant_id)),
+        *consent,
         *_check_reuse(around, record),
         *findings,
         *check_names(rows, registered=registered, label=label),
@@ -123,6 +129,11 @@ def inspect(label: str, findings: list[Finding], *, around: Surroundings) -> Out
     )
     _keep(kept, outcome)
     return outcome
+
+
+def _is_withdrawn(findings: Iterable[Finding]) -> bool:
+    """Whether they say so: then the verdict names nobody, as nothing in the workspace names who has left."""
+    return any(one.reason.code == CONSENT_CODES[ConsentState.WITHDRAWN] for one in findings)
 
 
 def already_accepted(around: Surroundings, verdict: Verdict) -> bool:
