@@ -68,3 +68,16 @@ def test_tables_of_chosen_participants_hold_their_rows(tmp_path: Path) -> None:
     assert table.select("participant_id", "contig", "pos", "ref", "alt", "copies").rows() == [
         ("PB", "c", 3, "G", "T", 1)
     ]
+
+
+def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
+    code = (
+        "import signal; from baekman import store;"
+        "store.create_store = lambda *_a, **_k: signal.raise_signal(signal.SIGINT);"
+        "from baekman.cli import main; main()"
+    )
+    arguments = ["cohort", "init", "--cohort", str(tmp_path / "cohort"), "--reference", str(tmp_path / "ref.fa")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted: run the same command again to go on\n"

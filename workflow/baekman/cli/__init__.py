@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from baekman.errors import EXIT_FAILED, EXIT_REFUSED, InputRefused
+from baekman.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, InputRefused
 
 app = typer.Typer(
     name="baekman",
@@ -42,9 +42,10 @@ def main() -> None:
         for reason in refused.reasons:
             print(f"refused: {reason}", file=sys.stderr)
         sys.exit(EXIT_REFUSED)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == EXIT_INTERRUPTED:  # Typer's own for Ctrl-C, which it says nothing of
+            print("interrupted: run the same command again to go on", file=sys.stderr)
+        raise
     except Exception as failure:
         if os.environ.get("BAEKMAN_TRACEBACK"):
             raise
