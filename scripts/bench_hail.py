@@ -34,6 +34,9 @@ def main() -> None:
         gvcf_paths=gvcfs,
         gvcf_sample_names=names,
         gvcf_external_header=gvcfs[0],
+        # in one round: what Hail 0.2.139 merges from several it cannot make dense
+        branch_factor=max(len(gvcfs), 2),
+        gvcf_batch_size=len(gvcfs),
         reference_genome=genome,
         intervals=[
             hl.eval(

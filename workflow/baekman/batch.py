@@ -22,7 +22,17 @@ import pyarrow.parquet as pq
 
 from baekman.atomic import atomic_file, fsync_folder, write_text
 from baekman.census import count_alleles, count_called
-from baekman.columns import allele_ranks, concat, numpy_of, strings, table_of, write_parquet
+from baekman.columns import (
+    allele_ranks,
+    arrow,
+    concat,
+    numpy_of,
+    read_parquet,
+    strings,
+    table_of,
+    values_of,
+    write_parquet,
+)
 from baekman.errors import InputRefused, Reason
 from baekman.gvcf import ContigCalls, GvcfReader, sha256_of
 from baekman.gvcf_rows import R_POS, ROW_COLUMNS
@@ -223,7 +233,7 @@ def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.R
     arrays = [
         columns[f.name]
         if isinstance(columns[f.name], pa.Array)
-        else pa.array(columns[f.name].astype(f.type.to_pandas_dtype()))
+        else arrow(columns[f.name].astype(f.type.to_pandas_dtype()))
         for f in schema
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -251,7 +261,9 @@ def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
         if part.num_rows:
             codes = np.array([0, *filters], np.uint16)
             column = part.schema.get_field_index("filter")
-            part = part.set_column(column, CALLS.field("filter"), pa.array(codes[np.asarray(part.column(column))]))
+            columns = part.columns
+            columns[column] = arrow(codes[values_of(columns[column])])
+            part = pa.RecordBatch.from_arrays(columns, schema=CALLS)
         parts["calls"].append(part)
         parts["reference"].append(_shard_part(folder / "read" / f"{index:06d}.reference", number))
     calls, reference = (
@@ -267,7 +279,7 @@ def sort_calls(calls: pa.Table) -> pa.Table:
         return calls
     rank = allele_ranks(calls.column("ref"), calls.column("alt"))
     order = np.lexsort((numpy_of(calls, "sample"), rank, numpy_of(calls, "pos")))
-    return calls.take(pa.array(order)).combine_chunks()
+    return calls.take(arrow(order)).combine_chunks()
 
 
 def write_shard(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *, samples: int) -> None:
@@ -316,7 +328,7 @@ def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str]) -> N
 
 def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:
     """A batch's roster (schema ROSTER) and the names of its caller filters by code - 1."""
-    roster = pq.read_table(store.batch(batch) / "roster.parquet")
+    roster = read_parquet(store.batch(batch) / "roster.parquet")
     return roster.replace_schema_metadata(None), json.loads(roster.schema.metadata[b"filters"])
 
 
@@ -334,9 +346,12 @@ def finish(store: Store, planned: BatchPlan) -> None:
         fsync_folder(target.parent)
 
 
-def read_shard(store: Store, batch: str, kind: str, shard: int, **options: Any) -> pa.Table:
-    """One shard of a batch; ``kind`` is calls, reference, census or called."""
-    return pq.read_table(store.batch(batch) / kind / f"{store.shards[shard].name}.parquet", **options)
+def read_shard(
+    store: Store, batch: str, kind: str, shard: int, *, filters: list[tuple[str, str, int]] | None = None
+) -> pa.Table:
+    """One shard of a batch, or its rows that pass ``filters``; ``kind`` is calls, reference, census or called."""
+    path = store.batch(batch) / kind / f"{store.shards[shard].name}.parquet"
+    return pq.read_table(path, filters=filters) if filters else read_parquet(path)
 
 
 def digest_members(ids: npt.NDArray[Any] | Sequence[str], hashes: Sequence[str], sexes: Sequence[str]) -> str:
@@ -383,16 +398,16 @@ def rewrite_shard(
         for kind, parts in (("calls", calls_parts), ("reference", reference_parts)):
             table = read_shard(store, name, kind, shard)
             sample = renumbered[numpy_of(table, "sample")]
-            table = table.set_column(0, table.schema.field(0), pa.array(sample.astype(np.uint32)))
+            table = table.set_column(0, table.schema.field(0), arrow(sample.astype(np.uint32)))
             if kind == "calls":
                 column = table.schema.get_field_index("filter")
-                filter_codes = pa.array(codes[numpy_of(table, "filter")])
+                filter_codes = arrow(codes[numpy_of(table, "filter")])
                 table = table.set_column(column, table.schema.field(column), filter_codes)
-            parts.append(table.filter(pa.array(sample >= 0)))
+            parts.append(table.filter(arrow(sample >= 0)))
     calls = sort_calls(concat(calls_parts, CALLS))
     reference = concat(reference_parts, REFERENCE)
     order = np.lexsort((numpy_of(reference, "start"), numpy_of(reference, "sample")))
-    write_shard(folder, store.shards[shard].name, calls, reference.take(pa.array(order)), samples=len(kept))
+    write_shard(folder, store.shards[shard].name, calls, reference.take(arrow(order)), samples=len(kept))
 
 
 def rewrite_roster(
@@ -406,5 +421,5 @@ def rewrite_roster(
     offsets = np.cumsum([0, *(roster.num_rows for roster, _ in rosters)])
     everyone = pa.concat_tables([roster for roster, _ in rosters]).combine_chunks()
     rows = everyone.take(pa.array([int(offsets[source]) + sample for _, source, sample in kept]))
-    numbered = rows.set_column(0, ROSTER.field(0), pa.array(np.arange(len(kept), dtype=np.uint32)))
+    numbered = rows.set_column(0, ROSTER.field(0), arrow(np.arange(len(kept), dtype=np.uint32)))
     write_roster(folder, numbered.cast(ROSTER), filters=filters)

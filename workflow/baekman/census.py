@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.columns import allele_ranks, concat, empty, group_starts, numpy_of, table_of
+from baekman.columns import allele_ranks, arrow, concat, empty, group_starts, numpy_of, table_of
 from baekman.genotypes import ROW_WEIGHT, SEGMENT_WEIGHT, row_dosage
 from baekman.kernels import compiled
 from baekman.schema import (
@@ -97,7 +97,7 @@ def count_alleles(calls: pa.Table) -> pa.Table:
     pl = np.stack([numpy_of(calls, f"pl_{k}") for k in range(3)], axis=1)
     dosage = row_dosage(pl, ploidy, copies)
     _count_alleles(starts, copies, ploidy, gq, dp, ad_ref, ad_alt, pl, numpy_of(calls, "flags"), dosage, out)
-    keys = calls.select(["pos", "ref", "alt"]).take(pa.array(starts))
+    keys = calls.select(["pos", "ref", "alt"]).take(arrow(starts))
     arrays: dict[str, Any] = {name: keys.column(name).combine_chunks() for name in ("pos", "ref", "alt")}
     arrays.update({name: out[:, index] for index, name in enumerate(COUNTS)})
     return table_of(CENSUS, arrays)
@@ -224,13 +224,13 @@ def merge_alleles(censuses: list[pa.Table]) -> pa.Table:
     rank = allele_ranks(merged.column("ref"), merged.column("alt"))
     order = np.lexsort((rank, pos))
     starts = group_starts(pos[order], rank[order])
-    keys = merged.select(["pos", "ref", "alt"]).take(pa.array(order[starts]))
+    keys = merged.select(["pos", "ref", "alt"]).take(arrow(order[starts]))
     arrays: dict[str, Any] = {name: keys.column(name) for name in ("pos", "ref", "alt")}
     for name in COUNTS:
         add = np.maximum.reduceat if name == "qual_max" else np.add.reduceat
         arrays[name] = add(numpy_of(merged, name)[order].astype(np.int64), starts)
     return pa.table(
-        [pa.array(arrays[f.name]).cast(f.type) if f.name in COUNTS else arrays[f.name] for f in CENSUS],
+        [arrow(arrays[f.name]).cast(f.type) if f.name in COUNTS else arrays[f.name] for f in CENSUS],
         schema=CENSUS,
     ).combine_chunks()
 
@@ -284,7 +284,7 @@ def _add_called(one: pa.Table, other: pa.Table) -> pa.Table:
         values = numpy_of(one, name)
         sums.append(np.empty(count, values.dtype))
         _add_column(values, at, numpy_of(other, name), other_at, sums[-1], changed)
-    return pa.table([pa.array(column[changed]) for column in (borders, *sums)], schema=CALLED)
+    return pa.table([arrow(column[changed]) for column in (borders, *sums)], schema=CALLED)
 
 
 def merge_called(tables: list[pa.Table]) -> pa.Table:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from baekman.columns import numpy_of, string_parts
+from baekman.columns import arrow, numpy_of, string_parts, values_of
 from baekman.genotypes import GQ_LIMITS, LIKELIHOOD, joint_reference, joint_rows
 from baekman.kernels import compiled
 from baekman.schema import (
@@ -128,7 +128,7 @@ def _participants(store: Path, batches: tuple[str, ...], content: str) -> Partic
     everyone = pa.concat_arrays(rosters) if rosters else pa.array([], pa.string())
     order = pc.array_sort_indices(everyone)
     place = np.empty(len(everyone), np.int32)
-    place[np.asarray(order)] = np.arange(len(everyone), dtype=np.int32)
+    place[values_of(order)] = np.arange(len(everyone), dtype=np.int32)
     ends = np.cumsum([len(roster) for roster in rosters], dtype=np.int64)
     return Participants(
         ids=everyone.take(order), columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {}
@@ -145,7 +145,7 @@ def chunks(sites: pa.Table, wanted: npt.NDArray[np.bool_], participants: int) ->
     step = max(1, CHUNK_CELLS // max(participants, 1))
     for first in range(0, len(positions), step):
         part = positions[first : first + step]
-        yield sites.filter(pa.array(np.isin(pos, part)))
+        yield sites.filter(arrow(np.isin(pos, part)))
 
 
 def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.Table) -> Evidence:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from baekman.census import called_at
-from baekman.columns import empty, numpy_of
+from baekman.columns import arrow, column, empty, numpy_of
 from baekman.genotypes import prior_frequency
 from baekman.hwe import exact_tests
 from baekman.schema import CENSUS, SITES
@@ -45,7 +45,7 @@ def _ratio(top: npt.NDArray[Any], bottom: npt.NDArray[Any]) -> npt.NDArray[np.fl
 
 
 def _nullable(values: npt.NDArray[np.float64]) -> pa.Array:
-    return pa.array(values, mask=np.isnan(values))
+    return arrow(values, missing=np.isnan(values))
 
 
 def describe_sites(
@@ -90,14 +90,14 @@ def describe_sites(
         axis=1,
     )
     codes = failed @ (1 << np.arange(len(FILTER_NAMES)))
-    texts = pa.array(
+    texts = column(
         [
             ";".join(name for bit, name in enumerate(FILTER_NAMES) if code >> bit & 1) or "PASS"
             for code in range(1 << len(FILTER_NAMES))
         ]
     )
     columns: dict[str, Any] = {
-        "contig": pa.repeat(contig, census.num_rows),
+        "contig": column([contig]).take(arrow(np.zeros(census.num_rows, np.int32))),
         "ac": ac,
         "an": an,
         "af": _nullable(_ratio(ac, an)),
@@ -119,10 +119,10 @@ def describe_sites(
         "allele_balance": _nullable(balance),
         "mean_depth": _nullable(_ratio(count["dp_sum"], count["dp_n"])),
         "weight": here["weight"],
-        "filter": texts.take(pa.array(codes)),
+        "filter": texts.take(arrow(codes)),
     }
     arrays = [
-        census.column(f.name).combine_chunks() if f.name in CENSUS.names else pa.array(columns[f.name]).cast(f.type)
+        census.column(f.name).combine_chunks() if f.name in CENSUS.names else column(columns[f.name]).cast(f.type)
         for f in SITES
     ]
     return pa.table(arrays, schema=SITES)

@@ -9,8 +9,8 @@ import uuid
 from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from baekman.columns import read_parquet
 from baekman.errors import InputRefused, Reason
 from baekman.schema import CALLED
 from baekman.sites import SiteFilters
@@ -109,11 +109,11 @@ def create_snapshot(store: Store, snapshot: Snapshot) -> None:
 
 def read_sites(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
     """The sites (schema SITES) of one shard at a snapshot."""
-    return pq.read_table(store.sites(snapshot.number) / f"{store.shards[shard].name}.parquet")
+    return read_parquet(store.sites(snapshot.number) / f"{store.shards[shard].name}.parquet")
 
 
 def read_called(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
     """The merged step function (schema CALLED) of one shard at a snapshot."""
     if snapshot.number == 0:
         return CALLED.empty_table()
-    return pq.read_table(store.sites(snapshot.number) / "called" / f"{store.shards[shard].name}.parquet")
+    return read_parquet(store.sites(snapshot.number) / "called" / f"{store.shards[shard].name}.parquet")

@@ -26,7 +26,7 @@ from baekman import snapshot as snapshots
 from baekman import standing, table_keys
 from baekman.atomic import atomic_folder
 from baekman.cohort import find_batches, participants_of, sites_metadata
-from baekman.columns import allele_ranks, group_starts, numpy_of, parquet_options, with_metadata
+from baekman.columns import allele_ranks, arrow, group_starts, numpy_of, parquet_options, with_metadata
 from baekman.engine import Engine
 from baekman.errors import InputRefused, Reason
 from baekman.genotypes import joint_rows
@@ -224,11 +224,11 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
                 sites = snapshots.read_sites(store, snapshot, shard)
                 for sample, rows in _by_sample(calls):
                     if sample in writers:
-                        part = calls.take(pa.array(rows)).combine_chunks()
+                        part = calls.take(arrow(rows)).combine_chunks()
                         writers[sample].write(0, _variant_rows(part, sites, ids[sample], contig, caller_filters))
             for sample, rows in _by_sample(reference):
                 if sample in writers:
-                    part = reference.take(pa.array(rows)).combine_chunks()
+                    part = reference.take(arrow(rows)).combine_chunks()
                     writers[sample].write(1, _reference_rows(part, ids[sample], contig))
         for writer in writers.values():
             writer.close()
@@ -248,7 +248,7 @@ def _dictionary(values: pa.Array) -> pa.Array:
 
 
 def _nullable(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
-    return pa.array(values, mask=values < 0).cast(kind)
+    return arrow(values, missing=values < 0).cast(kind)
 
 
 def _variant_rows(calls: pa.Table, sites: pa.Table, participant: str, contig: str, filters: pa.Array) -> pa.Table:
@@ -266,12 +266,12 @@ def _variant_rows(calls: pa.Table, sites: pa.Table, participant: str, contig: st
         "participant_id": _dictionary(pa.repeat(participant, count)),
         "contig": _dictionary(pa.repeat(contig, count)),
         "called": (numpy_of(calls, "flags") & FLAG_CALLED) > 0,
-        "pl": pa.ListArray.from_arrays(pa.array(offsets, mask=no_pl), pa.array(pl[kept].astype(np.int32))),
+        "pl": pa.ListArray.from_arrays(arrow(offsets, missing=no_pl), arrow(pl[kept].astype(np.int32))),
         "joint_copies": joint_copies,
         "joint_gq": joint_gq,
-        "af": sites.column("af").take(pa.array(site)),
-        "filter": _dictionary(sites.column("filter").take(pa.array(site)).combine_chunks()),
-        "caller_filter": _dictionary(filters.take(pa.array(numpy_of(calls, "filter")))),
+        "af": sites.column("af").take(arrow(site)),
+        "filter": _dictionary(sites.column("filter").take(arrow(site)).combine_chunks()),
+        "caller_filter": _dictionary(filters.take(arrow(numpy_of(calls, "filter")))),
     }
     for name in ("gq", "dp", "ad_ref", "ad_alt", "phase_set"):
         columns[name] = _nullable(numpy_of(calls, name), TABLE.field(name).type)
