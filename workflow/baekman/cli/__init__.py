@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -35,6 +36,8 @@ def main() -> None:
     """
     from baekman.cli import groups
 
+    # imports make many objects and no garbage: looking for it all the while is a tenth of a short command's time
+    gc.set_threshold(100_000)
     groups.register(app, first=sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         app()
