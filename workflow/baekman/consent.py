@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -200,3 +200,8 @@ def duo_codes(by_scope: Mapping[Scope, ConsentState]) -> list[str]:
     if not granted(Scope.OVERSEAS_USE):
         codes.append(DUO_GEOGRAPHICAL_RESTRICTION)
     return sorted(codes)
+
+
+def today() -> date:
+    """The date in UTC."""
+    return datetime.now(UTC).date()

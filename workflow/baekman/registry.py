@@ -18,7 +18,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Engine, select, update
 
 from baekman import consent, identifiers, registry_store
-from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope
+from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, today
 from baekman.errors import InputRefused, Reason
 from baekman.key_ring import (
     Key,
@@ -421,11 +421,6 @@ class Registry:
             )
             for row in connection.execute(query)
         ]
-
-
-def today() -> date:
-    """The date in UTC."""
-    return datetime.now(UTC).date()
 
 
 def now() -> str:

@@ -18,11 +18,11 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from baekman import identifiers, registry_store
-from baekman.consent import ConsentEvent, Decision
+from baekman.consent import ConsentEvent, Decision, today
 from baekman.errors import InputRefused, Reason
 from baekman.lookalikes import skeleton
 from baekman.registration import RegistrationRow, read_registrations
-from baekman.registry import Registry, chunks, digest_of, today
+from baekman.registry import Registry, chunks, digest_of
 from baekman.registry_arrays import UnusableArray, write_pseudonymous
 from baekman.registry_store import participants, specimens
 

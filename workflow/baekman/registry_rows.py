@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from baekman import consent, registry_store
 from baekman.atomic import atomic_file
-from baekman.consent import ConsentState, Scope
+from baekman.consent import ConsentState, Scope, today
 from baekman.errors import InputRefused, Reason
-from baekman.registry import Registry, today
+from baekman.registry import Registry
 from baekman.registry_store import participants, specimens
 
 PARTICIPANT_COLUMNS = ("participant_id", "participant_type", "genome", "withdrawn_at", "specimens")

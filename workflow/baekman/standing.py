@@ -12,13 +12,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from baekman import identifiers
 from baekman.atomic import write_text
-from baekman.consent import ConsentEvent, ConsentState, Scope, state_hash, stretches_without
+from baekman.consent import ConsentEvent, ConsentState, Scope, state_hash, stretches_without, today
 from baekman.errors import InputRefused, Reason
-from baekman.registry import Registry, today
+
+if TYPE_CHECKING:  # jobs have no use for the registry's database
+    from baekman.registry import Registry
 
 MARKS = "withdrawn"
 DENIED = "denied.txt"

@@ -141,8 +141,8 @@ def consent(
     Example: baekman registry consent P0123456789ABC --decision granted --scope genome --scope clinical
     """
     from baekman import audit
-    from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes
-    from baekman.registry import open_registry, today
+    from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
+    from baekman.registry import open_registry
     from baekman.standing import deny
 
     if decision is not None and decision not in tuple(Decision):
