@@ -28,7 +28,7 @@ from baekman.gvcf import Thresholds
 from baekman.sites import SiteFilters
 from baekman.verdict import GateMode
 
-# of compressed gVCF: less than this is in the store before one more worker process has started
+# of compressed gVCF: less than this is in the store almost as soon as one more worker is ready for it
 BYTES_PER_WORKER = 32 << 20
 
 
