@@ -16,11 +16,18 @@ tools: ## the bioinformatics tools (envs/apt.txt), where they are missing
 
 venv: $(VENV)/.ready ## the Python environment (requirements.txt)
 
-# Debian's python3 makes no virtual environment before its package python3-venv is there
+# Debian's python3 makes no virtual environment before its package python3-venv is there, and compiles nothing
+# before gcc and python3-dev are
 VENV_FIRST := $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo tools)
+COMPILER_FIRST := $(shell scripts/find_compiler.sh $(PYTHON) >/dev/null || echo tools)
+KERNELS := $(wildcard workflow/baekman/kernels/*.pyx workflow/baekman/kernels/*.pxd)
 
-$(VENV)/.ready: requirements.txt pyproject.toml | $(VENV_FIRST)
+$(VENV)/.packages: requirements.txt | $(VENV_FIRST)
 	@scripts/setup_venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.packages pyproject.toml setup.py $(KERNELS) | $(COMPILER_FIRST)
+	@scripts/setup_package.sh $(VENV)
 	@touch $@
 
 demo: ## run two deliveries of the small test genome, from reads to tables
@@ -30,8 +37,8 @@ demo: ## run two deliveries of the small test genome, from reads to tables
 test: tools venv ## every test
 	@$(RUN) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
-lint: venv ## ruff, mypy, snakefmt, snakemake --lint
-	@$(RUN) ruff check . && ruff format --check . && mypy \
+lint: venv ## ruff, mypy, cython-lint, snakefmt, snakemake --lint
+	@$(RUN) ruff check . && ruff format --check . && mypy && cython-lint workflow/baekman/kernels \
 	  && snakefmt --check Snakefile rules workflow/Snakefile \
 	  && snakemake --lint $(LINT_CONFIG)
 

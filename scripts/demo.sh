@@ -19,20 +19,6 @@ if [ ! -e "$workspace/registry" ]; then
     baekman registry import "$genome/registration.tsv" --workspace "$workspace"
 fi
 
-# The cohort store's kernels are compiled once per version. On a fresh machine that is done beside the first
-# alignments, by adding a delivered gVCF to a cohort that is thrown away.
-compile_kernels() {
-    local scratch
-    scratch=$(mktemp -d)
-    printf 'P\t%s\n' "$(find "$genome/deliveries" -name '*.g.vcf.gz' | head -n 1)" >"$scratch/list.tsv"
-    baekman cohort init --cohort "$scratch/cohort" --reference "$genome/reference.fa" \
-        && baekman cohort add --cohort "$scratch/cohort" --batch b --gvcfs "$scratch/list.tsv"
-    rm -rf "$scratch"
-}
-if [ ! -e "$workspace/cohort" ]; then
-    compile_kernels >/dev/null 2>&1 &
-fi
-
 for delivery in first second; do
     say "delivery '$delivery' (invented), from intake to tables"
     baekman deliver "$genome/deliveries/$delivery" --workspace "$workspace" \

@@ -15,6 +15,8 @@ fi
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null && [ ! -x .venv/bin/python ]; then
     missing+=("python3-venv")
 fi
+# the package's kernels are compiled on the machine
+compiler=$(scripts/find_compiler.sh python3 2>/dev/null) || missing+=("${compiler:-python3}")
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then

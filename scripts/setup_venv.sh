@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the Python environment: setup_venv.sh PYTHON FOLDER. Run again it does only what changed.
+# Make the Python environment of requirements.txt: setup_venv.sh PYTHON FOLDER. Run again it does only what changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1
@@ -23,5 +23,3 @@ if ! "${complete[@]}"; then
     "${complete[@]}" || "${pip[@]}" -r requirements.txt
     "$folder/bin/python" -m compileall -q -j 0 -x '/tests?/' "$folder/lib" || true
 fi
-"$folder/bin/python" -c 'import baekman' 2>/dev/null || "${pip[@]}" --no-deps --no-build-isolation -e .
-"$folder/bin/python" -m compileall -q workflow/baekman

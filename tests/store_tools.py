@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 from baekman.columns import strings
-from baekman.gvcf import Genome, GvcfReader, ReadCounts, Thresholds
-from baekman.gvcf_rows import ROW_COLUMNS
+from baekman.gvcf import ROW_COLUMNS, Genome, GvcfReader, ReadCounts, Thresholds
 from baekman.schema import FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK
 
 STATES = {STATE_CALLED: "called", STATE_WEAK: "weak", STATE_MISSING: "missing"}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pysam.bcftools
 import pytest
-from baekman.alleles import downcode
+from baekman.kernels.alleles import downcode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_tools import line, read_lines, write_reference
@@ -134,7 +134,6 @@ def test_downcoded_likelihoods_equal_an_enumeration_of_all_genotypes(
     size = alleles if ploidy == 1 else alleles * (alleles + 1) // 2
     pl = data.draw(st.lists(st.integers(0, 999), min_size=size, max_size=size))
     chosen = data.draw(st.sets(st.integers(1, alleles - 1), min_size=1))
-    members = np.array([allele in chosen for allele in range(alleles)])
-    out = np.empty(3, np.int64)
-    downcode(np.array(pl, np.int64), 0, alleles, ploidy, members, out)
-    assert out.tolist() == enumerated(pl, alleles, ploidy, chosen)
+    members = np.array([allele in chosen for allele in range(alleles)], np.uint8)
+    found = downcode(np.array(pl, np.int64), alleles, ploidy, members)
+    assert list(found) == enumerated(pl, alleles, ploidy, chosen)

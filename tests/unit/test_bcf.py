@@ -10,10 +10,11 @@ import numpy as np
 import pysam
 import pytest
 from baekman import batch as batches
-from baekman import bcf, bcf_kernel, dense
+from baekman import bcf, dense
 from baekman.bgzf import BLOCK_BYTES, END, BlockWriter
 from baekman.columns import numpy_of
 from baekman.export import Content, join_pieces, write_piece
+from baekman.kernels.bcf import MOST_GT_8
 from baekman.snapshot import Snapshot, read_sites
 from baekman.store import Store
 from hypothesis import given, settings
@@ -172,7 +173,7 @@ def test_more_alleles_than_eight_bits_hold() -> None:
     participants = [[line(4, GENOME[3], alt, "0/1:50:30:15,15:99,0,99")] for alt in insertions]
     with store_of(participants) as (store, snapshot, _paths):
         (record,) = records_of(store, snapshot, Content(mode="raw", by_position=True))
-        assert len(record.alts) == len(insertions) > bcf_kernel.MOST_GT_8
+        assert len(record.alts) == len(insertions) > MOST_GT_8
         for number, alt in enumerate(insertions):
             call = record.samples[f"P{number}"]
             assert (record.alts[call["GT"][1] - 1], call["GT"][0]) == (alt, 0)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from baekman.evidence import resolve
+from baekman.kernels.evidence import resolve
 from baekman.schema import STATE_CALLED, STATE_MISSING, STATE_WEAK
 from hypothesis import given, settings
 from hypothesis import strategies as st

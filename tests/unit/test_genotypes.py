@@ -6,7 +6,7 @@ from math import floor, log10
 
 import numpy as np
 import pytest
-from baekman.genotypes import GQ_LIMITS, LIKELIHOOD, joint_reference, joint_rows, prior_frequency, row_dosage
+from baekman.genotypes import joint_reference, joint_rows, prior_frequency, row_dosage
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -48,8 +48,8 @@ def test_the_most_probable_copies_and_their_quality(pl: list[int], frequency: fl
 
 
 def test_weak_evidence_of_reference_is_enough_at_a_rare_allele_and_not_at_a_common_one() -> None:
-    rare = joint_reference(6, 2, 0.0005, LIKELIHOOD, GQ_LIMITS)
-    common = joint_reference(6, 2, 0.4, LIKELIHOOD, GQ_LIMITS)
+    rare = joint_reference(6, 2, 0.0005)
+    common = joint_reference(6, 2, 0.4)
     assert rare[0] == common[0] == 0
     assert rare[1] >= 20 > common[1]
 
@@ -60,7 +60,7 @@ def test_reference_evidence_is_likelihoods_of_one_and_two_copies(gq: int, ploidy
     pl = [0, gq, 2 * gq][: ploidy + 1]
     posterior = sorted(plain(pl, frequency), reverse=True)
     assume(posterior[0] - posterior[1] > 1e-9)
-    assert joint_reference(gq, ploidy, frequency, LIKELIHOOD, GQ_LIMITS) == row(pl, frequency)
+    assert joint_reference(gq, ploidy, frequency) == row(pl, frequency)
 
 
 def test_a_row_without_likelihoods_keeps_its_genotype() -> None:

@@ -34,8 +34,7 @@ from baekman.columns import (
     write_parquet,
 )
 from baekman.errors import InputRefused, Reason
-from baekman.gvcf import ContigCalls, GvcfReader, sha256_of
-from baekman.gvcf_rows import R_POS, ROW_COLUMNS
+from baekman.gvcf import ROW_COLUMNS, ContigCalls, GvcfReader, sha256_of
 from baekman.schema import CALLS, REFERENCE, ROSTER
 from baekman.store import PARTICIPANT_ID, Store
 
@@ -202,7 +201,7 @@ def shards_of(store: Store, reader: GvcfReader, *, sample: int) -> Iterator[tupl
 
 
 def _of_shard(contig: ContigCalls, sample: int, start: int, end: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    first, last = np.searchsorted(contig.rows[:, R_POS], [start, end + 1])
+    first, last = np.searchsorted(contig.rows[:, ROW_COLUMNS.index("pos")], [start, end + 1])
     rows = contig.rows[first:last]
     columns: dict[str, Any] = {
         name: rows[:, number]

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from baekman.bcf_kernel import FORMAT, INFO, encode_records
 from baekman.columns import numpy_of, string_parts
 from baekman.dense import Evidence
 from baekman.genotypes import GQ_LIMITS, LIKELIHOOD
+from baekman.kernels.bcf import RecordEncoder
 from baekman.sites import FILTER_NAMES
 from baekman.store import Store
 
@@ -21,6 +21,25 @@ FILTER_TEXT = {
     "LowCallRate": "Too few participants are called",
     "LowQual": "Little evidence that anyone carries the allele",
 }
+
+INFO = (
+    ("AC", "A", "Integer", "Copies of each ALT in the genotypes shown"),
+    ("AN", "1", "Integer", "Alleles in the genotypes shown"),
+    ("AF", "A", "Float", "AC / AN"),
+)
+FORMAT = (
+    ("GT", "1", "String", "Genotype"),
+    ("GQ", "1", "Integer", "Genotype quality, phred; of a reference block the floor of its band"),
+    ("DP", "1", "Integer", "Read depth; of a reference block its least"),
+    ("AD", "R", "Integer", "Reads of each allele"),
+    ("PL", "G", "Integer", "Phred likelihoods by copies of the ALT, each the least over the genotypes with so many"),
+    ("LAA", ".", "Integer", "ALTs that the participant has likelihoods of, by number"),
+    ("LPL", ".", "Integer", "Least phred likelihoods that agree with those of each allele of LAA, as PL is ordered"),
+    ("PS", "1", "Integer", "Phase set"),
+)
+# PASS is 0, then every ID in the order of the header
+_IDS = {name: number for number, name in enumerate([*FILTER_NAMES, *(f[0] for f in INFO), *(f[0] for f in FORMAT)], 1)}
+FIELD_IDS = np.array([_IDS[field[0]] for field in (*INFO, *FORMAT)], np.int64)
 
 OUTPUT_BYTES = 32 << 20
 
@@ -70,29 +89,33 @@ def encode(
         union = np.bitwise_or.reduceat(np.where(wanted, filters, 0), starts)
         filters = np.repeat(np.where(passed, 0, union), sizes)
         qual = np.repeat(np.maximum.reduceat(np.where(wanted, qual, 0.0), starts), sizes)
+    ref_offsets, ref = string_parts(alleles.column("ref").combine_chunks())
+    alt_offsets, alt = string_parts(alleles.column("alt").combine_chunks())
+    encoder = RecordEncoder(
+        by_position=by_position,
+        mode=mode,
+        contig=contig,
+        ids=FIELD_IDS,
+        positions=evidence.positions,
+        first_allele=evidence.first_allele,
+        wanted=wanted.view(np.uint8),
+        cells=evidence.cells,
+        rows=evidence.rows,
+        first_row=evidence.first_row,
+        frequency=evidence.frequency,
+        qual=qual,
+        filters=filters,
+        ref_offsets=ref_offsets,
+        ref=ref,
+        alt_offsets=alt_offsets,
+        alt=alt,
+        likelihood=LIKELIHOOD,
+        limits=GQ_LIMITS,
+    )
     out = np.empty(OUTPUT_BYTES, np.uint8)
     begin = 0
     while begin < len(evidence.positions):
-        after, size = encode_records(
-            by_position,
-            mode,
-            contig,
-            begin,
-            evidence.positions,
-            evidence.first_allele,
-            wanted,
-            evidence.cells,
-            evidence.rows,
-            evidence.first_row,
-            evidence.frequency,
-            qual,
-            filters,
-            *string_parts(alleles.column("ref").combine_chunks()),
-            *string_parts(alleles.column("alt").combine_chunks()),
-            LIKELIHOOD,
-            GQ_LIMITS,
-            out,
-        )
+        after, size = encoder.encode(begin, out)
         if size:
             yield out[:size].data
         if after == begin:

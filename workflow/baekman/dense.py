@@ -11,7 +11,6 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,49 +19,24 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baekman.columns import arrow, numpy_of, string_parts, values_of
-from baekman.genotypes import GQ_LIMITS, LIKELIHOOD, joint_reference, joint_rows
-from baekman.kernels import compiled
-from baekman.schema import (
-    FLAG_CALLED,
-    FLAG_GENOTYPED,
-    POSITION_FLAGS,
-    STATE_CALLED,
-    STATE_MISSING,
-    STATE_WEAK,
-)
-from baekman.schema import (
-    REFERENCE as REFERENCE_SCHEMA,
-)
+from baekman.genotypes import GQ_LIMITS, LIKELIHOOD, joint_rows
+from baekman.kernels import dense as kernel
+from baekman.kernels import layout
+from baekman.schema import REFERENCE as REFERENCE_SCHEMA
 from baekman.snapshot import Snapshot
 from baekman.store import Store
 
-Array = Any  # a NumPy array inside compiled code
-
-# The five states.
-NO_COVERAGE, UNCALLED, REFERENCE, OTHER_ALLELE, CARRIER = range(5)
+CALLED, RAW, JOINT = layout.CALLED, layout.RAW, layout.JOINT
+NO_COVERAGE, UNCALLED = layout.NO_COVERAGE, layout.UNCALLED
 STATE_NAMES = ("no coverage", "uncalled", "reference", "other allele", "carrier")
-
-# Which genotypes are shown: those that meet the store's thresholds, all that a caller gave, the joint ones.
-CALLED, RAW, JOINT = range(3)
 MODES = {"called": CALLED, "raw": RAW, "joint": JOINT}
 
 ROW_FIELDS = (
     "column", "allele", "copies", "ploidy", "other", "gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2",
     "phase", "phase_set", "flags", "joint_copies", "joint_gq",
 )  # fmt: skip
-(
-    COLUMN, ALLELE, COPIES, PLOIDY, OTHER, GQ, DP, AD_REF, AD_ALT, PL_0, PL_1, PL_2, PHASE, PHASE_SET, FLAGS,
-    JOINT_COPIES, JOINT_GQ,
-) = range(17)  # fmt: skip
-
-# A cell says what the reference segment of a participant says of a position, in one number; 0 is no coverage.
-CELL_STATE = 3  # bits 0 and 1: STATE_*
-CELL_HAPLOID = 4
-CELL_OTHER = 3  # bits 3 and 4
-CELL_GQ = 5  # bits 5 to 11
-CELL_DP = 12  # from bit 12: depth + 1, 0 when it is not given
-CELL_KINDS = 1 << CELL_DP  # cells without their depth
-MAX_CELL_DP = (1 << 20) - 2
+COLUMN, ALLELE, COPIES, PLOIDY, OTHER, GQ, DP, AD_REF, AD_ALT, PL_0, PL_1, PL_2 = range(12)
+JOINT_COPIES, JOINT_GQ = 15, 16
 
 CHUNK_CELLS = 1 << 24
 
@@ -163,12 +137,8 @@ def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.T
         columns = participants.columns[entry.name]
         parts.append(_read_rows(store, entry.name, shard, columns, positions, first_allele, ref, alt, frequency))
         reference = pq.read_table(_path(store, entry.name, "reference", shard))
-        _fill_cells(
-            positions,
-            columns,
-            tuple(numpy_of(reference, name) for name in REFERENCE_SCHEMA.names),
-            cells,
-        )
+        segments = [numpy_of(reference, name) for name in REFERENCE_SCHEMA.names]
+        kernel.fill_cells(positions, columns, *segments, cells)  # type: ignore[call-arg]
     rows = np.concatenate(parts) if parts else np.zeros((0, len(ROW_FIELDS)), np.int32)
     row_position = np.searchsorted(positions, pos[rows[:, ALLELE]])
     order = np.lexsort((rows[:, ALLELE], rows[:, COLUMN], row_position))
@@ -205,7 +175,8 @@ def _read_rows(
     rows = np.empty((calls.num_rows, len(ROW_FIELDS)), np.int32)
     if calls.num_rows == 0:
         return rows
-    _match_alleles(
+    allele = np.empty(calls.num_rows, np.int32)
+    kernel.match_alleles(
         numpy_of(calls, "pos"),
         *string_parts(calls.column("ref").chunk(0)),
         *string_parts(calls.column("alt").chunk(0)),
@@ -213,8 +184,9 @@ def _read_rows(
         first_allele,
         *ref,
         *alt,
-        rows,
+        allele,
     )
+    rows[:, ALLELE] = allele
     for number, name in enumerate(ROW_FIELDS[COPIES:JOINT_COPIES], start=COPIES):
         rows[:, number] = numpy_of(calls, name)
     rows[:, COLUMN] = columns[numpy_of(calls, "sample")]
@@ -229,154 +201,13 @@ def _read_rows(
     return rows
 
 
-@compiled
-def _equal(offsets: Array, data: Array, at: int, other_offsets: Array, other_data: Array, other: int) -> bool:
-    size = offsets[at + 1] - offsets[at]
-    if other_offsets[other + 1] - other_offsets[other] != size:
-        return False
-    same = 0
-    while same < size and data[offsets[at] + same] == other_data[other_offsets[other] + same]:
-        same += 1
-    return bool(same == size)
-
-
-@compiled
-def _match_alleles(
-    pos: Array, ref_offsets: Array, ref: Array, alt_offsets: Array, alt: Array, positions: Array, first_allele: Array,
-    site_ref_offsets: Array, site_ref: Array, site_alt_offsets: Array, site_alt: Array, rows: Array,
-) -> None:  # fmt: skip
-    """Write each call row's allele to ``rows``; -1 where its position is not wanted."""
-    at = 0
-    last = -1
-    for row in range(len(pos)):
-        rows[row, ALLELE] = -1
-        while at < len(positions) and positions[at] < pos[row]:
-            at += 1
-        if at == len(positions):
-            continue
-        if positions[at] != pos[row]:
-            continue
-        # rows are sorted by allele, so the allele of the row before is the likeliest
-        first = last if first_allele[at] <= last < first_allele[at + 1] else first_allele[at]
-        for candidate in range(first, first_allele[at + 1]):
-            if _equal(ref_offsets, ref, row, site_ref_offsets, site_ref, candidate) and _equal(
-                alt_offsets, alt, row, site_alt_offsets, site_alt, candidate
-            ):
-                rows[row, ALLELE] = candidate
-                last = candidate
-                break
-
-
-@compiled
-def _fill_cells(positions: Array, columns: Array, segments: tuple[Array, ...], cells: Array) -> None:
-    """Lay one batch's reference segments (columns of REFERENCE, sorted by sample, start) over ``positions``."""
-    sample, start, length, gq, dp, ploidy, other, state = segments
-    at = 0
-    before = -1
-    for segment in range(len(sample)):
-        if sample[segment] != before:
-            before = sample[segment]
-            at = 0
-        while at < len(positions) and positions[at] < start[segment]:
-            at += 1
-        end = start[segment] + length[segment]
-        if at == len(positions) or positions[at] >= end:
-            continue
-        cell = np.uint32(state[segment])
-        if ploidy[segment] == 1:
-            cell |= np.uint32(CELL_HAPLOID)
-        cell |= np.uint32(min(other[segment], 3)) << np.uint32(CELL_OTHER)
-        cell |= np.uint32(min(max(gq[segment], 0), 99)) << np.uint32(CELL_GQ)
-        cell |= np.uint32(min(dp[segment], MAX_CELL_DP) + 1) << np.uint32(CELL_DP)
-        column = columns[sample[segment]]
-        while at < len(positions) and positions[at] < end:
-            cells[at, column] = cell
-            at += 1
-
-
-@compiled
-def cell_copies(cell: int, mode: int, frequency: float, likelihood: Array, limits: Array) -> tuple[int, int]:
-    """Copies of an allele and GQ that a cell shows in a mode; copies -1 where no genotype is shown."""
-    state = cell & CELL_STATE
-    gq = (cell >> CELL_GQ) & 127
-    if state == 0:
-        return -1, -1
-    if mode != JOINT:
-        copies = 0 if state == STATE_CALLED or (mode == RAW and state == STATE_WEAK) else -1
-        return copies, gq if state != STATE_MISSING else -1
-    if state == STATE_MISSING and gq == 0:
-        return -1, -1
-    # what is deleted here, or another allele, cannot be this one
-    free = (1 if cell & CELL_HAPLOID else 2) - ((cell >> CELL_OTHER) & 3)
-    if free <= 0:
-        return 0, gq
-    return joint_reference(gq, free, frequency, likelihood, limits)
-
-
-@compiled
-def row_shown(flags: int, mode: int, pl_0: int) -> bool:
-    """Whether a call row shows a genotype; ``flags >> POSITION_FLAGS`` asks of an allele that no row names."""
-    if mode == CALLED:
-        return flags & FLAG_CALLED != 0
-    return flags & FLAG_GENOTYPED != 0 or (mode == JOINT and pl_0 >= 0)
-
-
-@compiled
-def _genotypes(
-    mode: int, first_allele: Array, cells: Array, rows: Array, first_row: Array, frequency: Array, likelihood: Array,
-    limits: Array, state: Array, copies: Array, ploidy: Array,
-) -> None:  # fmt: skip
-    for position in range(len(cells)):
-        for allele in range(first_allele[position], first_allele[position + 1]):
-            for column in range(cells.shape[1]):
-                cell = cells[position, column]
-                shown, _gq = cell_copies(cell, mode, frequency[allele], likelihood, limits)
-                copies[allele, column] = shown
-                if cell:
-                    ploidy[allele, column] = 1 if cell & CELL_HAPLOID else 2
-                state[allele, column] = NO_COVERAGE if cell == 0 else UNCALLED
-                if shown > 0:
-                    state[allele, column] = CARRIER
-                elif shown == 0:
-                    state[allele, column] = OTHER_ALLELE if (cell >> CELL_OTHER) & 3 else REFERENCE
-            row = first_row[position]
-            while row < first_row[position + 1]:
-                column = rows[row, COLUMN]
-                carried = 0
-                other = 0
-                pl_0 = -1
-                flags = rows[row, FLAGS] >> POSITION_FLAGS
-                last = row
-                while last < first_row[position + 1] and rows[last, COLUMN] == column:
-                    if rows[last, ALLELE] == allele:
-                        carried = rows[last, JOINT_COPIES if mode == JOINT else COPIES]
-                        pl_0 = rows[last, PL_0]
-                        flags = rows[last, FLAGS]
-                    elif row_shown(rows[last, FLAGS], mode, -1):
-                        other += rows[last, COPIES]
-                    if row_shown(rows[last, FLAGS], mode, -1):
-                        other = max(other, rows[last, OTHER])
-                    last += 1
-                ploidy[allele, column] = rows[row, PLOIDY]
-                if not row_shown(flags, mode, pl_0):
-                    copies[allele, column] = -1
-                    state[allele, column] = UNCALLED
-                else:
-                    copies[allele, column] = carried
-                    if carried:
-                        state[allele, column] = CARRIER
-                    else:
-                        state[allele, column] = OTHER_ALLELE if other else REFERENCE
-                row = last
-
-
 def genotypes(evidence: Evidence, *, mode: int = CALLED) -> Genotypes:
     """States and genotypes of all participants at all alleles of ``evidence``."""
     shape = (evidence.alleles.num_rows, evidence.cells.shape[1])
     dense = Genotypes(
         state=np.zeros(shape, np.uint8), copies=np.full(shape, -1, np.int8), ploidy=np.zeros(shape, np.uint8)
     )
-    _genotypes(
+    kernel.fill_genotypes(
         mode,
         evidence.first_allele,
         evidence.cells,

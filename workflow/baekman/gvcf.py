@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import itertools
 import subprocess
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,18 +19,24 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
-from baekman import gvcf_kernel as kernel
 from baekman import tools
 from baekman.errors import InputRefused, Reason
-from baekman.evidence import SEGMENT_COLUMNS, gather_strings, resolve, settle_rows
-from baekman.gvcf_rows import R_ALT_END, R_POS, R_REF_END, ROW_COLUMNS
+from baekman.kernels import reader as kernel
+from baekman.kernels.evidence import gather_strings, resolve, settle_rows
 
 CHUNK_BYTES = 1 << 18
 MAX_LINE_BYTES = 64 << 20
 MAX_HEADER_BYTES = 64 << 20
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
+# Columns of the call rows, intervals and segments that reading makes (``kernels/layout.pxd`` has them as structs).
+ROW_INTS = ("pos", "copies", "ploidy", "other", "gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2")
+ROW_COLUMNS = (*ROW_INTS, "phase", "phase_set", "filter", "flags", "quality", "ref_end", "alt_end")
+INTERVAL_COLUMNS = ("start", "end", "gq", "dp", "ploidy", "other", "state", "spans")
+SEGMENT_COLUMNS = INTERVAL_COLUMNS[:-1]
+
 Ints = npt.NDArray[np.int32]
+Bytes = npt.NDArray[np.uint8]
 # what reading broken compressed data may raise
 BROKEN: tuple[type[Exception], ...] = (
     EOFError,
@@ -159,17 +164,22 @@ class GvcfReader:
         self.thresholds = thresholds
         self.shard_ends = shard_ends
         self.counts = ReadCounts()
-        self._state = np.zeros(kernel.STATE_SLOTS, np.int64)
-        self._state[kernel.CONTIG] = -1
-        self._filter_pool = np.zeros(1 << 16, np.uint8)
-        self._filter_ends = np.zeros(kernel.MAX_FILTERS, np.int64)
+        targets = [genome.names.index(target) for target in genome.aliases.values()]
+        self._records = kernel.RecordReader(
+            [*genome.names, *genome.aliases],
+            np.array([*range(len(genome.names)), *targets], np.int64),
+            genome.starts,
+            genome.lengths,
+            genome.sequence,
+            min_gq=thresholds.min_gq,
+            min_dp=thresholds.min_dp,
+            min_het_percent=thresholds.min_het_percent,
+        )
 
     @property
     def filters(self) -> list[str]:
         """The values of FILTER that were met so far, by code - 1."""
-        pool = self._filter_pool.tobytes()
-        ends = [0, *self._filter_ends[: self._state[kernel.FILTERS]].tolist()]
-        return [pool[a:b].decode(errors="replace") for a, b in itertools.pairwise(ends)]
+        return self._records.filters
 
     def _refuse(self, *, place: str, expected: str, found: str, action: str = "") -> InputRefused:
         return InputRefused(Reason(file=self.label, place=place, expected=expected, found=found, action=action))
@@ -193,7 +203,7 @@ class GvcfReader:
                     data = stream.read(CHUNK_BYTES)
                 except BROKEN as error:
                     raise self._refuse(
-                        place=f"after line {int(self._state[kernel.LINE])}",
+                        place=f"after line {self._records.line}",
                         expected="readable compressed data",
                         found="a broken block",
                         action="send it again",
@@ -208,7 +218,7 @@ class GvcfReader:
                     rest += data
                     if len(rest) > MAX_LINE_BYTES:
                         raise self._refuse(
-                            place=f"line {int(self._state[kernel.LINE]) + 1}",
+                            place=f"line {self._records.line + 1}",
                             expected=f"lines of at most {MAX_LINE_BYTES >> 20} MiB",
                             found="a longer one",
                         )
@@ -227,13 +237,13 @@ class GvcfReader:
             if end < 0:
                 break
             at = end + 1
-            self._state[kernel.LINE] += 1
+            self._records.line += 1
         line = head[at : head.find(b"\n", at)]
         columns = line.rstrip(b"\r").split(b"\t")
-        self._state[kernel.LINE] += 1
+        self._records.line += 1
         if not line.startswith(b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t") or len(columns) != 10:
             raise self._refuse(
-                place=f"line {int(self._state[kernel.LINE])}",
+                place=f"line {self._records.line}",
                 expected="a #CHROM line with exactly one sample",
                 found=f"{max(len(columns) - 9, 0)} samples",
             )
@@ -241,26 +251,7 @@ class GvcfReader:
 
     def contigs(self) -> Iterator[ContigCalls]:
         """Yield the contigs in the order of the file; only those with something to say."""
-        genome = self.genome
-        names = [*genome.names, *genome.aliases]
-        contig_of = np.array(
-            [*range(len(genome.names)), *(genome.names.index(target) for target in genome.aliases.values())],
-            np.int64,
-        )
-        name_pool, name_ends = _pool(names)
-        key_pool, key_ends = _pool(kernel.KEYS)
-        info_pool, info_ends = _pool(kernel.INFO_KEYS)
-        seen = np.zeros(len(genome.names), np.uint8)
-        format_pool = np.zeros(1 << 14, np.uint8)
-        format_ends = np.zeros(kernel.MAX_FORMATS, np.int64)
-        format_fields = np.full((kernel.MAX_FORMATS, len(kernel.KEYS) + 1), -1, np.int64)  # and how many fields it has
-        scratch = 1 << 14
-        rows = np.empty((1 << 14, len(ROW_COLUMNS)), np.int32)
-        ref_pool = np.empty(1 << 16, np.uint8)
-        alt_pool = np.empty(1 << 16, np.uint8)
-        intervals = np.empty((1 << 17, len(kernel.INTERVAL_COLUMNS)), np.int32)
-        row_count = interval_count = 0
-        state = self._state
+        records = self._records
         header = b""
         in_header = True
         for chunk in self._chunks():
@@ -274,52 +265,22 @@ class GvcfReader:
                 chunk = header
                 begin = self._header(chunk)
                 in_header = False
-            buf = np.frombuffer(chunk, np.uint8)
-            scratch_bytes = np.empty(2 * scratch, np.uint8)
-            scratch_ints = np.empty(5 * scratch, np.int64)
-            pl = np.empty(scratch, np.int64)
-            while True:
-                reason, begin, row_count, interval_count = kernel.read_chunk(
-                    buf, begin, len(buf), state, name_pool, name_ends, contig_of, genome.starts, genome.lengths,
-                    seen, genome.sequence, key_pool, key_ends, info_pool, info_ends, format_pool, format_ends,
-                    format_fields, self._filter_pool, self._filter_ends, self.thresholds.min_gq, self.thresholds.min_dp,
-                    self.thresholds.min_het_percent, rows, row_count, ref_pool, alt_pool, intervals,
-                    interval_count, scratch_bytes, scratch_ints, pl,
-                )  # fmt: skip
-                if state[kernel.ERROR]:
-                    expected, found = PROBLEMS[int(state[kernel.ERROR])]
+            reason = kernel.NEXT_CONTIG
+            while reason != kernel.DONE:
+                reason, begin = records.read(chunk, begin)
+                if reason in PROBLEMS:
+                    expected, found = PROBLEMS[reason]
                     raise self._refuse(
-                        place=f"line {int(state[kernel.LINE])} (record {int(state[kernel.RECORDS]) + 1})",
-                        expected=expected,
-                        found=found,
+                        place=f"line {records.line} (record {records.records + 1})", expected=expected, found=found
                     )
-                if reason == kernel.DONE:
-                    break
                 if reason == kernel.NEXT_CONTIG:
-                    yield self._finish(
-                        int(state[kernel.CONTIG]), rows[:row_count], ref_pool, alt_pool, intervals[:interval_count]
-                    )
-                    row_count = interval_count = 0
-                elif reason == kernel.FLUSH:
-                    rows = _grown(rows, row_count, int(state[kernel.ROOM_ROWS]))
-                    intervals = _grown(intervals, interval_count, int(state[kernel.ROOM_INTERVALS]))
-                    letters = int(state[kernel.ROOM_LETTERS])
-                    used_ref, used_alt = rows[row_count - 1, [R_REF_END, R_ALT_END]].tolist() if row_count else (0, 0)
-                    ref_pool = _grown(ref_pool, used_ref, letters)
-                    alt_pool = _grown(alt_pool, used_alt, letters)
-                else:
-                    scratch *= 4
-                    scratch_bytes = np.empty(2 * scratch, np.uint8)
-                    scratch_ints = np.empty(5 * scratch, np.int64)
-                    pl = np.empty(scratch, np.int64)
+                    yield self._finish(records.contig, *records.take())
         if in_header:
             raise self._refuse(place="header", expected="a #CHROM line", found="none")
-        if state[kernel.LAST_POS] > 0:
-            yield self._finish(
-                int(state[kernel.CONTIG]), rows[:row_count], ref_pool, alt_pool, intervals[:interval_count]
-            )
-        self.counts.records = int(state[kernel.RECORDS])
-        self.counts.contradicting = int(state[kernel.CONTRADICTING])
+        if records.contig >= 0:
+            yield self._finish(records.contig, *records.take())
+        self.counts.records = records.records
+        self.counts.contradicting = records.contradicting
         self.counts.filters = self.filters
         if self.counts.contradicting > self.thresholds.max_contradicting:
             raise self._refuse(
@@ -329,61 +290,36 @@ class GvcfReader:
                 action="call the participant again, or raise cohort.max_contradicting",
             )
 
-    def _finish(
-        self,
-        contig: int,
-        rows: Ints,
-        ref_pool: npt.NDArray[np.uint8],
-        alt_pool: npt.NDArray[np.uint8],
-        intervals: Ints,
-    ) -> ContigCalls:
-        order = np.argsort(rows[:, R_POS], kind="stable")
+    def _finish(self, contig: int, rows: Ints, ref: Bytes, alt: Bytes, intervals: Ints) -> ContigCalls:
+        order = np.argsort(rows[:, ROW_COLUMNS.index("pos")], kind="stable")
         keep = np.zeros(len(rows), np.bool_)
-        duplicates = settle_rows(rows, order, ref_pool, alt_pool, keep)
+        duplicates = settle_rows(rows, order, ref, alt, keep.view(np.uint8))
         self.counts.duplicates += duplicates
         chosen = order[keep[order]]
         chosen_rows = rows[chosen]
-        starts = intervals[:, kernel.I_START]
+        starts = intervals[:, INTERVAL_COLUMNS.index("start")]
         if len(starts) > 1 and not (starts[1:] >= starts[:-1]).all():
             intervals = intervals[np.argsort(starts, kind="stable")]
-        positions = np.unique(chosen_rows[:, R_POS])
+        positions = np.unique(chosen_rows[:, ROW_COLUMNS.index("pos")])
         ends = self.shard_ends[contig]
         segments = np.empty((2 * len(intervals) + len(positions) + len(ends) + 1, len(SEGMENT_COLUMNS)), np.int32)
         bands = np.asarray(self.thresholds.gq_bands, np.int32)
         band_of = (np.searchsorted(bands, np.arange(100), side="right") - 1).astype(np.int32)
-        count = resolve(np.ascontiguousarray(intervals), positions, ends, band_of, bands, segments)
+        count = resolve(intervals, positions, ends, band_of, bands, segments)
         return ContigCalls(
             contig=contig,
             rows=chosen_rows,
-            ref=_strings(ref_pool, rows, R_REF_END, chosen),
-            alt=_strings(alt_pool, rows, R_ALT_END, chosen),
+            ref=_strings(ref, rows, "ref_end", chosen),
+            alt=_strings(alt, rows, "alt_end", chosen),
             segments=segments[:count].copy(),
             duplicates=duplicates,
         )
 
 
-def _pool(strings: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    encoded = [text.encode() for text in strings]
-    return (
-        np.frombuffer(b"".join(encoded), np.uint8).copy(),
-        np.cumsum([len(text) for text in encoded], dtype=np.int64),
-    )
-
-
-def _strings(
-    pool: npt.NDArray[np.uint8], rows: Ints, column: int, chosen: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+def _strings(pool: Bytes, rows: Ints, column: str, chosen: npt.NDArray[np.int64]) -> tuple[Ints, Bytes]:
+    ends = np.ascontiguousarray(rows[:, ROW_COLUMNS.index(column)])
     offsets = np.zeros(len(chosen) + 1, np.int32)
-    size = gather_strings(pool, rows, column, chosen, offsets, np.empty(0, np.uint8))
+    size = gather_strings(pool, ends, chosen, offsets, np.empty(0, np.uint8))
     out = np.empty(size, np.uint8)
-    gather_strings(pool, rows, column, chosen, offsets, out)
+    gather_strings(pool, ends, chosen, offsets, out)
     return offsets, out
-
-
-def _grown(array: npt.NDArray[Any], used: int, room: int) -> npt.NDArray[Any]:
-    """``array`` with its first ``used`` rows and room for at least ``room`` more."""
-    if used + room <= len(array):
-        return array
-    bigger = np.empty((max(2 * len(array), used + room), *array.shape[1:]), array.dtype)
-    bigger[:used] = array[:used]
-    return bigger

@@ -7,23 +7,16 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from baekman.kernels import layout
+
 SCHEMA_VERSION = "2"
 
-# What is known of a participant at a position that no call row of theirs decides.
-STATE_MISSING = 1  # covered, but the caller gave no genotype
-STATE_WEAK = 2  # genotype given, evidence below the store's thresholds
-STATE_CALLED = 3
+MISSING = layout.MISSING
+STATE_MISSING, STATE_WEAK, STATE_CALLED = layout.STATE_MISSING, layout.STATE_WEAK, layout.STATE_CALLED
+FLAG_GENOTYPED, FLAG_CALLED, POSITION_FLAGS = layout.FLAG_GENOTYPED, layout.FLAG_CALLED, layout.POSITION_FLAGS
+FLAG_POSITION_GENOTYPED = layout.FLAG_POSITION_GENOTYPED
+FLAG_POSITION_CALLED = layout.FLAG_POSITION_CALLED
 
-# Bits of ``flags`` in call rows.
-FLAG_GENOTYPED = 1  # every allele of the record's GT is given
-FLAG_CALLED = 2  # the record is called
-# The same two, of the best of all records of the participant with a row at this position: what is said there of
-# an allele that no row of theirs names.
-POSITION_FLAGS = 2  # how far these lie above those of the record
-FLAG_POSITION_GENOTYPED = FLAG_GENOTYPED << POSITION_FLAGS
-FLAG_POSITION_CALLED = FLAG_CALLED << POSITION_FLAGS
-
-MISSING = -1  # of dp, ad_ref, ad_alt, pl_*, gq in the store's integer columns
 
 CALLS = pa.schema(
     [

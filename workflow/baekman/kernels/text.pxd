@@ -1,26 +1,31 @@
-"""The primitives of reading VCF text, compiled: numbers, comparisons and lists of strings in byte arrays."""
+"""The primitives of reading VCF text: numbers, comparisons and lists of strings in byte arrays."""
 
-from __future__ import annotations
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from typing import Any
+cdef enum:
+    TAB = 9
+    NEWLINE = 10
+    RETURN = 13
+    STAR = 42
+    COMMA = 44
+    DOT = 46
+    SLASH = 47
+    COLON = 58
+    SEMICOLON = 59
+    LESS = 60
+    EQUALS = 61
+    OPENING = 91
+    CLOSING = 93
+    PIPE = 124
 
-import numpy as np
 
-from baekman.kernels import compiled
-
-Array = Any  # a NumPy array inside compiled code
-
-TAB, COLON, COMMA, SLASH, PIPE, DOT, SEMICOLON, STAR, LESS, EQUALS = 9, 58, 44, 47, 124, 46, 59, 42, 60, 61
-
-
-@compiled
-def integer(buf: Array, start: int, end: int) -> int:
+cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
     """The integer at ``buf[start:end]`` (decimals cut off); -1 when ``.`` or empty, -2 when it is none."""
+    cdef int64_t value = 0, at, digit
     if start >= end or (end - start == 1 and buf[start] == DOT):
         return -1
-    value = 0
     for at in range(start, end):
-        digit = buf[at] - 48
+        digit = <int64_t>buf[at] - 48
         if digit < 0 or digit > 9:
             if buf[at] == DOT and at > start:
                 return value
@@ -31,13 +36,13 @@ def integer(buf: Array, start: int, end: int) -> int:
     return value
 
 
-@compiled
-def quality(buf: Array, start: int, end: int) -> int:
+cdef inline int64_t quality(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
     """QUAL in hundredths, -1 when missing; only compared, never stored."""
-    whole = integer(buf, start, end)
+    cdef int64_t hundredths, at
+    cdef int64_t whole = integer(buf, start, end)
     if whole < 0:
         return -1
-    hundredths = min(whole, 10_000_000) * 100
+    hundredths = min(whole, <int64_t>10_000_000) * 100
     for at in range(start, end):
         if buf[at] == DOT:
             if at + 1 < end and 48 <= buf[at + 1] <= 57:
@@ -48,9 +53,11 @@ def quality(buf: Array, start: int, end: int) -> int:
     return hundredths
 
 
-@compiled
-def same(buf: Array, start: int, end: int, pool: Array, first: int, last: int) -> bool:
+cdef inline bint same(
+    const uint8_t *buf, int64_t start, int64_t end, const uint8_t *pool, int64_t first, int64_t last
+) noexcept nogil:
     """Whether ``buf[start:end]`` equals ``pool[first:last]``."""
+    cdef int64_t index
     if end - start != last - first:
         return False
     for index in range(end - start):
@@ -59,57 +66,56 @@ def same(buf: Array, start: int, end: int, pool: Array, first: int, last: int) -
     return True
 
 
-@compiled
-def upper(base: int) -> int:
+cdef inline uint8_t upper(uint8_t base) noexcept nogil:
     """The upper-case letter."""
     return base - 32 if 97 <= base <= 122 else base
 
 
-@compiled
-def is_base(base: int) -> bool:
+cdef inline bint is_base(uint8_t base) noexcept nogil:
     """Whether it is A, C, G or T."""
     return base == 65 or base == 67 or base == 71 or base == 84
 
 
-@compiled
-def is_allele_letter(base: int) -> bool:
+cdef inline bint is_allele_letter(uint8_t base) noexcept nogil:
     """Whether it is an upper-case letter."""
     return 65 <= base <= 90
 
 
-@compiled
-def named(state: Array, slot: int, buf: Array, start: int, end: int, pool: Array, ends: Array, limit: int) -> int:
+cdef inline int64_t named(
+    int64_t *count, const uint8_t *buf, int64_t start, int64_t end, uint8_t *pool, int64_t room, int64_t *ends,
+    int64_t limit,
+) noexcept nogil:
     """Number of the string at ``buf[start:end]`` in a growing list of strings; -1 when the list is full."""
-    count = state[slot]
-    for index in range(count):
-        first = ends[index - 1] if index else 0
+    cdef int64_t index, first = 0
+    for index in range(count[0]):
         if same(buf, start, end, pool, first, ends[index]):
             return index
-    first = ends[count - 1] if count else 0
-    if count >= limit or first + end - start > len(pool):
+        first = ends[index]
+    if count[0] >= limit or first + end - start > room:
         return -1
     for index in range(end - start):
         pool[first + index] = buf[start + index]
-    ends[count] = first + end - start
-    state[slot] = count + 1
-    return count
+    ends[count[0]] = first + end - start
+    count[0] += 1
+    return count[0] - 1
 
 
-@compiled
-def key_number(buf: Array, start: int, end: int, key_pool: Array, key_ends: Array) -> int:
+cdef inline int64_t key_number(
+    const uint8_t *buf, int64_t start, int64_t end, const uint8_t *key_pool, const int64_t *key_ends, int64_t keys
+) noexcept nogil:
     """Which of the keys stands at ``buf[start:end]``; -1 for none of them."""
-    first = 0
-    for index in range(len(key_ends)):
+    cdef int64_t index, first = 0
+    for index in range(keys):
         if same(buf, start, end, key_pool, first, key_ends[index]):
             return index
         first = key_ends[index]
     return -1
 
 
-@compiled
-def digest(buf: Array, start: int, stop: int) -> int:
+cdef inline int64_t digest(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
     """64 bits that stand for these bytes (FNV-1a)."""
-    value: Any = np.int64(-3750763034362895579)
+    cdef uint64_t value = 14695981039346656037ULL
+    cdef int64_t index
     for index in range(start, stop):
-        value = (value ^ np.int64(buf[index])) * np.int64(1099511628211)
-    return value
+        value = (value ^ buf[index]) * <uint64_t>1099511628211ULL
+    return <int64_t>value

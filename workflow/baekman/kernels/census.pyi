@@ -1,0 +1,47 @@
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+def count_alleles(
+    starts: Array,
+    copies: Array,
+    ploidy: Array,
+    gq: Array,
+    dp: Array,
+    ad_ref: Array,
+    ad_alt: Array,
+    pl: Array,
+    flags: Array,
+    dosage: Array,
+    out: npt.NDArray[np.int64],
+) -> None: ...
+def add_segments(
+    first: int,
+    start: Array,
+    length: Array,
+    gq: Array,
+    ploidy: Array,
+    state: Array,
+    weights: Array,
+    steps: npt.NDArray[np.int64],
+) -> None: ...
+def add_rows(
+    first: int,
+    sample: Array,
+    pos: Array,
+    ploidy: Array,
+    dp: Array,
+    flags: Array,
+    weights: Array,
+    seen: npt.NDArray[np.int64],
+    steps: npt.NDArray[np.int64],
+) -> None: ...
+def accumulate(steps: npt.NDArray[np.int64]) -> int: ...
+def find_runs(steps: Array, first: int, out_start: npt.NDArray[np.int32], out: npt.NDArray[np.int64]) -> int: ...
+def union_of_starts(starts: Array, other_starts: Array, borders: Array, at: Array, other_at: Array) -> int: ...
+def add_column(
+    values: Array, at: Array, other_values: Array, other_at: Array, out: Array, changed: npt.NDArray[np.uint8]
+) -> None: ...

@@ -1,0 +1,234 @@
+"""Sums per allele and along the genome; ``baekman.census`` gives them names and makes tables of them."""
+
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
+
+from baekman.kernels.layout cimport (
+    FLAG_CALLED, FLAG_GENOTYPED, FLAG_POSITION_CALLED, FLAG_POSITION_GENOTYPED, STATE_CALLED, STATE_MISSING,
+)
+
+# The columns of ``baekman.census.COUNTS``.
+cdef enum:
+    HET = 0
+    HOM = 1
+    HEMI = 2
+    HET_RAW = 3
+    HOM_RAW = 4
+    HEMI_RAW = 5
+    NAMED = 6
+    UNCALLED_1 = 7
+    UNCALLED_2 = 8
+    MISSING_1 = 9
+    MISSING_2 = 10
+    QUAL_SUM = 11
+    QUAL_MAX = 12
+    DP_SUM = 13
+    DP_N = 14
+    AD_REF_HET = 15
+    AD_ALT_HET = 16
+    DOSAGE = 17
+    GQ_00 = 18
+    GQ_BINS = 10
+
+# The columns of ``baekman.census.STEPS``; the first two of each pair are haploid and diploid.
+cdef enum:
+    STEP_CALLED = 0
+    STEP_RAW = 2
+    STEP_COVERED = 4
+    STEP_WEIGHT = 5
+
+
+def count_alleles(
+    const int64_t[::1] starts, const uint8_t[::1] copies, const uint8_t[::1] ploidy, const int16_t[::1] gq,
+    const int32_t[::1] dp, const int32_t[::1] ad_ref, const int32_t[::1] ad_alt, const int32_t[:, ::1] pl,
+    const uint8_t[::1] flags, const int64_t[::1] dosage, int64_t[:, ::1] out,
+):
+    """Add the call rows up by allele: those of allele n begin at ``starts[n]``; ``out`` is (alleles, COUNTS)."""
+    cdef int64_t group, row, end, index
+    cdef int64_t alleles = len(starts), rows = len(copies)
+    cdef bint called, genotyped, haploid
+    cdef int32_t least, quality
+    cdef int64_t *sums
+    with nogil:
+        for group in range(alleles):
+            end = starts[group + 1] if group + 1 < alleles else rows
+            sums = &out[group, 0]
+            for row in range(starts[group], end):
+                called = flags[row] & FLAG_CALLED != 0
+                genotyped = flags[row] & FLAG_GENOTYPED != 0
+                haploid = ploidy[row] == 1
+                if not called and flags[row] & FLAG_POSITION_CALLED:
+                    sums[UNCALLED_1 if haploid else UNCALLED_2] += 1
+                if not genotyped and flags[row] & FLAG_POSITION_GENOTYPED:
+                    sums[MISSING_1 if haploid else MISSING_2] += 1
+                if copies[row] == 0:
+                    sums[NAMED] += 1
+                elif haploid:
+                    sums[HEMI] += called
+                    sums[HEMI_RAW] += genotyped
+                elif copies[row] == 1:
+                    sums[HET] += called
+                    sums[HET_RAW] += genotyped
+                    if called and ad_ref[row] >= 0 and ad_alt[row] >= 0:
+                        sums[AD_REF_HET] += ad_ref[row]
+                        sums[AD_ALT_HET] += ad_alt[row]
+                else:
+                    sums[HOM] += called
+                    sums[HOM_RAW] += genotyped
+                if pl[row, 0] >= 0:
+                    least = pl[row, 0]
+                    for index in range(1, ploidy[row] + 1):
+                        least = min(least, pl[row, index])
+                    quality = pl[row, 0] - least
+                    sums[QUAL_SUM] += quality
+                    sums[QUAL_MAX] = max(sums[QUAL_MAX], <int64_t>quality)
+                sums[DOSAGE] += dosage[row]
+                if copies[row]:
+                    if dp[row] >= 0:
+                        sums[DP_SUM] += dp[row]
+                        sums[DP_N] += 1
+                    if gq[row] >= 0:
+                        sums[GQ_00 + min(gq[row] // 10, GQ_BINS - 1)] += 1
+
+
+def add_segments(
+    int64_t first, const int32_t[::1] start, const int32_t[::1] length, const int16_t[::1] gq,
+    const uint8_t[::1] ploidy, const uint8_t[::1] state, const int64_t[::1] weights, int64_t[:, ::1] steps,
+):
+    """Add +1 and -1 to ``steps`` (positions from ``first`` on, STEPS) where reference segments begin and end.
+
+    ``weights`` is the informative weight of a GQ.
+    """
+    cdef int64_t index, begin, end, weight
+    cdef int one
+    with nogil:
+        for index in range(len(start)):
+            begin = start[index] - first
+            end = begin + length[index]
+            one = ploidy[index] == 1
+            if state[index] == STATE_CALLED:
+                steps[begin, STEP_CALLED + 1 - one] += 1
+                steps[end, STEP_CALLED + 1 - one] -= 1
+            if state[index] != STATE_MISSING:
+                steps[begin, STEP_RAW + 1 - one] += 1
+                steps[end, STEP_RAW + 1 - one] -= 1
+            steps[begin, STEP_COVERED] += 1
+            steps[end, STEP_COVERED] -= 1
+            weight = weights[gq[index]] * (1 if one else 2)
+            steps[begin, STEP_WEIGHT] += weight
+            steps[end, STEP_WEIGHT] -= weight
+
+
+def add_rows(
+    int64_t first, const uint32_t[::1] sample, const int32_t[::1] pos, const uint8_t[::1] ploidy,
+    const int32_t[::1] dp, const uint8_t[::1] flags, const int64_t[::1] weights, int64_t[::1] seen,
+    int64_t[:, ::1] steps,
+):
+    """Add the positions of call rows to ``steps``, each participant once.
+
+    ``weights`` is the informative weight of a depth; its last is that of every greater one, and of an unknown one.
+    ``seen`` holds a 0 for each sample.
+    """
+    cdef int64_t index, begin, weight, most = len(weights) - 1
+    cdef int one
+    with nogil:
+        for index in range(len(pos)):
+            if seen[sample[index]] == pos[index]:
+                continue
+            seen[sample[index]] = pos[index]
+            begin = pos[index] - first
+            one = ploidy[index] == 1
+            if flags[index] & FLAG_POSITION_CALLED:
+                steps[begin, STEP_CALLED + 1 - one] += 1
+                steps[begin + 1, STEP_CALLED + 1 - one] -= 1
+            if flags[index] & FLAG_POSITION_GENOTYPED:
+                steps[begin, STEP_RAW + 1 - one] += 1
+                steps[begin + 1, STEP_RAW + 1 - one] -= 1
+            steps[begin, STEP_COVERED] += 1
+            steps[begin + 1, STEP_COVERED] -= 1
+            weight = weights[min(<int64_t>dp[index], most) if dp[index] >= 0 else most] * (1 if one else 2)
+            steps[begin, STEP_WEIGHT] += weight
+            steps[begin + 1, STEP_WEIGHT] -= weight
+
+
+def accumulate(int64_t[:, ::1] steps):
+    """Turn differences into values in place; returns how many runs of equal values there are at most."""
+    cdef int64_t at, column, runs = 0, width = steps.shape[1]
+    cdef bint changed
+    with nogil:
+        for at in range(steps.shape[0]):
+            changed = at == 0
+            for column in range(width):
+                if steps[at, column] != 0:
+                    changed = True
+                if at:
+                    steps[at, column] += steps[at - 1, column]
+            runs += changed
+    return runs
+
+
+def find_runs(const int64_t[:, ::1] steps, int64_t first, int32_t[::1] out_start, int64_t[:, ::1] out):
+    """Write where each run of equal values begins, and the values; returns how many runs there are."""
+    cdef int64_t at, column, count = 0, width = steps.shape[1]
+    cdef bint changed
+    with nogil:
+        for at in range(steps.shape[0]):
+            changed = count == 0
+            if not changed:
+                for column in range(width):
+                    if steps[at, column] != out[count - 1, column]:
+                        changed = True
+            if changed:
+                out_start[count] = <int32_t>(first + at)
+                for column in range(width):
+                    out[count, column] = steps[at, column]
+                count += 1
+    return count
+
+
+def union_of_starts(
+    const int32_t[::1] starts, const int32_t[::1] other_starts, int32_t[::1] borders, int32_t[::1] at,
+    int32_t[::1] other_at,
+):
+    """All starts of two step functions in order, and which step of each holds there (-1 before the first)."""
+    cdef int64_t count = 0, first = 0, second = 0
+    cdef int64_t ones = len(starts), others = len(other_starts)
+    cdef int32_t border
+    with nogil:
+        while first < ones or second < others:
+            if second == others or (first < ones and starts[first] <= other_starts[second]):
+                border = starts[first]
+            else:
+                border = other_starts[second]
+            if first < ones and starts[first] == border:
+                first += 1
+            if second < others and other_starts[second] == border:
+                second += 1
+            borders[count] = border
+            at[count] = <int32_t>(first - 1)
+            other_at[count] = <int32_t>(second - 1)
+            count += 1
+    return count
+
+
+ctypedef fused Count:
+    uint32_t
+    int64_t
+
+
+def add_column(
+    const Count[::1] values, const int32_t[::1] at, const Count[::1] other_values, const int32_t[::1] other_at,
+    Count[::1] out, uint8_t[::1] changed,
+):
+    """The sum of one column at every border; marks where it differs from the border before."""
+    cdef int64_t border
+    cdef Count total
+    with nogil:
+        for border in range(len(at)):
+            total = 0
+            if at[border] >= 0:
+                total += values[at[border]]
+            if other_at[border] >= 0:
+                total += other_values[other_at[border]]
+            out[border] = total
+            if border == 0 or total != out[border - 1]:
+                changed[border] = 1

@@ -1,0 +1,45 @@
+"""What a cell or a call row shows in a mode."""
+
+from libc.stdint cimport int64_t, uint32_t
+
+from baekman.kernels.genotypes cimport Joint, joint_reference
+from baekman.kernels.layout cimport (
+    CALLED, CELL_GQ, CELL_HAPLOID, CELL_OTHER, CELL_STATE, FLAG_CALLED, FLAG_GENOTYPED, JOINT, RAW, STATE_CALLED,
+    STATE_MISSING, STATE_WEAK,
+)
+
+
+cdef inline Joint cell_genotype(
+    uint32_t cell, int mode, double frequency, const double *likelihood, const double *limits
+) noexcept nogil:
+    """Copies of an allele and GQ that a cell shows; copies -1 where no genotype is shown."""
+    cdef int state = cell & CELL_STATE
+    cdef int64_t gq = (cell >> CELL_GQ) & 127
+    cdef int64_t free
+    cdef Joint shown
+    shown.copies = -1
+    shown.gq = -1
+    if state == 0:
+        return shown
+    if mode != JOINT:
+        if state == STATE_CALLED or (mode == RAW and state == STATE_WEAK):
+            shown.copies = 0
+        if state != STATE_MISSING:
+            shown.gq = gq
+        return shown
+    if state == STATE_MISSING and gq == 0:
+        return shown
+    # what is deleted here, or another allele, cannot be this one
+    free = (1 if cell & CELL_HAPLOID else 2) - <int64_t>((cell >> CELL_OTHER) & 3)
+    if free <= 0:
+        shown.copies = 0
+        shown.gq = gq
+        return shown
+    return joint_reference(gq, free, frequency, likelihood, limits)
+
+
+cdef inline bint row_shown(int64_t flags, int mode, int64_t pl_0) noexcept nogil:
+    """Whether a call row shows a genotype; ``flags >> POSITION_FLAGS`` asks of an allele that no row names."""
+    if mode == CALLED:
+        return flags & FLAG_CALLED != 0
+    return flags & FLAG_GENOTYPED != 0 or (mode == JOINT and pl_0 >= 0)

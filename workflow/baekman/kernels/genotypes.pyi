@@ -1,0 +1,22 @@
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int32]
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+def dosages(pl: Ints, ploidy: Bytes, copies: Bytes, likelihood: Floats, out: npt.NDArray[np.int64]) -> None: ...
+def joint_rows(
+    pl: Ints,
+    ploidy: Bytes,
+    copies: Bytes,
+    gq: npt.NDArray[np.int16],
+    frequency: Floats,
+    likelihood: Floats,
+    limits: Floats,
+    out_copies: Bytes,
+    out_gq: npt.NDArray[np.int16],
+) -> None: ...
+def reference_genotype(
+    gq: int, ploidy: int, frequency: float, likelihood: Floats, limits: Floats
+) -> tuple[int, int]: ...

@@ -1,0 +1,103 @@
+"""What compiled code and the modules around it share: the rows of their arrays, and the numbers of states and flags."""
+
+from libc.stdint cimport int32_t
+
+cpdef enum:
+    MISSING = -1  # of dp, ad_ref, ad_alt, pl_*, gq in integer columns
+
+# What is known of a participant at a position that no call row of theirs decides.
+cpdef enum:
+    STATE_MISSING = 1  # covered, but the caller gave no genotype
+    STATE_WEAK = 2  # genotype given, evidence below the store's thresholds
+    STATE_CALLED = 3
+
+# Bits of ``flags`` in call rows. The position's are those of the best of all records of the participant with a
+# row there: what is said of an allele that no row of theirs names.
+cpdef enum:
+    FLAG_GENOTYPED = 1  # every allele of the record's GT is given
+    FLAG_CALLED = 2  # the record is called
+    POSITION_FLAGS = 2  # how far the position's bits lie above the record's
+    FLAG_POSITION_GENOTYPED = 4
+    FLAG_POSITION_CALLED = 8
+
+# A call row that reading makes: one of ``baekman.gvcf.ROW_COLUMNS``.
+cdef struct CallRow:
+    int32_t pos
+    int32_t copies
+    int32_t ploidy
+    int32_t other
+    int32_t gq
+    int32_t dp
+    int32_t ad_ref
+    int32_t ad_alt
+    int32_t pl[3]
+    int32_t phase
+    int32_t phase_set
+    int32_t filter
+    int32_t flags
+    int32_t quality
+    int32_t ref_end  # where the row's strings end in the pools; they begin where those of the row before end
+    int32_t alt_end
+
+# What a record or block says of the positions that it covers: one of ``baekman.gvcf.INTERVAL_COLUMNS``.
+cdef struct Interval:
+    int32_t start
+    int32_t end
+    int32_t gq
+    int32_t dp
+    int32_t ploidy
+    int32_t other
+    int32_t state
+    int32_t spans  # POS of a record, 0 of a block
+
+# A stretch of one participant's genome that one interval decides: one of ``baekman.gvcf.SEGMENT_COLUMNS``.
+cdef struct Segment:
+    int32_t start
+    int32_t end
+    int32_t gq
+    int32_t dp
+    int32_t ploidy
+    int32_t other
+    int32_t state
+
+# A call row beside those of the whole cohort: one of ``baekman.dense.ROW_FIELDS``.
+cdef struct DenseRow:
+    int32_t column  # of the participant
+    int32_t allele
+    int32_t copies
+    int32_t ploidy
+    int32_t other
+    int32_t gq
+    int32_t dp
+    int32_t ad_ref
+    int32_t ad_alt
+    int32_t pl[3]
+    int32_t phase
+    int32_t phase_set
+    int32_t flags
+    int32_t joint_copies
+    int32_t joint_gq
+
+# Which genotypes are shown: those that meet the store's thresholds, all that a caller gave, the joint ones.
+cpdef enum:
+    CALLED = 0
+    RAW = 1
+    JOINT = 2
+
+# The five states of a participant at an allele.
+cpdef enum:
+    NO_COVERAGE = 0
+    UNCALLED = 1
+    REFERENCE = 2
+    OTHER_ALLELE = 3
+    CARRIER = 4
+
+# A cell says what the reference segment of a participant says of a position, in one number; 0 is no coverage.
+cpdef enum:
+    CELL_STATE = 3  # bits 0 and 1: STATE_*
+    CELL_HAPLOID = 4
+    CELL_OTHER = 3  # bits 3 and 4
+    CELL_GQ = 5  # bits 5 to 11
+    CELL_DP = 12  # from bit 12: depth + 1, 0 when it is not given
+    CELL_KINDS = 4096  # cells without their depth
+    MAX_CELL_DP = 1048574

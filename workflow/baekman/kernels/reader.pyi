@@ -1,0 +1,50 @@
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+DONE: int
+NEXT_CONTIG: int
+BAD_COLUMNS: int
+BAD_CONTIG: int
+BAD_POS: int
+BAD_ORDER: int
+PAST_END: int
+BAD_REF: int
+BAD_REF_BASE: int
+BAD_ALT: int
+BAD_END: int
+BAD_GENOTYPE: int
+BAD_PLOIDY: int
+REVISITED: int
+TOO_MANY_FIELDS: int
+TOO_MANY_FILTERS: int
+DUPLICATED: int
+MORE_FIELDS: int
+
+class RecordReader:
+    line: int
+    @property
+    def contig(self) -> int: ...
+    @property
+    def records(self) -> int: ...
+    @property
+    def contradicting(self) -> int: ...
+    @property
+    def filters(self) -> list[str]: ...
+    def __init__(
+        self,
+        names: Sequence[str],
+        contig_of_name: npt.NDArray[np.int64],
+        starts: npt.NDArray[np.int64],
+        lengths: npt.NDArray[np.int64],
+        sequence: npt.NDArray[np.uint8],
+        *,
+        min_gq: int,
+        min_dp: int,
+        min_het_percent: int,
+    ) -> None: ...
+    def read(self, buf: bytes, begin: int) -> tuple[int, int]: ...
+    def take(
+        self,
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int32]]: ...
