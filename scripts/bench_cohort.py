@@ -139,9 +139,6 @@ def bench_ingest(bench: Bench, listed: Path, reference: Path, *, hail: str | Non
         return [BAEKMAN, "export", "--cohort", str(cohort), "--format", "bcf", "--workers", str(workers),
                 "--output", str(output)]  # fmt: skip
 
-    # a first small run compiles the kernels; its time is not the store's
-    warm = bench.store("warm", reference)
-    measure(bench.add(warm, "b", bench.part(listed, 0, 1)), export(warm, 1))
     cohort = bench.store("one-worker", reference)
     added = measure(bench.add(cohort, "b", everyone))
     exported = measure(export(cohort, 1))
