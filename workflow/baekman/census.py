@@ -41,12 +41,13 @@ def count_alleles(calls: pa.Table) -> pa.Table:
     return table_of(CENSUS, arrays)
 
 
-def _step_table(steps: npt.NDArray[np.int64], first: int) -> pa.Table:
+def _step_table(steps: npt.NDArray[np.int64], borders: npt.NDArray[np.int32]) -> pa.Table:
+    """``steps`` holds the differences at ``borders``."""
     runs = kernel.accumulate(steps)
-    start = np.empty(runs, np.int32)
+    at = np.empty(runs, np.int32)
     out = np.empty((runs, len(STEPS)), np.int64)
-    count = kernel.find_runs(steps, first, start, out)
-    arrays: dict[str, Any] = {"start": start[:count]}
+    count = kernel.find_runs(steps, 0, at, out)
+    arrays: dict[str, Any] = {"start": borders[at[:count]]}
     arrays.update({name: out[:count, index] for index, name in enumerate(STEPS)})
     return table_of(CALLED, arrays)
 
@@ -62,15 +63,21 @@ def count_called(calls: pa.Table, reference: pa.Table, *, samples: int) -> pa.Ta
     pos = numpy_of(calls, "pos")
     if len(start) == 0 and len(pos) == 0:
         return empty(CALLED)
+    # a batch changes at few of a shard's positions: these are counted, the others need neither time nor memory
     first = int(min(start.min(initial=2**31 - 2), pos.min(initial=2**31 - 2)))
-    ends = start.astype(np.int64) + length
-    last = int(max(ends.max(initial=0) - 1, pos.max(initial=0)))
-    steps = np.zeros((last - first + 2, len(STEPS)), np.int64)
+    begin, end, at = start - first, start - first + length, pos - first
+    changes = np.zeros(max(end.max(initial=0), at.max(initial=0) + 1) + 1, np.bool_)
+    for positions in (begin, end, at, at + 1):
+        changes[positions] = True
+    borders = np.flatnonzero(changes).astype(np.int32)
+    number = np.cumsum(changes, dtype=np.int32)  # of the border at a position, from 1
+    steps = np.zeros((len(borders), len(STEPS)), np.int64)
+    begin, length = number[begin], number[end] - number[begin]
     gq, ploidy, state = (numpy_of(reference, name) for name in ("gq", "ploidy", "state"))
-    kernel.add_segments(first, start, length, gq, ploidy, state, SEGMENT_WEIGHT, steps)
+    kernel.add_segments(1, begin, length, gq, ploidy, state, SEGMENT_WEIGHT, steps)
     sample, ploidy, dp, flags = (numpy_of(calls, name) for name in ("sample", "ploidy", "dp", "flags"))
-    kernel.add_rows(first, sample, pos, ploidy, dp, flags, ROW_WEIGHT, np.zeros(samples, np.int64), steps)
-    return _step_table(steps, first)
+    kernel.add_rows(1, sample, number[at], ploidy, dp, flags, ROW_WEIGHT, np.zeros(samples, np.int64), steps)
+    return _step_table(steps, borders + first)
 
 
 def merge_alleles(censuses: list[pa.Table]) -> pa.Table:
