@@ -39,6 +39,9 @@ from baekman.schema import CALLS, REFERENCE, ROSTER
 from baekman.store import PARTICIPANT_ID, Store
 
 SEXES = ("female", "male", "unknown")
+# A task is one thread's: handing the few columns of a small record batch to Arrow's costs more than they do.
+WORK_WRITTEN = ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+WORK_READ = ipc.IpcReadOptions(use_threads=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +144,8 @@ def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
     with (
         atomic_file(folder / f"{index:06d}.calls", durable=False) as calls_path,
         atomic_file(folder / f"{index:06d}.reference", durable=False) as reference_path,
-        ipc.new_file(calls_path, CALLS, options=ipc.IpcWriteOptions(compression="lz4")) as calls,
-        ipc.new_file(reference_path, REFERENCE, options=ipc.IpcWriteOptions(compression="lz4")) as reference,
+        ipc.new_file(calls_path, CALLS, options=WORK_WRITTEN) as calls,
+        ipc.new_file(reference_path, REFERENCE, options=WORK_WRITTEN) as reference,
     ):
         for shard, rows, segments in shards_of(store, reader, sample=index):
             shards.append(shard)
@@ -240,7 +243,7 @@ def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.R
 
 def _shard_part(path: Path, number: int) -> pa.RecordBatch:
     with pa.memory_map(str(path)) as source:
-        return ipc.open_file(source).get_batch(number)
+        return ipc.open_file(source, options=WORK_READ).get_batch(number)
 
 
 def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:

@@ -44,7 +44,7 @@ def write_parquet(table: pa.Table, path: Path, *, row_group_rows: int = ROW_GROU
 def read_parquet(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
     """A whole Parquet file, or some of its columns (without the data set machinery, and so without pandas)."""
     with pq.ParquetFile(path) as file:
-        return file.read(columns=columns)
+        return file.read(columns=columns, use_threads=False)
 
 
 def with_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> pa.Schema:
