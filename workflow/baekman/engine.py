@@ -15,9 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 # Reading, sorting, counting and compressing let go of the interpreter's lock, so threads share a process well; a
 # process more costs seconds of start, and memory. Beyond these the rest, which holds the lock, would be in the way.
 THREADS_OF_A_PROCESS = 8
@@ -80,30 +77,33 @@ class Engine:
                     yield _on(client)
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    )
+@contextmanager
+def _progress(title: str, count: int) -> Iterator[Callable[[int], None]]:
+    """Yield what is told how many more tasks are done; shows a bar where somebody looks at it."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        shown = progress.add_task(title, total=count)
+        yield lambda done: progress.advance(shown, done)
 
 
 def _loop(title: str, run: Callable[[int], Any], count: int) -> None:
-    with _progress() as progress:
-        for index in progress.track(range(count), description=title):
+    with _progress(title, count) as advance:
+        for index in range(count):
             run(index)
+            advance(1)
 
 
 def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
     from distributed import as_completed
 
     def map_tasks(title: str, run: Callable[[int], Any], count: int) -> None:
-        with _progress() as progress:
-            shown = progress.add_task(title, total=count)
+        with _progress(title, count) as advance:
             threads = max(sum(client.nthreads().values()), 1)  # workers may still be on their way
             # several tasks at a time where there are many, so that handing them out costs little beside small ones
             step = max(count // (PIECES * threads), 1)
@@ -115,7 +115,7 @@ def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
             first = [client.submit(_run_all, shared, piece, pure=False) for piece in islice(pieces, window)]
             running = as_completed(first)
             for future in running:
-                progress.advance(shown, future.result())
+                advance(future.result())
                 for piece in islice(pieces, 1):
                     running.add(client.submit(_run_all, shared, piece, pure=False))
 
