@@ -19,14 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING, Any
 
 from baekman import atomic
 from baekman.errors import InputRefused, Reason
+
+if TYPE_CHECKING:  # every command may add to the log, few sign its head
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 FOLDER = "audit"
 LOG_NAME = "events.jsonl"
@@ -219,6 +218,9 @@ def read_head(file: Path, *, public_key: bytes | None = None) -> dict[str, Any]:
 
     InputRefused when it is none, or its signature is not that of ``public_key`` (32 bytes).
     """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         head: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         own = base64.b64decode(head["public_key"], validate=True)
@@ -271,6 +273,9 @@ def _signed_part(head: Mapping[str, Any]) -> bytes:
 
 
 def _signing_key(workspace: Path) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     given = os.environ.get(KEY_VARIABLE)
     file = Path(given) if given else workspace / FOLDER / KEY_NAME
     if not file.exists():

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pysam
 
 from baekman.atomic import atomic_folder, write_text
 from baekman.errors import InputRefused, Reason
@@ -135,6 +134,8 @@ class Store:
 
 
 def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    import pysam  # for the one command that creates a store
+
     with pysam.FastaFile(str(reference)) as fasta:
         for name in fasta.references:
             yield name, np.frombuffer(fasta.fetch(name).upper().encode(), np.uint8)
