@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from baekman import __version__
 from baekman.columns import numpy_of, string_parts
 from baekman.dense import Evidence
 from baekman.genotypes import GQ_LIMITS, LIKELIHOOD
@@ -46,8 +47,6 @@ OUTPUT_BYTES = 32 << 20
 
 def header(store: Store, ids: Sequence[str]) -> bytes:
     """The BCF header with sample columns ``ids``: nothing of the machine, the command or the day."""
-    from baekman import __version__
-
     lines = ["##fileformat=VCFv4.3", '##FILTER=<ID=PASS,Description="All filters passed">']
     lines += [f'##FILTER=<ID={name},Description="{FILTER_TEXT[name]}">' for name in FILTER_NAMES]
     for kind, fields in (("INFO", INFO), ("FORMAT", FORMAT)):

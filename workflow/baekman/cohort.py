@@ -11,6 +11,7 @@ from functools import partial
 
 import pyarrow.compute as pc
 
+from baekman import __version__
 from baekman import batch as batches
 from baekman import snapshot as snapshots
 from baekman.atomic import fsync_folder
@@ -196,8 +197,6 @@ def commit(
 
 def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
     """What a sites or table file says of itself; the same however the cohort came together."""
-    from baekman import __version__
-
     return {
         "baekman.schema": SCHEMA_VERSION,
         "baekman.snapshot": snapshot.content,

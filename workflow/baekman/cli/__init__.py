@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from baekman import __version__
 from baekman.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, InputRefused
 
 app = typer.Typer(
@@ -23,8 +24,6 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
     if version:
-        from baekman import __version__
-
         typer.echo(__version__)
         raise typer.Exit
 
