@@ -35,6 +35,8 @@ def main() -> None:
     """
     from baekman.cli import groups
 
+    # no command multiplies matrices for which starting OpenBLAS's threads would pay
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # imports make many objects and no garbage: looking for it all the while is a tenth of a short command's time
     gc.set_threshold(100_000)
     groups.register(app, first=sys.argv[1] if len(sys.argv) > 1 else "")
