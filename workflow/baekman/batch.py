@@ -199,25 +199,36 @@ def shards_of(store: Store, reader: GvcfReader, *, sample: int) -> Iterator[tupl
     In the order of its contigs; those of which it says nothing are left out.
     """
     for contig in reader.contigs():
-        for index in store.shards_of[store.contigs[contig.contig].name]:
-            yield index, *_of_shard(contig, sample, store.shards[index].start, store.shards[index].end)
+        # columns are made once a contig: of these a shard's part is a slice
+        calls, reference = _calls_of(contig, sample), _reference_of(contig, sample)
+        shards = store.shards_of[store.contigs[contig.contig].name]
+        borders = [store.shards[shards[0]].start, *(store.shards[index].end + 1 for index in shards)]
+        of_calls = np.searchsorted(contig.rows[:, ROW_COLUMNS.index("pos")], borders).tolist()
+        of_reference = np.searchsorted(contig.segments[:, 0], borders).tolist()
+        for number, index in enumerate(shards):
+            row, segment = of_calls[number], of_reference[number]
+            yield (
+                index,
+                calls.slice(row, of_calls[number + 1] - row),
+                reference.slice(segment, of_reference[number + 1] - segment),
+            )
 
 
-def _of_shard(contig: ContigCalls, sample: int, start: int, end: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    first, last = np.searchsorted(contig.rows[:, ROW_COLUMNS.index("pos")], [start, end + 1])
-    rows = contig.rows[first:last]
+def _calls_of(contig: ContigCalls, sample: int) -> pa.RecordBatch:
     columns: dict[str, Any] = {
-        name: rows[:, number]
+        name: contig.rows[:, number]
         for number, name in enumerate(ROW_COLUMNS)
         if name not in ("quality", "ref_end", "alt_end")
     }
-    columns["sample"] = np.full(len(rows), sample, np.uint32)
-    for name, (offsets, data) in (("ref", contig.ref), ("alt", contig.alt)):
-        part = offsets[first : last + 1]
-        columns[name] = strings((part - part[0]).astype(np.int32), data[part[0] : part[-1]])
-    begin, stop = np.searchsorted(contig.segments[:, 0], [start, end + 1])
-    segments = contig.segments[begin:stop]
-    reference = {
+    columns["sample"] = np.full(len(contig.rows), sample, np.uint32)
+    columns["ref"] = strings(*contig.ref)
+    columns["alt"] = strings(*contig.alt)
+    return _record_batch(CALLS, columns, len(contig.rows))
+
+
+def _reference_of(contig: ContigCalls, sample: int) -> pa.RecordBatch:
+    segments = contig.segments
+    columns = {
         "sample": np.full(len(segments), sample, np.uint32),
         "start": segments[:, 0],
         "length": segments[:, 1] - segments[:, 0] + 1,
@@ -226,7 +237,7 @@ def _of_shard(contig: ContigCalls, sample: int, start: int, end: int) -> tuple[p
             for number, name in ((2, "gq"), (3, "dp"), (4, "ploidy"), (5, "other"), (6, "state"))
         },
     }
-    return _record_batch(CALLS, columns, len(rows)), _record_batch(REFERENCE, reference, len(segments))
+    return _record_batch(REFERENCE, columns, len(segments))
 
 
 def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.RecordBatch:

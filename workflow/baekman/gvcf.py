@@ -20,6 +20,7 @@ import numpy.typing as npt
 from isal import igzip, isal_zlib
 
 from baekman import tools
+from baekman.columns import group_starts
 from baekman.errors import InputRefused, Reason
 from baekman.kernels import reader as kernel
 from baekman.kernels.evidence import gather_strings, resolve, settle_rows
@@ -300,7 +301,8 @@ class GvcfReader:
         starts = intervals[:, INTERVAL_COLUMNS.index("start")]
         if len(starts) > 1 and not (starts[1:] >= starts[:-1]).all():
             intervals = intervals[np.argsort(starts, kind="stable")]
-        positions = np.unique(chosen_rows[:, ROW_COLUMNS.index("pos")])
+        positions = np.ascontiguousarray(chosen_rows[:, ROW_COLUMNS.index("pos")])
+        positions = positions[group_starts(positions)]
         ends = self.shard_ends[contig]
         segments = np.empty((2 * len(intervals) + len(positions) + len(ends) + 1, len(SEGMENT_COLUMNS)), np.int32)
         bands = np.asarray(self.thresholds.gq_bands, np.int32)
