@@ -22,7 +22,7 @@ from baekman.engine import Engine
 from baekman.errors import InputRefused, Reason
 from baekman.schema import CENSUS, SCHEMA_VERSION, SITES
 from baekman.seal import seal
-from baekman.sites import SiteFilters, census_of, describe_sites
+from baekman.sites import SiteFilters, describe_sites
 from baekman.snapshot import BatchEntry, Snapshot
 from baekman.store import BATCH_NAME, Store, check_names
 
@@ -211,7 +211,7 @@ def _merge_shard(
 ) -> None:
     before = previous if previous.number else None
     census = merge_alleles(
-        ([census_of(snapshots.read_sites(store, before, shard))] if before else [])
+        ([snapshots.read_census(store, before, shard)] if before else [])
         + [batches.read_shard(store, name, "census", shard).cast(CENSUS) for name in added]
     )
     # nothing keeps what is merged: it is the largest part of what a worker holds

@@ -126,8 +126,3 @@ def describe_sites(
         for f in SITES
     ]
     return pa.table(arrays, schema=SITES)
-
-
-def census_of(sites: pa.Table) -> pa.Table:
-    """The census inside a sites table: what the next snapshot adds to."""
-    return sites.select(CENSUS.names).cast(CENSUS)

@@ -6,13 +6,14 @@ import json
 import os
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
 from baekman.columns import read_parquet
 from baekman.errors import InputRefused, Reason
-from baekman.schema import CALLED
+from baekman.schema import CALLED, CENSUS
 from baekman.sites import SiteFilters
 from baekman.store import Store
 
@@ -107,9 +108,14 @@ def create_snapshot(store: Store, snapshot: Snapshot) -> None:
     os.close(descriptor)
 
 
-def read_sites(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
-    """The sites (schema SITES) of one shard at a snapshot."""
-    return read_parquet(store.sites(snapshot.number) / f"{store.shards[shard].name}.parquet")
+def read_sites(store: Store, snapshot: Snapshot, shard: int, *, columns: Sequence[str] | None = None) -> pa.Table:
+    """The sites (schema SITES) of one shard at a snapshot, or some of their columns."""
+    return read_parquet(store.sites(snapshot.number) / f"{store.shards[shard].name}.parquet", columns=columns)
+
+
+def read_census(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
+    """The census (schema CENSUS) inside the sites of one shard: what the next snapshot adds to."""
+    return read_sites(store, snapshot, shard, columns=CENSUS.names).cast(CENSUS)
 
 
 def read_called(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
