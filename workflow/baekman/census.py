@@ -70,7 +70,8 @@ def count_called(calls: pa.Table, reference: pa.Table, *, samples: int) -> pa.Ta
     for positions in (begin, end, at, at + 1):
         changes[positions] = True
     borders = np.flatnonzero(changes).astype(np.int32)
-    number = np.cumsum(changes, dtype=np.int32)  # of the border at a position, from 1
+    number = np.empty(len(changes), np.int32)  # of the border at a position, from 1; looked up at borders alone
+    number[borders] = np.arange(1, len(borders) + 1, dtype=np.int32)
     steps = np.zeros((len(borders), len(STEPS)), np.int64)
     begin, length = number[begin], number[end] - number[begin]
     gq, ploidy, state = (numpy_of(reference, name) for name in ("gq", "ploidy", "state"))
