@@ -30,7 +30,6 @@ from baekman.columns import (
     read_parquet,
     strings,
     table_of,
-    values_of,
     write_parquet,
 )
 from baekman.errors import InputRefused, Reason
@@ -267,23 +266,23 @@ def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
         return
     collected = json.loads((folder / "collected.json").read_text())
     parts: dict[str, list[pa.RecordBatch]] = {"calls": [], "reference": []}
-    for index, filters in enumerate(collected["filters"]):
-        number = collected["order"][collected["orders"][index]].get(str(shard))
+    for index, order in enumerate(collected["orders"]):
+        number = collected["order"][order].get(str(shard))
         if number is None:
             continue
-        part = _shard_part(folder / "read" / f"{index:06d}.calls", number)
-        if part.num_rows:
-            codes = np.array([0, *filters], np.uint16)
-            column = part.schema.get_field_index("filter")
-            columns = part.columns
-            columns[column] = arrow(codes[values_of(columns[column])])
-            part = pa.RecordBatch.from_arrays(columns, schema=CALLS)
-        parts["calls"].append(part)
-        parts["reference"].append(_shard_part(folder / "read" / f"{index:06d}.reference", number))
+        for kind, found in parts.items():
+            found.append(_shard_part(folder / "read" / f"{index:06d}.{kind}", number))
     calls, reference = (
         concat([pa.Table.from_batches(parts[kind], schema=schema)], schema)
         for kind, schema in (("calls", CALLS), ("reference", REFERENCE))
     )
+    # from the codes of each member's gVCF to those of the batch
+    codes = np.zeros((len(planned.members), 1 + max(map(len, collected["filters"]))), np.uint16)
+    for index, filters in enumerate(collected["filters"]):
+        codes[index, 1 : 1 + len(filters)] = filters
+    column = CALLS.get_field_index("filter")
+    renumbered = codes[numpy_of(calls, "sample"), numpy_of(calls, "filter")]
+    calls = calls.set_column(column, CALLS.field(column), arrow(renumbered))
     write_shard(folder / "batch", name, sort_calls(calls), reference, samples=len(planned.members))
 
 
