@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -39,6 +40,8 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # imports make many objects and no garbage: looking for it all the while is a tenth of a short command's time
     gc.set_threshold(100_000)
+    # and what a command leaves behind need not be gone through when it ends
+    atexit.register(gc.freeze)
     groups.register(app, first=sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         app()
