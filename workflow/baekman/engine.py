@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ PIECES = 16  # that a thread is handed of a plan, or as many as there are tasks
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Where tasks run. ``workers`` 0 or 1 is a plain loop in this process; more are threads of a local Dask cluster,
-    in this process as far as ``THREADS_OF_A_PROCESS`` go and else in several.
+    """Where tasks run. ``workers`` 0 or 1 is a plain loop in this process; more are Dask's threads, of this process as
+    far as ``THREADS_OF_A_PROCESS`` go and else of the processes of a local cluster.
 
     ``scheduler`` is the address of a running Dask scheduler (``tcp://…``) or the path of its scheduler file;
     with it ``workers`` does not count.
@@ -42,6 +43,9 @@ class Engine:
         if self.scheduler is None and self.workers <= 1:
             yield _loop
             return
+        if self.scheduler is None and self.workers <= THREADS_OF_A_PROCESS:
+            yield partial(_in_threads, self.workers)
+            return
         import dask
         from distributed import Client, LocalCluster
 
@@ -54,17 +58,13 @@ class Engine:
         with dask.config.set(settings):
             if self.scheduler is None:
                 processes = -(-self.workers // THREADS_OF_A_PROCESS)
-                where: dict[str, Any] = (
-                    {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-                    if processes > 1
-                    else {"processes": False, "protocol": "inproc://", "dashboard_address": "127.0.0.1:0"}
-                )
                 with (
                     LocalCluster(
                         n_workers=processes,
                         threads_per_worker=-(-self.workers // processes),
                         silence_logs=40,
-                        **where,
+                        host="127.0.0.1",
+                        dashboard_address="127.0.0.1:0",
                     ) as cluster,
                     Client(cluster) as client,
                 ):
@@ -97,6 +97,21 @@ def _loop(title: str, run: Callable[[int], Any], count: int) -> None:
         for index in range(count):
             run(index)
             advance(1)
+
+
+def _in_threads(threads: int, title: str, run: Callable[[int], Any], count: int) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from dask.callbacks import Callback
+    from dask.threaded import get
+
+    tasks = {f"task-{index}": (run, index) for index in range(count)}
+    with (
+        _progress(title, count) as advance,
+        Callback(posttask=lambda *_: advance(1)),
+        ThreadPoolExecutor(threads) as pool,  # after a failure what runs is waited for, and nothing else is begun
+    ):
+        get(tasks, list(tasks), pool=pool, num_workers=threads)
 
 
 def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
