@@ -363,8 +363,12 @@ def read_shard(
     store: Store, batch: str, kind: str, shard: int, *, filters: list[tuple[str, str, int]] | None = None
 ) -> pa.Table:
     """One shard of a batch, or its rows that pass ``filters``; ``kind`` is calls, reference, census or called."""
-    path = store.batch(batch) / kind / f"{store.shards[shard].name}.parquet"
+    path = _shard_path(store, batch, kind, shard)
     return pq.read_table(path, filters=filters) if filters else read_parquet(path)
+
+
+def _shard_path(store: Store, batch: str, kind: str, shard: int) -> Path:
+    return store.batch(batch) / kind / f"{store.shards[shard].name}.parquet"
 
 
 def digest_members(ids: npt.NDArray[Any] | Sequence[str], hashes: Sequence[str], sexes: Sequence[str]) -> str:
@@ -395,6 +399,21 @@ def is_same(store: Store, planned: BatchPlan) -> bool:
 Kept = Sequence[tuple[str, int, int]]
 
 
+def filters_of(
+    store: Store, old: Sequence[str], rosters: Sequence[tuple[pa.Table, list[str]]], kept: Kept
+) -> list[str]:
+    """The caller filters, sorted, that rows of the members ``kept`` have: none of anybody else's is named again."""
+    used: set[str] = set()
+    for source, (name, (roster, names)) in enumerate(zip(old, rosters, strict=True)):
+        stays = np.zeros(roster.num_rows, np.bool_)
+        stays[[sample for _, batch, sample in kept if batch == source]] = True
+        for shard in range(len(store.shards) if names else 0):
+            calls = read_parquet(_shard_path(store, name, "calls", shard), columns=["sample", "filter"])
+            codes = np.unique(numpy_of(calls, "filter")[stays[numpy_of(calls, "sample")]])
+            used.update(names[code - 1] for code in codes.tolist() if code)
+    return sorted(used)
+
+
 def rewrite_shard(
     store: Store, old: Sequence[str], folder: Path, kept: Kept, filters: Sequence[str], shard: int
 ) -> None:
@@ -407,7 +426,9 @@ def rewrite_shard(
         for sample, (_participant, batch, old_sample) in enumerate(kept):
             if batch == source:
                 renumbered[old_sample] = sample
-        codes = np.array([0, *(filters.index(text) + 1 for text in names)], np.uint16)
+        # a filter that nobody has any more has no code; rows that had it are not kept
+        code_of = {text: code for code, text in enumerate(filters, start=1)}
+        codes = np.array([0, *(code_of.get(text, 0) for text in names)], np.uint16)
         for kind, parts in (("calls", calls_parts), ("reference", reference_parts)):
             table = read_shard(store, name, kind, shard)
             sample = renumbered[numpy_of(table, "sample")]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import count
+from pathlib import Path
 
 import pyarrow.compute as pc
 
@@ -130,6 +132,10 @@ def add(
                 seal(planned.folder(store) / "batch", inputs=inputs)
             with store.lock():
                 latest = _refuse_known(store, planned)
+                if store.batch(batch).exists() and (planned.folder(store) / "batch").exists():
+                    # of a withdrawal or another add that died: what still names it goes first
+                    _forget(store, (), at=latest)
+                    _sweep(store, latest)
                 batches.finish(store, planned)
                 committed = commit(
                     store,
@@ -154,7 +160,17 @@ def _clear_work(store: Store, planned: batches.BatchPlan) -> None:
     done = store.work / f"{DONE_WORK}{folder.name}"
     shutil.rmtree(done, ignore_errors=True)
     folder.rename(done)
-    shutil.rmtree(done)
+    _remove(done)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder that another command may be deleting at the same time."""
+
+    def failed(_function: object, _path: str, error: tuple[type[BaseException], BaseException, object]) -> None:
+        if not isinstance(error[1], FileNotFoundError):
+            raise error[1]
+
+    shutil.rmtree(folder, onerror=failed)
 
 
 def _read(store: Store, planned: batches.BatchPlan, index: int) -> None:
@@ -254,14 +270,15 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
         found = find_batches(store, participants, at=latest)
         affected = sorted(set(found.values()))
         if affected:
+            names = _names_taken(store)
             entries = []
             for entry in latest.batches:
                 if entry.name not in affected:
                     entries.append(entry)
                     continue
-                remaining = rewrite_batches(
-                    store, [entry.name], new=_next_name(entry.name), without=participants, map_tasks=map_tasks
-                )
+                new = _next_name(entry.name, taken=names)
+                names.add(new)
+                remaining = rewrite_batches(store, [entry.name], new=new, without=participants, map_tasks=map_tasks)
                 if remaining is not None:
                     entries.append(remaining)
             latest = remerge(
@@ -279,12 +296,19 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
         return latest
 
 
-def _next_name(batch: str) -> str:
-    """The name of a batch that is written anew: ``name``, ``name.r1``, ``name.r2`` …"""
+def _names_taken(store: Store) -> set[str]:
+    """The batches that snapshots name: a batch that is written anew must not take the place of one of them."""
+    return {
+        entry.name for number in snapshots.numbers(store) for entry in snapshots.read_snapshot(store, number).batches
+    }
+
+
+def _next_name(batch: str, *, taken: Collection[str]) -> str:
+    """The name of a batch that is written anew: the first of ``name.r1``, ``name.r2`` … that is not ``taken``."""
     stem, dot, number = batch.rpartition(".r")
-    if dot and number.isdigit():
-        return f"{stem}.r{int(number) + 1}"
-    return f"{batch}.r1"
+    if not (dot and number.isdecimal()):
+        stem, number = batch, "0"
+    return next(name for n in count(int(number) + 1) if (name := f"{stem}.r{n}") not in taken)
 
 
 def rewrite_batches(
@@ -293,7 +317,6 @@ def rewrite_batches(
     """Write one batch ``new`` with the members of ``old`` less ``without``; None when nobody remains."""
     rosters = [batches.read_roster(store, name) for name in old]
     gone = set(without)
-    filters = sorted({name for _, names in rosters for name in names})
     members = sorted(
         (participant, source, sample)
         for source, (roster, _) in enumerate(rosters)
@@ -302,6 +325,7 @@ def rewrite_batches(
     )
     if not members:
         return None
+    filters = batches.filters_of(store, old, rosters, members)
     working = store.work / f"rewrite.{new}"
     shutil.rmtree(working, ignore_errors=True)
     map_tasks(
@@ -325,12 +349,13 @@ def _forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
         for (name,) in connection.execute("SELECT name FROM batches").fetchall():
             if name not in live:
                 connection.execute("DELETE FROM batches WHERE name = ?", (name,))
+                connection.execute("DELETE FROM participants WHERE batch = ?", (name,))
         for participant in participants:
             connection.execute("DELETE FROM participants WHERE participant_id = ?", (participant,))
     with closing(sqlite3.connect(store.participants, timeout=600, isolation_level=None)) as connection:
         connection.execute("VACUUM")
     for left in store.work.glob(f"{DONE_WORK}*"):
-        shutil.rmtree(left)
+        _remove(left)
     gone = set(participants)
     for plan in store.work.glob("*/plan.json"):
         members = json.loads(plan.read_text())["members"]
@@ -339,18 +364,27 @@ def _forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
 
 
 def _sweep(store: Store, latest: Snapshot) -> None:
-    """Delete the batches that ``latest`` does not have, and the snapshots that need them; the lock is held."""
+    """Delete the batches that ``latest`` does not have, and the snapshots that need them; the lock is held.
+
+    And what writers that died have left of sites and snapshots.
+    """
     keep = {entry.name for entry in latest.batches}
     for number in snapshots.numbers(store):
         if number == latest.number:
             continue
         older = snapshots.read_snapshot(store, number)
-        if any(entry.name not in keep for entry in older.batches):
+        if any(entry not in latest.batches for entry in older.batches):
             (store.snapshots / f"{number:08d}.json").unlink()
             shutil.rmtree(store.sites(number), ignore_errors=True)
     for folder in (store.path / "batches").iterdir():
         if folder.name not in keep:
             shutil.rmtree(folder)
+    whole = {store.sites(number) for number in snapshots.numbers(store)}
+    for folder in (store.path / "sites").iterdir():
+        if folder not in whole:
+            shutil.rmtree(folder)
+    for stale in store.snapshots.glob(".*.tmp"):
+        stale.unlink()
     for folder in store.work.glob("rewrite.*"):
         shutil.rmtree(folder)
 
@@ -365,7 +399,10 @@ def compact(store: Store, *, below: int = 1000, engine: Engine | None = None) ->
         small = [entry.name for entry in latest.batches if entry.participants < below]
         if len(small) < 2:
             return latest
-        merged = rewrite_batches(store, small, new=f"compact-{latest.number + 1:08d}", without=(), map_tasks=map_tasks)
+        new, names = f"compact-{latest.number + 1:08d}", _names_taken(store)
+        if new in names:
+            new = _next_name(new, taken=names)
+        merged = rewrite_batches(store, small, new=new, without=(), map_tasks=map_tasks)
         assert merged is not None
         kept = tuple(entry for entry in latest.batches if entry.name not in small)
         latest = remerge(

@@ -22,6 +22,8 @@ from baekman.gvcf import sha256_of
 from baekman.schema import CALLS, REFERENCE
 from baekman.store import Store
 
+UNKNOWN_FILTER = 0xFFFF
+
 
 def compare_gvcfs(store: Store, members: Sequence[Member], *, engine: Engine | None = None) -> list[str]:
     """Every difference between the latest snapshot and the gVCFs of ``members``, a line each."""
@@ -57,7 +59,9 @@ def _differences(store: Store, member: Member, found: dict[str, str]) -> list[st
             del silent[shard]
             # the names of the filters that were met so far
             names = reader.filters
-            codes = pa.array([0, *(filters.index(text) + 1 for text in names)], pa.uint16())
+            # one that the store does not know is of rows that it does not have, or there is a difference
+            code_of = {text: code for code, text in enumerate(filters, start=1)}
+            codes = pa.array([0, *(code_of.get(text, UNKNOWN_FILTER) for text in names)], pa.uint16())
             column = CALLS.get_field_index("filter")
             calls = calls.set_column(column, CALLS.field(column), codes.take(calls["filter"]))
             told = {"calls": batches.sort_calls(pa.Table.from_batches([calls])), "reference": reference}

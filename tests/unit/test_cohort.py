@@ -1,0 +1,141 @@
+"""Operations on the cohort: what a batch that is written anew is called, and what is left of those who leave."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from baekman import cohort
+from baekman import snapshot as snapshots
+from baekman.batch import Member, read_roster
+from baekman.cohort import participants_of
+from baekman.errors import InputRefused
+from baekman.snapshot import numbers, read_snapshot
+from baekman.sources import compare_gvcfs
+from baekman.store import Store, create_store
+from baekman.verify import verify
+from store_tools import gvcf_text, line, write_reference
+
+BASES = "ACGT" * 30
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": BASES}))
+
+
+def member(folder: Path, number: int, *, filter: str = ".") -> Member:
+    """Participant ``P<number>``, who carries an allele of their own."""
+    path = folder / f"{number}.g.vcf"
+    record = line(4 * number + 1, "A", "G", "0/1:40:22:11,11:45,0,42", filter=filter)
+    path.write_text(gvcf_text([record], contigs={"c1": len(BASES)}))
+    return Member(participant_id=f"P{number}", gvcf=str(path))
+
+
+def everyone(store: Store) -> set[str]:
+    return {one for entry in read_snapshot(store).batches for one in participants_of(store, entry.name)}
+
+
+class Killed(BaseException):
+    """What stands for a kill."""
+
+
+def killed(*_: object, **__: object) -> None:
+    raise Killed
+
+
+# --- a batch that is written anew takes nobody's place -------------------------------------------------------
+
+
+def test_withdrawals_from_batches_of_the_same_name_keep_everybody_else(store: Store, tmp_path: Path) -> None:
+    people = [member(tmp_path, number) for number in range(4)]
+    cohort.add(store, batch="b1", members=people[:2])
+    cohort.withdraw(store, ["P0"])
+    cohort.add(store, batch="b1", members=people[2:])
+    cohort.withdraw(store, ["P2"])
+    assert everyone(store) == {"P1", "P3"}
+    assert verify(store) == []
+
+
+def test_a_withdrawal_from_two_batches_whose_names_would_meet_keeps_everybody_else(
+    store: Store, tmp_path: Path
+) -> None:
+    people = [member(tmp_path, number) for number in range(6)]
+    for number, name in enumerate(("b", "b.r1", "b.r2")):
+        cohort.add(store, batch=name, members=people[2 * number : 2 * number + 2])
+    cohort.withdraw(store, ["P0", "P2", "P4"])
+    assert everyone(store) == {"P1", "P3", "P5"}
+    assert verify(store) == []
+
+
+def test_compaction_keeps_a_batch_that_has_the_name_of_its_own(store: Store, tmp_path: Path) -> None:
+    people = [member(tmp_path, number) for number in range(6)]
+    cohort.add(store, batch="compact-00000004", members=people[:4])
+    for number in (4, 5):
+        cohort.add(store, batch=f"b{number}", members=[people[number]])
+    cohort.compact(store, below=2)
+    assert everyone(store) == {f"P{number}" for number in range(6)}
+    assert verify(store) == []
+
+
+def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [member(tmp_path, number) for number in range(4)]
+    cohort.add(store, batch="b", members=people[:2])
+    with monkeypatch.context() as patch:
+        patch.setattr(cohort, "_forget", killed)
+        with pytest.raises(Killed):
+            cohort.withdraw(store, ["P0"])
+    cohort.add(store, batch="b", members=people[2:])
+    assert numbers(store) == [2, 3]
+    assert verify(store) == []
+    with pytest.raises(InputRefused):
+        cohort.add(store, batch="again", members=people[2:])
+    cohort.withdraw(store, ["P0"])
+    assert everyone(store) == {"P1", "P2", "P3"}
+
+
+# --- nothing is left of those who leave ----------------------------------------------------------------------
+
+
+def test_a_filter_that_only_they_had_is_named_no_more(store: Store, tmp_path: Path) -> None:
+    people = [member(tmp_path, 0, filter="TheirsAlone"), member(tmp_path, 1, filter="Shared;Odd")]
+    cohort.add(store, batch="b", members=people)
+    snapshot = cohort.withdraw(store, ["P0"])
+    _, names = read_roster(store, snapshot.batches[0].name)
+    assert names == ["Shared;Odd"]
+    assert verify(store) == []
+    assert compare_gvcfs(store, people[1:]) == []
+
+
+def test_a_filter_of_records_that_made_no_row_is_no_difference(store: Store, tmp_path: Path) -> None:
+    """The caller's filters are met before it is known whether a record has evidence of an ALT."""
+    people = [member(tmp_path, 0), member(tmp_path, 1)]
+    silent = line(9, "A", "G", "0/0:40:22:22,0:0,60,99", filter="NoRow")
+    text = gvcf_text([line(5, "A", "G", "0/1:40:22:11,11:45,0,42"), silent], contigs={"c1": len(BASES)})
+    Path(people[1].gvcf).write_text(text)
+    cohort.add(store, batch="b", members=people)
+    snapshot = cohort.withdraw(store, ["P0"])
+    assert read_roster(store, snapshot.batches[0].name)[1] == []
+    assert compare_gvcfs(store, people[1:]) == []
+
+
+def test_a_withdrawal_sweeps_what_a_killed_add_left_of_sites(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort.add(store, batch="b0", members=[member(tmp_path, 0)])
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "create_snapshot", killed)
+        with pytest.raises(Killed):
+            cohort.add(store, batch="b1", members=[member(tmp_path, 1)])
+    # and one that died while it merged
+    working = store.path / "sites" / ".00000003.tmp"
+    working.mkdir()
+    (store.snapshots / ".0123.tmp").write_text(json.dumps({"participants": 2}))
+    cohort.withdraw(store, ["P1"])
+    assert {path.name for path in (store.path / "sites").iterdir()} == {f"{n:08d}" for n in numbers(store)}
+    assert [path.name for path in store.snapshots.iterdir()] == ["00000001.json"]
+    assert pq.read_table(store.sites(1) / "00000.parquet")["pos"].to_pylist() == [1]
