@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from baekman.errors import InputRefused, Reason
 
 DEFAULT_SHARD_BASES = 3_000_000
+SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 HEADER = ("shard", "contig", "start", "end")
 
 
@@ -61,7 +63,12 @@ def read_shards(path: Path) -> list[Shard]:
     """
     reasons: list[Reason] = []
     shards: list[Shard] = []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise InputRefused(
+            Reason(file=path.name, expected="a shard table", found="no file that can be read as UTF-8 text")
+        ) from None
     if not lines or tuple(lines[0].split("\t")) != HEADER:
         raise InputRefused(
             Reason(
@@ -73,7 +80,7 @@ def read_shards(path: Path) -> list[Shard]:
         )
     for number, line in enumerate(lines[1:], start=2):
         fields = line.split("\t")
-        if len(fields) != 4 or not (fields[2].isdigit() and fields[3].isdigit()):
+        if len(fields) != 4 or not (fields[2].isdecimal() and fields[3].isdecimal()):
             reasons.append(
                 Reason(
                     file=path.name,
@@ -83,6 +90,15 @@ def read_shards(path: Path) -> list[Shard]:
                 )
             )
             continue
+        if not SHARD_NAME.fullmatch(fields[0]):
+            reasons.append(
+                Reason(
+                    file=path.name,
+                    place=f"line {number}",
+                    expected="a shard's name of letters, digits, '.', '_' or '-' that can name a file",
+                    found="something else",
+                )
+            )
         shards.append(Shard(name=fields[0], contig=fields[1], start=int(fields[2]), end=int(fields[3])))
     if reasons:
         raise InputRefused(reasons)
@@ -106,6 +122,16 @@ def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str)
         )
     if len({shard.name for shard in shards}) != len(shards):
         reasons.append(Reason(file=file, expected="a name of its own for each shard", found="a name used twice"))
+    pieces = [contig for contig, _ in itertools.groupby(shards, key=lambda shard: shard.contig)]
+    for contig in sorted({contig for contig in pieces if pieces.count(contig) > 1}):
+        reasons.append(
+            Reason(
+                file=file,
+                place=f"contig {contig}",
+                expected="its shards one behind the other",
+                found="those of another contig between them",
+            )
+        )
     for contig, length in lengths.items():
         expected = 1
         for shard in by_contig.get(contig, []):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,12 @@ class Store:
 def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
     import pysam  # for the one command that creates a store
 
-    with pysam.FastaFile(str(reference)) as fasta:
+    before = pysam.set_verbosity(0)  # what htslib would say is said by a reason
+    try:
+        fasta = pysam.FastaFile(str(reference))
+    finally:
+        pysam.set_verbosity(before)
+    with fasta:
         for name in fasta.references:
             yield name, np.frombuffer(fasta.fetch(name).upper().encode(), np.uint8)
 
@@ -155,7 +161,7 @@ def create_store(
     Raises InputRefused when the reference or shards do not fit, or another store lies at ``path``.
     """
     thresholds = thresholds or Thresholds()
-    aliases = dict(aliases or {})
+    aliases = {str(alias): contig for alias, contig in (aliases or {}).items()}  # YAML reads 20 as a number
     if not reference.is_file():
         raise InputRefused(Reason(file=reference.name, expected="a reference FASTA", found="no such file"))
     contigs: list[Contig] = []
@@ -171,6 +177,7 @@ def create_store(
                 action="compress with bgzip, not gzip, or leave it plain",
             )
         ) from error
+    _check_settings(thresholds, aliases, [contig.name for contig in contigs])
     if shards_file is not None:
         shards = read_shards(shards_file)
         check_tiling(shards, {contig.name: contig.length for contig in contigs}, file=shards_file.name)
@@ -208,6 +215,42 @@ def create_store(
         write_text(folder / "shards.tsv", format_shards(shards))
         write_text(folder / "store.json", json.dumps(description, indent=1) + "\n")
     return open_store(path)
+
+
+def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs: Sequence[str]) -> None:
+    """Refuse what would be fixed for the store's life and cannot be: bands that do not tile, aliases of nothing."""
+    reasons: list[Reason] = []
+    bands = thresholds.gq_bands
+    if not bands or bands[0] != 0 or any(low >= high for low, high in pairwise(bands)) or bands[-1] > 99:
+        reasons.append(
+            Reason(
+                file="cohort.gq_bands",
+                expected="lower borders that begin with 0 and rise to at most 99",
+                found=", ".join(map(str, bands)),
+            )
+        )
+    for alias, target in aliases.items():
+        where = f"alias {alias}"
+        if target not in contigs:
+            reasons.append(
+                Reason(
+                    file="cohort.contig_aliases",
+                    place=where,
+                    expected="the name of a contig of the reference",
+                    found=repr(target),
+                )
+            )
+        if alias in contigs and alias != target:
+            reasons.append(
+                Reason(
+                    file="cohort.contig_aliases",
+                    place=where,
+                    expected="a name that no contig of the reference has",
+                    found="one of its contigs",
+                )
+            )
+    if reasons:
+        raise InputRefused(reasons)
 
 
 def open_store(path: Path) -> Store:

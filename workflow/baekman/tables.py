@@ -32,7 +32,7 @@ from baekman.errors import InputRefused, Reason
 from baekman.genotypes import joint_rows
 from baekman.schema import FLAG_CALLED, REFERENCE_TABLE, STATE_CALLED, TABLE
 from baekman.snapshot import Snapshot
-from baekman.store import Store
+from baekman.store import PARTICIPANT_ID, Store
 from baekman.table_keys import TableKeys
 
 PARTICIPANTS_PER_TASK = 200
@@ -46,6 +46,19 @@ def table_path(output: Path, participant: str) -> Path:
 def reference_path(output: Path, participant: str) -> Path:
     """Where a participant's reference blocks lie: beside the table."""
     return table_path(output, participant).with_suffix(".reference.parquet")
+
+
+def read_participants(text: str) -> list[str]:
+    """Participants from IDs separated by commas, or from ``@FILE`` with one a line; InputRefused when it is no text."""
+    if text.startswith("@"):
+        path = Path(text[1:])
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, ValueError):
+            raise InputRefused(
+                Reason(file=path.name, expected="a file with an ID a line", found="none that can be read as UTF-8 text")
+            ) from None
+    return [line.strip() for line in text.replace(",", "\n").splitlines() if line.strip()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,6 +365,23 @@ def stale_tables(store: Store, output: Path) -> list[str]:
         if _snapshot_of(path, participant=participant, keys=keys) not in existing:
             stale.add(participant)
     return sorted(find_batches(store, sorted(stale), at=snapshots.read_snapshot(store)))
+
+
+def withdraw_tables(store: Store, participants: Sequence[str], *, engine: Engine | None = None) -> None:
+    """Delete the tables of ``participants`` beside the cohort, and write anew those of others that counted them.
+
+    To be called when they have left the cohort. Only the tables of a workspace are known, ``tables`` beside
+    ``cohort``; a store of another name has none.
+    """
+    output = store.workspace / "tables"
+    if store.path.absolute().name != "cohort" or not output.is_dir():
+        return
+    for participant in participants:
+        if PARTICIPANT_ID.fullmatch(participant):
+            for path in (table_path(output, participant), reference_path(output, participant)):
+                path.unlink(missing_ok=True)
+    if stale := stale_tables(store, output):
+        make_latest_tables(store, output=output, participants=stale, engine=engine)
 
 
 def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snapshot:

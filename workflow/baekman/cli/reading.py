@@ -37,13 +37,12 @@ def tables(
     from baekman.engine import Engine
     from baekman.snapshot import read_snapshot
     from baekman.store import open_store
-    from baekman.tables import make_tables
+    from baekman.tables import make_tables, read_participants
 
     store = open_store(cohort)
     chosen: list[str] | None = None
     if participants is not None:
-        text = Path(participants[1:]).read_text() if participants.startswith("@") else participants.replace(",", "\n")
-        chosen = [line.strip() for line in text.splitlines() if line.strip()]
+        chosen = read_participants(participants)
     at = read_snapshot(store, snapshot)
     audit.record_use(store.workspace, action="tables", object=str(at.number), question=chosen)
     count = make_tables(
@@ -96,7 +95,7 @@ def export(
         format=format,
         output=output,
         content=exports.Content(
-            region=parse_region(region, store=store) if region else None,
+            region=parse_region(region, store=store) if region is not None else None,
             mode="raw" if raw else "joint" if joint else "called",
             by_position=sites,
         ),
@@ -145,7 +144,7 @@ def query(
     ask(
         store,
         at,
-        region=parse_region(region, store=store) if region else None,
+        region=parse_region(region, store=store) if region is not None else None,
         participant=participant,
         sql=sql,
         format=format,

@@ -1,0 +1,113 @@
+"""What the cohort commands refuse besides gVCFs: exit 3, what is wrong with which option or file, nothing made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from baekman.errors import InputRefused
+from baekman.gvcf import Thresholds
+from baekman.shards import check_tiling, read_shards
+from baekman.store import Store, create_store
+from store_tools import baekman, write_reference
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    return write_reference(tmp_path / "ref.fa", {"c1": "ACGT" * 10, "c2": "ACGT" * 10})
+
+
+@pytest.fixture
+def store(tmp_path: Path, reference: Path) -> Store:
+    return create_store(tmp_path / "cohort", reference=reference)
+
+
+@pytest.mark.parametrize("bands", [(5, 20), (0, 20, 10), (0, 0), (0, 100), ()])
+def test_bands_that_do_not_tile_gq_are_refused(tmp_path: Path, reference: Path, bands: tuple[int, ...]) -> None:
+    with pytest.raises(InputRefused) as refused:
+        create_store(tmp_path / "cohort", reference=reference, thresholds=Thresholds(gq_bands=bands))
+    assert str(refused.value) == (
+        "cohort.gq_bands: expected lower borders that begin with 0 and rise to at most 99, "
+        f"found {', '.join(map(str, bands))}"
+    )
+    assert not (tmp_path / "cohort").exists()
+
+
+def test_aliases_of_no_contig_and_of_contigs_are_refused(tmp_path: Path, reference: Path) -> None:
+    with pytest.raises(InputRefused) as refused:
+        create_store(tmp_path / "cohort", reference=reference, aliases={"1": "chr1", "c1": "c2"})
+    assert str(refused.value).splitlines() == [
+        "cohort.contig_aliases: alias 1: expected the name of a contig of the reference, found 'chr1'",
+        "cohort.contig_aliases: alias c1: expected a name that no contig of the reference has, "
+        "found one of its contigs",
+    ]
+
+
+def test_a_number_may_be_an_alias(tmp_path: Path, reference: Path) -> None:
+    """YAML reads ``1: c1`` as a number; the store that is made knows itself again."""
+    (tmp_path / "config.yaml").write_text("reference: ref.fa\ncohort:\n  contig_aliases: {1: c1}\n")
+    for _ in range(2):
+        baekman(
+            *("cohort", "init", "--cohort", tmp_path / "cohort", "--reference", reference),
+            *("--config", tmp_path / "config.yaml"),
+        )
+
+
+def test_a_shard_table_that_is_not_there_or_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "shards.tsv"
+    for content in (None, b"\xff\xfe"):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(InputRefused) as refused:
+            read_shards(path)
+        assert str(refused.value) == "shards.tsv: expected a shard table, found no file that can be read as UTF-8 text"
+
+
+def test_shards_that_name_no_file_or_lie_apart(tmp_path: Path) -> None:
+    path = tmp_path / "shards.tsv"
+    head = "shard\tcontig\tstart\tend\n"
+    path.write_text(f"{head}../0\tc1\t1\t40\n1\tc1\t²\t40\n")
+    with pytest.raises(InputRefused) as refused:
+        read_shards(path)
+    assert str(refused.value).splitlines() == [
+        "shards.tsv: line 2: expected a shard's name of letters, digits, '.', '_' or '-' that can name a file, "
+        "found something else",
+        "shards.tsv: line 3: expected shard, contig, start and end separated by tabs, "
+        "found a start or end that is no number",
+    ]
+    path.write_text(f"{head}0\tc1\t1\t20\n1\tc2\t1\t40\n2\tc1\t21\t40\n")
+    with pytest.raises(InputRefused) as refused:
+        check_tiling(read_shards(path), {"c1": 40, "c2": 40}, file="shards.tsv")
+    assert str(refused.value) == (
+        "shards.tsv: contig c1: expected its shards one behind the other, found those of another contig between them"
+    )
+
+
+def test_a_reference_that_cannot_be_indexed_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.fa").write_text("no FASTA\n")
+    done = baekman("cohort", "init", "--cohort", tmp_path / "c", "--reference", tmp_path / "bad.fa", check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        "refused: bad.fa: expected a FASTA that samtools faidx can index, found one that it cannot; "
+        "compress with bgzip, not gzip, or leave it plain\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["export", "query"])
+def test_an_empty_region_is_not_the_whole_genome(store: Store, tmp_path: Path, command: str) -> None:
+    options = ["--format", "vcf", "--output", tmp_path / "x.vcf"] if command == "export" else []
+    done = baekman(command, "--cohort", store.path, "--region", "", *options, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        "refused: --region: expected a contig of the store's reference, or contig:start-end, found ''; "
+        "e.g. chr20:1000-2000\n"
+    )
+
+
+def test_a_file_of_participants_that_is_not_there(store: Store, tmp_path: Path) -> None:
+    done = baekman(
+        *("tables", "--cohort", store.path, "--output", tmp_path / "t", "--participants", f"@{tmp_path / 'ids'}"),
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "refused: ids: expected a file with an ID a line, found none that can be read as UTF-8 text\n"
