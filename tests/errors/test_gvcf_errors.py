@@ -310,6 +310,25 @@ def test_bad_lists_are_told_whole(tmp_path: Path) -> None:
     assert str(refused.value) == "list.tsv: line 1: expected at least one participant, found none"
 
 
+def test_a_list_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    good = tmp_path / "good.g.vcf"
+    good.write_text(whole([GOOD]))
+    path = tmp_path / "list.tsv"
+    path.write_text(f"P1\t{good}\tmale\n", encoding="utf-8-sig")
+    assert read_members(path) == [Member(participant_id="P1", gvcf=str(good), sex="male")]
+
+
+def test_paths_that_can_be_no_file_are_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    path = tmp_path / "list.tsv"
+    path.write_text(f"P1\t{'x' * 5000}\nP2\ta\0b\nP3\tloop\n")
+    with pytest.raises(InputRefused) as refused:
+        read_members(path)
+    assert str(refused.value).splitlines() == [
+        f"list.tsv: line {number}: expected a gVCF that exists, found no such file" for number in (1, 2, 3)
+    ]
+
+
 def test_a_participant_who_is_there_already_is_refused(store: Store, tmp_path: Path) -> None:
     good, other = tmp_path / "good.g.vcf", tmp_path / "other.g.vcf"
     good.write_text(whole([GOOD]))

@@ -81,7 +81,7 @@ def read_members(path: Path) -> list[Member]:
     if not path.is_file():
         raise InputRefused(Reason(file=path.name, expected="a list of gVCFs", found="no such file"))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputRefused(Reason(file=path.name, expected="UTF-8 text", found="other bytes")) from None
     for number, line in enumerate(text.splitlines(), start=1):
@@ -93,23 +93,33 @@ def read_members(path: Path) -> list[Member]:
             continue
         participant, location = fields[0], Path(fields[1])
         sex = fields[2] if len(fields) == 3 and fields[2] else "unknown"
-        if not location.is_absolute() and (path.parent / location).is_file():
+        if not location.is_absolute() and _is_file(path.parent / location):
             location = path.parent / location
+        exists = _is_file(location)
         if not PARTICIPANT_ID.fullmatch(participant):
             refuse(number, "an ID of letters, digits, '.', '_' or '-'", "something else")
         if participant in seen:
             refuse(number, "each participant once", f"the participant of line {seen[participant]} again")
-        if not location.is_file():
+        if not exists:
             refuse(number, "a gVCF that exists", "no such file")
         if sex not in SEXES:
             refuse(number, f"sex as one of {', '.join(SEXES)}", "something else")
         seen[participant] = number
-        members.append(Member(participant_id=participant, gvcf=str(location.resolve()), sex=sex))
+        if exists:
+            members.append(Member(participant_id=participant, gvcf=str(location.resolve()), sex=sex))
     if not members and not reasons:
         refuse(1, "at least one participant", "none")
     if reasons:
         raise InputRefused(reasons)
     return members
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; no where the path could be none: too long, a loop of links, without permission."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
