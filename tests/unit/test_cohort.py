@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,8 +17,9 @@ from baekman.errors import InputRefused
 from baekman.snapshot import numbers, read_snapshot
 from baekman.sources import compare_gvcfs
 from baekman.store import Store, create_store
+from baekman.tables import make_tables
 from baekman.verify import verify
-from store_tools import gvcf_text, line, write_reference
+from store_tools import baekman, gvcf_text, hashes, line, write_reference
 
 BASES = "ACGT" * 30
 
@@ -139,3 +142,58 @@ def test_a_withdrawal_sweeps_what_a_killed_add_left_of_sites(
     assert {path.name for path in (store.path / "sites").iterdir()} == {f"{n:08d}" for n in numbers(store)}
     assert [path.name for path in store.snapshots.iterdir()] == ["00000001.json"]
     assert pq.read_table(store.sites(1) / "00000.parquet")["pos"].to_pylist() == [1]
+
+
+def test_the_command_takes_them_out_of_the_tables_beside_the_cohort(tmp_path: Path) -> None:
+    reference = write_reference(tmp_path / "ref.fa", {"c1": BASES})
+    people = [member(tmp_path, number) for number in range(3)]
+    people[1] = Member(participant_id="P1", gvcf=people[0].gvcf)  # who shares an allele, and so counted in their table
+
+    def workspace(name: str, members: Sequence[Member]) -> Path:
+        store = create_store(tmp_path / name / "cohort", reference=reference)
+        cohort.add(store, batch="b", members=members)
+        make_tables(store, output=tmp_path / name / "tables")
+        return tmp_path / name
+
+    withdrawn = workspace("withdrawn", people)
+    baekman("cohort", "withdraw", "P0", "--cohort", withdrawn / "cohort")
+    assert hashes(withdrawn / "tables") == hashes(workspace("never", people[1:]) / "tables")
+
+
+def test_tables_beside_a_store_of_another_name_are_not_its_own(store: Store, tmp_path: Path) -> None:
+    cohort.add(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
+    make_tables(store, output=tmp_path / "tables")
+    kept = hashes(tmp_path / "tables")
+    store.path.rename(tmp_path / "other")
+    baekman("cohort", "withdraw", "P0", "--cohort", tmp_path / "other")
+    assert hashes(tmp_path / "tables") == kept
+
+
+# --- nothing is left of a refused or superseded add ----------------------------------------------------------
+
+
+def test_a_refused_add_leaves_no_work(store: Store, tmp_path: Path) -> None:
+    people = [member(tmp_path, 0), member(tmp_path, 1)]
+    Path(people[1].gvcf).write_text("no gVCF")
+    before = hashes(store.path)
+    with pytest.raises(InputRefused):
+        cohort.add(store, batch="b", members=people)
+    assert list(store.work.iterdir()) == []
+    assert hashes(store.path).items() - before.items() == {
+        (name, digest) for name, digest in hashes(store.path).items() if name == "participants.sqlite"
+    }
+
+
+def test_an_add_of_changed_gvcfs_clears_the_work_on_the_old_ones(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [member(tmp_path, 0), member(tmp_path, 1)]
+    with monkeypatch.context() as patch:
+        patch.setattr("baekman.batch.collect", killed)
+        for batch in ("b", "b.x"):
+            with pytest.raises(Killed):
+                cohort.add(store, batch=batch, members=people)
+    os.utime(people[0].gvcf, ns=(0, 0))
+    cohort.add(store, batch="b", members=people)
+    # the other batch's work is its own
+    assert [path.name.rpartition(".")[0] for path in store.work.iterdir()] == ["b.x"]

@@ -96,7 +96,6 @@ def _refuse_known(store: Store, planned: batches.BatchPlan) -> Snapshot:
             )
         )
     if reasons:
-        _clear_work(store, planned)
         raise InputRefused(reasons)
     return latest
 
@@ -118,49 +117,61 @@ def add(
     check_names([batch], kind="--batch", pattern=BATCH_NAME)
     with store.work_lock(batch):
         planned = batches.plan(store, batch=batch, members=members)
-        inputs = planned.folder(store).name
-        made = store.batch(batch) / "inputs"
-        latest = _refuse_known(store, planned)
-        if latest.entry(batch) is not None:
-            _clear_work(store, planned)
-            return latest
-        with (engine or Engine()).open() as map_tasks:
-            if not (made.exists() and made.read_text() == inputs):
-                map_tasks("reading gVCFs", partial(_read, store, planned), len(planned.members))
-                batches.collect(store, planned)
-                map_tasks("building shards", partial(batches.build_shard, store, planned), len(store.shards))
-                seal(planned.folder(store) / "batch", inputs=inputs)
-            with store.lock():
-                latest = _refuse_known(store, planned)
-                if store.batch(batch).exists() and (planned.folder(store) / "batch").exists():
-                    # of a withdrawal or another add that died: what still names it goes first
-                    _forget(store, (), at=latest)
-                    _sweep(store, latest)
-                batches.finish(store, planned)
-                committed = commit(
-                    store,
-                    Snapshot(
-                        number=latest.number + 1,
-                        batches=(*latest.batches, entry_of(store, batch)),
-                        filters=filters or latest.filters,
-                    ),
-                    previous=latest,
-                    added=[batch],
-                    map_tasks=map_tasks,
-                )
-                with _index(store, live=[batch]):
-                    pass
-        _clear_work(store, planned)
+        try:
+            committed = _add(store, planned, engine=engine or Engine(), filters=filters)
+        except InputRefused:
+            # what is mended has other inputs: nobody would ever take this work up again
+            _clear_work(store, batch)
+            raise
+        _clear_work(store, batch)
         return committed
 
 
-def _clear_work(store: Store, planned: batches.BatchPlan) -> None:
-    """Delete the finished work of a batch; what a kill leaves of it is known as such by its name."""
-    folder = planned.folder(store)
-    done = store.work / f"{DONE_WORK}{folder.name}"
-    shutil.rmtree(done, ignore_errors=True)
-    folder.rename(done)
-    _remove(done)
+def _add(store: Store, planned: batches.BatchPlan, *, engine: Engine, filters: SiteFilters | None) -> Snapshot:
+    batch = planned.batch
+    inputs = planned.folder(store).name
+    made = store.batch(batch) / "inputs"
+    latest = _refuse_known(store, planned)
+    if latest.entry(batch) is not None:
+        return latest
+    with engine.open() as map_tasks:
+        if not (made.exists() and made.read_text() == inputs):
+            map_tasks("reading gVCFs", partial(_read, store, planned), len(planned.members))
+            batches.collect(store, planned)
+            map_tasks("building shards", partial(batches.build_shard, store, planned), len(store.shards))
+            seal(planned.folder(store) / "batch", inputs=inputs)
+        with store.lock():
+            latest = _refuse_known(store, planned)
+            if store.batch(batch).exists() and (planned.folder(store) / "batch").exists():
+                # of a withdrawal or another add that died: what still names it goes first
+                _forget(store, (), at=latest)
+                _sweep(store, latest)
+            batches.finish(store, planned)
+            committed = commit(
+                store,
+                Snapshot(
+                    number=latest.number + 1,
+                    batches=(*latest.batches, entry_of(store, batch)),
+                    filters=filters or latest.filters,
+                ),
+                previous=latest,
+                added=[batch],
+                map_tasks=map_tasks,
+            )
+            with _index(store, live=[batch]):
+                pass
+    return committed
+
+
+def _clear_work(store: Store, batch: str) -> None:
+    """Delete all work on a batch, also that of other inputs; what a kill leaves of it is known as such by its name."""
+    for plan in store.work.glob(f"{batch}.*/plan.json"):
+        if json.loads(plan.read_text())["batch"] == batch:
+            done = store.work / f"{DONE_WORK}{plan.parent.name}"
+            shutil.rmtree(done, ignore_errors=True)
+            plan.parent.rename(done)
+    for done in store.work.glob(f"{DONE_WORK}{batch}.*"):
+        _remove(done)
 
 
 def _remove(folder: Path) -> None:

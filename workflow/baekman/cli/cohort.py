@@ -107,7 +107,9 @@ def withdraw(
     cohort: CohortOption,
     workers: WorkersOption = 1,
 ) -> None:
-    """Take participants out of the cohort and of every snapshot that counted them.
+    """Take participants out of the cohort, of every snapshot that counted them and of the tables beside the cohort.
+
+    Of a cohort that is W/cohort these are W/tables: theirs are deleted, others' that counted them are written anew.
 
     Example: baekman cohort withdraw P0123456789ABX --cohort cohort
     """
@@ -115,9 +117,13 @@ def withdraw(
     from baekman import cohort as operations
     from baekman.engine import Engine
     from baekman.store import open_store
+    from baekman.table_keys import open_keys
+    from baekman.tables import withdraw_tables
 
-    store = open_store(cohort)
-    snapshot = operations.withdraw(store, participants, engine=Engine(workers=workers))
+    store, engine = open_store(cohort), Engine(workers=workers)
+    open_keys(store.workspace)  # others' encrypted tables may have to be written anew
+    snapshot = operations.withdraw(store, participants, engine=engine)
+    withdraw_tables(store, participants, engine=engine)
     audit.record_use(store.workspace, action="cohort.withdraw", object=",".join(participants))
     typer.echo(str(snapshot.number))
 
