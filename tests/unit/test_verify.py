@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -220,6 +222,31 @@ def test_reference_snapshot_and_index(sound: Path, tmp_path: Path) -> None:
     ]
     done = baekman("cohort", "verify", "--cohort", folder, "--workers", "2", check=False)
     assert (done.returncode, len(done.stdout.splitlines())) == (1, 4)
+
+
+def test_an_index_that_is_broken_or_was_never_made(sound: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cohort #1? %20"  # what would mean something in a URI
+    shutil.copytree(sound, folder)
+    assert verify(open_store(folder)) == []
+    (folder / "participants.sqlite").write_bytes(b"")  # what a kill at its beginning leaves
+    assert verify(open_store(folder)) == []
+    (folder / "participants.sqlite").write_bytes(b"no database" * 100)
+    assert verify(open_store(folder)) == ["participants.sqlite: cannot be read (DatabaseError)"]
+
+
+def test_an_index_whose_change_was_killed_is_no_finding(sound: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cohort"
+    shutil.copytree(sound, folder)
+    # killed when the pages are changed in the file and their old contents lie in the journal
+    program = (
+        "import os, sqlite3, sys; connection = sqlite3.connect(sys.argv[1]);"
+        "connection.execute('PRAGMA cache_size = 1'); connection.execute('PRAGMA cache_spill = 1');"
+        "connection.executemany('INSERT INTO participants VALUES (?, ?)', ((f'X{n}', 'b') for n in range(5000)));"
+        "os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(folder / "participants.sqlite")], check=False)
+    assert (folder / "participants.sqlite-journal").stat().st_size
+    assert verify(open_store(folder)) == []
 
 
 def test_a_store_is_compared_with_the_gvcfs_that_went_in(sound: Path, tmp_path: Path) -> None:

@@ -133,8 +133,25 @@ def _snapshot(store: Store, snapshot: Snapshot) -> Iterable[str]:
 def _index(store: Store, latest: Snapshot) -> Iterable[str]:
     if not store.participants.exists():
         return
+    try:
+        missing, unknown = _compare_index(store, latest)
+    except sqlite3.DatabaseError as error:
+        yield f"participants.sqlite: cannot be read ({type(error).__name__})"
+        return
+    if missing:
+        yield f"participants.sqlite: {missing} participants missing or in another batch"
+    if unknown:
+        yield f"participants.sqlite: {unknown} participants who are not in the cohort"
+
+
+def _compare_index(store: Store, latest: Snapshot) -> tuple[int, int]:
+    """How many participants of the batches that are indexed are missing, and how many are in none of them."""
     live = {entry.name for entry in latest.batches}
-    with closing(sqlite3.connect(f"file:{store.participants}?mode=ro", uri=True)) as connection:
+    # to be written, so that a transaction that was killed can be undone
+    uri = f"{store.participants.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return 0, 0  # killed before it was made
         indexed = live.intersection(name for (name,) in connection.execute("SELECT name FROM batches"))
         missing = unknown = 0
         for name in indexed:
@@ -147,11 +164,7 @@ def _index(store: Store, latest: Snapshot) -> Iterable[str]:
         outside = connection.execute(
             f"SELECT count(*) FROM participants WHERE batch NOT IN ({marks})", sorted(indexed)
         ).fetchone()
-        unknown += outside[0]
-    if missing:
-        yield f"participants.sqlite: {missing} participants missing or in another batch"
-    if unknown:
-        yield f"participants.sqlite: {unknown} participants who are not in the cohort"
+    return missing, unknown + outside[0]
 
 
 def _gather(store: Store, names: Iterable[str], folder: Path) -> list[str]:
