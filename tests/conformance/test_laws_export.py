@@ -301,6 +301,18 @@ def test_pgen_has_the_same_counts(fifty: Path, tmp_path: Path) -> None:
     assert [([int(row[4])], int(row[5])) for row in rows] == [(ac, an) for _, ac, an in bcf]
 
 
+def test_pgen_of_nothing_is_refused(small: Path, tmp_path: Path) -> None:
+    """plink2 makes no file without variants."""
+    output = ("--format", "pgen", "--output", tmp_path / "x.pgen")
+    done = baekman("export", "--cohort", small, *output, "--snapshot", "0", check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        "refused: --format: pgen: expected a line to write at least: plink2 makes no file of none, "
+        "found nobody who carries an allele there; choose another region, or --format bcf\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_zarr_has_the_same_genotypes(small: Path, tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     store = open_store(small)

@@ -189,6 +189,17 @@ def _finish_vcf(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> 
 
 
 def _finish_pgen(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> None:
+    if not any(piece.stat().st_size for piece in whole.parent.glob("*.piece")):
+        shutil.rmtree(whole.parent)
+        raise InputRefused(
+            Reason(
+                file="--format",
+                place="pgen",
+                expected="a line to write at least: plink2 makes no file of none",
+                found="nobody who carries an allele there",
+                action="choose another region, or --format bcf",
+            )
+        )
     sexes = whole.with_name("sex.tsv")
     code = {"male": "1", "female": "2"}
     with sexes.open("w") as out:
