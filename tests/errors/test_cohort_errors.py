@@ -111,3 +111,12 @@ def test_a_file_of_participants_that_is_not_there(store: Store, tmp_path: Path) 
     )
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == "refused: ids: expected a file with an ID a line, found none that can be read as UTF-8 text\n"
+
+
+def test_what_cannot_be_an_id_cannot_withdraw(store: Store) -> None:
+    done = baekman("cohort", "withdraw", "P1", "Kim Minsu", "--cohort", store.path, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        "refused: participants: entry 2: expected letters, digits, '.', '_' or '-', at most 64, beginning with "
+        "a letter or digit, found something else\n"
+    )

@@ -14,7 +14,7 @@ from baekman import snapshot as snapshots
 from baekman.batch import Member, read_roster
 from baekman.cohort import participants_of
 from baekman.errors import InputRefused
-from baekman.snapshot import numbers, read_snapshot
+from baekman.snapshot import numbers, read_sites, read_snapshot
 from baekman.sources import compare_gvcfs
 from baekman.store import Store, create_store
 from baekman.tables import make_tables
@@ -47,6 +47,30 @@ class Killed(BaseException):
 
 def killed(*_: object, **__: object) -> None:
     raise Killed
+
+
+# --- sites -------------------------------------------------------------------------------------------------
+
+
+def test_the_call_rate_on_y_is_that_of_those_who_may_have_one(tmp_path: Path) -> None:
+    contigs = {"chrX": BASES, "chrY": BASES}
+    store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", contigs))
+    lengths = {name: len(bases) for name, bases in contigs.items()}
+    of_x = line(5, "A", "G", "0/1:40:22:11,11:45,0,42", contig="chrX")
+    of_y = line(5, "A", "G", "1:40:22:0,22:45,0", contig="chrY")
+    members = []
+    for number, sex in enumerate(("male", "female", "female", "female", "unknown", "male")):
+        path = tmp_path / f"{number}.g.vcf"
+        path.write_text(gvcf_text([of_x] if sex == "female" else [of_x, of_y], contigs=lengths))
+        members.append(Member(participant_id=f"P{number}", gvcf=str(path), sex=sex))
+    cohort.add(store, batch="b0", members=members[:4])
+    snapshot = cohort.add(store, batch="b1", members=members[4:])
+    x, y = (read_sites(store, snapshot, shard).to_pylist()[0] for shard in (0, 1))
+    assert (x["called"], x["call_rate"], x["filter"]) == (6, 1.0, "PASS")
+    assert (y["called"], y["no_coverage"], y["call_rate"], y["filter"]) == (3, 3, 1.0, "PASS")
+    cohort.compact(store)
+    cohort.withdraw(store, ["P0"])
+    assert verify(store) == []
 
 
 # --- a batch that is written anew takes nobody's place -------------------------------------------------------

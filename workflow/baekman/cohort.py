@@ -192,7 +192,12 @@ def entry_of(store: Store, batch: str) -> BatchEntry:
     """A batch's entry for a snapshot, from its roster."""
     roster, _ = batches.read_roster(store, batch)
     columns = [roster.column(name).to_pylist() for name in ("participant_id", "gvcf_sha256", "sex")]
-    return BatchEntry(name=batch, participants=roster.num_rows, digest=batches.digest_members(*columns))
+    return BatchEntry(
+        name=batch,
+        participants=roster.num_rows,
+        digest=batches.digest_members(*columns),
+        females=columns[2].count("female"),
+    )
 
 
 def commit(
@@ -251,6 +256,7 @@ def _merge_shard(
         steps,
         contig=store.shards[shard].contig,
         participants=snapshot.participants,
+        females=snapshot.females,
         filters=snapshot.filters,
     )
     folder = store.path / "sites" / working

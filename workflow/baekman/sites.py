@@ -13,6 +13,7 @@ from baekman.census import called_at
 from baekman.columns import arrow, column, empty, numpy_of
 from baekman.genotypes import prior_frequency
 from baekman.hwe import exact_tests
+from baekman.ploidy import chromosome_kind
 from baekman.schema import CENSUS, SITES
 
 
@@ -20,7 +21,8 @@ from baekman.schema import CENSUS, SITES
 class SiteFilters:
     """Thresholds of the site filters.
 
-    ``low_call_rate``: least share of participants called (gnomAD and UK Biobank filter below 0.9).
+    ``low_call_rate``: least share of participants called (gnomAD and UK Biobank filter below 0.9); on Y of those
+    who are not registered as female.
     ``excess_het``: largest phred-scaled P of excess heterozygosity (54.69 is z = -4.5, GATK's default).
     ``low_qual``: least phred evidence that anyone carries the allele (30 is GATK's default calling confidence).
     ``low_allele_balance``: least mean share of ALT reads of called heterozygotes (0.2, gnomAD's genotype filter).
@@ -49,9 +51,11 @@ def _nullable(values: npt.NDArray[np.float64]) -> pa.Array:
 
 
 def describe_sites(
-    census: pa.Table, called: pa.Table, *, contig: str, participants: int, filters: SiteFilters
+    census: pa.Table, called: pa.Table, *, contig: str, participants: int, filters: SiteFilters, females: int = 0
 ) -> pa.Table:
     """Sites (schema SITES) of one shard from its merged census and step function, in the census's order.
+
+    ``females`` of the ``participants`` are registered as female: a call rate on Y is not theirs.
 
     Frequencies, tests and filters follow from the integer sums alone, so they do not depend on how the cohort
     was divided into batches.
@@ -76,7 +80,8 @@ def describe_sites(
     frequency = _ratio(count["het"] + 2 * count["hom"], 2 * here["called_2"])
     expected = 2.0 * frequency * (1.0 - frequency) * here["called_2"]
     inbreeding = 1.0 - _ratio(count["het"], np.nan_to_num(expected))
-    call_rate = people_called / max(participants, 1)
+    expected_here = participants - (females if chromosome_kind(contig) == "Y" else 0)
+    call_rate = np.minimum(people_called / max(expected_here, 1), 1.0)
     qual = count["qual_sum"].astype(np.float64)
     balance = _ratio(count["ad_alt_het"], count["ad_ref_het"] + count["ad_alt_het"])
     failed = np.stack(

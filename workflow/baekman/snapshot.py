@@ -22,11 +22,15 @@ ZERO = "0" * 64
 
 @dataclass(frozen=True, kw_only=True)
 class BatchEntry:
-    """A batch as a snapshot lists it; ``digest`` is its members' order-free digest (``batch.digest_members``)."""
+    """A batch as a snapshot lists it; ``digest`` is its members' order-free digest (``batch.digest_members``).
+
+    ``females``: how many of its participants are registered as female, of whom nothing is expected on Y.
+    """
 
     name: str
     participants: int
     digest: str
+    females: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,11 @@ class Snapshot:
     def participants(self) -> int:
         """How many participants the cohort has."""
         return sum(batch.participants for batch in self.batches)
+
+    @property
+    def females(self) -> int:
+        """How many of them are registered as female."""
+        return sum(batch.females for batch in self.batches)
 
     @property
     def content(self) -> str:

@@ -122,7 +122,8 @@ def _snapshot(store: Store, snapshot: Snapshot) -> Iterable[str]:
     for entry in snapshot.batches:
         roster, _ = read_roster(store, entry.name)
         columns = [roster[name].to_pylist() for name in ("participant_id", "gvcf_sha256", "sex")]
-        if entry.participants != roster.num_rows or entry.digest != digest_members(*columns):
+        counts = (roster.num_rows, columns[2].count("female"))
+        if (entry.participants, entry.females) != counts or entry.digest != digest_members(*columns):
             yield f"{where}: batch {entry.name} has other members than its roster"
         ids += roster["participant_id"].chunks
     everyone = pa.chunked_array(ids, pa.string())
@@ -336,7 +337,12 @@ def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]
             called = merge_called([called, pq.read_table(folder / "called" / f"{tile.name}.parquet")])
         merged = names
         expected = describe_sites(
-            census, called, contig=tile.contig, participants=snapshot.participants, filters=snapshot.filters
+            census,
+            called,
+            contig=tile.contig,
+            participants=snapshot.participants,
+            females=snapshot.females,
+            filters=snapshot.filters,
         )
         where = f"sites/{snapshot.number:08d}"
         sites = snapshots.read_sites(store, snapshot, shard).replace_schema_metadata(None)

@@ -116,10 +116,11 @@ def withdraw(
     from baekman import audit
     from baekman import cohort as operations
     from baekman.engine import Engine
-    from baekman.store import open_store
+    from baekman.store import PARTICIPANT_ID, check_names, open_store
     from baekman.table_keys import open_keys
     from baekman.tables import withdraw_tables
 
+    check_names(participants, kind="participants", pattern=PARTICIPANT_ID)
     store, engine = open_store(cohort), Engine(workers=workers)
     open_keys(store.workspace)  # others' encrypted tables may have to be written anew
     snapshot = operations.withdraw(store, participants, engine=engine)
