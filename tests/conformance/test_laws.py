@@ -204,6 +204,26 @@ def test_a_cluster_of_separate_processes_gives_the_bytes_of_one(
     assert hashes(tmp_path / "out") == expected
 
 
+def test_relative_paths_are_those_of_the_command_on_a_cluster_too(
+    ground: Ground, scheduler: str, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    ground.store().path.rename(here / "cohort")
+    write_list(here / "list.tsv", [(m.participant_id, Path(m.gvcf)) for m in ground.members[:2]])
+    for command in (
+        ("cohort", "add", "--batch", "b", "--gvcfs", "list.tsv"),
+        ("cohort", "verify", "--gvcfs", "list.tsv"),
+        ("cohort", "freeze", "--output", "out"),
+        ("tables", "--output", "tables"),
+        ("export", "--format", "bcf", "--output", "x.bcf"),
+    ):
+        baekman(*command, "--cohort", "cohort", "--scheduler", scheduler, cwd=here)
+    assert hashes(here / "out") == ground.from_scratch(ground.members[:2])
+    assert hashes(here / "tables") == hashes(here / "out" / "tables")
+    assert sorted(path.name for path in here.iterdir()) == ["cohort", "list.tsv", "out", "tables", "x.bcf", "x.bcf.csi"]
+
+
 def test_compaction_changes_no_byte_of_a_freeze(
     ground: Ground, five: Store, expected: dict[str, str], tmp_path: Path
 ) -> None:

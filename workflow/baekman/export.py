@@ -55,6 +55,7 @@ def export(
     missing. Raises InputRefused when the output cannot be of that format.
     """
     _check_output(format, output)
+    output = output.absolute()  # a cluster's workers have folders of their own
     output.parent.mkdir(parents=True, exist_ok=True)
     shards = shards_in(store, content.region)
     work = output.with_name(f"{output.name}.{_digest(store, snapshot, content)}.parts")

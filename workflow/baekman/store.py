@@ -255,6 +255,7 @@ def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs:
 
 def open_store(path: Path) -> Store:
     """Open the store at ``path``; raises InputRefused when there is none that this version can read."""
+    path = path.absolute()  # a cluster's workers have folders of their own
     try:
         description = json.loads((path / "store.json").read_text())
     except FileNotFoundError:

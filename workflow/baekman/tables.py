@@ -327,6 +327,7 @@ def make_tables(
     engine: Engine | None = None,
 ) -> int:
     """Write the tables of ``participants`` (else of everyone) at a snapshot (else the latest); how many."""
+    output = output.absolute()  # a cluster's workers have folders of their own
     at = snapshot or snapshots.read_snapshot(store)
     tasks = plan_tables(store, at, participants=participants)
     output.mkdir(parents=True, exist_ok=True)
