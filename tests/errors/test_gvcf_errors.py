@@ -318,6 +318,18 @@ def test_a_list_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert read_members(path) == [Member(participant_id="P1", gvcf=str(good), sex="male")]
 
 
+def test_an_id_whose_table_would_be_the_reference_blocks_of_another(tmp_path: Path) -> None:
+    good = tmp_path / "good.g.vcf"
+    good.write_text(whole([GOOD]))
+    path = tmp_path / "list.tsv"
+    path.write_text(f"P1\t{good}\nP1.reference\t{good}\n")
+    with pytest.raises(InputRefused) as refused:
+        read_members(path)
+    assert str(refused.value) == (
+        "list.tsv: line 2: expected an ID of letters, digits, '.', '_' or '-', found '.reference' at its end"
+    )
+
+
 def test_paths_that_can_be_no_file_are_told(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     path = tmp_path / "list.tsv"

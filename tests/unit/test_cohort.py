@@ -73,6 +73,17 @@ def test_the_call_rate_on_y_is_that_of_those_who_may_have_one(tmp_path: Path) ->
     assert verify(store) == []
 
 
+def test_tables_stay_in_their_folder_whatever_the_id(store: Store, tmp_path: Path) -> None:
+    one = member(tmp_path, 0)
+    ids = ["P..", "P..x", "P.", "P", "P-_", "P12", "P1.reference.x"]
+    cohort.add(store, batch="b", members=[Member(participant_id=name, gvcf=one.gvcf) for name in ids])
+    output = tmp_path / "deep" / "tables"
+    assert make_tables(store, output=output) == len(ids)
+    found = {path.name for path in output.glob("*/*.parquet")}
+    assert found == {f"{name}{kind}.parquet" for name in ids for kind in ("", ".reference")}
+    assert [path.name for path in output.parent.iterdir()] == ["tables"]
+
+
 # --- a batch that is written anew takes nobody's place -------------------------------------------------------
 
 

@@ -97,7 +97,8 @@ def read_members(path: Path) -> list[Member]:
             location = path.parent / location
         exists = _is_file(location)
         if not PARTICIPANT_ID.fullmatch(participant):
-            refuse(number, "an ID of letters, digits, '.', '_' or '-'", "something else")
+            told = "'.reference' at its end" if participant.endswith(".reference") else "something else"
+            refuse(number, "an ID of letters, digits, '.', '_' or '-'", told)
         if participant in seen:
             refuse(number, "each participant once", f"the participant of line {seen[participant]} again")
         if not exists:

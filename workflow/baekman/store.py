@@ -25,7 +25,8 @@ from baekman.schema import SCHEMA_VERSION
 from baekman.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
 
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-PARTICIPANT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# the table of a ``P.reference`` would have the file name of P's reference blocks
+PARTICIPANT_ID = re.compile(r"(?!.*\.reference\Z)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)

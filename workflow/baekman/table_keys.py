@@ -105,6 +105,11 @@ class TableKeys:
         return len(participants)
 
 
+def bucket_of(participant: str) -> str:
+    """The folder, one of about a thousand, of a participant's files: two characters of the ID."""
+    return participant[1:3].replace(".", "_").ljust(2, "_")
+
+
 def folder_of(workspace: Path) -> Path | None:
     """Where the keys of ``workspace`` are; None where tables are not encrypted."""
     folder = workspace / FOLDER
@@ -178,7 +183,7 @@ def is_encrypted(table: Path) -> bool:
 
 
 def _key_file(folder: Path, participant: str) -> Path:
-    return folder / participant[1:3].ljust(2, "_") / f"{participant}.key"
+    return folder / bucket_of(participant) / f"{participant}.key"
 
 
 def _master_name(folder: Path) -> bytes:

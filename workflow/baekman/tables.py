@@ -39,8 +39,8 @@ PARTICIPANTS_PER_TASK = 200
 
 
 def table_path(output: Path, participant: str) -> Path:
-    """Where a participant's table lies: in one of about a thousand folders, by two characters of the ID."""
-    return output / participant[1:3].ljust(2, "_") / f"{participant}.parquet"
+    """Where a participant's table lies, in its bucket."""
+    return output / table_keys.bucket_of(participant) / f"{participant}.parquet"
 
 
 def reference_path(output: Path, participant: str) -> Path:
