@@ -113,6 +113,19 @@ def test_a_file_of_participants_that_is_not_there(store: Store, tmp_path: Path) 
     assert done.stderr == "refused: ids: expected a file with an ID a line, found none that can be read as UTF-8 text\n"
 
 
+def test_a_file_is_no_cohort(reference: Path) -> None:
+    for command, message in (
+        (
+            ("snapshots",),
+            "expected a cohort store, found no store.json; "
+            "create one with: baekman cohort init --cohort DIR --reference REF.fa",
+        ),
+        (("init", "--reference", reference), "expected an empty or new folder, found other files"),
+    ):
+        done = baekman("cohort", *command, "--cohort", reference, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (3, "", f"refused: ref.fa: {message}\n")
+
+
 def test_what_cannot_be_an_id_cannot_withdraw(store: Store) -> None:
     done = baekman("cohort", "withdraw", "P1", "Kim Minsu", "--cohort", store.path, check=False)
     assert (done.returncode, done.stdout) == (3, "")

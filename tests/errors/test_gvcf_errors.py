@@ -275,11 +275,15 @@ def test_workers_tell_the_same_reason(store: Store, tmp_path: Path) -> None:
     assert [str(reason) for reason in refused.value.reasons] == [f"gVCF of P1: {RECORDS['out of order'][1]}"]
 
 
-def test_the_command_exits_with_3_and_one_line(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2", "9"])
+def test_the_command_exits_with_3_and_one_line(store: Store, tmp_path: Path, workers: str) -> None:
+    # more than one, threads of its process or not, keep to themselves where in the code a file was refused
     bad = tmp_path / "Kim_Minsu_7.g.vcf"
     bad.write_text(whole([line(11, "G", "T", "0/1")]))
     members = write_list(tmp_path / "list.tsv", [("P1", bad)])
-    done = baekman("cohort", "add", "--cohort", store.path, "--batch", "b1", "--gvcfs", members, check=False)
+    done = baekman(
+        "cohort", "add", "--cohort", store.path, "--batch", "b1", "--gvcfs", members, "--workers", workers, check=False
+    )
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
         f"refused: gVCF of P1: line {FIRST} (record 1): expected REF as in the store's reference, found another base\n"

@@ -6,6 +6,7 @@ atomic output and returns at once when that is there already, and finishing is t
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -62,7 +63,8 @@ class Engine:
                     LocalCluster(
                         n_workers=processes,
                         threads_per_worker=-(-self.workers // processes),
-                        silence_logs=40,
+                        # a failure is raised here and told once, without the traceback that a worker would log
+                        silence_logs=logging.CRITICAL,
                         host="127.0.0.1",
                         dashboard_address="127.0.0.1:0",
                     ) as cluster,

@@ -192,7 +192,7 @@ def create_store(
         "thresholds": asdict(thresholds) | {"gq_bands": list(thresholds.gq_bands)},
         "aliases": aliases,
     }
-    if (path / "store.json").exists():
+    if path.is_dir() and (path / "store.json").exists():
         if json.loads((path / "store.json").read_text()) == description:
             return open_store(path)
         raise InputRefused(
@@ -203,7 +203,7 @@ def create_store(
                 action="choose another folder: a store's reference, shards and thresholds are fixed for its life",
             )
         )
-    if path.exists() and any(path.iterdir()):
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputRefused(Reason(file=path.name, expected="an empty or new folder", found="other files"))
     if path.exists():
         path.rmdir()
@@ -259,7 +259,7 @@ def open_store(path: Path) -> Store:
     path = path.absolute()  # a cluster's workers have folders of their own
     try:
         description = json.loads((path / "store.json").read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputRefused(
             Reason(
                 file=path.name,
