@@ -28,14 +28,21 @@ BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # the table of a ``P.reference`` would have the file name of P's reference blocks
 PARTICIPANT_ID = re.compile(r"(?!.*\.reference\Z)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
+PLAIN = np.full(256, ord("N"), np.uint8)
+PLAIN[[*b"ACGT"]] = [*b"ACGT"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contig:
-    """A contig of the reference; ``m5`` is the MD5 of its upper-case bases as in SAM's @SQ M5."""
+    """A contig of the reference; ``m5`` is the MD5 of its upper-case bases as in SAM's @SQ M5.
+
+    ``stored_md5``: the MD5 of what the store has of it, where that differs: N for other letters than ACGT.
+    """
 
     name: str
     length: int
     m5: str
+    stored_md5: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,14 @@ def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint
             yield name, np.frombuffer(fasta.fetch(name).upper().encode(), np.uint8)
 
 
+def _plain(sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A sequence with N for every letter but ACGT: a VCF may have no other in REF, and callers write N there.
+
+    VCF 4.3 would have the first base in the alphabet that the letter stands for, which GATK and bcftools do not.
+    """
+    return PLAIN[sequence]
+
+
 def create_store(
     path: Path,
     *,
@@ -168,7 +183,10 @@ def create_store(
     contigs: list[Contig] = []
     try:
         for name, sequence in _upper_sequences(reference):
-            contigs.append(Contig(name=name, length=len(sequence), m5=hashlib.md5(sequence.tobytes()).hexdigest()))
+            plain = _plain(sequence)
+            stored = "" if np.array_equal(plain, sequence) else hashlib.md5(plain.data).hexdigest()
+            m5 = hashlib.md5(sequence.data).hexdigest()
+            contigs.append(Contig(name=name, length=len(sequence), m5=m5, stored_md5=stored))
     except (OSError, ValueError) as error:
         raise InputRefused(
             Reason(
@@ -187,7 +205,7 @@ def create_store(
     description: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "reference": re.sub(r"\.(fa|fasta|fna)(\.gz)?$", "", reference.name),
-        "contigs": [asdict(contig) for contig in contigs],
+        "contigs": [{key: value for key, value in asdict(contig).items() if value != ""} for contig in contigs],
         "shards": shards_hash(shards),
         "thresholds": asdict(thresholds) | {"gq_bands": list(thresholds.gq_bands)},
         "aliases": aliases,
@@ -210,7 +228,7 @@ def create_store(
     with atomic_folder(path) as folder:
         with (folder / "reference.seq").open("wb") as out:
             for _name, sequence in _upper_sequences(reference):
-                out.write(sequence.tobytes())
+                out.write(_plain(sequence).tobytes())
         for name in ("snapshots", "batches", "sites"):
             (folder / name).mkdir()
         write_text(folder / "shards.tsv", format_shards(shards))
