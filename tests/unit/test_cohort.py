@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from baekman import batch as batches
 from baekman import cohort
 from baekman import snapshot as snapshots
 from baekman.batch import Member, read_roster
@@ -177,6 +178,28 @@ def test_a_withdrawal_sweeps_what_a_killed_add_left_of_sites(
     assert {path.name for path in (store.path / "sites").iterdir()} == {f"{n:08d}" for n in numbers(store)}
     assert [path.name for path in store.snapshots.iterdir()] == ["00000001.json"]
     assert pq.read_table(store.sites(1) / "00000.parquet")["pos"].to_pylist() == [1]
+
+
+def test_a_withdrawal_while_their_batch_is_read_leaves_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [member(tmp_path, number) for number in range(2)]
+    collect = batches.collect
+
+    def withdrawn_before(store: Store, planned: batches.BatchPlan) -> None:
+        cohort.withdraw(store, ["P1"])
+        batches.read_participant(store, planned, 1)  # a worker that is late
+        collect(store, planned)
+
+    monkeypatch.setattr(batches, "collect", withdrawn_before)
+    with pytest.raises(InputRefused) as refused:
+        cohort.add(store, batch="b", members=people)
+    assert str(refused.value) == (
+        "list of gVCFs: expected participants who stay, found one who was withdrawn while their gVCF was read; "
+        "leave them out"
+    )
+    assert list(store.work.iterdir()) == []
+    assert numbers(store) == []
 
 
 def test_the_command_takes_them_out_of_the_tables_beside_the_cohort(tmp_path: Path) -> None:

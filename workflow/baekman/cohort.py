@@ -123,6 +123,18 @@ def add(
             # what is mended has other inputs: nobody would ever take this work up again
             _clear_work(store, batch)
             raise
+        except FileNotFoundError:
+            if (planned.folder(store) / "plan.json").exists():
+                raise
+            _remove(planned.folder(store))
+            raise InputRefused(
+                Reason(
+                    file="list of gVCFs",
+                    expected="participants who stay",
+                    found="one who was withdrawn while their gVCF was read",
+                    action="leave them out",
+                )
+            ) from None
         _clear_work(store, batch)
         return committed
 
@@ -377,7 +389,9 @@ def _forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
     for plan in store.work.glob("*/plan.json"):
         members = json.loads(plan.read_text())["members"]
         if any(member["participant_id"] in gone for member in members):
-            shutil.rmtree(plan.parent)
+            done = store.work / f"{DONE_WORK}{plan.parent.name}"  # at once: an add may be at it
+            plan.parent.rename(done)
+            _remove(done)
 
 
 def _sweep(store: Store, latest: Snapshot) -> None:
