@@ -246,6 +246,18 @@ def test_files_that_are_no_whole_gvcf(store: Store, tmp_path: Path) -> None:
         assert refusal(store, path) == expected, case
 
 
+def test_a_file_that_may_not_be_read_or_is_gone(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.g.vcf"
+    path.write_text(whole([GOOD]))
+    for error, found in ((PermissionError, "one that this user may not read"), (FileNotFoundError, "none")):
+
+        def failing(_: Path, error: type[OSError] = error) -> str:
+            raise error("/where/it/lies")
+
+        monkeypatch.setattr("baekman.gvcf.sha256_of", failing)
+        assert refusal(store, path) == f"gVCF of P1: expected a file that can be read, found {found}"
+
+
 def test_a_broken_block_in_the_middle_is_told(store: Store, tmp_path: Path) -> None:
     content = bytearray(compressed(tmp_path))
     middle = len(content) // 2

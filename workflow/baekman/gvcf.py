@@ -187,9 +187,15 @@ class GvcfReader:
 
     def _chunks(self) -> Iterator[bytes]:
         """Whole lines, a chunk at a time, header included."""
-        self.counts.sha256 = sha256_of(self.path)
         try:
+            self.counts.sha256 = sha256_of(self.path)
             stream, viewer = _open(self.path)
+        except (FileNotFoundError, PermissionError) as error:
+            raise self._refuse(
+                place="",
+                expected="a file that can be read",
+                found="none" if isinstance(error, FileNotFoundError) else "one that this user may not read",
+            ) from error
         except (EOFError, OSError, zlib.error) as error:
             raise self._refuse(
                 place="end of the file",
