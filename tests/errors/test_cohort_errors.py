@@ -104,6 +104,11 @@ def test_an_empty_region_is_not_the_whole_genome(store: Store, tmp_path: Path, c
     )
 
 
+def test_a_query_that_is_answered_says_nothing_else(store: Store) -> None:
+    done = baekman("query", "--cohort", store.path, "--sql", "SELECT 1 AS one", "--format", "csv")
+    assert (done.stdout, done.stderr) == ('"one"\n1\n', "")
+
+
 def test_a_file_of_participants_that_is_not_there(store: Store, tmp_path: Path) -> None:
     done = baekman(
         *("tables", "--cohort", store.path, "--output", tmp_path / "t", "--participants", f"@{tmp_path / 'ids'}"),

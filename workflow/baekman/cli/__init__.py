@@ -29,6 +29,11 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
+def _leave() -> None:
+    if "duckdb" not in sys.modules:  # it reports on stderr what is not taken apart
+        gc.freeze()
+
+
 def main() -> None:
     """Run the command line; refused input exits with 3, a failure with 1, and neither shows a traceback.
 
@@ -41,7 +46,7 @@ def main() -> None:
     # imports make many objects and no garbage: looking for it all the while is a tenth of a short command's time
     gc.set_threshold(100_000)
     # and what a command leaves behind need not be gone through when it ends
-    atexit.register(gc.freeze)
+    atexit.register(_leave)
     groups.register(app, first=sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         app()
