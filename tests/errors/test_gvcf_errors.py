@@ -75,6 +75,26 @@ RECORDS = {
         ],
         f"line {FIRST + 2} (record 3): expected each record once, found the same as a record above it",
     ),
+    "the same record again, after an empty line": (
+        [GOOD, "", GOOD],
+        f"line {FIRST + 2} (record 2): expected each record once, found the same as a record above it",
+    ),
+    "POS with decimals": (
+        [line(10, "C", "T", "0/1:40:22:11,11:45,0,42").replace("\t10\t", "\t10.5\t")],
+        f"line {FIRST} (record 1): expected POS of 1 or more, found no such number",
+    ),
+    "END with decimals": (
+        [line(20, "C", "<NON_REF>", "0/0:40", format="GT:GQ", info="END=20.7")],
+        f"line {FIRST} (record 1): expected END at POS or behind it, found END before POS",
+    ),
+    "ALT of letters that are no bases": (
+        [line(10, "C", "DEL", "0/1:40:22:11,11:45,0,42")],
+        f"line {FIRST} (record 1): expected ALT alleles of bases, symbolic alleles or breakends, found something else",
+    ),
+    "REF of letters that are no bases": (
+        [line(10, "CE", "C", "0/1:40:22:11,11:45,0,42")],
+        f"line {FIRST} (record 1): expected REF of bases, found something else",
+    ),
     "POS past the contig's end": (
         [line(301, "A", "T", "0/1:40:22:11,11:45,0,42")],
         f"line {FIRST} (record 1): expected a record within its contig, found one that goes past the contig's end",

@@ -195,6 +195,31 @@ def test_ad_of_the_wrong_number_is_missing_and_counted(tmp_path: Path) -> None:
     assert (reading.rows[0].ad, reading.counts.contradicting) == ((-1, -1), 1)
 
 
+@pytest.mark.parametrize("ad", [".,8", "20,.", ".,."])
+def test_ad_with_a_missing_value_is_missing(tmp_path: Path, ad: str) -> None:
+    reading = read_lines(tmp_path, [line(10, "C", "T", f"0/1:50:20:{ad}", format="GT:GQ:DP:AD")], C1)
+    assert (reading.rows[0].ad, reading.counts.contradicting) == ((-1, -1), 0)
+
+
+def test_ad_of_dots_is_no_depth_of_nothing(tmp_path: Path) -> None:
+    (row,) = read_lines(tmp_path, [line(10, "C", "T", "0/0:50:.,.", format="GT:GQ:AD")], C1).rows
+    assert (row.copies, row.called, row.dp, row.ad) == (0, True, -1, (-1, -1))
+
+
+@pytest.mark.parametrize(
+    "sample", ["0/1:40:22:11,11:1e2,0,42", "0/1:40:22:11,11:-3,0,5", "0/1:40:22:x,8:45,0,42", "0/1:x:22:11,11:45,0,42"]
+)
+def test_a_value_that_is_no_number_is_missing_and_counted(tmp_path: Path, sample: str) -> None:
+    assert read_lines(tmp_path, [line(10, "C", "T", sample)], C1).counts.contradicting == 1
+
+
+def test_where_a_record_has_no_base_it_is_the_references(tmp_path: Path) -> None:
+    bases = {"c1": BASES[:9] + "M" + BASES[10:]}
+    lines = [line(10, "M", "T", "0/1:40:22:11,11:45,0,42"), line(12, "NGT", "N", "0/1:40:22:11,11:45,0,42")]
+    reading = read_lines(tmp_path, lines, bases)
+    assert [row.allele for row in reading.rows] == [(10, "M", "T"), (12, BASES[11:14], BASES[11])]
+
+
 def test_a_genotype_of_an_allele_where_a_record_has_no_alt_is_missing_and_counted(tmp_path: Path) -> None:
     lines = [line(10, C1["c1"][9], ".", "1/1:30:40", format="GT:DP:GQ")]
     reading = read_lines(tmp_path, lines, C1)

@@ -19,7 +19,7 @@ def store(tmp_path: Path) -> Store:
 
 def entry(name: str, *ids: str) -> BatchEntry:
     digest = digest_members(ids, [f"sha of {one}" for one in ids], ["unknown"] * len(ids))
-    return BatchEntry(name=name, participants=len(ids), digest=digest)
+    return BatchEntry(name=name, participants=len(ids), digest=digest, females=0)
 
 
 def test_a_store_begins_with_the_empty_cohort(store: Store) -> None:

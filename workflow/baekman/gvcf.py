@@ -1,6 +1,6 @@
 """One participant's gVCF as columns: call rows and reference segments, contig by contig.
 
-Reads what GATK HaplotypeCaller, ReblockGVCF, DRAGEN, DeepVariant, freebayes and bcftools write, as text, gzip,
+Reads what GATK HaplotypeCaller, ReblockGVCF, DRAGEN, DeepVariant and bcftools write, as text, gzip,
 BGZF or BCF. Everything that a record says is checked; a file is refused whole or read whole.
 """
 

@@ -30,7 +30,7 @@ class BatchEntry:
     name: str
     participants: int
     digest: str
-    females: int = 0
+    females: int
 
 
 @dataclass(frozen=True, kw_only=True)

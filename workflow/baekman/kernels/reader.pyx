@@ -16,7 +16,7 @@ from baekman.kernels.layout cimport (
 from baekman.kernels.rows cimport NON_REF, OTHER, REAL, Record, RowTable, Workspace, add_rows, count_changed
 from baekman.kernels.text cimport (
     CLOSING, COLON, COMMA, DOT, EQUALS, LESS, NEWLINE, OPENING, PIPE, RETURN, SEMICOLON, SLASH, STAR, TAB,
-    digest, integer, is_allele_letter, is_base, key_number, named, quality, same, upper,
+    digest, integer, is_allele_letter, is_base, key_number, named, position, quality, same, upper,
 )
 
 # Why reading stopped: after the last line, before the first record of another contig, at a line that is refused.
@@ -286,7 +286,7 @@ cdef class RecordReader:
         return DONE
 
     cdef int _locate(self, const uint8_t *buf, Line *line, Record *record) noexcept nogil:
-        record.pos = integer(buf, line.columns[POS], line.columns[ID] - 1)
+        record.pos = position(buf, line.columns[POS], line.columns[ID] - 1)
         if record.pos < 1:
             return BAD_POS
         if record.pos > self._lengths[self.contig]:
@@ -397,6 +397,7 @@ cdef class RecordReader:
         if (
             record.pos == self._last_pos
             or after > limit
+            or buf[next_line] == NEWLINE or buf[next_line] == RETURN  # an empty line
             or same(buf, line.begin, line.columns[ID], buf, next_line, after)
         ):
             line_digest = digest(buf, line.columns[POS], line.end)
@@ -549,7 +550,7 @@ cdef class RecordReader:
         cdef const uint8_t *buf = record.buf
         cdef int64_t start, stop, last, value, expected
         cdef int64_t alleles = record.alleles
-        cdef bint broken = False
+        cdef bint unknown = False, wrong = False
         record.values = 0
         record.pl = self._pl
         if not self._find(PL, &start, &stop) or is_missing(buf, start, stop):
@@ -559,8 +560,10 @@ cdef class RecordReader:
             while last < stop and buf[last] != COMMA:
                 last += 1
             value = integer(buf, start, last)
-            if value < 0:
-                broken = True
+            if value == -1:
+                unknown = True
+            elif value < 0:
+                wrong = True
             self._pl[record.values] = value
             record.values += 1
             start = last + 1
@@ -572,15 +575,16 @@ cdef class RecordReader:
             record.ploidy = 2  # a lone "." of a diploid record
             record.genotype[1] = -1
         expected = alleles if record.ploidy == 1 else alleles * (alleles + 1) // 2
-        if record.values != expected:
+        if record.values != expected or wrong:
             self.contradicting += 1
             record.values = 0
-        elif broken:
+        elif unknown:
             record.values = 0
 
     cdef void _read_depths(self, Record *record) noexcept nogil:
         """AD."""
         cdef int64_t start, stop, last, value
+        cdef bint unknown = False, wrong = False
         record.counted = 0
         if record.alleles < 2 or not self._find(AD, &start, &stop) or is_missing(record.buf, start, stop):
             return
@@ -589,11 +593,17 @@ cdef class RecordReader:
             while last < stop and record.buf[last] != COMMA:
                 last += 1
             value = integer(record.buf, start, last)
-            self._depths[record.counted] = max(value, <int64_t>0)
+            if value == -1:
+                unknown = True
+            elif value < 0:
+                wrong = True
+            self._depths[record.counted] = value
             record.counted += 1
             start = last + 1
-        if record.counted != record.alleles:
+        if record.counted != record.alleles or wrong:
             self.contradicting += 1
+            record.counted = 0
+        elif unknown:
             record.counted = 0
 
     cdef void _read_quality(self, Record *record, int64_t info_dp) noexcept nogil:
@@ -653,8 +663,10 @@ cdef class RecordReader:
         """The interval of a record that names no ALT; ``reach`` is its END, 0 when there is none."""
         cdef int64_t start, stop, size, copies = 0, last_pos = record.pos + record.ref_length - 1
         if reach == 0 and self._find(LEN, &start, &stop):
-            size = integer(record.buf, start, stop)
-            if size > 0:
+            size = position(record.buf, start, stop)
+            if size == -2:
+                self.contradicting += 1
+            elif size > 0:
                 reach = record.pos + size - 1
         if reach:
             if reach < record.pos:
@@ -813,7 +825,7 @@ cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_
             last += 1
         key = key_number(buf, start, equals, INFO_POOL, INFO_ENDS, INFO_KEYS) if equals >= 0 else -1
         if key == END:
-            reach[0] = integer(buf, equals + 1, last)
+            reach[0] = position(buf, equals + 1, last)
             if reach[0] == -1:  # END=.
                 reach[0] = 0
         elif key >= 0:

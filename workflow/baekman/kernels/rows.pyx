@@ -5,7 +5,7 @@ from libc.string cimport memset
 
 from baekman.kernels.alleles cimport atomize, least_by_copies, left_align
 from baekman.kernels.layout cimport MISSING, CallRow
-from baekman.kernels.text cimport same, upper
+from baekman.kernels.text cimport is_base, same, upper
 
 
 cdef inline void changed_bases(
@@ -65,14 +65,20 @@ cdef int64_t collect_atoms(
     cdef int64_t allele, alt_length, index, changed, changed_alt, aligned_pos, aligned_ref, aligned_alt, atoms, atom
     cdef int64_t begins, atom_ref, atom_alt, atom_pos, window, window_end, twin, row, start, used_ref, used_alt
     cdef CallRow *rows = table.rows
+    cdef uint8_t base
     for allele in range(1, record.alleles):
         if record.allele_kind[allele] != REAL:
             continue
         alt_length = record.allele_end[allele] - record.allele_start[allele]
         for index in range(record.ref_length):
-            work.ref[index] = upper(record.buf[record.ref_start + index])
+            base = upper(record.buf[record.ref_start + index])
+            # where the record has no base, it is the store's
+            work.ref[index] = base if is_base(base) else contig[record.pos - 1 + index]
         for index in range(alt_length):
-            work.alt[index] = upper(record.buf[record.allele_start[allele] + index])
+            base = upper(record.buf[record.allele_start[allele] + index])
+            if not is_base(base) and index < record.ref_length and base == upper(record.buf[record.ref_start + index]):
+                base = work.ref[index]
+            work.alt[index] = base
         changed_bases(record, allele, &changed, &changed_alt)
         aligned_pos = record.pos
         aligned_ref = record.ref_length

@@ -36,6 +36,15 @@ cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end) noex
     return value
 
 
+cdef inline int64_t position(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
+    """The same of a number that has no decimals: -2 when it has."""
+    cdef int64_t at
+    for at in range(start + 1, end):
+        if buf[at] == DOT:
+            return -2
+    return integer(buf, start, end)
+
+
 cdef inline int64_t quality(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
     """QUAL in hundredths, -1 when missing; only compared, never stored."""
     cdef int64_t hundredths, at
@@ -77,8 +86,9 @@ cdef inline bint is_base(uint8_t base) noexcept nogil:
 
 
 cdef inline bint is_allele_letter(uint8_t base) noexcept nogil:
-    """Whether it is an upper-case letter."""
-    return 65 <= base <= 90
+    """Whether it is an upper-case base, N or another letter that IUPAC has for several bases."""
+    # the bits of A B C D G H K M N R S T V W Y, counted from A
+    return 65 <= base <= 90 and (0x16e34cf >> (base - 65)) & 1
 
 
 cdef inline int64_t named(
