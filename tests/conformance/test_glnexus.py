@@ -101,7 +101,7 @@ def reference_of(paths: list[Path]) -> dict[str, str]:
             at = np.flatnonzero(bases != ord("N"))
             agrees = (found[at] == ord("N")) | (found[at] == bases[at])
             found[at] = np.where(agrees, bases[at], ord("*"))
-        found[found == ord("*")] = ord("N")
+        found[~np.isin(found, np.frombuffer(b"ACGT", np.uint8))] = ord("N")  # as a store keeps it
         merged[contig] = found.tobytes().decode()
     return merged
 
