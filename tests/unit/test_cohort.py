@@ -17,7 +17,7 @@ from baekman.cohort import participants_of
 from baekman.errors import InputRefused
 from baekman.snapshot import numbers, read_sites, read_snapshot
 from baekman.sources import compare_gvcfs
-from baekman.store import Store, create_store
+from baekman.store import Store, create_store, open_store
 from baekman.tables import make_tables
 from baekman.verify import verify
 from store_tools import baekman, gvcf_text, hashes, line, write_reference
@@ -255,3 +255,18 @@ def test_an_add_of_changed_gvcfs_clears_the_work_on_the_old_ones(
     cohort.add(store, batch="b", members=people)
     # the other batch's work is its own
     assert [path.name.rpartition(".")[0] for path in store.work.iterdir()] == ["b.x"]
+
+
+@pytest.mark.parametrize(("name", "min_gq", "low_qual"), [("cohort", 30, 50.0), ("other", 20, 30.0)])
+def test_the_configuration_of_a_workspace_is_that_of_its_cohort(
+    tmp_path: Path, name: str, min_gq: int, low_qual: float
+) -> None:
+    reference = write_reference(tmp_path / "reference.fa", {"c1": BASES})
+    text = f"reference: {reference}\ncohort:\n  min_gq: 30\nsites:\n  low_qual: 50\n"
+    (tmp_path / "config.yaml").write_text(text)
+    baekman("cohort", "init", "--cohort", tmp_path / name, "--reference", reference)
+    (tmp_path / "list.tsv").write_text(f"P1\t{member(tmp_path, 1).gvcf}\n")
+    baekman("cohort", "add", "--cohort", tmp_path / name, "--batch", "b", "--gvcfs", tmp_path / "list.tsv")
+    store = open_store(tmp_path / name)
+    assert store.thresholds.min_gq == min_gq
+    assert read_snapshot(store).filters.low_qual == low_qual

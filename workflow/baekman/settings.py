@@ -10,6 +10,12 @@ from baekman.gvcf import Thresholds
 from baekman.sites import SiteFilters
 
 
+def configuration_of(cohort: Path, config: Path | None) -> Path | None:
+    """``config``, else that of the workspace whose cohort this is: ``W/config.yaml`` of ``W/cohort``, if there."""
+    beside = cohort.absolute().parent / "config.yaml"
+    return beside if config is None and cohort.name == "cohort" and beside.is_file() else config
+
+
 def _section(config: Path | None, name: str) -> dict[str, Any]:
     if config is None:
         return {}

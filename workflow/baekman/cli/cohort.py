@@ -15,7 +15,10 @@ WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Tasks at t
 SchedulerOption = Annotated[
     str | None, typer.Option("--scheduler", help="Address or scheduler file of a running Dask scheduler.")
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Configuration with cohort and site thresholds.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration with cohort and site thresholds; else W/config.yaml of W/cohort."),
+]
 
 
 @app.command()
@@ -29,9 +32,10 @@ def init(
 
     Example: baekman cohort init --cohort cohort --reference GRCh38.fa
     """
-    from baekman.settings import aliases, thresholds
+    from baekman.settings import aliases, configuration_of, thresholds
     from baekman.store import create_store
 
+    config = configuration_of(cohort, config)
     store = create_store(
         cohort,
         reference=reference,
@@ -59,7 +63,7 @@ def add(
     from baekman import cohort as operations
     from baekman.batch import read_members
     from baekman.engine import Engine
-    from baekman.settings import site_filters
+    from baekman.settings import configuration_of, site_filters
     from baekman.store import open_store
 
     store, members = open_store(cohort), read_members(gvcfs)
@@ -69,7 +73,7 @@ def add(
         batch=batch,
         members=members,
         engine=Engine(workers=workers, scheduler=scheduler),
-        filters=site_filters(config),
+        filters=site_filters(configuration_of(cohort, config)),
     )
     audit.record_use(
         store.workspace, action="cohort.add", object=batch, consent_hash=standing.denied_hash(store.workspace)
