@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baekman import cohort, leakscan, tables
-from baekman.batch import Member
 from baekman.leak_patterns import Identifier, matcher_of
+from baekman.members import Member
 from baekman.registry import Registry, create_registry
 from baekman.registry_import import import_registrations
 from baekman.store import create_store, open_store

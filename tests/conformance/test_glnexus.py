@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import yaml
 from baekman import cohort
-from baekman.batch import Member
 from baekman.errors import InputRefused
 from baekman.export import Content, export
+from baekman.members import Member
 from baekman.snapshot import read_snapshot
 from baekman.store import create_store
 from conftest import PROJECT

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from baekman import cohort
-from baekman.batch import Member
 from baekman.engine import Engine
+from baekman.members import Member
 from baekman.snapshot import numbers, read_snapshot
 from baekman.store import Store, create_store, open_store
 from baekman.tables import freeze

@@ -13,9 +13,9 @@ from pathlib import Path
 import pysam
 import pytest
 from baekman import cohort
-from baekman.batch import Member
 from baekman.engine import Engine
 from baekman.export import Content, export
+from baekman.members import Member
 from baekman.snapshot import numbers, read_snapshot
 from baekman.sources import compare_gvcfs
 from baekman.store import Store, create_store

@@ -12,9 +12,9 @@ import pysam.bcftools
 import pytest
 from baekman import cohort
 from baekman import export as exports
-from baekman.batch import Member
 from baekman.export import Content, export
 from baekman.gvcf import Thresholds
+from baekman.members import Member
 from baekman.snapshot import read_sites, read_snapshot
 from baekman.store import Store, create_store, open_store
 from baekman.verify import verify

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from baekman import cohort, leakscan, snapshot, store, tables
-from baekman.batch import Member
 from baekman.leak_patterns import Identifier, matcher_of, read_identifiers
+from baekman.members import Member
 from baekman.registry import SpecimenRecord, open_registry
 from canaries import INSTITUTION, LABELS, Canaries, make_canaries, plant
 from delivery_builder import write_reference

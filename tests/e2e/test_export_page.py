@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from baekman import cohort
-from baekman.batch import Member
+from baekman.members import Member
 from baekman.store import create_store
 from store_tools import baekman, block, gvcf_text, line, write_reference
 

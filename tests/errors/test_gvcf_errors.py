@@ -8,10 +8,10 @@ from pathlib import Path
 import pysam
 import pytest
 from baekman import cohort
-from baekman.batch import Member, read_members
 from baekman.engine import Engine
 from baekman.errors import InputRefused
 from baekman.gvcf import Thresholds
+from baekman.members import Member, read_members
 from baekman.schema import SCHEMA_VERSION
 from baekman.snapshot import numbers
 from baekman.store import Store, create_store, open_store

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from baekman import cohort
-from baekman.batch import Member, read_roster
+from baekman.batch import read_roster
+from baekman.members import Member
 from baekman.snapshot import read_snapshot
 from baekman.store import Store, create_store
 from hypothesis import HealthCheck, given, settings

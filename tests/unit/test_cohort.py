@@ -12,9 +12,10 @@ import pytest
 from baekman import batch as batches
 from baekman import cohort
 from baekman import snapshot as snapshots
-from baekman.batch import Member, read_roster
-from baekman.cohort import participants_of
+from baekman.batch import read_roster
 from baekman.errors import InputRefused
+from baekman.members import Member
+from baekman.participant_index import participants_of
 from baekman.snapshot import numbers, read_sites, read_snapshot
 from baekman.sources import compare_gvcfs
 from baekman.store import Store, create_store, open_store

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from baekman import cohort, dense
-from baekman.batch import Member
 from baekman.columns import numpy_of
 from baekman.gvcf import Thresholds
+from baekman.members import Member
 from baekman.snapshot import Snapshot, read_sites, read_snapshot
 from baekman.store import Store, create_store
 from hypothesis import given, settings

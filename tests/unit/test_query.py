@@ -8,8 +8,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from baekman import cohort
-from baekman.batch import Member
 from baekman.errors import InputRefused
+from baekman.members import Member
 from baekman.query import ask, check_sql, open_views
 from baekman.region import Region, parse_region
 from baekman.snapshot import read_snapshot

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from baekman import cohort
-from baekman.batch import Member
+from baekman.members import Member
 from baekman.seal import seal
 from baekman.sources import compare_gvcfs
 from baekman.store import create_store, open_store

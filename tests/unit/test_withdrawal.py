@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from baekman import audit, cohort, delivery_batch, run_lock, standing, tables, withdrawal
-from baekman.batch import Member
 from baekman.cli import app, groups
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.errors import InputRefused
+from baekman.members import Member
 from baekman.registry import open_registry
 from baekman.store import create_store, open_store
 from finished_workspace import DELIVERY, Workspace, add_batch, finished_workspace, write, write_calls, write_tables

@@ -32,24 +32,14 @@ from baekman.columns import (
     table_of,
     write_parquet,
 )
-from baekman.errors import InputRefused, Reason
 from baekman.gvcf import ROW_COLUMNS, ContigCalls, GvcfReader, sha256_of
+from baekman.members import Member
 from baekman.schema import CALLS, REFERENCE, ROSTER
-from baekman.store import PARTICIPANT_ID, Store
+from baekman.store import Store
 
-SEXES = ("female", "male", "unknown")
 # A task is one thread's: handing the few columns of a small record batch to Arrow's costs more than they do.
 WORK_WRITTEN = ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 WORK_READ = ipc.IpcReadOptions(use_threads=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """A participant of a batch and the gVCF that is read for them."""
-
-    participant_id: str
-    gvcf: str
-    sex: str = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,64 +53,6 @@ class BatchPlan:
     def folder(self, store: Store) -> Path:
         """Where the work lies, named by its inputs: other inputs never meet this work."""
         return store.work / f"{self.batch}.{self.inputs}"
-
-
-def read_members(path: Path) -> list[Member]:
-    """Read a list of gVCFs: ``participant_id <TAB> path [<TAB> sex]``, no header; ``#`` begins a comment line.
-
-    A relative path is relative to the list's folder, or else to the current folder. Raises InputRefused with
-    every bad line at once.
-    """
-    reasons: list[Reason] = []
-    members: list[Member] = []
-    seen: dict[str, int] = {}
-
-    def refuse(number: int, expected: str, found: str) -> None:
-        reasons.append(Reason(file=path.name, place=f"line {number}", expected=expected, found=found))
-
-    if not path.is_file():
-        raise InputRefused(Reason(file=path.name, expected="a list of gVCFs", found="no such file"))
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputRefused(Reason(file=path.name, expected="UTF-8 text", found="other bytes")) from None
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.split("\t")
-        if not line.strip() or line.startswith("#") or (number == 1 and fields[0] == "participant_id"):
-            continue
-        if len(fields) not in (2, 3):
-            refuse(number, "participant_id, path and optionally sex, separated by tabs", f"{len(fields)} columns")
-            continue
-        participant, location = fields[0], Path(fields[1])
-        sex = fields[2] if len(fields) == 3 and fields[2] else "unknown"
-        if not location.is_absolute() and _is_file(path.parent / location):
-            location = path.parent / location
-        exists = _is_file(location)
-        if not PARTICIPANT_ID.fullmatch(participant):
-            told = "'.reference' at its end" if participant.endswith(".reference") else "something else"
-            refuse(number, "an ID of letters, digits, '.', '_' or '-'", told)
-        if participant in seen:
-            refuse(number, "each participant once", f"the participant of line {seen[participant]} again")
-        if not exists:
-            refuse(number, "a gVCF that exists", "no such file")
-        if sex not in SEXES:
-            refuse(number, f"sex as one of {', '.join(SEXES)}", "something else")
-        seen[participant] = number
-        if exists:
-            members.append(Member(participant_id=participant, gvcf=str(location.resolve()), sex=sex))
-    if not members and not reasons:
-        refuse(1, "at least one participant", "none")
-    if reasons:
-        raise InputRefused(reasons)
-    return members
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is such a file; no where the path could be none: too long, a loop of links, without permission."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-
-import pyarrow.compute as pc
 
 from baekman import __version__
 from baekman import batch as batches
 from baekman import snapshot as snapshots
 from baekman.atomic import fsync_folder
-from baekman.batch import Member
 from baekman.census import merge_alleles, merge_called
 from baekman.columns import with_metadata, write_parquet
 from baekman.engine import Engine
 from baekman.errors import InputRefused, Reason
+from baekman.members import Member
+from baekman.participant_index import find_batches, forget, open_index
 from baekman.schema import CENSUS, SCHEMA_VERSION, SITES
 from baekman.seal import seal
 from baekman.sites import SiteFilters, describe_sites
@@ -31,44 +28,6 @@ from baekman.store import BATCH_NAME, Store, check_names
 DONE_WORK = ".done."  # prefix of a work folder that only waits to be deleted
 
 MapTasks = Callable[[str, Callable[[int], None], int], None]
-
-
-@contextmanager
-def _index(store: Store, *, live: Sequence[str]) -> Iterator[sqlite3.Connection]:
-    """The index participant -> batch, brought up to date with the batches that are ``live``.
-
-    It follows from the rosters; a roster is read only when its batch is not indexed yet.
-    """
-    with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS participants"
-            " (participant_id TEXT PRIMARY KEY, batch TEXT NOT NULL) WITHOUT ROWID"
-        )
-        connection.execute("CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) WITHOUT ROWID")
-        indexed = {name for (name,) in connection.execute("SELECT name FROM batches")}
-        for name in live:
-            if name not in indexed:
-                connection.executemany(
-                    "INSERT OR REPLACE INTO participants VALUES (?, ?)",
-                    ((participant, name) for participant in participants_of(store, name)),
-                )
-                connection.execute("INSERT INTO batches VALUES (?)", (name,))
-        yield connection
-
-
-def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> dict[str, str]:
-    """Which batch of the snapshot holds each of ``participants``; those that are in none are left out."""
-    live = {entry.name for entry in at.batches}
-    found: dict[str, str] = {}
-    with _index(store, live=sorted(live)) as connection:
-        for participant in participants:
-            row = connection.execute(
-                "SELECT batch FROM participants WHERE participant_id = ?", (participant,)
-            ).fetchone()
-            if row and row[0] in live:
-                found[participant] = row[0]
-    return found
 
 
 def _refuse_known(store: Store, planned: batches.BatchPlan) -> Snapshot:
@@ -170,7 +129,7 @@ def _add(store: Store, planned: batches.BatchPlan, *, engine: Engine, filters: S
                 added=[batch],
                 map_tasks=map_tasks,
             )
-            with _index(store, live=[batch]):
+            with open_index(store, live=[batch]):
                 pass
     return committed
 
@@ -373,16 +332,7 @@ def rewrite_batches(
 
 def _forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
     """Delete participants from the index and from unfinished work, leaving no trace of them in either."""
-    live = [entry.name for entry in at.batches]
-    with _index(store, live=live) as connection:
-        for (name,) in connection.execute("SELECT name FROM batches").fetchall():
-            if name not in live:
-                connection.execute("DELETE FROM batches WHERE name = ?", (name,))
-                connection.execute("DELETE FROM participants WHERE batch = ?", (name,))
-        for participant in participants:
-            connection.execute("DELETE FROM participants WHERE participant_id = ?", (participant,))
-    with closing(sqlite3.connect(store.participants, timeout=600, isolation_level=None)) as connection:
-        connection.execute("VACUUM")
+    forget(store, participants, at=at)
     for left in store.work.glob(f"{DONE_WORK}*"):
         _remove(left)
     gone = set(participants)
@@ -449,10 +399,3 @@ def compact(store: Store, *, below: int = 1000, engine: Engine | None = None) ->
         _forget(store, (), at=latest)
         _sweep(store, latest)
         return latest
-
-
-def participants_of(store: Store, batch: str) -> list[str]:
-    """The participants of one batch, by sample number."""
-    roster, _ = batches.read_roster(store, batch)
-    ids: list[str] = pc.cast(roster.column("participant_id"), "string").to_pylist()
-    return ids

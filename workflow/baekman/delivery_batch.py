@@ -22,9 +22,10 @@ from baekman import (
     tables,
     withdrawal,
 )
-from baekman.batch import read_members
 from baekman.engine import Engine
 from baekman.gvcf import Thresholds
+from baekman.members import read_members
+from baekman.participant_index import find_batches
 from baekman.sites import SiteFilters
 from baekman.verdict import GateMode
 
@@ -88,7 +89,7 @@ def add(
         engine = Engine(workers=workers_for((Path(member.gvcf) for member in members), at_most=workers))
         committed = snapshot.read_snapshot(opened)
         ids = [member.participant_id for member in members]
-        known = set(cohort.find_batches(opened, ids, at=committed).values())
+        known = set(find_batches(opened, ids, at=committed).values())
         # done: the batch was committed, and written anew for a withdrawal before this job noted it
         if not any(name.startswith(f"{delivery}.r") for name in known):
             committed = cohort.add(

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from baekman import batch as batches
 from baekman import snapshot as snapshots
-from baekman.batch import Member
-from baekman.cohort import find_batches
 from baekman.columns import concat
 from baekman.engine import Engine
 from baekman.errors import InputRefused
 from baekman.gvcf import sha256_of
+from baekman.members import Member
+from baekman.participant_index import find_batches
 from baekman.schema import CALLS, REFERENCE
 from baekman.store import Store
 

@@ -25,11 +25,12 @@ from baekman import batch as batches
 from baekman import snapshot as snapshots
 from baekman import standing, table_keys
 from baekman.atomic import atomic_folder
-from baekman.cohort import find_batches, participants_of, sites_metadata
+from baekman.cohort import sites_metadata
 from baekman.columns import allele_ranks, arrow, group_starts, numpy_of, parquet_options, with_metadata
 from baekman.engine import Engine
 from baekman.errors import InputRefused, Reason
 from baekman.genotypes import joint_rows
+from baekman.participant_index import find_batches, participants_of
 from baekman.schema import FLAG_CALLED, REFERENCE_TABLE, STATE_CALLED, TABLE
 from baekman.snapshot import Snapshot
 from baekman.store import PARTICIPANT_ID, Store

@@ -22,6 +22,7 @@ from baekman import snapshot as snapshots
 from baekman.atomic import write_text
 from baekman.engine import Engine
 from baekman.leak_patterns import Identifier, Matcher, base64_cores, matcher_of
+from baekman.participant_index import find_batches
 from baekman.registry import Registry
 from baekman.standing import DENIED, MARKS, deny, mark, marked
 
@@ -175,7 +176,7 @@ def _has_files(workspace: Path, participant_id: str) -> bool:
 def _cohort_holds(opened: store.Store, participants: Sequence[str]) -> set[str]:
     """Who of ``participants`` is in the cohort's latest snapshot or in work that is not finished."""
     plans = "".join(plan.read_text("utf-8") for plan in opened.work.glob("*/plan.json"))
-    found = cohort.find_batches(opened, participants, at=snapshots.read_snapshot(opened))
+    found = find_batches(opened, participants, at=snapshots.read_snapshot(opened))
     return set(found) | {one for one in participants if one in plans}
 
 

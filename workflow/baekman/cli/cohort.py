@@ -61,8 +61,8 @@ def add(
     """
     from baekman import audit, standing
     from baekman import cohort as operations
-    from baekman.batch import read_members
     from baekman.engine import Engine
+    from baekman.members import read_members
     from baekman.settings import configuration_of, site_filters
     from baekman.store import open_store
 
@@ -195,9 +195,9 @@ def verify(
 
     Example: baekman cohort verify --cohort cohort --workers 8
     """
-    from baekman.batch import read_members
     from baekman.engine import Engine
     from baekman.errors import EXIT_FAILED
+    from baekman.members import read_members
     from baekman.sources import compare_gvcfs
     from baekman.store import open_store
     from baekman.verify import verify as prove

@@ -1,0 +1,72 @@
+"""Which batch holds each participant: an index beside the store, made of its rosters."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+
+import pyarrow.compute as pc
+
+from baekman.batch import read_roster
+from baekman.snapshot import Snapshot
+from baekman.store import Store
+
+
+@contextmanager
+def open_index(store: Store, *, live: Sequence[str]) -> Iterator[sqlite3.Connection]:
+    """The index participant -> batch, brought up to date with the batches that are ``live``.
+
+    It follows from the rosters; a roster is read only when its batch is not indexed yet.
+    """
+    with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS participants"
+            " (participant_id TEXT PRIMARY KEY, batch TEXT NOT NULL) WITHOUT ROWID"
+        )
+        connection.execute("CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) WITHOUT ROWID")
+        indexed = {name for (name,) in connection.execute("SELECT name FROM batches")}
+        for name in live:
+            if name not in indexed:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO participants VALUES (?, ?)",
+                    ((participant, name) for participant in participants_of(store, name)),
+                )
+                connection.execute("INSERT INTO batches VALUES (?)", (name,))
+        yield connection
+
+
+def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> dict[str, str]:
+    """Which batch of the snapshot holds each of ``participants``; those that are in none are left out."""
+    live = {entry.name for entry in at.batches}
+    found: dict[str, str] = {}
+    with open_index(store, live=sorted(live)) as connection:
+        for participant in participants:
+            row = connection.execute(
+                "SELECT batch FROM participants WHERE participant_id = ?", (participant,)
+            ).fetchone()
+            if row and row[0] in live:
+                found[participant] = row[0]
+    return found
+
+
+def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
+    """Take participants out, and the batches that the snapshot does not have, leaving no trace of them."""
+    live = [entry.name for entry in at.batches]
+    with open_index(store, live=live) as connection:
+        for (name,) in connection.execute("SELECT name FROM batches").fetchall():
+            if name not in live:
+                connection.execute("DELETE FROM batches WHERE name = ?", (name,))
+                connection.execute("DELETE FROM participants WHERE batch = ?", (name,))
+        for participant in participants:
+            connection.execute("DELETE FROM participants WHERE participant_id = ?", (participant,))
+    with closing(sqlite3.connect(store.participants, timeout=600, isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+
+
+def participants_of(store: Store, batch: str) -> list[str]:
+    """The participants of one batch, by sample number."""
+    roster, _ = read_roster(store, batch)
+    ids: list[str] = pc.cast(roster.column("participant_id"), "string").to_pylist()
+    return ids
