@@ -19,7 +19,7 @@ venv: $(VENV)/.ready ## the Python environment (requirements.txt)
 # Debian's python3 makes no virtual environment before its package python3-venv is there, and compiles nothing
 # before gcc and python3-dev are
 VENV_FIRST := $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo tools)
-COMPILER_FIRST := $(shell scripts/find_compiler.sh $(PYTHON) >/dev/null || echo tools)
+COMPILER_FIRST := $(shell scripts/find_compiler.sh $(PYTHON) >/dev/null 2>&1 || echo tools)
 KERNELS := $(wildcard workflow/baekman/kernels/*.pyx workflow/baekman/kernels/*.pxd)
 
 $(VENV)/.packages: requirements.txt | $(VENV_FIRST)
