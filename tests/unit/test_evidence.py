@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from baekman.gvcf import INTERVAL_COLUMNS
 from baekman.kernels.evidence import resolve
 from baekman.schema import STATE_CALLED, STATE_MISSING, STATE_WEAK
 from hypothesis import given, settings
@@ -17,23 +18,21 @@ BANDS = [0, 10, 20, 30]
 
 @st.composite
 def intervals(draw: Any) -> list[list[int]]:
-    """start, end, gq, dp, ploidy, other, state, spans: in the order of the file, which is that of the starts."""
+    """The columns of INTERVAL_COLUMNS, sorted by start. A block has one interval, a record some beside each other."""
     found = []
-    for _ in range(draw(st.integers(0, 12))):
-        start = draw(st.integers(1, LENGTH))
-        end = min(LENGTH, start + draw(st.sampled_from([0, 0, 1, 3, 10, 40])))
-        found.append(
-            [
-                start,
-                end,
-                draw(st.sampled_from([-1, 0, 5, 12, 19, 20, 25, 45])),
-                draw(st.sampled_from([-1, 1, 7, 30])),
-                draw(st.integers(1, 2)),
-                draw(st.integers(0, 1)),
-                draw(st.sampled_from([STATE_MISSING, STATE_WEAK, STATE_CALLED])),
-                draw(st.integers(0, 1)),
-            ]
-        )
+    positions = sorted(draw(st.lists(st.integers(1, LENGTH), max_size=12)))
+    for number, pos in enumerate(positions):
+        end = min(LENGTH, pos + draw(st.sampled_from([0, 0, 1, 3, 10, 40])))
+        is_record = draw(st.booleans())
+        cuts = sorted(draw(st.sets(st.integers(pos, end), max_size=2))) if is_record else []
+        said = [
+            draw(st.sampled_from([-1, 0, 5, 12, 19, 20, 25, 45])),
+            draw(st.sampled_from([-1, 1, 7, 30])),
+            draw(st.integers(1, 2)),
+        ]
+        state = draw(st.sampled_from([STATE_MISSING, STATE_WEAK, STATE_CALLED]))
+        for start, last in pairwise([pos, *(cut + 1 for cut in cuts if cut < end), end + 1]):
+            found.append([start, last - 1, *said, draw(st.integers(0, 1)), state, pos if is_record else 0, number])
     return sorted(found, key=lambda one: one[0])
 
 
@@ -44,17 +43,19 @@ def told(intervals: list[list[int]], rows: set[int]) -> dict[int, tuple[int, ...
     found = {}
     for position in set(range(1, LENGTH + 1)) - rows:
         touching = [
-            (one[7], one[0], one[2], -number) for number, one in enumerate(intervals) if one[0] <= position <= one[1]
+            (one[7] > 0, one[7] or one[0], one[2], -one[8], number)
+            for number, one in enumerate(intervals)
+            if one[0] <= position <= one[1]
         ]
         if touching:
-            best = intervals[-max(touching)[3]]
+            best = intervals[max(touching)[4]]
             floor = max((band for band in BANDS if band <= best[2]), default=0)
             found[position] = (floor, best[3], best[4], best[5], best[6])
     return found
 
 
 def resolved(intervals: list[list[int]], rows: set[int], shard_ends: list[int]) -> list[list[int]]:
-    array = np.array(intervals, np.int32).reshape(-1, 8)
+    array = np.array(intervals, np.int32).reshape(-1, len(INTERVAL_COLUMNS))
     out = np.empty((2 * len(array) + len(rows) + len(shard_ends) + 1, 7), np.int32)
     band_of = np.array([max(n for n, band in enumerate(BANDS) if band <= gq) for gq in range(100)], np.int32)
     count = resolve(

@@ -220,6 +220,17 @@ def test_where_a_record_has_no_base_it_is_the_references(tmp_path: Path) -> None
     assert [row.allele for row in reading.rows] == [(10, "M", "T"), (12, BASES[11:14], BASES[11])]
 
 
+def test_of_two_records_that_span_a_base_from_one_pos_the_first_decides_though_the_other_changes_it(
+    tmp_path: Path,
+) -> None:
+    lines = [
+        line(10, BASES[9:12], f"{BASES[9]},<NON_REF>", "0/0:0:3:3,0,0:0,0,0,0,0,0"),
+        line(10, BASES[9:13], f"{BASES[9]},<NON_REF>", "0/1:0:3:3,0,0:0,0,0,0,0,0"),
+    ]
+    reading = read_lines(tmp_path, lines, C1)
+    assert [(one.start, one.end, one.other) for one in reading.segments] == [(11, 12, 0), (13, 13, 1)]
+
+
 def test_a_genotype_of_an_allele_where_a_record_has_no_alt_is_missing_and_counted(tmp_path: Path) -> None:
     lines = [line(10, C1["c1"][9], ".", "1/1:30:40", format="GT:DP:GQ")]
     reading = read_lines(tmp_path, lines, C1)

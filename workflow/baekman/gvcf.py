@@ -33,8 +33,8 @@ BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000000
 # Columns of the call rows, intervals and segments that reading makes (``kernels/layout.pxd`` has them as structs).
 ROW_INTS = ("pos", "copies", "ploidy", "other", "gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2")
 ROW_COLUMNS = (*ROW_INTS, "phase", "phase_set", "filter", "flags", "quality", "ref_end", "alt_end")
-INTERVAL_COLUMNS = ("start", "end", "gq", "dp", "ploidy", "other", "state", "spans")
-SEGMENT_COLUMNS = INTERVAL_COLUMNS[:-1]
+INTERVAL_COLUMNS = ("start", "end", "gq", "dp", "ploidy", "other", "state", "spans", "record")
+SEGMENT_COLUMNS = INTERVAL_COLUMNS[:-2]
 
 Ints = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]

@@ -210,9 +210,11 @@ cdef int64_t _resolve(
 
 
 cdef inline bint _decides(const Interval *candidate, const Interval *best) noexcept nogil:
-    """Whether ``candidate``, which stands behind ``best`` in the file, decides before it."""
+    """Whether ``candidate`` decides before ``best``. A record has many intervals: it begins where ``spans`` says."""
     if candidate.spans != best.spans:
         return candidate.spans > best.spans
-    if candidate.start != best.start:
+    if candidate.spans == 0 and candidate.start != best.start:
         return candidate.start > best.start
-    return candidate.gq > best.gq
+    if candidate.gq != best.gq:
+        return candidate.gq > best.gq
+    return candidate.record < best.record

@@ -49,6 +49,7 @@ cdef struct Interval:
     int32_t other
     int32_t state
     int32_t spans  # POS of a record, 0 of a block
+    int32_t record  # its number in the file
 
 # A stretch of one participant's genome that one interval decides: one of ``baekman.gvcf.SEGMENT_COLUMNS``.
 cdef struct Segment:

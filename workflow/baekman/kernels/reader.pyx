@@ -702,6 +702,7 @@ cdef class RecordReader:
         out.other = <int32_t>other
         out.state = <int32_t>state
         out.spans = <int32_t>spans
+        out.record = <int32_t>self.records
         self._interval_count += 1
 
     cdef bint _read_filter(self, const Line *line, Record *record) noexcept nogil:
