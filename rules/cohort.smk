@@ -21,10 +21,11 @@ rule batch:
     params:
         thresholds=json.dumps(SETTINGS["cohort"]),
         filters=json.dumps(SETTINGS["sites"]),
+        par=SETTINGS["par_regions"] or SETTINGS["reference_name"],
     shell:
         "baekman step batch {wildcards.delivery} --gvcfs {input.accepted} --reference {input.reference}"
         " --shards {input.shards} --thresholds {params.thresholds:q} --filters {params.filters:q}"
-        " --workers {threads} --output {output.batch} 2> {log}"
+        " --par {params.par} --workers {threads} --output {output.batch} 2> {log}"
 
 
 rule cohort:

@@ -26,6 +26,7 @@ from baekman.engine import Engine
 from baekman.gvcf import Thresholds
 from baekman.members import read_members
 from baekman.participant_index import find_batches
+from baekman.reference import find_par
 from baekman.sites import SiteFilters
 from baekman.verdict import GateMode
 
@@ -56,13 +57,15 @@ def add(
     shards: Path,
     thresholds: Mapping[str, Any],
     filters: Mapping[str, Any],
+    par: str = "",
     workers: int,
     output: Path,
 ) -> None:
     """Add the batch ``delivery`` to the cohort in ``cohort_folder``, which is made when it is not there.
 
     ``accepted`` lists participant, gVCF and sex; ``thresholds`` and ``filters`` are the sections ``cohort``
-    and ``sites`` of the configuration. An existing cohort keeps its own thresholds. ``output`` gets the
+    and ``sites`` of the configuration, ``par`` a BED of the PARs or the name of a known reference, else the
+    reference's own name tells them. An existing cohort keeps its own thresholds and PARs. ``output`` gets the
     batch's participants and the snapshot that has them; with nobody accepted the cohort is left alone.
     Raises InputRefused when a gVCF is another participant's.
     """
@@ -85,6 +88,7 @@ def add(
                 shards_file=shards,
                 thresholds=Thresholds(**{**kept, "gq_bands": tuple(kept["gq_bands"])}),
                 aliases=thresholds["contig_aliases"],
+                par_regions=find_par(par) if par else None,
             )
         engine = Engine(workers=workers_for((Path(member.gvcf) for member in members), at_most=workers))
         committed = snapshot.read_snapshot(opened)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from baekman.gvcf import Thresholds
+from baekman.ploidy import Region, read_par
 from baekman.sites import SiteFilters
 
 
@@ -16,12 +17,16 @@ def configuration_of(cohort: Path, config: Path | None) -> Path | None:
     return beside if config is None and cohort.name == "cohort" and beside.is_file() else config
 
 
-def _section(config: Path | None, name: str) -> dict[str, Any]:
+def _settings(config: Path | None) -> dict[str, Any]:
     if config is None:
         return {}
     from baekman.config import load_config
 
-    section: dict[str, Any] = load_config(Path.cwd(), config).get(name) or {}
+    return load_config(Path.cwd(), config)
+
+
+def _section(config: Path | None, name: str) -> dict[str, Any]:
+    section: dict[str, Any] = _settings(config).get(name) or {}
     return section
 
 
@@ -38,6 +43,12 @@ def thresholds(config: Path | None) -> Thresholds:
 def aliases(config: Path | None) -> dict[str, str]:
     """Contig aliases, alias to the reference's name: config key ``cohort.contig_aliases``."""
     return dict(_section(config, "cohort").get("contig_aliases") or {})
+
+
+def par_regions(config: Path | None) -> list[Region] | None:
+    """The pseudo-autosomal regions of config key ``par_regions``; None where it says nothing of them."""
+    path = _settings(config).get("par_regions")
+    return read_par(Path(path)) if path else None
 
 
 def site_filters(config: Path | None) -> SiteFilters | None:

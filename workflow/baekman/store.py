@@ -21,6 +21,7 @@ import numpy.typing as npt
 from baekman.atomic import atomic_folder, write_text
 from baekman.errors import InputRefused, Reason
 from baekman.gvcf import Genome, Thresholds
+from baekman.ploidy import Region, par_of_reference
 from baekman.schema import SCHEMA_VERSION
 from baekman.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
 
@@ -47,7 +48,10 @@ class Contig:
 
 @dataclass(frozen=True)
 class Store:
-    """An existing cohort store. Open with ``open_store``, create with ``create_store``."""
+    """An existing cohort store. Open with ``open_store``, create with ``create_store``.
+
+    ``par_regions``: the reference's pseudo-autosomal regions; empty where they are not known.
+    """
 
     path: Path
     reference: str
@@ -55,6 +59,7 @@ class Store:
     shards: tuple[Shard, ...]
     thresholds: Thresholds
     aliases: Mapping[str, str]
+    par_regions: tuple[Region, ...]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sent to a worker, a store is its path: the tasks of a process share one, and what it has mapped."""
@@ -170,10 +175,12 @@ def create_store(
     shards_file: Path | None = None,
     thresholds: Thresholds | None = None,
     aliases: Mapping[str, str] | None = None,
+    par_regions: Sequence[Region] | None = None,
 ) -> Store:
     """Create an empty store bound to a reference; does nothing when the same store is there already.
 
-    ``reference`` is an indexed or indexable FASTA; ``shards_file`` a shard table, else the reference is tiled.
+    ``reference`` is an indexed or indexable FASTA; ``shards_file`` a shard table, else the reference is tiled;
+    ``par_regions`` its pseudo-autosomal regions, else those of a known reference of its name.
     Raises InputRefused when the reference or shards do not fit, or another store lies at ``path``.
     """
     thresholds = thresholds or Thresholds()
@@ -202,13 +209,17 @@ def create_store(
         check_tiling(shards, {contig.name: contig.length for contig in contigs}, file=shards_file.name)
     else:
         shards = make_shards(_upper_sequences(reference))
+    name = re.sub(r"\.(fa|fasta|fna)(\.gz)?$", "", reference.name)
     description: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
-        "reference": re.sub(r"\.(fa|fasta|fna)(\.gz)?$", "", reference.name),
+        "reference": name,
         "contigs": [{key: value for key, value in asdict(contig).items() if value != ""} for contig in contigs],
         "shards": shards_hash(shards),
         "thresholds": asdict(thresholds) | {"gq_bands": list(thresholds.gq_bands)},
         "aliases": aliases,
+        "par_regions": [
+            asdict(region) for region in sorted(set(par_of_reference(name) if par_regions is None else par_regions))
+        ],
     }
     if path.is_dir() and (path / "store.json").exists():
         if json.loads((path / "store.json").read_text()) == description:
@@ -216,9 +227,9 @@ def create_store(
         raise InputRefused(
             Reason(
                 file="store.json",
-                expected="no store, or one with this reference, shards and thresholds",
+                expected="no store, or one with this reference, shards, PARs and thresholds",
                 found="another store",
-                action="choose another folder: a store's reference, shards and thresholds are fixed for its life",
+                action="choose another folder: a store's reference, shards, PARs and thresholds are fixed for its life",
             )
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -303,6 +314,7 @@ def open_store(path: Path) -> Store:
         shards=tuple(read_shards(path / "shards.tsv")),
         thresholds=Thresholds(**(thresholds | {"gq_bands": tuple(thresholds["gq_bands"])})),
         aliases=description["aliases"],
+        par_regions=tuple(Region(**region) for region in description["par_regions"]),
     )
 
 

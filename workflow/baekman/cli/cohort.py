@@ -32,7 +32,7 @@ def init(
 
     Example: baekman cohort init --cohort cohort --reference GRCh38.fa
     """
-    from baekman.settings import aliases, configuration_of, thresholds
+    from baekman.settings import aliases, configuration_of, par_regions, thresholds
     from baekman.store import create_store
 
     config = configuration_of(cohort, config)
@@ -42,6 +42,7 @@ def init(
         shards_file=shards,
         thresholds=thresholds(config),
         aliases=aliases(config),
+        par_regions=par_regions(config),
     )
     typer.echo(f"{len(store.contigs)} contigs, {len(store.shards)} shards")
 

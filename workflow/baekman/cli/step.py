@@ -230,6 +230,7 @@ def batch(
     output: Output,
     thresholds: str = "{}",
     filters: str = "{}",
+    par: Par = "",
     workers: int = 1,
 ) -> None:
     """Add the accepted participants of a delivery to the cohort, which is made when it is not there.
@@ -247,6 +248,7 @@ def batch(
         shards=shards,
         thresholds=json.loads(thresholds),
         filters=json.loads(filters),
+        par=par,
         workers=workers,
         output=output,
     )
