@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from baekman.errors import InputRefused
-from baekman.ploidy import Piece, Region, par_of_reference, pieces, read_par
+from baekman.ploidy import Piece, Region, one_copy_in_males, par_of_reference, pieces, read_par
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +84,18 @@ def test_every_bad_line_of_a_par_table_is_told(tmp_path: Path) -> None:
         "found something else; correct the PAR table"
         for number in (3, 4, 5)
     ]
+
+
+@pytest.mark.parametrize("contig", ["chrX", "X", "Y", "chrM", "chr7"])
+def test_males_have_one_copy_where_a_male_s_pieces_have(contig: str) -> None:
+    par = [Region("X", 3, 5), Region("chrX", 9, 9), Region("Y", 2, 4)]
+    whole = Region(contig, 1, 12)
+    found = one_copy_in_males(contig, np.arange(1, 13), par).tolist()
+    haploid = {
+        pos
+        for piece in pieces(whole, sex="male", par=par)
+        for pos in range(piece.region.start, piece.region.end + 1)
+        if piece.ploidy == 1 and contig != "chrM"  # everybody's, not males'
+    }
+    assert found == [pos in haploid for pos in range(1, 13)]
+    assert not one_copy_in_males(contig, np.arange(1, 13), []).any()

@@ -22,7 +22,9 @@ from baekman.columns import arrow, numpy_of, string_parts, values_of
 from baekman.genotypes import GQ_LIMITS, LIKELIHOOD, joint_rows
 from baekman.kernels import dense as kernel
 from baekman.kernels import layout
+from baekman.ploidy import one_copy_in_males, own_ploidy
 from baekman.schema import REFERENCE as REFERENCE_SCHEMA
+from baekman.schema import ROSTER as ROSTER_SCHEMA
 from baekman.snapshot import Snapshot
 from baekman.store import Store
 
@@ -33,19 +35,23 @@ MODES = {"called": CALLED, "raw": RAW, "joint": JOINT}
 
 ROW_FIELDS = (
     "column", "allele", "copies", "ploidy", "other", "gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2",
-    "phase", "phase_set", "flags", "joint_copies", "joint_gq",
+    "phase", "phase_set", "flags", "joint_copies", "joint_gq", "joint_ploidy",
 )  # fmt: skip
 COLUMN, ALLELE, COPIES, PLOIDY, OTHER, GQ, DP, AD_REF, AD_ALT, PL_0, PL_1, PL_2 = range(12)
-JOINT_COPIES, JOINT_GQ = 15, 16
+JOINT_COPIES, JOINT_GQ, JOINT_PLOIDY = 15, 16, 17
 
 CHUNK_CELLS = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class Participants:
-    """Who is in a snapshot: ``ids`` sorted; ``columns`` maps each batch's sample numbers to places in ``ids``."""
+    """Who is in a snapshot: ``ids`` sorted; ``columns`` maps each batch's sample numbers to places in ``ids``.
+
+    ``male``: who of ``ids`` is registered so.
+    """
 
     ids: pa.StringArray
+    male: npt.NDArray[np.bool_]
     columns: dict[str, npt.NDArray[np.int32]]
 
 
@@ -78,7 +84,8 @@ class Genotypes:
     """Dense genotypes, each (alleles, participants).
 
     ``state`` is one of the five states (``uncalled`` is what the mode does not show though there is coverage);
-    ``copies`` and ``ploidy`` hold where a genotype is shown, and ``copies`` is -1 elsewhere.
+    ``copies`` and ``ploidy`` hold where a genotype is shown, and ``copies`` is -1 elsewhere. ``ploidy`` is the
+    caller's, or in a joint genotype the participant's own.
     """
 
     state: npt.NDArray[np.uint8]
@@ -94,18 +101,21 @@ def participants_of(store: Store, snapshot: Snapshot) -> Participants:
 @functools.lru_cache(maxsize=1)
 def _participants(store: Path, batches: tuple[str, ...], content: str) -> Participants:
     rosters = [
-        pq.read_table(store / "batches" / name / "roster.parquet", columns=["participant_id"])
-        .column(0)
-        .combine_chunks()
+        pq.read_table(store / "batches" / name / "roster.parquet", columns=["participant_id", "sex"])
         for name in batches
     ]
-    everyone = pa.concat_arrays(rosters) if rosters else pa.array([], pa.string())
-    order = pc.array_sort_indices(everyone)
-    place = np.empty(len(everyone), np.int32)
-    place[values_of(order)] = np.arange(len(everyone), dtype=np.int32)
-    ends = np.cumsum([len(roster) for roster in rosters], dtype=np.int64)
+    empty = ROSTER_SCHEMA.empty_table().select(["participant_id", "sex"])
+    everyone = pa.concat_tables([*(roster.replace_schema_metadata(None) for roster in rosters), empty]).combine_chunks()
+    ids = everyone.column("participant_id").combine_chunks()
+    order = pc.array_sort_indices(ids)
+    place = np.empty(len(ids), np.int32)
+    place[values_of(order)] = np.arange(len(ids), dtype=np.int32)
+    ends = np.cumsum([roster.num_rows for roster in rosters], dtype=np.int64)
+    male = pc.equal(everyone.column("sex").combine_chunks(), "male").to_numpy(zero_copy_only=False)
     return Participants(
-        ids=everyone.take(order), columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {}
+        ids=ids.take(order),
+        male=male[values_of(order)],
+        columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {},
     )
 
 
@@ -132,15 +142,19 @@ def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.T
     alt = string_parts(alleles.column("alt").combine_chunks())
     frequency = numpy_of(alleles, "af_joint")
     cells = np.zeros((len(positions), len(participants.ids)), np.uint32)
+    one_copy = one_copy_in_males(store.shards[shard].contig, positions, store.par_regions)
     parts: list[npt.NDArray[np.int32]] = []
     for entry in snapshot.batches:
         columns = participants.columns[entry.name]
-        parts.append(_read_rows(store, entry.name, shard, columns, positions, first_allele, ref, alt, frequency))
+        parts.append(_read_rows(store, entry.name, shard, columns, positions, first_allele, ref, alt))
         reference = pq.read_table(_path(store, entry.name, "reference", shard))
         segments = [numpy_of(reference, name) for name in REFERENCE_SCHEMA.names]
-        kernel.fill_cells(positions, columns, *segments, cells)  # type: ignore[call-arg]
+        kernel.fill_cells(  # type: ignore[call-arg]
+            positions, columns, *segments, participants.male.view(np.uint8), one_copy.view(np.uint8), cells
+        )
     rows = np.concatenate(parts) if parts else np.zeros((0, len(ROW_FIELDS)), np.int32)
     row_position = np.searchsorted(positions, pos[rows[:, ALLELE]])
+    _add_joint(rows, frequency, one_copy=one_copy[row_position] & participants.male[rows[:, COLUMN]])
     order = np.lexsort((rows[:, ALLELE], rows[:, COLUMN], row_position))
     return Evidence(
         participants=participants,
@@ -166,7 +180,6 @@ def _read_rows(
     first_allele: npt.NDArray[np.int64],
     ref: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]],
     alt: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]],
-    frequency: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.int32]:
     if len(positions) == 0:
         return np.zeros((0, len(ROW_FIELDS)), np.int32)
@@ -190,15 +203,24 @@ def _read_rows(
     for number, name in enumerate(ROW_FIELDS[COPIES:JOINT_COPIES], start=COPIES):
         rows[:, number] = numpy_of(calls, name)
     rows[:, COLUMN] = columns[numpy_of(calls, "sample")]
-    rows = rows[rows[:, ALLELE] >= 0]
+    return rows[rows[:, ALLELE] >= 0]
+
+
+def _add_joint(
+    rows: npt.NDArray[np.int32], frequency: npt.NDArray[np.float64], *, one_copy: npt.NDArray[np.bool_]
+) -> None:
+    """Write the joint genotypes to ``rows``; ``frequency`` is per allele, ``one_copy`` of the row's participant."""
+    ploidy = rows[:, PLOIDY].astype(np.uint8)
+    joint_ploidy = own_ploidy(ploidy, one_copy=one_copy)
+    rows[:, JOINT_PLOIDY] = joint_ploidy
     rows[:, JOINT_COPIES], rows[:, JOINT_GQ] = joint_rows(
         np.ascontiguousarray(rows[:, PL_0 : PL_2 + 1]),
-        rows[:, PLOIDY].astype(np.uint8),
+        ploidy,
         rows[:, COPIES].astype(np.uint8),
         rows[:, GQ].astype(np.int16),
         frequency[rows[:, ALLELE]],
+        joint_ploidy=joint_ploidy,
     )
-    return rows
 
 
 def genotypes(evidence: Evidence, *, mode: int = CALLED) -> Genotypes:

@@ -40,14 +40,19 @@ def joint_rows(
     copies: npt.NDArray[np.uint8],
     gq: npt.NDArray[np.int16],
     frequency: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]:
+    *,
+    joint_ploidy: npt.NDArray[np.uint8] | None = None,
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int16]]:
     """Joint copies and joint GQ of call rows; ``frequency`` is the prior of each row's allele.
 
-    A row without likelihoods keeps its genotype and quality.
+    ``joint_ploidy`` is the participants' own, ``ploidy`` without it: a diploid row of one who has one copy has 0 or
+    1, by the likelihoods of 0 and of 2 copies. A row without likelihoods keeps its genotype and quality; where that is
+    heterozygous and there is one copy, both are -1.
     """
-    out_copies = np.zeros(len(pl), np.uint8)
+    out_copies = np.zeros(len(pl), np.int8)
     out_gq = np.zeros(len(pl), np.int16)
-    kernel.joint_rows(pl, ploidy, copies, gq, frequency, LIKELIHOOD, GQ_LIMITS, out_copies, out_gq)
+    own = ploidy if joint_ploidy is None else joint_ploidy
+    kernel.joint_rows(pl, ploidy, own, copies, gq, frequency, LIKELIHOOD, GQ_LIMITS, out_copies, out_gq)
     return out_copies, out_gq
 
 

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from baekman.errors import InputRefused, Reason
 
@@ -128,3 +132,21 @@ def pieces(region: Region, *, sex: str, par: Sequence[Region] = ()) -> list[Piec
         elif ploidy:
             found.append(Piece(stretch, ploidy))
     return found
+
+
+def one_copy_in_males(contig: str, positions: npt.NDArray[Any], par: Sequence[Region]) -> npt.NDArray[np.bool_]:
+    """At which 1-based ``positions`` of ``contig`` a male has one copy: those of X and Y outside the PARs.
+
+    At none when ``par`` is empty: where the PARs lie is not known then, and what lies in one cannot be told.
+    """
+    kind = chromosome_kind(contig)
+    found = np.full(len(positions), bool(par) and kind in ("X", "Y"))
+    for region in par:
+        if chromosome_kind(region.contig) == kind:
+            found &= (positions < region.start) | (positions > region.end)
+    return found
+
+
+def own_ploidy(ploidy: npt.NDArray[np.uint8], *, one_copy: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """The participants' own ploidy where a caller said ``ploidy``: 1 of those who have ``one_copy``."""
+    return np.where(one_copy, np.uint8(1), ploidy)

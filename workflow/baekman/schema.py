@@ -170,8 +170,9 @@ TABLE = pa.schema(
         ("pl", pa.list_(pa.int32())),  # of 0, 1 (and 2) copies
         ("phase", pa.uint8()),
         ("phase_set", pa.int32()),
-        ("joint_copies", pa.uint8()),
+        ("joint_copies", pa.uint8()),  # null, and joint_gq too, where there is no joint genotype
         ("joint_gq", pa.int16()),
+        ("joint_ploidy", pa.uint8()),  # the participant's own, by sex and PARs; ``ploidy`` is the caller's
         ("af", pa.float64()),
         ("filter", pa.dictionary(pa.int32(), pa.string())),  # of the site
         ("caller_filter", pa.dictionary(pa.int32(), pa.string())),

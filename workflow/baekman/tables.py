@@ -31,6 +31,7 @@ from baekman.engine import Engine
 from baekman.errors import InputRefused, Reason
 from baekman.genotypes import joint_rows
 from baekman.participant_index import find_batches, participants_of
+from baekman.ploidy import one_copy_in_males, own_ploidy
 from baekman.schema import FLAG_CALLED, REFERENCE_TABLE, STATE_CALLED, TABLE
 from baekman.snapshot import Snapshot
 from baekman.store import PARTICIPANT_ID, Store
@@ -215,7 +216,8 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
     """
     task = tasks[number]
     ids = participants_of(store, task.batch)
-    _, filters = batches.read_roster(store, task.batch)
+    roster, filters = batches.read_roster(store, task.batch)
+    sexes = roster.column("sex").to_pylist()
     # opened in each process anew: keys are not sent to workers
     keys = table_keys.open_keys(store.workspace)
     chosen = sorted(task.only) if task.only is not None else list(range(task.first, task.last))
@@ -236,10 +238,13 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
             contig = store.shards[shard].contig
             if calls.num_rows:
                 sites = snapshots.read_sites(store, snapshot, shard)
+                one_copy = one_copy_in_males(contig, numpy_of(calls, "pos"), store.par_regions)
                 for sample, rows in _by_sample(calls):
                     if sample in writers:
                         part = calls.take(arrow(rows)).combine_chunks()
-                        writers[sample].write(0, _variant_rows(part, sites, ids[sample], contig, caller_filters))
+                        halved = one_copy[rows] & (sexes[sample] == "male")
+                        table = _variant_rows(part, sites, ids[sample], contig, caller_filters, one_copy=halved)
+                        writers[sample].write(0, table)
             for sample, rows in _by_sample(reference):
                 if sample in writers:
                     part = reference.take(arrow(rows)).combine_chunks()
@@ -265,13 +270,23 @@ def _nullable(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     return arrow(values, missing=values < 0).cast(kind)
 
 
-def _variant_rows(calls: pa.Table, sites: pa.Table, participant: str, contig: str, filters: pa.Array) -> pa.Table:
-    """One participant's call rows of one shard (schema TABLE)."""
+def _variant_rows(
+    calls: pa.Table,
+    sites: pa.Table,
+    participant: str,
+    contig: str,
+    filters: pa.Array,
+    *,
+    one_copy: npt.NDArray[np.bool_],
+) -> pa.Table:
+    """One participant's call rows of one shard (schema TABLE); ``one_copy``: at which of them they have one copy."""
     count = calls.num_rows
     site = site_of_rows(calls, sites)
     copies, ploidy, gq = (numpy_of(calls, name) for name in ("copies", "ploidy", "gq"))
     pl = np.stack([numpy_of(calls, f"pl_{k}") for k in range(3)], axis=1)
-    joint_copies, joint_gq = joint_rows(pl, ploidy, copies, gq, numpy_of(sites, "af_joint")[site])
+    frequency = numpy_of(sites, "af_joint")[site]
+    joint_ploidy = own_ploidy(ploidy, one_copy=one_copy)
+    joint_copies, joint_gq = joint_rows(pl, ploidy, copies, gq, frequency, joint_ploidy=joint_ploidy)
     values = np.where(pl[:, 0] < 0, 0, ploidy.astype(np.int64) + 1)
     kept = np.arange(3)[None, :] < values[:, None]
     offsets = np.concatenate([[0], np.cumsum(values)]).astype(np.int32)
@@ -281,8 +296,9 @@ def _variant_rows(calls: pa.Table, sites: pa.Table, participant: str, contig: st
         "contig": _dictionary(pa.repeat(contig, count)),
         "called": (numpy_of(calls, "flags") & FLAG_CALLED) > 0,
         "pl": pa.ListArray.from_arrays(arrow(offsets, missing=no_pl), arrow(pl[kept].astype(np.int32))),
-        "joint_copies": joint_copies,
-        "joint_gq": joint_gq,
+        "joint_copies": _nullable(joint_copies, pa.uint8()),
+        "joint_gq": _nullable(joint_gq, pa.int16()),
+        "joint_ploidy": joint_ploidy,
         "af": sites.column("af").take(arrow(site)),
         "filter": _dictionary(sites.column("filter").take(arrow(site)).combine_chunks()),
         "caller_filter": _dictionary(filters.take(arrow(numpy_of(calls, "filter")))),

@@ -9,10 +9,10 @@ from libc.string cimport memcpy
 
 import numpy as np
 
-from baekman.kernels.dense cimport cell_genotype, row_shown
+from baekman.kernels.dense cimport cell_genotype, cell_ploidy, own_row_shown, row_ploidy, row_shown
 from baekman.kernels.genotypes cimport Joint
 from baekman.kernels.layout cimport (
-    CALLED, CELL_DP, CELL_HAPLOID, CELL_KINDS, CELL_OTHER, CELL_STATE, JOINT, POSITION_FLAGS, STATE_CALLED, DenseRow,
+    CALLED, CELL_DP, CELL_KINDS, CELL_OTHER, CELL_STATE, JOINT, POSITION_FLAGS, STATE_CALLED, DenseRow,
 )
 
 cdef enum:
@@ -408,7 +408,7 @@ cdef class RecordEncoder:
 
     cdef void _find_kind(self, int64_t kind, const Shape *shape) noexcept nogil:
         """The genotype of the record that all cells of one kind have."""
-        cdef int64_t ploidy = 1 if kind & CELL_HAPLOID else 2
+        cdef int64_t ploidy = cell_ploidy(<uint32_t>kind, self._mode)
         cdef int64_t taken = 0, quality = -1, allele, _copy
         cdef int64_t haplotype[2]
         cdef bint shown = True
@@ -534,8 +534,8 @@ cdef class RecordEncoder:
                 carrier.owned += 1
                 copies = self._copies(row)
                 phase = rows[row].phase
-                if not row_shown(rows[row].flags, self._mode, rows[row].pl[0]):
-                    unknown += copies
+                if not own_row_shown(&rows[row], self._mode):
+                    unknown += copies if copies >= 0 else 1
                     copies = 0
                 else:
                     carrier.shown = True
@@ -558,7 +558,7 @@ cdef class RecordEncoder:
             row += 1
         carrier.end = row
         carrier.decides = carrier.own if carrier.own >= 0 else best
-        carrier.ploidy = rows[carrier.decides].ploidy
+        carrier.ploidy = row_ploidy(&rows[carrier.decides], self._mode)
         if carrier.own < 0:
             carrier.shown = row_shown(rows[best].flags >> POSITION_FLAGS, self._mode, -1)
             if rows[best].gq >= 0:
@@ -580,7 +580,7 @@ cdef class RecordEncoder:
         for member in range(carrier.group, carrier.end):
             if not self._has(shape, rows[member].allele):
                 continue
-            if not row_shown(rows[member].flags, self._mode, rows[member].pl[0]):
+            if not own_row_shown(&rows[member], self._mode):
                 continue
             for _copy in range(self._copies(member)):
                 if taken < carrier.ploidy:
@@ -641,7 +641,8 @@ cdef class RecordEncoder:
             place = shape.pl_at + 3 * shape.pl_size * carrier.column
             if rows[carrier.own].pl[0] >= 0:
                 for index in range(carrier.ploidy + 1):
-                    put(out, place + index * shape.pl_size, rows[carrier.own].pl[index], shape.pl_size)
+                    one = self._likelihood_of(carrier.own, index)
+                    put(out, place + index * shape.pl_size, one, shape.pl_size)
             return
         place = shape.laa_at + shape.most_alleles * shape.laa_size * carrier.column
         for member in range(carrier.group, carrier.end):
@@ -670,5 +671,10 @@ cdef class RecordEncoder:
             if self._has(shape, self._rows[member].allele):
                 number += 1
                 copies = (1 if first == number else 0) + (1 if second == number else 0)
-                value = max(value, <int64_t>self._rows[member].pl[copies])
+                value = max(value, self._likelihood_of(member, copies))
         return value
+
+    cdef inline int64_t _likelihood_of(self, int64_t row, int64_t copies) noexcept nogil:
+        """PL of so many copies of the genotype that is shown."""
+        cdef const DenseRow *said = &self._rows[row]
+        return said.pl[2 * copies if row_ploidy(said, self._mode) < said.ploidy else copies]

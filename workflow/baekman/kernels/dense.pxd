@@ -1,12 +1,21 @@
 """What a cell or a call row shows in a mode."""
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from baekman.kernels.genotypes cimport Joint, joint_reference
 from baekman.kernels.layout cimport (
-    CALLED, CELL_GQ, CELL_HAPLOID, CELL_OTHER, CELL_STATE, FLAG_CALLED, FLAG_GENOTYPED, JOINT, RAW, STATE_CALLED,
-    STATE_MISSING, STATE_WEAK,
+    CALLED, CELL_GQ, CELL_HAPLOID, CELL_ONE_COPY, CELL_OTHER, CELL_STATE, FLAG_CALLED, FLAG_GENOTYPED, JOINT, RAW,
+    STATE_CALLED, STATE_MISSING, STATE_WEAK, DenseRow,
 )
+
+
+cdef inline int64_t cell_ploidy(uint32_t cell, int mode) noexcept nogil:
+    """Ploidy of the genotype that a cell shows: the caller's, or the participant's own of joint genotypes."""
+    return 1 if cell & (CELL_HAPLOID | CELL_ONE_COPY if mode == JOINT else CELL_HAPLOID) else 2
+
+
+cdef inline int64_t row_ploidy(const DenseRow *row, int mode) noexcept nogil:
+    return row.joint_ploidy if mode == JOINT else row.ploidy
 
 
 cdef inline Joint cell_genotype(
@@ -31,11 +40,18 @@ cdef inline Joint cell_genotype(
         return shown
     # what is deleted here, or another allele, cannot be this one
     free = (1 if cell & CELL_HAPLOID else 2) - <int64_t>((cell >> CELL_OTHER) & 3)
+    if cell & CELL_ONE_COPY:
+        free = (free + 1) >> 1  # of a heterozygote's two haplotypes either may be the one that there is
     if free <= 0:
         shown.copies = 0
         shown.gq = gq
         return shown
     return joint_reference(gq, free, frequency, likelihood, limits)
+
+
+cdef inline bint own_row_shown(const DenseRow *row, int mode) noexcept nogil:
+    """Whether a call row shows a genotype of its own allele."""
+    return row_shown(row.flags, mode, row.pl[0]) and (mode != JOINT or row.joint_copies >= 0)
 
 
 cdef inline bint row_shown(int64_t flags, int mode, int64_t pl_0) noexcept nogil:

@@ -30,6 +30,8 @@ def fill_cells(
     ploidy: Array,
     other: Array,
     state: Array,
+    male: Array,
+    one_copy: Array,
     cells: npt.NDArray[np.uint32],
 ) -> None: ...
 def fill_genotypes(

@@ -4,7 +4,8 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp
 
 from baekman.kernels.layout cimport (
-    CARRIER, CELL_DP, MAX_CELL_DP, NO_COVERAGE, OTHER_ALLELE, POSITION_FLAGS, REFERENCE, UNCALLED, DenseRow,
+    CARRIER, CELL_DP, CELL_ONE_COPY, MAX_CELL_DP, NO_COVERAGE, OTHER_ALLELE, POSITION_FLAGS, REFERENCE, UNCALLED,
+    DenseRow,
 )
 
 
@@ -48,10 +49,15 @@ def match_alleles(
 def fill_cells(
     const int32_t[::1] positions, const int32_t[::1] columns, const uint32_t[::1] sample, const int32_t[::1] start,
     const int32_t[::1] length, const int16_t[::1] gq, const int32_t[::1] dp, const uint8_t[::1] ploidy,
-    const uint8_t[::1] other, const uint8_t[::1] state, uint32_t[:, ::1] cells,
+    const uint8_t[::1] other, const uint8_t[::1] state, const uint8_t[::1] male, const uint8_t[::1] one_copy,
+    uint32_t[:, ::1] cells,
 ):
-    """Lay one batch's reference segments (columns of REFERENCE, sorted by sample, start) over ``positions``."""
+    """Lay one batch's reference segments (columns of REFERENCE, sorted by sample, start) over ``positions``.
+
+    ``male`` is per column of ``cells``; ``one_copy`` says at which positions a male has one.
+    """
     cdef int64_t at = 0, before = -1, segment, end, column
+    cdef bint halved
     cdef int64_t wanted = len(positions)
     cdef uint32_t cell
     with nogil:
@@ -71,8 +77,9 @@ def fill_cells(
             cell |= <uint32_t>min(max(gq[segment], <int16_t>0), <int16_t>99) << CELL_GQ
             cell |= <uint32_t>(min(dp[segment], <int32_t>MAX_CELL_DP) + 1) << CELL_DP
             column = columns[sample[segment]]
+            halved = ploidy[segment] == 2 and male[column] != 0
             while at < wanted and positions[at] < end:
-                cells[at, column] = cell
+                cells[at, column] = cell | CELL_ONE_COPY if halved and one_copy[at] else cell
                 at += 1
 
 
@@ -110,7 +117,7 @@ cdef void from_cells(
         shown = cell_genotype(cell, mode, frequency, likelihood, limits)
         copies[column] = <int8_t>shown.copies
         if cell:
-            ploidy[column] = 1 if cell & CELL_HAPLOID else 2
+            ploidy[column] = <uint8_t>cell_ploidy(cell, mode)
         state[column] = NO_COVERAGE if cell == 0 else UNCALLED
         if shown.copies > 0:
             state[column] = CARRIER
@@ -123,26 +130,25 @@ cdef void from_rows(
     uint8_t *ploidy,
 ) noexcept nogil:
     """What the rows of one position, ``rows[row:end]``, say of one allele, in place of the cells."""
-    cdef int64_t column, carried, other, pl_0, flags, last
+    cdef int64_t column, carried, other, last
+    cdef bint shown
     while row < end:
         column = rows[row].column
         carried = 0
         other = 0
-        pl_0 = -1
-        flags = rows[row].flags >> POSITION_FLAGS
+        shown = row_shown(rows[row].flags >> POSITION_FLAGS, mode, -1)
         last = row
         while last < end and rows[last].column == column:
             if rows[last].allele == allele:
                 carried = rows[last].joint_copies if mode == JOINT else rows[last].copies
-                pl_0 = rows[last].pl[0]
-                flags = rows[last].flags
+                shown = own_row_shown(&rows[last], mode)
             elif row_shown(rows[last].flags, mode, -1):
                 other += rows[last].copies
             if row_shown(rows[last].flags, mode, -1):
                 other = max(other, <int64_t>rows[last].other)
             last += 1
-        ploidy[column] = <uint8_t>rows[row].ploidy
-        if not row_shown(flags, mode, pl_0):
+        ploidy[column] = <uint8_t>row_ploidy(&rows[row], mode)
+        if not shown:
             copies[column] = -1
             state[column] = UNCALLED
         else:

@@ -9,12 +9,13 @@ def dosages(pl: Ints, ploidy: Bytes, copies: Bytes, likelihood: Floats, out: npt
 def joint_rows(
     pl: Ints,
     ploidy: Bytes,
+    joint_ploidy: Bytes,
     copies: Bytes,
     gq: npt.NDArray[np.int16],
     frequency: Floats,
     likelihood: Floats,
     limits: Floats,
-    out_copies: Bytes,
+    out_copies: npt.NDArray[np.int8],
     out_gq: npt.NDArray[np.int16],
 ) -> None: ...
 def reference_genotype(

@@ -76,8 +76,9 @@ cdef struct DenseRow:
     int32_t phase
     int32_t phase_set
     int32_t flags
-    int32_t joint_copies
+    int32_t joint_copies  # -1 where there is no joint genotype
     int32_t joint_gq
+    int32_t joint_ploidy
 
 # Which genotypes are shown: those that meet the store's thresholds, all that a caller gave, the joint ones.
 cpdef enum:
@@ -99,6 +100,7 @@ cpdef enum:
     CELL_HAPLOID = 4
     CELL_OTHER = 3  # bits 3 and 4
     CELL_GQ = 5  # bits 5 to 11
-    CELL_DP = 12  # from bit 12: depth + 1, 0 when it is not given
-    CELL_KINDS = 4096  # cells without their depth
-    MAX_CELL_DP = 1048574
+    CELL_ONE_COPY = 4096  # bit 12: diploid, of a participant who has one copy here
+    CELL_DP = 13  # from bit 13: depth + 1, 0 when it is not given
+    CELL_KINDS = 8192  # cells without their depth
+    MAX_CELL_DP = 524286
