@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from baekman.batch import sort_calls
-from baekman.census import STEPS, called_at, count_alleles, count_called, merge_alleles, merge_called
+from baekman.census import STEPS, Males, called_at, count_alleles, count_called, merge_alleles, merge_called
 from baekman.genotypes import ROW_WEIGHT, SEGMENT_WEIGHT
+from baekman.ploidy import Region
 from baekman.schema import (
     CALLS,
     CENSUS,
@@ -28,6 +30,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 LENGTH = 20
+PAR = (Region("X", 1, 6), Region("X", 15, 16))
 ALLELES = [("A", "C"), ("A", "G"), ("A", "AT"), ("AG", "A")]
 
 
@@ -89,6 +92,15 @@ def participants(draw: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     return rows, segments
 
 
+def males_of(size: int) -> Males:
+    """Every other one of so many participants."""
+    return Males(male=np.arange(size) % 2 == 1, contig="chrX", par=PAR)
+
+
+def has_one_copy(number: int, position: int) -> bool:
+    return bool(number % 2) and not any(region.start <= position <= region.end for region in PAR)
+
+
 Cohort = list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]
 cohorts = st.lists(participants(), min_size=1, max_size=6)
 
@@ -101,19 +113,23 @@ def tables(cohort: Cohort) -> tuple[pa.Table, pa.Table]:
 
 def slow_census(cohort: Cohort) -> dict[tuple[int, str, str], Counter[str]]:
     found: dict[tuple[int, str, str], Counter[str]] = defaultdict(Counter)
-    for rows, _ in cohort:
+    for number, (rows, _) in enumerate(cohort):
         for row in rows:
             count = found[row["pos"], row["ref"], row["alt"]]
             kind = "named" if not row["copies"] else "hemi" if row["ploidy"] == 1 else ("", "het", "hom")[row["copies"]]
             called, genotyped = bool(row["flags"] & FLAG_CALLED), bool(row["flags"] & FLAG_GENOTYPED)
             best = row["flags"] >> POSITION_FLAGS
             count[f"uncalled_{row['ploidy']}"] += bool(best & FLAG_CALLED) and not called
+            halved = row["ploidy"] == 2 and has_one_copy(number, row["pos"])
+            count["uncalled_one"] += bool(best & FLAG_CALLED) and not called and halved
             count[f"missing_{row['ploidy']}"] += bool(best & FLAG_GENOTYPED) and not genotyped
             if kind == "named":
                 count["named"] += 1
             else:
                 count[kind] += called
                 count[f"{kind}_raw"] += genotyped
+                if halved:
+                    count[f"{kind}_one"] += called
                 if row["dp"] >= 0:
                     count["dp_sum"] += row["dp"]
                     count["dp_n"] += 1
@@ -131,7 +147,7 @@ def slow_census(cohort: Cohort) -> dict[tuple[int, str, str], Counter[str]]:
 
 def slow_steps(cohort: Cohort, position: int) -> dict[str, int]:
     count = dict.fromkeys(STEPS, 0)
-    for rows, segments in cohort:
+    for number, (rows, segments) in enumerate(cohort):
         here = [row for row in rows if row["pos"] == position]
         over = [one for one in segments if one["start"] <= position < one["start"] + one["length"]]
         if here:
@@ -150,7 +166,9 @@ def slow_steps(cohort: Cohort, position: int) -> dict[str, int]:
         count[f"called_{ploidy}"] += called
         count[f"raw_{ploidy}"] += genotyped
         count["covered"] += 1
-        count["weight"] += weight * ploidy
+        halved = ploidy == 2 and has_one_copy(number, position)
+        count["called_one"] += called and halved
+        count["weight"] += weight * (1 if halved else ploidy)
     return count
 
 
@@ -159,7 +177,7 @@ def slow_steps(cohort: Cohort, position: int) -> dict[str, int]:
 def test_census_equals_a_slow_count(cohort: Cohort) -> None:
     calls, _ = tables(cohort)
     expected = slow_census(cohort)
-    census = count_alleles(calls).to_pylist()
+    census = count_alleles(calls, males=males_of(len(cohort))).to_pylist()
     assert [(row["pos"], row["ref"], row["alt"]) for row in census] == sorted(expected)
     for row in census:
         counts = expected[row["pos"], row["ref"], row["alt"]]
@@ -172,7 +190,7 @@ def test_census_equals_a_slow_count(cohort: Cohort) -> None:
 @given(cohort=cohorts)
 def test_step_functions_equal_a_slow_count_at_every_position(cohort: Cohort) -> None:
     calls, reference = tables(cohort)
-    called = count_called(calls, reference, samples=len(cohort))
+    called = count_called(calls, reference, males=males_of(len(cohort)))
     found = called_at(called, np.arange(0, LENGTH + 3))
     for position in range(LENGTH + 3):
         assert {name: int(found[name][position]) for name in STEPS} == slow_steps(cohort, position)
@@ -181,18 +199,23 @@ def test_step_functions_equal_a_slow_count_at_every_position(cohort: Cohort) -> 
 @settings(max_examples=60, deadline=None)
 @given(cohort=cohorts, groups=st.lists(st.integers(0, 3), min_size=6, max_size=6))
 def test_merging_any_division_gives_the_whole(cohort: Cohort, groups: list[int]) -> None:
-    parts: dict[int, Cohort] = defaultdict(list)
-    for person, group in zip(cohort, groups, strict=False):
-        parts[group].append(person)
-    divided = [(tables(part), len(part)) for part in parts.values()]
+    parts: dict[int, list[int]] = defaultdict(list)
+    for number, group in zip(range(len(cohort)), groups, strict=False):
+        parts[group].append(number)
+    everyone = males_of(len(cohort))
+    divided = [
+        (*tables([cohort[number] for number in part]), replace(everyone, male=everyone.male[part]))
+        for part in parts.values()
+    ]
     calls, reference = tables(cohort)
-    census = merge_alleles([count_alleles(part[0]) for part, _ in divided])
-    steps = merge_called([count_called(*part, samples=size) for part, size in divided])
-    assert census.equals(merge_alleles([count_alleles(calls)]))
-    assert steps.equals(merge_called([count_called(calls, reference, samples=len(cohort))]))
+    whole = count_alleles(calls, males=everyone), count_called(calls, reference, males=everyone)
+    census = merge_alleles([count_alleles(rows, males=males) for rows, _, males in divided])
+    steps = merge_called([count_called(rows, segments, males=males) for rows, segments, males in divided])
+    assert census.equals(merge_alleles([whole[0]]))
+    assert steps.equals(merge_called([whole[1]]))
     one, other = (
         describe_sites(a, b, contig="c1", participants=len(cohort), filters=SiteFilters())
-        for a, b in ((census, steps), (count_alleles(calls), count_called(calls, reference, samples=len(cohort))))
+        for a, b in ((census, steps), whole)
     )
     assert one.equals(other)
 
@@ -218,9 +241,10 @@ def test_site_counts_of_a_small_cohort() -> None:
         ([], []),
     ]
     calls, blocks = tables(cohort)
+    nobody = Males(male=np.zeros(8, np.bool_), contig="c1", par=())
     (site,) = describe_sites(
-        count_alleles(calls),
-        count_called(calls, blocks, samples=8),
+        count_alleles(calls, males=nobody),
+        count_called(calls, blocks, males=nobody),
         contig="c1",
         participants=8,
         filters=SiteFilters(),

@@ -314,3 +314,54 @@ def test_pars_of_the_cohort_s_store_decide(tmp_path: Path) -> None:
     assert calls[0].startswith("0/1")
     description = json.loads((store.path / "store.json").read_text())
     assert description["par_regions"] == [{"contig": "X", "start": 13, "end": 13}]
+
+
+def test_hardy_weinberg_on_x_is_that_of_those_who_are_not_males(tmp_path: Path) -> None:
+    """And AC, AN and the frequencies of called genotypes are everybody's, as the callers say."""
+    het, hom = (line(OUTSIDE, "C", "A", f"{call}:99:30:15,15:{pl}", contig="chrX") for call, pl in
+                (("0/1", "400,0,380"), ("1/1", "600,90,0")))  # fmt: skip
+    texts = [[het], [het], [hom], [block(9, 20, "C", contig="chrX")], [block(3, 20, "G", contig="chrX")]]
+    weak = [
+        line(OUTSIDE, "C", "A", "1/1:5:30:15,15:5,1,0", contig="chrX"),
+        line(OUTSIDE, "C", "CT", "0/1:99:30:15,15:400,0,380", contig="chrX"),
+    ]
+    (tmp_path / "all").mkdir()
+    (tmp_path / "women").mkdir()
+    sexes = ["female"] * 5 + ["male"] * 6
+    everyone = made(tmp_path / "all", [*texts, *texts, weak], sexes, batches=2)
+    women = made(tmp_path / "women", texts, sexes[:5])
+    sites = []
+    for store in (everyone, women):
+        shard = next(number for number, shard in enumerate(store.shards) if shard.contig == "chrX")
+        rows = read_sites(store, read_snapshot(store), shard).to_pylist()
+        sites.append(next(row for row in rows if row["alt"] == "A"))
+    for name in ("hwe_p", "excess_het", "inbreeding"):
+        assert sites[0][name] == sites[1][name]
+    assert [(site["ac"], site["an"]) for site in sites] == [(8, 20), (4, 10)]
+    assert (sites[0]["het"], sites[0]["het_one"], sites[0]["hom"], sites[0]["hom_one"]) == (4, 2, 2, 1)
+    assert sites[0]["uncalled_one"] == 1
+    assert verify(everyone) == []
+
+
+def test_the_frequency_of_joint_genotypes_counts_a_male_s_x_once(tmp_path: Path) -> None:
+    def frequency(name: str, sex: str, calls: list[str]) -> float:
+        (tmp_path / name).mkdir()
+        texts = [line(OUTSIDE, "C", "A", call, contig="chrX") for call in calls]
+        store = made(tmp_path / name, [[text] for text in texts], [sex] * len(calls))
+        return frequencies(store)["chrX", OUTSIDE]
+
+    diploid = ["1/1:99:30:0,30:600,90,0", "0/0:99:30:20,10:0,90,600", "1/1:99:30:0,30:600,90,0"]
+    haploid = ["1:99:30:0,30:600,0", "0:99:30:20,10:0,600", "1:99:30:0,30:600,0"]
+    assert frequency("diploid", "male", diploid) == frequency("haploid", "male", haploid)
+    assert frequency("female", "female", diploid) != frequency("unknown", "male", haploid[::-1])
+
+
+def test_males_keep_one_copy_through_withdrawal_and_compaction(tmp_path: Path) -> None:
+    hom = line(OUTSIDE, "C", "A", "1/1:99:30:0,30:600,90,0", contig="chrX")
+    store = made(tmp_path, [[hom]] * 5, ["male", "female", "male", "female", "male"], batches=2)
+    cohort.withdraw(store, ["P0"])
+    assert verify(store) == []
+    cohort.compact(store)
+    assert verify(store) == []
+    ((_, calls),) = shown(exported(store)).items()
+    assert [call.split(":")[0] for call in calls] == ["1/1", "1", "1/1", "1"]

@@ -21,7 +21,7 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
 from baekman.atomic import atomic_file, fsync_folder, write_text
-from baekman.census import count_alleles, count_called
+from baekman.census import Males, count_alleles, count_called
 from baekman.columns import (
     allele_ranks,
     arrow,
@@ -226,7 +226,8 @@ def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
     column = CALLS.get_field_index("filter")
     renumbered = codes[numpy_of(calls, "sample"), numpy_of(calls, "filter")]
     calls = calls.set_column(column, CALLS.field(column), arrow(renumbered))
-    write_shard(folder / "batch", name, sort_calls(calls), reference, samples=len(planned.members))
+    males = males_of(store, [member.sex for member in planned.members], shard)
+    write_shard(folder / "batch", name, sort_calls(calls), reference, males=males)
 
 
 def sort_calls(calls: pa.Table) -> pa.Table:
@@ -238,12 +239,17 @@ def sort_calls(calls: pa.Table) -> pa.Table:
     return calls.take(arrow(order)).combine_chunks()
 
 
-def write_shard(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *, samples: int) -> None:
+def males_of(store: Store, sexes: Sequence[str], shard: int) -> Males:
+    """Who has one copy of what in a shard, from the ``sexes`` of a batch's samples."""
+    return Males(male=np.array(sexes) == "male", contig=store.shards[shard].contig, par=store.par_regions)
+
+
+def write_shard(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *, males: Males) -> None:
     """Write the four files of a batch's shard; ``called`` comes last."""
     write_parquet(calls, folder / "calls" / f"{name}.parquet")
     write_parquet(reference, folder / "reference" / f"{name}.parquet")
-    write_parquet(count_alleles(calls), folder / "census" / f"{name}.parquet")
-    write_parquet(count_called(calls, reference, samples=samples), folder / "called" / f"{name}.parquet")
+    write_parquet(count_alleles(calls, males=males), folder / "census" / f"{name}.parquet")
+    write_parquet(count_called(calls, reference, males=males), folder / "called" / f"{name}.parquet")
 
 
 def collect(store: Store, planned: BatchPlan) -> None:
@@ -363,12 +369,15 @@ def rewrite_shard(
     """Write one shard of a batch made of the members ``kept`` of older batches; ``filters`` is its numbering."""
     calls_parts: list[pa.Table] = []
     reference_parts: list[pa.Table] = []
+    sexes = [""] * len(kept)
     for source, name in enumerate(old):
         roster, names = read_roster(store, name)
+        of_roster = roster.column("sex").to_pylist()
         renumbered = np.full(roster.num_rows, -1, np.int64)
         for sample, (_participant, batch, old_sample) in enumerate(kept):
             if batch == source:
                 renumbered[old_sample] = sample
+                sexes[sample] = of_roster[old_sample]
         # a filter that nobody has any more has no code; rows that had it are not kept
         code_of = {text: code for code, text in enumerate(filters, start=1)}
         codes = np.array([0, *(code_of.get(text, 0) for text in names)], np.uint16)
@@ -384,7 +393,8 @@ def rewrite_shard(
     calls = sort_calls(concat(calls_parts, CALLS))
     reference = concat(reference_parts, REFERENCE)
     order = np.lexsort((numpy_of(reference, "start"), numpy_of(reference, "sample")))
-    write_shard(folder, store.shards[shard].name, calls, reference.take(arrow(order)), samples=len(kept))
+    males = males_of(store, sexes, shard)
+    write_shard(folder, store.shards[shard].name, calls, reference.take(arrow(order)), males=males)
 
 
 def rewrite_roster(

@@ -6,6 +6,8 @@ every old batch without opening it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,53 @@ import pyarrow as pa
 from baekman.columns import allele_ranks, arrow, concat, empty, group_starts, numpy_of, table_of
 from baekman.genotypes import ROW_WEIGHT, SEGMENT_WEIGHT, row_dosage
 from baekman.kernels import census as kernel
+from baekman.ploidy import Region, one_copy_in_males, own_ploidy
 from baekman.schema import CALLED, CENSUS
 
 COUNTS = tuple(name for name in CENSUS.names if name not in ("pos", "ref", "alt"))
 STEPS = tuple(name for name in CALLED.names if name != "start")
 
 
-def count_alleles(calls: pa.Table) -> pa.Table:
+@dataclass(frozen=True, kw_only=True)
+class Males:
+    """Who of a batch has one copy of X and Y outside the PARs, whatever ploidy they were called with.
+
+    ``male`` is by sample number; ``contig`` that of the shard; ``par`` the reference's PARs, empty when not known.
+    """
+
+    male: npt.NDArray[np.bool_]
+    contig: str
+    par: Sequence[Region]
+
+    def have_one_copy(self, sample: npt.NDArray[np.uint32], pos: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Of each sample at the 1-based position beside it."""
+        found = one_copy_in_males(self.contig, pos, self.par)
+        found[found] = self.male[sample[found]]
+        return found
+
+    def cut(self, reference: pa.Table) -> pa.Table:
+        """The segments ``reference``, cut where a PAR of the contig begins or ends; in no order."""
+        for border in sorted({end for region in self.par for end in (region.start, region.end + 1)}):
+            if one_copy_in_males(self.contig, np.array([border - 1, border]), self.par).sum() != 1:
+                continue
+            start, length = numpy_of(reference, "start"), numpy_of(reference, "length")
+            crosses = (start < border) & (start + length > border)
+            if crosses.any():
+                before = _placed(reference, start, np.where(crosses, border - start, length))
+                behind = _placed(reference, np.full_like(start, border), start + length - border)
+                reference = pa.concat_tables([before, behind.filter(arrow(crosses))]).combine_chunks()
+        return reference
+
+
+def _placed(reference: pa.Table, start: npt.NDArray[np.int32], length: npt.NDArray[np.int32]) -> pa.Table:
+    """The segments ``reference`` in other places."""
+    for name, values in (("start", start), ("length", length)):
+        number = reference.schema.get_field_index(name)
+        reference = reference.set_column(number, reference.schema.field(number), arrow(values))
+    return reference
+
+
+def count_alleles(calls: pa.Table, *, males: Males) -> pa.Table:
     """The census of call rows (schema CALLS, sorted by pos, ref, alt): one row per allele, schema CENSUS."""
     if calls.num_rows == 0:
         return empty(CENSUS)
@@ -33,8 +75,12 @@ def count_alleles(calls: pa.Table) -> pa.Table:
         numpy_of(calls, name) for name in ("copies", "ploidy", "gq", "dp", "ad_ref", "ad_alt")
     )
     pl = np.stack([numpy_of(calls, f"pl_{k}") for k in range(3)], axis=1)
-    dosage = row_dosage(pl, ploidy, copies)
-    kernel.count_alleles(starts, copies, ploidy, gq, dp, ad_ref, ad_alt, pl, numpy_of(calls, "flags"), dosage, out)
+    one_copy = males.have_one_copy(numpy_of(calls, "sample"), pos)
+    dosage = row_dosage(pl, ploidy, copies, joint_ploidy=own_ploidy(ploidy, one_copy=one_copy))
+    flags = numpy_of(calls, "flags")
+    kernel.count_alleles(
+        starts, copies, ploidy, gq, dp, ad_ref, ad_alt, pl, flags, one_copy.view(np.uint8), dosage, out
+    )
     keys = calls.select(["pos", "ref", "alt"]).take(arrow(starts))
     arrays: dict[str, Any] = {name: keys.column(name).combine_chunks() for name in ("pos", "ref", "alt")}
     arrays.update({name: out[:, index] for index, name in enumerate(COUNTS)})
@@ -52,12 +98,13 @@ def _step_table(steps: npt.NDArray[np.int64], borders: npt.NDArray[np.int32]) ->
     return table_of(CALLED, arrays)
 
 
-def count_called(calls: pa.Table, reference: pa.Table, *, samples: int) -> pa.Table:
+def count_called(calls: pa.Table, reference: pa.Table, *, males: Males) -> pa.Table:
     """How many participants are called, genotyped and covered along a shard, schema CALLED.
 
-    ``calls`` and ``reference`` are one shard of a batch of ``samples`` participants. Before the first ``start``
+    ``calls`` and ``reference`` are one shard of a batch. Before the first ``start``
     and after the last run (which is all zeros) nobody is covered.
     """
+    reference = males.cut(reference)
     start = numpy_of(reference, "start")
     length = numpy_of(reference, "length")
     pos = numpy_of(calls, "pos")
@@ -75,9 +122,12 @@ def count_called(calls: pa.Table, reference: pa.Table, *, samples: int) -> pa.Ta
     steps = np.zeros((len(borders), len(STEPS)), np.int64)
     begin, length = number[begin], number[end] - number[begin]
     gq, ploidy, state = (numpy_of(reference, name) for name in ("gq", "ploidy", "state"))
-    kernel.add_segments(1, begin, length, gq, ploidy, state, SEGMENT_WEIGHT, steps)
+    one_copy = males.have_one_copy(numpy_of(reference, "sample"), start).view(np.uint8)
+    kernel.add_segments(1, begin, length, gq, ploidy, state, one_copy, SEGMENT_WEIGHT, steps)
     sample, ploidy, dp, flags = (numpy_of(calls, name) for name in ("sample", "ploidy", "dp", "flags"))
-    kernel.add_rows(1, sample, number[at], ploidy, dp, flags, ROW_WEIGHT, np.zeros(samples, np.int64), steps)
+    one_copy = males.have_one_copy(sample, pos).view(np.uint8)
+    seen = np.zeros(len(males.male), np.int64)
+    kernel.add_rows(1, sample, number[at], ploidy, dp, flags, one_copy, ROW_WEIGHT, seen, steps)
     return _step_table(steps, borders + first)
 
 

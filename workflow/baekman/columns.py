@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 
 from baekman.atomic import atomic_file
 
-DELTA_ENCODED = frozenset({"sample", "pos", "start", "length", "called_1", "called_2", "raw_1", "raw_2", "covered"})
+DELTA_ENCODED = frozenset(
+    {"sample", "pos", "start", "length", "called_1", "called_2", "called_one", "raw_1", "raw_2", "covered"}
+)
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 5
 ROW_GROUP_ROWS = 1 << 20

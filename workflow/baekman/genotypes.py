@@ -23,14 +23,19 @@ ROW_WEIGHT = np.array([round(1000 * (1 - 2.0**-depth)) for depth in range(12)] +
 
 
 def row_dosage(
-    pl: npt.NDArray[np.int32], ploidy: npt.NDArray[np.uint8], copies: npt.NDArray[np.uint8]
+    pl: npt.NDArray[np.int32],
+    ploidy: npt.NDArray[np.uint8],
+    copies: npt.NDArray[np.uint8],
+    *,
+    joint_ploidy: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.int64]:
     """Expected copies in 1/1000 of each call row from its likelihoods alone (prior 1:2:1, or 1:1 when haploid).
 
-    ``pl`` is (rows, 3) with -1 for missing; a row without likelihoods counts its genotype.
+    ``pl`` is (rows, 3) with -1 for missing; a row without likelihoods counts its genotype. ``joint_ploidy`` as in
+    ``joint_rows``.
     """
     out = np.empty(len(pl), np.int64)
-    kernel.dosages(pl, ploidy, copies, LIKELIHOOD, out)
+    kernel.dosages(pl, ploidy, ploidy if joint_ploidy is None else joint_ploidy, copies, LIKELIHOOD, out)
     return out
 
 

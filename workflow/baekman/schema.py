@@ -84,11 +84,15 @@ CENSUS = pa.schema(
         ("het_raw", pa.uint32()),
         ("hom_raw", pa.uint32()),
         ("hemi_raw", pa.uint32()),
+        # of het and hom, those of participants who have one copy here by sex and PARs, and were called diploid
+        ("het_one", pa.uint32()),
+        ("hom_one", pa.uint32()),
         ("named", pa.uint32()),  # rows without a copy: the allele was named with evidence
         # rows that are not called (without a genotype) at a position that is, for another record that starts there:
         # what AN and the called of the position are too high by, for this allele
         ("uncalled_1", pa.uint32()),  # haploid
         ("uncalled_2", pa.uint32()),
+        ("uncalled_one", pa.uint32()),  # of uncalled_2, those who have one copy
         ("missing_1", pa.uint32()),
         ("missing_2", pa.uint32()),
         ("qual_sum", pa.int64()),  # sum over rows of PL(0 copies) - min PL
@@ -108,6 +112,7 @@ CALLED = pa.schema(
         ("start", pa.int32()),
         ("called_1", pa.uint32()),  # participants called, haploid here
         ("called_2", pa.uint32()),  # participants called, diploid here
+        ("called_one", pa.uint32()),  # of called_2, those who have one copy here by sex and PARs
         ("raw_1", pa.uint32()),  # participants with a genotype, called or not
         ("raw_2", pa.uint32()),
         ("covered", pa.uint32()),  # participants with any coverage
@@ -143,7 +148,7 @@ SITES = pa.schema(
         *[
             CENSUS.field(name)
             for name in CENSUS.names
-            if name in ("uncalled_1", "uncalled_2", "missing_1", "missing_2")
+            if name in ("het_one", "hom_one", "uncalled_1", "uncalled_2", "uncalled_one", "missing_1", "missing_2")
             or name in ("qual_sum", "qual_max", "dp_sum", "dp_n", "ad_ref_het", "ad_alt_het", "dosage")
             or name.startswith("gq_")
         ],

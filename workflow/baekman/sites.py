@@ -75,11 +75,14 @@ def describe_sites(
     an_raw = here["raw_1"] + 2 * here["raw_2"]
     people_called = here["called_1"] + here["called_2"]
     hom_ref = np.maximum(here["called_2"] - count["het"] - count["hom"], 0)
-    p, excess = exact_tests(hom_ref, count["het"], count["hom"], mid_p=filters.hwe_mid_p)
+    # Hardy-Weinberg proportions are those of people with two copies: a male called diploid has one
+    het, hom = count["het"] - count["het_one"], count["hom"] - count["hom_one"]
+    diploid = here["called_2"] - (here["called_one"] - count["uncalled_one"])
+    p, excess = exact_tests(np.maximum(diploid - het - hom, 0), het, hom, mid_p=filters.hwe_mid_p)
     excess_het = -10.0 * np.log10(np.maximum(excess, 1e-300)) + 0.0
-    frequency = _ratio(count["het"] + 2 * count["hom"], 2 * here["called_2"])
-    expected = 2.0 * frequency * (1.0 - frequency) * here["called_2"]
-    inbreeding = 1.0 - _ratio(count["het"], np.nan_to_num(expected))
+    frequency = _ratio(het + 2 * hom, 2 * diploid)
+    expected = 2.0 * frequency * (1.0 - frequency) * diploid
+    inbreeding = 1.0 - _ratio(het, np.nan_to_num(expected))
     expected_here = participants - (females if chromosome_kind(contig) == "Y" else 0)
     call_rate = np.minimum(people_called / max(expected_here, 1), 1.0)
     qual = count["qual_sum"].astype(np.float64)

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baekman import snapshot as snapshots
-from baekman.batch import digest_members, read_roster
+from baekman.batch import digest_members, males_of, read_roster
 from baekman.census import count_alleles, count_called, merge_alleles, merge_called
 from baekman.columns import allele_ranks, numpy_of, string_parts
 from baekman.dense import CALLED, NO_COVERAGE, RAW, UNCALLED, Genotypes, chunks, count, genotypes, read_evidence
@@ -222,7 +222,9 @@ def _batch_shard(
         if tables[kind].schema != schema:
             yield f"batches/{name}/{place}: another schema"
             return
-    samples = read_roster(store, name)[0].num_rows
+    roster = read_roster(store, name)[0]
+    samples = roster.num_rows
+    males = males_of(store, roster["sex"].to_pylist(), shard)
     calls, reference = tables["calls"], tables["reference"]
     for kind, check in (("calls", _calls), ("reference", _segments)):
         table = tables[kind]
@@ -233,9 +235,9 @@ def _batch_shard(
             yield f"batches/{name}/{kind}/{tile.name}.parquet: {problem}"
     if _overlapping(calls, reference):
         yield f"batches/{name}: shard {tile.name}: a call row inside a reference segment of its participant"
-    if not count_alleles(calls).equals(tables["census"]):
+    if not count_alleles(calls, males=males).equals(tables["census"]):
         yield f"batches/{name}/census/{tile.name}.parquet: not what the call rows add up to"
-    if not count_called(calls, reference, samples=samples).equals(tables["called"]):
+    if not count_called(calls, reference, males=males).equals(tables["called"]):
         yield f"batches/{name}/called/{tile.name}.parquet: not what call rows and segments add up to"
     counts[f"call_rows.{number}"] = np.bincount(numpy_of(calls, "sample"), minlength=samples)
     counts[f"reference_rows.{number}"] = np.bincount(numpy_of(reference, "sample"), minlength=samples)

@@ -15,6 +15,7 @@ def count_alleles(
     ad_alt: Array,
     pl: Array,
     flags: Array,
+    one_copy: Array,
     dosage: Array,
     out: npt.NDArray[np.int64],
 ) -> None: ...
@@ -25,6 +26,7 @@ def add_segments(
     gq: Array,
     ploidy: Array,
     state: Array,
+    one_copy: Array,
     weights: Array,
     steps: npt.NDArray[np.int64],
 ) -> None: ...
@@ -35,6 +37,7 @@ def add_rows(
     ploidy: Array,
     dp: Array,
     flags: Array,
+    one_copy: Array,
     weights: Array,
     seen: npt.NDArray[np.int64],
     steps: npt.NDArray[np.int64],

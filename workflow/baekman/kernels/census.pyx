@@ -14,38 +14,45 @@ cdef enum:
     HET_RAW = 3
     HOM_RAW = 4
     HEMI_RAW = 5
-    NAMED = 6
-    UNCALLED_1 = 7
-    UNCALLED_2 = 8
-    MISSING_1 = 9
-    MISSING_2 = 10
-    QUAL_SUM = 11
-    QUAL_MAX = 12
-    DP_SUM = 13
-    DP_N = 14
-    AD_REF_HET = 15
-    AD_ALT_HET = 16
-    DOSAGE = 17
-    GQ_00 = 18
+    HET_ONE = 6
+    HOM_ONE = 7
+    NAMED = 8
+    UNCALLED_1 = 9
+    UNCALLED_2 = 10
+    UNCALLED_ONE = 11
+    MISSING_1 = 12
+    MISSING_2 = 13
+    QUAL_SUM = 14
+    QUAL_MAX = 15
+    DP_SUM = 16
+    DP_N = 17
+    AD_REF_HET = 18
+    AD_ALT_HET = 19
+    DOSAGE = 20
+    GQ_00 = 21
     GQ_BINS = 10
 
-# The columns of ``baekman.census.STEPS``; the first two of each pair are haploid and diploid.
+# The columns of ``baekman.census.STEPS``; of called and raw the first is haploid, the second diploid.
 cdef enum:
     STEP_CALLED = 0
-    STEP_RAW = 2
-    STEP_COVERED = 4
-    STEP_WEIGHT = 5
+    STEP_CALLED_ONE = 2
+    STEP_RAW = 3
+    STEP_COVERED = 5
+    STEP_WEIGHT = 6
 
 
 def count_alleles(
     const int64_t[::1] starts, const uint8_t[::1] copies, const uint8_t[::1] ploidy, const int16_t[::1] gq,
     const int32_t[::1] dp, const int32_t[::1] ad_ref, const int32_t[::1] ad_alt, const int32_t[:, ::1] pl,
-    const uint8_t[::1] flags, const int64_t[::1] dosage, int64_t[:, ::1] out,
+    const uint8_t[::1] flags, const uint8_t[::1] one_copy, const int64_t[::1] dosage, int64_t[:, ::1] out,
 ):
-    """Add the call rows up by allele: those of allele n begin at ``starts[n]``; ``out`` is (alleles, COUNTS)."""
+    """Add the call rows up by allele: those of allele n begin at ``starts[n]``; ``out`` is (alleles, COUNTS).
+
+    ``one_copy``: whether the participant has one copy there, whatever the row's ploidy.
+    """
     cdef int64_t group, row, end, index
     cdef int64_t alleles = len(starts), rows = len(copies)
-    cdef bint called, genotyped, haploid
+    cdef bint called, genotyped, haploid, halved
     cdef int32_t least, quality
     cdef int64_t *sums
     with nogil:
@@ -56,8 +63,10 @@ def count_alleles(
                 called = flags[row] & FLAG_CALLED != 0
                 genotyped = flags[row] & FLAG_GENOTYPED != 0
                 haploid = ploidy[row] == 1
+                halved = not haploid and one_copy[row] != 0
                 if not called and flags[row] & FLAG_POSITION_CALLED:
                     sums[UNCALLED_1 if haploid else UNCALLED_2] += 1
+                    sums[UNCALLED_ONE] += halved
                 if not genotyped and flags[row] & FLAG_POSITION_GENOTYPED:
                     sums[MISSING_1 if haploid else MISSING_2] += 1
                 if copies[row] == 0:
@@ -67,12 +76,14 @@ def count_alleles(
                     sums[HEMI_RAW] += genotyped
                 elif copies[row] == 1:
                     sums[HET] += called
+                    sums[HET_ONE] += called and halved
                     sums[HET_RAW] += genotyped
                     if called and ad_ref[row] >= 0 and ad_alt[row] >= 0:
                         sums[AD_REF_HET] += ad_ref[row]
                         sums[AD_ALT_HET] += ad_alt[row]
                 else:
                     sums[HOM] += called
+                    sums[HOM_ONE] += called and halved
                     sums[HOM_RAW] += genotyped
                 if pl[row, 0] >= 0:
                     least = pl[row, 0]
@@ -92,36 +103,40 @@ def count_alleles(
 
 def add_segments(
     int64_t first, const int32_t[::1] start, const int32_t[::1] length, const int16_t[::1] gq,
-    const uint8_t[::1] ploidy, const uint8_t[::1] state, const int64_t[::1] weights, int64_t[:, ::1] steps,
+    const uint8_t[::1] ploidy, const uint8_t[::1] state, const uint8_t[::1] one_copy, const int64_t[::1] weights,
+    int64_t[:, ::1] steps,
 ):
     """Add +1 and -1 to ``steps`` (positions from ``first`` on, STEPS) where reference segments begin and end.
 
-    ``weights`` is the informative weight of a GQ.
+    ``weights`` is the informative weight of a GQ; ``one_copy`` as in ``count_alleles``.
     """
     cdef int64_t index, begin, end, weight
-    cdef int one
+    cdef bint one, halved
     with nogil:
         for index in range(len(start)):
             begin = start[index] - first
             end = begin + length[index]
             one = ploidy[index] == 1
+            halved = not one and one_copy[index] != 0
             if state[index] == STATE_CALLED:
                 steps[begin, STEP_CALLED + 1 - one] += 1
                 steps[end, STEP_CALLED + 1 - one] -= 1
+                steps[begin, STEP_CALLED_ONE] += halved
+                steps[end, STEP_CALLED_ONE] -= halved
             if state[index] != STATE_MISSING:
                 steps[begin, STEP_RAW + 1 - one] += 1
                 steps[end, STEP_RAW + 1 - one] -= 1
             steps[begin, STEP_COVERED] += 1
             steps[end, STEP_COVERED] -= 1
-            weight = weights[gq[index]] * (1 if one else 2)
+            weight = weights[gq[index]] * (1 if one or halved else 2)
             steps[begin, STEP_WEIGHT] += weight
             steps[end, STEP_WEIGHT] -= weight
 
 
 def add_rows(
     int64_t first, const uint32_t[::1] sample, const int32_t[::1] pos, const uint8_t[::1] ploidy,
-    const int32_t[::1] dp, const uint8_t[::1] flags, const int64_t[::1] weights, int64_t[::1] seen,
-    int64_t[:, ::1] steps,
+    const int32_t[::1] dp, const uint8_t[::1] flags, const uint8_t[::1] one_copy, const int64_t[::1] weights,
+    int64_t[::1] seen, int64_t[:, ::1] steps,
 ):
     """Add the positions of call rows to ``steps``, each participant once.
 
@@ -129,7 +144,7 @@ def add_rows(
     ``seen`` holds a 0 for each sample.
     """
     cdef int64_t index, begin, weight, most = len(weights) - 1
-    cdef int one
+    cdef bint one, halved
     with nogil:
         for index in range(len(pos)):
             if seen[sample[index]] == pos[index]:
@@ -137,15 +152,19 @@ def add_rows(
             seen[sample[index]] = pos[index]
             begin = pos[index] - first
             one = ploidy[index] == 1
+            halved = not one and one_copy[index] != 0
             if flags[index] & FLAG_POSITION_CALLED:
                 steps[begin, STEP_CALLED + 1 - one] += 1
                 steps[begin + 1, STEP_CALLED + 1 - one] -= 1
+                steps[begin, STEP_CALLED_ONE] += halved
+                steps[begin + 1, STEP_CALLED_ONE] -= halved
             if flags[index] & FLAG_POSITION_GENOTYPED:
                 steps[begin, STEP_RAW + 1 - one] += 1
                 steps[begin + 1, STEP_RAW + 1 - one] -= 1
             steps[begin, STEP_COVERED] += 1
             steps[begin + 1, STEP_COVERED] -= 1
-            weight = weights[min(<int64_t>dp[index], most) if dp[index] >= 0 else most] * (1 if one else 2)
+            weight = weights[min(<int64_t>dp[index], most) if dp[index] >= 0 else most]
+            weight *= 1 if one or halved else 2
             steps[begin, STEP_WEIGHT] += weight
             steps[begin + 1, STEP_WEIGHT] -= weight
 

@@ -5,7 +5,9 @@ Ints = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
-def dosages(pl: Ints, ploidy: Bytes, copies: Bytes, likelihood: Floats, out: npt.NDArray[np.int64]) -> None: ...
+def dosages(
+    pl: Ints, ploidy: Bytes, joint_ploidy: Bytes, copies: Bytes, likelihood: Floats, out: npt.NDArray[np.int64]
+) -> None: ...
 def joint_rows(
     pl: Ints,
     ploidy: Bytes,

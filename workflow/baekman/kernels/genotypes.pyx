@@ -4,26 +4,27 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 
 
 def dosages(
-    const int32_t[:, ::1] pl, const uint8_t[::1] ploidy, const uint8_t[::1] copies, const double[::1] likelihood,
-    int64_t[::1] out,
+    const int32_t[:, ::1] pl, const uint8_t[::1] ploidy, const uint8_t[::1] joint_ploidy, const uint8_t[::1] copies,
+    const double[::1] likelihood, int64_t[::1] out,
 ):
     """Write the expected copies of each row in 1/1000 to ``out``."""
-    cdef int64_t row, k
+    cdef int64_t row, k, each
     cdef int32_t least
     cdef double total, expected, weight
     with nogil:
         for row in range(len(pl)):
+            each = 2 if ploidy[row] > joint_ploidy[row] else 1
             if pl[row, 0] < 0:
-                out[row] = 1000 * copies[row]
+                out[row] = 1000 * copies[row] // each
                 continue
             least = pl[row, 0]
-            for k in range(1, ploidy[row] + 1):
-                least = min(least, pl[row, k])
+            for k in range(1, joint_ploidy[row] + 1):
+                least = min(least, pl[row, k * each])
             total = 0.0
             expected = 0.0
-            for k in range(ploidy[row] + 1):
-                weight = likelihood[min(pl[row, k] - least, <int32_t>MAX_PL)]
-                if ploidy[row] == 2 and k == 1:
+            for k in range(joint_ploidy[row] + 1):
+                weight = likelihood[min(pl[row, k * each] - least, <int32_t>MAX_PL)]
+                if joint_ploidy[row] == 2 and k == 1:
                     weight *= 2.0
                 total += weight
                 expected += k * weight
