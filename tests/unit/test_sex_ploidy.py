@@ -22,7 +22,7 @@ from baekman.members import Member
 from baekman.ploidy import Region
 from baekman.snapshot import read_sites, read_snapshot
 from baekman.store import Store, create_store
-from baekman.tables import make_tables, table_path
+from baekman.tables import freeze, make_tables, table_path
 from baekman.verify import verify
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -246,6 +246,14 @@ def test_called_and_raw_genotypes_are_the_caller_s(
 def test_batches_do_not_show(everyone: list[tuple[str, list[Said]]]) -> None:
     with store_of(everyone) as one, store_of(everyone, batches=3) as many:
         assert exported(one).read_bytes() == exported(many).read_bytes()
+        freezes = [store.path.parent / "freeze" for store in (one, many)]
+        for store, output in zip((one, many), freezes, strict=True):
+            freeze(store, output=output)
+        files = [
+            {str(path.relative_to(output)): path.read_bytes() for path in output.rglob("*.parquet")}
+            for output in freezes
+        ]
+        assert files[0] == files[1]
 
 
 def shown(path: Path) -> dict[tuple[str, int, str, str], list[str]]:

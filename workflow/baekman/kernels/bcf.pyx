@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 import numpy as np
 
-from baekman.kernels.dense cimport cell_genotype, cell_ploidy, own_row_shown, row_ploidy, row_shown
+from baekman.kernels.dense cimport cell_genotype, haploid_bits, own_row_shown, row_ploidy, row_shown
 from baekman.kernels.genotypes cimport Joint
 from baekman.kernels.layout cimport (
     CALLED, CELL_DP, CELL_KINDS, CELL_OTHER, CELL_STATE, JOINT, POSITION_FLAGS, STATE_CALLED, DenseRow,
@@ -408,7 +408,7 @@ cdef class RecordEncoder:
 
     cdef void _find_kind(self, int64_t kind, const Shape *shape) noexcept nogil:
         """The genotype of the record that all cells of one kind have."""
-        cdef int64_t ploidy = cell_ploidy(<uint32_t>kind, self._mode)
+        cdef int64_t ploidy = 1 if kind & haploid_bits(self._mode) else 2
         cdef int64_t taken = 0, quality = -1, allele, _copy
         cdef int64_t haplotype[2]
         cdef bint shown = True

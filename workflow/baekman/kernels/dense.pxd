@@ -9,9 +9,9 @@ from baekman.kernels.layout cimport (
 )
 
 
-cdef inline int64_t cell_ploidy(uint32_t cell, int mode) noexcept nogil:
-    """Ploidy of the genotype that a cell shows: the caller's, or the participant's own of joint genotypes."""
-    return 1 if cell & (CELL_HAPLOID | CELL_ONE_COPY if mode == JOINT else CELL_HAPLOID) else 2
+cdef inline uint32_t haploid_bits(int mode) noexcept nogil:
+    """Which bits make the genotype of a cell haploid: the caller's ploidy, or the participant's own in joint ones."""
+    return CELL_HAPLOID | CELL_ONE_COPY if mode == JOINT else CELL_HAPLOID
 
 
 cdef inline int64_t row_ploidy(const DenseRow *row, int mode) noexcept nogil:

@@ -110,14 +110,14 @@ cdef void from_cells(
     uint8_t *state, int8_t *copies, uint8_t *ploidy,
 ) noexcept nogil:
     cdef int64_t column
-    cdef uint32_t cell
+    cdef uint32_t cell, haploid = haploid_bits(mode)
     cdef Joint shown
     for column in range(people):
         cell = cells[column]
         shown = cell_genotype(cell, mode, frequency, likelihood, limits)
         copies[column] = <int8_t>shown.copies
         if cell:
-            ploidy[column] = <uint8_t>cell_ploidy(cell, mode)
+            ploidy[column] = 1 if cell & haploid else 2
         state[column] = NO_COVERAGE if cell == 0 else UNCALLED
         if shown.copies > 0:
             state[column] = CARRIER
