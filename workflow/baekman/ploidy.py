@@ -16,8 +16,23 @@ from baekman.errors import InputRefused, Reason
 RESOURCES = Path(__file__).resolve().parents[2] / "resources"
 # names of a reference (as in config and deliveries, lower case) -> the PAR table that goes with it
 PAR_TABLES = {
-    **dict.fromkeys(("grch38", "hg38", "hs38dh", "grch38_no_alt"), "par_GRCh38.bed"),
-    **dict.fromkeys(("grch37", "hg19", "b37", "hs37d5", "hs37"), "par_GRCh37.bed"),
+    **dict.fromkeys(
+        (
+            "grch38",
+            "hg38",
+            "hs38",
+            "hs38dh",
+            "grch38_no_alt",
+            "homo_sapiens_assembly38",
+            "grch38_full_analysis_set_plus_decoy_hla",
+            "gca_000001405.15_grch38_no_alt_analysis_set",
+        ),
+        "par_GRCh38.bed",
+    ),
+    **dict.fromkeys(
+        ("grch37", "hg19", "b37", "hs37d5", "hs37", "human_g1k_v37", "human_g1k_v37_decoy", "homo_sapiens_assembly19"),
+        "par_GRCh37.bed",
+    ),
 }
 SEXES = ("female", "male", "unknown")
 
