@@ -152,19 +152,11 @@ def merge_alleles(censuses: list[pa.Table]) -> pa.Table:
 
 
 def _add_called(one: pa.Table, other: pa.Table) -> pa.Table:
-    """The sum of two step functions, a column at a time."""
-    starts, other_starts = numpy_of(one, "start"), numpy_of(other, "start")
-    room = len(starts) + len(other_starts)
-    borders, at, other_at = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
-    count = kernel.union_of_starts(starts, other_starts, borders, at, other_at)
-    borders, at, other_at = borders[:count], at[:count], other_at[:count]
-    changed = np.zeros(count, np.bool_)
-    sums = []
-    for name in STEPS:
-        values = numpy_of(one, name)
-        sums.append(np.empty(count, values.dtype))
-        kernel.add_column(values, at, numpy_of(other, name), other_at, sums[-1], changed.view(np.uint8))
-    return pa.table([arrow(column[changed]) for column in (borders, *sums)], schema=CALLED)
+    """The sum of two step functions."""
+    left, right = ([numpy_of(table, name) for name in CALLED.names] for table in (one, other))
+    total = [np.empty(len(left[0]) + len(right[0]), column.dtype) for column in left]
+    count = kernel.add_steps(left, right, total)
+    return pa.table([arrow(column[:count]) for column in total], schema=CALLED)
 
 
 def merge_called(tables: list[pa.Table]) -> pa.Table:

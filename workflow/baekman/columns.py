@@ -14,23 +14,36 @@ import pyarrow.parquet as pq
 
 from baekman.atomic import atomic_file
 
-DELTA_ENCODED = frozenset(
-    {"sample", "pos", "start", "length", "called_1", "called_2", "called_one", "raw_1", "raw_2", "covered"}
-)
+DELTA_ENCODED = frozenset({"sample", "pos", "start", "length"})
 COMPRESSION = "zstd"
 COMPRESSION_LEVEL = 5
+SUMMARY_LEVEL = 1
 ROW_GROUP_ROWS = 1 << 20
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """The one set of writer options: positions and samples delta-encoded, strings by dictionary, zstd."""
-    delta = [name for name in schema.names if name in DELTA_ENCODED and pa.types.is_integer(schema.field(name).type)]
+    """The one set of writer options: positions and samples delta-encoded, the rest by dictionary, zstd.
+
+    What sums up participants is written anew for every snapshot: fast, and a little smaller so. Of a summary of alleles
+    (census, sites) only strings have a dictionary; the counts of a step function (called) are split by byte. Both are
+    looked up by position alone.
+    """
+    delta = [field.name for field in schema if field.name in DELTA_ENCODED and pa.types.is_integer(field.type)]
+    encoding = dict.fromkeys(delta, "DELTA_BINARY_PACKED")
+    steps = "covered" in schema.names
+    if steps:
+        encoding = dict.fromkeys(schema.names, "BYTE_STREAM_SPLIT") | encoding
+    summary = steps or "qual_sum" in schema.names
     return {
         "compression": COMPRESSION,
-        "compression_level": COMPRESSION_LEVEL,
-        "use_dictionary": [name for name in schema.names if name not in delta],
-        "column_encoding": dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
-        "write_statistics": True,
+        "compression_level": SUMMARY_LEVEL if summary else COMPRESSION_LEVEL,
+        "use_dictionary": [
+            field.name
+            for field in schema
+            if field.name not in encoding and (pa.types.is_string(field.type) or not summary)
+        ],
+        "column_encoding": encoding,
+        "write_statistics": ["contig", "pos", "start"] if summary else True,
         "store_schema": True,
         "version": "2.6",
         "data_page_version": "2.0",

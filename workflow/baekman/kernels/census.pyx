@@ -204,50 +204,75 @@ def find_runs(const int64_t[:, ::1] steps, int64_t first, int32_t[::1] out_start
     return count
 
 
-def union_of_starts(
-    const int32_t[::1] starts, const int32_t[::1] other_starts, int32_t[::1] borders, int32_t[::1] at,
-    int32_t[::1] other_at,
-):
-    """All starts of two step functions in order, and which step of each holds there (-1 before the first)."""
-    cdef int64_t count = 0, first = 0, second = 0
-    cdef int64_t ones = len(starts), others = len(other_starts)
+cdef enum:
+    MOST_COUNTS = 8
+
+
+cdef struct Steps:
+    int64_t size
+    const int32_t *start
+    int64_t counts
+    const uint32_t *count[MOST_COUNTS]
+    const int64_t *weight
+
+
+cdef void point_at(list columns, Steps *steps) except *:
+    cdef const int32_t[::1] start = columns[0]
+    cdef const int64_t[::1] weight = columns[len(columns) - 1]
+    cdef const uint32_t[::1] count
+    cdef int64_t index
+    steps.size = len(start)
+    steps.start = &start[0]
+    steps.weight = &weight[0]
+    steps.counts = len(columns) - 2
+    if steps.counts > MOST_COUNTS:
+        raise ValueError("too many columns")
+    for index in range(steps.counts):
+        count = columns[index + 1]
+        steps.count[index] = &count[0]
+
+
+def add_steps(list one, list other, list out):
+    """The sum of two step functions: columns of CALLED (start, counts, weight), none of them empty.
+
+    The columns of ``out`` have room for the steps of both. Returns how many steps the sum has.
+    """
+    cdef Steps left, right, total
+    cdef int64_t filled
+    point_at(one, &left)
+    point_at(other, &right)
+    point_at(out, &total)
+    with nogil:
+        filled = _add_steps(&left, &right, &total)
+    return filled
+
+
+cdef int64_t _add_steps(const Steps *left, const Steps *right, const Steps *out) noexcept nogil:
+    cdef int64_t filled = 0, first = 0, second = 0, index
     cdef int32_t border
-    with nogil:
-        while first < ones or second < others:
-            if second == others or (first < ones and starts[first] <= other_starts[second]):
-                border = starts[first]
-            else:
-                border = other_starts[second]
-            if first < ones and starts[first] == border:
-                first += 1
-            if second < others and other_starts[second] == border:
-                second += 1
-            borders[count] = border
-            at[count] = <int32_t>(first - 1)
-            other_at[count] = <int32_t>(second - 1)
-            count += 1
-    return count
-
-
-ctypedef fused Count:
-    uint32_t
-    int64_t
-
-
-def add_column(
-    const Count[::1] values, const int32_t[::1] at, const Count[::1] other_values, const int32_t[::1] other_at,
-    Count[::1] out, uint8_t[::1] changed,
-):
-    """The sum of one column at every border; marks where it differs from the border before."""
-    cdef int64_t border
-    cdef Count total
-    with nogil:
-        for border in range(len(at)):
-            total = 0
-            if at[border] >= 0:
-                total += values[at[border]]
-            if other_at[border] >= 0:
-                total += other_values[other_at[border]]
-            out[border] = total
-            if border == 0 or total != out[border - 1]:
-                changed[border] = 1
+    cdef int64_t weight
+    cdef uint32_t[MOST_COUNTS] sums
+    cdef bint changed
+    while first < left.size or second < right.size:
+        if second == right.size or (first < left.size and left.start[first] <= right.start[second]):
+            border = left.start[first]
+        else:
+            border = right.start[second]
+        if first < left.size and left.start[first] == border:
+            first += 1
+        if second < right.size and right.start[second] == border:
+            second += 1
+        changed = filled == 0
+        for index in range(left.counts):
+            sums[index] = (left.count[index][first - 1] if first else 0) + (
+                right.count[index][second - 1] if second else 0
+            )
+            changed = changed or sums[index] != out.count[index][filled - 1]
+        weight = (left.weight[first - 1] if first else 0) + (right.weight[second - 1] if second else 0)
+        if changed or weight != out.weight[filled - 1]:
+            (<int32_t *>out.start)[filled] = border
+            (<int64_t *>out.weight)[filled] = weight
+            for index in range(left.counts):
+                (<uint32_t *>out.count[index])[filled] = sums[index]
+            filled += 1
+    return filled
