@@ -18,7 +18,12 @@ FLAG_POSITION_GENOTYPED = layout.FLAG_POSITION_GENOTYPED
 FLAG_POSITION_CALLED = layout.FLAG_POSITION_CALLED
 
 
-CALLS = pa.schema(
+def _whole(fields: list[tuple[str, pa.DataType]]) -> pa.Schema:
+    """A schema without nulls: Parquet then keeps no levels that say where they are."""
+    return pa.schema([pa.field(name, type_, nullable=False) for name, type_ in fields])
+
+
+CALLS = _whole(
     [
         ("sample", pa.uint32()),  # row number in the batch's roster
         ("pos", pa.int32()),
@@ -44,7 +49,7 @@ CALLS = pa.schema(
     ]
 )
 
-REFERENCE = pa.schema(
+REFERENCE = _whole(
     [
         ("sample", pa.uint32()),
         ("start", pa.int32()),
@@ -73,7 +78,7 @@ ROSTER = pa.schema(
 
 GQ_BINS = 10  # of the GQ histogram: 0-9, 10-19, …, 90-99
 
-CENSUS = pa.schema(
+CENSUS = _whole(
     [
         ("pos", pa.int32()),
         ("ref", pa.string()),
@@ -107,7 +112,7 @@ CENSUS = pa.schema(
 )
 
 # Step function along the genome: the values hold from ``start`` to the row before the next ``start``.
-CALLED = pa.schema(
+CALLED = _whole(
     [
         ("start", pa.int32()),
         ("called_1", pa.uint32()),  # participants called, haploid here
