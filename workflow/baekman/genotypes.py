@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from baekman.kernels import genotypes as kernel
 
-MAX_PL = 2000
-LIKELIHOOD = np.array([10.0 ** (-pl / 10.0) for pl in range(MAX_PL + 1)])  # of a phred-scaled value
-GQ_LIMITS = np.array([10.0 ** (-gq / 10.0) for gq in range(1, 100)])  # error probability below which GQ holds
+LIKELIHOOD = np.array([10.0 ** (-pl / 10.0) for pl in range(kernel.MAX_PL + 1)])  # of a phred-scaled value
+GQ_LIMITS = np.array([10.0 ** (-gq / 10.0) for gq in range(1, kernel.GQ_STEPS + 1)])  # most error that a GQ allows
 
 # How much a reference segment of a GQ, and a call row of a depth, tells of whether the allele is there: the
 # chance that a heterozygote would have shown it, in 1/1000. 10^(-GQ/10) is that of missing it; 2^-depth too.

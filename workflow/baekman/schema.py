@@ -121,7 +121,7 @@ CALLED = _whole(
         ("raw_1", pa.uint32()),  # participants with a genotype, called or not
         ("raw_2", pa.uint32()),
         ("covered", pa.uint32()),  # participants with any coverage
-        ("weight", pa.int64()),  # informative ploidy in 1/1000 (see genotypes.informative_weight)
+        ("weight", pa.int64()),  # informative ploidy in 1/1000 (see genotypes.SEGMENT_WEIGHT)
     ]
 )
 

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t
 
-cdef enum:
+# How long the tables of likelihoods and of GQ limits are that Python makes: 0 to MAX_PL, GQ 1 to GQ_STEPS.
+cpdef enum:
     MAX_PL = 2000
     GQ_STEPS = 99
 

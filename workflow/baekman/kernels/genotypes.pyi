@@ -5,6 +5,9 @@ Ints = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
+MAX_PL: int
+GQ_STEPS: int
+
 def dosages(
     pl: Ints, ploidy: Bytes, joint_ploidy: Bytes, copies: Bytes, likelihood: Floats, out: npt.NDArray[np.int64]
 ) -> None: ...
