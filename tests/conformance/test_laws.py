@@ -165,7 +165,6 @@ def test_workers_give_the_bytes_of_one(ground: Ground, expected: dict[str, str])
     store = ground.store()
     cohort.add(store, batch="first", members=ground.members[25:], engine=Engine(workers=2))
     cohort.add(store, batch="second", members=ground.members[:25], engine=Engine(workers=4))
-    # more than one process has threads for
     assert ground.frozen(store, engine=Engine(workers=9)) == expected
 
 

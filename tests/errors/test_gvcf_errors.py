@@ -309,7 +309,7 @@ def test_workers_tell_the_same_reason(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2", "9"])
 def test_the_command_exits_with_3_and_one_line(store: Store, tmp_path: Path, workers: str) -> None:
-    # more than one, threads of its process or not, keep to themselves where in the code a file was refused
+    # more than one keep to themselves where in the code a file was refused
     bad = tmp_path / "Kim_Minsu_7.g.vcf"
     bad.write_text(whole([line(11, "G", "T", "0/1")]))
     members = write_list(tmp_path / "list.tsv", [("P1", bad)])

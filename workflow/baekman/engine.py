@@ -6,8 +6,8 @@ atomic output and returns at once when that is there already, and finishing is t
 
 from __future__ import annotations
 
-import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,18 +15,21 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Reading, sorting, counting and compressing let go of the interpreter's lock, so threads share a process well; a
-# process more costs seconds of start, and memory. Beyond these the rest, which holds the lock, would be in the way.
-THREADS_OF_A_PROCESS = 8
-PIECES = 16  # that a thread is handed of a plan, or as many as there are tasks
+from baekman.errors import WorkerDied
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+PIECES = 32  # that a worker is handed of a plan, or as many as there are tasks
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Where tasks run. ``workers`` 0 or 1 is a plain loop in this process; more are Dask's threads, of this process as
-    far as ``THREADS_OF_A_PROCESS`` go and else of the processes of a local cluster.
+    """Where tasks run. ``workers`` 0 or 1 is a plain loop in this process; more are processes of Dask's, forked from
+    this one, so that they begin with all that it has read.
 
     ``scheduler`` is the address of a running Dask scheduler (``tcp://…``) or the path of its scheduler file;
     with it ``workers`` does not count.
@@ -41,42 +44,19 @@ class Engine:
 
         The first failure is raised as it was; tasks that finished keep their output.
         """
-        if self.scheduler is None and self.workers <= 1:
-            yield _loop
-            return
-        if self.scheduler is None and self.workers <= THREADS_OF_A_PROCESS:
-            yield partial(_in_threads, self.workers)
+        if self.scheduler is None:
+            yield partial(_in_processes, self.workers)
             return
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client, KilledWorker
 
-        settings = {
-            "distributed.worker.daemon": False,
-            "distributed.admin.tick.limit": "1h",
-            "distributed.comm.timeouts.connect": "60s",
-            "distributed.scheduler.worker-saturation": 1.0,
-        }
-        with dask.config.set(settings):
-            if self.scheduler is None:
-                processes = -(-self.workers // THREADS_OF_A_PROCESS)
-                with (
-                    LocalCluster(
-                        n_workers=processes,
-                        threads_per_worker=-(-self.workers // processes),
-                        # a failure is raised here and told once, without the traceback that a worker would log
-                        silence_logs=logging.CRITICAL,
-                        host="127.0.0.1",
-                        dashboard_address="127.0.0.1:0",
-                    ) as cluster,
-                    Client(cluster) as client,
-                ):
-                    yield _on(client)
-            else:
-                arguments = (
-                    {"scheduler_file": self.scheduler} if Path(self.scheduler).exists() else {"address": self.scheduler}
-                )
-                with Client(**arguments) as client:
-                    yield _on(client)
+        settings = {"distributed.comm.timeouts.connect": "60s"}
+        arguments = {"scheduler_file": self.scheduler} if Path(self.scheduler).exists() else {"address": self.scheduler}
+        with dask.config.set(settings), Client(**arguments) as client:
+            try:
+                yield _on(client)
+            except KilledWorker:
+                raise WorkerDied from None
 
 
 @contextmanager
@@ -101,19 +81,58 @@ def _loop(title: str, run: Callable[[int], Any], count: int) -> None:
             advance(1)
 
 
-def _in_threads(threads: int, title: str, run: Callable[[int], Any], count: int) -> None:
-    from concurrent.futures import ThreadPoolExecutor
+def _in_processes(workers: int, title: str, run: Callable[[int], Any], count: int) -> None:
+    workers = min(workers, count)
+    if workers <= 1:
+        _loop(title, run, count)
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
     from dask.callbacks import Callback
-    from dask.threaded import get
+    from dask.multiprocessing import get
 
-    tasks = {f"task-{index}": (run, index) for index in range(count)}
-    with (
-        _progress(title, count) as advance,
-        Callback(posttask=lambda *_: advance(1)),
-        ThreadPoolExecutor(threads) as pool,  # after a failure what runs is waited for, and nothing else is begun
-    ):
-        get(tasks, list(tasks), pool=pool, num_workers=threads)
+    context = multiprocessing.get_context("fork")
+    stop = context.Event()
+    tasks = {f"task-{index}": (_run_held, index) for index in range(count)}
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_hold, initargs=(run, stop, os.getpid())) as pool:
+        pool.submit(int)  # forks all workers, before a bar has a thread that they would be without
+        try:
+            with _progress(title, count) as advance, Callback(posttask=lambda *_: advance(1)):
+                get(tasks, list(tasks), pool=pool, optimize_graph=False, chunksize=_piece(count, workers))
+        except BrokenProcessPool:
+            raise WorkerDied from None
+        except BaseException:
+            stop.set()  # what runs is waited for, and nothing else is begun
+            raise
+
+
+def _piece(count: int, workers: int) -> int:
+    """How many tasks a worker is handed at a time: several where there are many, so that handing out costs little."""
+    return max(count // (PIECES * workers), 1)
+
+
+_held: Callable[[int], Any]
+_stop: Event
+
+
+def _hold(run: Callable[[int], Any], stop: Event, parent: int) -> None:
+    """Make a forked worker ready for ``_run_held``; it dies with its parent, by Ctrl-C too, and without a word."""
+    global _held, _stop
+    _held, _stop = run, stop
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _run_held(index: int) -> None:
+    if not _stop.is_set():
+        _held(index)
 
 
 def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
@@ -122,8 +141,7 @@ def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
     def map_tasks(title: str, run: Callable[[int], Any], count: int) -> None:
         with _progress(title, count) as advance:
             threads = max(sum(client.nthreads().values()), 1)  # workers may still be on their way
-            # several tasks at a time where there are many, so that handing them out costs little beside small ones
-            step = max(count // (PIECES * threads), 1)
+            step = _piece(count, threads)
             pieces = (range(count)[at : at + step] for at in range(0, count, step))
             # what the tasks share goes to each worker once; as a task it is made again when a worker is lost
             shared = client.submit(_itself, run, pure=False)

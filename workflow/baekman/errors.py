@@ -1,4 +1,4 @@
-"""The one exception for input that is refused, and the exit codes of the command line."""
+"""The exceptions that the command line tells of in words, and its exit codes."""
 
 from __future__ import annotations
 
@@ -38,3 +38,10 @@ class InputRefused(Exception):
     def __init__(self, reasons: Reason | Iterable[Reason]) -> None:
         self.reasons: list[Reason] = [reasons] if isinstance(reasons, Reason) else list(reasons)
         super().__init__("\n".join(str(reason) for reason in self.reasons))
+
+
+class WorkerDied(Exception):
+    """A worker process ended before its task did. The command line exits with 1."""
+
+    def __init__(self) -> None:
+        super().__init__("a worker was killed, as happens when memory runs out; run it again with fewer workers")

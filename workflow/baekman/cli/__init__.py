@@ -10,7 +10,7 @@ import sys
 import typer
 
 from baekman import __version__
-from baekman.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, InputRefused
+from baekman.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, InputRefused, WorkerDied
 
 app = typer.Typer(
     name="baekman",
@@ -63,5 +63,6 @@ def main() -> None:
     except Exception as failure:
         if os.environ.get("BAEKMAN_TRACEBACK"):
             raise
-        print(f"failed: {type(failure).__name__} (set BAEKMAN_TRACEBACK=1 to see where)", file=sys.stderr)
+        told = str(failure) if isinstance(failure, WorkerDied) else type(failure).__name__
+        print(f"failed: {told} (set BAEKMAN_TRACEBACK=1 to see where)", file=sys.stderr)
         sys.exit(EXIT_FAILED)
