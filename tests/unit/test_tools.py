@@ -65,6 +65,19 @@ def test_the_bundled_tool_works_in_a_pipe_and_fails_with_an_exit_code() -> None:
     assert failed.stderr == '[main_samview] fail to read the header from "-".\n'
 
 
+def test_the_bundled_tool_leaves_what_the_file_that_is_its_stdout_holds_already(tmp_path: Path) -> None:
+    (tmp_path / "one.fa").write_text(">1\nACGT\n")
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        out.write("before\n")
+        out.flush()
+        for arguments in (["samtools", "faidx", "one.fa"], ["samtools", "faidx", "one.fa", "1:2-3"]):
+            command = [sys.executable, "-P", tools.BUNDLED_PROGRAM, *arguments]
+            subprocess.run(command, stdout=out, cwd=tmp_path, check=True)
+        subprocess.run(["echo", "after"], stdout=out, check=True)
+    assert log.read_text() == "before\n>1:2-3\nCG\nafter\n"
+
+
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=4), st.lists(st.integers(0, 99), min_size=1, max_size=4))
 def test_versions_compare_by_number(one: list[int], other: list[int]) -> None:
     texts = [".".join(map(str, numbers)) for numbers in (one, other)]

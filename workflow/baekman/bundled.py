@@ -7,8 +7,12 @@ own package.
 from __future__ import annotations
 
 import importlib
+import os
+import stat
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pysam import SamtoolsError
 
@@ -28,12 +32,29 @@ def run(tool: str, arguments: Sequence[str]) -> int:
         rest = ["-o", STDOUT, *rest]
     try:
         # by name: told to leave stdout alone, pysam loses what some subcommands have still in their buffer
-        dispatch(*rest, save_stdout=STDOUT)
+        with _kept_stdout():
+            dispatch(*rest, save_stdout=STDOUT)
     except SamtoolsError as failure:
         # pysam puts what the tool said behind words of its own
         print(failure.value.split("stderr=", 1)[-1].strip(), file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _kept_stdout() -> Iterator[None]:
+    """Stdout as a pipe where it is a file: opened by name, a file loses what others have written to it."""
+    if not stat.S_ISREG(os.fstat(1).st_mode):
+        yield
+        return
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as cat:
+        assert cat.stdin is not None
+        file = os.dup(1)
+        os.dup2(cat.stdin.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(file, 1)
 
 
 def _names_output(arguments: Sequence[str]) -> bool:
