@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from baekman.participant_index import participants_of
 from baekman.snapshot import numbers, read_sites, read_snapshot
 from baekman.sources import compare_gvcfs
 from baekman.store import Store, create_store, open_store
-from baekman.tables import make_tables
+from baekman.tables import make_tables, reference_path, table_path
 from baekman.verify import verify
 from store_tools import baekman, gvcf_text, hashes, line, write_reference
 
@@ -219,6 +220,19 @@ def test_the_command_takes_them_out_of_the_tables_beside_the_cohort(tmp_path: Pa
     assert hashes(withdrawn / "tables") == hashes(workspace("never", people[1:]) / "tables")
 
 
+def test_the_command_takes_them_out_of_tables_whose_writing_was_killed(store: Store, tmp_path: Path) -> None:
+    cohort.add(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
+    output = tmp_path / "tables"
+    make_tables(store, output=output)
+    for path in (table_path(output, "P0"), reference_path(output, "P0")):
+        path.rename(path.with_name(f".{path.name}.0123.tmp"))
+    baekman("cohort", "withdraw", "P0", "--cohort", store.path)
+    assert sorted(path for path in output.rglob("*") if path.is_file()) == [
+        table_path(output, "P1"),
+        reference_path(output, "P1"),
+    ]
+
+
 def test_tables_beside_a_store_of_another_name_are_not_its_own(store: Store, tmp_path: Path) -> None:
     cohort.add(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
     make_tables(store, output=tmp_path / "tables")
@@ -226,6 +240,22 @@ def test_tables_beside_a_store_of_another_name_are_not_its_own(store: Store, tmp
     store.path.rename(tmp_path / "other")
     baekman("cohort", "withdraw", "P0", "--cohort", tmp_path / "other")
     assert hashes(tmp_path / "tables") == kept
+
+
+def test_tables_for_which_the_disk_is_full_leave_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = pq.ParquetWriter.close
+
+    def full(writer: pq.ParquetWriter) -> None:
+        close(writer)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    cohort.add(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
+    monkeypatch.setattr(pq.ParquetWriter, "close", full)
+    with pytest.raises(OSError, match="No space left"):
+        make_tables(store, output=tmp_path / "tables")
+    assert hashes(tmp_path / "tables") == {}
 
 
 # --- nothing is left of a refused or superseded add ----------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -129,9 +129,8 @@ class _Writers:
         encryption = keys.encryption(participant) if keys is not None else None
         self.targets = (table_path(output, participant), reference_path(output, participant))
         self.targets[0].parent.mkdir(parents=True, exist_ok=True)
-        for target in self.targets:  # what a killed run left
-            for stale in target.parent.glob(f".{target.name}.*.tmp"):
-                stale.unlink()
+        for target in self.targets:
+            _remove_unfinished(target)
         self.temporary = [target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp" for target in self.targets]
         self.schemas = (with_metadata(TABLE, metadata), with_metadata(REFERENCE_TABLE, metadata))
         self.files = [
@@ -154,8 +153,15 @@ class _Writers:
     def discard(self) -> None:
         for file, path in zip(self.files, self.temporary, strict=True):
             if path.exists():
-                file.close()
+                with suppress(OSError):  # of a full disk: what is not written has not to be
+                    file.close()
                 path.unlink(missing_ok=True)
+
+
+def _remove_unfinished(target: Path) -> None:
+    """Delete what a killed run left of a file."""
+    for stale in target.parent.glob(f".{target.name}.*.tmp"):
+        stale.unlink(missing_ok=True)
 
 
 def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.ParquetFile:
@@ -398,6 +404,7 @@ def withdraw_tables(store: Store, participants: Sequence[str], *, engine: Engine
         if PARTICIPANT_ID.fullmatch(participant):
             for path in (table_path(output, participant), reference_path(output, participant)):
                 path.unlink(missing_ok=True)
+                _remove_unfinished(path)
     if stale := stale_tables(store, output):
         make_latest_tables(store, output=output, participants=stale, engine=engine)
 
