@@ -12,15 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 from baekman import batch as batches
 from baekman import cohort
+from baekman import export as exports
 from baekman import snapshot as snapshots
 from baekman.batch import read_roster
 from baekman.errors import InputRefused
+from baekman.export import Content, export
+from baekman.gvcf import Thresholds
 from baekman.members import Member
 from baekman.participant_index import participants_of
 from baekman.snapshot import numbers, read_sites, read_snapshot
 from baekman.sources import compare_gvcfs
 from baekman.store import Store, create_store, open_store
-from baekman.tables import make_tables, reference_path, table_path
+from baekman.tables import freeze, make_tables, reference_path, table_path
 from baekman.verify import verify
 from store_tools import baekman, gvcf_text, hashes, line, write_reference
 
@@ -256,6 +259,44 @@ def test_tables_for_which_the_disk_is_full_leave_nothing(
     with pytest.raises(OSError, match="No space left"):
         make_tables(store, output=tmp_path / "tables")
     assert hashes(tmp_path / "tables") == {}
+
+
+# --- what was made of the same people with other settings -----------------------------------------------------
+
+
+@pytest.fixture
+def stricter(store: Store, tmp_path: Path) -> Store:
+    """A store of the same people as ``store``, who are not called in it."""
+    people = [member(tmp_path, 0), member(tmp_path, 1)]
+    other = create_store(tmp_path / "stricter", reference=tmp_path / "ref.fa", thresholds=Thresholds(min_gq=41))
+    for one in (store, other):
+        cohort.add(one, batch="b", members=people)
+    return other
+
+
+def test_tables_made_with_other_settings_are_made_anew(store: Store, stricter: Store, tmp_path: Path) -> None:
+    for one, folder in ((store, "tables"), (stricter, "tables"), (stricter, "fresh")):
+        make_tables(one, output=tmp_path / folder)
+    assert hashes(tmp_path / "tables") == hashes(tmp_path / "fresh")
+
+
+def test_a_freeze_made_with_other_settings_is_another_one(store: Store, stricter: Store, tmp_path: Path) -> None:
+    freeze(store, output=tmp_path / "release")
+    with pytest.raises(InputRefused, match="a freeze of another one, or with other settings"):
+        freeze(stricter, output=tmp_path / "release")
+
+
+def test_a_killed_export_is_not_gone_on_with_of_other_settings(
+    store: Store, stricter: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exported(one: Store, name: str) -> bytes:
+        export(one, read_snapshot(one), format="bcf", output=tmp_path / name, content=Content())
+        return (tmp_path / name).read_bytes()
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(exports, "join_pieces", killed)
+        exported(store, "x.bcf")
+    assert exported(stricter, "x.bcf") == exported(stricter, "fresh.bcf")
 
 
 # --- nothing is left of a refused or superseded add ----------------------------------------------------------

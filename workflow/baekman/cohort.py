@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -199,12 +201,17 @@ def commit(
 
 
 def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
-    """What a sites or table file says of itself; the same however the cohort came together."""
+    """What a sites or table file says of itself; the same however the cohort came together.
+
+    ``baekman.settings`` stands for the reference's bases, shards, PARs and thresholds and the site filters.
+    """
+    fixed = (store.path / "store.json").read_text() + json.dumps(asdict(snapshot.filters))
     return {
         "baekman.schema": SCHEMA_VERSION,
         "baekman.snapshot": snapshot.content,
         "baekman.participants": str(snapshot.participants),
         "baekman.reference": store.reference,
+        "baekman.settings": hashlib.sha256(fixed.encode()).hexdigest(),
         "baekman.software": f"baekman {__version__}",
     }
 

@@ -20,9 +20,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pysam.bcftools
 
-from baekman import __version__, bcf, bgzf, tools
+from baekman import bcf, bgzf, tools
 from baekman.atomic import atomic_file, fsync_folder
 from baekman.batch import read_roster
+from baekman.cohort import sites_metadata
 from baekman.columns import numpy_of
 from baekman.dense import JOINT, MODES, chunks, count, genotypes, participants_of, read_evidence
 from baekman.engine import Engine
@@ -103,7 +104,7 @@ def _check_output(format: str, output: Path) -> None:
 
 
 def _digest(store: Store, snapshot: Snapshot, content: Content) -> str:
-    parts = [__version__, snapshot.content, store.reference, asdict(snapshot.filters), asdict(content)]
+    parts = [sites_metadata(store, snapshot), asdict(content)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 

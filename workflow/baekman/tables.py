@@ -194,31 +194,31 @@ def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int, keys:
                 raise OSError("a table does not read back as it was written")
 
 
-def _is_done(output: Path, participant: str, content: str, keys: TableKeys | None) -> bool:
+def _is_done(output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> bool:
     both = (table_path(output, participant), reference_path(output, participant))
     if not all(path.exists() for path in both):
         return False
     if keys is not None and not all(table_keys.is_encrypted(path) for path in both):
         return False
-    return all(_snapshot_of(path, participant=participant, keys=keys) == content for path in both)
+    return all(_metadata_of(path, participant=participant, keys=keys) == metadata for path in both)
 
 
-def _snapshot_of(table: Path, *, participant: str = "", keys: TableKeys | None = None) -> str:
-    """The content of the snapshot that a participant's table, or a file of sites, was made at.
+def _metadata_of(table: Path, *, participant: str = "", keys: TableKeys | None = None) -> dict[str, str]:
+    """What a participant's table, or a file of sites, says of itself (``sites_metadata``).
 
-    Empty for a table whose key is gone: nobody will ever read it.
+    Nothing for a table whose key is gone: nobody will ever read it.
     """
     if keys is not None and table_keys.is_encrypted(table) and not keys.has(participant):
-        return ""
+        return {}
     with open_table(table, participant=participant, keys=keys) as file:
         metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
-    return metadata.get(b"baekman.snapshot", b"").decode()
+    return {key.decode(): value.decode() for key, value in metadata.items()}
 
 
 def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], output: Path, number: int) -> None:
     """Run one task: write the tables of its participants, each verified before it appears.
 
-    Participants whose tables are of this snapshot already are left as they are.
+    Participants whose tables are of this snapshot and made with these settings already are left as they are.
     """
     task = tasks[number]
     ids = participants_of(store, task.batch)
@@ -227,10 +227,10 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
     # opened in each process anew: keys are not sent to workers
     keys = table_keys.open_keys(store.workspace)
     chosen = sorted(task.only) if task.only is not None else list(range(task.first, task.last))
-    chosen = [sample for sample in chosen if not _is_done(output, ids[sample], snapshot.content, keys)]
+    metadata = sites_metadata(store, snapshot)
+    chosen = [sample for sample in chosen if not _is_done(output, ids[sample], metadata, keys)]
     if not chosen:
         return
-    metadata = sites_metadata(store, snapshot)
     caller_filters = pa.array(["PASS", *filters])
     with ExitStack() as stack:
         writers = {}
@@ -386,7 +386,8 @@ def stale_tables(store: Store, output: Path) -> list[str]:
     stale = set()
     for path in output.glob("*/*.parquet"):
         participant = path.name.removesuffix(".parquet").removesuffix(".reference")
-        if _snapshot_of(path, participant=participant, keys=keys) not in existing:
+        metadata = _metadata_of(path, participant=participant, keys=keys)
+        if metadata.get("baekman.snapshot") not in existing:
             stale.add(participant)
     return sorted(find_batches(store, sorted(stale), at=snapshots.read_snapshot(store)))
 
@@ -420,12 +421,12 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
     standing.require_consent(store.workspace, find_batches(store, denied, at=snapshot), file="cohort")
     existing = output / "sites"
     if existing.is_dir():
-        if _snapshot_of(existing / f"{store.shards[0].name}.parquet") != snapshot.content:
+        if _metadata_of(existing / f"{store.shards[0].name}.parquet") != sites_metadata(store, snapshot):
             raise InputRefused(
                 Reason(
                     file="--output",
                     expected="a new folder, or one with a freeze of this snapshot",
-                    found="a freeze of another one",
+                    found="a freeze of another one, or with other settings",
                     action="choose another folder: a freeze is never written over",
                 )
             )
