@@ -25,6 +25,8 @@ import pytest
 from baekman import leakscan
 from baekman.cli import app
 from baekman.leak_patterns import Identifier, base64_cores, matcher_of, read_identifiers
+from baekman.parts import write_parts
+from baekman.schema import CALLS, REFERENCE
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -151,6 +153,8 @@ PLANTED: dict[str, Callable[[Path], object]] = {
     f"{CANARY}/file.txt": lambda path: path.write_text(""),
     "link": lambda path: path.symlink_to(f"/nowhere/{CANARY}/x"),
     "x.arrow": lambda path: _arrow(path),
+    "row.parts": lambda path: _parts(path, allele=CANARY),
+    "filter.parts": lambda path: _parts(path, filter=CANARY),
 }
 
 
@@ -159,6 +163,12 @@ def _arrow(path: Path) -> None:
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
         writer.write_table(table)
+
+
+def _parts(path: Path, *, allele: str = "A", filter: str = "LowQual") -> None:
+    columns = [pa.array([allele] if pa.types.is_string(one.type) else [0], one.type) for one in CALLS]
+    part = pa.RecordBatch.from_arrays(columns, schema=CALLS), pa.RecordBatch.from_pylist([], schema=REFERENCE)
+    write_parts(path, [part], summary=lambda: {"filters": [filter]})
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from baekman.atomic import atomic_file, fsync_folder, write_text
+from baekman.atomic import fsync_folder, write_text
 from baekman.census import Males, count_alleles, count_called
 from baekman.columns import (
     allele_ranks,
@@ -34,12 +33,9 @@ from baekman.columns import (
 )
 from baekman.gvcf import ROW_COLUMNS, ContigCalls, GvcfReader, sha256_of
 from baekman.members import Member
+from baekman.parts import read_part, read_summary, write_parts
 from baekman.schema import CALLS, REFERENCE, ROSTER
 from baekman.store import Store
-
-# A task is one thread's: handing the few columns of a small record batch to Arrow's costs more than they do.
-WORK_WRITTEN = ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-WORK_READ = ipc.IpcReadOptions(use_threads=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,55 +67,48 @@ def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
 
 
 def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
-    """Read one member's gVCF into ``read/<index>.calls`` and ``.reference``: a record batch per shard, as they come.
+    """Read one member's gVCF into its work file (``parts``): a part per shard, as they come.
 
     Holds one contig at a time. Raises InputRefused (naming the participant and the line) and leaves nothing behind.
     """
-    folder = planned.folder(store) / "read"
-    done = folder / f"{index:06d}.json"
-    if _is_read(folder, index):
+    path = _parts_of(store, planned, index)
+    if _is_read(path):
         return
-    member = planned.members[index]
-    reader = open_gvcf(store, member)
+    reader = open_gvcf(store, planned.members[index])
     counts = {"call_rows": 0, "reference_rows": 0}
     shards = []
-    with (
-        atomic_file(folder / f"{index:06d}.calls", durable=False) as calls_path,
-        atomic_file(folder / f"{index:06d}.reference", durable=False) as reference_path,
-        ipc.new_file(calls_path, CALLS, options=WORK_WRITTEN) as calls,
-        ipc.new_file(reference_path, REFERENCE, options=WORK_WRITTEN) as reference,
-    ):
+
+    def parts() -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
         for shard, rows, segments in shards_of(store, reader, sample=index):
             shards.append(shard)
             counts["call_rows"] += rows.num_rows
             counts["reference_rows"] += segments.num_rows
-            calls.write_batch(rows)
-            reference.write_batch(segments)
-    write_text(
-        done,
-        json.dumps(
-            {
-                **counts,
-                "gvcf_sha256": reader.counts.sha256,
-                "records": reader.counts.records,
-                "contradicting_fields": reader.counts.contradicting,
-                "duplicate_alleles": reader.counts.duplicates,
-                "filters": reader.counts.filters,
-                "shards": shards,
-            }
-        ),
-        durable=False,
+            yield rows, segments
+
+    write_parts(
+        path,
+        parts(),
+        summary=lambda: {
+            **counts,
+            "gvcf_sha256": reader.counts.sha256,
+            "records": reader.counts.records,
+            "contradicting_fields": reader.counts.contradicting,
+            "duplicate_alleles": reader.counts.duplicates,
+            "filters": reader.counts.filters,
+            "shards": shards,
+        },
     )
 
 
-def _is_read(folder: Path, index: int) -> bool:
-    """Whether a member was read before, and the files of it survived whatever has happened since."""
+def _parts_of(store: Store, planned: BatchPlan, index: int) -> Path:
+    return planned.folder(store) / "read" / f"{index:06d}.parts"
+
+
+def _is_read(path: Path) -> bool:
+    """Whether a member was read before, and the file of it survived whatever has happened since."""
     try:
-        json.loads((folder / f"{index:06d}.json").read_text())
-        for kind in ("calls", "reference"):
-            with pa.OSFile(str(folder / f"{index:06d}.{kind}")) as source:
-                ipc.open_file(source)
-    except (OSError, ValueError, pa.ArrowException):
+        read_summary(path)
+    except (OSError, ValueError):
         return False
     return True
 
@@ -194,12 +183,6 @@ def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.R
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _shard_part(path: Path, number: int) -> pa.RecordBatch:
-    # mapped, the few pages of a part would each cost a fault, thrice what reading them does
-    with pa.OSFile(str(path)) as source:
-        return ipc.open_file(source, options=WORK_READ).get_batch(number)
-
-
 def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
     """Put one shard of the batch together: calls, reference, census and called, each a Parquet file."""
     folder = planned.folder(store)
@@ -208,16 +191,14 @@ def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
     if (folder / "batch" / "called" / f"{name}.parquet").exists():
         return
     collected = json.loads((folder / "collected.json").read_text())
-    parts: dict[str, list[pa.RecordBatch]] = {"calls": [], "reference": []}
-    for index, order in enumerate(collected["orders"]):
-        number = collected["order"][order].get(str(shard))
-        if number is None:
-            continue
-        for kind, found in parts.items():
-            found.append(_shard_part(folder / "read" / f"{index:06d}.{kind}", number))
+    parts = [
+        read_part(_parts_of(store, planned, index), number)
+        for index, order in enumerate(collected["orders"])
+        if (number := collected["order"][order].get(str(shard))) is not None
+    ]
     calls, reference = (
-        concat([pa.Table.from_batches(parts[kind], schema=schema)], schema)
-        for kind, schema in (("calls", CALLS), ("reference", REFERENCE))
+        concat([pa.Table.from_batches([part[kind] for part in parts], schema=schema)], schema)
+        for kind, schema in enumerate((CALLS, REFERENCE))
     )
     # from the codes of each member's gVCF to those of the batch
     codes = np.zeros((len(planned.members), 1 + max(map(len, collected["filters"]))), np.uint16)
@@ -257,7 +238,7 @@ def collect(store: Store, planned: BatchPlan) -> None:
     folder = planned.folder(store)
     if (folder / "collected.json").exists() and (folder / "batch" / "roster.parquet").exists():
         return
-    counts = [json.loads((folder / "read" / f"{i:06d}.json").read_text()) for i in range(len(planned.members))]
+    counts = [read_summary(_parts_of(store, planned, index)) for index in range(len(planned.members))]
     names = sorted({name for count in counts for name in count["filters"]})
     codes = {name: number for number, name in enumerate(names, start=1)}
     roster: dict[str, Any] = {
@@ -274,7 +255,7 @@ def collect(store: Store, planned: BatchPlan) -> None:
         json.dumps(
             {
                 "filters": [[codes[name] for name in count["filters"]] for count in counts],
-                # shard -> number of its record batch: the few orders that there are, and each member's
+                # shard -> number of its part: the few orders that there are, and each member's
                 "order": [{shard: number for number, shard in enumerate(order)} for order in orders],
                 "orders": [list(orders).index(tuple(count["shards"])) for count in counts],
             }

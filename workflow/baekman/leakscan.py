@@ -1,8 +1,8 @@
 """The leak scan: do identifiers of persons stand anywhere under a path?
 
 Every file is read as it is, and, by its first bytes, opened: gzip and BGZF (BAM, BCF and VCF so), CRAM,
-Parquet and Arrow, SQLite, zip, tar, xz, bzip2, zstd, and gzip in base64 inside HTML. What is inside is
-scanned in the same way, to a fixed depth. Names of files and folders, targets of symbolic links and
+Parquet and Arrow, work files of batches, SQLite, zip, tar, xz, bzip2, zstd, and gzip in base64 inside HTML. What
+is inside is scanned in the same way, to a fixed depth. Names of files and folders, targets of symbolic links and
 extended attributes are scanned too. Memory is bounded: data goes by in windows that overlap by the longest
 pattern.
 """
@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 from baekman import tools
 from baekman.leak_formats import EmbeddedGzip, chunks, flat, gunzip, prepended, rows, sqlite_row
 from baekman.leak_patterns import DERIVED_FROM, Matcher
+from baekman.parts import MAGIC, read_parts
 
 WINDOW = 4 << 20
 MAX_DEPTH = 4
@@ -301,6 +302,11 @@ class _FileScan:
             for number in range(file.num_record_batches):
                 self.columns(file.get_batch(number), _inside(where, "arrow"))
 
+    def parts(self, path: Path, where: str, depth: int) -> None:
+        for batches in read_parts(path):
+            for batch in batches:
+                self.columns(batch, _inside(where, "parts"))
+
     def columns(self, batch: pa.RecordBatch, where: str) -> None:
         for number, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True), 1):
             inside = f"{where} column {number}"
@@ -327,6 +333,7 @@ _KINDS: tuple[tuple[int, bytes, _Opener], ...] = (
     (0, b"PARE", _FileScan.encrypted),
     (0, b"crypt4gh", _FileScan.encrypted),
     (0, b"ARROW1", _FileScan.arrow),
+    (0, MAGIC, _FileScan.parts),
     (0, b"SQLite format 3\0", _FileScan.sqlite),
     (0, b"PK\x03\x04", _FileScan.zip),
     (0, b"BZh", _FileScan.bzip2),
