@@ -240,7 +240,8 @@ def _merge_shard(
     folder = store.path / "sites" / working
     name = store.shards[shard].name
     write_parquet(steps, folder / "called" / f"{name}.parquet")
-    write_parquet(sites.cast(with_metadata(SITES, sites_metadata(store, snapshot))), folder / f"{name}.parquet")
+    described = with_metadata(SITES, sites_metadata(store, snapshot))
+    write_parquet(sites.replace_schema_metadata(described.metadata), folder / f"{name}.parquet")
 
 
 def remerge(store: Store, snapshot: Snapshot, *, map_tasks: MapTasks) -> Snapshot:

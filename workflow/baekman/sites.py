@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,17 @@ def _ratio(top: npt.NDArray[Any], bottom: npt.NDArray[Any]) -> npt.NDArray[np.fl
 
 def _nullable(values: npt.NDArray[np.float64]) -> pa.Array:
     return arrow(values, missing=np.isnan(values))
+
+
+@cache
+def _filter_texts() -> pa.Array:
+    """FILTER by the bits of those that failed."""
+    return column(
+        [
+            ";".join(name for bit, name in enumerate(FILTER_NAMES) if code >> bit & 1) or "PASS"
+            for code in range(1 << len(FILTER_NAMES))
+        ]
+    )
 
 
 def describe_sites(
@@ -98,12 +110,6 @@ def describe_sites(
         axis=1,
     )
     codes = failed @ (1 << np.arange(len(FILTER_NAMES)))
-    texts = column(
-        [
-            ";".join(name for bit, name in enumerate(FILTER_NAMES) if code >> bit & 1) or "PASS"
-            for code in range(1 << len(FILTER_NAMES))
-        ]
-    )
     columns: dict[str, Any] = {
         "contig": column([contig]).take(arrow(np.zeros(census.num_rows, np.int32))),
         "ac": ac,
@@ -127,7 +133,7 @@ def describe_sites(
         "allele_balance": _nullable(balance),
         "mean_depth": _nullable(_ratio(count["dp_sum"], count["dp_n"])),
         "weight": here["weight"],
-        "filter": texts.take(arrow(codes)),
+        "filter": _filter_texts().take(arrow(codes)),
     }
     arrays = [
         census.column(f.name).combine_chunks() if f.name in CENSUS.names else column(columns[f.name]).cast(f.type)
