@@ -131,6 +131,16 @@ def test_a_file_is_no_cohort(reference: Path) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (3, "", f"refused: ref.fa: {message}\n")
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": "3"}', '{"schema": "3", "thresholds": {"gq_bands": 1}}'])
+def test_a_store_that_does_not_say_what_it_is_is_refused(store: Store, text: str) -> None:
+    (store.path / "store.json").write_text(text)
+    done = baekman("cohort", "snapshots", "--cohort", store.path, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        "refused: store.json: expected the description of a store, found something else; restore it from a copy\n"
+    )
+
+
 def test_what_cannot_be_an_id_cannot_withdraw(store: Store) -> None:
     done = baekman("cohort", "withdraw", "P1", "Kim Minsu", "--cohort", store.path, check=False)
     assert (done.returncode, done.stdout) == (3, "")

@@ -131,6 +131,30 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
             "batches/b0/called/1.parquet: not what call rows and segments add up to",
         ],
     ),
+    "caller filter": (
+        "batches/b0/calls/0.parquet",
+        set_value("filter", 0, 1),
+        True,
+        ["batches/b0/calls/0.parquet: a filter that is not in the roster"],
+    ),
+    "other copies": (
+        "batches/b0/calls/0.parquet",
+        set_value("other", 0, 2),
+        True,
+        ["batches/b0/calls/0.parquet: a row with more copies than its ploidy, or a ploidy other than 1 and 2"],
+    ),
+    "phase": (
+        "batches/b0/calls/0.parquet",
+        set_value("phase", 0, 4),
+        True,
+        ["batches/b0/calls/0.parquet: a number that nothing can have"],
+    ),
+    "other copies of a segment": (
+        "batches/b0/reference/0.parquet",
+        set_value("other", 0, 3),
+        True,
+        ["batches/b0/reference/0.parquet: a segment of an unknown state or ploidy"],
+    ),
     "overlap": (
         "batches/b0/reference/0.parquet",
         set_value("length", 0, 4),
@@ -162,6 +186,18 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
             "sites/00000002/0.parquet: ac of 1 alleles is not a count of genotypes, first at 3",
         ],
     ),
+    "what sites say of themselves": (
+        "sites/00000002/1.parquet",
+        lambda table: table.replace_schema_metadata(table.schema.metadata | {b"baekman.settings": b"others"}),
+        True,
+        ["sites/00000002/1.parquet: says of itself what this snapshot of this store is not"],
+    ),
+    "a column of sites": (
+        "sites/00000002/0.parquet",
+        lambda table: table.drop_columns(["uncalled"]),
+        True,
+        ["sites/00000002/0.parquet: another schema", "sites: shard 0 is broken (KeyError)"],
+    ),
     "older sites": (
         "sites/00000001/0.parquet",
         set_value("af", 0, 0.9),
@@ -183,6 +219,19 @@ def test_what_was_changed_is_found(sound: Path, tmp_path: Path, case: str) -> No
     assert verify(open_store(tmp_path / "c")) == findings
 
 
+@pytest.mark.parametrize("kind", ["", "called/"])
+def test_a_flipped_bit_of_what_readers_skip_is_found(sound: Path, tmp_path: Path, kind: str) -> None:
+    shutil.copytree(sound, tmp_path / "c")
+    path = tmp_path / "c" / "sites" / "00000002" / f"{kind}0.parquet"
+    whole = path.read_bytes()
+    at = whole.index(b"\x18\x04", len(whole) // 4) + 2  # a statistic that a query would go by
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    assert pq.read_table(path).equals(pq.read_table(sound / "sites" / "00000002" / f"{kind}0.parquet"))
+    assert verify(open_store(tmp_path / "c")) == [
+        f"sites/00000002/{kind}0.parquet: other bytes than those in which it was written"
+    ]
+
+
 def test_counts_that_the_roster_does_not_tell(sound: Path, tmp_path: Path) -> None:
     shutil.copytree(sound, tmp_path / "c")
     batch = tmp_path / "c" / "batches" / "b0"
@@ -201,6 +250,33 @@ def test_a_broken_file_is_a_finding(sound: Path, tmp_path: Path) -> None:
         "batches/b0/called/1.parquet: another SHA-256 than when it was written",
         "batches/b0: shard 1 is broken (ArrowInvalid)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "contents", "finding"),
+    [
+        ("batches/b0/roster.parquet", b"PAR1", "batches/b0/roster.parquet: cannot be read (ArrowInvalid)"),
+        ("batches/b0/hashes.json", b"{", "batches/b0/hashes.json: cannot be read (JSONDecodeError)"),
+        ("batches/b0/inputs", None, "batches/b0/inputs: absent"),
+        ("reference.seq", None, "reference.seq: absent"),
+    ],
+)
+def test_a_file_without_which_the_rest_says_nothing_is_a_finding(
+    sound: Path, tmp_path: Path, place: str, contents: bytes | None, finding: str
+) -> None:
+    shutil.copytree(sound, tmp_path / "c")
+    if contents is None:
+        (tmp_path / "c" / place).unlink()
+    else:
+        (tmp_path / "c" / place).write_bytes(contents)
+    assert verify(open_store(tmp_path / "c")) == [finding]
+
+
+def test_a_digest_that_is_no_number_is_a_finding(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "c")
+    path = tmp_path / "c" / "snapshots" / "00000001.json"
+    path.write_text(path.read_text().replace('"digest": "', '"digest": "s'))
+    assert verify(open_store(tmp_path / "c")) == ["snapshots/00000001.json: cannot be read (ValueError)"]
 
 
 def test_reference_snapshot_and_index(sound: Path, tmp_path: Path) -> None:

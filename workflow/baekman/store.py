@@ -287,7 +287,7 @@ def open_store(path: Path) -> Store:
     """Open the store at ``path``; raises InputRefused when there is none that this version can read."""
     path = path.absolute()  # a cluster's workers have folders of their own
     try:
-        description = json.loads((path / "store.json").read_text())
+        return _store_of(path, json.loads((path / "store.json").read_text()))
     except (FileNotFoundError, NotADirectoryError):
         raise InputRefused(
             Reason(
@@ -297,6 +297,19 @@ def open_store(path: Path) -> Store:
                 action="create one with: baekman cohort init --cohort DIR --reference REF.fa",
             )
         ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputRefused(
+            Reason(
+                file="store.json",
+                expected="the description of a store",
+                found="something else",
+                action="restore it from a copy",
+            )
+        ) from error
+
+
+def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
+    """The store at ``path`` that ``description`` describes."""
     if description["schema"] != SCHEMA_VERSION:
         raise InputRefused(
             Reason(

@@ -10,7 +10,7 @@ import hashlib
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from baekman import snapshot as snapshots
 from baekman.batch import digest_members, males_of, read_roster
 from baekman.census import count_alleles, count_called, merge_alleles, merge_called
-from baekman.columns import allele_ranks, numpy_of, string_parts
+from baekman.cohort import sites_metadata
+from baekman.columns import allele_ranks, numpy_of, read_parquet, string_parts, write_parquet
 from baekman.dense import CALLED, NO_COVERAGE, RAW, UNCALLED, Genotypes, chunks, count, genotypes, read_evidence
 from baekman.engine import Engine
 from baekman.schema import CALLED as CALLED_SCHEMA
@@ -33,6 +34,7 @@ from baekman.schema import (
     CENSUS,
     FLAG_CALLED,
     FLAG_GENOTYPED,
+    MISSING,
     POSITION_FLAGS,
     REFERENCE,
     ROSTER,
@@ -50,18 +52,21 @@ KINDS = {"calls": CALLS, "reference": REFERENCE, "census": CENSUS, "called": CAL
 
 def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
     """Every finding about ``store``, each a line that begins with the file it is about; empty when it is sound."""
+    if not (store.path / "reference.seq").exists():
+        return ["reference.seq: absent"]
     found = list(_reference(store))
     known: dict[int, Snapshot] = {}
     for number in snapshots.numbers(store):
         try:
-            known[number] = snapshots.read_snapshot(store, number)
+            snapshot = snapshots.read_snapshot(store, number)
+            if snapshot.content:  # which follows from digests that may be no numbers
+                known[number] = snapshot
         except (ValueError, KeyError, TypeError) as error:
             found.append(f"snapshots/{number:08d}.json: cannot be read ({type(error).__name__})")
     names = sorted({entry.name for snapshot in known.values() for entry in snapshot.batches})
-    missing = [name for name in names if not (store.batch(name) / "roster.parquet").is_file()]
-    found += [f"batches/{name}: named by a snapshot, and absent or without a roster" for name in missing]
-    if missing:
-        return found
+    unreadable = [finding for name in names for finding in _unreadable(store, name)]
+    if unreadable:
+        return found + unreadable
     for name in names:
         found += _batch(store, name)
     for snapshot in known.values():
@@ -88,6 +93,22 @@ def _reference(store: Store) -> Iterable[str]:
             yield f"reference.seq: contig {contig.name} does not have its M5"
 
 
+def _unreadable(store: Store, name: str) -> Iterable[str]:
+    """What of a batch is absent or cannot be read of that without which nothing else can be proved."""
+    if not (store.batch(name) / "roster.parquet").is_file():
+        yield f"batches/{name}: named by a snapshot, and absent or without a roster"
+        return
+    readers: dict[str, Callable[[], object]] = {
+        "roster.parquet": lambda: read_roster(store, name),
+        "hashes.json": lambda: read_hashes(store.batch(name)),
+    }
+    for file, read in readers.items():
+        try:
+            read()
+        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+            yield f"batches/{name}/{file}: cannot be read ({type(error).__name__})"
+
+
 def _batch(store: Store, name: str) -> Iterable[str]:
     where = f"batches/{name}"
     roster, _ = read_roster(store, name)
@@ -99,6 +120,8 @@ def _batch(store: Store, name: str) -> Iterable[str]:
         yield f"{where}/roster.parquet: samples are not numbered from 0"
     if ids != sorted(set(ids)):
         yield f"{where}/roster.parquet: participants out of order or twice"
+    if not (store.batch(name) / "inputs").exists():
+        yield f"{where}/inputs: absent"
     hashes = read_hashes(store.batch(name))
     if hashes is None:
         yield f"{where}: no hashes.json"
@@ -201,7 +224,7 @@ def _shard_task(store: Store, known: tuple[Snapshot, ...], names: tuple[str, ...
             found += _sites(store, known, shard)
             if known:
                 found += _dense(store, known[-1], shard)
-        except (OSError, pa.ArrowException, ValueError, IndexError) as error:
+        except (OSError, pa.ArrowException, ValueError, IndexError, KeyError) as error:
             found.append(f"sites: shard {store.shards[shard].name} is broken ({type(error).__name__})")
     np.savez(folder / f"{store.shards[shard].name}.npz", **counts)  # type: ignore[arg-type]
     (folder / f"{store.shards[shard].name}.json").write_text(json.dumps(found))
@@ -222,7 +245,7 @@ def _batch_shard(
         if tables[kind].schema != schema:
             yield f"batches/{name}/{place}: another schema"
             return
-    roster = read_roster(store, name)[0]
+    roster, filters = read_roster(store, name)
     samples = roster.num_rows
     males = males_of(store, roster["sex"].to_pylist(), shard)
     calls, reference = tables["calls"], tables["reference"]
@@ -233,6 +256,8 @@ def _batch_shard(
             return
         for problem in check(store, shard, table):
             yield f"batches/{name}/{kind}/{tile.name}.parquet: {problem}"
+    if calls.num_rows and numpy_of(calls, "filter").max() > len(filters):
+        yield f"batches/{name}/calls/{tile.name}.parquet: a filter that is not in the roster"
     if _overlapping(calls, reference):
         yield f"batches/{name}: shard {tile.name}: a call row inside a reference segment of its participant"
     if not count_alleles(calls, males=males).equals(tables["census"]):
@@ -270,7 +295,7 @@ def _calls(store: Store, shard: int, calls: pa.Table) -> Iterable[str]:
         yield "a row outside of the shard"
         return
     copies, ploidy, flags = column("copies"), column("ploidy"), column("flags")
-    if not np.isin(ploidy, (1, 2)).all() or (copies > ploidy).any():
+    if not np.isin(ploidy, (1, 2)).all() or (copies + column("other") > ploidy).any():
         yield "a row with more copies than its ploidy, or a ploidy other than 1 and 2"
     own = flags & (FLAG_GENOTYPED | FLAG_CALLED)
     if (own == FLAG_CALLED).any() or (flags >> 2 * POSITION_FLAGS).any():
@@ -281,6 +306,9 @@ def _calls(store: Store, shard: int, calls: pa.Table) -> Iterable[str]:
     np.bitwise_or.at(best, at, own)
     if (best[at] != flags >> POSITION_FLAGS).any():
         yield "a row that does not know the best flags of its position"
+    numbers = np.stack([column(name) for name in ("gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2", "phase_set")])
+    if numbers.min() < MISSING or column("gq").max() > 99 or column("phase").max() > 3:
+        yield "a number that nothing can have"
     likelihoods = np.stack([column(f"pl_{k}") for k in range(3)], axis=1)
     given = likelihoods[:, 0] >= 0
     if ((likelihoods[:, 1] >= 0) != given).any() or (likelihoods[:, 2] >= 0)[(ploidy == 1) | ~given].any():
@@ -308,7 +336,9 @@ def _segments(store: Store, shard: int, reference: pa.Table) -> Iterable[str]:
     if ((end[:-1] >= start[1:]) & (sample[:-1] == sample[1:])).any():
         yield "segments of a participant overlap"
     state, gq = numpy_of(reference, "state"), numpy_of(reference, "gq")
-    if state.min() < 1 or state.max() > STATE_CALLED or not np.isin(numpy_of(reference, "ploidy"), (1, 2)).all():
+    ploidy = numpy_of(reference, "ploidy")
+    known = np.isin(ploidy, (1, 2)) & (numpy_of(reference, "other") <= ploidy) & (state >= 1) & (state <= STATE_CALLED)
+    if not known.all():
         yield "a segment of an unknown state or ploidy"
     if not np.isin(gq, store.thresholds.gq_bands).all():
         yield "a segment whose GQ is not the floor of a band"
@@ -347,14 +377,33 @@ def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]
             females=snapshot.females,
             filters=snapshot.filters,
         )
-        where = f"sites/{snapshot.number:08d}"
-        sites = snapshots.read_sites(store, snapshot, shard).replace_schema_metadata(None)
-        if sites.schema != SITES:
-            yield f"{where}/{tile.name}.parquet: another schema"
+        place = f"sites/{snapshot.number:08d}/{tile.name}.parquet"
+        sites = snapshots.read_sites(store, snapshot, shard)
+        says, is_so = sites.schema.metadata or {}, sites_metadata(store, snapshot)
+        # what made them may have been an earlier version, which says so, and may say less
+        if any(is_so.get(key.decode()) != value.decode() for key, value in says.items() if key != b"baekman.software"):
+            yield f"{place}: says of itself what this snapshot of this store is not"
+        elif not sites.schema.equals(SITES):
+            yield f"{place}: another schema"
         elif not sites.equals(expected):
-            yield f"{where}/{tile.name}.parquet: not what its batches add up to"
+            yield f"{place}: not what its batches add up to"
+        elif not _as_written(store.path / place):
+            yield f"{place}: other bytes than those in which it was written"
+        place = f"sites/{snapshot.number:08d}/called/{tile.name}.parquet"
         if not snapshots.read_called(store, snapshot, shard).equals(called):
-            yield f"{where}/called/{tile.name}.parquet: not what its batches add up to"
+            yield f"{place}: not what its batches add up to"
+        elif not _as_written(store.path / place):
+            yield f"{place}: other bytes than those in which it was written"
+
+
+def _as_written(path: Path) -> bool:
+    """Whether a file has the very bytes that its table is written in; yes where another version of Arrow wrote it."""
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder) / path.name
+        write_parquet(read_parquet(path).combine_chunks(), again)
+        if pq.read_metadata(path).created_by != pq.read_metadata(again).created_by:
+            return True
+        return sha256(path) == sha256(again)
 
 
 def _dense(store: Store, snapshot: Snapshot, shard: int) -> Iterable[str]:
