@@ -1,7 +1,7 @@
 """A batch: the participants of one delivery, read into columns together; immutable once it is committed.
 
-``plan`` writes what the tasks are, ``read_participant`` reads one gVCF, ``build_shard`` puts one shard of the
-batch together, ``finish`` turns the work into the batch's folder.
+``plan`` writes what the tasks are, ``read_participant`` reads one gVCF, ``build_calls`` and ``build_reference`` put one
+shard of the batch together, ``finish`` turns the work into the batch's folder.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from baekman.columns import (
 )
 from baekman.gvcf import ROW_COLUMNS, ContigCalls, GvcfReader, sha256_of
 from baekman.members import Member
-from baekman.parts import read_part, read_summary, write_parts
+from baekman.parts import read_calls, read_reference, read_summary, write_parts
 from baekman.schema import CALLS, REFERENCE, ROSTER
 from baekman.store import Store
 
@@ -183,32 +183,59 @@ def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.R
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def build_shard(store: Store, planned: BatchPlan, shard: int) -> None:
-    """Put one shard of the batch together: calls, reference, census and called, each a Parquet file."""
+def build_calls(store: Store, planned: BatchPlan, shard: int) -> None:
+    """Put the calls of one shard of the batch together, and their census: two Parquet files."""
     folder = planned.folder(store)
     name = store.shards[shard].name
-    # the last of the four that is written says that all are
-    if (folder / "batch" / "called" / f"{name}.parquet").exists():
+    # the last of the two that is written says that both are
+    if (folder / "batch" / "census" / f"{name}.parquet").exists():
         return
-    collected = json.loads((folder / "collected.json").read_text())
-    parts = [
-        read_part(_parts_of(store, planned, index), number)
-        for index, order in enumerate(collected["orders"])
-        if (number := collected["order"][order].get(str(shard))) is not None
-    ]
-    calls, reference = (
-        concat([pa.Table.from_batches([part[kind] for part in parts], schema=schema)], schema)
-        for kind, schema in enumerate((CALLS, REFERENCE))
-    )
+    collected = _collected(folder)
+    calls = concat([pa.Table.from_batches(_of_members(store, planned, collected, shard, read_calls), CALLS)], CALLS)
     # from the codes of each member's gVCF to those of the batch
     codes = np.zeros((len(planned.members), 1 + max(map(len, collected["filters"]))), np.uint16)
     for index, filters in enumerate(collected["filters"]):
         codes[index, 1 : 1 + len(filters)] = filters
     column = CALLS.get_field_index("filter")
     renumbered = codes[numpy_of(calls, "sample"), numpy_of(calls, "filter")]
-    calls = calls.set_column(column, CALLS.field(column), arrow(renumbered))
+    calls = sort_calls(calls.set_column(column, CALLS.field(column), arrow(renumbered)))
     males = males_of(store, [member.sex for member in planned.members], shard)
-    write_shard(folder / "batch", name, sort_calls(calls), reference, males=males)
+    write_calls(folder / "batch", name, calls, males=males)
+
+
+def build_reference(store: Store, planned: BatchPlan, shard: int) -> None:
+    """Put the reference segments of one shard of the batch together, and who is called where: two Parquet files."""
+    folder = planned.folder(store)
+    name = store.shards[shard].name
+    if (folder / "batch" / "called" / f"{name}.parquet").exists():
+        return
+    collected = _collected(folder)
+    reference, calls = (
+        concat([pa.Table.from_batches(_of_members(store, planned, collected, shard, read), schema)], schema)
+        for read, schema in ((read_reference, REFERENCE), (read_calls, CALLS))
+    )
+    males = males_of(store, [member.sex for member in planned.members], shard)
+    write_reference(folder / "batch", name, calls, reference, males=males)
+
+
+def _collected(folder: Path) -> dict[str, Any]:
+    collected: dict[str, Any] = json.loads((folder / "collected.json").read_text())
+    return collected
+
+
+def _of_members(
+    store: Store,
+    planned: BatchPlan,
+    collected: dict[str, Any],
+    shard: int,
+    read: Callable[[Path, int], pa.RecordBatch],
+) -> list[pa.RecordBatch]:
+    """What ``read`` finds of a shard in the work file of each member who has something there."""
+    return [
+        read(_parts_of(store, planned, index), number)
+        for index, order in enumerate(collected["orders"])
+        if (number := collected["order"][order].get(str(shard))) is not None
+    ]
 
 
 def sort_calls(calls: pa.Table) -> pa.Table:
@@ -226,10 +253,20 @@ def males_of(store: Store, sexes: Sequence[str], shard: int) -> Males:
 
 
 def write_shard(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *, males: Males) -> None:
-    """Write the four files of a batch's shard; ``called`` comes last."""
+    """Write the four files of a batch's shard."""
+    write_calls(folder, name, calls, males=males)
+    write_reference(folder, name, calls, reference, males=males)
+
+
+def write_calls(folder: Path, name: str, calls: pa.Table, *, males: Males) -> None:
+    """Write a shard's calls, sorted as the store has them, and then their census."""
     write_parquet(calls, folder / "calls" / f"{name}.parquet")
-    write_parquet(reference, folder / "reference" / f"{name}.parquet")
     write_parquet(count_alleles(calls, males=males), folder / "census" / f"{name}.parquet")
+
+
+def write_reference(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *, males: Males) -> None:
+    """Write a shard's reference segments and then, with its ``calls`` in any order, who is called."""
+    write_parquet(reference, folder / "reference" / f"{name}.parquet")
     write_parquet(count_called(calls, reference, males=males), folder / "called" / f"{name}.parquet")
 
 

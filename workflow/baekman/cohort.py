@@ -111,7 +111,7 @@ def _add(store: Store, planned: batches.BatchPlan, *, engine: Engine, filters: S
         if not (made.exists() and made.read_text() == inputs):
             map_tasks("reading gVCFs", partial(_read, store, planned), len(planned.members))
             batches.collect(store, planned)
-            map_tasks("building shards", partial(batches.build_shard, store, planned), len(store.shards))
+            map_tasks("building shards", partial(_build, store, planned), 2 * len(store.shards))
             seal(planned.folder(store) / "batch", inputs=inputs)
         with store.lock():
             latest = _refuse_known(store, planned)
@@ -159,6 +159,11 @@ def _remove(folder: Path) -> None:
 
 def _read(store: Store, planned: batches.BatchPlan, index: int) -> None:
     batches.read_participant(store, planned, index)
+
+
+def _build(store: Store, planned: batches.BatchPlan, task: int) -> None:
+    shard, of_reference = divmod(task, 2)
+    (batches.build_reference if of_reference else batches.build_calls)(store, planned, shard)
 
 
 def entry_of(store: Store, batch: str) -> BatchEntry:

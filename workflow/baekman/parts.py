@@ -1,8 +1,8 @@
 """The work file of a participant: what a gVCF says, shard by shard, between reading it and building its batch.
 
-A part is a shard's call rows and reference segments, as two messages of Arrow IPC compressed together. Behind the parts
-stand a summary (JSON), the index (where each part is, and how long its messages are) and the tail (the lengths of
-summary and index), so that building a shard reads of each participant the part it needs and no more.
+A part is a shard's call rows and reference segments, each a compressed message of Arrow IPC. Behind the parts stand a
+summary (JSON), the index (where each message is, and its length when it is not compressed) and the tail (the lengths of
+summary and index), so that building a shard reads of each participant what it needs and no more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from baekman.schema import CALLS, REFERENCE
 
 MAGIC = b"BAEKPART"
 CODEC = pa.Codec("lz4")
-ENTRY = struct.Struct("<qqq")  # where a part begins, and the lengths of its messages
+ENTRY = struct.Struct("<qq")
 TAIL = struct.Struct("<qq")
 
 
@@ -36,12 +36,13 @@ def write_parts(
     index = []
     with atomic_file(path, durable=False) as temporary, temporary.open("wb") as file:
         at = file.write(MAGIC)
-        for calls, reference in parts:
-            messages = calls.serialize(), reference.serialize()
-            index.append(ENTRY.pack(at, messages[0].size, messages[1].size))
-            at += file.write(CODEC.compress(b"".join(messages)))
+        for part in parts:
+            for batch in part:
+                message = batch.serialize()
+                index.append(ENTRY.pack(at, message.size))
+                at += file.write(CODEC.compress(message))
         text = json.dumps(summary()).encode()
-        file.writelines([text, *index, ENTRY.pack(at, 0, 0), TAIL.pack(len(text), (1 + len(index)) * ENTRY.size)])
+        file.writelines([text, *index, ENTRY.pack(at, 0), TAIL.pack(len(text), (1 + len(index)) * ENTRY.size)])
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -57,8 +58,8 @@ def read_parts(path: Path) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """All parts of a file, one after the other; raises as ``read_summary`` does."""
     with path.open("rb") as file:
         _text, index = _read_tail(file)
-    for number in range(index // ENTRY.size - 1):
-        yield read_part(path, number)
+    for number in range(index // ENTRY.size // 2):
+        yield read_calls(path, number), read_reference(path, number)
 
 
 def _read_tail(file: BinaryIO) -> tuple[int, int]:
@@ -71,20 +72,25 @@ def _read_tail(file: BinaryIO) -> tuple[int, int]:
     return text, index
 
 
-def read_part(path: Path, number: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Call rows and reference segments of part ``number``, from 0."""
+def read_calls(path: Path, number: int) -> pa.RecordBatch:
+    """Call rows (schema CALLS) of part ``number``, from 0."""
+    return _read_message(path, 2 * number, CALLS)
+
+
+def read_reference(path: Path, number: int) -> pa.RecordBatch:
+    """Reference segments (schema REFERENCE) of part ``number``, from 0."""
+    return _read_message(path, 2 * number + 1, REFERENCE)
+
+
+def _read_message(path: Path, number: int, schema: pa.Schema) -> pa.RecordBatch:
     file = os.open(path, os.O_RDONLY)
     try:
         tail = os.fstat(file).st_size - TAIL.size
         _text, index = TAIL.unpack(os.pread(file, TAIL.size, tail))
         entries = os.pread(file, 2 * ENTRY.size, tail - index + number * ENTRY.size)
-        at, calls, reference = ENTRY.unpack_from(entries)
-        end, _, _ = ENTRY.unpack_from(entries, ENTRY.size)
+        at, size = ENTRY.unpack_from(entries)
+        end, _ = ENTRY.unpack_from(entries, ENTRY.size)
         compressed = os.pread(file, end - at, at)
     finally:
         os.close(file)
-    messages = CODEC.decompress(compressed, calls + reference)
-    return (
-        ipc.read_record_batch(messages.slice(0, calls), CALLS),
-        ipc.read_record_batch(messages.slice(calls), REFERENCE),
-    )
+    return ipc.read_record_batch(CODEC.decompress(compressed, size), schema)
