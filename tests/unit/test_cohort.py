@@ -124,6 +124,22 @@ def test_compaction_keeps_a_batch_that_has_the_name_of_its_own(store: Store, tmp
     assert verify(store) == []
 
 
+def test_compaction_makes_batches_of_enough_participants_and_no_more(store: Store, tmp_path: Path) -> None:
+    people = [member(tmp_path, number) for number in range(8)]
+    cohort.add(store, batch="large", members=people[:3])
+    for number in range(3, 8):
+        cohort.add(store, batch=f"b{number}", members=[people[number]])
+    before = hashes(store.sites(6))
+    snapshot = cohort.compact(store, below=2)
+    assert [(entry.name, entry.participants) for entry in snapshot.batches] == [
+        ("large", 3), ("b7", 1), ("compact-00000007", 2), ("compact-00000007.r1", 2),
+    ]  # fmt: skip
+    assert (everyone(store), verify(store)) == ({f"P{number}" for number in range(8)}, [])
+    assert hashes(store.sites(7)) == before
+    assert cohort.compact(store, below=2) == snapshot
+    assert [entry.participants for entry in cohort.compact(store, below=4).batches] == [4, 4]
+
+
 def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,13 +56,14 @@ def sleeper(folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 300])
-def test_every_task_is_run_once(tmp_path: Path, workers: int, count: int) -> None:
-    def run(index: int) -> None:
+def test_every_task_is_run_once_and_answers_in_order(tmp_path: Path, workers: int, count: int) -> None:
+    def run(index: int) -> str:
         with (tmp_path / f"{index}").open("x") as file:
             file.write(str(os.getpid()))
+        return f"done {index}"
 
     with Engine(workers=workers).open() as map_tasks:
-        map_tasks("writing", run, count)
+        assert map_tasks("writing", run, count) == [f"done {index}" for index in range(count)]
     assert sorted(int(path.name) for path in tmp_path.iterdir()) == list(range(count))
     processes = {path.read_text() for path in tmp_path.iterdir()}
     assert (str(os.getpid()) in processes) == (min(workers, count) == 1)

@@ -35,6 +35,7 @@ from baekman.gvcf import ROW_COLUMNS, ContigCalls, GvcfReader, sha256_of
 from baekman.members import Member
 from baekman.parts import read_calls, read_reference, read_summary, write_parts
 from baekman.schema import CALLS, REFERENCE, ROSTER
+from baekman.seal import hashes_of
 from baekman.store import Store
 
 
@@ -183,13 +184,13 @@ def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.R
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def build_calls(store: Store, planned: BatchPlan, shard: int) -> None:
-    """Put the calls of one shard of the batch together, and their census: two Parquet files."""
+def build_calls(store: Store, planned: BatchPlan, shard: int) -> dict[str, str]:
+    """Put the calls of one shard of the batch together, and their census: two files, whose hashes it returns."""
     folder = planned.folder(store)
     name = store.shards[shard].name
     # the last of the two that is written says that both are
     if (folder / "batch" / "census" / f"{name}.parquet").exists():
-        return
+        return hashes_of_shard(folder / "batch", name, "calls", "census")
     collected = _collected(folder)
     calls = concat([pa.Table.from_batches(_of_members(store, planned, collected, shard, read_calls), CALLS)], CALLS)
     # from the codes of each member's gVCF to those of the batch
@@ -201,14 +202,15 @@ def build_calls(store: Store, planned: BatchPlan, shard: int) -> None:
     calls = sort_calls(calls.set_column(column, CALLS.field(column), arrow(renumbered)))
     males = males_of(store, [member.sex for member in planned.members], shard)
     write_calls(folder / "batch", name, calls, males=males)
+    return hashes_of_shard(folder / "batch", name, "calls", "census")
 
 
-def build_reference(store: Store, planned: BatchPlan, shard: int) -> None:
-    """Put the reference segments of one shard of the batch together, and who is called where: two Parquet files."""
+def build_reference(store: Store, planned: BatchPlan, shard: int) -> dict[str, str]:
+    """Put the reference segments of one shard together, and who is called where: two files, and their hashes, too."""
     folder = planned.folder(store)
     name = store.shards[shard].name
     if (folder / "batch" / "called" / f"{name}.parquet").exists():
-        return
+        return hashes_of_shard(folder / "batch", name, "reference", "called")
     collected = _collected(folder)
     reference, calls = (
         concat([pa.Table.from_batches(_of_members(store, planned, collected, shard, read), schema)], schema)
@@ -216,6 +218,7 @@ def build_reference(store: Store, planned: BatchPlan, shard: int) -> None:
     )
     males = males_of(store, [member.sex for member in planned.members], shard)
     write_reference(folder / "batch", name, calls, reference, males=males)
+    return hashes_of_shard(folder / "batch", name, "reference", "called")
 
 
 def _collected(folder: Path) -> dict[str, Any]:
@@ -252,10 +255,9 @@ def males_of(store: Store, sexes: Sequence[str], shard: int) -> Males:
     return Males(male=np.array(sexes) == "male", contig=store.shards[shard].contig, par=store.par_regions)
 
 
-def write_shard(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *, males: Males) -> None:
-    """Write the four files of a batch's shard."""
-    write_calls(folder, name, calls, males=males)
-    write_reference(folder, name, calls, reference, males=males)
+def hashes_of_shard(folder: Path, name: str, *kinds: str) -> dict[str, str]:
+    """SHA-256 of a shard's files of these ``kinds``, by path within the batch's ``folder``."""
+    return hashes_of(folder, (folder / kind / f"{name}.parquet" for kind in kinds))
 
 
 def write_calls(folder: Path, name: str, calls: pa.Table, *, males: Males) -> None:
@@ -330,11 +332,12 @@ def read_shard(
     store: Store, batch: str, kind: str, shard: int, *, filters: list[tuple[str, str, int]] | None = None
 ) -> pa.Table:
     """One shard of a batch, or its rows that pass ``filters``; ``kind`` is calls, reference, census or called."""
-    path = _shard_path(store, batch, kind, shard)
+    path = shard_path(store, batch, kind, shard)
     return pq.read_table(path, filters=filters) if filters else read_parquet(path)
 
 
-def _shard_path(store: Store, batch: str, kind: str, shard: int) -> Path:
+def shard_path(store: Store, batch: str, kind: str, shard: int) -> Path:
+    """Where one shard of a batch is."""
     return store.batch(batch) / kind / f"{store.shards[shard].name}.parquet"
 
 
@@ -360,71 +363,3 @@ def is_same(store: Store, planned: BatchPlan) -> bool:
     return list(zip(*columns, strict=True)) == [
         (member.participant_id, member.sex, sha256_of(Path(member.gvcf))) for member in planned.members
     ]
-
-
-# (participant, which old batch, sample there), sorted by participant: the members of a batch that is rewritten
-Kept = Sequence[tuple[str, int, int]]
-
-
-def filters_of(
-    store: Store, old: Sequence[str], rosters: Sequence[tuple[pa.Table, list[str]]], kept: Kept
-) -> list[str]:
-    """The caller filters, sorted, that rows of the members ``kept`` have: none of anybody else's is named again."""
-    used: set[str] = set()
-    for source, (name, (roster, names)) in enumerate(zip(old, rosters, strict=True)):
-        stays = np.zeros(roster.num_rows, np.bool_)
-        stays[[sample for _, batch, sample in kept if batch == source]] = True
-        for shard in range(len(store.shards) if names else 0):
-            calls = read_parquet(_shard_path(store, name, "calls", shard), columns=["sample", "filter"])
-            codes = np.unique(numpy_of(calls, "filter")[stays[numpy_of(calls, "sample")]])
-            used.update(names[code - 1] for code in codes.tolist() if code)
-    return sorted(used)
-
-
-def rewrite_shard(
-    store: Store, old: Sequence[str], folder: Path, kept: Kept, filters: Sequence[str], shard: int
-) -> None:
-    """Write one shard of a batch made of the members ``kept`` of older batches; ``filters`` is its numbering."""
-    calls_parts: list[pa.Table] = []
-    reference_parts: list[pa.Table] = []
-    sexes = [""] * len(kept)
-    for source, name in enumerate(old):
-        roster, names = read_roster(store, name)
-        of_roster = roster.column("sex").to_pylist()
-        renumbered = np.full(roster.num_rows, -1, np.int64)
-        for sample, (_participant, batch, old_sample) in enumerate(kept):
-            if batch == source:
-                renumbered[old_sample] = sample
-                sexes[sample] = of_roster[old_sample]
-        # a filter that nobody has any more has no code; rows that had it are not kept
-        code_of = {text: code for code, text in enumerate(filters, start=1)}
-        codes = np.array([0, *(code_of.get(text, 0) for text in names)], np.uint16)
-        for kind, parts in (("calls", calls_parts), ("reference", reference_parts)):
-            table = read_shard(store, name, kind, shard)
-            sample = renumbered[numpy_of(table, "sample")]
-            table = table.set_column(0, table.schema.field(0), arrow(sample.astype(np.uint32)))
-            if kind == "calls":
-                column = table.schema.get_field_index("filter")
-                filter_codes = arrow(codes[numpy_of(table, "filter")])
-                table = table.set_column(column, table.schema.field(column), filter_codes)
-            parts.append(table.filter(arrow(sample >= 0)))
-    calls = sort_calls(concat(calls_parts, CALLS))
-    reference = concat(reference_parts, REFERENCE)
-    order = np.lexsort((numpy_of(reference, "start"), numpy_of(reference, "sample")))
-    males = males_of(store, sexes, shard)
-    write_shard(folder, store.shards[shard].name, calls, reference.take(arrow(order)), males=males)
-
-
-def rewrite_roster(
-    store: Store,
-    rosters: Sequence[tuple[pa.Table, list[str]]],
-    kept: Kept,
-    filters: Sequence[str],
-    folder: Path,
-) -> None:
-    """Write the roster of a batch made of the members ``kept`` of ``rosters``."""
-    offsets = np.cumsum([0, *(roster.num_rows for roster, _ in rosters)])
-    everyone = pa.concat_tables([roster for roster, _ in rosters]).combine_chunks()
-    rows = everyone.take(pa.array([int(offsets[source]) + sample for _, source, sample in kept]))
-    numbered = rows.set_column(0, ROSTER.field(0), arrow(np.arange(len(kept), dtype=np.uint32)))
-    write_roster(folder, numbered.cast(ROSTER), filters=filters)

@@ -6,7 +6,7 @@ every old batch without opening it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,11 +131,36 @@ def count_called(calls: pa.Table, reference: pa.Table, *, males: Males) -> pa.Ta
     return _step_table(steps, borders + first)
 
 
-def merge_alleles(censuses: list[pa.Table]) -> pa.Table:
+def merge_alleles(censuses: Iterable[pa.Table]) -> pa.Table:
     """Add up censuses (schema CENSUS); the result is sorted by pos, ref, alt."""
-    merged = concat([census for census in censuses if census.num_rows], CENSUS)
-    if merged.num_rows == 0 or sum(census.num_rows > 0 for census in censuses) == 1:
-        return merged
+    return _add_up(censuses, _add_alleles, CENSUS)
+
+
+def merge_called(tables: Iterable[pa.Table]) -> pa.Table:
+    """Add up step functions (schema CALLED)."""
+    return _add_up(tables, _add_called, CALLED)
+
+
+def _add_up(tables: Iterable[pa.Table], add: Callable[[pa.Table, pa.Table], pa.Table], schema: pa.Schema) -> pa.Table:
+    """Add tables in pairs, and pairs of pairs: what many batches say is gone through a few times, and held but once."""
+    sums: list[tuple[int, pa.Table]] = []  # each of twice as many tables as the next, and how many times twice
+    for table in tables:
+        if table.num_rows:
+            doubled = 0
+            while sums and sums[-1][0] == doubled:
+                table = add(sums.pop()[1], table)
+                doubled += 1
+            sums.append((doubled, table))
+    total = empty(schema)
+    while sums:
+        _, table = sums.pop()
+        total = add(table, total) if total.num_rows else table
+    return total
+
+
+def _add_alleles(one: pa.Table, other: pa.Table) -> pa.Table:
+    """The sum of two censuses."""
+    merged = concat([one, other], CENSUS)
     pos = numpy_of(merged, "pos")
     rank = allele_ranks(merged.column("ref"), merged.column("alt"))
     order = np.lexsort((rank, pos))
@@ -157,16 +182,6 @@ def _add_called(one: pa.Table, other: pa.Table) -> pa.Table:
     total = [np.empty(len(left[0]) + len(right[0]), column.dtype) for column in left]
     count = kernel.add_steps(left, right, total)
     return pa.table([arrow(column[:count]) for column in total], schema=CALLED)
-
-
-def merge_called(tables: list[pa.Table]) -> pa.Table:
-    """Add up step functions (schema CALLED)."""
-    tables = [table for table in tables if table.num_rows]
-    # in pairs, and pairs of pairs: the steps of many batches are not gone through once a batch
-    while len(tables) > 1:
-        added = [_add_called(*pair) for pair in zip(tables[::2], tables[1::2], strict=False)]
-        tables = [*added, *tables[2 * len(added) :]]
-    return tables[0] if tables else empty(CALLED)
 
 
 def called_at(called: pa.Table, positions: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.int64]]:

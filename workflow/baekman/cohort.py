@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from baekman import __version__
@@ -17,19 +17,18 @@ from baekman import snapshot as snapshots
 from baekman.atomic import fsync_folder
 from baekman.census import merge_alleles, merge_called
 from baekman.columns import with_metadata, write_parquet
-from baekman.engine import Engine
+from baekman.engine import Engine, MapTasks
 from baekman.errors import InputRefused, Reason
 from baekman.members import Member
 from baekman.participant_index import find_batches, forget, open_index
+from baekman.rewriting import rewrite_batches
 from baekman.schema import CENSUS, SCHEMA_VERSION, SITES
-from baekman.seal import seal
+from baekman.seal import hashes_of, seal
 from baekman.sites import SiteFilters, describe_sites
 from baekman.snapshot import BatchEntry, Snapshot
 from baekman.store import BATCH_NAME, Store, check_names
 
 DONE_WORK = ".done."  # prefix of a work folder that only waits to be deleted
-
-MapTasks = Callable[[str, Callable[[int], None], int], None]
 
 
 def _refuse_known(store: Store, planned: batches.BatchPlan) -> Snapshot:
@@ -111,8 +110,12 @@ def _add(store: Store, planned: batches.BatchPlan, *, engine: Engine, filters: S
         if not (made.exists() and made.read_text() == inputs):
             map_tasks("reading gVCFs", partial(_read, store, planned), len(planned.members))
             batches.collect(store, planned)
-            map_tasks("building shards", partial(_build, store, planned), 2 * len(store.shards))
-            seal(planned.folder(store) / "batch", inputs=inputs)
+            built = map_tasks("building shards", partial(_build, store, planned), 2 * len(store.shards))
+            folder = planned.folder(store) / "batch"
+            hashes = hashes_of(folder, [folder / "roster.parquet"])
+            for of_shard in built:
+                hashes |= of_shard
+            seal(folder, hashes, inputs=inputs)
         with store.lock():
             latest = _refuse_known(store, planned)
             if store.batch(batch).exists() and (planned.folder(store) / "batch").exists():
@@ -161,9 +164,9 @@ def _read(store: Store, planned: batches.BatchPlan, index: int) -> None:
     batches.read_participant(store, planned, index)
 
 
-def _build(store: Store, planned: batches.BatchPlan, task: int) -> None:
+def _build(store: Store, planned: batches.BatchPlan, task: int) -> dict[str, str]:
     shard, of_reference = divmod(task, 2)
-    (batches.build_reference if of_reference else batches.build_calls)(store, planned, shard)
+    return (batches.build_reference if of_reference else batches.build_calls)(store, planned, shard)
 
 
 def entry_of(store: Store, batch: str) -> BatchEntry:
@@ -224,15 +227,19 @@ def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
 def _merge_shard(
     store: Store, snapshot: Snapshot, previous: Snapshot, added: tuple[str, ...], working: str, shard: int
 ) -> None:
-    before = previous if previous.number else None
+    before = [previous] if previous.number else []
+    # one file after the other: what is merged is the largest part of what a worker holds
     census = merge_alleles(
-        ([snapshots.read_census(store, before, shard)] if before else [])
-        + [batches.read_shard(store, name, "census", shard).cast(CENSUS) for name in added]
+        chain(
+            (snapshots.read_census(store, one, shard) for one in before),
+            (batches.read_shard(store, name, "census", shard).cast(CENSUS) for name in added),
+        )
     )
-    # nothing keeps what is merged: it is the largest part of what a worker holds
     steps = merge_called(
-        ([snapshots.read_called(store, before, shard)] if before else [])
-        + [batches.read_shard(store, name, "called", shard) for name in added]
+        chain(
+            (snapshots.read_called(store, one, shard) for one in before),
+            (batches.read_shard(store, name, "called", shard) for name in added),
+        )
     )
     sites = describe_sites(
         census,
@@ -279,9 +286,8 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
                     continue
                 new = _next_name(entry.name, taken=names)
                 names.add(new)
-                remaining = rewrite_batches(store, [entry.name], new=new, without=participants, map_tasks=map_tasks)
-                if remaining is not None:
-                    entries.append(remaining)
+                if rewrite_batches(store, [entry.name], new=new, without=participants, map_tasks=map_tasks):
+                    entries.append(entry_of(store, new))
             latest = remerge(
                 store,
                 Snapshot(
@@ -310,37 +316,6 @@ def _next_name(batch: str, *, taken: Collection[str]) -> str:
     if not (dot and number.isdecimal()):
         stem, number = batch, "0"
     return next(name for n in count(int(number) + 1) if (name := f"{stem}.r{n}") not in taken)
-
-
-def rewrite_batches(
-    store: Store, old: Sequence[str], *, new: str, without: Sequence[str], map_tasks: MapTasks
-) -> BatchEntry | None:
-    """Write one batch ``new`` with the members of ``old`` less ``without``; None when nobody remains."""
-    rosters = [batches.read_roster(store, name) for name in old]
-    gone = set(without)
-    members = sorted(
-        (participant, source, sample)
-        for source, (roster, _) in enumerate(rosters)
-        for sample, participant in enumerate(roster.column("participant_id").to_pylist())
-        if participant not in gone
-    )
-    if not members:
-        return None
-    filters = batches.filters_of(store, old, rosters, members)
-    working = store.work / f"rewrite.{new}"
-    shutil.rmtree(working, ignore_errors=True)
-    map_tasks(
-        f"writing {new}",
-        partial(batches.rewrite_shard, store, tuple(old), working, members, filters),
-        len(store.shards),
-    )
-    batches.rewrite_roster(store, rosters, members, filters, working)
-    seal(working, inputs=f"rewritten from {' '.join(old)}")
-    target = store.batch(new)
-    shutil.rmtree(target, ignore_errors=True)
-    working.rename(target)
-    fsync_folder(target.parent)
-    return entry_of(store, new)
 
 
 def _forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
@@ -384,27 +359,29 @@ def _sweep(store: Store, latest: Snapshot) -> None:
 
 
 def compact(store: Store, *, below: int = 1000, engine: Engine | None = None) -> Snapshot:
-    """Merge the batches of fewer than ``below`` participants into one; sites and freeze tables stay the same.
+    """Merge batches of fewer than ``below`` participants into larger ones; sites and freeze tables stay the same.
 
-    Snapshots from before are deleted with the small batches that they name.
+    In the order of the snapshot, so many at a time that ``below`` participants are reached: what a worker holds of a
+    shard does not grow with the cohort. Snapshots from before are deleted with the small batches that they name.
     """
     with (engine or Engine()).open() as map_tasks, store.lock():
         latest = snapshots.read_snapshot(store)
-        small = [entry.name for entry in latest.batches if entry.participants < below]
-        if len(small) < 2:
+        groups = _groups([entry for entry in latest.batches if entry.participants < below], enough=below)
+        if not groups:
             return latest
-        new, names = f"compact-{latest.number + 1:08d}", _names_taken(store)
-        if new in names:
-            new = _next_name(new, taken=names)
-        merged = rewrite_batches(store, small, new=new, without=(), map_tasks=map_tasks)
-        assert merged is not None
-        kept = tuple(entry for entry in latest.batches if entry.name not in small)
+        base, names = f"compact-{latest.number + 1:08d}", _names_taken(store)
+        entries = list(latest.batches)
+        for group in groups:
+            new = base if base not in names else _next_name(base, taken=names)
+            names.add(new)
+            rewrite_batches(store, [entry.name for entry in group], new=new, without=(), map_tasks=map_tasks)
+            entries = [entry for entry in entries if entry not in group] + [entry_of(store, new)]
         latest = remerge(
             store,
             Snapshot(
                 number=latest.number + 1,
-                batches=(*kept, merged),
-                tombstones=tuple(small),
+                batches=tuple(entries),
+                tombstones=tuple(entry.name for group in groups for entry in group),
                 filters=latest.filters,
             ),
             map_tasks=map_tasks,
@@ -412,3 +389,13 @@ def compact(store: Store, *, below: int = 1000, engine: Engine | None = None) ->
         _forget(store, (), at=latest)
         _sweep(store, latest)
         return latest
+
+
+def _groups(small: Sequence[BatchEntry], *, enough: int) -> list[list[BatchEntry]]:
+    """Batches that become one: one after the other until there are ``enough`` participants; a last one may stay."""
+    groups: list[list[BatchEntry]] = [[]]
+    for entry in small:
+        if sum(one.participants for one in groups[-1]) >= enough:
+            groups.append([])
+        groups[-1].append(entry)
+    return [group for group in groups if len(group) > 1]

@@ -15,15 +15,28 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from baekman.errors import WorkerDied
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
+T = TypeVar("T")
+
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 PIECES = 32  # that a worker is handed of a plan, or as many as there are tasks
+
+
+class MapTasks(Protocol):
+    """Does the tasks of a plan; ``title`` is what a bar calls them."""
+
+    def __call__(self, title: str, run: Callable[[int], T], count: int) -> list[T]:
+        """``run(0)`` to ``run(count - 1)``, in any order; what they return, in theirs.
+
+        The first failure is raised as it was; tasks that finished keep their output.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +52,8 @@ class Engine:
     scheduler: str | None = None
 
     @contextmanager
-    def open(self) -> Iterator[Callable[[str, Callable[[int], Any], int], None]]:
-        """Yield ``map_tasks(title, run, count)``, which calls ``run(0) … run(count - 1)`` and waits for all.
-
-        The first failure is raised as it was; tasks that finished keep their output.
-        """
+    def open(self) -> Iterator[MapTasks]:
+        """Yield what does tasks, until the block ends."""
         if self.scheduler is None:
             yield partial(_in_processes, self.workers)
             return
@@ -74,18 +84,19 @@ def _progress(title: str, count: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: progress.advance(shown, done)
 
 
-def _loop(title: str, run: Callable[[int], Any], count: int) -> None:
+def _loop(title: str, run: Callable[[int], T], count: int) -> list[T]:
+    found = []
     with _progress(title, count) as advance:
         for index in range(count):
-            run(index)
+            found.append(run(index))
             advance(1)
+    return found
 
 
-def _in_processes(workers: int, title: str, run: Callable[[int], Any], count: int) -> None:
+def _in_processes(workers: int, title: str, run: Callable[[int], T], count: int) -> list[T]:
     workers = min(workers, count)
     if workers <= 1:
-        _loop(title, run, count)
-        return
+        return _loop(title, run, count)
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
@@ -100,7 +111,8 @@ def _in_processes(workers: int, title: str, run: Callable[[int], Any], count: in
         pool.submit(int)  # forks all workers, before a bar has a thread that they would be without
         try:
             with _progress(title, count) as advance, Callback(posttask=lambda *_: advance(1)):
-                get(tasks, list(tasks), pool=pool, optimize_graph=False, chunksize=_piece(count, workers))
+                found = get(tasks, list(tasks), pool=pool, optimize_graph=False, chunksize=_piece(count, workers))
+                return list(found)
         except BrokenProcessPool:
             raise WorkerDied from None
         except BaseException:
@@ -130,15 +142,15 @@ def _hold(run: Callable[[int], Any], stop: Event, parent: int) -> None:
         os._exit(1)
 
 
-def _run_held(index: int) -> None:
-    if not _stop.is_set():
-        _held(index)
+def _run_held(index: int) -> Any:
+    return None if _stop.is_set() else _held(index)
 
 
-def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
+def _on(client: Any) -> MapTasks:
     from distributed import as_completed
 
-    def map_tasks(title: str, run: Callable[[int], Any], count: int) -> None:
+    def map_tasks(title: str, run: Callable[[int], T], count: int) -> list[T]:
+        found: dict[int, list[T]] = {}
         with _progress(title, count) as advance:
             threads = max(sum(client.nthreads().values()), 1)  # workers may still be on their way
             step = _piece(count, threads)
@@ -150,9 +162,12 @@ def _on(client: Any) -> Callable[[str, Callable[[int], Any], int], None]:
             first = [client.submit(_run_all, shared, piece, pure=False) for piece in islice(pieces, window)]
             running = as_completed(first)
             for future in running:
-                advance(future.result())
+                begin, results = future.result()
+                found[begin] = results
+                advance(len(results))
                 for piece in islice(pieces, 1):
                     running.add(client.submit(_run_all, shared, piece, pure=False))
+        return [result for begin in sorted(found) for result in found[begin]]
 
     return map_tasks
 
@@ -161,10 +176,8 @@ def _itself(run: Callable[[int], Any]) -> Callable[[int], Any]:
     return run
 
 
-def _run_all(run: Callable[[int], Any], indices: range) -> int:
-    for index in indices:
-        run(index)
-    return len(indices)
+def _run_all(run: Callable[[int], T], indices: range) -> tuple[int, list[T]]:
+    return indices.start, [run(index) for index in indices]
 
 
 def default_workers() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from baekman.atomic import write_text
@@ -15,11 +16,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def seal(folder: Path, *, inputs: str) -> None:
+def hashes_of(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of ``files`` by their path within ``folder``."""
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+
+
+def seal(folder: Path, hashes: Mapping[str, str], *, inputs: str) -> None:
     """Write ``hashes.json`` of a batch's Parquet files, then ``inputs``, which says that the batch is complete."""
-    files = sorted(path for path in folder.rglob("*.parquet") if not path.name.startswith("."))
-    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in files}
-    write_text(folder / "hashes.json", json.dumps(hashes, indent=1) + "\n")
+    write_text(folder / "hashes.json", json.dumps(dict(sorted(hashes.items())), indent=1) + "\n")
     write_text(folder / "inputs", inputs)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,18 +27,17 @@ def compare_gvcfs(store: Store, members: Sequence[Member], *, engine: Engine | N
     """Every difference between the latest snapshot and the gVCFs of ``members``, a line each."""
     at = snapshots.read_snapshot(store)
     found = find_batches(store, [member.participant_id for member in members], at=at)
-    with tempfile.TemporaryDirectory() as name, (engine or Engine()).open() as map_tasks:
-        folder = Path(name)
-        map_tasks("comparing gVCFs", partial(_compare, store, tuple(members), found, folder), len(members))
-        return [
-            f"participant {member.participant_id}: {difference}"
-            for index, member in enumerate(members)
-            for difference in json.loads((folder / str(index)).read_text())
-        ]
+    with (engine or Engine()).open() as map_tasks:
+        differences = map_tasks("comparing gVCFs", partial(_compare, store, tuple(members), found), len(members))
+    return [
+        f"participant {member.participant_id}: {difference}"
+        for member, of_member in zip(members, differences, strict=True)
+        for difference in of_member
+    ]
 
 
-def _compare(store: Store, members: Sequence[Member], found: dict[str, str], folder: Path, index: int) -> None:
-    (folder / str(index)).write_text(json.dumps(_differences(store, members[index], found)))
+def _compare(store: Store, members: Sequence[Member], found: dict[str, str], index: int) -> list[str]:
+    return _differences(store, members[index], found)
 
 
 def _differences(store: Store, member: Member, found: dict[str, str]) -> list[str]:

@@ -10,9 +10,11 @@ import hashlib
 import json
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baekman import snapshot as snapshots
-from baekman.batch import digest_members, males_of, read_roster
+from baekman.batch import digest_members, males_of, read_roster, read_shard
 from baekman.census import count_alleles, count_called, merge_alleles, merge_called
 from baekman.cohort import sites_metadata
 from baekman.columns import allele_ranks, numpy_of, read_parquet, string_parts, write_parquet
@@ -194,18 +196,20 @@ def _compare_index(store: Store, latest: Snapshot) -> tuple[int, int]:
 
 def _gather(store: Store, names: Iterable[str], folder: Path) -> list[str]:
     found: list[str] = []
-    counts: dict[str, list[npt.NDArray[np.int64]]] = {}
+    sums: dict[str, npt.NDArray[np.int64]] = {}
+    counted: Counter[str] = Counter()
     for shard in store.shards:
         found += json.loads((folder / f"{shard.name}.json").read_text())
         with np.load(folder / f"{shard.name}.npz") as of_shard:
             for key in of_shard.files:
-                counts.setdefault(key, []).append(of_shard[key])
+                sums[key] = sums.get(key, 0) + of_shard[key]
+                counted[key] += 1
     for number, name in enumerate(names):
         roster, _ = read_roster(store, name)
         for column in ("call_rows", "reference_rows"):
-            parts = counts.get(f"{column}.{number}", [])
+            key = f"{column}.{number}"
             # a shard that is broken has no count, and has been told
-            if len(parts) == len(store.shards) and np.sum(parts, axis=0).tolist() != roster[column].to_pylist():
+            if counted[key] == len(store.shards) and sums[key].tolist() != roster[column].to_pylist():
                 found.append(f"batches/{name}/roster.parquet: {column} are not those of the shards")
     return found
 
@@ -364,10 +368,10 @@ def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]
         names = {entry.name for entry in snapshot.batches}
         if not merged <= names:
             census, called, merged = CENSUS.empty_table(), CALLED_SCHEMA.empty_table(), set()
-        for name in sorted(names - merged):
-            folder = store.batch(name)
-            census = merge_alleles([census, pq.read_table(folder / "census" / f"{tile.name}.parquet")]).cast(CENSUS)
-            called = merge_called([called, pq.read_table(folder / "called" / f"{tile.name}.parquet")])
+        new = sorted(names - merged)
+        of_new = (read_shard(store, name, "census", shard).cast(CENSUS) for name in new)
+        census = merge_alleles(chain([census], of_new))
+        called = merge_called(chain([called], (read_shard(store, name, "called", shard) for name in new)))
         merged = names
         expected = describe_sites(
             census,

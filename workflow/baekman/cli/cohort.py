@@ -135,8 +135,12 @@ def withdraw(
 
 
 @app.command()
-def compact(cohort: CohortOption, workers: WorkersOption = 1) -> None:
-    """Merge small batches into one; sites and freeze tables stay byte for byte the same.
+def compact(
+    cohort: CohortOption,
+    below: Annotated[int, typer.Option("--below", min=2, help="Participants of a batch that stays as it is.")] = 1000,
+    workers: WorkersOption = 1,
+) -> None:
+    """Merge small batches into larger ones; sites and freeze tables stay byte for byte the same.
 
     Example: baekman cohort compact --cohort cohort
     """
@@ -146,7 +150,7 @@ def compact(cohort: CohortOption, workers: WorkersOption = 1) -> None:
     from baekman.store import open_store
 
     store = open_store(cohort)
-    snapshot = operations.compact(store, engine=Engine(workers=workers))
+    snapshot = operations.compact(store, below=below, engine=Engine(workers=workers))
     audit.record_use(store.workspace, action="cohort.compact", object=str(snapshot.number))
     typer.echo(str(snapshot.number))
 
