@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pysam
@@ -352,6 +353,20 @@ def test_a_list_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     path = tmp_path / "list.tsv"
     path.write_text(f"P1\t{good}\tmale\n", encoding="utf-8-sig")
     assert read_members(path) == [Member(participant_id="P1", gvcf=str(good), sex="male")]
+
+
+def test_a_list_may_come_through_a_pipe_and_be_no_folder(tmp_path: Path) -> None:
+    good = tmp_path / "good.g.vcf"
+    good.write_text(whole([GOOD]))
+    reader, writer = os.pipe()
+    os.write(writer, f"P1\t{good}\tmale\n".encode())
+    os.close(writer)
+    assert read_members(Path(f"/dev/fd/{reader}")) == [Member(participant_id="P1", gvcf=str(good), sex="male")]
+    os.close(reader)
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(InputRefused) as refused:
+            read_members(path)
+        assert str(refused.value) == f"{path.name}: expected a list of gVCFs, found none that can be read"
 
 
 def test_an_id_whose_table_would_be_the_reference_blocks_of_another(tmp_path: Path) -> None:

@@ -32,10 +32,10 @@ def read_members(path: Path) -> list[Member]:
     def refuse(number: int, expected: str, found: str) -> None:
         reasons.append(Reason(file=path.name, place=f"line {number}", expected=expected, found=found))
 
-    if not path.is_file():
-        raise InputRefused(Reason(file=path.name, expected="a list of gVCFs", found="no such file"))
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except OSError:
+        raise InputRefused(Reason(file=path.name, expected="a list of gVCFs", found="none that can be read")) from None
     except UnicodeDecodeError:
         raise InputRefused(Reason(file=path.name, expected="UTF-8 text", found="other bytes")) from None
     for number, line in enumerate(text.splitlines(), start=1):
