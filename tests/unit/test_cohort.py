@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow.parquet as pq
 import pytest
 from baekman import batch as batches
-from baekman import cohort
+from baekman import cohort, tables
 from baekman import export as exports
 from baekman import snapshot as snapshots
 from baekman.batch import read_roster
@@ -313,6 +314,51 @@ def test_a_killed_export_is_not_gone_on_with_of_other_settings(
         patched.setattr(exports, "join_pieces", killed)
         exported(store, "x.bcf")
     assert exported(stricter, "x.bcf") == exported(stricter, "fresh.bcf")
+
+
+# --- a snapshot that goes while it is read -----------------------------------------------------------------------
+
+
+def _exported(store: Store, folder: Path) -> None:
+    export(store, read_snapshot(store), format="bcf", output=folder / "x.bcf", content=Content())
+
+
+def _tabled(store: Store, folder: Path) -> None:
+    make_tables(store, output=folder / "tables")
+
+
+def _frozen(store: Store, folder: Path) -> None:
+    freeze(store, output=folder / "release")
+
+
+@pytest.mark.parametrize(
+    ("read", "module", "task"),
+    [(_exported, exports, "write_piece"), (_tabled, tables, "write_tables"), (_frozen, tables, "write_tables")],
+)
+def test_who_reads_a_snapshot_is_told_that_it_went_meanwhile(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    read: Callable[[Store, Path], None],
+    module: ModuleType,
+    task: str,
+) -> None:
+    for number in range(2):
+        cohort.add(store, batch=f"b{number}", members=[member(tmp_path, number)])
+    run_task = getattr(module, task)
+
+    def late(*arguments: object, **options: object) -> None:
+        cohort.compact(store)
+        run_task(*arguments, **options)
+
+    monkeypatch.setattr(module, task, late)
+    with pytest.raises(InputRefused) as refused:
+        read(store, tmp_path)
+    assert str(refused.value) == (
+        "snapshot 2: expected one that stays while it is read, found one that a withdrawal or compaction took away; "
+        "run the same command again"
+    )
+    read(store, tmp_path)
 
 
 # --- nothing is left of a refused or superseded add ----------------------------------------------------------

@@ -29,7 +29,7 @@ from baekman.dense import JOINT, MODES, chunks, count, genotypes, participants_o
 from baekman.engine import Engine
 from baekman.errors import InputRefused, Reason
 from baekman.region import Region, shards_in
-from baekman.snapshot import Snapshot, read_sites
+from baekman.snapshot import Snapshot, read_sites, reading
 from baekman.store import Store
 
 FORMATS = ("vcf", "bcf", "pgen", "zarr")
@@ -61,7 +61,7 @@ def export(
     shards = shards_in(store, content.region)
     work = output.with_name(f"{output.name}.{_digest(store, snapshot, content)}.parts")
     work.mkdir(exist_ok=True)
-    with (engine or Engine()).open() as map_tasks:
+    with reading(store, snapshot), (engine or Engine()).open() as map_tasks:
         map_tasks("exporting", partial(_run, store, snapshot, content, work, shards), len(shards))
     whole = work / "cohort.bcf"
     join_pieces(store, snapshot, [work / f"{store.shards[shard].name}.piece" for shard in shards], whole)

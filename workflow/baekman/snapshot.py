@@ -6,7 +6,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
@@ -91,6 +92,28 @@ def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
         tombstones=tuple(data["tombstones"]),
         filters=SiteFilters(**data["filters"]),
     )
+
+
+class SnapshotGone(InputRefused):
+    """A withdrawal or a compaction took a snapshot away while it was read."""
+
+
+@contextmanager
+def reading(store: Store, snapshot: Snapshot) -> Iterator[None]:
+    """Raise SnapshotGone for the missing file of a snapshot that is no more."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if snapshot.number == 0 or snapshot.number in numbers(store):
+            raise
+        raise SnapshotGone(
+            Reason(
+                file=f"snapshot {snapshot.number}",
+                expected="one that stays while it is read",
+                found="one that a withdrawal or compaction took away",
+                action="run the same command again",
+            )
+        ) from error
 
 
 def create_snapshot(store: Store, snapshot: Snapshot) -> None:

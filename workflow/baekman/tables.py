@@ -352,10 +352,11 @@ def make_tables(
     """Write the tables of ``participants`` (else of everyone) at a snapshot (else the latest); how many."""
     output = output.absolute()  # a cluster's workers have folders of their own
     at = snapshot or snapshots.read_snapshot(store)
-    tasks = plan_tables(store, at, participants=participants)
-    output.mkdir(parents=True, exist_ok=True)
-    with (engine or Engine()).open() as map_tasks:
-        map_tasks("writing tables", partial(write_tables, store, at, tasks, output), len(tasks))
+    with snapshots.reading(store, at):
+        tasks = plan_tables(store, at, participants=participants)
+        output.mkdir(parents=True, exist_ok=True)
+        with (engine or Engine()).open() as map_tasks:
+            map_tasks("writing tables", partial(write_tables, store, at, tasks, output), len(tasks))
     return sum(len(task.only) if task.only is not None else task.last - task.first for task in tasks)
 
 
@@ -371,9 +372,7 @@ def make_latest_tables(
         present = sorted(find_batches(store, participants, at=latest))
         try:
             make_tables(store, output=output, snapshot=latest, participants=present, engine=engine)
-        except FileNotFoundError:
-            if latest.number in snapshots.numbers(store):
-                raise
+        except snapshots.SnapshotGone:
             continue
         if not present or latest.number in snapshots.numbers(store):
             return present, latest
@@ -433,7 +432,7 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
     elif snapshot.number:
         for stale in output.glob(".sites.*.tmp"):  # what a killed run left
             shutil.rmtree(stale)
-        with atomic_folder(existing) as folder:
+        with snapshots.reading(store, snapshot), atomic_folder(existing) as folder:
             for shard in store.shards:
                 name = f"{shard.name}.parquet"
                 shutil.copyfile(store.sites(snapshot.number) / name, folder / name)
