@@ -43,6 +43,29 @@ def test_only_the_group_that_is_asked_for_is_loaded() -> None:
     assert done.stdout == "['baekman.cli.groups', 'baekman.cli.step'] False\n"
 
 
+def test_a_batch_is_added_without_what_takes_long_to_load(tmp_path: Path) -> None:
+    (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS\n"
+    row = "c\t3\t.\tG\tT,<NON_REF>\t50\t.\t.\tGT:AD:DP:GQ:PL\t0/1:9,9,0:18:60:60,0,70,80,90,99\n"
+    (tmp_path / "A.g.vcf").write_text(head + row)
+    program = (
+        "import sys; from baekman.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'pandas', 'duckdb', 'dask', 'pysam', 'rich', 'scipy'} & set(sys.modules)))"
+    )
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-c", program, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+
+    cohort = str(tmp_path / "cohort")
+    run("cohort", "init", "--cohort", cohort, "--reference", str(tmp_path / "ref.fa"))
+    for name in "PQ":  # the first sites, and those that are added to
+        (tmp_path / "list.tsv").write_text(f"{name}\tA.g.vcf\n")
+        added = run("cohort", "add", "--cohort", cohort, "--batch", name, "--gvcfs", str(tmp_path / "list.tsv"))
+        assert added == "[]"
+
+
 def test_tables_of_chosen_participants_hold_their_rows(tmp_path: Path) -> None:
     (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
     head = "##fileformat=VCFv4.2\n##contig=<ID=c,length=10>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS\n"

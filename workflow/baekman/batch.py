@@ -25,6 +25,7 @@ from baekman.columns import (
     allele_ranks,
     arrow,
     concat,
+    empty,
     numpy_of,
     read_parquet,
     strings,
@@ -174,7 +175,7 @@ def _reference_of(contig: ContigCalls, sample: int) -> pa.RecordBatch:
 
 def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.RecordBatch:
     if rows == 0:
-        return pa.RecordBatch.from_pylist([], schema=schema)
+        return pa.RecordBatch.from_arrays([column.combine_chunks() for column in empty(schema).columns], schema=schema)
     arrays = [
         columns[f.name]
         if isinstance(columns[f.name], pa.Array)

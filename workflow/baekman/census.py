@@ -151,10 +151,11 @@ def _add_up(tables: Iterable[pa.Table], add: Callable[[pa.Table, pa.Table], pa.T
                 table = add(sums.pop()[1], table)
                 doubled += 1
             sums.append((doubled, table))
-    total = empty(schema)
+    if not sums:
+        return empty(schema)
+    _, total = sums.pop()
     while sums:
-        _, table = sums.pop()
-        total = add(table, total) if total.num_rows else table
+        total = add(sums.pop()[1], total)
     return total
 
 

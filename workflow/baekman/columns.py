@@ -150,8 +150,13 @@ def table_of(schema: pa.Schema, arrays: Mapping[str, Any]) -> pa.Table:
 
 
 def empty(schema: pa.Schema) -> pa.Table:
-    """No rows of ``schema``."""
-    return schema.empty_table()
+    """No rows of ``schema``, of numbers and strings (without pandas, as in ``arrow``)."""
+    nothing = pa.py_buffer(bytes(4))  # the one offset of no strings
+    arrays = [
+        pa.Array.from_buffers(f.type, 0, [None, nothing, nothing] if pa.types.is_string(f.type) else [None, nothing])
+        for f in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def concat(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
-from baekman.columns import read_parquet
+from baekman.columns import empty, read_parquet
 from baekman.errors import InputRefused, Reason
 from baekman.schema import CALLED, CENSUS
 from baekman.sites import SiteFilters
@@ -153,5 +153,5 @@ def read_census(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
 def read_called(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
     """The merged step function (schema CALLED) of one shard at a snapshot."""
     if snapshot.number == 0:
-        return CALLED.empty_table()
+        return empty(CALLED)
     return read_parquet(store.sites(snapshot.number) / "called" / f"{store.shards[shard].name}.parquet")

@@ -27,7 +27,7 @@ from baekman import snapshot as snapshots
 from baekman.batch import digest_members, males_of, read_roster, read_shard
 from baekman.census import count_alleles, count_called, merge_alleles, merge_called
 from baekman.cohort import sites_metadata
-from baekman.columns import allele_ranks, numpy_of, read_parquet, string_parts, write_parquet
+from baekman.columns import allele_ranks, empty, numpy_of, read_parquet, string_parts, write_parquet
 from baekman.dense import CALLED, NO_COVERAGE, RAW, UNCALLED, Genotypes, chunks, count, genotypes, read_evidence
 from baekman.engine import Engine
 from baekman.schema import CALLED as CALLED_SCHEMA
@@ -362,12 +362,12 @@ def _overlapping(calls: pa.Table, reference: pa.Table) -> bool:
 def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]:
     """Merge the batches' censuses again, snapshot by snapshot, each on top of the one before where it grew from it."""
     tile = store.shards[shard]
-    census, called = CENSUS.empty_table(), CALLED_SCHEMA.empty_table()
+    census, called = empty(CENSUS), empty(CALLED_SCHEMA)
     merged: set[str] = set()
     for snapshot in known:
         names = {entry.name for entry in snapshot.batches}
         if not merged <= names:
-            census, called, merged = CENSUS.empty_table(), CALLED_SCHEMA.empty_table(), set()
+            census, called, merged = empty(CENSUS), empty(CALLED_SCHEMA), set()
         new = sorted(names - merged)
         of_new = (read_shard(store, name, "census", shard).cast(CENSUS) for name in new)
         census = merge_alleles(chain([census], of_new))
