@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from functools import reduce
 from operator import or_
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,6 @@ def participants(draw: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     while position <= LENGTH:
         kind = draw(st.sampled_from(["row", "row", "segment", "nothing"]))
         if kind == "row":
-            # one depth for the position: rows of one record share it
-            dp = draw(st.integers(-1, 40))
             for ref, alt in draw(st.lists(st.sampled_from(ALLELES), min_size=1, max_size=2, unique=True)):
                 pl = draw(st.one_of(st.just([-1, -1, -1]), st.lists(st.integers(0, 99), min_size=3, max_size=3)))
                 rows.append(
@@ -57,7 +56,7 @@ def participants(draw: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
                         "ploidy": ploidy,
                         "other": 0,
                         "gq": draw(st.integers(-1, 99)),
-                        "dp": dp,
+                        "dp": draw(st.integers(-1, 40)),  # of one record or of several
                         "ad_ref": draw(st.integers(-1, 9)),
                         "ad_alt": draw(st.integers(-1, 9)),
                         "pl_0": pl[0],
@@ -151,11 +150,11 @@ def slow_steps(cohort: Cohort, position: int) -> dict[str, int]:
         here = [row for row in rows if row["pos"] == position]
         over = [one for one in segments if one["start"] <= position < one["start"] + one["length"]]
         if here:
-            row = min(here, key=lambda row: (row["ref"], row["alt"]))
+            row = here[0]
             ploidy, state = row["ploidy"], None
             best = row["flags"] >> POSITION_FLAGS
             called, genotyped = bool(best & FLAG_CALLED), bool(best & FLAG_GENOTYPED)
-            weight = int(ROW_WEIGHT[min(row["dp"], 12)]) if row["dp"] >= 0 else int(ROW_WEIGHT[-1])
+            weight = max(int(ROW_WEIGHT[min(row["dp"], 12)]) if row["dp"] >= 0 else int(ROW_WEIGHT[-1]) for row in here)
         elif over:
             (one,) = over
             ploidy, state = one["ploidy"], one["state"]
@@ -194,6 +193,18 @@ def test_step_functions_equal_a_slow_count_at_every_position(cohort: Cohort) -> 
     found = called_at(called, np.arange(0, LENGTH + 3))
     for position in range(LENGTH + 3):
         assert {name: int(found[name][position]) for name in STEPS} == slow_steps(cohort, position)
+
+
+@settings(max_examples=100, deadline=None)
+@given(cohort=cohorts, random=st.randoms(use_true_random=False))
+def test_step_functions_are_the_same_for_rows_by_participant_and_in_the_order_of_the_store(
+    cohort: Cohort, random: Random
+) -> None:
+    calls, reference = tables(cohort)
+    rows = sorted(calls.to_pylist(), key=lambda row: (row["sample"], row["pos"], random.random()))
+    males = males_of(len(cohort))
+    by_participant = count_called(pa.Table.from_pylist(rows, CALLS), reference, males=males)
+    assert by_participant.equals(count_called(calls, reference, males=males))
 
 
 @settings(max_examples=60, deadline=None)

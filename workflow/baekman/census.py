@@ -126,7 +126,7 @@ def count_called(calls: pa.Table, reference: pa.Table, *, males: Males) -> pa.Ta
     kernel.add_segments(1, begin, length, gq, ploidy, state, one_copy, SEGMENT_WEIGHT, steps)
     sample, ploidy, dp, flags = (numpy_of(calls, name) for name in ("sample", "ploidy", "dp", "flags"))
     one_copy = males.have_one_copy(sample, pos).view(np.uint8)
-    seen = np.zeros(len(males.male), np.int64)
+    seen = np.zeros((len(males.male), 2), np.int64)
     kernel.add_rows(1, sample, number[at], ploidy, dp, flags, one_copy, ROW_WEIGHT, seen, steps)
     return _step_table(steps, borders + first)
 

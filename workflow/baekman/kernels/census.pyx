@@ -136,23 +136,30 @@ def add_segments(
 def add_rows(
     int64_t first, const uint32_t[::1] sample, const int32_t[::1] pos, const uint8_t[::1] ploidy,
     const int32_t[::1] dp, const uint8_t[::1] flags, const uint8_t[::1] one_copy, const int64_t[::1] weights,
-    int64_t[::1] seen, int64_t[:, ::1] steps,
+    int64_t[:, ::1] seen, int64_t[:, ::1] steps,
 ):
-    """Add the positions of call rows to ``steps``, each participant once.
+    """Add the positions of call rows to ``steps``, each participant once; the rows of each in the order of positions.
 
-    ``weights`` is the informative weight of a depth; its last is that of every greater one, and of an unknown one.
-    ``seen`` holds a 0 for each sample.
+    ``weights`` is the informative weight of a depth; its last is that of every greater one, and of an unknown one. Of
+    several records at a position the most informative counts. ``seen`` holds two 0 for each sample.
     """
-    cdef int64_t index, begin, weight, most = len(weights) - 1
+    cdef int64_t index, begin, weight, more, most = len(weights) - 1
     cdef bint one, halved
     with nogil:
         for index in range(len(pos)):
-            if seen[sample[index]] == pos[index]:
-                continue
-            seen[sample[index]] = pos[index]
             begin = pos[index] - first
             one = ploidy[index] == 1
             halved = not one and one_copy[index] != 0
+            weight = weights[min(<int64_t>dp[index], most) if dp[index] >= 0 else most]
+            weight *= 1 if one or halved else 2
+            if seen[sample[index], 0] == pos[index]:
+                more = max(weight - seen[sample[index], 1], <int64_t>0)
+                steps[begin, STEP_WEIGHT] += more
+                steps[begin + 1, STEP_WEIGHT] -= more
+                seen[sample[index], 1] += more
+                continue
+            seen[sample[index], 0] = pos[index]
+            seen[sample[index], 1] = weight
             if flags[index] & FLAG_POSITION_CALLED:
                 steps[begin, STEP_CALLED + 1 - one] += 1
                 steps[begin + 1, STEP_CALLED + 1 - one] -= 1
@@ -163,8 +170,6 @@ def add_rows(
                 steps[begin + 1, STEP_RAW + 1 - one] -= 1
             steps[begin, STEP_COVERED] += 1
             steps[begin + 1, STEP_COVERED] -= 1
-            weight = weights[min(<int64_t>dp[index], most) if dp[index] >= 0 else most]
-            weight *= 1 if one or halved else 2
             steps[begin, STEP_WEIGHT] += weight
             steps[begin + 1, STEP_WEIGHT] -= weight
 
