@@ -141,6 +141,36 @@ def test_compaction_makes_batches_of_enough_participants_and_no_more(store: Stor
     assert [entry.participants for entry in cohort.compact(store, below=4).batches] == [4, 4]
 
 
+def test_of_the_snapshots_the_last_ones_are_kept(store: Store, tmp_path: Path) -> None:
+    people = [member(tmp_path, number) for number in range(4)]
+    for number, one in enumerate(people):
+        cohort.add(store, batch=f"b{number}", members=[one])
+    latest = read_snapshot(store)
+    assert cohort.compact(store, below=1, keep=3) == latest
+    assert numbers(store) == [2, 3, 4]
+    assert sorted(path.name for path in (store.path / "sites").iterdir()) == ["00000002", "00000003", "00000004"]
+    baekman("cohort", "compact", "--cohort", store.path, "--below", "3", "--keep", "1")
+    assert numbers(store) == [5]
+    assert (everyone(store), verify(store)) == ({"P0", "P1", "P2", "P3"}, [])
+    cohort.withdraw(store, ["P2"])
+    assert (everyone(store), verify(store)) == ({"P0", "P1", "P3"}, [])
+
+
+def test_a_file_system_without_links_has_copies(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2):
+        cohort.add(store, batch=f"b{number}", members=[member(tmp_path, number)])
+    before = hashes(store.sites(2))
+    link = os.link
+
+    def none(source: str, target: str) -> None:
+        if str(source).endswith(".parquet"):
+            raise OSError(errno.EPERM, "no links")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", none)
+    assert hashes(store.sites(cohort.compact(store).number)) == before
+
+
 def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

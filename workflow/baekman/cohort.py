@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from itertools import chain, count
@@ -189,6 +191,19 @@ def commit(
     ``previous`` is the snapshot whose merged census is added to (number 0: begin from nothing) and ``added``
     the batches that come on top.
     """
+    with _committing(store, snapshot) as working:
+        (working / "called").mkdir(parents=True)
+        map_tasks(
+            "merging sites",
+            partial(_merge_shard, store, snapshot, previous, tuple(added), working.name),
+            len(store.shards),
+        )
+    return snapshot
+
+
+@contextmanager
+def _committing(store: Store, snapshot: Snapshot) -> Iterator[Path]:
+    """Yield the path of a folder to be made, with the sites of ``snapshot``; when the block ends both are there."""
     target = store.sites(snapshot.number)
     # without a snapshot of this number it was left by a writer that died
     shutil.rmtree(target, ignore_errors=True)
@@ -196,16 +211,10 @@ def commit(
     shutil.rmtree(working, ignore_errors=True)
     for stale in store.snapshots.glob(".*.tmp"):
         stale.unlink()
-    (working / "called").mkdir(parents=True)
-    map_tasks(
-        "merging sites",
-        partial(_merge_shard, store, snapshot, previous, tuple(added), working.name),
-        len(store.shards),
-    )
+    yield working
     working.rename(target)
     fsync_folder(target.parent)
     snapshots.create_snapshot(store, snapshot)
-    return snapshot
 
 
 def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
@@ -332,21 +341,22 @@ def _forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
             _remove(done)
 
 
-def _sweep(store: Store, latest: Snapshot) -> None:
+def _sweep(store: Store, latest: Snapshot, *, keep: int | None = None) -> None:
     """Delete the batches that ``latest`` does not have, and the snapshots that need them; the lock is held.
 
-    And what writers that died have left of sites and snapshots.
+    And all snapshots but the last ``keep``, and what writers that died have left of sites and snapshots.
     """
-    keep = {entry.name for entry in latest.batches}
-    for number in snapshots.numbers(store):
+    named = {entry.name for entry in latest.batches}
+    existing = snapshots.numbers(store)
+    for number in existing:
         if number == latest.number:
             continue
         older = snapshots.read_snapshot(store, number)
-        if any(entry not in latest.batches for entry in older.batches):
+        if any(entry not in latest.batches for entry in older.batches) or (keep and number not in existing[-keep:]):
             (store.snapshots / f"{number:08d}.json").unlink()
             shutil.rmtree(store.sites(number), ignore_errors=True)
     for folder in (store.path / "batches").iterdir():
-        if folder.name not in keep:
+        if folder.name not in named:
             shutil.rmtree(folder)
     whole = {store.sites(number) for number in snapshots.numbers(store)}
     for folder in (store.path / "sites").iterdir():
@@ -358,17 +368,16 @@ def _sweep(store: Store, latest: Snapshot) -> None:
         shutil.rmtree(folder)
 
 
-def compact(store: Store, *, below: int = 1000, engine: Engine | None = None) -> Snapshot:
+def compact(store: Store, *, below: int = 1000, keep: int | None = None, engine: Engine | None = None) -> Snapshot:
     """Merge batches of fewer than ``below`` participants into larger ones; sites and freeze tables stay the same.
 
     In the order of the snapshot, so many at a time that ``below`` participants are reached: what a worker holds of a
-    shard does not grow with the cohort. Snapshots from before are deleted with the small batches that they name.
+    shard does not grow with the cohort. Snapshots from before are deleted with the small batches that they name, and
+    of the others all but the last ``keep``, if that is given.
     """
     with (engine or Engine()).open() as map_tasks, store.lock():
         latest = snapshots.read_snapshot(store)
         groups = _groups([entry for entry in latest.batches if entry.participants < below], enough=below)
-        if not groups:
-            return latest
         base, names = f"compact-{latest.number + 1:08d}", _names_taken(store)
         entries = list(latest.batches)
         for group in groups:
@@ -376,19 +385,28 @@ def compact(store: Store, *, below: int = 1000, engine: Engine | None = None) ->
             names.add(new)
             rewrite_batches(store, [entry.name for entry in group], new=new, without=(), map_tasks=map_tasks)
             entries = [entry for entry in entries if entry not in group] + [entry_of(store, new)]
-        latest = remerge(
-            store,
-            Snapshot(
+        if groups:
+            compacted = Snapshot(
                 number=latest.number + 1,
                 batches=tuple(entries),
                 tombstones=tuple(entry.name for group in groups for entry in group),
                 filters=latest.filters,
-            ),
-            map_tasks=map_tasks,
-        )
-        _forget(store, (), at=latest)
-        _sweep(store, latest)
+            )
+            with _committing(store, compacted) as working:  # of the same people: with the same sites
+                shutil.copytree(store.sites(latest.number), working, copy_function=_link)
+            latest = compacted
+            _forget(store, (), at=latest)
+        if groups or keep:
+            _sweep(store, latest, keep=keep)
         return latest
+
+
+def _link(source: str, target: str) -> None:
+    """The same file under another name; a copy of it where the file system has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _groups(small: Sequence[BatchEntry], *, enough: int) -> list[list[BatchEntry]]:

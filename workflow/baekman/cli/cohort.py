@@ -138,6 +138,9 @@ def withdraw(
 def compact(
     cohort: CohortOption,
     below: Annotated[int, typer.Option("--below", min=2, help="Participants of a batch that stays as it is.")] = 1000,
+    keep: Annotated[
+        int | None, typer.Option("--keep", min=1, help="Delete all snapshots but the last so many, with their sites.")
+    ] = None,
     workers: WorkersOption = 1,
 ) -> None:
     """Merge small batches into larger ones; sites and freeze tables stay byte for byte the same.
@@ -150,7 +153,7 @@ def compact(
     from baekman.store import open_store
 
     store = open_store(cohort)
-    snapshot = operations.compact(store, below=below, engine=Engine(workers=workers))
+    snapshot = operations.compact(store, below=below, keep=keep, engine=Engine(workers=workers))
     audit.record_use(store.workspace, action="cohort.compact", object=str(snapshot.number))
     typer.echo(str(snapshot.number))
 
