@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +20,17 @@ from baekman.verdict import Decision, Verdict
 
 LOG_LINES = 15
 
+# what may be given by a path, which is meant from the folder of the command
+PATH_VARIABLES = {"BAEKMAN_REGISTRY", "BAEKMAN_REGISTRY_KEY", "BAEKMAN_TABLES_KEY"}
+
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 _STEPS = re.compile(r"^(\d+) of (\d+) steps")
 _RULE = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
 _FAILED = re.compile(r"^Error in (?:rule|checkpoint) (\w+)")
 _LOG = re.compile(r"^\s+log: (\S+)")
+_LOCKED = re.compile(r"^LockException")
+_UNREPORTED = re.compile(r"^the return report stays as ")
 _STAGED_FILE = re.compile(r"^staged_file +\d+$", re.M)  # in the job counts of a dry run
 
 
@@ -36,13 +45,20 @@ class FailedRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a delivery; ``failed`` is empty when every job ran, ``jobs`` is how many ran."""
+    """What became of a delivery; ``failed`` is empty when every job ran, ``jobs`` is how many ran.
+
+    ``locked``: another run works on the same files. ``unreported``: why the return report lacks the QC verdicts.
+    ``last_lines``: of Snakemake's messages.
+    """
 
     delivery_id: str
     jobs: int
     verdicts: tuple[Verdict, ...]
     failed: tuple[FailedRule, ...]
     exit_code: int
+    locked: bool
+    unreported: str
+    last_lines: tuple[str, ...]
 
     @property
     def decisions(self) -> dict[str, Decision]:
@@ -56,6 +72,9 @@ class _Watched:
 
     done: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    locked: bool = False
+    unreported: str = ""
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
 
 
 def deliver(
@@ -90,7 +109,7 @@ def deliver(
     if receipt.status == "same" and _needs_staged_files(command, workspace / "deliveries" / receipt.delivery_id):
         receive(again=True)
     watched = _Watched()
-    exit_code = _run(command, log=log, watched=watched, progress=progress)
+    exit_code = _run(command, workspace=workspace, log=log, watched=watched, progress=progress)
     failed = tuple(_failed_rules(watched.failed, workspace))
     if watched.done or failed:
         withdrawal.sweep_after(workspace, receipt.delivery_id)
@@ -100,6 +119,9 @@ def deliver(
         verdicts=tuple(verdicts_of(workspace / "deliveries" / receipt.delivery_id)),
         failed=failed,
         exit_code=exit_code,
+        locked=watched.locked,
+        unreported=watched.unreported,
+        last_lines=tuple(watched.last_lines),
     )
 
 
@@ -140,22 +162,15 @@ def _profile(profile: str) -> Path:
     return path.resolve() if path.exists() else PROJECT / "profiles" / path.name
 
 
-def _run(command: Sequence[str], *, log: Path, watched: _Watched, progress: Progress) -> int:
+def _run(command: Sequence[str], *, workspace: Path, log: Path, watched: _Watched, progress: Progress) -> int:
     """Run Snakemake, keep all that it says in ``log`` and read its progress from it; its exit code."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    assert process.stdout is not None
-    rule, total = "", 0
-    with log.open("a", encoding="utf-8") as kept:
+    with log.open("a", encoding="utf-8") as kept, _started(command, workspace) as process:
+        assert process.stdout is not None
+        rule, total = "", 0
         for line in process.stdout:
             kept.write(line)
+            watched.last_lines.append(line.rstrip())
             if match := _RULE.match(line):
                 rule = match[1]
             elif match := _STEPS.match(line):
@@ -164,8 +179,55 @@ def _run(command: Sequence[str], *, log: Path, watched: _Watched, progress: Prog
                 watched.failed.append((match[1], ""))
             elif (match := _LOG.match(line)) and watched.failed and not watched.failed[-1][1]:
                 watched.failed[-1] = (watched.failed[-1][0], match[1])
+            elif _LOCKED.match(line):
+                watched.locked = True
+            elif _UNREPORTED.match(line):
+                watched.unreported = line.rstrip()
             progress(rule or "planning", watched.done, total)
-    return process.wait()
+        return process.wait()
+
+
+@contextmanager
+def _started(command: Sequence[str], workspace: Path) -> Iterator[subprocess.Popen[str]]:
+    """Snakemake, which is stopped with all of its jobs as by Ctrl-C, and waited for, when this process is stopped.
+
+    It is started in the workspace: it notes in its log where it was started, which may be the delivery's folder.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "BAEKMAN_WORKSPACE"}
+    for name in PATH_VARIABLES & environment.keys():
+        if Path(environment[name]).exists():
+            environment[name] = str(Path(environment[name]).resolve())
+    # a shell's background command ignores Ctrl-C, and so would what it starts
+    by_ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        command,
+        cwd=workspace,
+        env=environment,
+        process_group=0,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    signal.signal(signal.SIGINT, by_ctrl_c)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number, handler in before.items():
+            if handler is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+                signal.signal(number, _exit_by_signal)
+        yield process
+    except BaseException:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate()
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_by_signal(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)  # as shells have it
 
 
 def _failed_rules(failed: Sequence[tuple[str, str]], workspace: Path) -> Iterator[FailedRule]:

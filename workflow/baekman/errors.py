@@ -9,7 +9,7 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
-EXIT_INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+EXITS_INTERRUPTED = (129, 130, 143)  # 128 and the number of SIGHUP, SIGINT, SIGTERM, as shells have it
 
 
 @dataclass(frozen=True, kw_only=True)

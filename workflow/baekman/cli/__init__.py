@@ -11,7 +11,7 @@ import sys
 import typer
 
 from baekman import __version__
-from baekman.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, InputRefused, WorkerDied
+from baekman.errors import EXIT_FAILED, EXIT_REFUSED, EXITS_INTERRUPTED, InputRefused, WorkerDied
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
@@ -69,7 +69,7 @@ def main() -> None:
             print(f"refused: {reason}", file=sys.stderr)
         sys.exit(EXIT_REFUSED)
     except SystemExit as ended:
-        if ended.code == EXIT_INTERRUPTED:  # Typer's own for Ctrl-C, which it says nothing of
+        if ended.code in EXITS_INTERRUPTED:  # Typer's own for Ctrl-C, which it says nothing of, among them
             print("interrupted: run the same command again to go on", file=sys.stderr)
         raise
     except Exception as failure:

@@ -129,7 +129,13 @@ def _tell(outcome: Outcome, workspace: Path) -> None:
     for failed in outcome.failed:
         lines.append(f"failed: {failed.rule} ({failed.log})")
         lines += [f"  | {line}" for line in failed.lines]
-    if outcome.exit_code:
+    if outcome.unreported:
+        lines.append(outcome.unreported)
+    if outcome.locked:
+        lines.append("not finished: another run works on the same files; run the same command again when it has ended")
+    elif outcome.exit_code:
+        if not outcome.failed:
+            lines += [f"  | {line}" for line in outcome.last_lines]
         log = workspace / "logs" / "deliver" / f"{outcome.delivery_id}.log"
         lines.append(f"not finished: run the same command again when the cause is mended; all messages: {log}")
     else:

@@ -1,0 +1,126 @@
+"""How Snakemake is run for a delivery: what it is told, how it is stopped, and what is told of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DELIVERY = "D0000000000000"
+
+# baekman deliver, with a shell script in the place of Snakemake
+PROGRAM = f"""
+import sys
+from pathlib import Path
+from baekman import deliver, intake
+from baekman.cli import main
+
+deliver.load_config = lambda workspace, config: {{}}
+received = intake.Receipt(delivery_id="{DELIVERY}", status="received", verdicts=(), report=Path())
+intake.receive = lambda *_, **__: received
+deliver.snakemake_command = lambda *_, **__: ["bash", "-c", Path("snakemake.sh").read_text()]
+main()
+"""
+
+Started = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Started:
+    """Start ``baekman deliver`` in ``tmp_path`` with ``script`` for Snakemake."""
+    (tmp_path / "w").mkdir()
+    (tmp_path / "inbox").mkdir()
+
+    def start(script: str, **environment: str) -> subprocess.Popen[str]:
+        (tmp_path / "snakemake.sh").write_text(script, encoding="utf-8")
+        return subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "deliver", "inbox", "--workspace", "w"],
+            cwd=tmp_path,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_whoever_stops_the_command_stops_snakemake_and_its_jobs(
+    started: Started, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    # the job ends later than it is asked to, and is waited for
+    job = "trap 'sleep 1; touch ended; exit' INT; touch running; while true; do sleep 0.1; done"
+    running = started(f"trap : INT; bash -c '{job.replace(chr(39), chr(34))}'; touch over")
+    while not (tmp_path / "w" / "running").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(number)
+    said = running.communicate(timeout=30)
+    assert (tmp_path / "w" / "ended").exists() and (tmp_path / "w" / "over").exists()
+    assert (running.returncode, *said) == (code, "", "interrupted: run the same command again to go on\n")
+
+
+def test_a_background_command_that_ignores_ctrl_c_can_be_stopped_nevertheless(started: Started, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        running = started("touch running; sleep 60")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    while not (tmp_path / "w" / "running").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.terminate()
+    running.communicate(timeout=30)
+    assert running.returncode == 143
+
+
+def test_snakemake_starts_in_the_workspace_and_finds_what_was_given_by_a_relative_path(
+    started: Started, tmp_path: Path
+) -> None:
+    (tmp_path / "registry.key").touch()
+    running = started(
+        "echo $(pwd -P) $BAEKMAN_REGISTRY_KEY $BAEKMAN_REGISTRY $BAEKMAN_WORKSPACE > seen",
+        BAEKMAN_REGISTRY_KEY="registry.key",
+        BAEKMAN_REGISTRY="postgresql://host/registry",
+        BAEKMAN_WORKSPACE="elsewhere",
+    )
+    running.communicate()
+    workspace = (tmp_path / "w").resolve()
+    seen = (workspace / "seen").read_text().split()
+    assert seen == [str(workspace), str(workspace.parent / "registry.key"), "postgresql://host/registry"]
+
+
+def test_what_failed_in_no_job_is_told_by_the_last_messages(started: Started) -> None:
+    running = started("echo 'WorkflowError:'; echo 'configuration refused'; exit 1")
+    said, told = running.communicate()
+    assert (running.returncode, said) == (1, f"{DELIVERY}\n")
+    assert told.splitlines()[1:] == [
+        "  | WorkflowError:",
+        "  | configuration refused",
+        "not finished: run the same command again when the cause is mended; "
+        f"all messages: w/logs/deliver/{DELIVERY}.log",
+    ]
+
+
+def test_another_run_on_the_same_files_is_told(started: Started) -> None:
+    running = started("echo 'LockException:'; echo 'Error: Directory cannot be locked.'; exit 1")
+    _, told = running.communicate()
+    assert running.returncode == 1
+    assert told.splitlines()[1:] == [
+        "not finished: another run works on the same files; run the same command again when it has ended"
+    ]
+
+
+def test_a_return_report_that_lacks_the_qc_verdicts_is_told(started: Started) -> None:
+    message = "the return report stays as intake wrote it: registry key: expected a key file, found none"
+    running = started(f"echo '{message}'")
+    _, told = running.communicate()
+    assert running.returncode == 0
+    assert message in told.splitlines()
