@@ -227,6 +227,12 @@ def test_the_manifest_says_how_the_results_were_made(demo: Demo) -> None:
     assert {file.name for file in folder.iterdir()} >= {"multiqc.html", "verdicts.html", "verdicts.tsv"}
 
 
+def test_no_button_of_the_multiqc_page_sends_anything_to_a_service(demo: Demo) -> None:
+    for delivery in demo.deliveries.values():
+        page = (demo.workspace / "deliveries" / delivery / "report" / "multiqc.html").read_text(encoding="utf-8")
+        assert "Summarize report" not in page
+
+
 def _content(file: Path) -> bytes:
     """The bytes of a file, expanded where it is compressed as a whole."""
     if file.suffix in (".gz", ".bgz"):

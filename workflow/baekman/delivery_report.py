@@ -39,7 +39,15 @@ def write_multiqc(manifest: Path, *, output: Path) -> None:
         done = subprocess.run(
             [
                 *tools.command("multiqc"),
-                *["--quiet", "--no-ansi", "--no-version-check", "--no-data-dir", "--filename", "report.html"],
+                *[
+                    "--quiet",
+                    "--no-ansi",
+                    "--no-version-check",
+                    "--no-ai",
+                    "--no-data-dir",
+                    "--filename",
+                    "report.html",
+                ],
                 *("--title", f"Delivery {manifest.parent.name}", "--outdir", scratch),
                 *("--file-list", str(listed)),
             ],
