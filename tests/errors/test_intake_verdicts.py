@@ -56,7 +56,9 @@ EXPECTED = {
     "ENTRIES-MIXED": ("reject", ["entries_mixed"]),
     "PATH-UP": ("reject", ["path_unsafe"]),
     "PATH-ABSOLUTE": ("reject", ["path_unsafe"]),
+    "PATH-UP-GVCF": ("reject", ["path_unsafe"]),
     "A-LINK": ("reject", ["symbolic_link"]),
+    "A-LINK-GVCF": ("reject", ["symbolic_link"]),
     "LINKED-FOLDER": ("reject", ["symbolic_link"]),
     "NAMED-PIPE": ("reject", ["not_a_file"]),
     "A-FOLDER": ("reject", ["not_a_file"]),
@@ -78,6 +80,7 @@ EXPECTED = {
     "LONG-LINE": ("reject", ["unreadable"]),
     "PAIRS-COUNT": ("reject", ["pairs_differ"]),
     "PAIRS-ORDER": ("reject", ["pairs_differ"]),
+    "ENCRYPTED-NO-KEY-GVCF": ("reject", ["decryption_failed"]),
     "ENCRYPTED-NO-KEY": ("reject", ["decryption_failed"]),
     "REFERENCE-LENGTH": ("reject", ["reference_mismatch"]),
     "REFERENCE-M5": ("reject", ["reference_mismatch"]),
@@ -160,6 +163,9 @@ def build(folder: Path, reference: Path) -> Path:
     (d.parent / "outside.bam").write_bytes(b"outside")
     b.add("PATH-UP", "../outside.bam", "bam", sha256="1" * 64)
     b.add("PATH-ABSOLUTE", "/etc/hostname", "bam", sha256="2" * 64)
+    b.add("PATH-UP-GVCF", "../outside.g.vcf.gz", "gvcf", sha256="8" * 64)
+    (d / "link.g.vcf.gz").symlink_to("/etc/hostname")
+    b.add("A-LINK-GVCF", "link.g.vcf.gz", "gvcf", sha256="a" * 64)
     (d / "link.bam").symlink_to("/etc/hostname")
     b.add("A-LINK", "link.bam", "bam", sha256="3" * 64)
     (d / "linked").symlink_to(d.parent)
@@ -214,6 +220,8 @@ def build(folder: Path, reference: Path) -> Path:
     gvcf("GVCF-MALFORMED", gvcf_text(reference, sample="GVCF-MALFORMED").replace("\t100\t", "\tone hundred\t"))
     (d / "ENCRYPTED.bam.c4gh").write_bytes(b"crypt4gh")
     b.add("ENCRYPTED-NO-KEY", "ENCRYPTED.bam.c4gh", "bam")
+    (d / "ENCRYPTED.g.vcf.gz.c4gh").write_bytes(b"crypt4gh too")
+    b.add("ENCRYPTED-NO-KEY-GVCF", "ENCRYPTED.g.vcf.gz.c4gh", "gvcf")
 
     for label, header in (
         ("REFERENCE-LENGTH", {"SQ": [{"SN": "chr1", "LN": 2999}]}),

@@ -209,12 +209,12 @@ def _examine_gvcf(measured: Measured, contents: Contents, *, search: IdentifierS
                     counted = value
             if len(used) > CONTIGS_LIMIT:
                 raise FileFault("unreadable", "more contigs than any reference has")
+        pipe.finish()
         contents.header = header.text
         if not contents.header.startswith("##fileformat=VCF"):
             raise FileFault("format_wrong", "no VCF header")
         contents.contigs = _vcf_contigs(contents.header)
         contents.samples = _vcf_samples(contents.header)
-        pipe.finish()
         if any(process.returncode for process in pipe.processes[:1]) and not contents.faults:
             raise FileFault("unreadable", "a record that VCF does not allow")
     contents.records = int(counted or 0)
