@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,8 @@ def put(inbox: Path, name: str, *, content: bytes = b"0123456789", size: int = 1
     return folder
 
 
-def look(inbox: Path, times: int = 1) -> tuple[list[Path], list[InputRefused]]:
-    """What one process does in so many looks."""
+def look(inbox: Path, times: int = 1, is_busy: Sequence[bool] = ()) -> tuple[list[Path], list[InputRefused]]:
+    """What one process does in so many looks; ``is_busy``: whether another run is at work, at each delivery."""
     delivered: list[Path] = []
     refused: list[InputRefused] = []
     left = times
@@ -47,9 +48,15 @@ def look(inbox: Path, times: int = 1) -> tuple[list[Path], list[InputRefused]]:
         if not left:
             raise Done
 
+    busy = iter(is_busy)
+
+    def deliver(folder: Path) -> bool:
+        delivered.append(folder)
+        return not next(busy, False)
+
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Done):
         patch.setattr(watch.time, "sleep", sleep)
-        watch.watch(inbox, workspace=inbox.parent, deliver=delivered.append, refuse=refused.append)
+        watch.watch(inbox, workspace=inbox.parent, deliver=deliver, refuse=refused.append)
     return delivered, refused
 
 
@@ -87,6 +94,37 @@ def test_a_refused_delivery_is_told_once_and_stops_no_other(inbox: Path) -> None
         os.utime(path, (1_700_000_000, 1_700_000_000))
     delivered, refused = look(inbox, times=2)
     assert delivered == [good] and len(refused) == 1
+
+
+@pytest.mark.parametrize("file", ["x" * 300, "s1.bam/s2.bam"])
+def test_a_file_that_cannot_exist_stops_no_other_delivery(inbox: Path, file: str) -> None:
+    bad, good = put(inbox, "bad"), put(inbox, "good")
+    manifest = bad / "manifest.tsv"
+    manifest.write_text(manifest.read_text().replace("s1.bam", file), encoding="utf-8")
+    for path in (bad, manifest):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    delivered, refused = look(inbox)
+    assert (delivered, refused) == ([good], [])
+
+
+def test_a_file_that_is_renamed_while_it_is_looked_at_stops_no_watch(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, good = put(inbox, "being written"), put(inbox, "good")
+    listed = Path.rglob
+
+    def rglob(self: Path, pattern: str) -> Iterator[Path]:
+        yield from listed(self, pattern)
+        if self == folder:
+            yield folder / ".s1.bam.of-rsync"
+
+    monkeypatch.setattr(Path, "rglob", rglob)
+    assert look(inbox, times=2) == ([good], [])
+
+
+def test_a_delivery_that_found_another_run_at_work_is_delivered_at_the_next_look(inbox: Path) -> None:
+    folder = put(inbox, "one")
+    assert look(inbox, times=3, is_busy=[True, False]) == ([folder, folder], [])
 
 
 def test_what_went_all_the_way_before_is_not_delivered_again(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:

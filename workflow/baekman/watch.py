@@ -18,27 +18,27 @@ def watch(
     inbox: Path,
     *,
     workspace: Path,
-    deliver: Callable[[Path], None],
+    deliver: Callable[[Path], bool],
     refuse: Callable[[InputRefused], None],
     once: bool = False,
     quiet_seconds: float = QUIET_SECONDS,
 ) -> None:
     """Call ``deliver`` with each delivery in ``inbox`` that is complete, and with each only once.
 
-    What was delivered before, by this process or another, is known from the workspace. A delivery that is
-    refused goes to ``refuse`` once, and again when its sheet or manifest changes. With ``once`` it
-    returns after one look; else it never does.
+    ``deliver`` says whether it could; where another run is at work on the same files it is called again at the
+    next look. What was delivered before, by this process or another, is known from the workspace. A delivery that
+    is refused goes to ``refuse`` once, and again when its sheet or manifest changes. With ``once`` it returns after
+    one look; else it never does.
     """
     handled: dict[Path, tuple[int, ...]] = {}
     while True:
         for folder in candidates(inbox):
             state = _state(folder)
-            if handled.get(folder) == state or not _is_quiet(folder, quiet_seconds):
-                continue
             try:
-                if is_complete(read_delivery(folder)) and not is_done(folder, workspace=workspace):
+                if handled.get(folder) == state or not _is_due(folder, workspace, quiet_seconds):
+                    continue
+                if deliver(folder):
                     handled[folder] = state
-                    deliver(folder)
             except InputRefused as refused:
                 handled[folder] = state
                 refuse(refused)
@@ -52,6 +52,14 @@ def candidates(inbox: Path) -> Iterator[Path]:
     for folder in sorted(inbox.iterdir()):
         if (folder / SHEET).is_file() and (folder / MANIFEST).is_file():
             yield folder
+
+
+def _is_due(folder: Path, workspace: Path, quiet_seconds: float) -> bool:
+    try:
+        is_there = _is_quiet(folder, quiet_seconds) and is_complete(read_delivery(folder))
+    except OSError:  # of a file that was renamed meanwhile, or that cannot exist
+        return False
+    return is_there and not is_done(folder, workspace=workspace)
 
 
 def is_complete(delivery: Delivery) -> bool:

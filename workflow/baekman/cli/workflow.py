@@ -76,7 +76,7 @@ def watch(
 
     failures = 0
 
-    def deliver_one(folder: Path) -> None:
+    def deliver_one(folder: Path) -> bool:
         nonlocal failures
         with _progress() as progress:
             outcome = delivering.deliver(
@@ -85,6 +85,7 @@ def watch(
         _tell(outcome, workspace)
         typer.echo(outcome.delivery_id)
         failures += bool(outcome.exit_code)
+        return not outcome.locked
 
     def refuse(refused: InputRefused) -> None:
         nonlocal failures
