@@ -8,7 +8,7 @@ from pathlib import Path
 from baekman import alignment, run_lock, specimens, tools
 from baekman.config import load_config
 from baekman.errors import InputRefused
-from snakemake.cli import parse_args
+from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 
 PARTICIPANT = r"P[0-9A-Z]{13}"
@@ -50,7 +50,8 @@ def settings():
 def is_planning():
     """Whether Snakemake was asked to plan, list or tidy, and not to run."""
     other = "dryrun lint list_rules list_target_rules unlock summary detailed_summary dag rulegraph filegraph"
-    _, given = parse_args(sys.argv[1:])
+    # without the profiles: a relative one is no more found from the workspace
+    given, _ = get_argument_parser().parse_known_args(sys.argv[1:])
     return any(getattr(given, mode, None) for mode in other.split())
 
 

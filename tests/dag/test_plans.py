@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -183,6 +185,22 @@ def test_every_environment_of_a_rule_pins_its_tools() -> None:
     for name in named:
         packages = yaml.safe_load((PROJECT / "envs" / name).read_text(encoding="utf-8"))["dependencies"]
         assert packages and all(re.fullmatch(r"[\w-]+=\d[\w.]*", package) for package in packages)
+
+
+def test_a_profile_by_a_relative_path_is_found_though_the_work_is_elsewhere(workspace: Workspace) -> None:
+    delivery = workspace.receive("gvcf")
+    # as the README has it, in the project's folder
+    words = ["--dry-run", "--config", f"delivery={delivery}", f"workspace={workspace.folder}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *words, "--profile", "profiles/slurm"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT,
+        env={**os.environ, "PWD": str(PROJECT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "gather_calls" in done.stdout
 
 
 def test_a_delivery_that_was_never_received_plans_nothing_and_says_so(workspace: Workspace) -> None:
