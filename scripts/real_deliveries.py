@@ -30,7 +30,7 @@ import pysam
 from baekman import tools
 from baekman.piping import piped
 from baekman.registry import open_registry
-from baekman.tables import reference_path, table_path
+from baekman.table_files import reference_path, table_path
 from baekman.verdict import read_verdicts
 from bench_calling import accuracy
 from bench_low_coverage import (

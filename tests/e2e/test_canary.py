@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from baekman import cohort, leakscan, snapshot, store, tables
+from baekman import cohort, leakscan, snapshot, store, table_files, tables
 from baekman.leak_patterns import Identifier, matcher_of, read_identifiers
 from baekman.members import Member
 from baekman.registry import SpecimenRecord, open_registry
@@ -278,5 +278,5 @@ def test_a_withdrawal_while_a_delivery_runs_keeps_the_participant_out(world: Wor
         assert other.run("again", *words) == 0, other.output("again")
     latest = snapshot.read_snapshot(store.open_store(other.workspace / "cohort"))
     assert latest.participants == 4
-    assert tables.table_path(other.workspace / "tables", stayer).is_file()
+    assert table_files.table_path(other.workspace / "tables", stayer).is_file()
     assert other.names(leaver.participant_id, leaver.specimen_id) - APART == set()

@@ -24,7 +24,8 @@ from baekman.participant_index import participants_of
 from baekman.snapshot import numbers, read_sites, read_snapshot
 from baekman.sources import compare_gvcfs
 from baekman.store import Store, create_store, open_store
-from baekman.tables import freeze, make_tables, reference_path, table_path
+from baekman.table_files import reference_path, table_path
+from baekman.tables import freeze, make_tables
 from baekman.verify import verify
 from store_tools import baekman, gvcf_text, hashes, line, write_reference
 
@@ -139,6 +140,24 @@ def test_compaction_makes_batches_of_enough_participants_and_no_more(store: Stor
     assert hashes(store.sites(7)) == before
     assert cohort.compact(store, below=2) == snapshot
     assert [entry.participants for entry in cohort.compact(store, below=4).batches] == [4, 4]
+
+
+def test_the_tables_of_a_batch_are_shared_out_evenly_among_workers(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort.add(store, batch="b", members=[member(tmp_path, number) for number in range(7)])
+
+    def shares(workers: int) -> list[int]:
+        tasks = tables.plan_tables(store, read_snapshot(store), workers=workers)
+        assert [task.first for task in tasks] == [0, *(task.last for task in tasks[:-1])]
+        assert tasks[-1].last == 7
+        return [task.last - task.first for task in tasks]
+
+    assert shares(4) == [7]  # a few are not worth reading a shard twice
+    monkeypatch.setattr(tables, "LEAST_PER_TASK", 2)
+    assert (shares(1), shares(2), shares(3), shares(9)) == ([7], [4, 3], [3, 3, 1], [2, 2, 2, 1])
+    monkeypatch.setattr(tables, "PARTICIPANTS_PER_TASK", 3)
+    assert (shares(1), shares(2)) == ([3, 3, 1], [2, 2, 2, 1])
 
 
 def test_of_the_snapshots_the_last_ones_are_kept(store: Store, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from baekman.members import Member
 from baekman.ploidy import Region
 from baekman.snapshot import read_sites, read_snapshot
 from baekman.store import Store, create_store
-from baekman.tables import freeze, make_tables, table_path
+from baekman.table_files import table_path
+from baekman.tables import freeze, make_tables
 from baekman.verify import verify
 from hypothesis import given, settings
 from hypothesis import strategies as st

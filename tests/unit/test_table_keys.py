@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from baekman import audit, delivery_batch, leakscan, standing, table_keys, tables, withdrawal
+from baekman import audit, delivery_batch, leakscan, standing, table_files, table_keys, tables, withdrawal
 from baekman.cli import app, groups
 from baekman.columns import parquet_options
 from baekman.config import complete
@@ -40,7 +40,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def both(folder: Path, participant: str) -> list[Path]:
-    return [tables.table_path(folder, participant), tables.reference_path(folder, participant)]
+    return [table_files.table_path(folder, participant), table_files.reference_path(folder, participant)]
 
 
 def keys_of(workspace: Workspace) -> table_keys.TableKeys:
@@ -73,9 +73,9 @@ def test_the_rows_of_an_encrypted_table_are_byte_for_byte_those_of_a_plain_one(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     for one in workspace.participants:
-        plain = tables.table_path(tmp_path / "plain", one)
-        with tables.open_table(
-            tables.table_path(workspace.path / "tables", one), participant=one, keys=keys_of(workspace)
+        plain = table_files.table_path(tmp_path / "plain", one)
+        with table_files.open_table(
+            table_files.table_path(workspace.path / "tables", one), participant=one, keys=keys_of(workspace)
         ) as file:
             schema = TABLE.with_metadata(dict(sorted(file.schema_arrow.metadata.items())))
             with pq.ParquetWriter(tmp_path / "again", schema, **parquet_options(schema)) as writer:
@@ -93,10 +93,12 @@ def test_written_again_at_the_same_snapshot_an_encrypted_table_stays_as_it_is(wo
 
 def test_a_participants_key_opens_no_other_table(workspace: Workspace) -> None:
     one, other = workspace.participants[:2]
-    shutil.copy(tables.table_path(workspace.path / "tables", one), tables.table_path(workspace.path / "tables", other))
+    shutil.copy(
+        table_files.table_path(workspace.path / "tables", one), table_files.table_path(workspace.path / "tables", other)
+    )
     with pytest.raises(OSError, match="decryption"):
-        tables.open_table(
-            tables.table_path(workspace.path / "tables", other), participant=other, keys=keys_of(workspace)
+        table_files.open_table(
+            table_files.table_path(workspace.path / "tables", other), participant=other, keys=keys_of(workspace)
         )
     keys = workspace.path / "table_keys"
     files = [keys / name[1:3] / f"{name}.key" for name in (one, other)]
@@ -112,7 +114,7 @@ def test_a_freeze_and_a_query_work_for_whoever_holds_the_master_key(workspace: W
     answer = ask(workspace, one, tmp_path / "release" / "tables")
     assert answer.returncode == 0, answer.stderr
     told = pl.read_csv(answer.stdout.encode())
-    with pq.ParquetFile(tables.table_path(tmp_path / "plain", one)) as plain:
+    with pq.ParquetFile(table_files.table_path(tmp_path / "plain", one)) as plain:
         assert (told.height, told.columns) == (plain.metadata.num_rows, TABLE.names)
     assert told["participant_id"].unique().to_list() == [one]
 
@@ -141,11 +143,11 @@ def test_a_withdrawal_makes_every_copy_unreadable_in_a_fresh_process(workspace: 
 
 def test_the_others_tables_are_encrypted_again_after_a_withdrawal(workspace: Workspace) -> None:
     stayer = workspace.participants[0]
-    before = tables.table_path(workspace.path / "tables", stayer).read_bytes()
+    before = table_files.table_path(workspace.path / "tables", stayer).read_bytes()
     withdrawal.withdraw(workspace.path, workspace.participants[1], registry=workspace.registry)
     for path in both(workspace.path / "tables", stayer):
         assert table_keys.is_encrypted(path)
-    assert tables.table_path(workspace.path / "tables", stayer).read_bytes() != before
+    assert table_files.table_path(workspace.path / "tables", stayer).read_bytes() != before
     assert tables.stale_tables(open_store(workspace.path / "cohort"), workspace.path / "tables") == []
 
 
@@ -227,7 +229,7 @@ def test_a_new_master_key_opens_what_the_old_one_did_and_the_old_one_nothing(
     assert after == before
     for one in workspace.participants:
         for path in both(workspace.path / "tables", one):
-            tables.open_table(path, participant=one, keys=keys_of(workspace)).close()
+            table_files.open_table(path, participant=one, keys=keys_of(workspace)).close()
     monkeypatch.setenv("BAEKMAN_TABLES_KEY", str(tmp_path / "old.key"))
     with pytest.raises(InputRefused, match="found another key"):
         table_keys.open_keys(workspace.path)
@@ -256,8 +258,8 @@ def test_a_rotation_that_is_stopped_anywhere_loses_no_key_and_is_finished_by_the
             patched.setattr(table_keys, name, stopping(getattr(table_keys, name)))
         keys_of(workspace).rotate()
     for one in workspace.participants:
-        tables.open_table(
-            tables.table_path(workspace.path / "tables", one), participant=one, keys=keys_of(workspace)
+        table_files.open_table(
+            table_files.table_path(workspace.path / "tables", one), participant=one, keys=keys_of(workspace)
         ).close()
     keys_of(workspace).rotate()
     assert old.strip() not in master_of(workspace).read_bytes().split()
@@ -307,6 +309,6 @@ def test_no_key_is_in_any_file_but_its_own(workspace: Workspace) -> None:
 
 
 def test_the_leak_scan_says_that_it_does_not_see_into_an_encrypted_table(workspace: Workspace) -> None:
-    path = tables.table_path(workspace.path / "tables", workspace.participants[0])
+    path = table_files.table_path(workspace.path / "tables", workspace.participants[0])
     found = leakscan.scan([path], matcher=matcher_of([Identifier(value="SUBJ-0", place="line 1")]))
     assert found.damaged == [(str(path), "content: encrypted")]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman import audit, cohort, delivery_batch, run_lock, standing, tables, withdrawal
+from baekman import audit, cohort, delivery_batch, run_lock, standing, table_files, tables, withdrawal
 from baekman.cli import app, groups
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.errors import InputRefused
@@ -61,7 +61,7 @@ def test_the_others_keep_everything(workspace: Workspace) -> None:
         for name in before:
             if kept in name and not name.startswith("tables/"):
                 assert after[name] == before[name]
-        assert tables.table_path(workspace.path / "tables", kept).is_file()
+        assert table_files.table_path(workspace.path / "tables", kept).is_file()
     home = workspace.path / "deliveries" / DELIVERY
     assert [row.split("\t")[0] for row in (home / "specimens.tsv").read_text().splitlines()[1:]] == [
         workspace.participants[0],
@@ -255,7 +255,7 @@ def test_nobody_is_released_or_added_by_hand_without_consent(workspace: Workspac
     assert not (tmp_path / "release").exists()
     cohort.withdraw(open_store(workspace.path / "cohort"), [one])
     tables.freeze(open_store(workspace.path / "cohort"), output=tmp_path / "release")
-    assert not tables.table_path(tmp_path / "release" / "tables", one).exists()
+    assert not table_files.table_path(tmp_path / "release" / "tables", one).exists()
     write(tmp_path / "list.tsv", f"{one}\t{workspace.path}/participants/{one}/calls.g.vcf.gz\n")
     words = ["cohort", "add", "--cohort", str(workspace.path / "cohort"), "--batch", "B", "--gvcfs"]
     groups.register(app)
@@ -299,18 +299,18 @@ def test_the_others_tables_are_those_of_a_cohort_that_never_had_the_participant(
     cohort.add(alone, batch="b", members=members)
     tables.make_tables(alone, output=tmp_path / "tables")
     for one in stayers:
-        for place in (tables.table_path, tables.reference_path):
+        for place in (table_files.table_path, table_files.reference_path):
             assert place(workspace.path / "tables", one).read_bytes() == place(tmp_path / "tables", one).read_bytes()
 
 
 def test_the_others_tables_may_be_left_to_the_next_freeze_and_the_receipt_says_so(workspace: Workspace) -> None:
     gone, stayer = workspace.participants[1], workspace.participants[0]
-    before = tables.table_path(workspace.path / "tables", stayer).read_bytes()
+    before = table_files.table_path(workspace.path / "tables", stayer).read_bytes()
     left = withdrawal.withdraw(workspace.path, gone, registry=workspace.registry, leave_tables=True)
-    assert tables.table_path(workspace.path / "tables", stayer).read_bytes() == before
+    assert table_files.table_path(workspace.path / "tables", stayer).read_bytes() == before
     assert left["remains"] == [*withdrawal.REMAINS, withdrawal.LEFT_TABLES]
     rewritten = withdraw(workspace)
-    assert tables.table_path(workspace.path / "tables", stayer).read_bytes() != before
+    assert table_files.table_path(workspace.path / "tables", stayer).read_bytes() != before
     assert rewritten["remains"] == list(withdrawal.REMAINS)
 
 
@@ -336,7 +336,7 @@ def test_tables_that_are_written_during_a_withdrawal_do_not_count_who_left(
         report=workspace.path / "deliveries" / DELIVERY / "report" / "tables.json",
     )
     assert tables.stale_tables(open_store(workspace.path / "cohort"), workspace.path / "tables") == []
-    assert tables.table_path(workspace.path / "tables", stayer).is_file()
+    assert table_files.table_path(workspace.path / "tables", stayer).is_file()
     assert workspace.leaks(1) == []
 
 

@@ -21,8 +21,8 @@ from baekman.region import Region, shards_in
 from baekman.schema import CALLS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, SITES, STATE_CALLED
 from baekman.snapshot import Snapshot
 from baekman.store import PARTICIPANT_ID, Store
+from baekman.table_files import open_table, table_path
 from baekman.table_keys import TableKeys, open_keys
-from baekman.tables import open_table, table_path
 
 OUTPUT_FORMATS = ("table", "csv", "parquet")
 BATCH_ROWS = 1 << 16

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baekman import audit, cohort, delivery_report, leakscan, run_lock, store, table_keys, tables
+from baekman import audit, cohort, delivery_report, leakscan, run_lock, store, table_files, table_keys, tables
 from baekman import snapshot as snapshots
 from baekman.atomic import write_text
 from baekman.engine import Engine
@@ -170,7 +170,7 @@ def _has_files(workspace: Path, participant_id: str) -> bool:
     folder = workspace / "participants" / participant_id
     if table_keys.has_key(workspace, participant_id):
         return True
-    return folder.exists() or tables.table_path(workspace / "tables", participant_id).exists()
+    return folder.exists() or table_files.table_path(workspace / "tables", participant_id).exists()
 
 
 def _cohort_holds(opened: store.Store, participants: Sequence[str]) -> set[str]:
