@@ -104,3 +104,13 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "interrupted: run the same command again to go on\n"
+
+
+def test_what_the_system_refuses_is_told_in_its_words_and_without_a_path(tmp_path: Path) -> None:
+    (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
+    (tmp_path / "file").touch()
+    command = [str(Path(sys.executable).parent / "baekman"), "cohort", "init"]
+    options = ["--cohort", str(tmp_path / "file" / "cohort"), "--reference", str(tmp_path / "ref.fa")]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "failed: FileExistsError: File exists (set BAEKMAN_TRACEBACK=1 to see where)\n"

@@ -27,7 +27,7 @@ def parse_region(text: str, *, store: Store) -> Region:
 
     if text in lengths:
         return Region(contig=text, start=1, end=lengths[text])
-    matched = re.fullmatch(r"(.+):([\d,]+)(-([\d,]*))?", text)
+    matched = re.fullmatch(r"(.+):([\d,]{1,40})(-([\d,]{0,40}))?", text)
     contig = matched[1] if matched else text
     if contig not in lengths:
         if store.aliases.get(contig) in lengths:

@@ -40,6 +40,14 @@ def _keep_freed_memory() -> None:
         allocator.mallopt(M_TRIM_THRESHOLD, 64 << 20)
 
 
+def _told(failure: Exception) -> str:
+    """What went wrong, without a value: the kind of failure, and what the operating system calls it."""
+    if isinstance(failure, WorkerDied):
+        return str(failure)
+    kind = type(failure).__name__
+    return f"{kind}: {os.strerror(failure.errno)}" if isinstance(failure, OSError) and failure.errno else kind
+
+
 def _leave() -> None:
     if "duckdb" not in sys.modules:  # it reports on stderr what is not taken apart
         gc.freeze()
@@ -75,6 +83,5 @@ def main() -> None:
     except Exception as failure:
         if os.environ.get("BAEKMAN_TRACEBACK"):
             raise
-        told = str(failure) if isinstance(failure, WorkerDied) else type(failure).__name__
-        print(f"failed: {told} (set BAEKMAN_TRACEBACK=1 to see where)", file=sys.stderr)
+        print(f"failed: {_told(failure)} (set BAEKMAN_TRACEBACK=1 to see where)", file=sys.stderr)
         sys.exit(EXIT_FAILED)
