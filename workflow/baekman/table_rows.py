@@ -52,6 +52,8 @@ def variant_rows(calls: pa.Table, sites: pa.Table, filters: pa.Array, *, one_cop
     ``one_copy``: of which rows the participant has one copy; ``filters``: the caller's by code. Values of FILTER are
     strings still.
     """
+    # of a large cohort's sites few are at the positions of a few participants
+    sites = sites.filter(arrow(np.isin(numpy_of(sites, "pos"), numpy_of(calls, "pos"))))
     site = site_of_rows(calls, sites)
     copies, ploidy, gq = (numpy_of(calls, name) for name in ("copies", "ploidy", "gq"))
     pl = np.stack([numpy_of(calls, f"pl_{k}") for k in range(3)], axis=1)
