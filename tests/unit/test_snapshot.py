@@ -54,3 +54,12 @@ def test_a_snapshot_that_is_not_there(store: Store) -> None:
     with pytest.raises(InputRefused) as refused:
         read_snapshot(store, 5)
     assert str(refused.value) == "--snapshot: expected one of the cohort's snapshots (2), found 5"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"batches": [{"name": 1}], "tombstones": [], "filters": {}}']
+)
+def test_a_broken_snapshot_is_told_in_words(store: Store, content: str) -> None:
+    (store.snapshots / "00000001.json").write_text(content)
+    with pytest.raises(InputRefused, match="expected the description of a snapshot"):
+        read_snapshot(store)

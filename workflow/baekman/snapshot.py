@@ -71,7 +71,7 @@ def numbers(store: Store) -> list[int]:
 
 
 def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
-    """Snapshot ``number``, else the latest; number 0 is the empty cohort. Raises InputRefused when absent."""
+    """Snapshot ``number``, else the latest; number 0 is the empty cohort. InputRefused when absent or broken."""
     existing = numbers(store)
     if number is None:
         number = existing[-1] if existing else 0
@@ -85,6 +85,21 @@ def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
                 found=str(number),
             )
         )
+    try:
+        return load_snapshot(store, number)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputRefused(
+            Reason(
+                file=f"snapshots/{number:08d}.json",
+                expected="the description of a snapshot",
+                found="something else",
+                action="restore it from a copy",
+            )
+        ) from error
+
+
+def load_snapshot(store: Store, number: int) -> Snapshot:
+    """A snapshot from its file; ValueError, KeyError or TypeError when that is none."""
     data = json.loads((store.snapshots / f"{number:08d}.json").read_text())
     return Snapshot(
         number=number,

@@ -42,7 +42,7 @@ def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
     known: dict[int, Snapshot] = {}
     for number in snapshots.numbers(store):
         try:
-            snapshot = snapshots.read_snapshot(store, number)
+            snapshot = snapshots.load_snapshot(store, number)
             if snapshot.content:  # which follows from digests that may be no numbers
                 known[number] = snapshot
         except (ValueError, KeyError, TypeError) as error:
