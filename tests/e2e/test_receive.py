@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -218,6 +220,26 @@ def test_a_corrected_redelivery_takes_up_where_the_last_stopped(tmp_path: Path, 
         (delivery_id, verdict.verdict) for delivery_id, _, verdict in registry.verdict_history(record.specimen_id)
     ]
     assert history == [(first.delivery_id, "reject"), (second.delivery_id, "accept")]
+
+
+def test_a_full_disk_rejects_nobody_and_what_was_broken_off_is_finished_when_there_is_room(
+    tmp_path: Path, reference: Path
+) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    builder.pair("A-1", seed=1)
+    builder.pair("A-2", seed=2, change=lambda mate, _: fastq(2, mate, pairs=30_000))
+    delivery = builder.finish()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, before[1]))  # more than the registry, less than the reads
+    try:
+        with pytest.raises(OSError) as failed:
+            intake.receive(delivery, workspace=tmp_path / "W")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert failed.value.errno == errno.EFBIG
+    assert not list((tmp_path / "W").rglob("intake.json"))
+    assert codes(intake.receive(delivery, workspace=tmp_path / "W")) == [("accept", []), ("accept", [])]
 
 
 def test_what_qc_sent_back_may_be_delivered_again(tmp_path: Path, reference: Path) -> None:

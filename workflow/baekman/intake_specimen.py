@@ -127,7 +127,8 @@ def inspect(label: str, findings: list[Finding], *, around: Surroundings) -> Out
             if row in fingerprints
         },
     )
-    _keep(kept, outcome)
+    if outcome.rows:  # a rejection may be the work of a disk that was full
+        _keep(kept, outcome)
     return outcome
 
 
@@ -330,9 +331,12 @@ def _stage_array(record: SpecimenRecord, folder: Path) -> Path | None:
     output = folder / "array.vcf.gz"
     try:
         content = source.read_bytes()
+    except OSError:
+        return None
+    try:
         header = vcf_header_of([content])
         stage_vcf([content], output, header=header, sample=record.participant_id, size=len(content))
-    except (FileFault, OSError):
+    except FileFault:
         output.unlink(missing_ok=True)
         return None
     return output

@@ -17,10 +17,11 @@ from pathlib import Path
 from baekman import tools
 from baekman.contents import fastq_text, vcf_text
 from baekman.safe_files import FileFault
-from baekman.streams import piped
+from baekman.streams import Pipe, piped
 
 # a staged file is read once and deleted: light compression
 BGZIP = ("bgzip", "--stdout", "--compress-level", "2")
+ROOM = 64 << 20  # bytes; with less the disk is full
 # one lane's pair of writers per read group; more read groups than this go to one lane
 LANES_LIMIT = 16
 
@@ -118,7 +119,7 @@ def stage_fastq(blocks: Iterable[bytes], output: Path, *, lane: str, rename: boo
     """
     program = FASTQ_RENAMED if rename else FASTQ_NAMED
     with piped(fastq_text(blocks), ["awk", "-v", f"lane={lane}", program], BGZIP, size=size, output=output) as pipe:
-        pipe.require_success()
+        _finish(pipe, output.parent)
 
 
 def stage_reads(
@@ -158,7 +159,7 @@ def stage_reads(
             pass_fds=list(sinks.values()),
         ) as pipe:
             counts = dict(line.split() for line in b"".join(pipe.blocks()).decode().splitlines())
-            pipe.require_success()
+            _finish(pipe, folder)
         single = sum(1 for _ in singles.open("rb")) // 4 if singles.exists() else 0
     lanes = []
     for number in numbers:
@@ -212,7 +213,7 @@ def stage_alignment(
                 "HEADER": str(rebuilt),
             },
         ) as pipe:
-            pipe.require_success()
+            _finish(pipe, output.parent)
 
 
 def sam_header(header: str, *, participant: str, platform: str, lanes: Iterable[int]) -> str:
@@ -249,11 +250,12 @@ def stage_vcf(blocks: Iterable[bytes], output: Path, *, header: str, sample: str
             size=size,
             environment={"HEADER": str(rebuilt), "FILTERS": str(filters)},
         ) as pipe:
-            pipe.require_success()
+            _finish(pipe, output.parent)
     indexed = subprocess.run(
         [*bcftools, "index", "--tbi", "--force", str(output)], stderr=subprocess.DEVNULL, check=False
     )
     if indexed.returncode:
+        _require_room(output.parent)
         raise FileFault("unreadable", "records that cannot be indexed")
 
 
@@ -302,6 +304,21 @@ def _dropped(header: str) -> str:
     info = [f"INFO/{name}" for name in INFO_IDS if ("INFO", name) in defined]
     formats = [f"FORMAT/{name}" for name in FORMAT_IDS if ("FORMAT", name) in defined]
     return ",".join(["ID", f"^{','.join(info)}" if info else "INFO", f"^{','.join(formats)}" if formats else "FORMAT"])
+
+
+def _finish(pipe: Pipe, folder: Path) -> None:
+    """``Pipe.require_success``; OSError where the tools had no room in ``folder``, which is no fault of the file."""
+    try:
+        pipe.require_success()
+    except FileFault:
+        _require_room(folder)
+        raise
+
+
+def _require_room(folder: Path) -> None:
+    """Raise OSError when ``folder`` has no room, by its disk or a quota: a tool that failed says nothing then."""
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        os.posix_fallocate(probe.fileno(), 0, ROOM)
 
 
 def _collate(reference: Path, scratch: str) -> list[str]:
