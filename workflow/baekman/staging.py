@@ -20,7 +20,7 @@ from baekman.safe_files import FileFault
 from baekman.streams import Pipe, piped
 
 # a staged file is read once and deleted: light compression
-BGZIP = ("bgzip", "--stdout", "--compress-level", "2")
+BGZIP_OPTIONS = ("--stdout", "--compress-level", "2")
 ROOM = 64 << 20  # bytes; with less the disk is full
 # one lane's pair of writers per read group; more read groups than this go to one lane
 LANES_LIMIT = 16
@@ -118,7 +118,9 @@ def stage_fastq(blocks: Iterable[bytes], output: Path, *, lane: str, rename: boo
     Without ``rename`` the names stay, without mate suffix and comment. Raises ``FileFault``.
     """
     program = FASTQ_RENAMED if rename else FASTQ_NAMED
-    with piped(fastq_text(blocks), ["awk", "-v", f"lane={lane}", program], BGZIP, size=size, output=output) as pipe:
+    awk = ["awk", "-v", f"lane={lane}", program]
+    bgzip = [*tools.command("bgzip"), *BGZIP_OPTIONS]
+    with piped(fastq_text(blocks), awk, bgzip, size=size, output=output) as pipe:
         _finish(pipe, output.parent)
 
 
@@ -341,13 +343,14 @@ def _lane_file(number: int, mate: int) -> str:
 @contextmanager
 def _writers(folder: Path, numbers: Iterable[int]) -> Iterator[dict[tuple[int, int], int]]:
     """For each lane and mate a descriptor that compresses what is written to it into the lane's file."""
+    bgzip = [*tools.command("bgzip"), *BGZIP_OPTIONS]
     processes: list[subprocess.Popen[bytes]] = []
     sinks: dict[tuple[int, int], int] = {}
     try:
         for number in numbers:
             for mate in (1, 2):
                 with (folder / _lane_file(number, mate)).open("wb") as written:
-                    process = subprocess.Popen(BGZIP, stdin=subprocess.PIPE, stdout=written)
+                    process = subprocess.Popen(bgzip, stdin=subprocess.PIPE, stdout=written)
                 processes.append(process)
                 assert process.stdin is not None
                 sinks[number, mate] = process.stdin.fileno()
