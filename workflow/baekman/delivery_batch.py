@@ -31,7 +31,7 @@ from baekman.sites import SiteFilters
 from baekman.verdict import GateMode
 
 # of compressed gVCF: less than this is in the store almost as soon as one more worker is ready for it
-BYTES_PER_WORKER = 32 << 20
+BYTES_PER_WORKER = 8 << 20
 
 
 def judge(delivery: Path, *, thresholds: Path, gate: GateMode, output: Path, accepted: Path) -> None:
