@@ -36,7 +36,11 @@ def test_a_whole_log_has_no_findings(tmp_path: Path) -> None:
     assert problems(file) == []
     assert problems(file, audit.make_head(tmp_path)) == []
     assert [event["sequence"] for event in audit.events(tmp_path)] == [1, 2, 3, 4, 5]
-    assert problems(tmp_path / "absent") == []
+
+
+def test_a_log_that_is_not_there_is_not_whole(tmp_path: Path) -> None:
+    (filled(tmp_path)).unlink()
+    assert problems(audit.log_file(tmp_path)) == [(0, "there is no log: deleted, or the workspace is another")]
 
 
 BROKEN = "does not follow the line before: edited, deleted or in another order"

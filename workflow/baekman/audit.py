@@ -155,27 +155,28 @@ def verify(file: Path, *, head: Mapping[str, Any] | None = None) -> list[Finding
 
     ``head`` is a saved head whose signature was checked (``read_head``): the log must still hold that event.
     """
+    if not file.is_file():
+        return [Finding(0, "there is no log: deleted, or the workspace is another")]
     findings: list[Finding] = []
     previous, expected = FIRST, 1
     seen: dict[str, int] = {}
     hash_at_head: str | None = None
-    if file.is_file():
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                event = _parsed(line)
-                if event is None:
-                    findings.append(Finding(number, "no event in canonical form: edited or torn"))
-                    previous, expected = _digest(line), expected + 1
-                    continue
-                if event["previous"] != previous:
-                    findings.append(Finding(number, _broken_link(event["previous"], seen, number)))
-                if event["sequence"] != expected:
-                    problem = f"sequence {event['sequence']} where {expected} was expected"
-                    findings.append(Finding(number, problem))
-                previous, expected = _digest(line), event["sequence"] + 1
-                seen[previous] = number
-                if head is not None and event["sequence"] == head["sequence"]:
-                    hash_at_head = previous
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            event = _parsed(line)
+            if event is None:
+                findings.append(Finding(number, "no event in canonical form: edited or torn"))
+                previous, expected = _digest(line), expected + 1
+                continue
+            if event["previous"] != previous:
+                findings.append(Finding(number, _broken_link(event["previous"], seen, number)))
+            if event["sequence"] != expected:
+                problem = f"sequence {event['sequence']} where {expected} was expected"
+                findings.append(Finding(number, problem))
+            previous, expected = _digest(line), event["sequence"] + 1
+            seen[previous] = number
+            if head is not None and event["sequence"] == head["sequence"]:
+                hash_at_head = previous
     if head is not None and head["sequence"] > 0:
         if hash_at_head is None:
             findings.append(Finding(0, f"event {head['sequence']} of the saved head is missing: truncated"))
