@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from baekman.contents import Contents, examine
 from baekman.delivered_file import DeliveredFile
 from baekman.delivery import ManifestRow
+from baekman.errors import WorkerDied
 from delivery_builder import fastq
 
 
@@ -80,3 +82,15 @@ def test_the_line_after_the_plus_is_searched_too(tmp_path: Path) -> None:
 )
 def test_the_line_of_a_fault_is_told(tmp_path: Path, text: str, line: int) -> None:
     assert look(tmp_path, text).faults == [("unreadable", f"something else than a FASTQ record at line {line}")]
+
+
+def test_a_tool_that_is_killed_for_want_of_memory_says_nothing_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awk = tmp_path / "bin" / "awk"
+    awk.parent.mkdir()
+    awk.write_text("#!/bin/sh\nkill -KILL $$\n", encoding="utf-8")
+    awk.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{awk.parent}:{os.environ['PATH']}")
+    with pytest.raises(WorkerDied):
+        look(tmp_path, fastq(1, 1))

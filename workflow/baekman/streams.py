@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from baekman.errors import WorkerDied
 from baekman.safe_files import FileFault
 
 BLOCK = 1 << 20
@@ -46,13 +48,16 @@ class Pipe:
             yield block
 
     def finish(self) -> list[int]:
-        """Wait for all; the tools' exit codes. Raises what went wrong while the source was read."""
+        """Wait for all; the tools' exit codes. Raises what went wrong while the source was read, and ``WorkerDied``."""
         for process in self.processes:
             process.wait()
         self._feeder.join()
         if self._faults:
             raise self._faults[0]
-        return [process.returncode for process in self.processes]
+        codes = [process.returncode for process in self.processes]
+        if -signal.SIGKILL in codes:  # by nobody here: that says nothing of what was read
+            raise WorkerDied
+        return codes
 
     def require_success(self) -> None:
         """``finish``, and ``FileFault`` (``unreadable``) when a tool failed."""
@@ -137,7 +142,8 @@ def _feed(
 def _bound(pid: int, size: int) -> None:
     seconds = CPU_SECONDS_BASE + CPU_SECONDS_PER_MEGABYTE * (size >> 20)
     try:
-        resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds))
+        # SIGXCPU at the first, so that a SIGKILL is not this limit's
+        resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 10))
         resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     except ProcessLookupError:
         pass  # it has already ended
