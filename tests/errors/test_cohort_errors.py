@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from baekman.errors import InputRefused
 from baekman.gvcf import Thresholds
+from baekman.schema import SCHEMA_VERSION
 from baekman.shards import check_tiling, read_shards
 from baekman.store import Store, create_store
 from store_tools import baekman, write_reference
@@ -131,9 +132,9 @@ def test_a_file_is_no_cohort(reference: Path) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (3, "", f"refused: ref.fa: {message}\n")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"schema": "3"}', '{"schema": "3", "thresholds": {"gq_bands": 1}}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": "V"}', '{"schema": "V", "thresholds": {"gq_bands": 1}}'])
 def test_a_store_that_does_not_say_what_it_is_is_refused(store: Store, text: str) -> None:
-    (store.path / "store.json").write_text(text)
+    (store.path / "store.json").write_text(text.replace("V", SCHEMA_VERSION))
     done = baekman("cohort", "snapshots", "--cohort", store.path, check=False)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (

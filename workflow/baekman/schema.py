@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from baekman.kernels import layout
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 
 MISSING = layout.MISSING
 STATE_MISSING, STATE_WEAK, STATE_CALLED = layout.STATE_MISSING, layout.STATE_WEAK, layout.STATE_CALLED
