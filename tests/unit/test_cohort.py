@@ -196,7 +196,7 @@ def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
     people = [member(tmp_path, number) for number in range(4)]
     cohort.add(store, batch="b", members=people[:2])
     with monkeypatch.context() as patch:
-        patch.setattr(cohort, "_forget", killed)
+        patch.setattr(cohort, "forget", killed)
         with pytest.raises(Killed):
             cohort.withdraw(store, ["P0"])
     cohort.add(store, batch="b", members=people[2:])

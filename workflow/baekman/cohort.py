@@ -18,19 +18,18 @@ from baekman import batch as batches
 from baekman import snapshot as snapshots
 from baekman.atomic import fsync_folder
 from baekman.census import merge_alleles, merge_called
+from baekman.cleanup import clear_work, forget, remove_folder, sweep
 from baekman.columns import with_metadata, write_parquet
 from baekman.engine import Engine, MapTasks
 from baekman.errors import InputRefused, Reason
 from baekman.members import Member
-from baekman.participant_index import find_batches, forget, open_index
+from baekman.participant_index import find_batches, open_index
 from baekman.rewriting import rewrite_batches
 from baekman.schema import CENSUS, SCHEMA_VERSION, SITES
 from baekman.seal import hashes_of, seal
 from baekman.sites import SiteFilters, describe_sites
 from baekman.snapshot import BatchEntry, Snapshot
 from baekman.store import BATCH_NAME, Store, check_names
-
-DONE_WORK = ".done."  # prefix of a work folder that only waits to be deleted
 
 
 def _refuse_known(store: Store, planned: batches.BatchPlan) -> Snapshot:
@@ -83,12 +82,12 @@ def add(
             committed = _add(store, planned, engine=engine or Engine(), filters=filters)
         except InputRefused:
             # what is mended has other inputs: nobody would ever take this work up again
-            _clear_work(store, batch)
+            clear_work(store, batch)
             raise
         except FileNotFoundError:
             if (planned.folder(store) / "plan.json").exists():
                 raise
-            _remove(planned.folder(store))
+            remove_folder(planned.folder(store))
             raise InputRefused(
                 Reason(
                     file="list of gVCFs",
@@ -97,7 +96,7 @@ def add(
                     action="leave them out",
                 )
             ) from None
-        _clear_work(store, batch)
+        clear_work(store, batch)
         return committed
 
 
@@ -122,8 +121,8 @@ def _add(store: Store, planned: batches.BatchPlan, *, engine: Engine, filters: S
             latest = _refuse_known(store, planned)
             if store.batch(batch).exists() and (planned.folder(store) / "batch").exists():
                 # of a withdrawal or another add that died: what still names it goes first
-                _forget(store, (), at=latest)
-                _sweep(store, latest)
+                forget(store, (), at=latest)
+                sweep(store, latest)
             batches.finish(store, planned)
             committed = commit(
                 store,
@@ -139,27 +138,6 @@ def _add(store: Store, planned: batches.BatchPlan, *, engine: Engine, filters: S
             with open_index(store, live=[batch]):
                 pass
     return committed
-
-
-def _clear_work(store: Store, batch: str) -> None:
-    """Delete all work on a batch, also that of other inputs; what a kill leaves of it is known as such by its name."""
-    for plan in store.work.glob(f"{batch}.*/plan.json"):
-        if json.loads(plan.read_text())["batch"] == batch:
-            done = store.work / f"{DONE_WORK}{plan.parent.name}"
-            shutil.rmtree(done, ignore_errors=True)
-            plan.parent.rename(done)
-    for done in store.work.glob(f"{DONE_WORK}{batch}.*"):
-        _remove(done)
-
-
-def _remove(folder: Path) -> None:
-    """Delete a folder that another command may be deleting at the same time."""
-
-    def failed(_function: object, _path: str, error: tuple[type[BaseException], BaseException, object]) -> None:
-        if not isinstance(error[1], FileNotFoundError):
-            raise error[1]
-
-    shutil.rmtree(folder, onerror=failed)
 
 
 def _read(store: Store, planned: batches.BatchPlan, index: int) -> None:
@@ -307,8 +285,8 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
                 ),
                 map_tasks=map_tasks,
             )
-        _forget(store, participants, at=latest)
-        _sweep(store, latest)
+        forget(store, participants, at=latest)
+        sweep(store, latest)
         return latest
 
 
@@ -325,47 +303,6 @@ def _next_name(batch: str, *, taken: Collection[str]) -> str:
     if not (dot and number.isdecimal()):
         stem, number = batch, "0"
     return next(name for n in count(int(number) + 1) if (name := f"{stem}.r{n}") not in taken)
-
-
-def _forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
-    """Delete participants from the index and from unfinished work, leaving no trace of them in either."""
-    forget(store, participants, at=at)
-    for left in store.work.glob(f"{DONE_WORK}*"):
-        _remove(left)
-    gone = set(participants)
-    for plan in store.work.glob("*/plan.json"):
-        members = json.loads(plan.read_text())["members"]
-        if any(member["participant_id"] in gone for member in members):
-            done = store.work / f"{DONE_WORK}{plan.parent.name}"  # at once: an add may be at it
-            plan.parent.rename(done)
-            _remove(done)
-
-
-def _sweep(store: Store, latest: Snapshot, *, keep: int | None = None) -> None:
-    """Delete the batches that ``latest`` does not have, and the snapshots that need them; the lock is held.
-
-    And all snapshots but the last ``keep``, and what writers that died have left of sites and snapshots.
-    """
-    named = {entry.name for entry in latest.batches}
-    existing = snapshots.numbers(store)
-    for number in existing:
-        if number == latest.number:
-            continue
-        older = snapshots.read_snapshot(store, number)
-        if any(entry not in latest.batches for entry in older.batches) or (keep and number not in existing[-keep:]):
-            (store.snapshots / f"{number:08d}.json").unlink()
-            shutil.rmtree(store.sites(number), ignore_errors=True)
-    for folder in (store.path / "batches").iterdir():
-        if folder.name not in named:
-            shutil.rmtree(folder)
-    whole = {store.sites(number) for number in snapshots.numbers(store)}
-    for folder in (store.path / "sites").iterdir():
-        if folder not in whole:
-            shutil.rmtree(folder)
-    for stale in store.snapshots.glob(".*.tmp"):
-        stale.unlink()
-    for folder in store.work.glob("rewrite.*"):
-        shutil.rmtree(folder)
 
 
 def compact(store: Store, *, below: int = 1000, keep: int | None = None, engine: Engine | None = None) -> Snapshot:
@@ -395,9 +332,9 @@ def compact(store: Store, *, below: int = 1000, keep: int | None = None, engine:
             with _committing(store, compacted) as working:  # of the same people: with the same sites
                 shutil.copytree(store.sites(latest.number), working, copy_function=_link)
             latest = compacted
-            _forget(store, (), at=latest)
+            forget(store, (), at=latest)
         if groups or keep:
-            _sweep(store, latest, keep=keep)
+            sweep(store, latest, keep=keep)
         return latest
 
 
