@@ -27,6 +27,7 @@ from baekman import intake, intake_specimen, specimens, withdrawal
 from baekman.errors import InputRefused
 from baekman.intake_specimen import Outcome, Surroundings
 from baekman.registry import Registry, SpecimenRecord, open_registry
+from baekman.registry_verdicts import verdict_history
 from baekman.return_report import write_return_report
 from baekman.verdict import Reason, Verdict, write_verdicts
 from crypt4gh.keys.c4gh import generate
@@ -217,7 +218,7 @@ def test_a_corrected_redelivery_takes_up_where_the_last_stopped(tmp_path: Path, 
     record = registry.specimen(INSTITUTION, "A-2")
     assert record is not None
     history = [
-        (delivery_id, verdict.verdict) for delivery_id, _, verdict in registry.verdict_history(record.specimen_id)
+        (delivery_id, verdict.verdict) for delivery_id, _, verdict in verdict_history(registry, record.specimen_id)
     ]
     assert history == [(first.delivery_id, "reject"), (second.delivery_id, "accept")]
 
@@ -420,7 +421,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(tmp_path: Path, reference:
     kept = sum(after[path] == inode for path, inode in before.items())
     assert kept >= 3  # what was finished is not done again
     assert not list(home.glob("staged/.*")) and not (home / "progress").exists()
-    assert open_registry(tmp_path / "W").verdict_history(receipt.verdicts[0].specimen)[0][2] == receipt.verdicts[0]
+    assert verdict_history(open_registry(tmp_path / "W"), receipt.verdicts[0].specimen)[0][2] == receipt.verdicts[0]
 
 
 def test_an_encrypted_delivery_is_received_with_its_key(

@@ -24,6 +24,7 @@ from baekman.key_ring import Key, KeyRing, make_key_file, read_key_file
 from baekman.registry import Registry, create_registry, open_registry
 from baekman.registry_import import ImportSummary, import_registrations
 from baekman.registry_rows import institution_rows, participant_rows
+from baekman.registry_verdicts import note_delivery, record_verdicts, verdict_history
 from baekman.verdict import Reason, Verdict
 
 HEADER = (
@@ -337,25 +338,25 @@ def test_an_unknown_participant_is_refused(registry: Registry) -> None:
 
 
 def test_a_delivery_is_new_then_the_same_then_changed(registry: Registry) -> None:
-    delivery, status = registry.delivery("서울병원", "2025-07", "aa")
+    delivery, status = note_delivery(registry, "서울병원", "2025-07", "aa")
     assert status == "new"
     identifiers.check(delivery, "D")
-    assert registry.delivery("서울병원", "2025-07", "aa") == (delivery, "same")
-    assert registry.delivery("서울병원", "2025-07", "bb") == (delivery, "changed")
-    assert registry.delivery("부산병원", "2025-07", "aa")[1] == "new"
+    assert note_delivery(registry, "서울병원", "2025-07", "aa") == (delivery, "same")
+    assert note_delivery(registry, "서울병원", "2025-07", "bb") == (delivery, "changed")
+    assert note_delivery(registry, "부산병원", "2025-07", "aa")[1] == "new"
 
 
 def test_verdicts_keep_their_history(registry: Registry) -> None:
-    first, second = registry.delivery("서울병원", "1", "aa")[0], registry.delivery("서울병원", "2", "aa")[0]
+    first, second = note_delivery(registry, "서울병원", "1", "aa")[0], note_delivery(registry, "서울병원", "2", "aa")[0]
     specimen = identifiers.new("S")
     rejected = Verdict.of(
         specimen=specimen, participant=None, gate="intake", reasons=[Reason(code="truncated", severity="reject")]
     )
     accepted = Verdict.of(specimen=specimen, participant=None, gate="intake", reasons=[])
-    assert registry.record_verdicts(first, [rejected]) == 1
-    assert registry.record_verdicts(first, [rejected]) == 0
-    assert registry.record_verdicts(second, [accepted]) == 1
-    history = registry.verdict_history(specimen)
+    assert record_verdicts(registry, first, [rejected]) == 1
+    assert record_verdicts(registry, first, [rejected]) == 0
+    assert record_verdicts(registry, second, [accepted]) == 1
+    history = verdict_history(registry, specimen)
     assert [(delivery, verdict) for delivery, _, verdict in history] == [(first, rejected), (second, accepted)]
 
 
@@ -371,7 +372,7 @@ def test_an_institution_sees_its_own_rows_alone(registry: Registry, tmp_path: Pa
 
 def test_rotation_seals_everything_anew(registry: Registry, location: str | None, tmp_path: Path) -> None:
     import_registrations(registry, [table(tmp_path, FIRST, SECOND)])
-    registry.delivery("서울병원", "1", "aa")
+    note_delivery(registry, "서울병원", "1", "aa")
     before, consent = registry.specimen("서울병원", "BAR-0001"), registry.consent_hash()
     old = tmp_path / "old.key"
     assert registry.ring.file is not None
@@ -381,7 +382,7 @@ def test_rotation_seals_everything_anew(registry: Registry, location: str | None
         open_registry(tmp_path, registry=location, key_file=old)
     opened = open_registry(tmp_path, registry=location)
     assert (opened.specimen("서울병원", "BAR-0001"), opened.consent_hash()) == (before, consent)
-    assert opened.delivery("서울병원", "1", "aa")[1] == "same"
+    assert note_delivery(opened, "서울병원", "1", "aa")[1] == "same"
     assert opened.lookalikes("서울병원", "BAR-O001") == [before]
     assert import_registrations(opened, [table(tmp_path, FIRST, SECOND)]) == ImportSummary(rows=2)
 
@@ -429,7 +430,7 @@ def test_no_value_and_no_hash_of_one_is_in_the_store(tmp_path: Path) -> None:
     array(tmp_path / "array.vcf", "BAR-0001")
     file = table(tmp_path, FIRST + "array.vcf", SECOND)
     import_registrations(registry, [file])
-    registry.delivery("서울병원", "BAR-delivery", "aa")
+    note_delivery(registry, "서울병원", "BAR-delivery", "aa")
     registry_rotation.rotate_key(registry)
     assert scan([tmp_path / "w"], matcher=matcher_of(read_identifiers(file))).leaks == []
 

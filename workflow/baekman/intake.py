@@ -30,6 +30,7 @@ from baekman.intake_reasons import Finding, finding
 from baekman.intake_specimen import Outcome, Surroundings, already_accepted, inspect
 from baekman.reference_contigs import prepared
 from baekman.registry import open_registry
+from baekman.registry_verdicts import note_delivery, record_verdicts
 from baekman.safe_files import FileFault, walk
 from baekman.verdict import Verdict, read_verdicts, write_verdicts
 
@@ -77,7 +78,7 @@ def receive(
     settings = config if config is not None else load_config(workspace)
     key = recipient_key(crypt4gh_key)
     opened = open_registry(workspace, registry=registry, key_file=key_file)
-    delivery_id, status = opened.delivery(delivery.institution, delivery.name, delivery.digest)
+    delivery_id, status = note_delivery(opened, delivery.institution, delivery.name, delivery.digest)
     if status == "changed":
         raise _repeated_name()
     home = workspace / DELIVERIES / delivery_id
@@ -167,7 +168,7 @@ def _conclude(around: Surroundings, outcomes: list[Outcome], before: Mapping[str
     with _lock(around.workspace / DELIVERIES / ".verdicts.lock"):
         outcomes = [_settled(around, outcome) for outcome in outcomes]
         verdicts = tuple(outcome.verdict for outcome in outcomes)
-        opened.record_verdicts(around.delivery_id, verdicts)
+        record_verdicts(opened, around.delivery_id, verdicts)
     write_verdicts(home / "verdicts" / "intake.json", verdicts)
     rows = [row for outcome in outcomes for row in outcome.rows]
     specimens.write(home / "specimens.tsv", rows)

@@ -26,6 +26,7 @@ from baekman.intake_checks import (
 from baekman.intake_reasons import Finding, finding
 from baekman.reference_contigs import Contig
 from baekman.registry import Registry, SpecimenRecord
+from baekman.registry_verdicts import verdict_history
 from baekman.safe_files import FileFault
 from baekman.specimens import StagedFiles
 from baekman.staging import Lane, stage_alignment, stage_fastq, stage_reads, stage_vcf
@@ -142,17 +143,17 @@ def already_accepted(around: Surroundings, verdict: Verdict) -> bool:
     if verdict.participant is None:
         return False
     return any(
-        accepted_before(around.registry.verdict_history(other.specimen_id), delivery_id=around.delivery_id)
+        accepted_before(verdict_history(around.registry, other.specimen_id), delivery_id=around.delivery_id)
         for other in around.registry.specimens_of(verdict.participant)
     )
 
 
 def _check_reuse(around: Surroundings, record: SpecimenRecord) -> list[Finding]:
     registry, delivery_id = around.registry, around.delivery_id
-    if accepted_before(registry.verdict_history(record.specimen_id), delivery_id=delivery_id):
+    if accepted_before(verdict_history(registry, record.specimen_id), delivery_id=delivery_id):
         return [finding("specimen_reused", metric="deliveries", observed=2, threshold=1)]
     others = [one for one in registry.specimens_of(record.participant_id) if one != record]
-    if any(accepted_before(registry.verdict_history(one.specimen_id), delivery_id=delivery_id) for one in others):
+    if any(accepted_before(verdict_history(registry, one.specimen_id), delivery_id=delivery_id) for one in others):
         return [finding("participant_repeated", metric="specimens", observed=2, threshold=1)]
     return []
 

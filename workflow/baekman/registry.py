@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, Engine, select, update
 
@@ -28,14 +28,12 @@ from baekman.key_ring import (
     read_key_file,
 )
 from baekman.lookalikes import skeleton
-from baekman.registry_store import consent_events, deliveries, participants, specimens, verdicts
-from baekman.verdict import Verdict
+from baekman.registry_store import consent_events, participants, specimens
 
 REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
 FOLDER = "registry"
 KEY_FILE_NAME = "registry.key"
 ARRAYS_FOLDER = "arrays"
-DeliveryStatus = Literal["new", "same", "changed"]
 # what a withdrawal keeps, so that a later delivery or registration of the same person is recognised and
 # refused
 KEPT_AFTER_WITHDRAWAL = ("institution", "participant")
@@ -358,69 +356,6 @@ class Registry:
         for specimen in self.specimens_of(participant_id):
             self.array_path(specimen.specimen_id).unlink(missing_ok=True)
         return row.withdrawn_at is None
-
-    # -- deliveries and verdicts
-
-    def delivery(self, institution: str, name: str, digest: str) -> tuple[str, DeliveryStatus]:
-        """The ID of a delivery by its institution, name and the digest of its content, noted when it is new.
-
-        ``same``: noted before with this digest; ``changed``: noted before with another.
-        """
-        index = self.ring.blind_index("delivery", institution, name)
-        with registry_store.writing(self.engine) as connection:
-            row = connection.execute(select(deliveries).where(deliveries.c.delivery_index == index)).one_or_none()
-            if row is not None:
-                values = self.ring.unseal(row.sealed, identity=f"deliveries {row.delivery_id}")
-                return row.delivery_id, "same" if values["digest"] == digest else "changed"
-            delivery_id = identifiers.new("D")
-            values = {"institution": institution, "name": name, "digest": digest}
-            connection.execute(
-                deliveries.insert().values(
-                    delivery_id=delivery_id,
-                    delivery_index=index,
-                    received_at=now(),
-                    sealed=self.ring.seal(values, identity=f"deliveries {delivery_id}"),
-                )
-            )
-        return delivery_id, "new"
-
-    def record_verdicts(self, delivery_id: str, given: Iterable[Verdict]) -> int:
-        """Append verdicts of ``delivery_id``.
-
-        One that is the last of its specimen and gate already is left out.
-        """
-        with registry_store.writing(self.engine) as connection:
-            known = self._verdicts(connection, verdicts.c.delivery_id == delivery_id)
-            last = {(verdict.specimen, verdict.gate): verdict for _, _, verdict in known}
-            fresh = [verdict for verdict in given if last.get((verdict.specimen, verdict.gate)) != verdict]
-            for verdict in fresh:
-                connection.execute(
-                    verdicts.insert().values(
-                        delivery_id=delivery_id,
-                        specimen_id=verdict.specimen,
-                        recorded_at=now(),
-                        sealed=self.ring.seal(verdict.to_json(), identity=f"verdicts {delivery_id} {verdict.specimen}"),
-                    )
-                )
-        return len(fresh)
-
-    def verdict_history(self, specimen_id: str) -> list[tuple[str, str, Verdict]]:
-        """(delivery ID, time in UTC, verdict) of a specimen over all deliveries, oldest first."""
-        with registry_store.reading(self.engine) as connection:
-            return self._verdicts(connection, verdicts.c.specimen_id == specimen_id)
-
-    def _verdicts(self, connection: Connection, condition: Any) -> list[tuple[str, str, Verdict]]:
-        query = select(verdicts).where(condition).order_by(verdicts.c.sequence)
-        return [
-            (
-                row.delivery_id,
-                row.recorded_at,
-                Verdict.from_json(
-                    self.ring.unseal(row.sealed, identity=f"verdicts {row.delivery_id} {row.specimen_id}")
-                ),
-            )
-            for row in connection.execute(query)
-        ]
 
 
 def now() -> str:

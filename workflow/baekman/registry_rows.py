@@ -18,6 +18,7 @@ from baekman.consent import ConsentState, Scope, today
 from baekman.errors import InputRefused, Reason
 from baekman.registry import Registry
 from baekman.registry_store import participants, specimens
+from baekman.registry_verdicts import verdict_history
 
 PARTICIPANT_COLUMNS = ("participant_id", "participant_type", "genome", "withdrawn_at", "specimens")
 INSTITUTION_COLUMNS = ("specimen_id", "participant", "genome", "delivered", "verdict")
@@ -60,7 +61,7 @@ def institution_rows(registry: Registry, institution: str, *, at: date | None = 
         if values["institution"] != wanted:
             continue
         owner = registry.ring.unseal(owners[row.participant_id], identity=f"participants {row.participant_id}")
-        history = registry.verdict_history(row.specimen_id)
+        history = verdict_history(registry, row.specimen_id)
         listed.append(
             {
                 "specimen_id": values["specimen_id"],

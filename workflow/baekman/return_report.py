@@ -27,6 +27,7 @@ from baekman.delivery import Delivery
 from baekman.errors import InputRefused, Reason
 from baekman.intake_reasons import Finding
 from baekman.registry import Registry
+from baekman.registry_verdicts import record_verdicts
 from baekman.verdict import DECISIONS, Decision, decide, read_verdicts, worst
 from baekman.verdict import Reason as VerdictReason
 
@@ -97,7 +98,7 @@ def write_return_report(workspace: Path, delivery_id: str, *, registry: Registry
     if not file.is_file():
         return folder
     verdicts = read_verdicts(file)
-    registry.record_verdicts(delivery_id, verdicts)
+    record_verdicts(registry, delivery_id, verdicts)
     by_specimen = {verdict.specimen: verdict for verdict in verdicts}
     for told in report["specimens"]:
         record = registry.specimen(report["institution"], told["specimen"])
