@@ -25,7 +25,8 @@ import pysam
 import pytest
 from baekman import intake, intake_specimen, specimens, withdrawal
 from baekman.errors import InputRefused
-from baekman.intake_specimen import Outcome, Surroundings
+from baekman.intake_outcome import Outcome
+from baekman.intake_specimen import Surroundings
 from baekman.registry import Registry, SpecimenRecord, open_registry
 from baekman.registry_verdicts import verdict_history
 from baekman.return_report import write_return_report

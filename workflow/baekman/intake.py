@@ -26,8 +26,9 @@ from baekman.delivered_file import DeliveredFile, Measured
 from baekman.delivery import SHEET, Delivery, read_delivery
 from baekman.errors import InputRefused, Reason
 from baekman.intake_checks import CONSENT_CODES, check_consent, check_manifest, extra_files
+from baekman.intake_outcome import Outcome
 from baekman.intake_reasons import Finding, finding
-from baekman.intake_specimen import Outcome, Surroundings, already_accepted, inspect
+from baekman.intake_specimen import Surroundings, already_accepted, inspect
 from baekman.reference_contigs import prepared
 from baekman.registry import open_registry
 from baekman.registry_verdicts import note_delivery, record_verdicts

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from baekman import atomic, identifiers
-from baekman.consent import ConsentState
 from baekman.contents import Contents, examine, vcf_header_of
 from baekman.crypt4gh_stream import RecipientKey
 from baekman.delivered_file import DeliveredFile, Measured
 from baekman.delivery import Delivery, ManifestRow
 from baekman.intake_checks import (
-    CONSENT_CODES,
     accepted_before,
     check_consent,
     check_contents,
     check_names,
     check_pairs,
 )
+from baekman.intake_outcome import Outcome, is_withdrawn, keep_outcome, kept_outcome
 from baekman.intake_reasons import Finding, finding
 from baekman.reference_contigs import Contig
 from baekman.registry import Registry, SpecimenRecord
@@ -30,7 +28,7 @@ from baekman.registry_verdicts import verdict_history
 from baekman.safe_files import FileFault
 from baekman.specimens import StagedFiles
 from baekman.staging import Lane, stage_alignment, stage_fastq, stage_reads, stage_vcf
-from baekman.verdict import Reason, Verdict
+from baekman.verdict import Verdict
 
 # SAM's PL values, by what a platform's name contains
 PLATFORMS = {
@@ -65,32 +63,6 @@ class Surroundings:
         return next((name for name, words in PLATFORMS.items() if any(word in said for word in words)), "ILLUMINA")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a specimen. ``rows`` are those of ``specimens.tsv``, none unless it goes on.
-
-    ``label`` is confidential; all else is pseudonymous. ``fingerprints``: manifest row -> checksum and times.
-    """
-
-    label: str
-    verdict: Verdict
-    findings: tuple[Finding, ...]
-    rows: tuple[StagedFiles, ...]
-    fingerprints: Mapping[int, dict[str, Any]]
-
-    def rejected(self, found: Iterable[Finding]) -> Outcome:
-        """This outcome with ``found`` on top, and nothing staged."""
-        findings = (*self.findings, *found)
-        known = not _is_withdrawn(findings)
-        verdict = Verdict.of(
-            specimen=self.verdict.specimen if known else identifiers.new("S"),
-            participant=self.verdict.participant if known else None,
-            gate="intake",
-            reasons=[one.reason for one in findings],
-        )
-        return replace(self, verdict=verdict, findings=findings, rows=())
-
-
 def inspect(label: str, findings: list[Finding], *, around: Surroundings) -> Outcome:
     """Inspect the specimen ``label``, about which ``findings`` are known already, and stage it if it passes.
 
@@ -102,10 +74,10 @@ def inspect(label: str, findings: list[Finding], *, around: Surroundings) -> Out
     if record is None:
         lookalike = around.registry.lookalikes(around.delivery.institution, label)
         code = "barcode_lookalike" if lookalike else "not_registered"
-        return _outcome(label, identifiers.new("S"), None, [finding(code), *findings])
+        return Outcome.of(label, identifiers.new("S"), None, [finding(code), *findings])
     consent = check_consent(around.registry.active_consent(record.participant_id))
-    if _is_withdrawn(consent):
-        return _outcome(label, identifiers.new("S"), None, [*consent, *findings])
+    if is_withdrawn(consent):
+        return Outcome.of(label, identifiers.new("S"), None, [*consent, *findings])
     registered = around.registry.identifiers_of(record)
     findings = [
         *consent,
@@ -114,10 +86,10 @@ def inspect(label: str, findings: list[Finding], *, around: Surroundings) -> Out
         *check_names(rows, registered=registered, label=label),
     ]
     if any(one.blocks for one in findings):
-        return _outcome(label, record.specimen_id, record.participant_id, findings)
+        return Outcome.of(label, record.specimen_id, record.participant_id, findings)
     kept = around.home / "progress" / f"{record.specimen_id}.json"
     fingerprints = _fingerprints(rows, around)
-    if (outcome := _kept(kept, label, fingerprints, around)) is not None:
+    if (outcome := kept_outcome(kept, label, fingerprints, workspace=around.workspace)) is not None:
         return outcome
     outcome = _examine_and_stage(label, record, findings, registered, around=around)
     outcome = replace(
@@ -129,13 +101,8 @@ def inspect(label: str, findings: list[Finding], *, around: Surroundings) -> Out
         },
     )
     if outcome.rows:  # a rejection may be the work of a disk that was full
-        _keep(kept, outcome)
+        keep_outcome(kept, outcome)
     return outcome
-
-
-def _is_withdrawn(findings: Iterable[Finding]) -> bool:
-    """Whether they say so: then the verdict names nobody, as nothing in the workspace names who has left."""
-    return any(one.reason.code == CONSENT_CODES[ConsentState.WITHDRAWN] for one in findings)
 
 
 def already_accepted(around: Surroundings, verdict: Verdict) -> bool:
@@ -201,7 +168,7 @@ def _examine_and_stage(
         except FileFault as fault:
             # what the tools that read it would not take, though it was whole
             findings.append(finding(fault.code, metric="file", observed=str(fault)))
-    return _outcome(
+    return Outcome.of(
         label,
         record.specimen_id,
         record.participant_id,
@@ -364,54 +331,3 @@ def _fingerprints(rows: tuple[ManifestRow, ...], around: Surroundings) -> dict[i
         except FileFault:
             continue
     return found
-
-
-def _outcome(
-    label: str,
-    specimen: str,
-    participant: str | None,
-    findings: list[Finding],
-    *,
-    rows: list[StagedFiles] | None = None,
-    fingerprints: Mapping[int, dict[str, Any]] | None = None,
-) -> Outcome:
-    verdict = Verdict.of(
-        specimen=specimen,
-        participant=participant,
-        gate="intake",
-        reasons=[one.reason for one in findings],
-    )
-    return Outcome(
-        label=label,
-        verdict=verdict,
-        findings=tuple(findings),
-        rows=tuple(rows or ()),
-        fingerprints=fingerprints or {},
-    )
-
-
-def _keep(file: Path, outcome: Outcome) -> None:
-    """Note a finished outcome, without its label, for a run that is broken off later."""
-    noted = {
-        "specimen": outcome.verdict.specimen,
-        "participant": outcome.verdict.participant,
-        "findings": [{"reason": one.reason.to_json(), "rows": list(one.rows)} for one in outcome.findings],
-        "rows": [asdict(row) for row in outcome.rows],
-        "fingerprints": {str(row): noted for row, noted in outcome.fingerprints.items()},
-    }
-    atomic.write_text(file, json.dumps(noted))
-
-
-def _kept(file: Path, label: str, fingerprints: Mapping[int, list[int]], around: Surroundings) -> Outcome | None:
-    """What ``_keep`` noted, when the delivered files are untouched and the staged ones are there."""
-    if not file.is_file():
-        return None
-    noted = json.loads(file.read_text(encoding="utf-8"))
-    before = {int(row): value for row, value in noted["fingerprints"].items()}
-    rows = [StagedFiles(**row) for row in noted["rows"]]
-    if {row: value["fingerprint"] for row, value in before.items()} != dict(fingerprints):
-        return None
-    if not all((around.workspace / staged).is_file() for row in rows for staged in row.files):
-        return None
-    findings = [Finding(reason=Reason.from_json(one["reason"]), rows=tuple(one["rows"])) for one in noted["findings"]]
-    return _outcome(label, noted["specimen"], noted["participant"], findings, rows=rows, fingerprints=before)
