@@ -5,6 +5,7 @@ from libc.string cimport memset
 
 from baekman.kernels.alleles cimport atomize, least_by_copies, left_align
 from baekman.kernels.layout cimport MISSING, CallRow
+from baekman.kernels.record cimport REAL, Record
 from baekman.kernels.text cimport is_base, same, upper
 
 

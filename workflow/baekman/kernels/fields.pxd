@@ -1,0 +1,50 @@
+"""The fields of a record's sample: where each is, by the record's FORMAT."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from baekman.kernels.line cimport Line
+
+cdef enum:
+    MAX_FORMATS = 64
+    MAX_FIELDS = 64
+    FORMAT_ROOM = 16384
+
+# Fields of a sample that are read, by their place in KEYS.
+cdef enum:
+    GT = 0
+    GQ = 1
+    DP = 2
+    MIN_DP = 3
+    AD = 4
+    PL = 5
+    PS = 6
+    PGT = 7
+    PID = 8
+    LEN = 9
+    KEYS = 10
+
+
+# The fields of one record, and every FORMAT that was met before it.
+cdef struct Fields:
+    int64_t formats
+    int64_t last  # the FORMAT of the record, -1 before the first
+    uint8_t pool[FORMAT_ROOM]
+    int64_t ends[MAX_FORMATS]
+    int64_t numbers[MAX_FORMATS][KEYS + 1]  # where each key is, and how many fields there are
+    int64_t start[MAX_FIELDS]
+    int64_t end[MAX_FIELDS]
+    int64_t count
+    int64_t contradicting  # fields taken as missing since they contradict their header
+
+
+cdef int find_fields(Fields *fields, const uint8_t *buf, const Line *line) noexcept nogil
+
+
+cdef inline bint find(const Fields *fields, int64_t key, int64_t *start, int64_t *stop) noexcept nogil:
+    """Where a field of the sample is, if there is one."""
+    cdef int64_t number = fields.numbers[fields.last][key]
+    if number < 0 or number >= fields.count:
+        return False
+    start[0] = fields.start[number]
+    stop[0] = fields.end[number]
+    return True

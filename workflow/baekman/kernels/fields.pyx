@@ -1,0 +1,60 @@
+"""The fields of a record's sample: where each is, by the record's FORMAT."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from baekman.kernels.line cimport FORMAT, SAMPLE, Line
+from baekman.kernels.reader cimport DONE, MORE_FIELDS, TOO_MANY_FIELDS
+from baekman.kernels.text cimport COLON, key_number, named, same
+
+cdef const uint8_t *KEY_POOL = b"GTGQDPMIN_DPADPLPSPGTPIDLEN"
+cdef int64_t[10] KEY_ENDS = [2, 4, 6, 12, 14, 16, 18, 21, 24, 27]
+
+
+cdef int find_fields(Fields *fields, const uint8_t *buf, const Line *line) noexcept nogil:
+    """Find the fields of this line."""
+    cdef int64_t start = line.columns[FORMAT], end = line.columns[SAMPLE] - 1, stop
+    cdef int64_t first, before, key, number
+    cdef int64_t last = fields.last
+    if last >= 0:
+        first = fields.ends[last - 1] if last else 0
+        if not same(buf, start, end, fields.pool, first, fields.ends[last]):
+            last = -1
+    if last < 0:
+        before = fields.formats
+        last = named(&fields.formats, buf, start, end, fields.pool, FORMAT_ROOM, fields.ends, MAX_FORMATS)
+        if last < 0:  # the list is full: begin it anew
+            fields.formats = 0
+            before = 0
+            last = named(&fields.formats, buf, start, end, fields.pool, FORMAT_ROOM, fields.ends, MAX_FORMATS)
+            if last < 0:
+                return TOO_MANY_FIELDS
+        if fields.formats != before:
+            for key in range(KEYS):
+                fields.numbers[last][key] = -1
+            number = 0
+            while start <= end:
+                stop = start
+                while stop < end and buf[stop] != COLON:
+                    stop += 1
+                key = key_number(buf, start, stop, KEY_POOL, KEY_ENDS, KEYS)
+                if key >= 0:
+                    fields.numbers[last][key] = number
+                number += 1
+                start = stop + 1
+            fields.numbers[last][KEYS] = number
+        fields.last = last
+    start = line.columns[SAMPLE]
+    fields.count = 0
+    while start <= line.end:
+        stop = start
+        while stop < line.end and buf[stop] != COLON:
+            stop += 1
+        if fields.count >= MAX_FIELDS:
+            return TOO_MANY_FIELDS
+        fields.start[fields.count] = start
+        fields.end[fields.count] = stop
+        fields.count += 1
+        start = stop + 1
+    if fields.count > fields.numbers[last][KEYS]:
+        return MORE_FIELDS
+    return DONE

@@ -1,0 +1,19 @@
+"""The intervals of a contig: what each record or block says of the positions that it covers."""
+
+from libc.stdint cimport int64_t
+
+from baekman.kernels.fields cimport Fields
+from baekman.kernels.layout cimport Interval
+from baekman.kernels.record cimport Record
+
+# Intervals that grow.
+cdef struct IntervalTable:
+    Interval *intervals
+    int64_t count
+
+cdef int add_block(
+    IntervalTable *table, const Record *record, Fields *fields, int64_t length, int64_t reach, bint covered,
+    int64_t state,
+) noexcept nogil
+
+cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *changed, int64_t state) noexcept nogil

@@ -1,0 +1,63 @@
+"""The intervals of a contig: what each record or block says of the positions that it covers."""
+
+from libc.stdint cimport int32_t, int64_t
+
+from baekman.kernels.fields cimport LEN, Fields, find
+from baekman.kernels.layout cimport Interval
+from baekman.kernels.reader cimport BAD_END, DONE, PAST_END
+from baekman.kernels.record cimport Record
+from baekman.kernels.text cimport position
+
+
+cdef inline void add_interval(
+    IntervalTable *table, const Record *record, int64_t start, int64_t end, int64_t other, int64_t state, int64_t spans
+) noexcept nogil:
+    cdef Interval *out = &table.intervals[table.count]
+    out.start = <int32_t>start
+    out.end = <int32_t>end
+    out.gq = <int32_t>record.gq
+    out.dp = <int32_t>record.dp
+    out.ploidy = <int32_t>record.ploidy
+    out.other = <int32_t>other
+    out.state = <int32_t>state
+    out.spans = <int32_t>spans
+    out.record = <int32_t>record.number
+    table.count += 1
+
+
+cdef int add_block(
+    IntervalTable *table, const Record *record, Fields *fields, int64_t length, int64_t reach, bint covered,
+    int64_t state,
+) noexcept nogil:
+    """The interval of a record that names no ALT.
+
+    ``reach`` is its END, 0 when there is none; ``length`` is the contig's.
+    """
+    cdef int64_t start, stop, size, copies = 0, last_pos = record.pos + record.ref_length - 1
+    if reach == 0 and find(fields, LEN, &start, &stop):
+        size = position(record.buf, start, stop)
+        if size == -2:
+            fields.contradicting += 1
+        elif size > 0:
+            reach = record.pos + size - 1
+    if reach:
+        if reach < record.pos:
+            return BAD_END
+        last_pos = reach
+    if last_pos > length:
+        return PAST_END
+    if covered:
+        copies = (record.genotype[0] > 0) + (record.ploidy == 2 and record.genotype[1] > 0)
+        add_interval(table, record, record.pos, last_pos, copies, state, 0)
+    return DONE
+
+
+cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *changed, int64_t state) noexcept nogil:
+    """Intervals for the bases that a record spans: ``changed`` says how many copies change each."""
+    cdef int64_t base = 0, stop
+    while base < record.ref_length:
+        stop = base + 1
+        while stop < record.ref_length and changed[stop] == changed[base]:
+            stop += 1
+        add_interval(table, record, record.pos + base, record.pos + stop - 1, changed[base], state, record.pos)
+        base = stop

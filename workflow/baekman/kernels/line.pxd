@@ -1,0 +1,49 @@
+"""A line of a gVCF: its columns."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from baekman.kernels.reader cimport BAD_COLUMNS, DONE, EMPTY
+from baekman.kernels.text cimport NEWLINE, RETURN, TAB
+
+cdef enum:
+    CHROM = 0
+    POS = 1
+    ID = 2
+    REF = 3
+    ALT = 4
+    QUAL = 5
+    FILTER = 6
+    INFO = 7
+    FORMAT = 8
+    SAMPLE = 9
+    COLUMNS = 10
+
+
+cdef struct Line:
+    int64_t begin
+    int64_t end  # without the line's end
+    int64_t columns[COLUMNS + 1]  # where each begins
+
+
+cdef inline int split(const uint8_t *buf, int64_t at, int64_t limit, Line *line, int64_t *next_line) noexcept nogil:
+    """Find the columns of a line, if it has any, and the line after it."""
+    cdef int64_t column = 0, end = at
+    line.begin = at
+    line.columns[0] = at
+    while end < limit and buf[end] != NEWLINE:
+        if buf[end] == TAB:
+            column += 1
+            if column >= COLUMNS:
+                return BAD_COLUMNS
+            line.columns[column] = end + 1
+        end += 1
+    next_line[0] = end + 1
+    if end > at and buf[end - 1] == RETURN:
+        end -= 1
+    line.end = end
+    if end == at:
+        return EMPTY
+    return DONE if column == SAMPLE else BAD_COLUMNS
+
+
+cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp) noexcept nogil

@@ -1,0 +1,24 @@
+# Why reading stopped: after the last line, before the first record of another contig, at a line that is refused.
+cpdef enum:
+    DONE = 0
+    NEXT_CONTIG = 1
+    BAD_COLUMNS = 10
+    BAD_CONTIG = 11
+    BAD_POS = 12
+    BAD_ORDER = 13
+    PAST_END = 14
+    BAD_REF = 15
+    BAD_REF_BASE = 16
+    BAD_ALT = 17
+    BAD_END = 18
+    BAD_GENOTYPE = 19
+    BAD_PLOIDY = 20
+    REVISITED = 21
+    TOO_MANY_FIELDS = 22
+    TOO_MANY_FILTERS = 23
+    DUPLICATED = 24
+    MORE_FIELDS = 25
+
+cdef enum:
+    NO_MEMORY = 2
+    EMPTY = 3  # a line without columns

@@ -1,0 +1,46 @@
+"""A record of a gVCF."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from baekman.kernels.line cimport Line
+
+cdef enum:
+    MAX_ALLELES = 256
+
+# Kinds of ALT.
+cdef enum:
+    REAL = 0
+    NON_REF = 1
+    OTHER = 2
+
+# One record as it was read; alleles are numbered as in GT.
+cdef struct Record:
+    const uint8_t *buf  # the bytes that the offsets below point into
+    int64_t number  # in the file, from 0
+    int64_t pos
+    int64_t ref_start
+    int64_t ref_length
+    int64_t alleles
+    int64_t *allele_start
+    int64_t *allele_end
+    uint8_t *allele_kind
+    int64_t real  # how many ALTs are REAL
+    int64_t letters  # that those have
+    bint block  # whether it names no ALT
+    int64_t genotype[2]
+    int64_t ploidy
+    bint phased
+    int64_t haplotype[2]  # the genotype in the order of its phase
+    int64_t *depths
+    int64_t counted  # how many depths there are
+    int64_t *pl
+    int64_t values  # how many likelihoods there are
+    int64_t gq
+    int64_t dp
+    int64_t phase_set
+    int64_t filter
+    int64_t flags
+    int64_t quality
+
+
+cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, int64_t length) noexcept nogil

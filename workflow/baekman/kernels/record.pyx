@@ -1,0 +1,82 @@
+"""The alleles of a record, checked against the reference."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from baekman.kernels.line cimport ALT, QUAL, REF, Line
+from baekman.kernels.reader cimport BAD_ALT, BAD_REF, BAD_REF_BASE, DONE, PAST_END
+from baekman.kernels.text cimport CLOSING, COMMA, DOT, LESS, OPENING, STAR, is_allele_letter, is_base, upper
+
+
+cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, int64_t length) noexcept nogil:
+    """REF and ALT; ``contig`` is the sequence of the record's contig, ``length`` bases."""
+    cdef const uint8_t *buf = record.buf
+    cdef int64_t start, stop, index, alt_end = line.columns[QUAL] - 1
+    cdef int kind
+    cdef uint8_t base, expected
+    record.ref_start = line.columns[REF]
+    record.ref_length = line.columns[ALT] - 1 - record.ref_start
+    record.alleles = 1
+    record.real = 0
+    record.letters = 0
+    record.block = True
+    start = line.columns[ALT]
+    if alt_end - start == 1 and buf[start] == DOT:
+        start = alt_end + 1
+    while start <= alt_end:
+        stop = start
+        while stop < alt_end and buf[stop] != COMMA:
+            stop += 1
+        if stop == start or record.alleles >= MAX_ALLELES:
+            return BAD_ALT
+        kind = kind_of(buf, start, stop)
+        if kind < 0:
+            return BAD_ALT
+        record.allele_start[record.alleles] = start
+        record.allele_end[record.alleles] = stop
+        record.allele_kind[record.alleles] = <uint8_t>kind
+        if kind == REAL:
+            record.real += 1
+            record.letters += stop - start
+        if kind != NON_REF:
+            record.block = False
+        record.alleles += 1
+        start = stop + 1
+    if record.ref_length < 1:
+        return BAD_REF
+    for index in range(record.ref_length):
+        base = upper(buf[record.ref_start + index])
+        if not is_allele_letter(base):
+            return BAD_REF
+        if record.pos + index > length:
+            if record.block:
+                break
+            return PAST_END
+        expected = contig[record.pos - 1 + index]
+        if base != expected and is_base(base) and is_base(expected):
+            return BAD_REF_BASE
+    return DONE
+
+
+cdef int kind_of(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
+    """The kind of an ALT, -1 when it is none."""
+    cdef int64_t index
+    cdef bint breakend = False
+    if buf[start] == LESS:
+        if stop - start == 3 and buf[start + 1] == STAR:
+            return NON_REF
+        if stop - start == 9 and buf[start + 1] == 78 and buf[start + 5] == 82:  # <NON_REF>
+            return NON_REF
+        return OTHER
+    if stop - start == 1 and buf[start] == STAR:
+        return OTHER
+    if stop - start == 1 and buf[start] == DOT:
+        return NON_REF
+    for index in range(start, stop):
+        if not is_allele_letter(upper(buf[index])):
+            break
+    else:
+        return REAL
+    for index in range(start, stop):
+        if buf[index] == OPENING or buf[index] == CLOSING or buf[index] == DOT:
+            breakend = True
+    return OTHER if breakend else -1

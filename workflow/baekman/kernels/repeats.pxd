@@ -1,0 +1,42 @@
+"""The records at one position, and whether one repeats another."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from baekman.kernels.line cimport ID, POS, Line
+from baekman.kernels.reader cimport DONE, DUPLICATED
+from baekman.kernels.record cimport Record
+from baekman.kernels.text cimport NEWLINE, RETURN, digest, same
+
+cdef enum:
+    MOST_SAME = 16  # records of one POS that are told apart from those before them
+
+
+cdef struct Repeats:
+    int64_t pos  # of the last record, 0 before the first of a contig
+    int64_t count  # how many records of it have a digest
+    int64_t digests[MOST_SAME]
+
+
+cdef inline int check_repeated(
+    Repeats *repeats, const uint8_t *buf, const Line *line, const Record *record, int64_t next_line, int64_t limit
+) noexcept nogil:
+    """Refuse a record that is the same as one above it at its POS."""
+    cdef int64_t line_digest, index
+    # where the next line's ID is, if it has the same contig and POS
+    cdef int64_t after = next_line + line.columns[ID] - line.begin
+    if record.pos != repeats.pos:
+        repeats.count = 0
+    if (
+        record.pos == repeats.pos
+        or after > limit
+        or buf[next_line] == NEWLINE or buf[next_line] == RETURN  # an empty line
+        or same(buf, line.begin, line.columns[ID], buf, next_line, after)
+    ):
+        line_digest = digest(buf, line.columns[POS], line.end)
+        for index in range(min(repeats.count, <int64_t>MOST_SAME)):
+            if repeats.digests[index] == line_digest:
+                return DUPLICATED
+        repeats.digests[repeats.count % MOST_SAME] = line_digest
+        repeats.count += 1
+    repeats.pos = record.pos
+    return DONE
