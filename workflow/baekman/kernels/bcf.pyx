@@ -4,24 +4,22 @@ What is dense (GT, GQ, DP) is written for everybody from the reference segments'
 is filled with "missing" and then written for those who have call rows.
 """
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
 import numpy as np
 
-from baekman.kernels.dense cimport cell_genotype, haploid_bits, own_row_shown, row_ploidy, row_shown
-from baekman.kernels.genotypes cimport Joint
-from baekman.kernels.layout cimport (
-    CALLED, CELL_DP, CELL_KINDS, CELL_OTHER, CELL_STATE, JOINT, POSITION_FLAGS, STATE_CALLED, DenseRow,
+from baekman.kernels.bcf_carriers cimport write_carrier
+from baekman.kernels.bcf_values cimport (
+    FLOAT, NOTHING, TEXT, VECTOR_END, fill, put, put_float, put_key, put_type, size_of,
 )
+from baekman.kernels.dense cimport cell_genotype, haploid_bits, row_shown
+from baekman.kernels.genotypes cimport Joint
+from baekman.kernels.layout cimport CALLED, CELL_DP, CELL_KINDS, CELL_OTHER, CELL_STATE, STATE_CALLED, DenseRow
 
 cdef enum:
-    NOTHING = -2147483648  # a missing value
-    VECTOR_END = -2147483647
     RECORD_ROOM = 512
-
-cpdef enum:
-    MOST_GT_8 = 62  # ALTs whose numbers fit GT in 8 bits
 
 # The fields, by their place in ``ids``.
 cdef enum:
@@ -38,115 +36,8 @@ cdef enum:
     PS = 10
     FIELDS = 11
 
-# Types of BCF beside integers of 1, 2 and 4 bytes.
-cdef enum:
-    FLOAT = 5
-    TEXT = 7
 
-
-# A record that is being written: its alleles, and where its fields are.
-cdef struct Shape:
-    int64_t start  # the alleles that may be in it
-    int64_t stop
-    int64_t first_row  # the call rows of its position
-    int64_t last_row
-    int64_t total  # ALTs, * included
-    bint star
-    int64_t most_local  # own alleles of one participant at the position, at most
-    int64_t most_alleles  # the same in this record
-    int64_t an
-    int64_t formats
-    int64_t deepest
-    int64_t gt_at
-    int64_t gt_size
-    int64_t gq_at
-    int64_t dp_at
-    int64_t dp_size
-    int64_t ad_at
-    int64_t ad_size
-    int64_t pl_at
-    int64_t pl_size
-    int64_t pl_width
-    int64_t laa_at
-    int64_t laa_size
-    int64_t ps_at
-    int64_t ac_at
-    int64_t an_at
-    int64_t af_at
-
-
-# What the rows of one participant say at a position.
-cdef struct Carrier:
-    int64_t column
-    int64_t group  # the rows
-    int64_t end
-    int64_t own  # the first row of an allele of the record
-    int64_t decides  # the row that speaks for the participant
-    int64_t owned  # rows of alleles of the record
-    bint shown
-    int64_t quality
-    int64_t ploidy
-    bint phased
-    int64_t haplotype[2]
-
-
-cdef inline int64_t put(uint8_t *out, int64_t at, int64_t value, int64_t size) noexcept nogil:
-    """An integer of ``size`` bytes, little-endian; returns where the next goes."""
-    if size == 1:
-        out[at] = <uint8_t>value if value > VECTOR_END else (0x80 if value == NOTHING else 0x81)
-        return at + 1
-    if size == 2:
-        if value <= VECTOR_END:
-            value = 0x8000 if value == NOTHING else 0x8001
-        out[at] = <uint8_t>value
-        out[at + 1] = <uint8_t>(value >> 8)
-        return at + 2
-    out[at] = <uint8_t>value
-    out[at + 1] = <uint8_t>(value >> 8)
-    out[at + 2] = <uint8_t>(value >> 16)
-    out[at + 3] = <uint8_t>(value >> 24)
-    return at + 4
-
-
-cdef inline int64_t put_float(uint8_t *out, int64_t at, double value) noexcept nogil:
-    cdef float single = <float>value
-    memcpy(out + at, &single, 4)
-    return at + 4
-
-
-cdef inline int64_t size_of(int64_t largest) noexcept nogil:
-    return 1 if largest <= 127 else (2 if largest <= 32767 else 4)
-
-
-cdef int64_t put_type(uint8_t *out, int64_t at, int64_t count, int64_t size) noexcept nogil:
-    """The descriptor of ``count`` integers of ``size`` bytes, or of TEXT or FLOAT."""
-    cdef int64_t length, code = 3 if size == 4 else size
-    if count < 15:
-        out[at] = <uint8_t>((count << 4) | code)
-        return at + 1
-    out[at] = <uint8_t>(0xF0 | code)
-    length = size_of(count)
-    out[at + 1] = <uint8_t>(0x10 | (3 if length == 4 else length))
-    return put(out, at + 2, count, length)
-
-
-cdef int64_t put_key(uint8_t *out, int64_t at, int64_t key, int64_t count, int64_t size) noexcept nogil:
-    """The key and type of an INFO or FORMAT field."""
-    out[at] = 0x11
-    out[at + 1] = <uint8_t>key
-    return put_type(out, at + 2, count, size)
-
-
-cdef int64_t fill(uint8_t *out, int64_t at, int64_t count, int64_t width, int64_t size) noexcept nogil:
-    """``count`` missing vectors of ``width``: a missing value, then ends of vector."""
-    cdef int64_t _vector, _rest
-    for _vector in range(count):
-        at = put(out, at, NOTHING, size)
-        for _rest in range(width - 1):
-            at = put(out, at, VECTOR_END, size)
-    return at
-
-
+@cython.final
 cdef class RecordEncoder:
     """Writes the records of a chunk of alleles.
 
@@ -212,6 +103,10 @@ cdef class RecordEncoder:
         cdef int64_t positions = len(self._positions)
         cdef Shape shape
         cdef bint full = False
+        shape.rows = self._rows
+        shape.mode = self._mode
+        shape.own = &self._own[0]
+        shape.ac = &self._ac[0]
         with nogil:
             for position in range(begin, positions):
                 need = self._measure(position, &shape)
@@ -292,10 +187,6 @@ cdef class RecordEncoder:
     cdef int64_t _longest_ref(self, int64_t first, int64_t last) noexcept nogil:
         cdef int64_t longest = self._longest(first, last)
         return self._ref_offsets[longest + 1] - self._ref_offsets[longest]
-
-    cdef inline bint _has(self, const Shape *shape, int64_t allele) noexcept nogil:
-        """Whether the record holds this allele."""
-        return shape.start <= allele < shape.stop and self._own[allele] > 0
 
     cdef int64_t _write(self, uint8_t *out, int64_t record, int64_t position, Shape *shape) noexcept nogil:
         """One record; returns where it ends."""
@@ -452,7 +343,7 @@ cdef class RecordEncoder:
             most_ad = max(most_ad, <int64_t>rows[row].ad_ref)
             if row == shape.first_row or rows[row].column != rows[row - 1].column:
                 local = 0
-            if not self._has(shape, rows[row].allele):
+            if not has(shape, rows[row].allele):
                 continue
             local += 1
             shape.most_alleles = max(shape.most_alleles, local)
@@ -499,182 +390,5 @@ cdef class RecordEncoder:
     cdef void _write_sparse(self, uint8_t *out, Shape *shape) noexcept nogil:
         """The fields of those who have call rows here."""
         cdef int64_t row = shape.first_row
-        cdef Carrier carrier
         while row < shape.last_row:
-            self._judge(row, shape, &carrier)
-            self._write_genotype(out, shape, &carrier)
-            self._write_depths(out, shape, &carrier)
-            if shape.pl_at and carrier.own >= 0:
-                self._write_likelihoods(out, shape, &carrier)
-            if shape.ps_at and carrier.phased and carrier.shown and self._rows[carrier.decides].phase_set >= 0:
-                put(out, shape.ps_at + 4 * carrier.column, self._rows[carrier.decides].phase_set, 4)
-            row = carrier.end
-
-    cdef void _judge(self, int64_t row, const Shape *shape, Carrier *carrier) noexcept nogil:
-        """What the rows of the participant whose first is ``row`` say of the record's alleles."""
-        cdef const DenseRow *rows = self._rows
-        cdef int64_t best = row, unknown = 0, claimed = 0, explained = 0, other = 0, copies, phase, bits, gq, stars
-        carrier.column = rows[row].column
-        carrier.group = row
-        carrier.own = -1
-        carrier.owned = 0
-        carrier.shown = False
-        carrier.phased = True
-        carrier.quality = NOTHING
-        carrier.haplotype[0] = carrier.haplotype[1] = 0
-        while row < shape.last_row and rows[row].column == carrier.column:
-            if row_shown(rows[row].flags, self._mode, -1):
-                other = max(other, <int64_t>(rows[row].other + rows[row].copies))
-                explained += rows[row].copies
-            if rows[row].gq > rows[best].gq:
-                best = row
-            if self._has(shape, rows[row].allele):
-                if carrier.own < 0:
-                    carrier.own = row
-                carrier.owned += 1
-                copies = self._copies(row)
-                phase = rows[row].phase
-                if not own_row_shown(&rows[row], self._mode):
-                    unknown += copies if copies >= 0 else 1
-                    copies = 0
-                else:
-                    carrier.shown = True
-                if copies:
-                    claimed += 1
-                    bits = (phase & 1) + (phase >> 1)
-                    if (
-                        bits != copies
-                        or (phase & 1 and carrier.haplotype[0])
-                        or (phase & 2 and carrier.haplotype[1])
-                    ):
-                        carrier.phased = False
-                    if phase & 1:
-                        carrier.haplotype[0] = self._own[rows[row].allele]
-                    if phase & 2:
-                        carrier.haplotype[1] = self._own[rows[row].allele]
-                gq = rows[row].joint_gq if self._mode == JOINT else rows[row].gq
-                if gq >= 0 and (carrier.quality < 0 or gq < carrier.quality):
-                    carrier.quality = gq
-            row += 1
-        carrier.end = row
-        carrier.decides = carrier.own if carrier.own >= 0 else best
-        carrier.ploidy = row_ploidy(&rows[carrier.decides], self._mode)
-        if carrier.own < 0:
-            carrier.shown = row_shown(rows[best].flags >> POSITION_FLAGS, self._mode, -1)
-            if rows[best].gq >= 0:
-                carrier.quality = rows[best].gq
-        stars = max(other - explained, <int64_t>0) if shape.star else 0
-        if claimed == 0 or carrier.ploidy == 1 or stars or unknown:
-            carrier.phased = False
-        if not carrier.phased:
-            self._order(shape, carrier, unknown, stars)
-
-    cdef inline int64_t _copies(self, int64_t row) noexcept nogil:
-        return self._rows[row].joint_copies if self._mode == JOINT else self._rows[row].copies
-
-    cdef void _order(self, const Shape *shape, Carrier *carrier, int64_t unknown, int64_t stars) noexcept nogil:
-        """The genotype of a participant whose haplotypes are not known, by allele number; -1 for an unknown copy."""
-        cdef const DenseRow *rows = self._rows
-        cdef int64_t taken = 0, member, _copy, kept
-        carrier.haplotype[0] = carrier.haplotype[1] = 0
-        for member in range(carrier.group, carrier.end):
-            if not self._has(shape, rows[member].allele):
-                continue
-            if not own_row_shown(&rows[member], self._mode):
-                continue
-            for _copy in range(self._copies(member)):
-                if taken < carrier.ploidy:
-                    carrier.haplotype[taken] = self._own[rows[member].allele]
-                    taken += 1
-        for _copy in range(unknown):
-            if taken < carrier.ploidy:
-                carrier.haplotype[taken] = -1
-                taken += 1
-        for _copy in range(stars):
-            if taken < carrier.ploidy:
-                carrier.haplotype[taken] = shape.total
-                taken += 1
-        if carrier.ploidy == 2 and carrier.haplotype[0] > carrier.haplotype[1]:
-            kept = carrier.haplotype[0]
-            carrier.haplotype[0] = carrier.haplotype[1]
-            carrier.haplotype[1] = kept
-
-    cdef void _write_genotype(self, uint8_t *out, Shape *shape, const Carrier *carrier) noexcept nogil:
-        """GT and GQ."""
-        cdef int64_t gt_0 = 0, gt_1 = VECTOR_END if carrier.ploidy == 1 else 0, index
-        cdef int64_t place = shape.gt_at + 2 * shape.gt_size * carrier.column
-        if carrier.shown:
-            for index in range(carrier.ploidy):
-                if carrier.haplotype[index] >= 0:
-                    shape.an += 1
-                    self._ac[carrier.haplotype[index]] += 1
-            gt_0 = (carrier.haplotype[0] + 1) << 1
-            if carrier.ploidy == 2:
-                gt_1 = ((carrier.haplotype[1] + 1) << 1) | (1 if carrier.phased else 0)
-        put(out, place, gt_0, shape.gt_size)
-        put(out, place + shape.gt_size, gt_1, shape.gt_size)
-        put(out, shape.gq_at + carrier.column, carrier.quality, 1)
-
-    cdef void _write_depths(self, uint8_t *out, const Shape *shape, const Carrier *carrier) noexcept nogil:
-        """DP and AD."""
-        cdef const DenseRow *decides = &self._rows[carrier.decides]
-        cdef int64_t place, index, member, allele
-        if decides.dp >= 0:
-            put(out, shape.dp_at + shape.dp_size * carrier.column, decides.dp, shape.dp_size)
-        if not shape.ad_at or decides.ad_ref < 0:
-            return
-        place = shape.ad_at + (shape.total + 1) * shape.ad_size * carrier.column
-        put(out, place, decides.ad_ref, shape.ad_size)
-        for index in range(1, shape.total + 1):
-            put(out, place + index * shape.ad_size, NOTHING, shape.ad_size)
-        for member in range(carrier.group, carrier.end):
-            allele = self._rows[member].allele
-            if self._has(shape, allele) and self._rows[member].ad_alt >= 0:
-                put(out, place + self._own[allele] * shape.ad_size, self._rows[member].ad_alt, shape.ad_size)
-
-    cdef void _write_likelihoods(self, uint8_t *out, const Shape *shape, const Carrier *carrier) noexcept nogil:
-        """PL, or LAA and LPL where the record has several ALTs."""
-        cdef const DenseRow *rows = self._rows
-        cdef int64_t place, index, member, one, second
-        cdef bint complete = True
-        if shape.total == 1:
-            place = shape.pl_at + 3 * shape.pl_size * carrier.column
-            if rows[carrier.own].pl[0] >= 0:
-                for index in range(carrier.ploidy + 1):
-                    one = self._likelihood_of(carrier.own, index)
-                    put(out, place + index * shape.pl_size, one, shape.pl_size)
-            return
-        place = shape.laa_at + shape.most_alleles * shape.laa_size * carrier.column
-        for member in range(carrier.group, carrier.end):
-            if self._has(shape, rows[member].allele):
-                place = put(out, place, self._own[rows[member].allele], shape.laa_size)
-                complete = complete and rows[member].pl[0] >= 0
-        if not complete:
-            return
-        place = shape.pl_at + shape.pl_width * shape.pl_size * carrier.column
-        if carrier.ploidy == 2:
-            for second in range(carrier.owned + 1):
-                for one in range(second + 1):
-                    place = put(out, place, self._least(shape, carrier, one, second), shape.pl_size)
-        else:
-            for one in range(carrier.owned + 1):
-                place = put(out, place, self._least(shape, carrier, one, 0), shape.pl_size)
-
-    cdef int64_t _least(self, const Shape *shape, const Carrier *carrier, int64_t first, int64_t second) noexcept nogil:
-        """The least likelihood of a genotype that agrees with its alleles' downcoded ones.
-
-        ``first`` and ``second`` number the participant's own alleles from 1; 0 is the reference, and for a haploid
-        ``second`` is 0.
-        """
-        cdef int64_t value = 0, number = 0, member, copies
-        for member in range(carrier.group, carrier.end):
-            if self._has(shape, self._rows[member].allele):
-                number += 1
-                copies = (1 if first == number else 0) + (1 if second == number else 0)
-                value = max(value, self._likelihood_of(member, copies))
-        return value
-
-    cdef inline int64_t _likelihood_of(self, int64_t row, int64_t copies) noexcept nogil:
-        """PL of so many copies of the genotype that is shown."""
-        cdef const DenseRow *said = &self._rows[row]
-        return said.pl[2 * copies if row_ploidy(said, self._mode) < said.ploidy else copies]
+            row = write_carrier(out, shape, row)
