@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pysam
+from baekman.intake import Receipt
 from baekman.registry import Registry, create_registry
 from baekman.registry_import import import_registrations
 
@@ -224,3 +225,22 @@ def make_workspace(folder: Path, reference: Path, rows: Sequence[dict[str, str]]
     registry, _ = create_registry(folder)
     import_registrations(registry, [write_registrations(folder.parent / f"{folder.name}.registration.tsv", rows)])
     return registry
+
+
+def simple_delivery(folder: Path, reference: Path, *labels: str, name: str = "D-1", seed: int = 5) -> Path:
+    """A delivery of one FASTQ pair per label."""
+    builder = DeliveryBuilder(folder, reference, name=name)
+    for number, label in enumerate(labels):
+        builder.pair(label, seed=seed + number)
+    return builder.finish()
+
+
+def codes(receipt: Receipt) -> list[tuple[str, list[str]]]:
+    """The verdicts of a delivery, each with the codes of its reasons."""
+    return [(verdict.verdict, [reason.code for reason in verdict.reasons]) for verdict in receipt.verdicts]
+
+
+def fastq_records(path: Path) -> list[tuple[str, str, str, str]]:
+    """The records of a gzipped FASTQ, four lines each."""
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    return [tuple(lines[start : start + 4]) for start in range(0, len(lines), 4)]  # type: ignore[misc]

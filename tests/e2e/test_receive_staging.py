@@ -1,0 +1,247 @@
+"""What a delivery's files become when they are received: the same bases and calls, nothing that names anybody."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import crypt4gh.keys
+import crypt4gh.lib
+import pysam
+import pytest
+from baekman import intake, intake_specimen, specimens
+from baekman.intake_specimen import Surroundings
+from baekman.registry import SpecimenRecord
+from crypt4gh.keys.c4gh import generate
+from delivery_builder import (
+    DeliveryBuilder,
+    codes,
+    fastq,
+    fastq_records,
+    gvcf_text,
+    make_workspace,
+    registration,
+    simple_delivery,
+    write_alignment,
+    write_fastq,
+    write_gvcf,
+    write_reference,
+)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_reference(tmp_path_factory.mktemp("reference"))
+
+
+def test_reads_keep_their_bases_and_lose_their_names(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1")
+    receipt = intake.receive(delivery, workspace=tmp_path / "W")
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert (row.entry, row.lane, row.sex, row.array_genotypes) == ("fastq", "L1", "female", "")
+    for mate, file in ((1, row.file_1), (2, row.file_2)):
+        delivered = fastq_records(delivery / f"A-1_LANE1_R{mate}.fastq.gz")
+        staged = fastq_records(tmp_path / "W" / file)
+        assert [(seq, plus, qual) for _, seq, plus, qual in staged] == [
+            (seq, "+", qual) for _, seq, _, qual in delivered
+        ]
+        assert [name for name, *_ in staged] == [f"@L1.{number}" for number in range(1, len(delivered) + 1)]
+
+
+def test_names_are_kept_without_comment_when_the_configuration_says_so(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)], more="rename_reads: false\n")
+    receipt = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=tmp_path / "W")
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert fastq_records(tmp_path / "W" / row.file_2)[0][0] == "@A005:7:FLOW:1:1101:0:99"
+
+
+@pytest.mark.parametrize("suffix", ["bam", "cram"])
+def test_an_alignment_is_staged_as_the_pairs_of_its_lanes(tmp_path: Path, reference: Path, suffix: str) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    path = builder.folder / f"a.{suffix}"
+    write_alignment(path, reference, sample="A-1", seed=3, groups=("X.1", "UNUSED", "X.2"))
+    builder.add("A-1", path.name, suffix)
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", [])]
+    rows = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert [(row.entry, row.lane) for row in rows] == [("fastq", "L1"), ("fastq", "L2"), ("fastq", "L3")]
+    with pysam.AlignmentFile(str(path), reference_filename=str(reference)) as opened:
+        reads = list(opened.fetch(until_eof=True))
+    for lane, group in enumerate(("X.1", "UNUSED", "X.2"), start=1):
+        row = rows[lane - 1]
+        for is_first, file in ((True, row.file_1), (False, row.file_2)):
+            expected = sorted(
+                (read.get_forward_sequence() or "")
+                for read in reads
+                if read.get_tag("RG") == group and read.is_read1 is is_first
+            )
+            staged = fastq_records(tmp_path / "W" / file)
+            assert sorted(sequence for _, sequence, _, _ in staged) == expected
+            assert [name for name, *_ in staged] == [f"@L{lane}.{n}" for n in range(1, len(expected) + 1)]
+
+
+def test_an_accepted_alignment_has_a_rebuilt_header_and_numbered_names(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)], more="aligned_input: accept\n")
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    path = builder.folder / "a.bam"
+    write_alignment(path, reference, sample="A-1", seed=3, groups=("X.1", "X.2"), header={"CO": ["ward7"]})
+    builder.add("A-1", path.name, "bam")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", [])]
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert row.entry == "cram"
+    with pysam.AlignmentFile(str(tmp_path / "W" / row.file_1), reference_filename=str(reference)) as opened:
+        header = opened.header.to_dict()
+        staged = list(opened.fetch(until_eof=True))
+    p = row.participant_id
+    assert set(header) == {"HD", "SQ", "RG"}
+    assert header["RG"] == [
+        {"ID": lane, "SM": p, "PL": "ILLUMINA", "LB": p, "PU": f"{p}.{lane}"} for lane in ("L1", "L2")
+    ]
+    with pysam.AlignmentFile(str(path)) as opened:
+        delivered = list(opened.fetch(until_eof=True))
+    key = lambda read: (read.reference_start, read.query_sequence, read.flag)  # noqa: E731
+    assert sorted(map(key, staged)) == sorted(map(key, delivered))
+    assert all(not read.has_tag("CO") for read in staged)
+    # mates keep one name, and no two pairs have the same
+    names: dict[str, int] = {}
+    for read in staged:
+        names[str(read.query_name)] = names.get(str(read.query_name), 0) + 1
+    assert set(names.values()) == {2} and all(name.startswith("L1.") for name in names)
+    lanes = {"X.1": "L1", "X.2": "L2"}
+    assert {(key(read), read.get_tag("RG")) for read in staged} == {
+        (key(read), lanes[str(read.get_tag("RG"))]) for read in delivered
+    }
+
+
+def test_a_gvcf_keeps_its_calls_and_nothing_of_its_header(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    meta = ["##source=/data/hospital/ward7/call.sh", '##FILTER=<ID=ofward7,Description="x">']
+    delivered = gvcf_text(reference, sample="A-1", meta=meta)
+    delivered = re.sub(r"(?m)^(chr1\t100\t.*?)\t\.\t\.\t", r"\1\t.\tLowQual;ofward7\t", delivered)
+    write_gvcf(builder.folder / "a.g.vcf.gz", delivered)
+    builder.add("A-1", "a.g.vcf.gz", "gvcf")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    text = gzip.decompress((tmp_path / "W" / row.file_1).read_bytes()).decode()
+    assert "ward7" not in text and "hospital" not in text
+    with pysam.VariantFile(str(tmp_path / "W" / row.file_1)) as staged:
+        assert list(staged.header.samples) == [row.participant_id]
+        found = [(r.pos, r.id, r.stop, r.samples[0]["GT"], r.samples[0]["PL"]) for r in staged.fetch("chr1")]
+        assert [list(r.filter) for r in staged.fetch("chr1")] == [[], ["LowQual", "filter1"], []]
+    assert found == [
+        (1, None, 99, (0, 0), (0, 60, 900)),
+        (100, None, 100, (0, 1), (400, 0, 420, 500, 510, 900)),
+        (101, None, 2000, (0, 0), (0, 60, 900)),
+    ]
+
+
+def test_another_reference_is_a_note_when_reads_are_aligned_anew(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)], more="reference_name: ours\n")
+    builder = DeliveryBuilder(tmp_path / "in", reference)  # says that its reference is `tiny`
+    write_alignment(builder.folder / "a.bam", reference, sample="A-1", seed=1, header={"SQ": [{"SN": "1", "LN": 9000}]})
+    builder.add("A-1", "a.bam", "bam")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", ["reference_differs"])]
+
+
+def test_reads_without_their_mate_are_left_out_and_that_is_told(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    whole = tmp_path / "whole.bam"
+    write_alignment(whole, reference, sample="A-1", seed=1)
+    with pysam.AlignmentFile(str(whole)) as reads:
+        kept = [read for read in reads if not (read.is_read2 and read.query_name.endswith((":3", ":7")))]
+        with pysam.AlignmentFile(str(builder.folder / "a.bam"), "wb", header=reads.header) as out:
+            for read in kept:
+                out.write(read)
+    builder.add("A-1", "a.bam", "bam")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", ["reads_without_mate"])]
+    (note,) = receipt.verdicts[0].reasons
+    assert (note.metric, note.observed) == ("reads", 2)
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert [len(fastq_records(tmp_path / "W" / file)) for file in row.files] == [8, 8]
+
+
+def test_lanes_of_a_second_file_never_replace_those_of_the_first(tmp_path: Path, reference: Path) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    for number, file in enumerate(("a.bam", "b.bam")):
+        whole = tmp_path / file
+        write_alignment(whole, reference, sample="A-1", seed=number, groups=("X", "EMPTY", "Y"), name=f"run{number}")
+        with pysam.AlignmentFile(str(whole)) as reads:
+            kept = [read for read in reads if read.get_tag("RG") != "EMPTY"]
+            with pysam.AlignmentFile(str(builder.folder / file), "wb", header=reads.header) as out:
+                for read in kept:
+                    out.write(read)
+        builder.add("A-1", file, "bam")
+    receipt = intake.receive(builder.finish(), workspace=tmp_path / "W")
+    rows = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert [row.lane for row in rows] == ["L1", "L3", "L4", "L6"]
+    reads = {sequence for row in rows for _, sequence, *_ in fastq_records(tmp_path / "W" / row.file_1)}
+    assert len(reads) == 40
+
+
+def test_array_genotypes_come_along_under_the_participants_id(tmp_path: Path, reference: Path) -> None:
+    array = tmp_path / "array.vcf"
+    array.write_text(
+        "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=3000>\n"
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">\n'
+        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tA-1\n"
+        "chr1\t100\trs1\tA\tC\t.\t.\t.\tGT\t0/1\n"
+    )
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1, array_genotypes="array.vcf")])
+    receipt = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=tmp_path / "W")
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    with pysam.VariantFile(str(tmp_path / "W" / row.array_genotypes)) as staged:
+        assert list(staged.header.samples) == [row.participant_id]
+        assert [(record.pos, record.samples[0]["GT"]) for record in staged] == [(100, (0, 1))]
+
+
+def test_an_encrypted_delivery_is_received_with_its_key(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(str(tmp_path / "key.sec"), str(tmp_path / "key.pub"), b"", None)
+    public = crypt4gh.keys.get_public_key(str(tmp_path / "key.pub"))
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    for path in builder.pair("A-1", seed=4):
+        with path.open("rb") as plain, path.with_name(f"{path.name}.c4gh").open("wb") as container:
+            crypt4gh.lib.encrypt([(0, os.urandom(32), public)], plain, container)
+        path.unlink()
+    for row in builder.rows:
+        row[1] += ".c4gh"  # sums and size stay those of the plaintext
+    delivery = builder.finish()
+    monkeypatch.setenv("BAEKMAN_CRYPT4GH_KEY", str(tmp_path / "key.sec"))
+    receipt = intake.receive(delivery, workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", [])]
+    (row_staged,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    staged = fastq_records(tmp_path / "W" / row_staged.file_1)
+    assert [sequence for _, sequence, _, _ in staged] == fastq(4, 1).splitlines()[1::4]
+
+
+def test_a_file_that_is_changed_after_it_was_examined_is_not_staged(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    folder = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    stage = intake_specimen._stage
+
+    def changed(record: SpecimenRecord, delivered: Any, contents: Any, *, around: Surroundings) -> Any:
+        for one in delivered.values():
+            if one.row.specimen == "A-2" and one.row.kind == "fastq_2":
+                write_fastq(folder / one.row.file, fastq(99, 2))
+        return stage(record, delivered, contents, around=around)
+
+    monkeypatch.setattr(intake_specimen, "_stage", changed)
+    receipt = intake.receive(folder, workspace=tmp_path / "W")
+    assert codes(receipt) == [("accept", []), ("reject", ["checksum_wrong"])]
+    staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
+    assert [one.name for one in staged.iterdir()] == [receipt.verdicts[0].participant]
