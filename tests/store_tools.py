@@ -20,6 +20,8 @@ from baekman.schema import FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISS
 
 STATES = {STATE_CALLED: "called", STATE_WEAK: "weak", STATE_MISSING: "missing"}
 FORMAT = "GT:GQ:DP:AD:PL"
+BASES = "ACGTTGCAAC" * 30
+C1 = {"c1": BASES}  # the contig of small gVCFs
 
 
 def line(
@@ -263,3 +265,8 @@ def hashes(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def spans(reading: Reading) -> list[tuple[int, int, int, str]]:
+    """Start, end, GQ and state of each segment."""
+    return [(s.start, s.end, s.gq, s.state) for s in reading.segments]
