@@ -6,16 +6,19 @@ import errno
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from baekman import batch as batches
-from baekman import cohort
+from baekman import cleanup, cohort
 from baekman import snapshot as snapshots
 from baekman.batch import read_roster
 from baekman.errors import InputRefused
 from baekman.members import Member
+from baekman.participant_index import find_batches
 from baekman.snapshot import numbers, read_snapshot
 from baekman.sources import compare_gvcfs
 from baekman.store import Store, create_store
@@ -53,6 +56,38 @@ def test_a_withdrawal_from_two_batches_whose_names_would_meet_keeps_everybody_el
     cohort.withdraw(store, ["P0", "P2", "P4"])
     assert everyone(store) == {"P1", "P3", "P5"}
     assert verify(store) == []
+
+
+def test_who_reads_an_older_snapshot_meanwhile_brings_nobody_back(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [member(tmp_path, number) for number in range(4)]
+    cohort.add(store, batch="b", members=people)
+    older, sweep = read_snapshot(store), cleanup.sweep
+
+    def read_and_sweep(*arguments: Any, **options: Any) -> None:
+        assert find_batches(store, ["P2"], at=older) == {"P2": "b"}
+        sweep(*arguments, **options)
+
+    monkeypatch.setattr(cleanup, "sweep", read_and_sweep)
+    cohort.withdraw(store, ["P2"])
+    assert b"P2" not in store.participants.read_bytes()
+    with pytest.raises(FileNotFoundError):
+        find_batches(store, ["P2"], at=older)
+    assert (everyone(store), verify(store)) == ({"P0", "P1", "P3"}, [])
+    with pytest.raises(InputRefused, match=r"one who is in batch b\.r1"):
+        cohort.add(store, batch="again", members=people[:1])
+
+
+def test_two_that_index_a_batch_at_the_same_moment_both_succeed(store: Store, tmp_path: Path) -> None:
+    for number in range(30):
+        cohort.add(store, batch=f"b{number}", members=[member(tmp_path, number)])
+    at = read_snapshot(store)
+    for _ in range(5):
+        store.participants.unlink()
+        with ThreadPoolExecutor(8) as pool:
+            found = [pool.submit(find_batches, store, ["P3", "P29"], at=at) for _ in range(8)]
+        assert [one.result() for one in found] == [{"P3": "b3", "P29": "b29"}] * 8
 
 
 def test_compaction_keeps_a_batch_that_has_the_name_of_its_own(store: Store, tmp_path: Path) -> None:
@@ -117,7 +152,7 @@ def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
     people = [member(tmp_path, number) for number in range(4)]
     cohort.add(store, batch="b", members=people[:2])
     with monkeypatch.context() as patch:
-        patch.setattr(cohort, "forget", killed)
+        patch.setattr(cohort, "clean", killed)
         with pytest.raises(Killed):
             cohort.withdraw(store, ["P0"])
     cohort.add(store, batch="b", members=people[2:])

@@ -36,6 +36,17 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, onerror=failed)
 
 
+def clean(store: Store, latest: Snapshot, *, without: Sequence[str] = (), keep: int | None = None) -> None:
+    """Delete what ``latest`` does not need, and every trace of participants who have left; the lock is held.
+
+    ``keep``: as in ``sweep``.
+    """
+    forget(store, without, at=latest)  # first, so that no name of a batch outlives its files in the index
+    sweep(store, latest, keep=keep)
+    # who read an older snapshot meanwhile has brought its batches back to the index, and cannot any more
+    participant_index.forget(store, without, at=latest)
+
+
 def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
     """Delete participants from the index and from unfinished work, leaving no trace of them in either."""
     participant_index.forget(store, participants, at=at)

@@ -18,7 +18,7 @@ from baekman import batch as batches
 from baekman import snapshot as snapshots
 from baekman.atomic import fsync_folder
 from baekman.census import merge_alleles, merge_called
-from baekman.cleanup import clear_work, forget, remove_folder, sweep
+from baekman.cleanup import clean, clear_work, remove_folder
 from baekman.columns import with_metadata, write_parquet
 from baekman.engine import Engine, MapTasks
 from baekman.errors import InputRefused, Reason
@@ -120,9 +120,7 @@ def _add(store: Store, planned: batches.BatchPlan, *, engine: Engine, filters: S
         with store.lock():
             latest = _refuse_known(store, planned)
             if store.batch(batch).exists() and (planned.folder(store) / "batch").exists():
-                # of a withdrawal or another add that died: what still names it goes first
-                forget(store, (), at=latest)
-                sweep(store, latest)
+                clean(store, latest)  # of a withdrawal or another add that died
             batches.finish(store, planned)
             committed = commit(
                 store,
@@ -285,8 +283,7 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
                 ),
                 map_tasks=map_tasks,
             )
-        forget(store, participants, at=latest)
-        sweep(store, latest)
+        clean(store, latest, without=participants)
         return latest
 
 
@@ -332,9 +329,8 @@ def compact(store: Store, *, below: int = 1000, keep: int | None = None, engine:
             with _committing(store, compacted) as working:  # of the same people: with the same sites
                 shutil.copytree(store.sites(latest.number), working, copy_function=_link)
             latest = compacted
-            forget(store, (), at=latest)
         if groups or keep:
-            sweep(store, latest, keep=keep)
+            clean(store, latest, keep=keep)
         return latest
 
 

@@ -23,18 +23,25 @@ def open_index(store: Store, *, live: Sequence[str]) -> Iterator[sqlite3.Connect
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS participants"
-            " (participant_id TEXT PRIMARY KEY, batch TEXT NOT NULL) WITHOUT ROWID"
+            # in two batches is who was in one that is written anew, as long as a reader of an older snapshot needs it
+            " (participant_id TEXT, batch TEXT, PRIMARY KEY (participant_id, batch)) WITHOUT ROWID"
         )
         connection.execute("CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) WITHOUT ROWID")
-        indexed = {name for (name,) in connection.execute("SELECT name FROM batches")}
-        for name in live:
-            if name not in indexed:
+        if _missing(connection, live):
+            # from here on nobody else adds a batch, and none is read that another has taken out of the index
+            connection.execute("BEGIN IMMEDIATE")
+            for name in _missing(connection, live):
                 connection.executemany(
-                    "INSERT OR REPLACE INTO participants VALUES (?, ?)",
+                    "INSERT INTO participants VALUES (?, ?)",
                     ((participant, name) for participant in participants_of(store, name)),
                 )
                 connection.execute("INSERT INTO batches VALUES (?)", (name,))
         yield connection
+
+
+def _missing(connection: sqlite3.Connection, live: Sequence[str]) -> list[str]:
+    indexed = {name for (name,) in connection.execute("SELECT name FROM batches")}
+    return [name for name in live if name not in indexed]
 
 
 def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> dict[str, str]:
@@ -43,11 +50,10 @@ def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> 
     found: dict[str, str] = {}
     with open_index(store, live=sorted(live)) as connection:
         for participant in participants:
-            row = connection.execute(
-                "SELECT batch FROM participants WHERE participant_id = ?", (participant,)
-            ).fetchone()
-            if row and row[0] in live:
-                found[participant] = row[0]
+            rows = connection.execute("SELECT batch FROM participants WHERE participant_id = ?", (participant,))
+            for (batch,) in rows:
+                if batch in live:
+                    found[participant] = batch
     return found
 
 
