@@ -146,6 +146,21 @@ def test_a_file_system_without_links_has_copies(store: Store, tmp_path: Path, mo
     assert hashes(store.sites(cohort.compact(store).number)) == before
 
 
+def test_a_compaction_that_was_killed_at_its_end_is_finished_by_the_next(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        cohort.add(store, batch=f"b{number}", members=[member(tmp_path, number)])
+    with monkeypatch.context() as patch:
+        patch.setattr(cohort, "clean", killed)
+        with pytest.raises(Killed):
+            cohort.compact(store)
+    assert cohort.compact(store).number == 3
+    assert numbers(store) == [3]
+    assert [path.name for path in (store.path / "batches").iterdir()] == ["compact-00000003"]
+    assert (everyone(store), verify(store)) == ({"P0", "P1"}, [])
+
+
 def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,7 +215,7 @@ def test_what_was_changed_is_found(sound: Path, tmp_path: Path, case: str) -> No
     change(path, how)
     if sealed and place.startswith("batches"):
         batch = path.parent.parent
-        seal(batch, hashes_of(batch, batch.rglob("*.parquet")), inputs=(batch / "inputs").read_text())
+        seal(batch, [hashes_of(batch, batch.rglob("*.parquet"))], inputs=(batch / "inputs").read_text())
     assert verify(open_store(tmp_path / "c")) == findings
 
 
@@ -238,7 +238,7 @@ def test_counts_that_the_roster_does_not_tell(sound: Path, tmp_path: Path) -> No
     change(
         batch / "roster.parquet", lambda t: set_value("call_rows", 0, 5)(t).replace_schema_metadata(t.schema.metadata)
     )
-    seal(batch, hashes_of(batch, batch.rglob("*.parquet")), inputs="")
+    seal(batch, [hashes_of(batch, batch.rglob("*.parquet"))], inputs="")
     assert verify(open_store(tmp_path / "c")) == ["batches/b0/roster.parquet: call_rows are not those of the shards"]
 
 

@@ -26,7 +26,7 @@ from baekman.members import Member
 from baekman.participant_index import find_batches, open_index
 from baekman.rewriting import rewrite_batches
 from baekman.schema import CENSUS, SCHEMA_VERSION, SITES
-from baekman.seal import hashes_of, seal
+from baekman.seal import seal
 from baekman.sites import SiteFilters, describe_sites
 from baekman.snapshot import BatchEntry, Snapshot
 from baekman.store import BATCH_NAME, Store, check_names
@@ -112,11 +112,7 @@ def _add(store: Store, planned: batches.BatchPlan, *, engine: Engine, filters: S
             map_tasks("reading gVCFs", partial(_read, store, planned), len(planned.members))
             batches.collect(store, planned)
             built = map_tasks("building shards", partial(_build, store, planned), 2 * len(store.shards))
-            folder = planned.folder(store) / "batch"
-            hashes = hashes_of(folder, [folder / "roster.parquet"])
-            for of_shard in built:
-                hashes |= of_shard
-            seal(folder, hashes, inputs=inputs)
+            seal(planned.folder(store) / "batch", built, inputs=inputs)
         with store.lock():
             latest = _refuse_known(store, planned)
             if store.batch(batch).exists() and (planned.folder(store) / "batch").exists():
@@ -329,8 +325,7 @@ def compact(store: Store, *, below: int = 1000, keep: int | None = None, engine:
             with _committing(store, compacted) as working:  # of the same people: with the same sites
                 shutil.copytree(store.sites(latest.number), working, copy_function=_link)
             latest = compacted
-        if groups or keep:
-            clean(store, latest, keep=keep)
+        clean(store, latest, keep=keep)  # also what a compaction that was killed here has left
         return latest
 
 

@@ -27,7 +27,7 @@ from baekman.batch import (
 from baekman.columns import arrow, concat, numpy_of, read_parquet
 from baekman.engine import MapTasks
 from baekman.schema import CALLS, REFERENCE, ROSTER
-from baekman.seal import hashes_of, seal
+from baekman.seal import seal
 from baekman.store import Store
 
 
@@ -85,10 +85,7 @@ def rewrite_batches(
     )
     numbered = members.set_column(0, ROSTER.field(0), arrow(np.arange(len(rows), dtype=np.uint32)))
     write_roster(working, numbered.cast(ROSTER), filters=filters)
-    hashes = hashes_of(working, [working / "roster.parquet"])
-    for of_shard in written:
-        hashes |= of_shard
-    seal(working, hashes, inputs=f"rewritten from {' '.join(old)}")
+    seal(working, written, inputs=f"rewritten from {' '.join(old)}")
     target = store.batch(new)
     shutil.rmtree(target, ignore_errors=True)
     working.rename(target)

@@ -21,8 +21,14 @@ def hashes_of(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
-def seal(folder: Path, hashes: Mapping[str, str], *, inputs: str) -> None:
-    """Write ``hashes.json`` of a batch's Parquet files, then ``inputs``, which says that the batch is complete."""
+def seal(folder: Path, of_shards: Iterable[Mapping[str, str]], *, inputs: str) -> None:
+    """Write ``hashes.json`` of a batch's Parquet files, then ``inputs``, which says that the batch is complete.
+
+    ``of_shards``: what ``hashes_of`` says of the files of each shard; the roster is added here.
+    """
+    hashes = hashes_of(folder, [folder / "roster.parquet"])
+    for of_shard in of_shards:
+        hashes |= of_shard
     write_text(folder / "hashes.json", json.dumps(dict(sorted(hashes.items())), indent=1) + "\n")
     write_text(folder / "inputs", inputs)
 

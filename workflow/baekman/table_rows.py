@@ -47,7 +47,7 @@ def by_sample(table: pa.Table, samples: Collection[int]) -> tuple[pa.Table, list
 
 
 def variant_rows(calls: pa.Table, sites: pa.Table, filters: pa.Array, *, one_copy: npt.NDArray[np.bool_]) -> pa.Table:
-    """The columns of TABLE for call rows of one shard, but those that ``of_participant`` adds.
+    """The columns of TABLE for call rows of one shard, but those that ``of_participants`` adds.
 
     ``one_copy``: of which rows the participant has one copy; ``filters``: the caller's by code. Values of FILTER are
     strings still.
@@ -81,7 +81,7 @@ def variant_rows(calls: pa.Table, sites: pa.Table, filters: pa.Array, *, one_cop
 
 
 def reference_rows(reference: pa.Table) -> pa.Table:
-    """The columns of REFERENCE_TABLE for reference blocks of one shard, but those that ``of_participant`` adds."""
+    """The columns of REFERENCE_TABLE for reference blocks of one shard, but those that ``of_participants`` adds."""
     start = numpy_of(reference, "start")
     columns: dict[str, Any] = {
         "end": arrow(start + numpy_of(reference, "length") - 1),
