@@ -211,6 +211,23 @@ def test_an_add_of_changed_gvcfs_clears_the_work_on_the_old_ones(
     assert [path.name.rpartition(".")[0] for path in store.work.iterdir()] == ["b.x"]
 
 
+def test_work_that_the_machine_lost_a_part_of_when_it_stopped_is_done_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [member(tmp_path, 0), member(tmp_path, 1)]
+    with monkeypatch.context() as patch:
+        patch.setattr("baekman.batch.collect", killed)
+        with pytest.raises(Killed):
+            cohort.add(store, batch="b", members=people)
+    lost = next(store.work.rglob("000001.parts"))
+    written = lost.read_bytes()
+    lost.write_bytes(written[:40] + bytes(100) + written[140:])
+    cohort.add(store, batch="b", members=people)
+    whole = create_store(tmp_path / "other", reference=tmp_path / "ref.fa")
+    cohort.add(whole, batch="b", members=people)
+    assert hashes(store.path / "batches") == hashes(whole.path / "batches")
+
+
 @pytest.mark.parametrize(("name", "min_gq", "low_qual"), [("cohort", 30, 50.0), ("other", 20, 30.0)])
 def test_the_configuration_of_a_workspace_is_that_of_its_cohort(
     tmp_path: Path, name: str, min_gq: int, low_qual: float

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from baekman.parts import read_calls, read_parts, read_reference, read_summary, write_parts
+from baekman.parts import is_whole, read_calls, read_parts, read_reference, read_summary, write_parts
 from baekman.schema import CALLS, REFERENCE
 
 
@@ -60,6 +60,19 @@ def test_what_a_stopped_machine_leaves_is_no_file(
         path.write_bytes(content)
         with pytest.raises(ValueError, match="whole"):
             read_summary(path)
+
+
+def test_a_file_is_whole_when_every_byte_of_it_is(
+    parts: list[tuple[pa.RecordBatch, pa.RecordBatch]], tmp_path: Path
+) -> None:
+    path = tmp_path / "x"
+    assert not is_whole(path)
+    write_parts(path, parts, summary=lambda: {"records": 12})
+    assert is_whole(path)
+    written = path.read_bytes()
+    for at in range(len(written)):  # a page that was lost, of one byte
+        path.write_bytes(written[:at] + bytes([written[at] ^ 0x41]) + written[at + 1 :])
+        assert not is_whole(path), at
 
 
 def test_nothing_is_left_where_reading_fails(tmp_path: Path) -> None:

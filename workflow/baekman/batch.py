@@ -34,7 +34,7 @@ from baekman.columns import (
 )
 from baekman.gvcf import ROW_COLUMNS, ContigCalls, GvcfReader, sha256_of
 from baekman.members import Member
-from baekman.parts import read_calls, read_reference, read_summary, write_parts
+from baekman.parts import is_whole, read_calls, read_reference, read_summary, write_parts
 from baekman.schema import CALLS, REFERENCE, ROSTER
 from baekman.seal import hashes_of
 from baekman.store import Store
@@ -74,7 +74,7 @@ def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
     Holds one contig at a time. Raises InputRefused (naming the participant and the line) and leaves nothing behind.
     """
     path = _parts_of(store, planned, index)
-    if _is_read(path):
+    if is_whole(path):
         return
     reader = open_gvcf(store, planned.members[index])
     counts = {"call_rows": 0, "reference_rows": 0}
@@ -104,15 +104,6 @@ def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
 
 def _parts_of(store: Store, planned: BatchPlan, index: int) -> Path:
     return planned.folder(store) / "read" / f"{index:06d}.parts"
-
-
-def _is_read(path: Path) -> bool:
-    """Whether a member was read before, and the file of it survived whatever has happened since."""
-    try:
-        read_summary(path)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def open_gvcf(store: Store, member: Member) -> GvcfReader:
