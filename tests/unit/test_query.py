@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from baekman import cohort
+from baekman import cohort, query
 from baekman.errors import InputRefused
 from baekman.members import Member
-from baekman.query import ask, check_sql, open_views
+from baekman.query import ask, check_sql, write_answer
 from baekman.region import Region, parse_region
 from baekman.snapshot import read_snapshot
-from baekman.store import Store, create_store
+from baekman.store import Store, create_store, open_store
+from baekman.views import open_views
 from store_tools import baekman, block, gvcf_text, line, write_reference
 
 GENOME = "ACGTTTTACACACAGGCATTAGCCCGATATATACGGGTCAATTGGCCAACTGACTTTTTTGCA"
@@ -87,6 +89,43 @@ def test_an_older_snapshot_has_its_own_participants(store: Store) -> None:
     with open_views(store, read_snapshot(store, 1)) as connection:
         assert connection.sql("SELECT participant_id FROM calls").fetchall() == [("P1",), ("P1",)]
         assert connection.sql("SELECT count(*) FROM sites").fetchall() == [(2,)]
+
+
+def test_a_question_opens_the_files_that_it_is_about(
+    store: Store, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Sites of a region need no batch, and a participant's calls theirs alone, however many there are."""
+    copy = open_store(shutil.copytree(store.path, tmp_path / "cohort"))
+    shutil.rmtree(copy.batch("bP2"))
+    assert [row["pos"] for row in answer(copy, capfdbinary, participant="P1")] == [3, 21]
+    shutil.rmtree(copy.path / "batches")
+    assert len(answer(copy, capfdbinary, region=Region(contig="c1", start=3, end=20))) == 2
+
+
+@pytest.mark.parametrize("question", [{"participant": "P1"}, {"sql": "SELECT count(*) FROM calls"}])
+def test_who_asks_a_snapshot_is_told_that_it_went_meanwhile(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    question: dict[str, str],
+) -> None:
+    copy = open_store(shutil.copytree(store.path, tmp_path / "cohort"))
+    asked = read_snapshot(copy)
+
+    def late(*arguments: object, **options: object) -> None:
+        cohort.compact(copy)
+        write_answer(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(query, "write_answer", late)
+    with pytest.raises(InputRefused) as refused:
+        ask(copy, asked, **question)  # type: ignore[arg-type]
+    assert str(refused.value) == (
+        "snapshot 2: expected one that stays while it is read, found one that a withdrawal or compaction took away; "
+        "run the same command again"
+    )
+    monkeypatch.undo()
+    assert answer(copy, capfdbinary, **question)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 A part is a shard's call rows and reference segments, each a compressed message of Arrow IPC. Behind the parts stand a
 summary (JSON), the index (where each message is, and its length when it is not compressed) and the tail (the lengths of
-summary and index, and a checksum of all before it), so that building a shard reads of each participant what it needs and
-no more.
+summary and index, and a checksum of all before it), so that building a shard reads of each participant what it needs
+and no more.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Questions to the cohort: SQL views over the files of one snapshot, read-only and closed to everything else."""
+"""Questions to the cohort, in SQL over the views of one snapshot, and their answers."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,14 +14,15 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from baekman.atomic import atomic_file
-from baekman.batch import read_roster
 from baekman.errors import InputRefused, Reason
+from baekman.participant_index import find_batches
 from baekman.region import Region, shards_in
-from baekman.schema import CALLS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, SITES, STATE_CALLED
-from baekman.snapshot import Snapshot
+from baekman.schema import SITES
+from baekman.snapshot import Snapshot, reading
 from baekman.store import PARTICIPANT_ID, Store
-from baekman.table_files import open_table, table_path
-from baekman.table_keys import TableKeys, open_keys
+from baekman.table_files import table_path
+from baekman.table_keys import open_keys
+from baekman.views import open_table_view, open_views
 
 OUTPUT_FORMATS = ("table", "csv", "parquet")
 BATCH_ROWS = 1 << 16
@@ -37,119 +37,6 @@ SITE_COLUMNS = tuple(
     if not name.startswith(("gq_", "uncalled_", "missing_"))
     and name not in ("qual_sum", "dp_sum", "dp_n", "ad_ref_het", "ad_alt_het", "weight")
 )
-
-CALLS_VIEW = f"""
-CREATE VIEW calls AS
-SELECT r.participant_id, f.contig, c.pos, c.ref, c.alt, c.copies, c.ploidy, c.other,
-  (c.flags & {FLAG_GENOTYPED}) <> 0 AS genotyped, (c.flags & {FLAG_CALLED}) <> 0 AS called,
-  nullif(c.gq, -1) AS gq, nullif(c.dp, -1) AS dp, nullif(c.ad_ref, -1) AS ad_ref, nullif(c.ad_alt, -1) AS ad_alt,
-  CASE WHEN c.pl_0 < 0 THEN NULL WHEN c.pl_2 < 0 THEN [c.pl_0, c.pl_1] ELSE [c.pl_0, c.pl_1, c.pl_2] END AS pl,
-  c.phase, nullif(c.phase_set, -1) AS phase_set, n.name AS caller_filter
-FROM {{calls}} AS c JOIN files AS f USING (filename) JOIN members AS r ON r.batch = f.batch AND r.sample = c.sample
-LEFT JOIN caller_filters AS n ON n.batch = f.batch AND n.code = c.filter
-"""
-REFERENCE_VIEW = f"""
-CREATE VIEW reference AS
-SELECT r.participant_id, f.contig, c.start, c.start + c.length - 1 AS "end", c.gq, nullif(c.dp, -1) AS dp,
-  c.ploidy, c.other, c.state = {STATE_CALLED} AS called
-FROM {{reference}} AS c JOIN files AS f USING (filename) JOIN members AS r ON r.batch = f.batch AND r.sample = c.sample
-"""
-
-
-@contextlib.contextmanager
-def open_views(
-    store: Store, snapshot: Snapshot, *, shards: Sequence[int] | None = None, batches: Sequence[str] | None = None
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the views ``sites``, ``calls``, ``reference`` and ``participants`` of a snapshot.
-
-    It can read the snapshot's files and nothing else, and write nothing. ``shards`` (indices) and ``batches``
-    narrow what the views read.
-    """
-    names = [entry.name for entry in snapshot.batches if batches is None or entry.name in batches]
-    chosen = range(len(store.shards)) if shards is None else shards
-    files: list[tuple[str, str, str]] = []  # file, batch, contig
-    paths: dict[str, list[str]] = {"calls": [], "reference": [], "sites": []}
-    members: list[pa.Table] = []
-    filters: list[tuple[str, int, str]] = []
-    for name in names:
-        roster, codes = read_roster(store, name)
-        members.append(roster.append_column("batch", pa.repeat(name, roster.num_rows)))
-        filters += [(name, code, text) for code, text in enumerate(codes, start=1)]
-    for shard in chosen:
-        tile = store.shards[shard]
-        if snapshot.number:
-            paths["sites"].append(str(store.sites(snapshot.number) / f"{tile.name}.parquet"))
-        for name in names:
-            for kind in ("calls", "reference"):
-                path = str(store.batch(name) / kind / f"{tile.name}.parquet")
-                paths[kind].append(path)
-                files.append((path, name, tile.contig))
-    with tempfile.TemporaryDirectory() as spill, duckdb.connect() as connection:
-        columns = list(zip(*files, strict=True)) or [(), (), ()]
-        text = pa.string()
-        given = {
-            "files": pa.table([pa.array(c, text) for c in columns], names=["filename", "batch", "contig"]),
-            "members": pa.concat_tables(members) if members else pa.table(_empty_members()),
-            "caller_filters": pa.table(
-                {
-                    "batch": pa.array([row[0] for row in filters], text),
-                    "code": pa.array([row[1] for row in filters], pa.int64()),
-                    "name": pa.array([row[2] for row in filters], text),
-                }
-            ),
-        }
-        for name, table in given.items():
-            connection.register("given", table)
-            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
-            connection.unregister("given")
-        empty = {"calls": CALLS, "reference": REFERENCE, "sites": SITES}
-        sources = {}
-        for kind, listed in paths.items():
-            connection.register(f"no_{kind}", _with_filename(empty[kind].empty_table()))
-            quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in listed)
-            sources[kind] = f"read_parquet([{quoted}], filename = true)" if listed else f"no_{kind}"
-        connection.execute(CALLS_VIEW.format(**sources))
-        connection.execute(REFERENCE_VIEW.format(**sources))
-        connection.execute(f"CREATE VIEW sites AS SELECT {', '.join(SITES.names)} FROM {sources['sites']}")
-        connection.execute("CREATE VIEW participants AS SELECT * EXCLUDE (sample) FROM members")
-        everything = [path for listed in paths.values() for path in listed]
-        connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
-        connection.execute("SET temp_directory = ?", [spill])
-        connection.execute("SET allowed_paths = ?", [everything])
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
-        yield connection
-
-
-def _empty_members() -> dict[str, pa.Array]:
-    from baekman.schema import ROSTER
-
-    columns = {field.name: pa.array([], field.type) for field in ROSTER}
-    return columns | {"batch": pa.array([], pa.string())}
-
-
-def _with_filename(table: pa.Table) -> pa.Table:
-    return table.append_column("filename", pa.array([], pa.string()))
-
-
-@contextlib.contextmanager
-def open_table_view(path: Path, *, participant: str, keys: TableKeys | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with a participant's finished table, encrypted or not, as the view ``calls``, and nothing else."""
-    with open_table(path, participant=participant, keys=keys) as file, duckdb.connect() as connection:
-        connection.register("calls", file.read())
-        connection.execute("SET enable_external_access = false")
-        yield connection
-
-
-def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
-    """The batch that holds a participant; raises InputRefused when none of the snapshot does."""
-    for entry in snapshot.batches:
-        roster, _ = read_roster(store, entry.name)
-        if participant in roster["participant_id"].to_pylist():
-            return entry.name
-    raise InputRefused(
-        Reason(file="--participant", expected="a participant of the cohort", found="one who is not in this snapshot")
-    )
 
 
 def sites_in(region: Region) -> str:
@@ -168,6 +55,18 @@ def calls_of(participant: str, region: Region | None, *, contigs: Sequence[str])
         where += f" AND pos BETWEEN {region.start} AND {region.end}"
     order = ", ".join("'" + contig.replace("'", "''") + "'" for contig in contigs)
     return f"SELECT * FROM calls WHERE {where} ORDER BY list_position([{order}], contig), pos, ref, alt"
+
+
+def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
+    """The batch that holds a participant; raises InputRefused when none of the snapshot does."""
+    found = find_batches(store, [participant], at=snapshot)
+    if participant not in found:
+        raise InputRefused(
+            Reason(
+                file="--participant", expected="a participant of the cohort", found="one who is not in this snapshot"
+            )
+        )
+    return found[participant]
 
 
 def check_sql(sql: str) -> None:
@@ -200,24 +99,21 @@ def _refused_sql(error: duckdb.Error) -> InputRefused:
 def write_answer(connection: duckdb.DuckDBPyConnection, sql: str, *, format: str, output: Path | None = None) -> None:
     """Run ``sql`` and write its rows as ``format`` to ``output`` (atomically) or stdout, a batch at a time.
 
-    Lists become text in a table and in CSV. Raises InputRefused when DuckDB cannot run the SQL.
+    Lists become text in a table and in CSV. Raises duckdb.Error when DuckDB cannot run the SQL.
     """
     if format == "parquet" and output is None:
         raise InputRefused(Reason(file="--format", expected="--output FILE with parquet", found="no --output"))
-    try:
-        relation = connection.sql(sql)
-        if format != "parquet":
-            relation = relation.project(", ".join(_flat(relation)))
-        reader = relation.to_arrow_reader(BATCH_ROWS)
-        with contextlib.ExitStack() as stack:
-            if output is None:
-                target: Any = sys.stdout.buffer
-            else:
-                target = stack.enter_context(stack.enter_context(atomic_file(output)).open("wb"))
-            _write(reader, target, format)
-            target.flush()
-    except duckdb.Error as error:
-        raise _refused_sql(error) from None
+    relation = connection.sql(sql)
+    if format != "parquet":
+        relation = relation.project(", ".join(_flat(relation)))
+    reader = relation.to_arrow_reader(BATCH_ROWS)
+    with contextlib.ExitStack() as stack:
+        if output is None:
+            target: Any = sys.stdout.buffer
+        else:
+            target = stack.enter_context(stack.enter_context(atomic_file(output)).open("wb"))
+        _write(reader, target, format)
+        target.flush()
 
 
 def _flat(relation: duckdb.DuckDBPyRelation) -> list[str]:
@@ -297,7 +193,6 @@ def ask(
     """
     if format not in OUTPUT_FORMATS:
         raise InputRefused(Reason(file="--format", expected=f"one of {', '.join(OUTPUT_FORMATS)}", found=repr(format)))
-    batches = None
     contigs = [contig.name for contig in store.contigs]
     if tables is not None and participant is not None:
         path = table_path(tables, participant)
@@ -307,6 +202,7 @@ def ask(
         with open_table_view(path, participant=participant, keys=open_keys(store.workspace)) as connection:
             write_answer(connection, statement, format=format, output=output)
         return
+    batches: Sequence[str] | None = None
     if sql is not None:
         check_sql(sql)
         statement = sql
@@ -315,7 +211,15 @@ def ask(
         statement = calls_of(participant, region, contigs=contigs)
     else:
         assert region is not None
+        batches = []  # sites are the snapshot's own
         statement = sites_in(region)
     shards = shards_in(store, region) if region is not None else None
-    with open_views(store, snapshot, shards=shards, batches=batches) as connection:
-        write_answer(connection, statement, format=format, output=output)
+    try:
+        # of a file that has gone DuckDB says that it may not look for it
+        with (
+            reading(store, snapshot, missing=duckdb.Error),
+            open_views(store, snapshot, shards=shards, batches=batches) as connection,
+        ):
+            write_answer(connection, statement, format=format, output=output)
+    except duckdb.Error as error:
+        raise _refused_sql(error) from None

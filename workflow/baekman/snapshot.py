@@ -114,11 +114,11 @@ class SnapshotGone(InputRefused):
 
 
 @contextmanager
-def reading(store: Store, snapshot: Snapshot) -> Iterator[None]:
-    """Raise SnapshotGone for the missing file of a snapshot that is no more."""
+def reading(store: Store, snapshot: Snapshot, *, missing: type[Exception] = FileNotFoundError) -> Iterator[None]:
+    """Raise SnapshotGone for the missing file of a snapshot that is no more; ``missing`` is what else says so."""
     try:
         yield
-    except FileNotFoundError as error:
+    except (FileNotFoundError, missing) as error:
         if snapshot.number == 0 or snapshot.number in numbers(store):
             raise
         raise SnapshotGone(
