@@ -51,7 +51,8 @@ def test_a_batch_is_added_without_what_takes_long_to_load(tmp_path: Path) -> Non
     program = (
         "import sys; from baekman.cli import main\n"
         "try: main()\n"
-        "except SystemExit: print(sorted({'pandas', 'duckdb', 'dask', 'pysam', 'rich', 'scipy'} & set(sys.modules)))"
+        "except SystemExit: print(sorted({'pandas', 'duckdb', 'dask', 'pysam', 'rich', 'scipy', 'pyarrow.compute'}"
+        " & set(sys.modules)))"
     )
 
     def run(*arguments: str) -> str:

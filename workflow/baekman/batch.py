@@ -24,12 +24,14 @@ from baekman.census import Males, count_alleles, count_called
 from baekman.columns import (
     allele_ranks,
     arrow,
+    cast_table,
     concat,
     empty,
     numpy_of,
     read_parquet,
     strings,
     table_of,
+    take,
     write_parquet,
 )
 from baekman.gvcf import ROW_COLUMNS, ContigCalls, GvcfReader, sha256_of
@@ -239,7 +241,7 @@ def sort_calls(calls: pa.Table) -> pa.Table:
         return calls
     rank = allele_ranks(calls.column("ref"), calls.column("alt"))
     order = np.lexsort((numpy_of(calls, "sample"), rank, numpy_of(calls, "pos")))
-    return calls.take(arrow(order)).combine_chunks()
+    return take(calls, order).combine_chunks()
 
 
 def males_of(store: Store, sexes: Sequence[str], shard: int) -> Males:
@@ -297,7 +299,7 @@ def collect(store: Store, planned: BatchPlan) -> None:
 def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str]) -> None:
     """Write a batch's roster; its metadata names the caller filters by code."""
     schema = roster.schema.with_metadata({"filters": json.dumps(list(filters))})
-    write_parquet(roster.cast(schema), folder / "roster.parquet")
+    write_parquet(cast_table(roster, schema), folder / "roster.parquet")
 
 
 def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.columns import allele_ranks, arrow, concat, empty, group_starts, numpy_of, table_of
+from baekman.columns import allele_ranks, arrow, concat, empty, filtered, group_starts, numpy_of, table_of, take
 from baekman.genotypes import ROW_WEIGHT, SEGMENT_WEIGHT, row_dosage
 from baekman.kernels import census as kernel
 from baekman.ploidy import Region, one_copy_in_males, own_ploidy
@@ -51,7 +51,7 @@ class Males:
             if crosses.any():
                 before = _placed(reference, start, np.where(crosses, border - start, length))
                 behind = _placed(reference, np.full_like(start, border), start + length - border)
-                reference = pa.concat_tables([before, behind.filter(arrow(crosses))]).combine_chunks()
+                reference = pa.concat_tables([before, filtered(behind, crosses)]).combine_chunks()
         return reference
 
 
@@ -81,7 +81,7 @@ def count_alleles(calls: pa.Table, *, males: Males) -> pa.Table:
     kernel.count_alleles(
         starts, copies, ploidy, gq, dp, ad_ref, ad_alt, pl, flags, one_copy.view(np.uint8), dosage, out
     )
-    keys = calls.select(["pos", "ref", "alt"]).take(arrow(starts))
+    keys = take(calls.select(["pos", "ref", "alt"]), starts)
     arrays: dict[str, Any] = {name: keys.column(name).combine_chunks() for name in ("pos", "ref", "alt")}
     arrays.update({name: out[:, index] for index, name in enumerate(COUNTS)})
     return table_of(CENSUS, arrays)
@@ -166,15 +166,12 @@ def _add_alleles(one: pa.Table, other: pa.Table) -> pa.Table:
     rank = allele_ranks(merged.column("ref"), merged.column("alt"))
     order = np.lexsort((rank, pos))
     starts = group_starts(pos[order], rank[order])
-    keys = merged.select(["pos", "ref", "alt"]).take(arrow(order[starts]))
+    keys = take(merged.select(["pos", "ref", "alt"]), order[starts])
     arrays: dict[str, Any] = {name: keys.column(name) for name in ("pos", "ref", "alt")}
     for name in COUNTS:
         add = np.maximum.reduceat if name == "qual_max" else np.add.reduceat
         arrays[name] = add(numpy_of(merged, name)[order].astype(np.int64), starts)
-    return pa.table(
-        [arrow(arrays[f.name]).cast(f.type) if f.name in COUNTS else arrays[f.name] for f in CENSUS],
-        schema=CENSUS,
-    ).combine_chunks()
+    return table_of(CENSUS, arrays).combine_chunks()
 
 
 def _add_called(one: pa.Table, other: pa.Table) -> pa.Table:

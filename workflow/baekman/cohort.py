@@ -19,7 +19,7 @@ from baekman import snapshot as snapshots
 from baekman.atomic import fsync_folder
 from baekman.census import merge_alleles, merge_called
 from baekman.cleanup import clean, clear_work, remove_folder
-from baekman.columns import with_metadata, write_parquet
+from baekman.columns import cast_table, with_metadata, write_parquet
 from baekman.engine import Engine, MapTasks
 from baekman.errors import InputRefused, Reason
 from baekman.members import Member
@@ -213,7 +213,7 @@ def _merge_shard(
     census = merge_alleles(
         chain(
             (snapshots.read_census(store, one, shard) for one in before),
-            (batches.read_shard(store, name, "census", shard).cast(CENSUS) for name in added),
+            (cast_table(batches.read_shard(store, name, "census", shard), CENSUS) for name in added),
         )
     )
     steps = merge_called(

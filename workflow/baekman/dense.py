@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from baekman.columns import arrow, numpy_of, string_parts, values_of
+from baekman.columns import filtered, numpy_of, string_parts, values_of
 from baekman.genotypes import GQ_LIMITS, LIKELIHOOD, joint_rows
 from baekman.kernels import dense as kernel
 from baekman.kernels import layout
@@ -129,7 +129,7 @@ def chunks(sites: pa.Table, wanted: npt.NDArray[np.bool_], participants: int) ->
     step = max(1, CHUNK_CELLS // max(participants, 1))
     for first in range(0, len(positions), step):
         part = positions[first : first + step]
-        yield sites.filter(arrow(np.isin(pos, part)))
+        yield filtered(sites, np.isin(pos, part))
 
 
 def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.Table) -> Evidence:

@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
-import pyarrow.compute as pc
-
 from baekman.batch import read_roster
 from baekman.snapshot import Snapshot
 from baekman.store import Store
@@ -74,5 +72,5 @@ def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
 def participants_of(store: Store, batch: str) -> list[str]:
     """The participants of one batch, by sample number."""
     roster, _ = read_roster(store, batch)
-    ids: list[str] = pc.cast(roster.column("participant_id"), "string").to_pylist()
+    ids: list[str] = roster.column("participant_id").to_pylist()
     return ids

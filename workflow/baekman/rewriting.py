@@ -24,7 +24,7 @@ from baekman.batch import (
     write_reference,
     write_roster,
 )
-from baekman.columns import arrow, concat, numpy_of, read_parquet
+from baekman.columns import arrow, cast_table, concat, filtered, numpy_of, read_parquet, take
 from baekman.engine import MapTasks
 from baekman.schema import CALLS, REFERENCE, ROSTER
 from baekman.seal import seal
@@ -66,7 +66,7 @@ def rewrite_batches(
     if len(rows) == 0:
         return False
     sizes = tuple(roster.num_rows for roster, _ in rosters)
-    members = everyone.take(arrow(rows))
+    members = take(everyone, rows)
     rewriting = Rewriting(
         old=tuple(old),
         source=np.repeat(np.arange(len(old)), sizes)[rows],
@@ -84,7 +84,7 @@ def rewrite_batches(
         f"writing {new}", partial(_rewrite_shard, store, rewriting, filters, working), len(store.shards)
     )
     numbered = members.set_column(0, ROSTER.field(0), arrow(np.arange(len(rows), dtype=np.uint32)))
-    write_roster(working, numbered.cast(ROSTER), filters=filters)
+    write_roster(working, cast_table(numbered, ROSTER), filters=filters)
     seal(working, written, inputs=f"rewritten from {' '.join(old)}")
     target = store.batch(new)
     shutil.rmtree(target, ignore_errors=True)
@@ -123,10 +123,10 @@ def _rewrite_shard(
                 column = table.schema.get_field_index("filter")
                 filter_codes = arrow(codes[numpy_of(table, "filter")])
                 table = table.set_column(column, table.schema.field(column), filter_codes)
-            found.append(table.filter(arrow(sample >= 0)))
+            found.append(filtered(table, sample >= 0))
     calls, reference = sort_calls(concat(parts["calls"], CALLS)), concat(parts["reference"], REFERENCE)
     order = np.lexsort((numpy_of(reference, "start"), numpy_of(reference, "sample")))
     shard_name, males = store.shards[shard].name, males_of(store, rewriting.sexes, shard)
     write_calls(folder, shard_name, calls, males=males)
-    write_reference(folder, shard_name, calls, reference.take(arrow(order)), males=males)
+    write_reference(folder, shard_name, calls, take(reference, order), males=males)
     return hashes_of_shard(folder, shard_name, "calls", "census", "reference", "called")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from baekman.census import called_at
-from baekman.columns import arrow, column, empty, numpy_of
+from baekman.columns import arrow, cast, column, empty, numpy_of, take
 from baekman.genotypes import prior_frequency
 from baekman.hwe import exact_tests
 from baekman.ploidy import chromosome_kind
@@ -111,7 +111,7 @@ def describe_sites(
     )
     codes = failed @ (1 << np.arange(len(FILTER_NAMES)))
     columns: dict[str, Any] = {
-        "contig": column([contig]).take(arrow(np.zeros(census.num_rows, np.int32))),
+        "contig": take(column([contig]), np.zeros(census.num_rows, np.int32)),
         "ac": ac,
         "an": an,
         "af": _nullable(_ratio(ac, an)),
@@ -133,10 +133,10 @@ def describe_sites(
         "allele_balance": _nullable(balance),
         "mean_depth": _nullable(_ratio(count["dp_sum"], count["dp_n"])),
         "weight": here["weight"],
-        "filter": _filter_texts().take(arrow(codes)),
+        "filter": take(_filter_texts(), codes),
     }
     arrays = [
-        census.column(f.name).combine_chunks() if f.name in CENSUS.names else column(columns[f.name]).cast(f.type)
+        census.column(f.name).combine_chunks() if f.name in CENSUS.names else cast(column(columns[f.name]), f.type)
         for f in SITES
     ]
     return pa.table(arrays, schema=SITES)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
-from baekman.columns import empty, read_parquet
+from baekman.columns import cast_table, empty, read_parquet
 from baekman.errors import InputRefused, Reason
 from baekman.schema import CALLED, CENSUS
 from baekman.sites import SiteFilters
@@ -162,7 +162,7 @@ def read_sites(store: Store, snapshot: Snapshot, shard: int, *, columns: Sequenc
 
 def read_census(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
     """The census (schema CENSUS) inside the sites of one shard: what the next snapshot adds to."""
-    return read_sites(store, snapshot, shard, columns=CENSUS.names).cast(CENSUS)
+    return cast_table(read_sites(store, snapshot, shard, columns=CENSUS.names), CENSUS)
 
 
 def read_called(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:

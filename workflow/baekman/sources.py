@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from baekman import batch as batches
 from baekman import snapshot as snapshots
-from baekman.columns import concat
+from baekman.columns import cast_table, concat
 from baekman.engine import Engine
 from baekman.errors import InputRefused
 from baekman.gvcf import sha256_of
@@ -81,4 +81,4 @@ def _differences(store: Store, member: Member, found: dict[str, str]) -> list[st
 def _stored(store: Store, batch: str, shard: int, sample: int) -> Iterator[tuple[str, pa.Table]]:
     for kind, schema in (("calls", CALLS), ("reference", REFERENCE)):
         table = batches.read_shard(store, batch, kind, shard, filters=[("sample", "==", sample)])
-        yield kind, concat([table.cast(schema)], schema)
+        yield kind, concat([cast_table(table, schema)], schema)

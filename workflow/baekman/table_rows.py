@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.columns import allele_ranks, arrow, group_starts, numpy_of
+from baekman.columns import allele_ranks, arrow, cast, filtered, group_starts, numpy_of, take
 from baekman.genotypes import joint_rows
 from baekman.ploidy import own_ploidy
 from baekman.schema import FLAG_CALLED, REFERENCE_TABLE, STATE_CALLED, TABLE
@@ -40,7 +40,7 @@ def by_sample(table: pa.Table, samples: Collection[int]) -> tuple[pa.Table, list
     order = np.argsort(sample, kind="stable")
     order = order[np.isin(sample[order], list(samples))]
     if len(order) < len(sample) or (order[1:] < order[:-1]).any():
-        table = table.take(arrow(order)).combine_chunks()
+        table = take(table, order).combine_chunks()
     sample = sample[order]
     borders = pairwise([*group_starts(sample).tolist(), len(sample)])
     return table, [(int(sample[first]), slice(first, last)) for first, last in borders]
@@ -53,7 +53,7 @@ def variant_rows(calls: pa.Table, sites: pa.Table, filters: pa.Array, *, one_cop
     strings still.
     """
     # of a large cohort's sites few are at the positions of a few participants
-    sites = sites.filter(arrow(np.isin(numpy_of(sites, "pos"), numpy_of(calls, "pos"))))
+    sites = filtered(sites, np.isin(numpy_of(sites, "pos"), numpy_of(calls, "pos")))
     site = site_of_rows(calls, sites)
     copies, ploidy, gq = (numpy_of(calls, name) for name in ("copies", "ploidy", "gq"))
     pl = np.stack([numpy_of(calls, f"pl_{k}") for k in range(3)], axis=1)
@@ -70,9 +70,9 @@ def variant_rows(calls: pa.Table, sites: pa.Table, filters: pa.Array, *, one_cop
         "joint_copies": _nullable(joint_copies, pa.uint8()),
         "joint_gq": _nullable(joint_gq, pa.int16()),
         "joint_ploidy": arrow(joint_ploidy),
-        "af": sites.column("af").take(arrow(site)),
-        "filter": sites.column("filter").take(arrow(site)),
-        "caller_filter": filters.take(arrow(numpy_of(calls, "filter"))),
+        "af": take(sites.column("af"), site),
+        "filter": take(sites.column("filter"), site),
+        "caller_filter": take(filters, numpy_of(calls, "filter")),
     }
     for name in ("gq", "dp", "ad_ref", "ad_alt", "phase_set"):
         columns[name] = _nullable(numpy_of(calls, name), TABLE.field(name).type)
@@ -113,8 +113,8 @@ def _repeat(text: str, count: int) -> pa.Array:
 
 def _dictionary(values: pa.ChunkedArray) -> pa.Array:
     encoded = values.combine_chunks().dictionary_encode()
-    return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), encoded.dictionary)
+    return pa.DictionaryArray.from_arrays(cast(encoded.indices, pa.int32()), encoded.dictionary)
 
 
 def _nullable(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
-    return arrow(values, missing=values < 0).cast(kind)
+    return cast(arrow(values, missing=values < 0), kind)

@@ -17,7 +17,7 @@ from baekman import snapshot as snapshots
 from baekman.batch import males_of, read_roster, read_shard
 from baekman.census import count_alleles, count_called, merge_alleles, merge_called
 from baekman.cohort import sites_metadata
-from baekman.columns import allele_ranks, empty, numpy_of, read_parquet, string_parts, write_parquet
+from baekman.columns import allele_ranks, cast_table, empty, numpy_of, read_parquet, string_parts, write_parquet
 from baekman.dense import CALLED, NO_COVERAGE, RAW, UNCALLED, Genotypes, chunks, count, genotypes, read_evidence
 from baekman.schema import CALLED as CALLED_SCHEMA
 from baekman.schema import (
@@ -199,7 +199,7 @@ def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]
         if not merged <= names:
             census, called, merged = empty(CENSUS), empty(CALLED_SCHEMA), set()
         new = sorted(names - merged)
-        of_new = (read_shard(store, name, "census", shard).cast(CENSUS) for name in new)
+        of_new = (cast_table(read_shard(store, name, "census", shard), CENSUS) for name in new)
         census = merge_alleles(chain([census], of_new))
         called = merge_called(chain([called], (read_shard(store, name, "called", shard) for name in new)))
         merged = names
