@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from baekman.columns import strings
-from baekman.gvcf import ROW_COLUMNS, Genome, GvcfReader, ReadCounts, Thresholds
+from baekman.gvcf import ROW_COLUMNS, Genome, GvcfReader, ReadCounts, Thresholds, read_in_pieces
 from baekman.schema import FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK
 
 STATES = {STATE_CALLED: "called", STATE_WEAK: "weak", STATE_MISSING: "missing"}
@@ -159,21 +160,27 @@ def read_gvcf(
 ) -> Reading:
     """Read a gVCF with the store's reader."""
     ends = shard_ends if shard_ends is not None else [[int(length)] for length in genome.lengths]
+    options = {"genome": genome, "thresholds": thresholds or Thresholds()}
+    return read_in_pieces(partial(_read_gvcf, path, [np.array(one, np.int32) for one in ends], options))
+
+
+def _read_gvcf(path: Path, shard_ends: Sequence[Any], options: dict[str, Any], whole_contigs: bool) -> Reading:
+    genome = options["genome"]
     reader = GvcfReader(
         path,
         label="gVCF of P1",
-        genome=genome,
-        thresholds=thresholds or Thresholds(),
-        shard_ends=[np.array(one, np.int32) for one in ends],
+        shard_ends=shard_ends,
+        whole_contigs=whole_contigs,
+        **options,
     )
     rows: list[Row] = []
     segments: list[Segment] = []
-    found = list(reader.contigs())
+    found = list(reader.pieces())
     names = ["PASS", *reader.counts.filters]
-    for contig in found:
-        name = genome.names[contig.contig]
-        refs, alts = strings(*contig.ref).to_pylist(), strings(*contig.alt).to_pylist()
-        for values, ref, alt in zip(contig.rows.tolist(), refs, alts, strict=True):
+    for piece in found:
+        name = genome.names[piece.contig]
+        refs, alts = strings(*piece.ref).to_pylist(), strings(*piece.alt).to_pylist()
+        for values, ref, alt in zip(piece.rows.tolist(), refs, alts, strict=True):
             v: dict[str, Any] = dict(zip(ROW_COLUMNS, values, strict=True))
             rows.append(
                 Row(
@@ -197,7 +204,7 @@ def read_gvcf(
             )
         segments += [
             Segment(name, *values[:6], STATES[values[6]])  # type: ignore[arg-type]
-            for values in contig.segments.tolist()
+            for values in piece.segments.tolist()
         ]
     return Reading(rows, segments, reader.counts)
 

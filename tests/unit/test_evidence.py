@@ -61,6 +61,7 @@ def resolved(intervals: list[list[int]], rows: set[int], shard_ends: list[int]) 
     count = resolve(
         array,
         np.array(sorted(rows), np.int32),
+        1,
         np.array(shard_ends, np.int32),
         band_of,
         np.array(BANDS, np.int32),

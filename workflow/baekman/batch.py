@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from baekman.columns import (
     take,
     write_parquet,
 )
-from baekman.gvcf import ROW_COLUMNS, ContigCalls, GvcfReader, sha256_of
+from baekman.gvcf import ROW_COLUMNS, GvcfReader, Piece, read_in_pieces, sha256_of
 from baekman.members import Member
 from baekman.parts import is_whole, read_calls, read_reference, read_summary, write_parts
 from baekman.schema import CALLS, REFERENCE, ROSTER
@@ -73,17 +74,21 @@ def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
 def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
     """Read one member's gVCF into its work file (``parts``): a part per shard, as they come.
 
-    Holds one contig at a time. Raises InputRefused (naming the participant and the line) and leaves nothing behind.
+    Holds a piece of a contig at a time. Raises InputRefused (naming the participant and the line) and leaves nothing
+    behind.
     """
     path = _parts_of(store, planned, index)
-    if is_whole(path):
-        return
-    reader = open_gvcf(store, planned.members[index])
+    if not is_whole(path):
+        read_in_pieces(partial(_read, store, planned.members[index], index, path))
+
+
+def _read(store: Store, member: Member, sample: int, path: Path, whole_contigs: bool) -> None:
+    reader = open_gvcf(store, member, whole_contigs=whole_contigs)
     counts = {"call_rows": 0, "reference_rows": 0}
     shards = []
 
     def parts() -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-        for shard, rows, segments in shards_of(store, reader, sample=index):
+        for shard, rows, segments in shards_of(store, reader, sample=sample):
             shards.append(shard)
             counts["call_rows"] += rows.num_rows
             counts["reference_rows"] += segments.num_rows
@@ -108,14 +113,15 @@ def _parts_of(store: Store, planned: BatchPlan, index: int) -> Path:
     return planned.folder(store) / "read" / f"{index:06d}.parts"
 
 
-def open_gvcf(store: Store, member: Member) -> GvcfReader:
-    """The reader of a member's gVCF; its errors name the participant."""
+def open_gvcf(store: Store, member: Member, *, whole_contigs: bool) -> GvcfReader:
+    """The reader of a member's gVCF (``read_in_pieces``); its errors name the participant."""
     return GvcfReader(
         Path(member.gvcf),
         label=f"gVCF of {member.participant_id}",
         genome=store.genome,
         thresholds=store.thresholds,
         shard_ends=store.shard_ends,
+        whole_contigs=whole_contigs,
     )
 
 
@@ -124,13 +130,13 @@ def shards_of(store: Store, reader: GvcfReader, *, sample: int) -> Iterator[tupl
 
     In the order of its contigs; those of which it says nothing are left out.
     """
-    for contig in reader.contigs():
-        # columns are made once a contig: of these a shard's part is a slice
-        calls, reference = _calls_of(contig, sample), _reference_of(contig, sample)
-        shards = store.shards_of[store.contigs[contig.contig].name]
+    for piece in reader.pieces():
+        # columns are made once a piece: of these a shard's part is a slice
+        calls, reference = _calls_of(piece, sample), _reference_of(piece, sample)
+        shards = store.shards_of[store.contigs[piece.contig].name][piece.first : piece.last + 1]
         borders = [store.shards[shards[0]].start, *(store.shards[index].end + 1 for index in shards)]
-        of_calls = np.searchsorted(contig.rows[:, ROW_COLUMNS.index("pos")], borders).tolist()
-        of_reference = np.searchsorted(contig.segments[:, 0], borders).tolist()
+        of_calls = np.searchsorted(piece.rows[:, ROW_COLUMNS.index("pos")], borders).tolist()
+        of_reference = np.searchsorted(piece.segments[:, 0], borders).tolist()
         for number, index in enumerate(shards):
             row, segment = of_calls[number], of_reference[number]
             yield (
@@ -140,20 +146,20 @@ def shards_of(store: Store, reader: GvcfReader, *, sample: int) -> Iterator[tupl
             )
 
 
-def _calls_of(contig: ContigCalls, sample: int) -> pa.RecordBatch:
+def _calls_of(piece: Piece, sample: int) -> pa.RecordBatch:
     columns: dict[str, Any] = {
-        name: contig.rows[:, number]
+        name: piece.rows[:, number]
         for number, name in enumerate(ROW_COLUMNS)
         if name not in ("quality", "ref_end", "alt_end")
     }
-    columns["sample"] = np.full(len(contig.rows), sample, np.uint32)
-    columns["ref"] = strings(*contig.ref)
-    columns["alt"] = strings(*contig.alt)
-    return _record_batch(CALLS, columns, len(contig.rows))
+    columns["sample"] = np.full(len(piece.rows), sample, np.uint32)
+    columns["ref"] = strings(*piece.ref)
+    columns["alt"] = strings(*piece.alt)
+    return _record_batch(CALLS, columns, len(piece.rows))
 
 
-def _reference_of(contig: ContigCalls, sample: int) -> pa.RecordBatch:
-    segments = contig.segments
+def _reference_of(piece: Piece, sample: int) -> pa.RecordBatch:
+    segments = piece.segments
     columns = {
         "sample": np.full(len(segments), sample, np.uint32),
         "start": segments[:, 0],

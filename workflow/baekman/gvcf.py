@@ -1,4 +1,4 @@
-"""One participant's gVCF as columns: call rows and reference segments, contig by contig.
+"""One participant's gVCF as columns: call rows and reference segments, a piece of a contig at a time.
 
 Reads what GATK HaplotypeCaller, ReblockGVCF, DRAGEN, DeepVariant and bcftools write, as text, gzip,
 BGZF or BCF. Everything that a record says is checked; a file is refused whole or read whole.
@@ -10,10 +10,10 @@ import gzip
 import hashlib
 import subprocess
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,11 @@ from baekman.errors import InputRefused, Reason
 from baekman.kernels import reader as kernel
 from baekman.kernels.evidence import gather_strings, resolve, settle_rows
 
+T = TypeVar("T")
+
 CHUNK_BYTES = 1 << 18
+PIECE_RECORDS = 1 << 16  # rows and intervals that are worth a piece
+SLIDE_BASES = 10_000  # how far behind a piece a record stands that may still, once left-aligned, begin in it
 MAX_LINE_BYTES = 64 << 20
 MAX_HEADER_BYTES = 64 << 20
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -94,14 +98,16 @@ class Genome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContigCalls:
-    """What one participant's gVCF says of one contig.
+class Piece:
+    """What one participant's gVCF says of some shards of a contig, ``first`` to ``last`` (numbers in the contig).
 
     ``rows``: (n, len(ROW_COLUMNS)) sorted by position, allele strings in ``ref`` and ``alt`` (bytes and n + 1
     offsets); ``segments``: (m, len(SEGMENT_COLUMNS)), sorted, without overlap, cut at shard borders.
     """
 
     contig: int
+    first: int
+    last: int
     rows: Ints
     ref: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
     alt: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
@@ -149,15 +155,37 @@ def _open(path: Path) -> tuple[IO[bytes], subprocess.Popen[bytes] | None]:
     return cast(IO[bytes], opener(path, "rb")), None
 
 
+class AlleleSlid(Exception):
+    """An allele, left-aligned, begins in a piece that was yielded before: what was read is void."""
+
+
+def read_in_pieces(read: Callable[[bool], T]) -> T:
+    """What ``read`` makes of a gVCF's pieces; where an allele slides into one of them, of its whole contigs.
+
+    ``read`` is told whether the ``whole_contigs`` have to be read at once.
+    """
+    try:
+        return read(False)
+    except AlleleSlid:
+        return read(True)
+
+
 class GvcfReader:
-    """Reads one gVCF; iterate ``contigs()`` once, then look at ``counts``.
+    """Reads one gVCF; iterate ``pieces()`` once, then look at ``counts``.
 
     ``label`` is what errors call the file (a participant ID, never a path). Raises InputRefused with the record
-    and line of the first problem.
+    and line of the first problem, and AlleleSlid unless ``whole_contigs`` are pieces: see ``read_in_pieces``.
     """
 
     def __init__(
-        self, path: Path, *, label: str, genome: Genome, thresholds: Thresholds, shard_ends: Sequence[Ints]
+        self,
+        path: Path,
+        *,
+        label: str,
+        genome: Genome,
+        thresholds: Thresholds,
+        shard_ends: Sequence[Ints],
+        whole_contigs: bool,
     ) -> None:
         self.path = path
         self.label = label
@@ -172,6 +200,10 @@ class GvcfReader:
             genome.starts,
             genome.lengths,
             genome.sequence,
+            np.concatenate([*shard_ends, np.zeros(0, np.int32)]).astype(np.int64),
+            np.cumsum([0, *map(len, shard_ends)], dtype=np.int64),
+            piece_records=PIECE_RECORDS,
+            margin=-1 if whole_contigs else SLIDE_BASES,
             min_gq=thresholds.min_gq,
             min_dp=thresholds.min_dp,
             min_het_percent=thresholds.min_het_percent,
@@ -256,8 +288,11 @@ class GvcfReader:
             )
         return at + len(line) + 1
 
-    def contigs(self) -> Iterator[ContigCalls]:
-        """Yield the contigs in the order of the file; only those with something to say."""
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the pieces of the contigs in the order of the file; only of those with something to say.
+
+        Holds one piece, and the records of at most ``SLIDE_BASES`` behind it.
+        """
         records = self._records
         header = b""
         in_header = True
@@ -280,12 +315,14 @@ class GvcfReader:
                     raise self._refuse(
                         place=f"line {records.line} (record {records.records + 1})", expected=expected, found=found
                     )
-                if reason == kernel.NEXT_CONTIG:
-                    yield self._finish(records.contig, *records.take())
+                if reason == kernel.SLID:
+                    raise AlleleSlid
+                if reason in (kernel.NEXT_CONTIG, kernel.NEXT_PIECE):
+                    yield self._finish(records.contig, *records.take(rest=reason == kernel.NEXT_CONTIG))
         if in_header:
             raise self._refuse(place="header", expected="a #CHROM line", found="none")
         if records.contig >= 0:
-            yield self._finish(records.contig, *records.take())
+            yield self._finish(records.contig, *records.take(rest=True))
         self.counts.records = records.records
         self.counts.contradicting = records.contradicting
         self.counts.filters = self.filters
@@ -297,7 +334,7 @@ class GvcfReader:
                 action="call the participant again, or raise cohort.max_contradicting",
             )
 
-    def _finish(self, contig: int, rows: Ints, ref: Bytes, alt: Bytes, intervals: Ints) -> ContigCalls:
+    def _finish(self, contig: int, first: int, last: int, rows: Ints, ref: Bytes, alt: Bytes, intervals: Ints) -> Piece:
         order = np.argsort(rows[:, ROW_COLUMNS.index("pos")], kind="stable")
         keep = np.zeros(len(rows), np.bool_)
         duplicates = settle_rows(rows, order, ref, alt, keep.view(np.uint8))
@@ -309,13 +346,16 @@ class GvcfReader:
             intervals = intervals[np.argsort(starts, kind="stable")]
         positions = np.ascontiguousarray(chosen_rows[:, ROW_COLUMNS.index("pos")])
         positions = positions[group_starts(positions)]
-        ends = self.shard_ends[contig]
+        begin = int(self.shard_ends[contig][first - 1]) + 1 if first else 1
+        ends = self.shard_ends[contig][first : last + 1]
         segments = np.empty((2 * len(intervals) + len(positions) + len(ends) + 1, len(SEGMENT_COLUMNS)), np.int32)
         bands = np.asarray(self.thresholds.gq_bands, np.int32)
         band_of = (np.searchsorted(bands, np.arange(100), side="right") - 1).astype(np.int32)
-        count = resolve(intervals, positions, ends, band_of, bands, segments)
-        return ContigCalls(
+        count = resolve(intervals, positions, begin, ends, band_of, bands, segments)
+        return Piece(
             contig=contig,
+            first=first,
+            last=last,
             rows=chosen_rows,
             ref=_strings(ref, rows, "ref_end", chosen),
             alt=_strings(alt, rows, "alt_end", chosen),

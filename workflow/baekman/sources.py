@@ -14,7 +14,7 @@ from baekman import snapshot as snapshots
 from baekman.columns import cast_table, concat
 from baekman.engine import Engine
 from baekman.errors import InputRefused
-from baekman.gvcf import sha256_of
+from baekman.gvcf import read_in_pieces, sha256_of
 from baekman.members import Member
 from baekman.participant_index import find_batches
 from baekman.schema import CALLS, REFERENCE
@@ -48,31 +48,37 @@ def _differences(store: Store, member: Member, found: dict[str, str]) -> list[st
     (row,) = roster.filter(pc.equal(roster["participant_id"], member.participant_id)).to_pylist()
     if sha256_of(Path(member.gvcf)) != row["gvcf_sha256"]:
         return ["another gVCF than the one that went in"]
-    reader = batches.open_gvcf(store, member)
-    differences = []
-    silent = dict(enumerate(store.shards))
     try:
-        for shard, calls, reference in batches.shards_of(store, reader, sample=row["sample"]):
-            del silent[shard]
-            # the names of the filters that were met so far
-            names = reader.filters
-            # one that the store does not know is of rows that it does not have, or there is a difference
-            code_of = {text: code for code, text in enumerate(filters, start=1)}
-            codes = pa.array([0, *(code_of.get(text, UNKNOWN_FILTER) for text in names)], pa.uint16())
-            column = CALLS.get_field_index("filter")
-            calls = calls.set_column(column, CALLS.field(column), codes.take(calls["filter"]))
-            told = {"calls": batches.sort_calls(pa.Table.from_batches([calls])), "reference": reference}
-            differences += [
-                f"{kind} of shard {store.shards[shard].name} are not what the gVCF says"
-                for kind, stored in _stored(store, name, shard, row["sample"])
-                if not stored.equals(concat([pa.table(told[kind])], stored.schema))
-            ]
+        return read_in_pieces(partial(_of_shards, store, member, name, row["sample"], filters))
     except InputRefused as refused:
         return [str(reason) for reason in refused.reasons]
+
+
+def _of_shards(
+    store: Store, member: Member, name: str, sample: int, filters: Sequence[str], whole_contigs: bool
+) -> list[str]:
+    reader = batches.open_gvcf(store, member, whole_contigs=whole_contigs)
+    differences = []
+    silent = dict(enumerate(store.shards))
+    for shard, calls, reference in batches.shards_of(store, reader, sample=sample):
+        del silent[shard]
+        # the names of the filters that were met so far
+        names = reader.filters
+        # one that the store does not know is of rows that it does not have, or there is a difference
+        code_of = {text: code for code, text in enumerate(filters, start=1)}
+        codes = pa.array([0, *(code_of.get(text, UNKNOWN_FILTER) for text in names)], pa.uint16())
+        column = CALLS.get_field_index("filter")
+        calls = calls.set_column(column, CALLS.field(column), codes.take(calls["filter"]))
+        told = {"calls": batches.sort_calls(pa.Table.from_batches([calls])), "reference": reference}
+        differences += [
+            f"{kind} of shard {store.shards[shard].name} are not what the gVCF says"
+            for kind, stored in _stored(store, name, shard, sample)
+            if not stored.equals(concat([pa.table(told[kind])], stored.schema))
+        ]
     differences += [
         f"{kind} of shard {tile.name}, of which the gVCF says nothing"
         for shard, tile in silent.items()
-        for kind, stored in _stored(store, name, shard, row["sample"])
+        for kind, stored in _stored(store, name, shard, sample)
         if stored.num_rows
     ]
     return differences

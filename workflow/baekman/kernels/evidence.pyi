@@ -9,5 +9,11 @@ Bytes = npt.NDArray[np.uint8]
 def settle_rows(rows: Ints, order: npt.NDArray[np.int64], ref_pool: Bytes, alt_pool: Bytes, keep: Bytes) -> int: ...
 def gather_strings(pool: Bytes, ends: Ints, chosen: npt.NDArray[np.int64], offsets: Ints, out: Bytes) -> int: ...
 def resolve(
-    intervals: Ints, row_positions: Ints, shard_ends: Ints, band_of: Ints, band_floor: Ints, out: npt.NDArray[Any]
+    intervals: Ints,
+    row_positions: Ints,
+    first: int,
+    shard_ends: Ints,
+    band_of: Ints,
+    band_floor: Ints,
+    out: npt.NDArray[Any],
 ) -> int: ...

@@ -104,12 +104,12 @@ def gather_strings(const uint8_t[::1] pool, const int32_t[::1] ends, const int64
 
 
 def resolve(
-    const int32_t[:, ::1] intervals, const int32_t[::1] row_positions, const int32_t[::1] shard_ends,
+    const int32_t[:, ::1] intervals, const int32_t[::1] row_positions, int64_t first, const int32_t[::1] shard_ends,
     const int32_t[::1] band_of, const int32_t[::1] band_floor, int32_t[:, ::1] out,
 ):
-    """Resolve overlapping intervals into segments that tell each position once.
+    """Resolve overlapping intervals into segments that tell each position from ``first`` to the last shard's end once.
 
-    ``intervals`` are sorted by start. Positions in ``row_positions`` (sorted, unique) are left out: call rows
+    ``intervals`` are sorted by start, and none starts behind that. Positions in ``row_positions`` (sorted, unique) are left out: call rows
     decide there. Segments are cut at ``shard_ends`` (1-based inclusive), and neighbours that agree in GQ band,
     ploidy, other copies and state are merged: GQ becomes the floor of its band, depth the least. Writes
     ``SEGMENT_COLUMNS`` to ``out`` and returns how many. Raises MemoryError.
@@ -119,7 +119,7 @@ def resolve(
         return 0
     with nogil:
         count = _resolve(
-            <const Interval *>&intervals[0, 0], len(intervals), row_positions, shard_ends, band_of, band_floor,
+            <const Interval *>&intervals[0, 0], len(intervals), row_positions, first, shard_ends, band_of, band_floor,
             <Segment *>&out[0, 0],
         )
     if count < 0:
@@ -128,10 +128,10 @@ def resolve(
 
 
 cdef int64_t _resolve(
-    const Interval *intervals, int64_t total, const int32_t[::1] row_positions, const int32_t[::1] shard_ends,
-    const int32_t[::1] band_of, const int32_t[::1] band_floor, Segment *out,
+    const Interval *intervals, int64_t total, const int32_t[::1] row_positions, int64_t first,
+    const int32_t[::1] shard_ends, const int32_t[::1] band_of, const int32_t[::1] band_floor, Segment *out,
 ) noexcept nogil:
-    cdef int64_t count = 0, row_at = 0, shard = 0, actives = 0, room = 0, position = 1
+    cdef int64_t count = 0, row_at = 0, shard = 0, actives = 0, room = 0, position = first
     cdef int64_t rows = len(row_positions)
     cdef int64_t index, until, alive, at, candidate, best, end, stop
     cdef int32_t band, floor, dp
@@ -139,7 +139,7 @@ cdef int64_t _resolve(
     cdef int64_t *bigger
     cdef Segment *last
     for index in range(total + 1):
-        until = intervals[index].start if index < total else <int64_t>1 << 40
+        until = intervals[index].start if index < total else <int64_t>shard_ends[len(shard_ends) - 1] + 1
         # tell everything before the next start
         while position < until:
             alive = 0

@@ -16,4 +16,6 @@ cdef int add_block(
     int64_t state,
 ) noexcept nogil
 
+cdef int64_t part_intervals(IntervalTable *table, int64_t end, Interval *out) noexcept nogil
+
 cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *changed, int64_t state) noexcept nogil

@@ -61,3 +61,18 @@ cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *c
             stop += 1
         add_interval(table, record, record.pos + base, record.pos + stop - 1, changed[base], state, record.pos)
         base = stop
+
+
+cdef int64_t part_intervals(IntervalTable *table, int64_t end, Interval *out) noexcept nogil:
+    """Copy the intervals that begin at ``end`` or before it to ``out``; returns how many. What ends there is forgotten."""
+    cdef Interval *intervals = table.intervals
+    cdef int64_t index, copied = 0, kept = 0
+    for index in range(table.count):
+        if intervals[index].start <= end:
+            out[copied] = intervals[index]
+            copied += 1
+        if intervals[index].end > end:
+            intervals[kept] = intervals[index]
+            kept += 1
+    table.count = kept
+    return copied

@@ -1,7 +1,10 @@
-# Why reading stopped: after the last line, before the first record of another contig, at a line that is refused.
+# Why reading stopped: after the last line, before the first record of another contig, before a record with which a piece
+# of the contig is complete, at an allele that slid into a piece that was taken, at a line that is refused.
 cpdef enum:
     DONE = 0
     NEXT_CONTIG = 1
+    NEXT_PIECE = 4
+    SLID = 5
     BAD_COLUMNS = 10
     BAD_CONTIG = 11
     BAD_POS = 12

@@ -5,6 +5,8 @@ import numpy.typing as npt
 
 DONE: int
 NEXT_CONTIG: int
+NEXT_PIECE: int
+SLID: int
 BAD_COLUMNS: int
 BAD_CONTIG: int
 BAD_POS: int
@@ -39,12 +41,18 @@ class RecordReader:
         starts: npt.NDArray[np.int64],
         lengths: npt.NDArray[np.int64],
         sequence: npt.NDArray[np.uint8],
+        shard_ends: npt.NDArray[np.int64],
+        first_shards: npt.NDArray[np.int64],
         *,
+        piece_records: int,
+        margin: int,
         min_gq: int,
         min_dp: int,
         min_het_percent: int,
     ) -> None: ...
     def read(self, buf: bytes, begin: int) -> tuple[int, int]: ...
     def take(
-        self,
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int32]]: ...
+        self, *, rest: bool
+    ) -> tuple[
+        int, int, npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int32]
+    ]: ...

@@ -1,31 +1,33 @@
 """The reader of gVCF text: one pass over the bytes of whole lines, no Python object per record.
 
 A record becomes call rows (one per participant and normalised allele) and evidence intervals (what the record
-or block says of every position that it covers). ``baekman.gvcf`` feeds it and says what its numbers mean.
+or block says of every position that it covers). ``baekman.gvcf`` feeds it, takes what was read a piece of a contig at a
+time, and says what its numbers mean.
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy
 
 import numpy as np
 
 from baekman.kernels.fields cimport Fields, find_fields
-from baekman.kernels.intervals cimport IntervalTable, add_bases, add_block
+from baekman.kernels.intervals cimport IntervalTable, add_bases, add_block, part_intervals
 from baekman.kernels.layout cimport (
     FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK, CallRow, Interval,
 )
 from baekman.kernels.line cimport FILTER, ID, INFO, POS, QUAL, Line, read_info, split
 from baekman.kernels.record cimport MAX_ALLELES, Record, read_alleles
 from baekman.kernels.repeats cimport Repeats, check_repeated
-from baekman.kernels.rows cimport RowTable, Workspace, add_rows, count_changed
+from baekman.kernels.rows cimport RowTable, Workspace, add_rows, count_changed, part_rows
 from baekman.kernels.sample cimport read_depths, read_genotype, read_likelihoods, read_phase, read_quality
 from baekman.kernels.text cimport DOT, named, position, quality, same
 
 cdef enum:
     MAX_FILTERS = 250
     FILTER_ROOM = 65536
+
+cdef int64_t NOWHERE = <int64_t>1 << 40
 
 
 @cython.final
@@ -34,7 +36,9 @@ cdef class RecordReader:
 
     ``names`` are the contigs' names and aliases, ``contig_of_name`` the number of the contig that each names;
     ``starts`` and ``lengths`` say where each contig lies in ``sequence`` (upper case, all contigs one after the
-    other). A record is called with GQ of ``min_gq``, a depth of ``min_dp`` (0: any) and, when heterozygous, a weaker
+    other). ``shard_ends`` are the last positions of all contigs' shards, and those of a contig begin at its number in
+    ``first_shards``: a piece is some shards of a contig, with ``piece_records`` rows and intervals or more, and complete
+    at a record that begins more than ``margin`` bases behind it (-1: at the contig's end). A record is called with GQ of ``min_gq``, a depth of ``min_dp`` (0: any) and, when heterozygous, a weaker
     allele with ``min_het_percent`` of the reads (0: any).
     """
 
@@ -42,6 +46,11 @@ cdef class RecordReader:
     cdef const int64_t[::1] _name_ends, _contig_of_name, _starts, _lengths
     cdef const uint8_t[::1] _sequence
     cdef uint8_t[::1] _seen
+    cdef const int64_t[::1] _shard_ends, _first_shards
+    cdef int64_t _piece_records, _margin
+    cdef int64_t _shard, _upto  # the first and last of the next piece
+    cdef int64_t _settled  # the last position that was taken of the contig, 0 before the first
+    cdef int64_t _ripe  # behind this position a piece may be complete
     cdef int64_t _min_gq, _min_dp, _min_het_percent
     cdef int64_t _name  # the name that the last record's contig had
     cdef readonly int64_t contig  # of the last record, -1 before the first
@@ -67,7 +76,8 @@ cdef class RecordReader:
 
     def __cinit__(
         self, names, const int64_t[::1] contig_of_name, const int64_t[::1] starts, const int64_t[::1] lengths,
-        const uint8_t[::1] sequence, *, int64_t min_gq, int64_t min_dp, int64_t min_het_percent,
+        const uint8_t[::1] sequence, const int64_t[::1] shard_ends, const int64_t[::1] first_shards, *,
+        int64_t piece_records, int64_t margin, int64_t min_gq, int64_t min_dp, int64_t min_het_percent,
     ):
         encoded = [name.encode() for name in names]
         self._name_pool = b"".join(encoded)
@@ -76,6 +86,10 @@ cdef class RecordReader:
         self._starts = starts
         self._lengths = lengths
         self._sequence = sequence
+        self._shard_ends = shard_ends
+        self._first_shards = first_shards
+        self._piece_records = piece_records
+        self._margin = margin
         self._seen = bytearray(len(lengths))
         self._min_gq = min_gq
         self._min_dp = min_dp
@@ -122,23 +136,50 @@ cdef class RecordReader:
             first = self._filter_ends[index]
         return found
 
-    def take(self):
-        """What was read of a contig, and forget it: (rows, REF strings, ALT strings, intervals).
+    def take(self, *, bint rest):
+        """What was read of the next piece, or of the ``rest`` of the contig, and forget it.
 
-        Rows are (n, len(ROW_COLUMNS)) and intervals (m, len(INTERVAL_COLUMNS)), 32-bit integers in the order of the
-        file; the strings stand one after the other.
+        Returns (number of its first shard in the contig, of its last, rows, REF strings, ALT strings, intervals). Rows
+        are (n, len(ROW_COLUMNS)) and intervals (m, len(INTERVAL_COLUMNS)), 32-bit integers in the order of the file; the
+        strings stand one after the other. An interval that reaches beyond the piece stays, for the next one too.
         """
-        cdef int64_t count = self._table.count, intervals = self._intervals.count
-        cdef int64_t letters
-        rows = _copied(self._table.rows, count * sizeof(CallRow)).view(np.int32)
-        letters = self._table.rows[count - 1].ref_end if count else 0
-        ref = _copied(self._table.ref_pool, letters)
-        letters = self._table.rows[count - 1].alt_end if count else 0
-        alt = _copied(self._table.alt_pool, letters)
-        found = _copied(self._intervals.intervals, intervals * sizeof(Interval)).view(np.int32)
-        self._table.count = 0
-        self._intervals.count = 0
-        return rows.reshape(count, sizeof(CallRow) // 4), ref, alt, found.reshape(intervals, sizeof(Interval) // 4)
+        cdef int64_t shards = self._first_shards[self.contig], first = self._shard - shards, end
+        cdef int64_t count = self._table.count
+        if rest:
+            self._upto = self._first_shards[self.contig + 1] - 1
+        end = self._shard_ends[self._upto]
+        rows = np.empty((count, sizeof(CallRow) // 4), np.int32)
+        ref = np.empty(self._table.rows[count - 1].ref_end if count else 0, np.uint8)
+        alt = np.empty(self._table.rows[count - 1].alt_end if count else 0, np.uint8)
+        intervals = np.empty((self._intervals.count, sizeof(Interval) // 4), np.int32)
+        cdef int32_t[:, ::1] row_view = rows, interval_view = intervals
+        cdef uint8_t[::1] ref_view = ref, alt_view = alt
+        taken = 0
+        told = 0
+        if count:
+            taken = part_rows(&self._table, end, <CallRow *>&row_view[0, 0], &ref_view[0], &alt_view[0])
+        if len(intervals):
+            told = part_intervals(&self._intervals, end, <Interval *>&interval_view[0, 0])
+        last = self._upto - shards
+        self._settle(self._upto + 1, end)
+        return first, last, rows[:taken], ref, alt, intervals[:told]
+
+    cdef void _settle(self, int64_t shard, int64_t end) noexcept nogil:
+        """Go on with ``shard``, which begins behind ``end``."""
+        self._shard = shard
+        self._settled = end
+        self._ripe = NOWHERE
+        if self._margin >= 0 and shard + 1 < self._first_shards[self.contig + 1]:
+            self._ripe = self._shard_ends[shard] + self._margin
+
+    cdef bint _completes(self, int64_t pos) noexcept nogil:
+        """Whether a record at ``pos``, behind ``_ripe``, completes a piece; notes how far it goes."""
+        if self._table.count + self._intervals.count < self._piece_records:
+            return False
+        self._upto = self._shard
+        while self._shard_ends[self._upto + 1] + self._margin < pos:
+            self._upto += 1
+        return True
 
     cdef int _read(self, const uint8_t *buf, int64_t limit, int64_t *at) noexcept nogil:
         cdef Line line
@@ -163,6 +204,9 @@ cdef class RecordReader:
             self.line += 1
             if reason == DONE:
                 reason = self._locate(buf, &line, &record)
+            if reason == DONE and record.pos > self._ripe and self._completes(record.pos):
+                self.line -= 1
+                return NEXT_PIECE
             if reason == DONE:
                 reason = read_alleles(
                     &line, &record, &self._sequence[0] + self._starts[self.contig], self._lengths[self.contig]
@@ -207,6 +251,7 @@ cdef class RecordReader:
             self.contig = self._contig_of_name[found]
             self._seen[self.contig] = 1
             self._repeats.pos = 0
+            self._settle(self._first_shards[self.contig], 0)
         self._name = found
         return DONE
 
@@ -265,7 +310,7 @@ cdef class RecordReader:
     cdef int _read_sample(self, const Line *line, Record *record) noexcept nogil:
         """Read genotype, likelihoods and depths, and add what they say to the rows and intervals."""
         cdef bint complete, called, covered
-        cdef int64_t reach = 0, info_dp = -1, state
+        cdef int64_t reach = 0, info_dp = -1, state, row = self._table.count
         cdef int reason = read_genotype(record, &self._fields, &complete)
         if reason != DONE:
             return reason
@@ -298,6 +343,10 @@ cdef class RecordReader:
         read_phase(record, &self._fields)
         record.quality = quality(record.buf, line.columns[QUAL], line.columns[FILTER] - 1)
         add_rows(record, &self._sequence[0] + self._starts[self.contig], &self._table, &self._work)
+        while row < self._table.count:
+            if self._table.rows[row].pos <= self._settled:
+                return SLID
+            row += 1
         return DONE
 
     cdef bint _is_called(self, const Record *record) noexcept nogil:
@@ -327,14 +376,6 @@ cdef class RecordReader:
             &self._filters, buf, start, stop, self._filter_pool, FILTER_ROOM, self._filter_ends, MAX_FILTERS
         )
         return record.filter > 0
-
-cdef object _copied(const void *data, int64_t size):
-    """A NumPy array of bytes of its own."""
-    array = np.empty(size, np.uint8)
-    cdef uint8_t[::1] view = array
-    if size:
-        memcpy(&view[0], data, size)
-    return array
 
 
 cdef bint grown(void **array, int64_t wanted, int64_t *room, size_t width) noexcept nogil:

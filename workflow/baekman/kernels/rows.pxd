@@ -23,4 +23,6 @@ cdef struct Workspace:
 
 cdef void count_changed(const Record *record, int64_t *out) noexcept nogil
 
+cdef int64_t part_rows(RowTable *table, int64_t end, CallRow *out, uint8_t *ref, uint8_t *alt) noexcept nogil
+
 cdef void add_rows(const Record *record, const uint8_t *contig, RowTable *table, Workspace *work) noexcept nogil

@@ -1,7 +1,7 @@
 """From one record to call rows: atoms of its ALTs, normalised, with copies, depths and likelihoods."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memmove, memset
 
 from baekman.kernels.alleles cimport atomize, least_by_copies, left_align
 from baekman.kernels.layout cimport MISSING, CallRow
@@ -238,3 +238,37 @@ cdef void close_up(RowTable *table, int64_t first_row) noexcept nogil:
         ref_from = ref_to
         alt_from = alt_to
     table.count = kept
+
+
+cdef int64_t part_rows(RowTable *table, int64_t end, CallRow *out, uint8_t *ref, uint8_t *alt) noexcept nogil:
+    """Move the rows at positions up to ``end``, with their strings, to ``out``; returns how many. The others close up."""
+    cdef CallRow *rows = table.rows
+    cdef CallRow row
+    cdef int64_t index, moved = 0, kept = 0
+    cdef int64_t ref_from = 0, alt_from = 0, refs, alts, moved_ref = 0, moved_alt = 0, kept_ref = 0, kept_alt = 0
+    for index in range(table.count):
+        row = rows[index]
+        refs = row.ref_end - ref_from
+        alts = row.alt_end - alt_from
+        if row.pos <= end:
+            memcpy(ref + moved_ref, table.ref_pool + ref_from, refs)
+            memcpy(alt + moved_alt, table.alt_pool + alt_from, alts)
+            moved_ref += refs
+            moved_alt += alts
+            out[moved] = row
+            out[moved].ref_end = <int32_t>moved_ref
+            out[moved].alt_end = <int32_t>moved_alt
+            moved += 1
+        else:
+            memmove(table.ref_pool + kept_ref, table.ref_pool + ref_from, refs)
+            memmove(table.alt_pool + kept_alt, table.alt_pool + alt_from, alts)
+            kept_ref += refs
+            kept_alt += alts
+            rows[kept] = row
+            rows[kept].ref_end = <int32_t>kept_ref
+            rows[kept].alt_end = <int32_t>kept_alt
+            kept += 1
+        ref_from += refs
+        alt_from += alts
+    table.count = kept
+    return moved
