@@ -64,7 +64,7 @@ cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *c
 
 
 cdef int64_t part_intervals(IntervalTable *table, int64_t end, Interval *out) noexcept nogil:
-    """Copy the intervals that begin at ``end`` or before it to ``out``; returns how many. What ends there is forgotten."""
+    """Copy the intervals that begin up to ``end`` to ``out``; returns how many. What ends there too is forgotten."""
     cdef Interval *intervals = table.intervals
     cdef int64_t index, copied = 0, kept = 0
     for index in range(table.count):
