@@ -110,8 +110,8 @@ def resolve(
     """Resolve overlapping intervals into segments that tell each position from ``first`` to the last shard's end once.
 
     ``intervals`` are sorted by start, and none starts behind that. Positions in ``row_positions`` (sorted, unique) are
-    left out: call rows decide there. Segments are cut at ``shard_ends`` (1-based inclusive), and neighbours that agree in
-    GQ band, ploidy, other copies and state are merged: GQ becomes the floor of its band, depth the least. Writes
+    left out: call rows decide there. Segments are cut at ``shard_ends`` (1-based inclusive), and neighbours that agree
+    in GQ band, ploidy, other copies and state are merged: GQ becomes the floor of its band, depth the least. Writes
     ``SEGMENT_COLUMNS`` to ``out`` and returns how many. Raises MemoryError.
     """
     cdef int64_t count

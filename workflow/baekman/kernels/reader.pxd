@@ -1,5 +1,5 @@
-# Why reading stopped: after the last line, before the first record of another contig, before a record with which a piece
-# of the contig is complete, at an allele that slid into a piece that was taken, at a line that is refused.
+# Why reading stopped: after the last line, before the first record of another contig, before a record with which a
+# piece of the contig is complete, at an allele that slid into a piece that was taken, at a line that is refused.
 cpdef enum:
     DONE = 0
     NEXT_CONTIG = 1

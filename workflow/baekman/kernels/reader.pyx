@@ -36,10 +36,11 @@ cdef class RecordReader:
 
     ``names`` are the contigs' names and aliases, ``contig_of_name`` the number of the contig that each names;
     ``starts`` and ``lengths`` say where each contig lies in ``sequence`` (upper case, all contigs one after the
-    other). ``shard_ends`` are the last positions of all contigs' shards, and those of a contig begin at its number in
-    ``first_shards``: a piece is some shards of a contig, with ``piece_records`` rows and intervals or more, and complete
-    at a record that begins more than ``margin`` bases behind it (-1: at the contig's end). A record is called with GQ of ``min_gq``, a depth of ``min_dp`` (0: any) and, when heterozygous, a weaker
-    allele with ``min_het_percent`` of the reads (0: any).
+    other). A piece is some shards of a contig, with ``piece_records`` rows and intervals or more, and complete at a record
+    that begins more than ``margin`` bases behind it (-1: at the contig's end): ``shard_ends`` are the last positions of
+    all contigs' shards, among which those of a contig begin at its number in ``first_shards``. A record is called with
+    GQ of ``min_gq``, a depth of ``min_dp`` (0: any) and, when heterozygous, a weaker allele with ``min_het_percent`` of
+    the reads (0: any).
     """
 
     cdef const uint8_t[::1] _name_pool
@@ -140,8 +141,8 @@ cdef class RecordReader:
         """What was read of the next piece, or of the ``rest`` of the contig, and forget it.
 
         Returns (number of its first shard in the contig, of its last, rows, REF strings, ALT strings, intervals). Rows
-        are (n, len(ROW_COLUMNS)) and intervals (m, len(INTERVAL_COLUMNS)), 32-bit integers in the order of the file; the
-        strings stand one after the other. An interval that reaches beyond the piece stays, for the next one too.
+        are (n, len(ROW_COLUMNS)) and intervals (m, len(INTERVAL_COLUMNS)), 32-bit integers in the order of the file;
+        the strings stand one after the other. An interval that reaches beyond the piece stays, for the next one too.
         """
         cdef int64_t shards = self._first_shards[self.contig], first = self._shard - shards, end
         cdef int64_t count = self._table.count

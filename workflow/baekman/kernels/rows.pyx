@@ -241,7 +241,7 @@ cdef void close_up(RowTable *table, int64_t first_row) noexcept nogil:
 
 
 cdef int64_t part_rows(RowTable *table, int64_t end, CallRow *out, uint8_t *ref, uint8_t *alt) noexcept nogil:
-    """Move the rows at positions up to ``end``, with their strings, to ``out``; returns how many. The rest closes up."""
+    """Move the rows at positions up to ``end``, with their strings, to ``out``; returns how many."""
     cdef CallRow *rows = table.rows
     cdef CallRow row
     cdef int64_t index, moved = 0, kept = 0
