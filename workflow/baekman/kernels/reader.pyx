@@ -36,11 +36,11 @@ cdef class RecordReader:
 
     ``names`` are the contigs' names and aliases, ``contig_of_name`` the number of the contig that each names;
     ``starts`` and ``lengths`` say where each contig lies in ``sequence`` (upper case, all contigs one after the
-    other). A piece is some shards of a contig, with ``piece_records`` rows and intervals or more, and complete at a record
-    that begins more than ``margin`` bases behind it (-1: at the contig's end): ``shard_ends`` are the last positions of
-    all contigs' shards, among which those of a contig begin at its number in ``first_shards``. A record is called with
-    GQ of ``min_gq``, a depth of ``min_dp`` (0: any) and, when heterozygous, a weaker allele with ``min_het_percent`` of
-    the reads (0: any).
+    other). A piece is some shards of a contig, with ``piece_records`` rows and intervals or more, and complete at a
+    record that begins more than ``margin`` bases behind it (-1: at the contig's end): ``shard_ends`` are the last
+    positions of all contigs' shards, among which those of a contig begin at its number in ``first_shards``. A record is
+    called with GQ of ``min_gq``, a depth of ``min_dp`` (0: any) and, when heterozygous, a weaker allele with
+    ``min_het_percent`` of the reads (0: any).
     """
 
     cdef const uint8_t[::1] _name_pool
