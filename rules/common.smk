@@ -47,12 +47,26 @@ def settings():
         raise WorkflowError("configuration refused", *map(str, refused.reasons))
 
 
+def typed():
+    """What was given on the command line, without the profiles: a relative one is no more found from the workspace."""
+    return get_argument_parser().parse_known_args(sys.argv[1:])[0]
+
+
 def is_planning():
     """Whether Snakemake was asked to plan, list or tidy, and not to run."""
     other = "dryrun lint list_rules list_target_rules unlock summary detailed_summary dag rulegraph filegraph"
-    # without the profiles: a relative one is no more found from the workspace
-    given, _ = get_argument_parser().parse_known_args(sys.argv[1:])
-    return any(getattr(given, mode, None) for mode in other.split())
+    return any(getattr(typed(), mode, None) for mode in other.split())
+
+
+def runs_elsewhere():
+    """Whether jobs go to other machines, and nobody has said how many of their cores may be used."""
+    given = typed()
+    return (
+        workflow.is_main_process
+        and workflow.resource_settings.nodes
+        and given.cores is None
+        and (given.profile or given.executor)
+    )
 
 
 def receive(folder):
@@ -94,6 +108,11 @@ if workspace := config.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE"):
 
 if workflow.is_main_process and not is_planning():
     run_lock.join(Path.cwd())
+
+if runs_elsewhere():
+    # profiles/default counts the cores of this machine, and Snakemake would cut every job's threads to them
+    workflow.resource_settings.cores = sys.maxsize
+    workflow.global_resources["_cores"] = sys.maxsize
 
 SETTINGS = settings()
 REFERENCE = f"reference/{SETTINGS['reference_name']}.fa"

@@ -203,6 +203,15 @@ def test_a_profile_by_a_relative_path_is_found_though_the_work_is_elsewhere(work
     assert "gather_calls" in done.stdout
 
 
+def test_the_threads_of_jobs_elsewhere_are_not_those_of_this_machine(workspace: Workspace) -> None:
+    delivery = workspace.receive("fastq")
+    profile = ("--profile", str(PROJECT / "profiles" / "slurm"))
+    many = ("--set-threads", "align_reads=4096")
+    assert "threads: 4096" in workspace.plan(delivery, "align", options=(*profile, *many)).text
+    assert "threads: 4096" not in workspace.plan(delivery, "align", options=many).text
+    assert "threads: 3\n" in workspace.plan(delivery, "align", options=(*profile, *many, "--cores", "3")).text
+
+
 def test_a_delivery_that_was_never_received_plans_nothing_and_says_so(workspace: Workspace) -> None:
     inbox = workspace.folder / "inbox"
     inbox.mkdir()

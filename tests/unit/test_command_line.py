@@ -40,7 +40,7 @@ def test_only_the_group_that_is_asked_for_is_loaded() -> None:
         "print(sorted(name for name in sys.modules if name.startswith('baekman.cli.')), 'pysam' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert done.stdout == "['baekman.cli.groups', 'baekman.cli.step'] False\n"
+    assert done.stdout == "['baekman.cli.groups', 'baekman.cli.options', 'baekman.cli.step'] False\n"
 
 
 def test_a_batch_is_added_without_what_takes_long_to_load(tmp_path: Path) -> None:

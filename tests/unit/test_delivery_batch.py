@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from baekman.delivery_batch import BYTES_PER_WORKER, workers_for
+from baekman.delivery_batch import BYTES_PER_WORKER, worthwhile
+from baekman.engine import Engine
 
 
 @pytest.mark.parametrize(
@@ -25,4 +26,7 @@ def test_a_small_delivery_starts_no_workers_and_a_large_one_all(tmp_path: Path, 
     for file, size in zip(files, sizes, strict=True):
         file.touch()
         os.truncate(file, size)
-    assert workers_for([*files, tmp_path / "absent"], at_most=8) == workers
+    files.append(tmp_path / "absent")
+    assert worthwhile(Engine(workers=8), files) == Engine(workers=workers)
+    cluster = worthwhile(Engine(workers=1, scheduler="slurm:40"), files).scheduler
+    assert cluster == ("slurm:40" if workers > 1 else None)

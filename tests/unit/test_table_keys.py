@@ -17,6 +17,7 @@ from baekman import audit, delivery_batch, leakscan, standing, table_files, tabl
 from baekman.cli import app, groups
 from baekman.columns import parquet_options
 from baekman.config import complete
+from baekman.engine import Engine
 from baekman.errors import InputRefused
 from baekman.key_ring import Key, make_key_file
 from baekman.leak_patterns import Identifier, matcher_of
@@ -278,7 +279,7 @@ def test_the_configuration_switches_it_on_and_the_audit_log_says_so(tmp_path: Pa
             home / "batch.json",
             cohort_folder=made.path / "cohort",
             output=made.path / "tables",
-            workers=1,
+            engine=Engine(),
             report=home / "report" / "tables.json",
             encrypt=True,
         )

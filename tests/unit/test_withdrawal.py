@@ -13,6 +13,7 @@ import pytest
 from baekman import audit, cohort, delivery_batch, run_lock, standing, table_files, tables, withdrawal
 from baekman.cli import app, groups
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
+from baekman.engine import Engine
 from baekman.errors import InputRefused
 from baekman.members import Member
 from baekman.registry import open_registry
@@ -197,7 +198,7 @@ def deliver_batch(workspace: Workspace, name: str, tmp_path: Path) -> list[str]:
         shards=tmp_path / "shards.tsv",
         thresholds={},
         filters={},
-        workers=1,
+        engine=Engine(),
         output=output,
     )
     listed: list[str] = json.loads(output.read_text())["participants"]
@@ -332,7 +333,7 @@ def test_tables_that_are_written_during_a_withdrawal_do_not_count_who_left(
         batch,
         cohort_folder=workspace.path / "cohort",
         output=workspace.path / "tables",
-        workers=1,
+        engine=Engine(),
         report=workspace.path / "deliveries" / DELIVERY / "report" / "tables.json",
     )
     assert tables.stale_tables(open_store(workspace.path / "cohort"), workspace.path / "tables") == []

@@ -20,7 +20,7 @@ from baekman.atomic import fsync_folder
 from baekman.census import merge_alleles, merge_called
 from baekman.cleanup import clean, clear_work, remove_folder
 from baekman.columns import cast_table, with_metadata, write_parquet
-from baekman.engine import Engine, MapTasks
+from baekman.engine import Engine
 from baekman.errors import InputRefused, Reason
 from baekman.members import Member
 from baekman.participant_index import find_batches, open_index
@@ -30,6 +30,7 @@ from baekman.seal import seal
 from baekman.sites import SiteFilters, describe_sites
 from baekman.snapshot import BatchEntry, Snapshot
 from baekman.store import BATCH_NAME, Store, check_names
+from baekman.tasks import MapTasks
 
 
 def _refuse_known(store: Store, planned: batches.BatchPlan) -> Snapshot:

@@ -21,7 +21,7 @@ from baekman.verdict import Decision, Verdict
 LOG_LINES = 15
 
 # what may be given by a path, which is meant from the folder of the command
-PATH_VARIABLES = {"BAEKMAN_REGISTRY", "BAEKMAN_REGISTRY_KEY", "BAEKMAN_TABLES_KEY"}
+PATH_VARIABLES = {"BAEKMAN_REGISTRY", "BAEKMAN_REGISTRY_KEY", "BAEKMAN_TABLES_KEY", "BAEKMAN_SCHEDULER"}
 
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 

@@ -58,7 +58,7 @@ def add(
     thresholds: Mapping[str, Any],
     filters: Mapping[str, Any],
     par: str = "",
-    workers: int,
+    engine: Engine,
     output: Path,
 ) -> None:
     """Add the batch ``delivery`` to the cohort in ``cohort_folder``, which is made when it is not there.
@@ -90,7 +90,7 @@ def add(
                 aliases=thresholds["contig_aliases"],
                 par_regions=find_par(par) if par else None,
             )
-        engine = Engine(workers=workers_for((Path(member.gvcf) for member in members), at_most=workers))
+        engine = worthwhile(engine, (Path(member.gvcf) for member in members))
         committed = snapshot.read_snapshot(opened)
         ids = [member.participant_id for member in members]
         known = set(find_batches(opened, ids, at=committed).values())
@@ -115,14 +115,14 @@ def add(
     withdrawal.sweep(workspace)
 
 
-def workers_for(gvcfs: Iterable[Path], *, at_most: int) -> int:
-    """How many workers the ``gvcfs`` are worth: one for a small delivery, whatever the job may use."""
-    size = sum(gvcf.stat().st_size for gvcf in gvcfs if gvcf.is_file())
-    return min(at_most, 1 + size // BYTES_PER_WORKER)
+def worthwhile(engine: Engine, gvcfs: Iterable[Path]) -> Engine:
+    """What of ``engine`` the ``gvcfs`` are worth: one worker for a small delivery, whatever the job may use."""
+    worth = 1 + sum(gvcf.stat().st_size for gvcf in gvcfs if gvcf.is_file()) // BYTES_PER_WORKER
+    return Engine(workers=min(engine.workers, worth), scheduler=engine.scheduler if worth > 1 else None)
 
 
 def write_tables(
-    batch: Path, *, cohort_folder: Path, output: Path, workers: int, report: Path, encrypt: bool = False
+    batch: Path, *, cohort_folder: Path, output: Path, engine: Engine, report: Path, encrypt: bool = False
 ) -> None:
     """Write the tables of the participants in ``batch`` (what ``add`` wrote) to the folder ``output``.
 
@@ -138,7 +138,7 @@ def write_tables(
     if members:
         opened = store.open_store(cohort_folder)
         gvcfs = (cohort_folder.parent / "participants" / one / "calls.g.vcf.gz" for one in members)
-        engine = Engine(workers=workers_for(gvcfs, at_most=workers))
+        engine = worthwhile(engine, gvcfs)
         present, latest = tables.make_latest_tables(opened, output=output, participants=members, engine=engine)
         audit.record_use(opened.workspace, action="tables", object=added["delivery"])
         result["snapshot"] = latest.number

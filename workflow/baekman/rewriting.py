@@ -25,10 +25,10 @@ from baekman.batch import (
     write_roster,
 )
 from baekman.columns import arrow, cast_table, concat, filtered, numpy_of, read_parquet, take
-from baekman.engine import MapTasks
 from baekman.schema import CALLS, REFERENCE, ROSTER
 from baekman.seal import seal
 from baekman.store import Store
+from baekman.tasks import MapTasks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,11 @@ from typing import Annotated
 
 import typer
 
+from baekman.cli.options import SchedulerOption, WorkersOption
+
 app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.", no_args_is_help=True)
 
 CohortOption = Annotated[Path, typer.Option("--cohort", help="Folder of the cohort store.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Tasks at the same time on this machine.")]
-SchedulerOption = Annotated[
-    str | None, typer.Option("--scheduler", help="Address or scheduler file of a running Dask scheduler.")
-]
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="Configuration with cohort and site thresholds; else W/config.yaml of W/cohort."),

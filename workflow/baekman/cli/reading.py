@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.cohort import CohortOption, SchedulerOption, WorkersOption
+from baekman.cli.cohort import CohortOption
+from baekman.cli.options import SchedulerOption, WorkersOption
 
 app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from baekman.cli.options import SchedulerOption, WorkersOption
 from baekman.verdict import GateMode
 
 app = typer.Typer(help="The steps that the workflow's rules call; they run in the workspace.", no_args_is_help=True)
@@ -231,7 +232,8 @@ def batch(
     thresholds: str = "{}",
     filters: str = "{}",
     par: Par = "",
-    workers: int = 1,
+    workers: WorkersOption = 1,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Add the accepted participants of a delivery to the cohort, which is made when it is not there.
 
@@ -239,6 +241,7 @@ def batch(
     --shards reference/shards.tsv --output deliveries/D…/batch.json
     """
     from baekman import delivery_batch
+    from baekman.engine import Engine
 
     delivery_batch.add(
         delivery,
@@ -249,7 +252,7 @@ def batch(
         thresholds=json.loads(thresholds),
         filters=json.loads(filters),
         par=par,
-        workers=workers,
+        engine=Engine(workers=workers, scheduler=scheduler),
         output=output,
     )
 
@@ -258,7 +261,8 @@ def batch(
 def tables(
     batch: Annotated[Path, typer.Option()],
     report: Annotated[Path, typer.Option()],
-    workers: int = 1,
+    workers: WorkersOption = 1,
+    scheduler: SchedulerOption = None,
     encrypt: Annotated[bool, typer.Option("--encrypt", help="With a key for each participant.")] = False,
 ) -> None:
     """Write and verify the tables of a batch's participants.
@@ -266,9 +270,15 @@ def tables(
     Example: baekman step tables --batch deliveries/D…/batch.json --report deliveries/D…/report/tables.json
     """
     from baekman import delivery_batch
+    from baekman.engine import Engine
 
     delivery_batch.write_tables(
-        batch, cohort_folder=Path("cohort"), output=Path("tables"), workers=workers, report=report, encrypt=encrypt
+        batch,
+        cohort_folder=Path("cohort"),
+        output=Path("tables"),
+        engine=Engine(workers=workers, scheduler=scheduler),
+        report=report,
+        encrypt=encrypt,
     )
 
 

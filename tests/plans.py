@@ -14,7 +14,7 @@ import pysam
 from baekman import identifiers, specimens
 from baekman.verdict import write_verdicts
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 MOMENT = 1_700_000_000  # of every made-up file: none is newer than another
 CONTIG = "ACGTTGCATGCC" * 100
 

@@ -1,0 +1,78 @@
+"""On a cluster of Slurm: the workflow's jobs by its profile, and a batch's tasks on workers that it starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import slurm
+from baekman import cohort
+from baekman.engine import Engine
+from baekman.errors import InputRefused
+from baekman.store import create_store
+from plans import PROJECT, Workspace
+from small_cohort import BASES, member
+from store_tools import baekman, hashes, write_list, write_reference
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[dict[str, str]]:
+    """What the commands of a running Slurm want in the environment: optional on a laptop, required in CI."""
+    if not slurm.is_installed():
+        message = "no Slurm: Debian's packages slurmctld, slurmd and slurm-client are not installed"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with slurm.server() as environment:
+        yield environment
+
+
+def test_workers_that_slurm_starts_give_the_bytes_of_one(
+    cluster: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = write_reference(tmp_path / "ref.fa", {"c1": BASES})
+    people = [member(tmp_path, number) for number in range(5)]
+    whole = create_store(tmp_path / "whole", reference=reference)
+    cohort.add(whole, batch="b", members=people)
+    create_store(tmp_path / "here" / "cohort", reference=reference)
+    write_list(tmp_path / "list.tsv", [(one.participant_id, Path(one.gvcf)) for one in people])
+    chosen = {"BAEKMAN_SCHEDULER": "slurm:2", "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
+    for name, value in {**cluster, **chosen}.items():
+        monkeypatch.setenv(name, value)
+    command = ["cohort", "add", "--cohort", "cohort", "--batch", "b", "--gvcfs", tmp_path / "list.tsv"]
+    baekman(*command, cwd=tmp_path / "here")
+    for folder in ("batches", "sites"):
+        assert hashes(tmp_path / "here" / "cohort" / folder) == hashes(tmp_path / "whole" / folder)
+    assert slurm.slurm_says(cluster, "squeue", "--noheader", "--states", "PENDING,RUNNING") == ""
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["cohort", "logs"]
+
+
+def test_the_jobs_of_the_workflow_run_by_its_profile(cluster: dict[str, str], tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    delivery = workspace.receive("gvcf")
+    command = [
+        sys.executable, "-m", "snakemake", "--snakefile", PROJECT / "Snakefile", "--directory", tmp_path,
+        "--profile", PROJECT / "profiles" / "slurm", "--config", f"delivery={delivery}", "--until", "reference",
+        # a real cluster keeps accounts, and is not asked every second
+        "--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, env=slurm.environment_of(cluster), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    assert "submitted with SLURM jobid" in done.stdout
+    assert (tmp_path / "reference" / "genome.fa.fai").is_file()
+
+
+def test_without_slurm_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputRefused) as refused, Engine(scheduler="slurm:2").open():
+        pass
+    assert str(refused.value) == (
+        "--scheduler: expected Slurm's sbatch on PATH with slurm:N, found none; "
+        "run this on a machine that submits jobs, or give --workers N"
+    )
