@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from baekman import gvcf
+from baekman import cohort, gvcf
 from baekman.errors import InputRefused
 from baekman.gvcf import AlleleSlid, GvcfReader, Piece, Thresholds
+from baekman.members import Member
+from baekman.sources import compare_gvcfs
+from baekman.store import create_store
 from generated_gvcfs import CONTIGS, gvcfs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_tools import BASES, C1, block, genome_of, gvcf_text, line, read_gvcf, read_lines
+from store_tools import BASES, C1, block, genome_of, gvcf_text, hashes, line, read_gvcf, read_lines, write_reference
 
 THIRDS = [[100, 200, len(BASES)]]
 
@@ -106,3 +109,22 @@ def test_an_allele_that_slides_into_a_piece_that_was_taken_is_found(
     found = read_lines(tmp_path, lines, {"c1": bases}, shard_ends=ends)
     assert found == whole
     assert [row.allele for row in found.rows] == [(4, "TA", "T")]
+
+
+def test_the_store_is_the_same_where_an_allele_slid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bases = "ACGT" + "A" * 60 + "CGT" * 10
+    lines = [block(1, 62, "A"), line(63, "AA", "A", "0/1:40:22:11,11:45,0,42"), block(65, 94, "C")]
+    (tmp_path / "one.g.vcf").write_text(gvcf_text(lines, contigs={"c1": len(bases)}))
+    (tmp_path / "shards.tsv").write_text("shard\tcontig\tstart\tend\n00000\tc1\t1\t30\n00001\tc1\t31\t94\n")
+    people = [Member(participant_id="P1", gvcf=str(tmp_path / "one.g.vcf"))]
+    reference = write_reference(tmp_path / "ref.fa", {"c1": bases})
+    stores = [
+        create_store(tmp_path / name, reference=reference, shards_file=tmp_path / "shards.tsv")
+        for name in ("whole", "pieces")
+    ]
+    cohort.add(stores[0], batch="b", members=people)
+    monkeypatch.setattr(gvcf, "PIECE_RECORDS", 1)
+    monkeypatch.setattr(gvcf, "SLIDE_BASES", 20)
+    cohort.add(stores[1], batch="b", members=people)
+    assert hashes(stores[0].path / "batches") == hashes(stores[1].path / "batches")
+    assert compare_gvcfs(stores[1], people) == []
