@@ -51,6 +51,33 @@ def test_workers_that_slurm_starts_give_the_bytes_of_one(
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["cohort", "logs"]
 
 
+LOSING = """
+import os, pathlib, subprocess, sys, time
+from baekman.engine import Engine
+
+def run(index):
+    first = not pathlib.Path("lost").exists()
+    pathlib.Path("lost").touch()
+    if first:
+        subprocess.run(["scancel", os.environ["SLURM_JOB_ID"]], check=True)
+        time.sleep(600)
+    return index
+
+if __name__ == "__main__":
+    with Engine(scheduler="slurm:1").open() as map_tasks:
+        print(map_tasks("losing", run, 3))
+"""
+
+
+def test_a_worker_whose_job_ends_is_replaced(cluster: dict[str, str], tmp_path: Path) -> None:
+    settings = {"DASK_JOBQUEUE__SLURM__INTERFACE": "lo", "DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT": "1s"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOSING], env=slurm.environment_of({**cluster, **settings}), cwd=tmp_path,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("[0, 1, 2]\n", 0), done.stderr
+
+
 def test_the_jobs_of_the_workflow_run_by_its_profile(cluster: dict[str, str], tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     delivery = workspace.receive("gvcf")

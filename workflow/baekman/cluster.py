@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 SLURM = re.compile(r"slurm:([1-9]\d{0,4})")
 SLURM_LOGS = "logs/dask"
+REPLACE_MILLISECONDS = 10_000
 SETTINGS = {"distributed.comm.timeouts.connect": "60s"}
 
 
@@ -55,6 +57,7 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
     """
     import dask
     from dask_jobqueue import SLURMCluster
+    from tornado.ioloop import PeriodicCallback
 
     if shutil.which("sbatch") is None:
         raise InputRefused(
@@ -78,8 +81,12 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
             scheduler_options={"dashboard": False, **settings["scheduler-options"]},
         )
         with cluster:
+            # again and again: a worker whose job has ended, since its time was over for one, is replaced
+            scale = PeriodicCallback(partial(cluster.scale, workers), REPLACE_MILLISECONDS)
             cluster.scale(workers)
+            cluster.loop.add_callback(scale.start)
             yield cluster
+            cluster.loop.add_callback(scale.stop)
 
 
 def _on(client: Any, *, workers: int) -> MapTasks:
