@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-COMMANDS = ("sbatch", "scancel", "sinfo", "squeue", "srun")
+COMMANDS = ("sacct", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
 
 CONFIGURATION = """\
 ClusterName=test

@@ -88,7 +88,12 @@ def test_the_jobs_of_the_workflow_run_by_its_profile(cluster: dict[str, str], tm
         "--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1",
     ]  # fmt: skip
     done = subprocess.run(
-        command, env=slurm.environment_of(cluster), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=slurm.environment_of(cluster),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout
     assert "submitted with SLURM jobid" in done.stdout
