@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from baekman.consent import Decision, Scope
 from baekman.errors import InputRefused
-from baekman.registration import COLUMNS, read_registrations
+from baekman.registration import COLUMNS
 from hypothesis import given
 from hypothesis import strategies as st
+from registrations import read_rows
 
 HEADER = "institution\tspecimen_id\tparticipant\tparticipant_type\tregistered_sex\tconsent\tconsent_from"
 ROW = "H\tB1\tp1\trare\tfemale\tgranted\t2025-01-01"
@@ -113,14 +114,14 @@ CASES: dict[str, tuple[str | bytes, list[str]]] = {
 def test_every_problem_is_told_at_once(case: str, tmp_path: Path) -> None:
     text, expected = CASES[case]
     with pytest.raises(InputRefused) as refused:
-        read_registrations([write(tmp_path, text)])
+        read_rows([write(tmp_path, text)])
     assert [str(reason) for reason in refused.value.reasons] == expected
 
 
 def test_problems_of_every_file_are_told(tmp_path: Path) -> None:
     bad = write(tmp_path, f"{HEADER}\n{ROW.replace('rare', '?')}\n", "a.tsv")
     with pytest.raises(InputRefused) as refused:
-        read_registrations([bad, tmp_path / "absent.tsv"])
+        read_rows([bad, tmp_path / "absent.tsv"])
     assert [str(reason) for reason in refused.value.reasons] == [
         "a.tsv: row 2, column participant_type: expected one of rare severe general, found another value; "
         "correct the registration",
@@ -129,11 +130,11 @@ def test_problems_of_every_file_are_told(tmp_path: Path) -> None:
 
 
 def test_optional_columns_may_be_absent_or_empty_and_columns_in_any_order(tmp_path: Path) -> None:
-    (bare,) = read_registrations([write(tmp_path, f"{HEADER}\n{ROW}\n")])
+    (bare,) = read_rows([write(tmp_path, f"{HEADER}\n{ROW}\n")])
     names = list(reversed(COLUMNS))
     values = dict(zip(HEADER.split("\t"), ROW.split("\t"), strict=True))
     line = ",".join(values.get(name, "") for name in names)
-    (full,) = read_registrations([write(tmp_path, "\ufeff" + ",".join(names) + f"\r\n{line}\r\n", "r.csv")])
+    (full,) = read_rows([write(tmp_path, "\ufeff" + ",".join(names) + f"\r\n{line}\r\n", "r.csv")])
     for row in (bare, full):
         assert (row.institution, row.specimen_id, row.decision) == ("H", "B1", Decision.GRANTED)
         assert (row.scopes, row.consent_to, row.birth_year, row.name) == ((Scope.GENOME,), None, None, "")
@@ -141,13 +142,13 @@ def test_optional_columns_may_be_absent_or_empty_and_columns_in_any_order(tmp_pa
 
 
 def test_an_unqualified_refusal_is_of_everything(tmp_path: Path) -> None:
-    (row,) = read_registrations([write(tmp_path, f"{HEADER}\n{ROW.replace('granted', 'refused')}\n")])
+    (row,) = read_rows([write(tmp_path, f"{HEADER}\n{ROW.replace('granted', 'refused')}\n")])
     assert row.scopes == tuple(Scope)
 
 
 def test_scopes_and_types_are_read_as_people_write_them(tmp_path: Path) -> None:
     text = f"{HEADER}\tscopes\n{ROW.replace('rare', 'Rare disease')}\tClinical; genome\n"
-    (row,) = read_registrations([write(tmp_path, text)])
+    (row,) = read_rows([write(tmp_path, text)])
     assert (row.participant_type, row.scopes) == ("rare", (Scope.GENOME, Scope.CLINICAL))
 
 
@@ -163,6 +164,6 @@ def test_whatever_is_read_is_refused_or_a_table(content: bytes, tmp_path_factory
     folder = tmp_path_factory.mktemp("registration")
     for start in (b"", HEADER.encode() + b"\n"):
         try:
-            read_registrations([write(folder, start + content)])
+            read_rows([write(folder, start + content)])
         except InputRefused as refused:
             assert refused.reasons

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -38,6 +39,51 @@ class InputRefused(Exception):
     def __init__(self, reasons: Reason | Iterable[Reason]) -> None:
         self.reasons: list[Reason] = [reasons] if isinstance(reasons, Reason) else list(reasons)
         super().__init__("\n".join(str(reason) for reason in self.reasons))
+
+
+class Refusal:
+    """Reasons to refuse an input that may have millions of them: the first ``LIMIT`` are kept, the rest are counted."""
+
+    LIMIT = 1000
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kept: list[tuple[tuple[int, ...], Reason]] = []
+
+    def note(self, *reasons: Reason, at: tuple[int, ...]) -> None:
+        """Note ``reasons``; ``at`` says which come first, and those of one place stay in the order of their noting."""
+        self.count += len(reasons)
+        self._kept += [(at, reason) for reason in reasons]
+        if len(self._kept) > 2 * self.LIMIT:
+            self._cut()
+
+    def take_in(self, other: Refusal) -> None:
+        """Note what ``other`` has noted."""
+        self.count += other.count
+        self._kept += other._kept
+        self._cut()
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def refused(self, *, file: str) -> InputRefused:
+        """The refusal; what it could not keep is told as a last reason of ``file``."""
+        self._cut()
+        reasons = [reason for _, reason in self._kept]
+        if more := self.count - len(reasons):
+            reasons.append(
+                Reason(
+                    file=file,
+                    expected=f"at most the {self.LIMIT} problems above",
+                    found=f"{more} more",
+                    action="mend these first",
+                )
+            )
+        return InputRefused(reasons)
+
+    def _cut(self) -> None:
+        self._kept.sort(key=itemgetter(0))
+        del self._kept[self.LIMIT :]
 
 
 class WorkerDied(Exception):

@@ -23,9 +23,10 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
+from baekman.delimited import DelimitedTable
 from baekman.errors import InputRefused, Reason
 from baekman.identifier_shapes import spellings
-from baekman.registration import CONFIDENTIAL_COLUMNS, REQUIRED_COLUMNS, read_table
+from baekman.registration import CONFIDENTIAL_COLUMNS, REQUIRED_COLUMNS
 
 SHORTEST = 4
 # what chance puts into a hundred megabytes of qualities and compressed bytes must stand alone or be longer
@@ -64,16 +65,15 @@ class Pattern:
 
 def read_identifiers(file: Path) -> list[Identifier]:
     """The identifiers in ``file``: one per line, or the confidential columns of a registration table."""
-    header, rows = read_table(file)
-    if set(REQUIRED_COLUMNS) <= set(header):
+    with DelimitedTable(file) as table:
         wanted = (*CONFIDENTIAL_COLUMNS, "array_genotypes")
         found = [
             Identifier(value=fields[column].strip(), place=f"line {number}, {name}")
-            for number, fields in rows
-            for column, name in enumerate(header)
+            for number, _, fields in table.records()
+            for column, name in enumerate(table.header)
             if name in wanted and column < len(fields)
         ]
-    else:
+    if not set(REQUIRED_COLUMNS) <= set(table.header):
         lines = file.read_text("utf-8-sig").split("\n")
         found = [Identifier(value=line.strip(), place=f"line {number}") for number, line in enumerate(lines, 1)]
     first = {identifier.value: identifier for identifier in reversed(found) if identifier.value}

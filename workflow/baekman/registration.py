@@ -1,21 +1,19 @@
 """The registration table: what an institution pre-registers, one row per specimen.
 
-Tab- or comma-separated UTF-8 with a header, columns in any order. Every problem of every file is reported
-at once, with file, row (the header is row 1) and column, and never with the value.
+Tab- or comma-separated UTF-8 with a header, columns in any order. What is wrong is told with file, row (the
+header is row 1) and column, and never with the value.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from baekman.consent import ALL_SCOPES, Decision, Scope
 from baekman.errors import InputRefused, Reason
@@ -45,12 +43,16 @@ CONFIDENTIAL_COLUMNS = ("institution", "specimen_id", "participant", "name", "re
 
 PARTICIPANT_TYPES = ("rare", "severe", "general")
 SEXES = ("female", "male")
+DECISIONS = tuple(Decision)
 _DISEASE = re.compile(r"[ _-]disease$")
 MAX_CHARACTERS = 200
-MAX_BYTES = 1 << 30
+_CONSENT_COLUMNS = ("consent", "consent_from", "consent_to", "scopes", "consent_template", "consent_version")
+_PERSON_COLUMNS = ("participant_type", "registered_sex", "birth_year")
+_MOST_KNOWN = 10_000
+_NEVER_EMPTY = frozenset(REQUIRED_COLUMNS) - {"consent_from"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)  # not frozen: that costs more than all else in a million rows
 class RegistrationRow:
     """One row of a registration table, parsed. ``repr`` shows where it stands and none of its values."""
 
@@ -72,6 +74,7 @@ class RegistrationRow:
     resident_registration_number: str
     array_genotypes: Path | None
     source_hash: str
+    number: int = 0  # among all rows of an import, from 1 on
 
     def __repr__(self) -> str:
         return f"RegistrationRow({self.file}, row {self.row})"
@@ -87,101 +90,8 @@ class RegistrationRow:
         )
 
 
-def read_registrations(files: Sequence[Path]) -> list[RegistrationRow]:
-    """The rows of ``files``; InputRefused with every problem in any of them."""
-    rows: list[RegistrationRow] = []
-    problems: list[Reason] = []
-    for file in files:
-        try:
-            rows += _read(file)
-        except InputRefused as refused:
-            problems += refused.reasons
-    problems += _repeated_specimens(rows)
-    if problems:
-        raise InputRefused(problems)
-    return rows
-
-
-def read_table(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header and (row number, fields) of a tab- or comma-separated table; InputRefused when it is none."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
-    except OSError:
-        raise _whole(file, "a readable file", "none", "check the path") from None
-    if len(data) > MAX_BYTES:
-        raise _whole(file, f"at most {MAX_BYTES} bytes", "more", "split the table")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as failure:
-        row = data.count(b"\n", 0, failure.start) + 1
-        raise _whole(
-            file, "UTF-8", f"other bytes in row {row}", "save the table as UTF-8 (not EUC-KR or CP949)"
-        ) from None
-    if "\0" in text:
-        row = text.count("\n", 0, text.index("\0")) + 1
-        raise _whole(file, "text", f"a NUL character in row {row}", "export the table again")
-    first = text.split("\n", 1)[0]
-    tabs = "\t" in first
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter="\t" if tabs else ",",
-        quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL,
-        strict=not tabs,
-    )
-    lines: list[tuple[int, list[str]]] = []
-    try:
-        row = 1
-        for fields in reader:
-            if any(fields):
-                lines.append((row, fields))
-            row = reader.line_num + 1
-    except csv.Error:
-        raise _whole(
-            file,
-            "a table",
-            f"a malformed or overlong field in row {reader.line_num}",
-            "export the table again",
-        ) from None
-    if not lines:
-        raise _whole(file, "a header", "an empty file", "export the table again")
-    return [name.strip() for name in lines[0][1]], lines[1:]
-
-
-def _whole(file: Path, expected: str, found: str, action: str) -> InputRefused:
-    return InputRefused(Reason(file=file.name, expected=expected, found=found, action=action))
-
-
-def _read(file: Path) -> list[RegistrationRow]:
-    header, lines = read_table(file)
-    problems = _header_problems(file.name, header)
-    if problems:
-        raise InputRefused(problems)
-    source_hash = hashlib.sha256(file.read_bytes()).hexdigest()
-    rows = []
-    for number, fields in lines:
-        if len(fields) != len(header):
-            problems.append(
-                Reason(
-                    file=file.name,
-                    place=f"row {number}",
-                    expected=f"{len(header)} fields",
-                    found=f"{len(fields)}",
-                    action="check for a separator inside a field",
-                )
-            )
-            continue
-        parser = _Row(file, number, dict(zip(header, fields, strict=True)))
-        row = parser.parse(source_hash)
-        problems += parser.problems
-        if not parser.problems:
-            rows.append(row)
-    if problems:
-        raise InputRefused(problems)
-    return rows
-
-
-def _header_problems(file: str, header: list[str]) -> list[Reason]:
+def header_problems(file: str, header: list[str]) -> list[Reason]:
+    """What is wrong with the header of ``file``: columns that are missing, unknown or there twice."""
     problems = [
         Reason(file=file, place="row 1", expected=f"a column {name}", found="none", action="add it to the header")
         for name in REQUIRED_COLUMNS
@@ -207,108 +117,186 @@ def _header_problems(file: str, header: list[str]) -> list[Reason]:
     return problems
 
 
-class _Row:
-    """The parser of one row; what does not fit is noted in ``problems``."""
+class RowParser:
+    """The parser of a table's rows. ``source_hash`` is the SHA-256 of the table."""
 
-    def __init__(self, file: Path, number: int, fields: dict[str, str]) -> None:
+    def __init__(self, file: Path, header: Sequence[str], *, source_hash: str) -> None:
         self.file = file
-        self.number = number
-        self.fields = fields
-        self.problems: list[Reason] = []
+        self.header = header
+        self.source_hash = source_hash
+        self._row = 0
+        self._fields: dict[str, str] = {}
+        self._problems: list[Reason] = []
+        # what was read in columns that say few different things, by the fields
+        self._consents: dict[tuple[str, ...], _Consent] = {}
+        self._people: dict[tuple[str, ...], _Person] = {}
 
-    def problem(self, column: str, expected: str, found: str, action: str = "correct the registration") -> None:
-        self.problems.append(
+    def parse(self, row: int, fields: Sequence[str]) -> RegistrationRow:
+        """The row of this number; InputRefused with everything that is wrong with it."""
+        if len(fields) != len(self.header):
+            raise InputRefused(
+                Reason(
+                    file=self.file.name,
+                    place=f"row {row}",
+                    expected=f"{len(self.header)} fields",
+                    found=f"{len(fields)}",
+                    action="check for a separator inside a field",
+                )
+            )
+        self._row = row
+        self._fields = dict(zip(self.header, fields, strict=True))
+        self._problems = []
+        parsed = self._known() or self._read()
+        if self._problems:
+            raise InputRefused(self._problems)
+        consent, person, texts = parsed
+        array = texts.array_genotypes
+        return RegistrationRow(
+            file=self.file.name,
+            row=row,
+            institution=texts.institution,
+            specimen_id=texts.specimen_id,
+            participant=texts.participant,
+            participant_type=person.participant_type,
+            registered_sex=person.registered_sex,
+            decision=consent.decision,
+            scopes=consent.scopes,
+            consent_from=consent.begins,
+            consent_to=consent.ends,
+            consent_template=consent.template,
+            consent_version=consent.version,
+            birth_year=person.birth_year,
+            name=texts.name,
+            resident_registration_number=texts.resident_registration_number,
+            array_genotypes=self.file.parent / array if array else None,
+            source_hash=self.source_hash,
+        )
+
+    def _problem(self, column: str, expected: str, found: str, action: str = "correct the registration") -> None:
+        self._problems.append(
             Reason(
                 file=self.file.name,
-                place=f"row {self.number}, column {column}",
+                place=f"row {self._row}, column {column}",
                 expected=expected,
                 found=found,
                 action=action,
             )
         )
 
-    def text(self, column: str) -> str:
+    def _text(self, column: str) -> str:
         """The field, NFC; empty when absent or refused."""
-        value = self.fields.get(column, "").strip()
+        value = self._fields.get(column, "").strip()
         if not value.isascii():
             value = unicodedata.normalize("NFC", value)
-        found = unfit(value)
-        if found:
-            self.problem(column, f"at most {MAX_CHARACTERS} printable characters on one line", found)
-            return ""
-        if not value and column in REQUIRED_COLUMNS and column != "consent_from":
-            self.problem(column, "a value", "none")
+        if len(value) > MAX_CHARACTERS or not value.isprintable():
+            found = unfit(value)
+            if found:
+                self._problem(column, f"at most {MAX_CHARACTERS} printable characters on one line", found)
+                return ""
+        if not value and column in _NEVER_EMPTY:
+            self._problem(column, "a value", "none")
         return value
 
-    def choice(self, column: str, choices: Sequence[str]) -> str:
-        value = self.text(column).lower()
+    def _choice(self, column: str, choices: Sequence[str]) -> str:
+        value = self._text(column).lower()
         if value and value not in choices:
-            self.problem(column, f"one of {' '.join(choices)}", "another value")
+            self._problem(column, f"one of {' '.join(choices)}", "another value")
             return ""
         return value
 
-    def day(self, column: str) -> date | None:
-        value = self.text(column)
-        return self.parsed(column, value, "a date as YYYY-MM-DD", _date) if value else None
+    def _day(self, column: str) -> date | None:
+        value = self._text(column)
+        day = _date(value) if value else None
+        if value and day is None:
+            self._problem(column, "a date as YYYY-MM-DD", "another value")
+        return day
 
-    def parsed(self, column: str, value: str, expected: str, parse: Callable[[str], date | None]) -> date | None:
-        parsed = parse(value)
-        if parsed is None:
-            self.problem(column, expected, "another value")
-        return parsed
-
-    def birth_year(self) -> int | None:
-        value = self.text("birth_year")
+    def _birth_year(self) -> int | None:
+        value = self._text("birth_year")
         if not value:
             return None
         if not re.fullmatch(r"(18|19|20)[0-9]{2}", value):
-            self.problem("birth_year", "a year of four digits", "another value")
+            self._problem("birth_year", "a year of four digits", "another value")
             return None
         return int(value)
 
-    def scopes(self) -> tuple[Scope, ...]:
-        found = _scopes(self.text("scopes"))
+    def _scopes(self) -> tuple[Scope, ...]:
+        found = _scopes(self._text("scopes"))
         if found is None:
-            self.problem("scopes", f"any of {' '.join(ALL_SCOPES)}, separated by ;", "another value")
+            self._problem("scopes", f"any of {' '.join(ALL_SCOPES)}, separated by ;", "another value")
         return found or ()
 
-    def parse(self, source_hash: str) -> RegistrationRow:
-        decision = self.choice("consent", tuple(Decision)) or Decision.REFUSED.value
-        scopes = self.scopes()
+    def _known(self) -> tuple[_Consent, _Person, _Texts] | None:
+        """What the row says, where its consent and person say what an earlier row did and nothing is wrong."""
+        consent = self._consents.get(self._fields_of(_CONSENT_COLUMNS))
+        person = self._people.get(self._fields_of(_PERSON_COLUMNS))
+        if consent is None or person is None:
+            return None
+        texts = _Texts._make(map(self._text, _Texts._fields))
+        if self._problems:
+            self._problems = []
+            return None
+        return consent, person, texts
+
+    def _read(self) -> tuple[_Consent, _Person, _Texts]:
+        """What the row says; problems are noted in the order of the reading."""
+        decision = self._choice("consent", DECISIONS) or Decision.REFUSED.value
+        scopes = self._scopes()
         if not scopes:
             # deny by default: an unqualified yes is to sequencing alone, an unqualified no is to everything
             scopes = (Scope.GENOME,) if decision == Decision.GRANTED else ALL_SCOPES
-        begins, ends = self.day("consent_from"), self.day("consent_to")
-        if decision == Decision.GRANTED and begins is None and not self.fields.get("consent_from", "").strip():
-            self.problem("consent_from", "the date from which consent holds", "none")
+        begins, ends = self._day("consent_from"), self._day("consent_to")
+        if decision == Decision.GRANTED and begins is None and not self._fields.get("consent_from", "").strip():
+            self._problem("consent_from", "the date from which consent holds", "none")
         if begins and ends and ends < begins:
-            self.problem("consent_to", "a date not before consent_from", "an earlier one")
-        array = self.text("array_genotypes")
-        participant_type = self.text("participant_type").lower()
+            self._problem("consent_to", "a date not before consent_from", "an earlier one")
+        array = self._text("array_genotypes")
+        participant_type = self._text("participant_type").lower()
         # "rare disease" and "rare_disease" are what the programme's own forms say
         participant_type = _DISEASE.sub("", participant_type)
         if participant_type and participant_type not in PARTICIPANT_TYPES:
-            self.problem("participant_type", f"one of {' '.join(PARTICIPANT_TYPES)}", "another value")
-        return RegistrationRow(
-            file=self.file.name,
-            row=self.number,
-            institution=self.text("institution"),
-            specimen_id=self.text("specimen_id"),
-            participant=self.text("participant"),
-            participant_type=participant_type,
-            registered_sex=self.choice("registered_sex", SEXES),
-            decision=Decision(decision),
-            scopes=scopes,
-            consent_from=begins,
-            consent_to=ends,
-            consent_template=self.text("consent_template"),
-            consent_version=self.text("consent_version"),
-            birth_year=self.birth_year(),
-            name=self.text("name"),
-            resident_registration_number=self.text("resident_registration_number"),
-            array_genotypes=self.file.parent / array if array else None,
-            source_hash=source_hash,
-        )
+            self._problem("participant_type", f"one of {' '.join(PARTICIPANT_TYPES)}", "another value")
+        institution, label, subject = self._text("institution"), self._text("specimen_id"), self._text("participant")
+        sex = self._choice("registered_sex", SEXES)
+        form = self._text("consent_template"), self._text("consent_version")
+        person = _Person(participant_type, sex, self._birth_year())
+        name, number = self._text("name"), self._text("resident_registration_number")
+        texts = _Texts(institution, label, subject, name, number, array)
+        consent = _Consent(Decision(decision), scopes, begins, ends, *form)
+        if not self._problems:
+            for known in (self._consents, self._people):
+                if len(known) >= _MOST_KNOWN:
+                    known.clear()
+            self._consents[self._fields_of(_CONSENT_COLUMNS)] = consent
+            self._people[self._fields_of(_PERSON_COLUMNS)] = person
+        return consent, person, texts
+
+    def _fields_of(self, columns: Sequence[str]) -> tuple[str, ...]:
+        return tuple([self._fields.get(column, "") for column in columns])
+
+
+class _Consent(NamedTuple):
+    decision: Decision
+    scopes: tuple[Scope, ...]
+    begins: date | None
+    ends: date | None
+    template: str
+    version: str
+
+
+class _Person(NamedTuple):
+    participant_type: str
+    registered_sex: str
+    birth_year: int | None
+
+
+class _Texts(NamedTuple):
+    institution: str
+    specimen_id: str
+    participant: str
+    name: str
+    resident_registration_number: str
+    array_genotypes: str
 
 
 def unfit(value: str) -> str:
@@ -340,21 +328,3 @@ def _date(value: str) -> date | None:
         return date.fromisoformat(value)
     except ValueError:
         return None
-
-
-def _repeated_specimens(rows: Sequence[RegistrationRow]) -> list[Reason]:
-    """A specimen belongs to one participant, within the files as in the registry."""
-    owners: dict[tuple[str, str], RegistrationRow] = {}
-    problems = []
-    for row in rows:
-        owner = owners.setdefault((row.institution, row.specimen_id), row)
-        if owner.participant != row.participant:
-            problems.append(
-                row.reason(
-                    "specimen_id",
-                    expected="a specimen of one participant",
-                    found=f"the specimen of another participant in row {owner.row} of {owner.file}",
-                    action="give each specimen a barcode of its own",
-                )
-            )
-    return problems

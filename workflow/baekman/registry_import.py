@@ -7,21 +7,19 @@ changes.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from baekman import identifiers, registry_store
 from baekman.consent import ConsentEvent, Decision, today
-from baekman.errors import InputRefused, Reason
+from baekman.errors import Refusal
 from baekman.lookalikes import skeleton
-from baekman.registration import RegistrationRow, read_registrations
+from baekman.registration import RegistrationRow
+from baekman.registration_files import open_registrations
 from baekman.registry import Registry, chunks, digest_of
 from baekman.registry_arrays import UnusableArray, write_pseudonymous
 from baekman.registry_store import participants, specimens
@@ -33,6 +31,7 @@ PERSONAL_COLUMNS = (
     "name",
     "resident_registration_number",
 )
+ROWS_AT_ONCE = 5_000
 
 
 @dataclass(kw_only=True)
@@ -69,52 +68,53 @@ class _Specimen:
 
 
 def import_registrations(registry: Registry, files: Sequence[Path], *, correct: bool = False) -> ImportSummary:
-    """Import the registration tables ``files``.
+    """Import the registration tables ``files``, with about ``ROWS_AT_ONCE`` rows and what they touch in memory.
 
     InputRefused with every problem, and then nothing is changed.
     """
-    with _uncollected():
-        rows = read_registrations(files)
-        with registry_store.writing(registry.engine) as connection:
-            work = _Import(registry, connection, correct=correct)
-            indexes = [(work.owner_index(row), work.specimen_index(row)) for row in rows]
-            work.load(indexes)
-            for row, (owner, specimen) in zip(rows, indexes, strict=True):
-                work.take(row, owner, specimen)
-            if work.problems:
-                raise InputRefused(work.problems)
-            return work.store(len(rows))
+    with open_registrations(files) as tables, registry_store.writing(registry.engine) as connection:
+        refusal = Refusal()
+        summary = ImportSummary(rows=tables.count)
+        is_empty = connection.scalar(select(participants.c.participant_id).limit(1)) is None
+        for rows in tables.parts(ROWS_AT_ONCE):
+            part = _Part(registry, connection, refusal, correct=correct)
+            part.take(rows, is_first=is_empty)
+            if not refusal:
+                part.store(summary)
+                tables.set_aside(part.arrays())
+        # files come last: they do not go when the transaction is given up
+        if not refusal:
+            for specimen_id, row in tables.taken_up():
+                _store_array(registry, specimen_id, row, refusal)
+        if refusal:
+            raise refusal.refused(file="registration tables")
+    return summary
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of circular references, which would go through a million rows again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+class _Part:
+    """Some participants of an import with all of their rows, so that no part needs what another has written."""
 
-
-class _Import:
-    """One import inside one transaction."""
-
-    def __init__(self, registry: Registry, connection: Connection, *, correct: bool) -> None:
+    def __init__(self, registry: Registry, connection: Connection, refusal: Refusal, *, correct: bool) -> None:
         self.registry = registry
         self.ring = registry.ring
         self.connection = connection
+        self.refusal = refusal
         self.correct = correct
-        self.problems: list[Reason] = []
         self.participants: dict[str, _Participant] = {}
         self.specimens: dict[str, _Specimen] = {}
 
-    def load(self, indexes: Sequence[tuple[str, str]]) -> None:
-        """Read what the registry has of the rows' participants and specimens."""
-        if self.connection.scalar(select(participants.c.participant_id).limit(1)) is None:
-            return
-        for some in chunks(sorted({owner for owner, _ in indexes})):
+    def take(self, rows: Sequence[RegistrationRow], *, is_first: bool) -> None:
+        """Take in ``rows``, or note what is wrong with them; ``is_first``: the registry had nobody before."""
+        owners = [self.ring.blind_index("participant", row.institution, row.participant) for row in rows]
+        labels = [self.ring.blind_index("specimen", row.institution, row.specimen_id) for row in rows]
+        if not is_first:
+            self.load(owners, labels)
+        for row, owner, label in zip(rows, owners, labels, strict=True):
+            self.take_row(row, owner, label)
+
+    def load(self, owners: Sequence[str], labels: Sequence[str]) -> None:
+        """Read what the registry has of these participants and specimens."""
+        for some in chunks(sorted(set(owners))):
             query = select(participants).where(participants.c.participant_index.in_(some))
             found = self.connection.execute(query).all()
             events = self.registry.events_by_participant(self.connection, [one.participant_id for one in found])
@@ -128,21 +128,17 @@ class _Import:
                     is_new=False,
                     stored=dict(values),
                 )
-        for some in chunks(sorted({specimen for _, specimen in indexes})):
+        for some in chunks(sorted(set(labels))):
             for one in self.connection.execute(select(specimens).where(specimens.c.specimen_index.in_(some))):
                 values = self.ring.unseal(one.sealed, identity=f"specimens {one.specimen_id}")
                 self.specimens[one.specimen_index] = _Specimen(
                     one.specimen_id, one.participant_id, values, is_new=False
                 )
 
-    def owner_index(self, row: RegistrationRow) -> str:
-        return self.ring.blind_index("participant", row.institution, row.participant)
+    def refuse(self, row: RegistrationRow, column: str, *, expected: str, found: str, action: str) -> None:
+        self.refusal.note(row.reason(column, expected=expected, found=found, action=action), at=(row.number,))
 
-    def specimen_index(self, row: RegistrationRow) -> str:
-        return self.ring.blind_index("specimen", row.institution, row.specimen_id)
-
-    def take(self, row: RegistrationRow, index: str, specimen_index: str) -> None:
-        """Take in one row, or note what is wrong with it."""
+    def take_row(self, row: RegistrationRow, index: str, specimen_index: str) -> None:
         participant = self.participants.get(index)
         if participant is None:
             participant = _Participant(
@@ -171,13 +167,12 @@ class _Import:
                 continue
             where = f"row {earlier.row} of {earlier.file}" if earlier else "the registry"
             action = "correct the table" if earlier else "correct the table, or import it with --correct"
-            self.problems.append(
-                row.reason(
-                    column,
-                    expected=f"what {where} says of this participant",
-                    found="another value",
-                    action=action,
-                )
+            self.refuse(
+                row,
+                column,
+                expected=f"what {where} says of this participant",
+                found="another value",
+                action=action,
             )
 
     def take_consent(self, participant: _Participant, row: RegistrationRow) -> None:
@@ -194,13 +189,12 @@ class _Import:
         for earlier, other in participant.consents:
             same_day = other.valid_from == event.valid_from and set(other.scopes) & set(event.scopes)
             if same_day and other.decision is not event.decision:
-                self.problems.append(
-                    row.reason(
-                        "consent",
-                        expected=f"the decision in row {earlier.row} of {earlier.file}, or another date",
-                        found="another decision of the same participant on the same date",
-                        action="correct the table",
-                    )
+                self.refuse(
+                    row,
+                    "consent",
+                    expected=f"the decision in row {earlier.row} of {earlier.file}, or another date",
+                    found="another decision of the same participant on the same date",
+                    action="correct the table",
                 )
                 return
         participant.consents.append((row, event))
@@ -208,13 +202,12 @@ class _Import:
             return
         if participant.withdrawn_at is not None:
             if event.decision is Decision.GRANTED:
-                self.problems.append(
-                    row.reason(
-                        "consent",
-                        expected="no new consent of a participant who has withdrawn",
-                        found="one",
-                        action="register the person anew, under another subject code, if they join again",
-                    )
+                self.refuse(
+                    row,
+                    "consent",
+                    expected="no new consent of a participant who has withdrawn",
+                    found="one",
+                    action="register the person anew, under another subject code, if they join again",
                 )
             return
         participant.added.append(event)
@@ -245,13 +238,12 @@ class _Import:
             )
             self.specimens[index] = specimen
         if specimen.participant_id != participant.participant_id:
-            self.problems.append(
-                row.reason(
-                    "specimen_id",
-                    expected="a specimen of this participant",
-                    found="one that is registered for another participant",
-                    action="give each specimen a barcode of its own",
-                )
+            self.refuse(
+                row,
+                "specimen_id",
+                expected="a specimen of this participant",
+                found="one that is registered for another participant",
+                action="give each specimen a barcode of its own",
             )
             return
         if row.array_genotypes is not None and participant.withdrawn_at is None:
@@ -259,104 +251,85 @@ class _Import:
 
     def take_array(self, specimen: _Specimen, row: RegistrationRow, file: Path) -> None:
         if not file.is_file():
-            self.problems.append(
-                row.reason(
-                    "array_genotypes",
-                    expected="a VCF or BCF, its path relative to the table",
-                    found="no file of this name",
-                    action="deliver the file with the table",
-                )
+            self.refuse(
+                row,
+                "array_genotypes",
+                expected="a VCF or BCF, its path relative to the table",
+                found="no file of this name",
+                action="deliver the file with the table",
             )
             return
         digest = digest_of(file)
         known = specimen.values.get("array_digest", digest)
         if known != digest and (specimen.array is not None or not self.correct):
-            self.problems.append(
-                row.reason(
-                    "array_genotypes",
-                    expected="the array genotypes that are registered for this specimen",
-                    found="others",
-                    action="correct the table, or import it with --correct",
-                )
+            self.refuse(
+                row,
+                "array_genotypes",
+                expected="the array genotypes that are registered for this specimen",
+                found="others",
+                action="correct the table, or import it with --correct",
             )
             return
         if specimen.values.get("array_digest") != digest:
             specimen.values["array_digest"] = digest
             specimen.array = row
 
-    def store(self, rows: int) -> ImportSummary:
-        """Write everything; the arrays first, as they may still be refused."""
-        for specimen in self.specimens.values():
-            if specimen.array is not None:
-                self.store_array(specimen, specimen.array)
-        if self.problems:
-            raise InputRefused(self.problems)
-        summary = ImportSummary(rows=rows)
-        new_participants = [
-            row for index, one in self.participants.items() if (row := self.stored(index, one, summary))
+    def arrays(self) -> list[tuple[str, RegistrationRow]]:
+        """The specimens that get array genotypes, and the rows that name these."""
+        return [(one.specimen_id, one.array) for one in self.specimens.values() if one.array is not None]
+
+    def store(self, summary: ImportSummary) -> None:
+        """Write everything but the arrays, and add it to ``summary``."""
+        changed = [(index, one) for index, one in self.participants.items() if one.values != one.stored]
+        new = [self.sealed(index, one) for index, one in changed if one.is_new]
+        corrected = [self.sealed(index, one) for index, one in changed if not one.is_new]
+        labelled = [self.sealed_specimen(index, one) for index, one in self.specimens.items() if one.is_new]
+        given_arrays = [
+            self.sealed_specimen(index, one) for index, one in self.specimens.items() if one.array and not one.is_new
         ]
-        new_specimens = [row for index, one in self.specimens.items() if (row := self.stored_specimen(index, one))]
         events = [event for one in self.participants.values() for event in one.added]
-        if new_participants:
-            # in the order of the index: pages are filled one after the other
-            new_participants.sort(key=itemgetter("participant_id"))
-            self.connection.execute(participants.insert(), new_participants)
-        if new_specimens:
-            new_specimens.sort(key=itemgetter("specimen_id"))
-            self.connection.execute(specimens.insert(), new_specimens)
-        self.registry.append_consent(self.connection, *events)
-        summary.participants = len(new_participants)
-        summary.specimens = len(new_specimens)
-        summary.consent_events = len(events)
-        return summary
-
-    def store_array(self, specimen: _Specimen, row: RegistrationRow) -> None:
-        assert row.array_genotypes is not None
-        try:
-            write_pseudonymous(
-                row.array_genotypes,
-                self.registry.array_path(specimen.specimen_id),
-                label=row.specimen_id,
-                specimen_id=specimen.specimen_id,
-            )
-        except UnusableArray as unusable:
-            self.problems.append(
-                row.reason(
-                    "array_genotypes",
-                    expected="a VCF or BCF with this specimen's genotypes",
-                    found=str(unusable),
-                    action="export the array genotypes again, one sample per file",
+        for table, rows in ((participants, new), (specimens, labelled)):
+            if rows:
+                self.connection.execute(table.insert(), rows)
+        for table, rows in ((participants, corrected), (specimens, given_arrays)):
+            if rows:
+                key = next(iter(table.primary_key))
+                sealed = [{"key": row[key.name], "value": row["sealed"]} for row in rows]
+                self.connection.execute(
+                    update(table).where(key == bindparam("key")).values(sealed=bindparam("value")), sealed
                 )
-            )
+        self.registry.append_consent(self.connection, *events)
+        summary.participants += len(new)
+        summary.corrected += len(corrected)
+        summary.specimens += len(labelled)
+        summary.consent_events += len(events)
 
-    def stored(self, index: str, participant: _Participant, summary: ImportSummary) -> dict[str, Any] | None:
-        """The row of a new participant; one who is there already is updated at once."""
-        if participant.values == participant.stored:
-            return None
-        participant_id = participant.participant_id
-        sealed = self.ring.seal(participant.values, identity=f"participants {participant_id}")
-        if participant.is_new:
-            return {"participant_id": participant_id, "participant_index": index, "sealed": sealed}
-        summary.corrected += 1
-        self.connection.execute(
-            update(participants).where(participants.c.participant_id == participant_id).values(sealed=sealed)
+    def sealed(self, index: str, one: _Participant) -> dict[str, Any]:
+        sealed = self.ring.seal(one.values, identity=f"participants {one.participant_id}")
+        return {"participant_id": one.participant_id, "participant_index": index, "sealed": sealed}
+
+    def sealed_specimen(self, index: str, one: _Specimen) -> dict[str, Any]:
+        read = skeleton(one.values["specimen_id"])
+        return {
+            "specimen_id": one.specimen_id,
+            "specimen_index": index,
+            "lookalike_index": self.ring.blind_index("lookalike", one.values["institution"], read),
+            "participant_id": one.participant_id,
+            "sealed": self.ring.seal(one.values, identity=f"specimens {one.specimen_id}"),
+        }
+
+
+def _store_array(registry: Registry, specimen_id: str, row: RegistrationRow, refusal: Refusal) -> None:
+    assert row.array_genotypes is not None
+    try:
+        write_pseudonymous(
+            row.array_genotypes, registry.array_path(specimen_id), label=row.specimen_id, specimen_id=specimen_id
         )
-        return None
-
-    def stored_specimen(self, index: str, specimen: _Specimen) -> dict[str, Any] | None:
-        """The row of a new specimen; one that is there already is updated at once."""
-        if not specimen.is_new and specimen.array is None:
-            return None
-        specimen_id, values = specimen.specimen_id, specimen.values
-        sealed = self.ring.seal(values, identity=f"specimens {specimen_id}")
-        if specimen.is_new:
-            read = skeleton(values["specimen_id"])
-            return {
-                "specimen_id": specimen_id,
-                "specimen_index": index,
-                "lookalike_index": self.ring.blind_index("lookalike", values["institution"], read),
-                "participant_id": specimen.participant_id,
-                "sealed": sealed,
-            }
-        self.connection.execute(update(specimens).where(specimens.c.specimen_id == specimen_id).values(sealed=sealed))
-        return None
+    except UnusableArray as unusable:
+        reason = row.reason(
+            "array_genotypes",
+            expected="a VCF or BCF with this specimen's genotypes",
+            found=str(unusable),
+            action="export the array genotypes again, one sample per file",
+        )
+        refusal.note(reason, at=(row.number,))

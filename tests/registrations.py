@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from baekman.registration import RegistrationRow
+from baekman.registration_files import open_registrations
 from baekman.registry import Registry
 
 HEADER = (
@@ -19,6 +22,12 @@ def table(folder: Path, *rows: str, name: str = "registration.tsv") -> Path:
     file = folder / name
     file.write_text("\n".join([HEADER, *rows]) + "\n", encoding="utf-8")
     return file
+
+
+def read_rows(files: Sequence[Path]) -> list[RegistrationRow]:
+    """All rows of ``files``."""
+    with open_registrations(files) as tables:
+        return [row for part in tables.parts(1000) for row in part]
 
 
 def array(file: Path, *samples: str, genotype: str = "0/1") -> Path:
