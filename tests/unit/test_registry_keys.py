@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import secrets
 import shutil
 import sqlite3
@@ -132,3 +133,10 @@ def test_nothing_shows_a_key() -> None:
     ring = KeyRing([key])
     for shown in (repr(key), repr(ring), str(key)):
         assert key.master.hex() not in shown and repr(key.master) not in shown
+
+
+def test_the_blind_index_is_an_hmac_of_the_parts_with_their_lengths() -> None:
+    key = Key.new()
+    told = b"".join(len(part.encode()).to_bytes(8, "big") + part.encode() for part in ("specimen", "가", "B-1"))
+    expected = hmac.new(key._derived("index"), told, "sha256").hexdigest()
+    assert KeyRing([key]).blind_index("specimen", "\u1100\u1161", "B-1") == expected

@@ -10,6 +10,7 @@ error, next to each other or one apart, changes the sum.
 from __future__ import annotations
 
 import secrets
+from functools import cache
 from typing import Literal
 
 from baekman.errors import InputRefused, Reason
@@ -42,8 +43,29 @@ def new(kind: Kind) -> str:
     if kind not in KINDS:
         raise ValueError(f"no such kind of identifier: expected one of {', '.join(KINDS)}")
     bits = secrets.randbits(5 * RANDOM_LENGTH)
-    body = kind + "".join([ALPHABET[bits >> shift & 31] for shift in range(0, 5 * RANDOM_LENGTH, 5)])
-    return body + check_character(body)
+    pairs, weights = _pairs()
+    body, check = str(kind), _weight(_VALUE[kind], places=RANDOM_LENGTH + 1)
+    for weight in weights:
+        body += pairs[bits & 1023]
+        check ^= weight[bits & 1023]
+        bits >>= 10
+    return body + ALPHABET[check]
+
+
+@cache
+def _weight(value: int, *, places: int) -> int:
+    """What a character of ``value`` adds to the check sum from so many places before it: the sum is linear."""
+    return _VALUE[check_character(ALPHABET[value] + "0" * (places - 1))]
+
+
+@cache
+def _pairs() -> tuple[list[str], list[list[int]]]:
+    """Every two characters by ten random bits, and what they add to the check sum at each even place."""
+    both = [(first, second) for first in range(32) for second in range(32)]
+    return [ALPHABET[first] + ALPHABET[second] for first, second in both], [
+        [_weight(first, places=places) ^ _weight(second, places=places - 1) for first, second in both]
+        for places in range(RANDOM_LENGTH, 0, -2)
+    ]
 
 
 def is_valid(text: str, kind: Kind | None = None) -> bool:
