@@ -19,6 +19,7 @@ from typing import Any
 class Scope(StrEnum):
     """What a participant may allow."""
 
+    __hash__ = str.__hash__  # that of enumerations is ten times as slow
     GENOME = "genome"
     CLINICAL = "clinical"
     LIFESTYLE = "lifestyle"
@@ -31,6 +32,7 @@ class Scope(StrEnum):
 class Decision(StrEnum):
     """What a participant decided."""
 
+    __hash__ = str.__hash__  # that of enumerations is ten times as slow
     GRANTED = "granted"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
@@ -39,6 +41,7 @@ class Decision(StrEnum):
 class ConsentState(StrEnum):
     """The consent in force for one scope at one date; only ``GRANTED`` permits anything."""
 
+    __hash__ = str.__hash__
     GRANTED = "granted"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
@@ -47,8 +50,8 @@ class ConsentState(StrEnum):
 
 
 ALL_SCOPES = tuple(Scope)
-_SCOPES = {scope.value: scope for scope in Scope}
-_DECISIONS = {decision.value: decision for decision in Decision}
+# the decision, its scopes and its days
+Terms = tuple[Decision, tuple[Scope, ...], date, date | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +75,7 @@ class ConsentEvent:
         return {
             "decision": self.decision.value,
             "participant_id": self.participant_id,
-            "scopes": [scope.value for scope in ALL_SCOPES if scope in self.scopes],
+            "scopes": list(_names(self.scopes)),
             "source_hash": self.source_hash,
             "template": self.template,
             "template_version": self.template_version,
@@ -83,24 +86,49 @@ class ConsentEvent:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ConsentEvent:
         """The inverse of ``to_json``."""
+        told = (values["decision"], tuple(values["scopes"]), values["valid_from"], values["valid_to"])
+        decision, scopes, valid_from, valid_to = _terms(*told)
         return cls(
             participant_id=values["participant_id"],
-            decision=_DECISIONS[values["decision"]],
-            scopes=tuple([_SCOPES[scope] for scope in values["scopes"]]),
-            valid_from=date.fromisoformat(values["valid_from"]),
-            valid_to=date.fromisoformat(values["valid_to"]) if values["valid_to"] else None,
+            decision=decision,
+            scopes=scopes,
+            valid_from=valid_from,
+            valid_to=valid_to,
             template=values["template"],
             template_version=values["template_version"],
             source_hash=values["source_hash"],
         )
 
+    @property
+    def terms(self) -> Terms:
+        """What was decided, without whose decision it is and in which form."""
+        return self.decision, self.scopes, self.valid_from, self.valid_to
+
     def same_decision(self, other: ConsentEvent) -> bool:
         """Whether both say the same, whatever file they came from."""
-        return self._terms() == other._terms()
+        return self._told() == other._told()
 
-    def _terms(self) -> tuple[object, ...]:
+    def _told(self) -> tuple[object, ...]:
         form = (self.template, self.template_version)
         return (self.participant_id, self.decision, frozenset(self.scopes), self.valid_from, self.valid_to, form)
+
+
+# the events of a million participants say few different things: what follows from them is worked out once
+
+
+@lru_cache(maxsize=4096)
+def _names(scopes: tuple[Scope, ...]) -> tuple[str, ...]:
+    return tuple(scope.value for scope in ALL_SCOPES if scope in scopes)
+
+
+@lru_cache(maxsize=4096)
+def _terms(decision: str, scopes: tuple[str, ...], valid_from: str, valid_to: str | None) -> Terms:
+    return (
+        Decision(decision),
+        tuple(Scope(scope) for scope in scopes),
+        date.fromisoformat(valid_from),
+        date.fromisoformat(valid_to) if valid_to else None,
+    )
 
 
 def evaluate(events: Sequence[ConsentEvent], *, scope: Scope | str, at: date) -> ConsentState:
@@ -113,33 +141,36 @@ def evaluate(events: Sequence[ConsentEvent], *, scope: Scope | str, at: date) ->
 
 def states(events: Sequence[ConsentEvent], *, at: date) -> dict[Scope, ConsentState]:
     """The state of every scope at the date ``at``."""
-    terms = tuple((event.valid_from, event.valid_to, event.decision, event.scopes) for event in events)
-    return dict(zip(ALL_SCOPES, _states(terms, at), strict=True))
+    return dict(zip(ALL_SCOPES, _states(tuple([event.terms for event in events]), at), strict=True))
 
 
 def stretches_without(
     events: Sequence[ConsentEvent], *, scope: Scope | str, since: date
 ) -> list[tuple[date, date | None]]:
     """First and last days (None: without end) from ``since`` on between which ``scope`` is not granted."""
-    ends = (event.valid_to for event in events if event.valid_to is not None and event.valid_to < date.max)
-    days = {since, *(event.valid_from for event in events), *(day + timedelta(days=1) for day in ends)}
+    return list(_stretches_without(tuple([event.terms for event in events]), Scope(scope), since))
+
+
+@lru_cache(maxsize=4096)
+def _stretches_without(events: tuple[Terms, ...], scope: Scope, since: date) -> tuple[tuple[date, date | None], ...]:
+    ends = (end for _, _, _, end in events if end is not None and end < date.max)
+    days = {since, *(begins for _, _, begins, _ in events), *(day + timedelta(days=1) for day in ends)}
     changes = sorted(day for day in days if day >= since)
+    place = ALL_SCOPES.index(scope)
     found: list[tuple[date, date | None]] = []
     for begins, next_change in zip(changes, [*changes[1:], None], strict=True):
-        if evaluate(events, scope=scope, at=begins) is not ConsentState.GRANTED:
+        if _states(events, begins)[place] is not ConsentState.GRANTED:
             last = next_change - timedelta(days=1) if next_change else None
             joined = found and found[-1][1] == begins - timedelta(days=1)
             found.append((found.pop()[0] if joined else begins, last))
-    return found
+    return tuple(found)
 
 
-@lru_cache(maxsize=4096)  # the events of a million participants say few different things
-def _states(
-    events: tuple[tuple[date, date | None, Decision, tuple[Scope, ...]], ...], at: date
-) -> tuple[ConsentState, ...]:
+@lru_cache(maxsize=4096)
+def _states(events: tuple[Terms, ...], at: date) -> tuple[ConsentState, ...]:
     found = dict.fromkeys(ALL_SCOPES, ConsentState.ABSENT)
     # in the order in which they begin, those of one day as they were recorded: the last one decides
-    for begins, ends, decision, scopes in sorted(events, key=lambda event: event[0]):
+    for decision, scopes, begins, ends in sorted(events, key=lambda event: event[2]):
         if begins > at:
             break
         state = ConsentState(decision.value)
@@ -154,21 +185,25 @@ def state_hash(
 ) -> str:
     """SHA-256 (hex) of the consent of ``participants``: their states and the events these follow from.
 
-    The same whatever the order of the participants; changed by any new event, expiry or withdrawal of any
-    of them.
+    Changed by any new event, expiry or withdrawal of any of them. They come in the order of their IDs; ValueError
+    when they do not, since the hash would be another one.
     """
     encode = json.JSONEncoder(sort_keys=True).encode
-    lines = sorted(
-        encode(
-            [
-                participant_id,
-                {scope.value: state.value for scope, state in by_scope.items()},
-                [event.to_json() for event in events],
-            ]
-        )
-        for participant_id, by_scope, events in participants
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256()
+    last = ""
+    for participant_id, by_scope, events in participants:
+        if participant_id <= last:
+            raise ValueError("participants out of order")
+        told = encode([event.to_json() for event in events])
+        line = f"[{encode(participant_id)}, {_encoded(tuple(by_scope.items()))}, {told}]"
+        digest.update((f"\n{line}" if last else line).encode())
+        last = participant_id
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _encoded(by_scope: tuple[tuple[Scope, ConsentState], ...]) -> str:
+    return json.dumps({scope.value: state.value for scope, state in by_scope}, sort_keys=True)
 
 
 # GA4GH Data Use Ontology, http://purl.obolibrary.org/obo/duo.owl

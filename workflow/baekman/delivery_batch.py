@@ -72,7 +72,8 @@ def add(
     workspace = cohort_folder.parent
     members = read_members(accepted) if accepted.read_text(encoding="utf-8").strip() else []
     # consent may have ended since intake
-    members = [one for one in members if one.participant_id not in standing.denied(workspace)]
+    denied = standing.denied(workspace)
+    members = [one for one in members if one.participant_id not in denied]
     for member in members:
         ownership.require_owner(Path(member.gvcf), participant=member.participant_id)
     result: dict[str, Any] = {"delivery": delivery, "participants": [], "snapshot": None}

@@ -218,18 +218,13 @@ class Registry:
             return self.events_by_participant(connection, [participant_id]).get(participant_id, [])
 
     def events_by_participant(
-        self, connection: Connection, participant_ids: Sequence[str] | None = None
+        self, connection: Connection, participant_ids: Sequence[str]
     ) -> dict[str, list[ConsentEvent]]:
-        """Participant ID (everybody's by default) -> consent events in the order of their recording."""
+        """Participant ID -> consent events in the order of their recording; who has none is left out."""
         found: dict[str, list[ConsentEvent]] = {}
         columns = (consent_events.c.participant_id, consent_events.c.sealed)
-        everything = select(*columns).order_by(consent_events.c.sequence)
-        queries = (
-            [everything]
-            if participant_ids is None
-            else [everything.where(columns[0].in_(some)) for some in chunks(participant_ids)]
-        )
-        for query in queries:
+        for some in chunks(participant_ids):
+            query = select(*columns).where(columns[0].in_(some)).order_by(consent_events.c.sequence)
             for participant_id, sealed in connection.execute(query):
                 values = self.ring.unseal(sealed, identity=f"consent {participant_id}")
                 found.setdefault(participant_id, []).append(ConsentEvent.from_json(values))
@@ -293,19 +288,27 @@ class Registry:
         self, participant_ids: Iterable[str] | None = None, *, at: date | None = None
     ) -> Iterator[tuple[str, bool, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
         """Of each of ``participant_ids`` (everybody by default), by ID: whether withdrawn, states at ``at``, events."""
-        with registry_store.reading(self.engine) as connection:
-            query = select(participants.c.participant_id, participants.c.withdrawn_at)
-            withdrawn = {row.participant_id: row.withdrawn_at is not None for row in connection.execute(query)}
-            chosen = sorted(withdrawn if participant_ids is None else set(participant_ids))
-            events = self.events_by_participant(connection, None if participant_ids is None else chosen)
         day = at or today()
-        for one in chosen:
-            recorded = events.get(one, [])
-            is_withdrawn = withdrawn.get(one, False)
-            states = consent.states(recorded, at=day)
-            if is_withdrawn:
-                states = dict.fromkeys(ALL_SCOPES, ConsentState.WITHDRAWN)
-            yield one, is_withdrawn, states, recorded
+        with registry_store.paging(self.engine) as connection:
+            for withdrawn in self._withdrawn(connection, participant_ids):
+                recorded = self.events_by_participant(connection, list(withdrawn))
+                for one, is_withdrawn in withdrawn.items():
+                    events = recorded.get(one, [])
+                    states = consent.states(events, at=day)
+                    if is_withdrawn:
+                        states = dict.fromkeys(ALL_SCOPES, ConsentState.WITHDRAWN)
+                    yield one, is_withdrawn, states, events
+
+    def _withdrawn(self, connection: Connection, participant_ids: Iterable[str] | None) -> Iterator[dict[str, bool]]:
+        """ID -> whether withdrawn, of ``participant_ids`` (everybody when None), by ID in parts."""
+        columns = (participants.c.participant_id, participants.c.withdrawn_at)
+        if participant_ids is None:
+            for page in registry_store.pages(connection, *columns):
+                yield {row.participant_id: row.withdrawn_at is not None for row in page}
+            return
+        for some in chunks(sorted(set(participant_ids))):
+            rows = connection.execute(select(*columns).where(columns[0].in_(some)))
+            yield dict.fromkeys(some, False) | {row.participant_id: row.withdrawn_at is not None for row in rows}
 
     # -- withdrawal
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, bindparam, update
 
 from baekman import registry_store
 from baekman.key_ring import Key, KeyRing, make_key_file, require_file
@@ -34,47 +34,40 @@ def rotate_key(registry: Registry) -> int:
 
 
 def _seal_anew(connection: Connection, old: KeyRing, new: KeyRing) -> int:
-    count = 0
+    """Seal every record with ``new``, a page at a time; how many there are."""
 
-    def each(table: Table, identity: str) -> list[tuple[Any, dict[str, Any], bytes]]:
-        nonlocal count
-        found = []
-        for row in connection.execute(select(table)).all():
-            name = identity.format(**row._mapping)
-            values = old.unseal(row.sealed, identity=name)
-            found.append((row, values, new.seal(values, identity=name)))
-        count += len(found)
-        return found
+    def of_participant(values: dict[str, Any]) -> dict[str, str]:
+        return {"participant_index": new.blind_index("participant", values["institution"], values["participant"])}
 
-    for row, values, sealed in each(participants, "participants {participant_id}"):
-        index = new.blind_index("participant", values["institution"], values["participant"])
-        connection.execute(
-            update(participants)
-            .where(participants.c.participant_id == row.participant_id)
-            .values(participant_index=index, sealed=sealed)
-        )
-    for row, values, sealed in each(specimens, "specimens {specimen_id}"):
+    def of_specimen(values: dict[str, Any]) -> dict[str, str]:
         institution, label = values["institution"], values["specimen_id"]
-        connection.execute(
-            update(specimens)
-            .where(specimens.c.specimen_id == row.specimen_id)
-            .values(
-                specimen_index=new.blind_index("specimen", institution, label),
-                lookalike_index=new.blind_index("lookalike", institution, skeleton(label)),
-                sealed=sealed,
-            )
-        )
-    for row, values, sealed in each(deliveries, "deliveries {delivery_id}"):
-        index = new.blind_index("delivery", values["institution"], values["name"])
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.delivery_id == row.delivery_id)
-            .values(delivery_index=index, sealed=sealed)
-        )
-    for table, identity in (
-        (consent_events, "consent {participant_id}"),
-        (verdicts, "verdicts {delivery_id} {specimen_id}"),
+        return {
+            "specimen_index": new.blind_index("specimen", institution, label),
+            "lookalike_index": new.blind_index("lookalike", institution, skeleton(label)),
+        }
+
+    def of_delivery(values: dict[str, Any]) -> dict[str, str]:
+        return {"delivery_index": new.blind_index("delivery", values["institution"], values["name"])}
+
+    count = 0
+    for table, identity, indexes in (
+        (participants, "participants {participant_id}", of_participant),
+        (specimens, "specimens {specimen_id}", of_specimen),
+        (deliveries, "deliveries {delivery_id}", of_delivery),
+        (consent_events, "consent {participant_id}", _no_index),
+        (verdicts, "verdicts {delivery_id} {specimen_id}", _no_index),
     ):
-        for row, _, sealed in each(table, identity):
-            connection.execute(update(table).where(table.c.sequence == row.sequence).values(sealed=sealed))
+        key, *others = sorted(table.columns, key=lambda column: not column.primary_key)
+        for page in registry_store.pages(connection, key, *others):
+            anew = []
+            for row in page:
+                name = identity.format(**row._mapping)
+                values = old.unseal(row.sealed, identity=name)
+                anew.append({"key": row[0], "sealed": new.seal(values, identity=name), **indexes(values)})
+            connection.execute(update(table).where(key == bindparam("key")), anew)
+            count += len(anew)
     return count
+
+
+def _no_index(_values: dict[str, Any]) -> dict[str, str]:
+    return {}

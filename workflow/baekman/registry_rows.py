@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import os
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Row, func, select
 
 from baekman import consent, registry_store
 from baekman.atomic import atomic_file
 from baekman.consent import ConsentState, Scope, today
 from baekman.errors import InputRefused, Reason
-from baekman.registry import Registry
+from baekman.registry import Registry, chunks
 from baekman.registry_store import participants, specimens
 from baekman.registry_verdicts import verdict_history
 
@@ -29,20 +29,34 @@ def participant_rows(registry: Registry, *, at: date | None = None) -> Iterator[
 
     ``genome`` is the consent state of sequencing at ``at`` (today by default); ``specimens`` counts them.
     """
-    with registry_store.reading(registry.engine) as connection:
-        rows = connection.execute(select(participants).order_by(participants.c.participant_id)).all()
-        events = registry.events_by_participant(connection)
-        counts = Counter(connection.scalars(select(specimens.c.participant_id)))
-    for row in rows:
-        values = registry.ring.unseal(row.sealed, identity=f"participants {row.participant_id}")
-        state = consent.evaluate(events.get(row.participant_id, []), scope=Scope.GENOME, at=at or today())
-        yield {
-            "participant_id": row.participant_id,
-            "participant_type": values.get("participant_type", ""),
-            "genome": ConsentState.WITHDRAWN.value if row.withdrawn_at else state.value,
-            "withdrawn_at": row.withdrawn_at or "",
-            "specimens": str(counts[row.participant_id]),
-        }
+    columns = (participants.c.participant_id, participants.c.withdrawn_at, participants.c.sealed)
+    day = at or today()
+    with registry_store.paging(registry.engine) as connection:
+        for page in registry_store.pages(connection, *columns):
+            ids = [row.participant_id for row in page]
+            events = registry.events_by_participant(connection, ids)
+            counts = _specimen_counts(connection, ids)
+            for row in page:
+                values = registry.ring.unseal(row.sealed, identity=f"participants {row.participant_id}")
+                state = consent.evaluate(events.get(row.participant_id, []), scope=Scope.GENOME, at=day)
+                yield {
+                    "participant_id": row.participant_id,
+                    "participant_type": values.get("participant_type", ""),
+                    "genome": ConsentState.WITHDRAWN.value if row.withdrawn_at else state.value,
+                    "withdrawn_at": row.withdrawn_at or "",
+                    "specimens": str(counts.get(row.participant_id, 0)),
+                }
+
+
+def _specimen_counts(connection: Connection, participant_ids: Sequence[str]) -> dict[str, int]:
+    owner = specimens.c.participant_id
+    return {
+        participant_id: count
+        for some in chunks(participant_ids)
+        for participant_id, count in connection.execute(
+            select(owner, func.count()).where(owner.in_(some)).group_by(owner)
+        )
+    }
 
 
 def institution_rows(registry: Registry, institution: str, *, at: date | None = None) -> list[dict[str, str]]:
@@ -52,26 +66,38 @@ def institution_rows(registry: Registry, institution: str, *, at: date | None = 
     those of the newest verdict.
     """
     wanted = unicodedata.normalize("NFC", institution)
-    with registry_store.reading(registry.engine) as connection:
-        rows = connection.execute(select(specimens)).all()
-        owners = {row.participant_id: row.sealed for row in connection.execute(select(participants))}
+    columns = (specimens.c.specimen_id, specimens.c.participant_id, specimens.c.sealed)
     listed = []
-    for row in rows:
-        values = registry.ring.unseal(row.sealed, identity=f"specimens {row.specimen_id}")
-        if values["institution"] != wanted:
-            continue
-        owner = registry.ring.unseal(owners[row.participant_id], identity=f"participants {row.participant_id}")
-        history = verdict_history(registry, row.specimen_id)
-        listed.append(
-            {
-                "specimen_id": values["specimen_id"],
-                "participant": owner["participant"],
-                "genome": registry.active_consent(row.participant_id, at=at).value,
-                "delivered": history[-1][1] if history else "",
-                "verdict": history[-1][2].verdict if history else "",
-            }
-        )
+    with registry_store.paging(registry.engine) as connection:
+        for page in registry_store.pages(connection, *columns):
+            own = []
+            for row in page:
+                values = registry.ring.unseal(row.sealed, identity=f"specimens {row.specimen_id}")
+                if values["institution"] == wanted:
+                    own.append((row, values["specimen_id"]))
+            owners = _subject_codes(registry, connection, [row.participant_id for row, _ in own])
+            listed += [_institution_row(registry, row, label, owners[row.participant_id], at) for row, label in own]
     return sorted(listed, key=lambda row: (row["specimen_id"], row["participant"]))
+
+
+def _subject_codes(registry: Registry, connection: Connection, participant_ids: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for some in chunks(participant_ids):
+        for row in connection.execute(select(participants).where(participants.c.participant_id.in_(some))):
+            values = registry.ring.unseal(row.sealed, identity=f"participants {row.participant_id}")
+            found[row.participant_id] = values["participant"]
+    return found
+
+
+def _institution_row(registry: Registry, row: Row[Any], label: str, code: str, at: date | None) -> dict[str, str]:
+    history = verdict_history(registry, row.specimen_id)
+    return {
+        "specimen_id": label,
+        "participant": code,
+        "genome": registry.active_consent(row.participant_id, at=at).value,
+        "delivered": history[-1][1] if history else "",
+        "verdict": history[-1][2].verdict if history else "",
+    }
 
 
 def write_institution(registry: Registry, institution: str, *, folder: Path, output: Path | None = None) -> Path:

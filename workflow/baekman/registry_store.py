@@ -7,7 +7,7 @@ from an institution is in ``sealed``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     String,
     Table,
+    collate,
     create_engine,
     event,
     inspect,
@@ -35,6 +37,7 @@ from baekman.errors import InputRefused, Reason
 
 SCHEMA_VERSION = "1"
 DATABASE_NAME = "registry.sqlite"
+PAGE = 5_000
 CACHE_KIB = 256 << 10  # SQLite's memory at most: an import touches every page of the indexes
 
 metadata = MetaData()
@@ -140,6 +143,31 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for single reads, each of the newest state; it never holds up a writer."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         yield connection
+
+
+@contextmanager
+def paging(engine: Engine) -> Iterator[Connection]:
+    """A connection for ``pages``; it never holds up a writer."""
+    # where a reader holds up nobody, one cursor of the server's lasts as long as its transaction
+    with engine.connect() if engine.dialect.name == "postgresql" else reading(engine) as connection:
+        yield connection
+
+
+def pages(connection: Connection, key: Column[Any], *others: Column[Any]) -> Iterator[Sequence[Row[Any]]]:
+    """``key``, a table's primary key, and ``others`` of every row, ``PAGE`` rows at a time, in the order of the bytes.
+
+    Each page is of the newest state on SQLite, all of one state on PostgreSQL.
+    """
+    query = select(key, *others)
+    if connection.dialect.name == "postgresql":
+        # SQLite's way would ask for an index in the order of the bytes, which may not be that of the database
+        ordered = query.order_by(collate(key, "C") if isinstance(key.type, String) else key)
+        yield from connection.execute(ordered, execution_options={"yield_per": PAGE}).partitions()
+        return
+    page = connection.execute(query.order_by(key).limit(PAGE)).all()
+    while page:
+        yield page
+        page = connection.execute(query.where(key > page[-1][0]).order_by(key).limit(PAGE)).all()
 
 
 def create(engine: Engine, *, key_id: bytes) -> None:

@@ -7,15 +7,17 @@ them: consent may end or begin while nobody touches the registry. Both hold pseu
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baekman import identifiers
-from baekman.atomic import write_text
+from baekman.atomic import atomic_file, write_text
 from baekman.consent import ConsentEvent, ConsentState, Scope, state_hash, stretches_without, today
 from baekman.errors import InputRefused, Reason
 
@@ -49,29 +51,41 @@ def deny(workspace: Path, *, registry: Registry) -> str:
     Returns the hash of everybody's consent, since all of it was read (``Registry.consent_hash``).
     To be called after every change of the registry: running work reads it again when it commits.
     """
-    found: list[str] = []
     already = marked(workspace)
+    # who comes last reads last: nobody writes what another has read before a change
+    with _lock(workspace), atomic_file(workspace / DENIED) as temporary, temporary.open("w", encoding="utf-8") as file:
 
-    def noted() -> Iterator[tuple[str, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
-        for participant_id, is_withdrawn, states, events in registry.standing():
-            if is_withdrawn and participant_id not in already:
-                mark(workspace, participant_id, [one.specimen_id for one in registry.specimens_of(participant_id)])
-            elif not is_withdrawn:
-                for first, last in stretches_without(events, scope=Scope.GENOME, since=today()):
-                    found.append(f"{participant_id}\t{first}\t{last or ''}\n")
-            yield participant_id, states, events
+        def noted() -> Iterator[tuple[str, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
+            for participant_id, is_withdrawn, states, events in registry.standing():
+                if is_withdrawn and participant_id not in already:
+                    mark(workspace, participant_id, [one.specimen_id for one in registry.specimens_of(participant_id)])
+                elif not is_withdrawn:
+                    for first, last in stretches_without(events, scope=Scope.GENOME, since=today()):
+                        file.write(f"{participant_id}\t{first}\t{last or ''}\n")
+                yield participant_id, states, events
 
-    consent_hash = state_hash(noted())
-    write_text(workspace / DENIED, "".join(found))
-    return consent_hash
+        return state_hash(noted())
+
+
+@contextmanager
+def _lock(workspace: Path) -> Iterator[None]:
+    workspace.mkdir(parents=True, exist_ok=True)
+    with (workspace / f".{DENIED}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def denied(workspace: Path, *, at: date | None = None) -> frozenset[str]:
     """Whose data nothing may be done with at ``at`` (today by default): marked, or without consent in force."""
     file = workspace / DENIED
     day = (at or today()).isoformat()
-    lines = (line.split("\t") for line in (file.read_text("utf-8").splitlines() if file.is_file() else ()))
-    return marked(workspace) | {one for one, first, last in lines if first <= day and (not last or day <= last)}
+    found = set(marked(workspace))
+    if file.is_file():
+        with file.open(encoding="utf-8") as lines:
+            for one, first, last in (line.rstrip("\n").split("\t") for line in lines):
+                if first <= day and (not last or day <= last):
+                    found.add(one)
+    return frozenset(found)
 
 
 def denied_hash(workspace: Path) -> str:
