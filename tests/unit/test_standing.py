@@ -59,6 +59,12 @@ def test_who_has_read_before_a_change_does_not_write_after_it(on_sqlite: Registr
     assert standing.denied(tmp_path) == {participant}
 
 
+def test_what_a_killed_one_has_begun_to_write_is_removed(on_sqlite: Registry, tmp_path: Path) -> None:
+    (tmp_path / ".denied.txt.0123.tmp").write_text("P0123456789ABC\t")
+    standing.deny(tmp_path, registry=on_sqlite)
+    assert {path.name for path in tmp_path.glob("*denied*")} == {"denied.txt", ".denied.txt.lock"}
+
+
 def test_readers_of_everybody_take_a_page_at_a_time(
     registry: Registry, location: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,8 +52,10 @@ def deny(workspace: Path, *, registry: Registry) -> str:
     To be called after every change of the registry: running work reads it again when it commits.
     """
     already = marked(workspace)
-    # who comes last reads last: nobody writes what another has read before a change
+    # who comes last reads last: nobody writes what was read before a change over what was read after it
     with _lock(workspace), atomic_file(workspace / DENIED) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for left in set(workspace.glob(f".{DENIED}.*.tmp")) - {temporary}:  # by one that was killed
+            left.unlink()
 
         def noted() -> Iterator[tuple[str, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
             for participant_id, is_withdrawn, states, events in registry.standing():
