@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+from collections.abc import Callable
 from pathlib import Path
 
 import pysam
 import pytest
-from baekman import identifiers
+from baekman import identifiers, registry_staging
 from baekman.errors import InputRefused
 from baekman.registry import Registry, open_registry
 from baekman.registry_import import ImportSummary, import_registrations
@@ -159,3 +160,80 @@ def test_missing_and_other_array_genotypes_are_refused(on_sqlite: Registry, tmp_
     assert record is not None and record.array_genotypes is not None
     with pysam.VariantFile(record.array_genotypes) as kept:
         assert [one.samples[0]["GT"] for one in kept] == [(1, 1)]
+
+
+def genotypes(registry: Registry, label: str = "BAR-0001") -> list[tuple[int, ...]] | None:
+    """The genotypes that are kept of a specimen."""
+    record = registry.specimen("서울병원", label)
+    if record is None or record.array_genotypes is None:
+        return None
+    with pysam.VariantFile(record.array_genotypes) as kept:
+        return [one.samples[0]["GT"] for one in kept]
+
+
+def staged(folder: Path) -> list[str]:
+    return [path.name for path in (folder / "registry" / "arrays.staged").rglob("*")]
+
+
+def die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def only_once(function: Callable[..., None]) -> Callable[..., None]:
+    """``function``, and death in its place the second time."""
+    functions = iter([function, die])
+    return lambda *arguments: next(functions)(*arguments)
+
+
+def test_a_refused_table_leaves_the_arrays_as_they_were(registry: Registry, tmp_path: Path) -> None:
+    array(tmp_path / "array.vcf", "BAR-0001")
+    import_registrations(registry, [table(tmp_path, FIRST + "array.vcf")])
+    array(tmp_path / "array.vcf", "BAR-0001", genotype="1/1")
+    (tmp_path / "other.vcf").write_text("none")
+    rows = (FIRST + "array.vcf", SECOND + "array.vcf", SECOND.replace("-0002", "-0003") + "other.vcf")
+    with pytest.raises(InputRefused, match=r"row 4, column array_genotypes: .* found no readable VCF"):
+        import_registrations(registry, [table(tmp_path, *rows)], correct=True)
+    assert genotypes(registry) == [(0, 1)]
+    assert [path.name for path in tmp_path.rglob("S*.vcf.gz")] == [
+        f"{registry.specimen('서울병원', 'BAR-0001').specimen_id}.vcf.gz"
+    ]  # type: ignore[union-attr]
+    assert staged(tmp_path) == []
+
+
+@pytest.mark.parametrize("instant", ["before it is done", "after it is done"])
+def test_arrays_of_a_killed_import_are_those_of_before_or_after(
+    instant: str, registry: Registry, location: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array(tmp_path / "array.vcf", "BAR-0001")
+    import_registrations(registry, [table(tmp_path, FIRST + "array.vcf")])
+    array(tmp_path / "array.vcf", "BAR-0001", genotype="1/1")
+    again = table(tmp_path, FIRST + "array.vcf")
+
+    with monkeypatch.context() as killed:
+        if instant == "before it is done":
+            killed.setattr(registry_staging, "note", die)
+        else:
+            killed.setattr(registry_staging, "settle", only_once(registry_staging.settle))
+        with pytest.raises(KeyboardInterrupt):
+            import_registrations(registry, [again], correct=True)
+    assert staged(tmp_path)
+    assert genotypes(registry) == [(0, 1)]
+    opened = open_registry(tmp_path, registry=location)
+    done = instant == "after it is done"
+    assert genotypes(opened) == [(1, 1) if done else (0, 1)]
+    assert import_registrations(opened, [again], correct=True).rows == 1
+    assert (genotypes(opened), staged(tmp_path)) == ([(1, 1)], [])
+
+
+def test_a_withdrawal_takes_the_arrays_that_have_not_come_to_their_place(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST)])
+    array(tmp_path / "array.vcf", "BAR-0001")
+    with monkeypatch.context() as killed:
+        killed.setattr(registry_staging, "settle", only_once(registry_staging.settle))
+        with pytest.raises(KeyboardInterrupt):
+            import_registrations(registry, [table(tmp_path, FIRST + "array.vcf")])
+    assert staged(tmp_path)
+    registry.withdraw(participant_of(registry))
+    assert not list(tmp_path.rglob("S*.vcf.gz"))

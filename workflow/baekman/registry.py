@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select, update
 
-from baekman import consent, identifiers, registry_store
+from baekman import consent, identifiers, registry_staging, registry_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, today
 from baekman.errors import InputRefused, Reason
 from baekman.key_ring import (
@@ -33,7 +33,6 @@ from baekman.registry_store import consent_events, participants, specimens
 REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
 FOLDER = "registry"
 KEY_FILE_NAME = "registry.key"
-ARRAYS_FOLDER = "arrays"
 # what a withdrawal keeps, so that a later delivery or registration of the same person is recognised and
 # refused
 KEPT_AFTER_WITHDRAWAL = ("institution", "participant")
@@ -116,6 +115,7 @@ def open_registry(workspace: Path, *, registry: Path | str | None = None, key_fi
     given = key_file or keys_from_environment() or location.key_file
     ring = given if isinstance(given, KeyRing) else read_key_file(given)
     ring.use(registry_store.key_id(engine))
+    registry_staging.settle_noted(engine, location.folder)
     return Registry(engine, ring, folder=location.folder)
 
 
@@ -166,7 +166,7 @@ class Registry:
 
     def array_path(self, specimen_id: str) -> Path:
         """Where a specimen's array genotypes lie, if it has any."""
-        return self.folder / ARRAYS_FOLDER / f"{specimen_id}.vcf.gz"
+        return registry_staging.array_path(self.folder, specimen_id)
 
     def identifiers_of(self, specimen: SpecimenRecord | str) -> list[str]:
         """The confidential strings of a specimen and its participant that must be in none of its files.
@@ -333,6 +333,7 @@ class Registry:
         self.require_participant(participant_id)
         day = at or today()
         with registry_store.writing(self.engine) as connection:
+            registry_staging.settle(connection, self.folder)  # that nothing comes to its place later
             row = connection.execute(
                 select(participants.c.withdrawn_at, participants.c.sealed).where(
                     participants.c.participant_id == participant_id

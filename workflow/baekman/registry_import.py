@@ -7,6 +7,7 @@ changes.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from baekman import identifiers, registry_store
+from baekman import identifiers, registry_staging, registry_store
 from baekman.consent import ConsentEvent, Decision, today
 from baekman.errors import Refusal
 from baekman.lookalikes import skeleton
 from baekman.registration import RegistrationRow
-from baekman.registration_files import open_registrations
+from baekman.registration_files import RegistrationFiles, open_registrations
 from baekman.registry import Registry, chunks, digest_of
 from baekman.registry_arrays import UnusableArray, write_pseudonymous
 from baekman.registry_store import participants, specimens
@@ -72,22 +73,36 @@ def import_registrations(registry: Registry, files: Sequence[Path], *, correct: 
 
     InputRefused with every problem, and then nothing is changed.
     """
+    stage = registry_staging.new_stage(registry.folder)
     with open_registrations(files) as tables, registry_store.writing(registry.engine) as connection:
-        refusal = Refusal()
-        summary = ImportSummary(rows=tables.count)
-        is_empty = connection.scalar(select(participants.c.participant_id).limit(1)) is None
-        for rows in tables.parts(ROWS_AT_ONCE):
-            part = _Part(registry, connection, refusal, correct=correct)
-            part.take(rows, is_first=is_empty)
-            if not refusal:
-                part.store(summary)
-                tables.set_aside(part.arrays())
-        # files come last: they do not go when the transaction is given up
+        registry_staging.settle(connection, registry.folder)
+        summary = _import(registry, connection, tables, stage, correct=correct)
+    if stage.is_dir():
+        with registry_store.writing(registry.engine) as connection:
+            registry_staging.settle(connection, registry.folder)
+    return summary
+
+
+def _import(
+    registry: Registry, connection: Connection, tables: RegistrationFiles, stage: Path, *, correct: bool
+) -> ImportSummary:
+    refusal = Refusal()
+    summary = ImportSummary(rows=tables.count)
+    is_empty = connection.scalar(select(participants.c.participant_id).limit(1)) is None
+    for rows in tables.parts(ROWS_AT_ONCE):
+        part = _Part(registry, connection, refusal, correct=correct)
+        part.take(rows, is_first=is_empty)
         if not refusal:
-            for specimen_id, row in tables.taken_up():
-                _store_array(registry, specimen_id, row, refusal)
-        if refusal:
-            raise refusal.refused(file="registration tables")
+            part.store(summary)
+            tables.set_aside(part.arrays())
+    if not refusal:
+        for specimen_id, row in tables.taken_up():
+            _write_array(stage, specimen_id, row, refusal)
+    if refusal:
+        shutil.rmtree(stage, ignore_errors=True)
+        raise refusal.refused(file="registration tables")
+    if stage.is_dir():
+        registry_staging.note(connection, stage)
     return summary
 
 
@@ -319,12 +334,11 @@ class _Part:
         }
 
 
-def _store_array(registry: Registry, specimen_id: str, row: RegistrationRow, refusal: Refusal) -> None:
+def _write_array(stage: Path, specimen_id: str, row: RegistrationRow, refusal: Refusal) -> None:
     assert row.array_genotypes is not None
+    output = stage / f"{specimen_id}{registry_staging.SUFFIX}"
     try:
-        write_pseudonymous(
-            row.array_genotypes, registry.array_path(specimen_id), label=row.specimen_id, specimen_id=specimen_id
-        )
+        write_pseudonymous(row.array_genotypes, output, label=row.specimen_id, specimen_id=specimen_id)
     except UnusableArray as unusable:
         reason = row.reason(
             "array_genotypes",
