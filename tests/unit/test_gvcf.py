@@ -234,6 +234,19 @@ def test_two_records_of_one_allele_keep_the_better_and_count_the_other(tmp_path:
     assert reading.counts.duplicates == 1
 
 
+@pytest.mark.parametrize(
+    ("lesser", "better"), [("3.02e-13", "0.5"), ("9.5", "1.23457e+06"), ("9e0", "1E1"), ("x", "0")]
+)
+def test_a_quality_may_have_an_exponent(tmp_path: Path, lesser: str, better: str) -> None:
+    for first, second, copies in ((lesser, better, 2), (better, lesser, 1)):
+        lines = [
+            line(3, BASES[2:5], BASES[2:4], "0/1:30:20:10,10:30,0,40", qual=first),
+            line(4, BASES[3:5], BASES[3:4], "1/1:30:20:0,20:90,30,0", qual=second),
+        ]
+        (row,) = read_lines(tmp_path, lines, C1).rows
+        assert row.copies == copies
+
+
 def test_blocks_are_cut_at_shard_borders_and_merged_within_a_band(tmp_path: Path) -> None:
     lines = [block(1, 30, "A", gq=45, dp=20), block(31, 40, "A", gq=41, dp=12), block(41, 50, "A", gq=31)]
     reading = read_lines(tmp_path, lines, C1, shard_ends=[[35, 300]])

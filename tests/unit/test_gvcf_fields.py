@@ -30,6 +30,20 @@ def test_gq_is_taken_from_pl_where_it_is_not_given(tmp_path: Path) -> None:
     assert (reading.rows[0].gq, reading.rows[0].called) == (33, True)
 
 
+@pytest.mark.parametrize(
+    ("value", "gq"), [("9.6e-05", 0), ("29.97", 29), ("1.5e+01", 15), ("1E2", 99), ("160.002", 99), ("2e1000", 99)]
+)
+def test_gq_may_have_decimals_and_an_exponent(tmp_path: Path, value: str, gq: int) -> None:
+    reading = read_lines(tmp_path, [line(10, "C", "T", f"0/1:{value}:20", format="GT:GQ:DP")], C1)
+    assert (reading.rows[0].gq, reading.counts.contradicting) == (gq, 0)
+
+
+@pytest.mark.parametrize("value", ["x", "-3", "1e", "1e+", "e5", "1e5x", "1.2.3", "20.x", "nan"])
+def test_gq_that_is_no_number_is_missing_and_counted(tmp_path: Path, value: str) -> None:
+    reading = read_lines(tmp_path, [line(10, "C", "T", f"0/1:{value}:20", format="GT:GQ:DP")], C1)
+    assert (reading.rows[0].gq, reading.counts.contradicting) == (-1, 1)
+
+
 def test_pl_of_the_wrong_number_is_missing_and_counted(tmp_path: Path) -> None:
     lines = [line(10, "C", "T", "0/1:40:22:11,11:45,0,42,9,9,9"), line(11, "A", "T", "0/1:40:22:11,11:45,0,42")]
     reading = read_lines(tmp_path, lines, C1)

@@ -342,7 +342,7 @@ cdef class RecordReader:
         if not self._read_filter(line, record):
             return TOO_MANY_FILTERS
         read_phase(record, &self._fields)
-        record.quality = quality(record.buf, line.columns[QUAL], line.columns[FILTER] - 1)
+        record.quality = max(quality(record.buf, line.columns[QUAL], line.columns[FILTER] - 1), <int64_t>-1)
         add_rows(record, &self._sequence[0] + self._starts[self.contig], &self._table, &self._work)
         while row < self._table.count:
             if self._table.rows[row].pos <= self._settled:

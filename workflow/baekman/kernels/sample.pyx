@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t
 from baekman.kernels.fields cimport AD, DP, GQ, GT, MIN_DP, PGT, PID, PL, PS, Fields, find
 from baekman.kernels.reader cimport BAD_GENOTYPE, BAD_PLOIDY, DONE
 from baekman.kernels.record cimport MAX_ALLELES, Record
-from baekman.kernels.text cimport COMMA, DOT, PIPE, SLASH, integer
+from baekman.kernels.text cimport COMMA, DOT, PIPE, SLASH, integer, position, quality
 
 
 cdef inline bint is_missing(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
@@ -15,7 +15,7 @@ cdef inline bint is_missing(const uint8_t *buf, int64_t start, int64_t stop) noe
 cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept nogil:
     """GT; ``complete`` says whether every allele is given."""
     cdef const uint8_t *buf = record.buf
-    cdef int64_t start, stop, last, allele, index
+    cdef int64_t start, stop, last, allele
     record.ploidy = 0
     record.phased = False
     complete[0] = True
@@ -32,10 +32,7 @@ cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept 
             record.phased = True
         if record.ploidy == 2:
             return BAD_PLOIDY
-        allele = integer(buf, start, last)
-        for index in range(start + 1, last):
-            if buf[index] == DOT:  # a decimal
-                allele = -2
+        allele = position(buf, start, last)
         if allele >= record.alleles and record.alleles == 1:
             # a caller that carries a GT over to the bases of a deletion
             if complete[0]:
@@ -132,10 +129,12 @@ cdef void read_quality(Record *record, Fields *fields, int64_t info_dp) noexcept
         for index in range(record.counted):
             dp += record.depths[index]
     if find(fields, GQ, &start, &stop):
-        gq = integer(record.buf, start, stop)
+        gq = quality(record.buf, start, stop)
         if gq == -2:
             fields.contradicting += 1
             gq = -1
+        elif gq > 0:
+            gq //= 100
     if gq < 0 and record.block and has_min_dp:
         gq = dp * 30103 // 10000
     if gq < 0 and record.values > 1:

@@ -7,7 +7,9 @@ cdef enum:
     NEWLINE = 10
     RETURN = 13
     STAR = 42
+    PLUS = 43
     COMMA = 44
+    MINUS = 45
     DOT = 46
     SLASH = 47
     COLON = 58
@@ -16,7 +18,9 @@ cdef enum:
     EQUALS = 61
     OPENING = 91
     CLOSING = 93
+    EXPONENT = 101
     PIPE = 124
+    MAX_QUALITY = 1_000_000_000
 
 
 cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
@@ -46,20 +50,49 @@ cdef inline int64_t position(const uint8_t *buf, int64_t start, int64_t end) noe
 
 
 cdef inline int64_t quality(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
-    """QUAL in hundredths, -1 when missing; only compared, never stored."""
-    cdef int64_t hundredths, at
-    cdef int64_t whole = integer(buf, start, end)
-    if whole < 0:
+    """A phred quality in hundredths, further decimals cut off; -1 when ``.`` or empty, -2 when it is no number.
+
+    It may have an exponent: htslib writes one below 0.0001 and from a million on.
+    """
+    cdef int64_t value = 0, shift = 2, power = 0, at = start, digit
+    cdef bint decimals = False, negative
+    if start >= end or (end - start == 1 and buf[start] == DOT):
         return -1
-    hundredths = min(whole, <int64_t>10_000_000) * 100
-    for at in range(start, end):
-        if buf[at] == DOT:
-            if at + 1 < end and 48 <= buf[at + 1] <= 57:
-                hundredths += 10 * (buf[at + 1] - 48)
-            if at + 2 < end and 48 <= buf[at + 2] <= 57:
-                hundredths += buf[at + 2] - 48
+    while at < end:
+        digit = <int64_t>buf[at] - 48
+        if 0 <= digit <= 9:
+            if value < <int64_t>1 << 46:
+                value = value * 10 + digit
+                shift -= decimals
+            else:
+                shift += not decimals
+        elif buf[at] == DOT and at > start and not decimals:
+            decimals = True
+        elif at > start and (buf[at] == EXPONENT or buf[at] == EXPONENT - 32):
             break
-    return hundredths
+        else:
+            return -2
+        at += 1
+    if at < end:
+        at += 1
+        negative = at < end and buf[at] == MINUS
+        if at < end and (buf[at] == MINUS or buf[at] == PLUS):
+            at += 1
+        if at == end:
+            return -2
+        for at in range(at, end):
+            digit = <int64_t>buf[at] - 48
+            if digit < 0 or digit > 9:
+                return -2
+            power = min(power * 10 + digit, <int64_t>1000)
+        shift += -power if negative else power
+    while shift < 0 and value:
+        value //= 10
+        shift += 1
+    while shift > 0 and 0 < value < MAX_QUALITY:
+        value *= 10
+        shift -= 1
+    return min(value, <int64_t>MAX_QUALITY)
 
 
 cdef inline bint same(
