@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from baekman import cohort
+from baekman import verify as verification
+from baekman.errors import InputRefused
 from baekman.members import Member
 from baekman.seal import hashes_of, seal
 from baekman.sources import compare_gvcfs
-from baekman.store import create_store, open_store
+from baekman.store import Store, create_store, open_store
 from baekman.verify import verify
 from store_tools import baekman, block, gvcf_text, line, write_reference
 
@@ -69,6 +71,50 @@ def set_value(column: str, row: int, value: object) -> Callable[[pa.Table], pa.T
 
 def reversed_rows(table: pa.Table) -> pa.Table:
     return table.take(np.arange(table.num_rows)[::-1].copy())
+
+
+@pytest.fixture
+def changing(sound: Path, tmp_path: Path) -> Store:
+    """A copy of the sound store."""
+    shutil.copytree(sound, tmp_path / "cohort")
+    return open_store(tmp_path / "cohort")
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, function: str, happens: Callable[[], object]) -> None:
+    """Let something happen when ``verify`` first calls ``function``."""
+    original = getattr(verification, function)
+
+    def called(*arguments: object, **named: object) -> object:
+        monkeypatch.undo()
+        happens()
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(verification, function, called)
+
+
+@pytest.mark.parametrize("function", ["_unreadable", "_batch", "_snapshot", "_index", "verify_shard"])
+def test_a_withdrawal_meanwhile_is_told_and_no_finding(
+    changing: Store, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    meanwhile(monkeypatch, function, lambda: cohort.withdraw(changing, ["P0"]))
+    with pytest.raises(InputRefused) as refused:
+        verify(changing)
+    assert str(refused.value) == (
+        "snapshot 1: expected one that stays while it is read, found one that a withdrawal or compaction took away; "
+        "run the same command again"
+    )
+    assert verify(changing) == []
+
+
+@pytest.mark.parametrize("function", ["_unreadable", "_index", "_compare_index", "verify_shard"])
+def test_a_batch_that_is_added_meanwhile_is_no_finding(
+    changing: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    path = tmp_path / "added.g.vcf"
+    path.write_text(gvcf_text([block(1, 2, "A")], contigs={"c1": len(GENOME)}))
+    added = [Member(participant_id="P9", gvcf=str(path))]
+    meanwhile(monkeypatch, function, lambda: cohort.add(changing, batch="b2", members=added))
+    assert verify(changing) == []
 
 
 def test_a_sound_store_has_no_finding(sound: Path) -> None:

@@ -118,17 +118,24 @@ def reading(store: Store, snapshot: Snapshot, *, missing: type[Exception] = File
     """Raise SnapshotGone for the missing file of a snapshot that is no more; ``missing`` is what else says so."""
     try:
         yield
-    except (FileNotFoundError, missing) as error:
-        if snapshot.number == 0 or snapshot.number in numbers(store):
-            raise
+    except (FileNotFoundError, missing):
+        if snapshot.number:
+            refuse_gone(store, [snapshot.number])
+        raise
+
+
+def refuse_gone(store: Store, existed: Sequence[int]) -> None:
+    """Raise SnapshotGone when one of the snapshots that ``existed`` is no more."""
+    gone = set(existed).difference(numbers(store))
+    if gone:
         raise SnapshotGone(
             Reason(
-                file=f"snapshot {snapshot.number}",
+                file=f"snapshot {min(gone)}",
                 expected="one that stays while it is read",
                 found="one that a withdrawal or compaction took away",
                 action="run the same command again",
             )
-        ) from error
+        )
 
 
 def create_snapshot(store: Store, snapshot: Snapshot) -> None:

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -35,12 +35,27 @@ from baekman.verify_shard import verify_shard
 
 
 def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
-    """Every finding about ``store``, each a line that begins with the file it is about; empty when it is sound."""
+    """Every finding about ``store``, each a line that begins with the file it is about; empty when it is sound.
+
+    Batches may be added meanwhile. Raises SnapshotGone when what is read is deleted by a withdrawal or compaction.
+    """
+    existing = snapshots.numbers(store)
+    try:
+        found = _findings(store, existing, engine or Engine())
+    except FileNotFoundError:
+        snapshots.refuse_gone(store, existing)
+        raise
+    if found:
+        snapshots.refuse_gone(store, existing)
+    return found
+
+
+def _findings(store: Store, existing: Sequence[int], engine: Engine) -> list[str]:
     if not (store.path / "reference.seq").exists():
         return ["reference.seq: absent"]
     found = list(_reference(store))
     known: dict[int, Snapshot] = {}
-    for number in snapshots.numbers(store):
+    for number in existing:
         try:
             snapshot = snapshots.load_snapshot(store, number)
             if snapshot.content:  # which follows from digests that may be no numbers
@@ -56,8 +71,8 @@ def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
     for snapshot in known.values():
         found += _snapshot(store, snapshot)
     if known:
-        found += _index(store, known[max(known)])
-    with tempfile.TemporaryDirectory() as folder, (engine or Engine()).open() as map_tasks:
+        found += _index(store, known[max(known)], seen=existing[-1])
+    with tempfile.TemporaryDirectory() as folder, engine.open() as map_tasks:
         task = partial(verify_shard, store, tuple(known.values()), tuple(names), Path(folder))
         map_tasks("verifying shards", task, len(store.shards))
         found += _gather(store, names, Path(folder))
@@ -139,14 +154,21 @@ def _snapshot(store: Store, snapshot: Snapshot) -> Iterable[str]:
         yield f"{where}: a participant is in two batches"
 
 
-def _index(store: Store, latest: Snapshot) -> Iterable[str]:
+def _index(store: Store, latest: Snapshot, *, seen: int) -> Iterable[str]:
+    """Findings about the index; ``latest`` is the last of the snapshots up to number ``seen`` that can be read."""
     if not store.participants.exists():
         return
-    try:
-        missing, unknown = _compare_index(store, latest)
-    except sqlite3.DatabaseError as error:
-        yield f"participants.sqlite: cannot be read ({type(error).__name__})"
-        return
+    while True:
+        try:
+            missing, unknown = _compare_index(store, latest)
+        except sqlite3.DatabaseError as error:
+            yield f"participants.sqlite: cannot be read ({type(error).__name__})"
+            return
+        newest = snapshots.numbers(store)[-1]
+        if newest == seen or not (missing or unknown):
+            break
+        # a batch was added, and indexed, meanwhile
+        seen, latest = newest, snapshots.load_snapshot(store, newest)
     if missing:
         yield f"participants.sqlite: {missing} participants missing or in another batch"
     if unknown:
