@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from baekman import participant_index
 from baekman import snapshot as snapshots
@@ -17,13 +19,27 @@ DONE_WORK = ".done."  # prefix of a work folder that only waits to be deleted
 
 def clear_work(store: Store, batch: str) -> None:
     """Delete all work on a batch, also that of other inputs; what a kill leaves of it is known as such by its name."""
-    for plan in store.work.glob(f"{batch}.*/plan.json"):
-        if json.loads(plan.read_text())["batch"] == batch:
-            done = store.work / f"{DONE_WORK}{plan.parent.name}"
-            shutil.rmtree(done, ignore_errors=True)
-            plan.parent.rename(done)
+    for folder, plan in unfinished(store, f"{batch}.*"):
+        if plan["batch"] == batch:
+            _set_aside(folder)
     for done in store.work.glob(f"{DONE_WORK}{batch}.*"):
         remove_folder(done)
+
+
+def unfinished(store: Store, folders: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Folders of work that is not done, and their plans; another command may delete any of them at any moment."""
+    for plan in store.work.glob(f"{folders}/plan.json"):
+        with suppress(FileNotFoundError):
+            yield plan.parent, json.loads(plan.read_text())
+
+
+def _set_aside(folder: Path) -> Path:
+    """Rename a folder of work at once, since an add may be at it, to one that only waits to be deleted; which."""
+    done = folder.with_name(f"{DONE_WORK}{folder.name}")
+    shutil.rmtree(done, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        folder.rename(done)
+    return done
 
 
 def remove_folder(folder: Path) -> None:
@@ -53,12 +69,9 @@ def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
     for left in store.work.glob(f"{DONE_WORK}*"):
         remove_folder(left)
     gone = set(participants)
-    for plan in store.work.glob("*/plan.json"):
-        members = json.loads(plan.read_text())["members"]
-        if any(member["participant_id"] in gone for member in members):
-            done = store.work / f"{DONE_WORK}{plan.parent.name}"  # at once: an add may be at it
-            plan.parent.rename(done)
-            remove_folder(done)
+    for folder, plan in unfinished(store, "*"):
+        if any(member["participant_id"] in gone for member in plan["members"]):
+            remove_folder(_set_aside(folder))
 
 
 def sweep(store: Store, latest: Snapshot, *, keep: int | None = None) -> None:

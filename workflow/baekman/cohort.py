@@ -281,6 +281,8 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
                 map_tasks=map_tasks,
             )
         clean(store, latest, without=participants)
+        with store.tables_lock(exclusive=True):
+            pass  # from here on no table of a snapshot that is gone appears
         return latest
 
 

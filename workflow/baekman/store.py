@@ -130,6 +130,25 @@ class Store:
             yield
 
     @contextmanager
+    def tables_lock(self, *, exclusive: bool) -> Iterator[None]:
+        """Held together by all who let tables appear; exclusively by a withdrawal, which waits for them."""
+        with (self.path / ".tables.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def writing_tables(self) -> Iterator[bool]:
+        """Be known as one who writes tables; yields whether nobody else does."""
+        with (self.path / ".tables.writers").open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                alone = True
+            except BlockingIOError:
+                alone = False
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield alone
+
+    @contextmanager
     def work_lock(self, batch: str) -> Iterator[None]:
         """Be the only one that works on ``batch``; waits for another who does."""
         self.work.mkdir(exist_ok=True)

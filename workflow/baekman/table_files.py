@@ -27,16 +27,22 @@ def reference_path(output: Path, participant: str) -> Path:
 
 
 class TableWriters:
-    """The two open files of one participant; they appear under their names when ``close`` has verified them."""
+    """The two open files of one participant: verified by ``close``, they appear under their names by ``show``.
 
-    def __init__(self, output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> None:
+    ``alone``: nobody else writes tables, so what lies there unfinished is of a run that was killed.
+    """
+
+    def __init__(
+        self, output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None, *, alone: bool
+    ) -> None:
         self.participant = participant
         self.keys = keys
         encryption = keys.encryption(participant) if keys is not None else None
         self.targets = (table_path(output, participant), reference_path(output, participant))
         self.targets[0].parent.mkdir(parents=True, exist_ok=True)
-        for target in self.targets:
-            remove_unfinished(target)
+        if alone:
+            for target in self.targets:
+                remove_unfinished(target)
         self.temporary = [target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp" for target in self.targets]
         self.schemas = (with_metadata(TABLE, metadata), with_metadata(REFERENCE_TABLE, metadata))
         self.files = [
@@ -51,9 +57,12 @@ class TableWriters:
             self.rows[number] += table.num_rows
 
     def close(self) -> None:
-        for number, (file, path, target) in enumerate(zip(self.files, self.temporary, self.targets, strict=True)):
+        for number, (file, path) in enumerate(zip(self.files, self.temporary, strict=True)):
             file.close()
             _verify(path, self.schemas[number], participant=self.participant, rows=self.rows[number], keys=self.keys)
+
+    def show(self) -> None:
+        for path, target in zip(self.temporary, self.targets, strict=True):
             path.replace(target)
 
     def discard(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,9 +106,12 @@ def plan_tables(
     return tasks
 
 
-def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], output: Path, number: int) -> None:
-    """Run one task: write the tables of its participants, each verified before it appears.
+def write_tables(
+    store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], output: Path, alone: bool, number: int
+) -> None:
+    """Run one task: write the tables of its participants, each verified before it appears; ``alone`` as there.
 
+    None appears, and SnapshotGone is raised, when the snapshot is no more: they would count who has withdrawn.
     Participants whose tables are of this snapshot and made with these settings already are left as they are.
     """
     task = tasks[number]
@@ -126,7 +129,7 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
     with ExitStack() as stack:
         writers = {}
         for sample in chosen:
-            writers[sample] = TableWriters(output, ids[sample], metadata, keys)
+            writers[sample] = TableWriters(output, ids[sample], metadata, keys, alone=alone)
             stack.callback(writers[sample].discard)
         wanted = [("sample", ">=", chosen[0]), ("sample", "<=", chosen[-1])]
         for shard, tile in enumerate(store.shards):
@@ -145,6 +148,9 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
                 writers[sample].write(1, table)
         for writer in writers.values():
             writer.close()
+            with store.tables_lock(exclusive=False):
+                snapshots.refuse_gone(store, [snapshot.number])
+                writer.show()
 
 
 def row_counts(store: Store, output: Path, participants: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -173,8 +179,8 @@ def make_tables(
         engine = engine or Engine()
         tasks = plan_tables(store, at, participants=participants, workers=max(engine.workers, 1))
         output.mkdir(parents=True, exist_ok=True)
-        with engine.open() as map_tasks:
-            map_tasks("writing tables", partial(write_tables, store, at, tasks, output), len(tasks))
+        with store.writing_tables() as alone, engine.open() as map_tasks:
+            map_tasks("writing tables", partial(write_tables, store, at, tasks, output, alone), len(tasks))
     return sum(len(task.only) if task.only is not None else task.last - task.first for task in tasks)
 
 
@@ -203,9 +209,10 @@ def stale_tables(store: Store, output: Path) -> list[str]:
     stale = set()
     for path in output.glob("*/*.parquet"):
         participant = path.name.removesuffix(".parquet").removesuffix(".reference")
-        metadata = metadata_of(path, participant=participant, keys=keys)
-        if metadata.get("baekman.snapshot") not in existing:
-            stale.add(participant)
+        with suppress(FileNotFoundError):  # another withdrawal deleted it
+            metadata = metadata_of(path, participant=participant, keys=keys)
+            if metadata.get("baekman.snapshot") not in existing:
+                stale.add(participant)
     return sorted(find_batches(store, sorted(stale), at=snapshots.read_snapshot(store)))
 
 

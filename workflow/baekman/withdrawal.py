@@ -20,6 +20,7 @@ from typing import Any
 from baekman import audit, cohort, delivery_report, leakscan, run_lock, store, table_files, table_keys, tables
 from baekman import snapshot as snapshots
 from baekman.atomic import write_text
+from baekman.cleanup import unfinished
 from baekman.engine import Engine
 from baekman.leak_patterns import Identifier, Matcher, base64_cores, matcher_of
 from baekman.participant_index import find_batches
@@ -175,9 +176,9 @@ def _has_files(workspace: Path, participant_id: str) -> bool:
 
 def _cohort_holds(opened: store.Store, participants: Sequence[str]) -> set[str]:
     """Who of ``participants`` is in the cohort's latest snapshot or in work that is not finished."""
-    plans = "".join(plan.read_text("utf-8") for plan in opened.work.glob("*/plan.json"))
     found = find_batches(opened, participants, at=snapshots.read_snapshot(opened))
-    return set(found) | {one for one in participants if one in plans}
+    at_work = {member["participant_id"] for _, plan in unfinished(opened, "*") for member in plan["members"]}
+    return set(found) | at_work.intersection(participants)
 
 
 def _stale_tables(workspace: Path) -> list[str]:
