@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from baekman import identifiers
+from baekman import identifiers, registry_store
 from baekman.consent import ConsentEvent, ConsentState, Decision, Scope
 from baekman.errors import InputRefused
 from baekman.registry import Registry, create_registry, open_registry
@@ -170,3 +170,9 @@ def test_database_errors_show_no_value(registry: Registry) -> None:
             participants.insert(), {"participant_id": "P" * 14, "participant_index": None, "sealed": b"SECRET"}
         )
     assert "SECRET" not in str(failure.value)
+
+
+def test_a_long_import_of_another_is_waited_for(on_sqlite: Registry) -> None:
+    with registry_store.reading(on_sqlite.engine) as connection:
+        milliseconds = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    assert milliseconds > 5 * 60 * 1000  # what a million rows take

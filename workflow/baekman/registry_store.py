@@ -38,6 +38,9 @@ from baekman.errors import InputRefused, Reason
 SCHEMA_VERSION = "1"
 DATABASE_NAME = "registry.sqlite"
 PAGE = 5_000
+# for another's transaction: an import of a million rows takes minutes, and holds up SQLite's readers too as soon as
+# it no longer fits into the cache
+WAIT_SECONDS = 900
 CACHE_KIB = 256 << 10  # SQLite's memory at most: an import touches every page of the indexes
 
 metadata = MetaData()
@@ -111,7 +114,8 @@ def connect(database: str | Path) -> Engine:
 
 
 def _sqlite(file: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{file}", hide_parameters=True, connect_args={"timeout": 60}, poolclass=NullPool)
+    waiting = {"timeout": WAIT_SECONDS}
+    engine = create_engine(f"sqlite:///{file}", hide_parameters=True, connect_args=waiting, poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
