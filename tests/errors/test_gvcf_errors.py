@@ -192,6 +192,10 @@ RECORDS = {
         [line(10, "C", "T", ":".join(["0/1"] + ["1"] * 70), format=":".join(["GT"] + [f"X{n}" for n in range(70)]))],
         f"line {FIRST} (record 1): expected a FORMAT of at most 64 fields, found more",
     ),
+    "more alleles than a record can have": (
+        [GOOD, line(11, "A", ",".join(["T"] * 4096), "0/1", format="GT")],
+        f"line {FIRST + 1} (record 2): expected at most 4095 ALT alleles, found more",
+    ),
     "more values of FILTER than can be kept": (
         [line(1 + n, BASES[n], "N", "0/1", format="GT", filter=f"f{n}") for n in range(251)],
         f"line {FIRST + 250} (record 251): expected at most 250 different values of FILTER, found more",

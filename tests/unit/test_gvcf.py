@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,17 @@ def test_two_records_of_one_allele_keep_the_better_and_count_the_other(tmp_path:
     (row,) = reading.rows
     assert (row.allele, row.copies, row.gq) == ((3, "GT", "G"), 2, 60)
     assert reading.counts.duplicates == 1
+
+
+def test_a_record_may_have_a_thousand_alleles(tmp_path: Path) -> None:
+    alts = ["C" + "".join(bases) for bases in itertools.product("AGT", repeat=7)][:1000]
+    likelihoods = ["60"] * (1001 * 1002 // 2)
+    likelihoods[1000 * 1001 // 2 + 999] = "0"  # 999/1000
+    reading = read_lines(
+        tmp_path, [line(10, "C", ",".join(alts), f"999/1000:60:{','.join(likelihoods)}", format="GT:GQ:PL")], C1
+    )
+    carried = {row.alt: (row.copies, row.other, row.pl) for row in reading.rows if row.copies}
+    assert carried == dict.fromkeys(alts[998:], (1, 1, (60, 0, 60)))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ cpdef enum:
     TOO_MANY_FILTERS = 23
     DUPLICATED = 24
     MORE_FIELDS = 25
+    TOO_MANY_ALLELES = 26
 
 cdef enum:
     NO_MEMORY = 2

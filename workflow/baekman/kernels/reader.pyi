@@ -23,6 +23,7 @@ TOO_MANY_FIELDS: int
 TOO_MANY_FILTERS: int
 DUPLICATED: int
 MORE_FIELDS: int
+TOO_MANY_ALLELES: int
 
 class RecordReader:
     line: int

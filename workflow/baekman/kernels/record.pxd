@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t
 from baekman.kernels.line cimport Line
 
 cdef enum:
-    MAX_ALLELES = 256
+    MAX_ALLELES = 4096
 
 # Kinds of ALT.
 cdef enum:

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from baekman.kernels.line cimport ALT, QUAL, REF, Line
-from baekman.kernels.reader cimport BAD_ALT, BAD_REF, BAD_REF_BASE, DONE, PAST_END
+from baekman.kernels.reader cimport BAD_ALT, BAD_REF, BAD_REF_BASE, DONE, PAST_END, TOO_MANY_ALLELES
 from baekman.kernels.text cimport CLOSING, COMMA, DOT, LESS, OPENING, STAR, is_allele_letter, is_base, upper
 
 
@@ -26,8 +26,10 @@ cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, i
         stop = start
         while stop < alt_end and buf[stop] != COMMA:
             stop += 1
-        if stop == start or record.alleles >= MAX_ALLELES:
+        if stop == start:
             return BAD_ALT
+        if record.alleles == MAX_ALLELES:
+            return TOO_MANY_ALLELES
         kind = kind_of(buf, start, stop)
         if kind < 0:
             return BAD_ALT
