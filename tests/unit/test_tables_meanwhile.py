@@ -69,6 +69,17 @@ def test_two_may_write_the_same_tables_at_the_same_moment(
     assert files(tmp_path / "tables") == sorted(f"P{number}{end}" for number in range(3) for end in ends)
 
 
+def test_what_another_began_to_write_later_is_left_to_them(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort.add(store, batch="b2", members=[member(tmp_path, 3)])
+    others: list[TableWriters] = []
+    meanwhile(monkeypatch, lambda: others.append(TableWriters(tmp_path / "tables", "P3", {}, None)))
+    assert make_tables(store, output=tmp_path / "tables") == 4
+    assert all(path.exists() for other in others for path in other.temporary)
+    others[0].discard()
+
+
 def test_what_a_killed_run_left_of_a_table_is_deleted(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

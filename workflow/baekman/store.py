@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -137,16 +137,14 @@ class Store:
             yield
 
     @contextmanager
-    def writing_tables(self) -> Iterator[bool]:
-        """Be known as one who writes tables; yields whether nobody else does."""
+    def writing_tables(self, clear: Callable[[], object]) -> Iterator[None]:
+        """Be known as one who writes tables; first ``clear`` away what killed runs left, unless others are writing."""
         with (self.path / ".tables.writers").open("a") as handle:
-            try:
+            with suppress(BlockingIOError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                alone = True
-            except BlockingIOError:
-                alone = False
+                clear()
             fcntl.flock(handle, fcntl.LOCK_SH)
-            yield alone
+            yield
 
     @contextmanager
     def work_lock(self, batch: str) -> Iterator[None]:

@@ -27,22 +27,14 @@ def reference_path(output: Path, participant: str) -> Path:
 
 
 class TableWriters:
-    """The two open files of one participant: verified by ``close``, they appear under their names by ``show``.
+    """The two open files of one participant: verified by ``close``, they appear under their names by ``show``."""
 
-    ``alone``: nobody else writes tables, so what lies there unfinished is of a run that was killed.
-    """
-
-    def __init__(
-        self, output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None, *, alone: bool
-    ) -> None:
+    def __init__(self, output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> None:
         self.participant = participant
         self.keys = keys
         encryption = keys.encryption(participant) if keys is not None else None
         self.targets = (table_path(output, participant), reference_path(output, participant))
         self.targets[0].parent.mkdir(parents=True, exist_ok=True)
-        if alone:
-            for target in self.targets:
-                remove_unfinished(target)
         self.temporary = [target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp" for target in self.targets]
         self.schemas = (with_metadata(TABLE, metadata), with_metadata(REFERENCE_TABLE, metadata))
         self.files = [
@@ -73,10 +65,12 @@ class TableWriters:
                 path.unlink(missing_ok=True)
 
 
-def remove_unfinished(target: Path) -> None:
-    """Delete what a killed run left of a file."""
-    for stale in target.parent.glob(f".{target.name}.*.tmp"):
-        stale.unlink(missing_ok=True)
+def remove_unfinished(output: Path, participant: str = "*") -> None:
+    """Delete files of a participant, or of everyone, that are being written, or were by a run that was killed."""
+    bucket = table_keys.bucket_of(participant) if participant != "*" else "*"
+    for kind in ("", ".reference"):
+        for stale in output.glob(f"{bucket}/.{participant}{kind}.parquet.*.tmp"):
+            stale.unlink(missing_ok=True)
 
 
 def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.ParquetFile:

@@ -106,10 +106,8 @@ def plan_tables(
     return tasks
 
 
-def write_tables(
-    store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], output: Path, alone: bool, number: int
-) -> None:
-    """Run one task: write the tables of its participants, each verified before it appears; ``alone`` as there.
+def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], output: Path, number: int) -> None:
+    """Run one task: write the tables of its participants, each verified before it appears.
 
     None appears, and SnapshotGone is raised, when the snapshot is no more: they would count who has withdrawn.
     Participants whose tables are of this snapshot and made with these settings already are left as they are.
@@ -129,7 +127,7 @@ def write_tables(
     with ExitStack() as stack:
         writers = {}
         for sample in chosen:
-            writers[sample] = TableWriters(output, ids[sample], metadata, keys, alone=alone)
+            writers[sample] = TableWriters(output, ids[sample], metadata, keys)
             stack.callback(writers[sample].discard)
         wanted = [("sample", ">=", chosen[0]), ("sample", "<=", chosen[-1])]
         for shard, tile in enumerate(store.shards):
@@ -179,8 +177,8 @@ def make_tables(
         engine = engine or Engine()
         tasks = plan_tables(store, at, participants=participants, workers=max(engine.workers, 1))
         output.mkdir(parents=True, exist_ok=True)
-        with store.writing_tables() as alone, engine.open() as map_tasks:
-            map_tasks("writing tables", partial(write_tables, store, at, tasks, output, alone), len(tasks))
+        with store.writing_tables(partial(remove_unfinished, output)), engine.open() as map_tasks:
+            map_tasks("writing tables", partial(write_tables, store, at, tasks, output), len(tasks))
     return sum(len(task.only) if task.only is not None else task.last - task.first for task in tasks)
 
 
@@ -229,7 +227,7 @@ def withdraw_tables(store: Store, participants: Sequence[str], *, engine: Engine
         if PARTICIPANT_ID.fullmatch(participant):
             for path in (table_path(output, participant), reference_path(output, participant)):
                 path.unlink(missing_ok=True)
-                remove_unfinished(path)
+            remove_unfinished(output, participant)
     if stale := stale_tables(store, output):
         make_latest_tables(store, output=output, participants=stale, engine=engine)
 
