@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -315,6 +316,31 @@ def test_pgen_has_the_same_counts(fifty: Path, tmp_path: Path) -> None:
     )
     rows = [line.split() for line in out.with_suffix(".acount").read_text().splitlines()[1:]]
     assert [([int(row[4])], int(row[5])) for row in rows] == [(ac, an) for _, ac, an in bcf]
+
+
+def test_pgen_of_a_site_with_more_alleles_than_plink2_reads_is_refused(tmp_path: Path) -> None:
+    store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": "ACGT" * 10}))
+    alts = ["C" + "".join(bases) for bases in itertools.product("AGT", repeat=5)] + [
+        "C" + "AG" * n for n in range(3, 9)
+    ]
+    alts += ["C" + "AT" * n for n in range(3, 19)]
+    members = []
+    for number in range(0, 256, 2):
+        path = tmp_path / f"{number}.g.vcf"
+        path.write_text(
+            gvcf_text([line(2, "C", ",".join(alts[number : number + 2]), "1/2:50", format="GT:GQ")], contigs={"c1": 40})
+        )
+        members.append(Member(participant_id=f"P{number}", gvcf=str(path)))
+    cohort.add(store, batch="b1", members=members)
+    output = ("--sites", "--output", tmp_path / "out" / "x.pgen")
+    (tmp_path / "out").mkdir()
+    done = baekman("export", "--cohort", store.path, "--format", "pgen", *output, check=False)
+    assert (done.returncode, done.stderr) == (
+        3,
+        "refused: --format: pgen: expected sites of at most 255 alleles: plink2 reads no more, found one of 257; "
+        "leave out --sites, or take --format bcf\n",
+    )
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_pgen_of_nothing_is_refused(small: Path, tmp_path: Path) -> None:

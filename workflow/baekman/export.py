@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -223,8 +224,19 @@ def _finish_pgen(store: Store, snapshot: Snapshot, whole: Path, output: Path) ->
         text=True,
     )  # fmt: skip
     if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
-        raise RuntimeError(f"plink2 could not make a pgen: {' '.join(lines)}")
+        told = " ".join((done.stdout + done.stderr).split())
+        if limit := re.search(r"has (\d+) alleles; this build of plink2 is limited to (\d+)", told):
+            shutil.rmtree(whole.parent)
+            raise InputRefused(
+                Reason(
+                    file="--format",
+                    place="pgen",
+                    expected=f"sites of at most {limit[2]} alleles: plink2 reads no more",
+                    found=f"one of {limit[1]}",
+                    action="leave out --sites, or take --format bcf",
+                )
+            )
+        raise RuntimeError(f"plink2 could not make a pgen: {told}")
     for suffix in reversed(PGEN_FILES):
         prefix.with_suffix(suffix).replace(output.with_suffix(suffix))
 
