@@ -233,6 +233,12 @@ def test_no_button_of_the_multiqc_page_sends_anything_to_a_service(demo: Demo) -
         assert "Summarize report" not in page
 
 
+def test_the_multiqc_page_does_not_name_the_folder_of_the_workspace(demo: Demo) -> None:
+    for delivery in demo.deliveries.values():
+        page = (demo.workspace / "deliveries" / delivery / "report" / "multiqc.html").read_text(encoding="utf-8")
+        assert delivery in page and str(demo.workspace) not in page
+
+
 def _content(file: Path) -> bytes:
     """The bytes of a file, expanded where it is compressed as a whole."""
     if file.suffix in (".gz", ".bgz"):

@@ -7,13 +7,11 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-import jinja2
-
-from baekman import specimens, tools, verdict
+from baekman import report_text, specimens, tools, verdict
 from baekman.atomic import atomic_file, write_text
 
-TEMPLATES = Path(__file__).resolve().parents[1] / "report"
 COLUMNS = (
     "specimen",
     "participant",
@@ -45,6 +43,8 @@ def write_multiqc(manifest: Path, *, output: Path) -> None:
                     "--no-version-check",
                     "--no-ai",
                     "--no-data-dir",
+                    "--cl-config",
+                    _MULTIQC,
                     "--filename",
                     "report.html",
                 ],
@@ -67,12 +67,22 @@ def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path) -> None
     verdicts = [one for file in files for one in verdict.read_verdicts(file)]
     rows = verdict_rows(verdicts)
     lines = ["\t".join(COLUMNS), *("\t".join(row[column] for column in COLUMNS) for row in rows)]
-    decisions = list(verdict.merge(verdicts).values())
-    counts = {decision: decisions.count(decision) for decision in verdict.DECISIONS}
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
-    page = environment.get_template("verdicts.html.j2").render(columns=COLUMNS, rows=rows, counts=counts)
+    told = _by_specimen(verdicts)
+    counts = {decision: sum(one["verdict"] == decision for one in told) for decision in verdict.DECISIONS}
+    page = report_text.render("verdicts.html.j2", delivery=html.parents[1].name, specimens=told, counts=counts)
     write_text(html, page)
     write_text(tsv, "\n".join(lines) + "\n")
+
+
+def _by_specimen(verdicts: Sequence[verdict.Verdict]) -> list[dict[str, Any]]:
+    """Each specimen once, with its worst decision and the reasons of both gates."""
+    decisions = verdict.merge(verdicts)
+    told: dict[str, dict[str, Any]] = {}
+    for one in verdicts:
+        found = told.setdefault(one.specimen, {"specimen": one.specimen, "participant": one.participant, "reasons": []})
+        found["verdict"] = decisions[one.specimen]
+        found["reasons"] += [{"gate": one.gate, **reason.to_json()} for reason in one.reasons]
+    return list(told.values())
 
 
 def verdict_rows(verdicts: Iterable[verdict.Verdict]) -> list[dict[str, str]]:
@@ -93,6 +103,11 @@ def verdict_rows(verdicts: Iterable[verdict.Verdict]) -> list[dict[str, str]]:
 def _text(value: verdict.Scalar) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
+
+# one folder per participant would be listed at the top, by the path of the workspace
+_MULTIQC = """show_analysis_paths: false
+intro_text: The reads of each participant, by pseudonymous ID. What the gates make of it is in verdicts.html.
+"""
 
 _NOTHING = (
     b'<!doctype html><html lang="en"><meta charset="utf-8"><title>MultiQC</title>'

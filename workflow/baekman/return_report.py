@@ -15,14 +15,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from baekman import atomic
+from baekman import atomic, report_text
 from baekman.delivery import Delivery
 from baekman.errors import InputRefused, Reason
 from baekman.intake_reasons import Finding
@@ -34,7 +32,6 @@ from baekman.verdict import Reason as VerdictReason
 FOLDER = "return"
 JSON_NAME = "return.json"
 HTML_NAME = "return.html"
-TEMPLATES = Path(__file__).resolve().parents[1] / "report"
 # how long an institution has to send again what was not accepted
 DEADLINE_DAYS = 28
 
@@ -148,16 +145,12 @@ def _write(folder: Path, report: Report) -> Path:
 
 def render(report: Mapping[str, Any]) -> str:
     """The report as one self-contained HTML page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return report_text.render(
+        "return.html.j2",
+        report=report,
+        todo=report_text.to_do(report["specimens"]),
+        anchors={told["specimen"]: f"specimen-{number}" for number, told in enumerate(report["specimens"], start=1)},
     )
-    environment.filters["words"] = lambda code: code.replace("_", " ")
-    environment.filters["day"] = lambda text: date.fromisoformat(text).strftime("%-d %B %Y")
-    return environment.get_template("return.html.j2").render(report=report)
 
 
 def _file_name(text: str) -> str:
