@@ -235,6 +235,7 @@ def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp
         ["query", *cohort, "--sql", "SELECT count(*) FROM sites"],
         ["tables", *cohort, "--output", str(tmp_path / "tables")],
         ["export", *cohort, "--format", "vcf", "--output", str(tmp_path / "x.vcf")],
+        ["cohort", "verify", *cohort],
         ["cohort", "freeze", *cohort, "--output", str(tmp_path / "release")],
         ["cohort", "withdraw", *cohort, other],
         ["cohort", "compact", *cohort],
@@ -249,13 +250,14 @@ def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp
         ("query", "1"),
         ("tables", "1"),
         ("export", "1"),
+        ("cohort.verify", "1"),
         ("cohort.freeze", "1"),
         ("cohort.withdraw", other),
         ("cohort.compact", "2"),
         ("registry.consent.show", one),
     ]
     assert {(event["actor"], event["purpose"]) for event in events} == {("kim", "project-7")}
-    assert events[0]["input_hash"] != events[1]["input_hash"] and events[4]["consent_hash"]
+    assert events[0]["input_hash"] != events[1]["input_hash"] and events[5]["consent_hash"]
     assert audit.verify(audit.log_file(made.path)) == []
 
 

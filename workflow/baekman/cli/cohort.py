@@ -201,9 +201,11 @@ def verify(
 
     Example: baekman cohort verify --cohort cohort --workers 8
     """
+    from baekman import audit
     from baekman.engine import Engine
     from baekman.errors import EXIT_FAILED
     from baekman.members import read_members
+    from baekman.snapshot import numbers
     from baekman.sources import compare_gvcfs
     from baekman.store import open_store
     from baekman.verify import verify as prove
@@ -213,6 +215,7 @@ def verify(
     findings = prove(store, engine=engine)
     if members and not findings:
         findings = compare_gvcfs(store, members, engine=engine)
+    audit.record_use(store.workspace, action="cohort.verify", object=str(max(numbers(store), default=0)))
     for finding in findings:
         typer.echo(finding)
     if findings:
