@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman import audit, cohort, delivery_batch, run_lock, standing, table_files, tables, withdrawal
+from baekman import audit, cohort, delivery_batch, run_lock, snapshot, standing, table_files, tables, withdrawal
 from baekman.cli import app, groups
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.engine import Engine
@@ -105,8 +105,6 @@ def test_two_withdrawals_in_either_order_end_the_same(workspace: Workspace) -> N
     withdraw(workspace, 1)
     assert workspace.leaks(1) == workspace.leaks(2) == []
     store = open_store(workspace.path / "cohort")
-    from baekman import snapshot
-
     assert snapshot.read_snapshot(store).participants == 1
 
 
@@ -203,6 +201,26 @@ def deliver_batch(workspace: Workspace, name: str, tmp_path: Path) -> list[str]:
     )
     listed: list[str] = json.loads(output.read_text())["participants"]
     return listed
+
+
+def test_a_delivery_whose_batch_was_compacted_before_it_was_noted_counts_as_added(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """The job's result was lost, and its people are in another batch now; with other gVCFs they are refused."""
+    opened = open_store(workspace.path / "cohort")
+    cohort.withdraw(opened, workspace.participants)
+    for one in workspace.participants[1:]:
+        add_batch(workspace.path, f"of-{one}", [one])
+    folder = workspace.path / "participants"
+    accepted = workspace.path / "deliveries" / "D1" / "accepted.tsv"
+    write(accepted, "".join(f"{one}\t{folder}/{one}/calls.g.vcf.gz\tfemale\n" for one in workspace.participants[1:]))
+    before = cohort.compact(opened, below=1000)
+    assert [entry.name.startswith("compact") for entry in before.batches] == [True]
+    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participants[1:])
+    assert snapshot.read_snapshot(opened).number == before.number
+    write_calls(folder / workspace.participants[1] / "calls.g.vcf.gz", workspace.participants[1], 500)
+    with pytest.raises(InputRefused, match="expected participants who are not in the cohort yet"):
+        deliver_batch(workspace, "D1", tmp_path)
 
 
 def test_whose_consent_ended_since_intake_is_left_out_of_the_batch(workspace: Workspace, tmp_path: Path) -> None:

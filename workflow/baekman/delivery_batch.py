@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from baekman import (
     tables,
     withdrawal,
 )
+from baekman.batch import read_roster
 from baekman.engine import Engine
-from baekman.gvcf import Thresholds
-from baekman.members import read_members
+from baekman.gvcf import Thresholds, sha256_of
+from baekman.members import Member, read_members
 from baekman.participant_index import find_batches
 from baekman.reference import find_par
 from baekman.sites import SiteFilters
@@ -93,10 +94,8 @@ def add(
             )
         engine = worthwhile(engine, (Path(member.gvcf) for member in members))
         committed = snapshot.read_snapshot(opened)
-        ids = [member.participant_id for member in members]
-        known = set(find_batches(opened, ids, at=committed).values())
-        # done: the batch was committed, and written anew for a withdrawal before this job noted it
-        if not any(name.startswith(f"{delivery}.r") for name in known):
+        # done before this job noted it; a withdrawal or a compaction has put them into another batch since
+        if committed.entry(delivery) is not None or not _are_added(opened, members, at=committed):
             committed = cohort.add(
                 opened,
                 batch=delivery,
@@ -114,6 +113,18 @@ def add(
         audit.record_use(workspace, action="cohort.add", object=delivery, consent_hash=consent_hash)
     atomic.write_text(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
+
+
+def _are_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.Snapshot) -> bool:
+    """Whether all ``members`` are in the cohort at a snapshot, with the gVCFs and sexes that they have here."""
+    batches = find_batches(opened, [member.participant_id for member in members], at=at)
+    if len(batches) < len(members):
+        return False
+    rosters = [
+        read_roster(opened, name)[0].select(["participant_id", "sex", "gvcf_sha256"]) for name in {*batches.values()}
+    ]
+    known = {tuple(row.values()) for roster in rosters for row in roster.to_pylist()}
+    return all((member.participant_id, member.sex, sha256_of(Path(member.gvcf))) in known for member in members)
 
 
 def worthwhile(engine: Engine, gvcfs: Iterable[Path]) -> Engine:
