@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from baekman import watch
+from baekman.cli import app, groups
 from baekman.errors import InputRefused
+from typer.testing import CliRunner
 
 SHEET = "delivery: D-1\ninstitution: HERE\nplatform: ILLUMINA\nreference: test\n"
 HEADER = "specimen_id\tfile\tkind\tread_group\tsha256\tsize\n"
@@ -56,7 +60,7 @@ def look(inbox: Path, times: int = 1, is_busy: Sequence[bool] = ()) -> tuple[lis
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Done):
         patch.setattr(watch.time, "sleep", sleep)
-        watch.watch(inbox, workspace=inbox.parent, deliver=deliver, refuse=refused.append)
+        watch.watch(inbox, workspace=inbox.parent, deliver=deliver, refuse=lambda one, place: refused.append(one))
     return delivered, refused
 
 
@@ -94,6 +98,29 @@ def test_a_refused_delivery_is_told_once_and_stops_no_other(inbox: Path) -> None
         os.utime(path, (1_700_000_000, 1_700_000_000))
     delivered, refused = look(inbox, times=2)
     assert delivered == [good] and len(refused) == 1
+
+
+def test_a_refused_delivery_is_found_by_the_operator_and_not_named(
+    inbox: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(inbox, "Hanbit-1")
+    bad = put(inbox, "Hanbit-2")
+    (bad / "manifest.tsv").write_text("nothing\n", encoding="utf-8")
+    monkeypatch.setattr("baekman.deliver.deliver", lambda *_, **__: pytest.fail("nothing is complete"))
+    (inbox / "Hanbit-1" / "s1.bam").unlink()
+    groups.register(app)
+    ran = CliRunner().invoke(
+        app, ["watch", str(inbox), "--workspace", str(inbox.parent), "--once", "--quiet-seconds", "0"]
+    )
+    assert ran.exit_code == 1, ran.output
+    told = ran.stderr.splitlines()
+    assert told[1].startswith("refused: manifest.tsv: ") and "Hanbit" not in ran.stderr
+    command = re.search("`(.+)`", told[0])
+    assert command
+    found = subprocess.run(
+        command[1].replace("INBOX", str(inbox)), shell=True, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == f"{bad}\n"
 
 
 @pytest.mark.parametrize("file", ["x" * 300, "s1.bam/s2.bam"])

@@ -19,7 +19,7 @@ def watch(
     *,
     workspace: Path,
     deliver: Callable[[Path], bool],
-    refuse: Callable[[InputRefused], None],
+    refuse: Callable[[InputRefused, str], None],
     once: bool = False,
     quiet_seconds: float = QUIET_SECONDS,
 ) -> None:
@@ -41,10 +41,16 @@ def watch(
                     handled[folder] = state
             except InputRefused as refused:
                 handled[folder] = state
-                refuse(refused)
+                refuse(refused, place_of(folder))
         if once:
             return
         time.sleep(POLL_SECONDS)
+
+
+def place_of(folder: Path) -> str:
+    """How the operator finds ``folder``, whose name may be an institution's: by its number in the file system."""
+    number = folder.stat().st_ino
+    return f"the folder that `find INBOX -maxdepth 1 -inum {number}` prints"
 
 
 def candidates(inbox: Path) -> Iterator[Path]:

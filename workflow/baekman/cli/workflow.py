@@ -87,9 +87,10 @@ def watch(
         failures += bool(outcome.exit_code)
         return not outcome.locked
 
-    def refuse(refused: InputRefused) -> None:
+    def refuse(refused: InputRefused, place: str) -> None:
         nonlocal failures
         failures += 1
+        print(f"a delivery is refused, {place}:", file=sys.stderr)
         for reason in refused.reasons:
             print(f"refused: {reason}", file=sys.stderr)
 
