@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from baekman import alignment, run_lock, specimens, tools
+from baekman import alignment, processes, run_lock, specimens, tools
 from baekman.config import load_config
 from baekman.errors import InputRefused
 from snakemake.cli import get_argument_parser
@@ -17,6 +17,7 @@ RUN_KEYS = ("delivery", "workspace")  # of --config: which run this is, not a se
 BASES_PER_CALL_JOB = 125_000_000
 QC = "participants/{participant}/qc/{participant}"
 
+processes.keep_from_others()
 # rules call `baekman`, which lies beside this Python whether the environment is activated or not
 tools.find_own_commands()
 
@@ -107,6 +108,7 @@ if workspace := config.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE"):
 
 
 if workflow.is_main_process and not is_planning():
+    processes.stop_with_deliver()
     run_lock.join(Path.cwd())
 
 if runs_elsewhere():

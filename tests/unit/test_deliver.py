@@ -67,6 +67,41 @@ def test_whoever_stops_the_command_stops_snakemake_and_its_jobs(
     assert (running.returncode, *said) == (code, "", "interrupted: run the same command again to go on\n")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a process that its parent was killed")
+@pytest.mark.parametrize("is_late", [False, True])
+def test_snakemake_and_its_jobs_stop_when_the_command_is_killed(
+    started: Started, tmp_path: Path, is_late: bool
+) -> None:
+    # what rules/common.smk does; ``is_late``: the command is killed before Snakemake has come so far
+    snakemake = f"""
+import pathlib, subprocess, time
+from baekman import processes
+subprocess.Popen(["bash", "-c", "trap 'touch job-ended; exit' INT; touch running; while true; do sleep 0.1; done"])
+while {is_late} and not pathlib.Path("killed").exists():
+    time.sleep(0.1)
+processes.stop_with_deliver()
+pathlib.Path("ready").touch()
+time.sleep(60)
+"""
+    (tmp_path / "snakemake.py").write_text(snakemake)
+    running = started(f"exec {sys.executable} ../snakemake.py")
+    workspace = tmp_path / "w"
+    _wait_for(workspace / "running")
+    if not is_late:
+        _wait_for(workspace / "ready")
+    running.kill()
+    running.communicate()
+    (workspace / "killed").touch()
+    _wait_for(workspace / "job-ended")
+
+
+def _wait_for(file: Path) -> None:
+    until = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < until, f"{file.name} never came"
+        time.sleep(0.05)
+
+
 def test_a_background_command_that_ignores_ctrl_c_can_be_stopped_nevertheless(started: Started, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from baekman import intake, specimens, verdict, withdrawal
 from baekman.config import PROJECT, load_config
+from baekman.processes import STARTED_BY
 from baekman.verdict import Decision, Verdict
 
 LOG_LINES = 15
@@ -191,12 +192,14 @@ def _run(command: Sequence[str], *, workspace: Path, log: Path, watched: _Watche
 def _started(command: Sequence[str], workspace: Path) -> Iterator[subprocess.Popen[str]]:
     """Snakemake, which is stopped with all of its jobs as by Ctrl-C, and waited for, when this process is stopped.
 
+    Where this process is killed, it stops by itself (``processes.stop_with_deliver``).
     It is started in the workspace: it notes in its log where it was started, which may be the delivery's folder.
     """
     environment = {name: value for name, value in os.environ.items() if name != "BAEKMAN_WORKSPACE"}
     for name in PATH_VARIABLES & environment.keys():
         if Path(environment[name]).exists():
             environment[name] = str(Path(environment[name]).resolve())
+    environment[STARTED_BY] = str(os.getpid())
     # a shell's background command ignores Ctrl-C, and so would what it starts
     by_ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(

@@ -16,14 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from baekman.errors import WorkerDied
+from baekman.processes import end_with
 from baekman.tasks import MapTasks, piece, progress
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
 T = TypeVar("T")
-
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +93,7 @@ def _hold(run: Callable[[int], Any], stop: Event, parent: int) -> None:
     global _held, _stop
     _held, _stop = run, stop
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if not end_with(parent, by=signal.SIGKILL):
         os._exit(1)
 
 
