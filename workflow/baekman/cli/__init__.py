@@ -11,7 +11,8 @@ import sys
 import typer
 
 from baekman import __version__
-from baekman.errors import EXIT_FAILED, EXIT_REFUSED, EXITS_INTERRUPTED, InputRefused, WorkerDied
+from baekman.errors import EXIT_FAILED, EXIT_REFUSED, EXITS_INTERRUPTED, InputRefused
+from baekman.processes import keep_from_others
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
@@ -40,14 +41,6 @@ def _keep_freed_memory() -> None:
         allocator.mallopt(M_TRIM_THRESHOLD, 64 << 20)
 
 
-def _told(failure: Exception) -> str:
-    """What went wrong, without a value: the kind of failure, and what the operating system calls it."""
-    if isinstance(failure, WorkerDied):
-        return str(failure)
-    kind = type(failure).__name__
-    return f"{kind}: {os.strerror(failure.errno)}" if isinstance(failure, OSError) and failure.errno else kind
-
-
 def _leave() -> None:
     if "duckdb" not in sys.modules:  # it reports on stderr what is not taken apart
         gc.freeze()
@@ -60,6 +53,7 @@ def main() -> None:
     """
     from baekman.cli import groups
 
+    keep_from_others()
     # no command multiplies matrices for which starting OpenBLAS's threads would pay
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Arrow's own allocator keeps and zeroes more than the system's: a tenth of the time and memory of adding a batch
@@ -83,5 +77,8 @@ def main() -> None:
     except Exception as failure:
         if os.environ.get("BAEKMAN_TRACEBACK"):
             raise
-        print(f"failed: {_told(failure)} (set BAEKMAN_TRACEBACK=1 to see where)", file=sys.stderr)
+        from baekman.cli.failure import told
+
+        words = told(failure, arguments=sys.argv[1:], environment=os.environ)
+        print(f"failed: {words} (set BAEKMAN_TRACEBACK=1 to see where)", file=sys.stderr)
         sys.exit(EXIT_FAILED)

@@ -1,0 +1,74 @@
+"""A failure in words: its kind, what the operating system calls it, and where, if the place names nobody."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from baekman.errors import WorkerDied
+
+# what the project makes in a workspace, under pseudonymous names; in `return` are the institutions'
+_MADE = frozenset(
+    (
+        *("deliveries", "participants", "reference", "cohort", "tables", "logs", "benchmarks", ".snakemake"),
+        *("registry", "audit", "receipts", "withdrawn", "denied.txt", "table_keys", "config.yaml"),
+    )
+)
+_ACTIONS = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give who runs this access to it"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
+}
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp")
+
+
+def told(failure: Exception, *, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What went wrong, without a value, and what to do where that is known.
+
+    A file is named where it lies in the workspace, cohort or output that ``arguments`` or ``environment`` name:
+    never one of a delivery, nor one that bears an institution's name.
+    """
+    if isinstance(failure, WorkerDied):
+        return str(failure)
+    kind = type(failure).__name__
+    if not isinstance(failure, OSError) or not failure.errno:
+        return kind
+    words = [f"{kind}: {os.strerror(failure.errno)}"]
+    if isinstance(failure.filename, (str, Path)) and (place := _place(failure.filename, arguments, environment)):
+        words.append(place)
+    action = _ACTIONS.get(failure.errno)
+    return ": ".join(words) + (f"; {action}, then run the same command again" if action else "")
+
+
+def _place(file: str | Path, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    path = Path(file).resolve()
+    if hidden := _TEMPORARY.fullmatch(path.name):
+        path = path.with_name(hidden[1])
+    given, others = _given(arguments, environment)
+    if any(path.is_relative_to(Path(other).resolve()) for other in others):  # a delivery may lie in a workspace
+        return ""
+    for option, folder in given:
+        root = Path(folder).resolve()
+        top = path.relative_to(root).parts[:1] if path.is_relative_to(root) else ()
+        if top == ("return",):
+            path = root / "return"
+        elif not (root.is_relative_to(path) or (top and (option != "--workspace" or top[0] in _MADE))):
+            continue
+        return str(path) if Path(folder).is_absolute() else os.path.relpath(path)
+    return ""
+
+
+def _given(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """The folders that the command works in, each with the option that says so, and whatever else is given."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    given, others = [], []
+    for option, word in zip(["", *words], words, strict=False):
+        if option in ("--workspace", "--cohort", "--output"):
+            given.append((option, word))
+        elif not word.startswith("-"):
+            others.append(word)
+    if not given:
+        given.append(("--workspace", environment.get("BAEKMAN_WORKSPACE", ".")))
+    return given, others
