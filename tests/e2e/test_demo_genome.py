@@ -227,6 +227,12 @@ def test_the_manifest_says_how_the_results_were_made(demo: Demo) -> None:
     assert {file.name for file in folder.iterdir()} >= {"multiqc.html", "verdicts.html", "verdicts.tsv"}
 
 
+def test_no_result_can_be_read_by_everybody(demo: Demo) -> None:
+    """Whoever wrote it: the command, Snakemake or a tool that it ran."""
+    ours = [path for path in demo.workspace.rglob("*") if path.is_file() or path.is_dir()]
+    assert [path for path in ours if path.stat().st_mode & 0o007] == []
+
+
 def test_no_button_of_the_multiqc_page_sends_anything_to_a_service(demo: Demo) -> None:
     for delivery in demo.deliveries.values():
         page = (demo.workspace / "deliveries" / delivery / "report" / "multiqc.html").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -107,11 +108,22 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
     assert done.stderr == "interrupted: run the same command again to go on\n"
 
 
-def test_what_the_system_refuses_is_told_in_its_words_and_without_a_path(tmp_path: Path) -> None:
+def test_what_the_system_refuses_is_told_in_its_words_with_the_folder_that_was_given(tmp_path: Path) -> None:
     (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
     (tmp_path / "file").touch()
     command = [str(Path(sys.executable).parent / "baekman"), "cohort", "init"]
-    options = ["--cohort", str(tmp_path / "file" / "cohort"), "--reference", str(tmp_path / "ref.fa")]
-    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    options = ["--cohort", "file/cohort", "--reference", "ref.fa"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "failed: FileExistsError: File exists (set BAEKMAN_TRACEBACK=1 to see where)\n"
+    assert done.stderr == "failed: FileExistsError: File exists: file (set BAEKMAN_TRACEBACK=1 to see where)\n"
+
+
+@pytest.mark.parametrize(("before", "file", "folder"), [(0o022, 0o640, 0o750), (0o077, 0o600, 0o700)])
+def test_what_is_written_is_for_the_owner_and_the_group(tmp_path: Path, before: int, file: int, folder: int) -> None:
+    (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
+    command = [str(Path(sys.executable).parent / "baekman"), "cohort", "init"]
+    subprocess.run([*command, "--cohort", "c", "--reference", "ref.fa"], check=True, cwd=tmp_path, umask=before)
+    modes = {
+        path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "c", *(tmp_path / "c").rglob("*")]
+    }
+    assert modes == {True: folder, False: file}
