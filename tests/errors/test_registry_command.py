@@ -80,7 +80,7 @@ def test_a_damaged_store_shows_no_value(workspace: Path, tmp_path: Path) -> None
     database.write_bytes(bytes(content))
     code, out, err = baekman("registry", "import", tmp_path / "registration.tsv", "--workspace", workspace)
     assert (code, out) == (1, "")
-    assert err == "failed: DatabaseError (set BAEKMAN_TRACEBACK=1 to see where)\n"
+    assert err == "failed: DatabaseError: SQLITE_CORRUPT (set BAEKMAN_TRACEBACK=1 to see where)\n"
 
 
 def test_a_key_of_another_registry_is_refused(workspace: Path, tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import pytest
 from baekman.cli.failure import told
+from baekman.piping import PipeFailed, piped
 
 SECRET = "HB-2026-Kim"
 DENIED = "PermissionError: Permission denied"
@@ -61,6 +64,22 @@ def test_of_the_return_reports_their_folder_is_named_alone() -> None:
 
 def test_the_workspace_of_the_environment_counts() -> None:
     assert denied("/w/cohort", "deliver", "inbox", BAEKMAN_WORKSPACE="/w") == f"{DENIED}: /w/cohort{ACCESS}"
+
+
+def test_a_failure_of_sqlite_is_told_by_its_code(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError) as failed:
+        sqlite3.connect(tmp_path / SECRET / "index.sqlite").execute("SELECT 1")
+    access = "give who runs this access to the registry or cohort and its folder, then run the same command again"
+    assert told(failed.value, arguments=(), environment={}) == f"OperationalError: SQLITE_CANTOPEN; {access}"
+
+
+def test_the_tool_that_failed_is_named_and_not_what_it_was_told() -> None:
+    failure = CalledProcessError(2, ["/usr/bin/multiqc", "--title", SECRET])
+    assert told(failure, arguments=(), environment={}) == "multiqc ended with exit code 2"
+    assert told(CalledProcessError(2, f"multiqc {SECRET}"), arguments=(), environment={}).startswith("multiqc ended")
+    with pytest.raises(PipeFailed) as failed:
+        piped(["false", SECRET], ["cat"])
+    assert told(failed.value, arguments=(), environment={}) == "false ended with exit code 1"
 
 
 def test_a_full_disk_and_a_failure_without_a_number() -> None:

@@ -29,11 +29,11 @@ def piped(*commands: Sequence[str | Path]) -> bytes:
     output, _ = running[-1].communicate()
     for command, process in zip(commands, running, strict=True):
         if process.wait() != 0:
-            raise PipeFailed(f"{_name(command)} ended with exit code {process.returncode}")
+            raise PipeFailed(f"{tool_name(command)} ended with exit code {process.returncode}")
     return output
 
 
-def _name(command: Sequence[str | Path]) -> str:
+def tool_name(command: Sequence[str | Path]) -> str:
     """``samtools view`` for the one that pysam bundles; ``tool`` for ``/usr/bin/tool …``."""
     words = [str(word) for word in command]
     if BUNDLED_PROGRAM in words:

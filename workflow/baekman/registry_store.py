@@ -188,8 +188,11 @@ def create(engine: Engine, *, key_id: bytes) -> None:
 
 def exists(engine: Engine) -> bool:
     """Whether the registry's tables are there."""
-    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).is_file():
-        return False
+    if engine.dialect.name == "sqlite":
+        file = Path(str(engine.url.database))
+        if not file.is_file():
+            return False
+        file.open("rb").close()  # SQLite's own failure does not tell which file may not be read
     return inspect(engine).has_table(settings.name)
 
 

@@ -7,8 +7,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from baekman.errors import WorkerDied
+from baekman.piping import PipeFailed, tool_name
 
 # what the project makes in a workspace, under pseudonymous names; in `return` are the institutions'
 _MADE = frozenset(
@@ -21,6 +23,13 @@ _ACTIONS = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give who runs this access to it"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
 }
+_OF_SQLITE = {
+    "SQLITE_FULL": "make room on the disk of the registry or cohort",
+    **dict.fromkeys(
+        ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"),
+        "give who runs this access to the registry or cohort and its folder",
+    ),
+}
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp")
 
 
@@ -30,9 +39,16 @@ def told(failure: Exception, *, arguments: Sequence[str], environment: Mapping[s
     A file is named where it lies in the workspace, cohort or output that ``arguments`` or ``environment`` name:
     never one of a delivery, nor one that bears an institution's name.
     """
-    if isinstance(failure, WorkerDied):
+    if isinstance(failure, (WorkerDied, PipeFailed)):
         return str(failure)
+    if isinstance(failure, CalledProcessError):
+        command = failure.cmd.split() if isinstance(failure.cmd, str) else failure.cmd
+        return f"{tool_name(command)} ended with exit code {failure.returncode}"
     kind = type(failure).__name__
+    # of SQLite's failures, SQLAlchemy's among them, the text may hold a value and the code never does
+    if code := str(getattr(getattr(failure, "orig", failure), "sqlite_errorname", "")):
+        advice = next((words for name, words in _OF_SQLITE.items() if code.startswith(name)), "")
+        return f"{kind}: {code}" + (f"; {advice}, then run the same command again" if advice else "")
     if not isinstance(failure, OSError) or not failure.errno:
         return kind
     words = [f"{kind}: {os.strerror(failure.errno)}"]
