@@ -12,10 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from baekman import cli, qc_gate
+from baekman.cli import groups
 from baekman.contamination import estimate
 from baekman.pileup import Counts
 from baekman.qc_metrics import Metrics, Number
 from baekman.verdict import Verdict
+from typer.testing import CliRunner
 
 SECRET = "홍길동 850101-2345678"
 GOOD: dict[str, Number] = {
@@ -120,6 +122,22 @@ def test_a_failure_tells_its_kind_and_no_value(
     assert (ended.value.code, told.out) == (1, "")
     assert told.err.startswith("failed: ") and told.err.count("\n") == 1
     assert not any(part in told.err for part in (*SECRET.split(), "nowhere"))
+
+
+@pytest.mark.parametrize("words", [("deliver",), ("receive",), ("watch",), ("registry", "import"), ("leakscan",)])
+def test_a_folder_that_may_not_be_read_is_not_named(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / SECRET).mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # root may read all
+    groups.register(cli.app)
+    options = ["--identifiers", "list"] if words == ("leakscan",) else []
+    ran = CliRunner().invoke(cli.app, [*words, SECRET, *options])
+    assert ran.exit_code != 0
+    assert not any(part in ran.output + str(ran.exception) for part in SECRET.split())
+    if words[0] in ("deliver", "receive", "watch"):
+        assert ran.exit_code == 2 and "may not be read; give who runs this access" in ran.output
 
 
 @pytest.mark.parametrize(

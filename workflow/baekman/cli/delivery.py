@@ -9,13 +9,16 @@ from typing import Annotated
 import typer
 
 from baekman.cli.registry import HERE, KeyFile, Location, Workspace
+from baekman.cli.workflow import folder
 
 app = typer.Typer(help="Deliveries.", no_args_is_help=True)
 
 
 @app.command()
 def receive(
-    delivery: Annotated[Path, typer.Argument(metavar="DELIVERY", help="The delivery's folder.")],
+    delivery: Annotated[
+        Path, typer.Argument(metavar="DELIVERY", help="The delivery's folder.", callback=folder, readable=False)
+    ],
     workspace: Workspace = HERE,
     config: Annotated[
         Path | None, typer.Option("--config", help="Configuration; default: config.yaml of the workspace.")

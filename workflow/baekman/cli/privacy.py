@@ -17,7 +17,9 @@ app = typer.Typer(help="Leak scan and withdrawal.", no_args_is_help=True)
 
 @app.command()
 def leakscan(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files and folders to look into.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH…", help="Files and folders to look into.", readable=False)
+    ],
     identifiers: Annotated[
         Path,
         typer.Option("--identifiers", help="What must not be found: one per line, or a registration table."),

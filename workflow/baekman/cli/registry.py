@@ -55,7 +55,9 @@ def init(workspace: Workspace = HERE, registry: Location = None, key_file: KeyFi
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Registration tables, TSV or CSV.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Registration tables, TSV or CSV.", readable=False)
+    ],
     correct: Annotated[
         bool, typer.Option("--correct", help="Take the tables' word where the registry says otherwise.")
     ] = False,

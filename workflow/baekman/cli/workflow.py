@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,16 +26,18 @@ Profile = Annotated[str | None, typer.Option("--profile", help="Snakemake profil
 Cores = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores; default: all.")]
 
 
-def _folder(path: Path) -> Path:
+def folder(path: Path) -> Path:
     """``path`` when it is a folder; a message that does not repeat it otherwise, as it may name an institution."""
     if not path.is_dir():
         raise typer.BadParameter("no such folder")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise typer.BadParameter("the folder may not be read; give who runs this access to it")
     return path
 
 
 @app.command()
 def deliver(
-    delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", callback=_folder)],
+    delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", callback=folder, readable=False)],
     workspace: Workspace = Path(),
     config: Config = None,
     profile: Profile = None,
@@ -57,7 +60,7 @@ def deliver(
 
 @app.command()
 def watch(
-    inbox: Annotated[Path, typer.Argument(help="Folder in which deliveries arrive.", callback=_folder)],
+    inbox: Annotated[Path, typer.Argument(help="Folder in which deliveries arrive.", callback=folder, readable=False)],
     workspace: Workspace = Path(),
     config: Config = None,
     profile: Profile = None,
