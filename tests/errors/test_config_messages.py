@@ -88,3 +88,13 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
 def test_a_file_that_is_not_there(folder: Path) -> None:
     with pytest.raises(InputRefused, match=r"^mine.yaml: expected a configuration file, found no such file"):
         load_config(folder, folder / "mine.yaml")
+
+
+def test_a_workspace_without_a_configuration_is_told_so(tmp_path: Path) -> None:
+    """The project's own configuration, which is in force then, names a reference that nobody has."""
+    with pytest.raises(InputRefused) as refused:
+        load_config(tmp_path / "mistyped")
+    assert str(refused.value) == (
+        "config.yaml: expected a configuration in the workspace, or one given by --config, found none;"
+        " write `reference: PATH` into config.yaml of the workspace, or correct --workspace"
+    )

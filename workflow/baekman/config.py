@@ -47,6 +47,15 @@ def load_config(
     settings = _absolute(_read(path), folder=path.parent.resolve())
     overlay = _absolute(dict(overrides or {}), folder=Path.cwd())
     merged = _merge(settings, overlay)
+    if path == PROJECT_FILE and not Path(str(merged.get("reference"))).is_file():
+        raise InputRefused(
+            Reason(
+                file="config.yaml",
+                expected="a configuration in the workspace, or one given by --config",
+                found="none",
+                action="write `reference: PATH` into config.yaml of the workspace, or correct --workspace",
+            )
+        )
     return complete(merged, source=path.name)
 
 
