@@ -197,6 +197,30 @@ def test_a_gate_that_only_reports_lets_readable_specimens_through(tmp_path: Path
     assert [row.specimen_id for row in rows_staged] == [receipt.verdicts[0].specimen]
 
 
+def test_a_file_that_may_not_be_read_rejects_nobody(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    folder = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    opened = os.open
+
+    def denied(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if str(path).startswith("A-2_"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(path, flags, mode, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patch, pytest.raises(InputRefused) as refused:
+        patch.setattr(os, "open", denied)  # as root, who may run the tests, may read all
+        intake.receive(folder, workspace=tmp_path / "W")
+    action = "give who runs this access to it, then run the same command again"
+    assert str(refused.value).splitlines() == [
+        f"manifest.tsv: line {line}, column file: expected a file that may be read, found a file that may not be read;"
+        f" {action}"
+        for line in (4, 5)
+    ]
+    assert codes(intake.receive(folder, workspace=tmp_path / "W")) == [("accept", []), ("accept", [])]
+
+
 def test_a_run_that_is_killed_is_finished_by_the_next(tmp_path: Path, reference: Path) -> None:
     labels = [f"A-{number}" for number in range(12)]
     rows = [registration(label, number) for number, label in enumerate(labels, start=1)]

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from baekman.errors import InputRefused, Reason
-from baekman.safe_files import FileFault, open_inside
+from baekman.safe_files import FileFault, NoPermission, open_inside
 
 Kind = Literal["fastq_1", "fastq_2", "bam", "cram", "gvcf"]
 
@@ -34,6 +34,7 @@ SHEET_LIMIT = 1 << 16
 MANIFEST_LIMIT = 1 << 28
 FIELD_LIMIT = 4096
 REASON_LIMIT = 200
+GIVE_ACCESS = "give who runs this access to it, then run the same command again"
 
 _SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 
@@ -103,6 +104,22 @@ def read_delivery(folder: Path) -> Delivery:
         rows=tuple(rows),
         digest=digest.hexdigest(),
     )
+
+
+def require_permission(delivery: Delivery) -> None:
+    """Raises ``InputRefused`` with every file that may not be read: nobody's specimen is rejected for that."""
+    reasons = []
+    for row in delivery.rows:
+        try:
+            open_inside(delivery.folder, row.file).close()
+        except NoPermission as fault:
+            place = f"line {row.row}, column file"
+            expected = "a file that may be read"
+            reasons.append(Reason(file=MANIFEST, place=place, expected=expected, found=str(fault), action=GIVE_ACCESS))
+        except FileFault:
+            continue  # the specimen's own fault
+    if reasons:
+        raise InputRefused(_limited(reasons))
 
 
 def parse_sheet(content: bytes, *, reasons: list[Reason]) -> dict[str, str]:
@@ -175,7 +192,10 @@ def _read_bounded(folder: Path, name: str, limit: int, reasons: list[Reason]) ->
         with open_inside(folder, name) as opened:
             content = opened.read(limit + 1)
     except FileFault as fault:
-        reasons.append(Reason(file=name, expected="a plain file in the delivery's folder", found=str(fault)))
+        action = GIVE_ACCESS if isinstance(fault, NoPermission) else ""
+        reasons.append(
+            Reason(file=name, expected="a plain file in the delivery's folder", found=str(fault), action=action)
+        )
         return None
     if len(content) > limit:
         reasons.append(Reason(file=name, expected=f"at most {limit} bytes", found="more"))

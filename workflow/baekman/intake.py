@@ -23,7 +23,7 @@ from baekman import atomic, audit, return_report, specimens
 from baekman.config import load_config
 from baekman.crypt4gh_stream import RecipientKey, recipient_key
 from baekman.delivered_file import DeliveredFile, Measured
-from baekman.delivery import SHEET, Delivery, read_delivery
+from baekman.delivery import SHEET, Delivery, read_delivery, require_permission
 from baekman.errors import InputRefused, Reason
 from baekman.intake_checks import CONSENT_CODES, check_consent, check_manifest, extra_files
 from baekman.intake_outcome import Outcome
@@ -91,6 +91,7 @@ def receive(
             verdicts = tuple(read_verdicts(home / "verdicts" / "intake.json"))
             report = return_report.folder_of(workspace, delivery.institution, delivery.name)
             return Receipt(delivery_id=delivery_id, status="same", verdicts=verdicts, report=report)
+        require_permission(delivery)
         fasta, contigs = prepared(Path(settings["reference"]), cache=workspace / CACHE)
         surroundings = Surroundings(
             delivery=delivery,

@@ -21,6 +21,13 @@ class FileFault(Exception):
         super().__init__(found)
 
 
+class NoPermission(FileFault):
+    """A delivered file that is the institution's as it should be, and that whoever runs this may not read."""
+
+    def __init__(self) -> None:
+        super().__init__("unreadable", "a file that may not be read")
+
+
 def open_inside(folder: Path, relative: str) -> BinaryIO:
     """Open the plain file ``relative`` (parts separated by ``/``) below ``folder`` for reading.
 
@@ -36,6 +43,8 @@ def open_inside(folder: Path, relative: str) -> BinaryIO:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        raise NoPermission from None
     except OSError:
         raise FileFault("file_missing", "no such folder") from None
     try:
@@ -64,6 +73,8 @@ def _open_part(part: str, flags: int, parent: int) -> int:
             raise FileFault("not_a_file", "a folder, FIFO, socket or device") from None
         if fault.errno == errno.ENAMETOOLONG:
             raise FileFault("path_unsafe", "a path too long to exist") from None
+        if fault.errno in (errno.EACCES, errno.EPERM):
+            raise NoPermission from None
         raise FileFault("unreadable", f"a file that cannot be opened ({errno.errorcode[fault.errno or 0]})") from None
 
 
