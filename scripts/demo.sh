@@ -19,6 +19,7 @@ if [ ! -e "$workspace/registry" ]; then
     baekman registry import "$genome/registration.tsv" --workspace "$workspace"
 fi
 
+say "some of what follows is wrong on purpose: files, registrations and reads with planted faults are to be found"
 for delivery in first second; do
     say "delivery '$delivery' (invented), from intake to tables"
     baekman deliver "$genome/deliveries/$delivery" --workspace "$workspace" \
@@ -33,5 +34,11 @@ cat >&2 <<WHERE
   $workspace/tables/…/P….parquet     one table of variants per participant, and P….reference.parquet
   $workspace/return/                 the reports for the institutions (the only files with their labels)
 WHERE
-say "the first rows of one table"
+say "the first variants of one participant"
 python "$project/scripts/show_table.py" "$workspace/tables"
+say "to go on"
+cat >&2 <<NEXT
+  . $project/.venv/bin/activate
+  baekman query --cohort $workspace/cohort --sql "SELECT filter, count(*) AS alleles FROM sites GROUP BY ALL"
+  baekman deliver --help
+NEXT

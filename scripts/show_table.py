@@ -1,4 +1,7 @@
-"""Print the first rows of the first participant's table: show_table.py TABLES."""
+"""Print the first variants that the first participant carries: show_table.py TABLES.
+
+A table has a row, too, where a record names an allele with evidence though the participant does not carry it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def main() -> int:
     if not tables:
         print("there is no table", file=sys.stderr)
         return 1
-    rows = pl.read_parquet(tables[0], columns=list(COLUMNS)).head(ROWS)
+    rows = pl.read_parquet(tables[0], columns=list(COLUMNS)).filter(pl.col("joint_copies") > 0).head(ROWS)
     with pl.Config(tbl_cols=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True, fmt_str_lengths=20):
         print(rows)
     return 0
