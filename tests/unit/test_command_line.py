@@ -34,6 +34,13 @@ def test_every_command_is_there_and_has_an_example(runner: CliRunner, command: s
     assert "Example" in result.output
 
 
+@pytest.mark.parametrize("command", ["deliver", "watch"])
+def test_a_profile_that_is_not_there_is_told_before_any_work(runner: CliRunner, command: str, tmp_path: Path) -> None:
+    result = runner.invoke(app, [command, str(tmp_path), "--workspace", str(tmp_path / "w"), "--profile", "slrum"])
+    assert result.exit_code == 2 and "no such folder, nor one of ci, default, slurm" in " ".join(result.output.split())
+    assert not (tmp_path / "w").exists()
+
+
 def test_only_the_group_that_is_asked_for_is_loaded() -> None:
     """Each of a workflow's hundred jobs starts the command line anew."""
     program = (

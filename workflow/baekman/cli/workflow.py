@@ -22,8 +22,24 @@ Workspace = Annotated[
     Path, typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False)
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="Configuration; default: WORKSPACE/config.yaml.")]
-Profile = Annotated[str | None, typer.Option("--profile", help="Snakemake profile: a folder, or a name in profiles/.")]
 Cores = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores; default: all.")]
+
+
+def _profile(profile: str | None) -> str | None:
+    """``profile`` when there is one: to be told of a slip only after intake would be late."""
+    if profile is not None and not Path(profile).is_dir():
+        from baekman.config import PROJECT
+
+        names = sorted(one.name for one in (PROJECT / "profiles").iterdir())
+        if Path(profile).name not in names:
+            raise typer.BadParameter(f"no such folder, nor one of {', '.join(names)}")
+    return profile
+
+
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", help="Snakemake profile: a folder, or a name in profiles/.", callback=_profile),
+]
 
 
 def folder(path: Path) -> Path:
