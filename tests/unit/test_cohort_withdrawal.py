@@ -37,6 +37,14 @@ def store(tmp_path: Path) -> Store:
 # --- a batch that is written anew takes nobody's place -------------------------------------------------------
 
 
+def test_who_is_not_in_the_cohort_is_told(store: Store, tmp_path: Path) -> None:
+    cohort.add(store, batch="b", members=[member(tmp_path, number) for number in range(2)])
+    done = baekman("cohort", "withdraw", "P0", "P7", "P7", "--cohort", store.path)
+    assert (done.stdout, done.stderr) == ("2\n", "P7 is not in the cohort\n")
+    again = baekman("cohort", "withdraw", "P0", "--cohort", store.path)
+    assert (again.stdout, again.stderr) == ("2\n", "P0 is not in the cohort\n")
+
+
 def test_withdrawals_from_batches_of_the_same_name_keep_everybody_else(store: Store, tmp_path: Path) -> None:
     people = [member(tmp_path, number) for number in range(4)]
     cohort.add(store, batch="b1", members=people[:2])

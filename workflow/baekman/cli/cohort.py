@@ -113,12 +113,15 @@ def withdraw(
     """Take participants out of the cohort, of every snapshot that counted them and of the tables beside the cohort.
 
     Of a cohort that is W/cohort these are W/tables: theirs are deleted, others' that counted them are written anew.
+    Who is not in the cohort, since they were withdrawn before or the ID is mistyped, is told on stderr.
 
     Example: baekman cohort withdraw P0123456789ABX --cohort cohort
     """
     from baekman import audit
     from baekman import cohort as operations
     from baekman.engine import Engine
+    from baekman.participant_index import find_batches
+    from baekman.snapshot import read_snapshot
     from baekman.store import PARTICIPANT_ID, check_names, open_store
     from baekman.table_keys import open_keys
     from baekman.tables import withdraw_tables
@@ -126,6 +129,10 @@ def withdraw(
     check_names(participants, kind="participants", pattern=PARTICIPANT_ID)
     store, engine = open_store(cohort), Engine(workers=workers)
     open_keys(store.workspace)  # others' encrypted tables may have to be written anew
+    known = find_batches(store, participants, at=read_snapshot(store))
+    for participant in dict.fromkeys(participants):
+        if participant not in known:
+            typer.echo(f"{participant} is not in the cohort", err=True)
     snapshot = operations.withdraw(store, participants, engine=engine)
     withdraw_tables(store, participants, engine=engine)
     audit.record_use(store.workspace, action="cohort.withdraw", object=",".join(participants))
