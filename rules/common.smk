@@ -5,8 +5,12 @@ import re
 import sys
 from pathlib import Path
 
-from baekman import alignment, processes, run_lock, specimens, tools
-from baekman.config import load_config
+from baekman.align import alignment
+from baekman.tools import processes
+from baekman.workspace import run_lock
+from baekman.workspace import specimens
+from baekman.tools import programs as tools
+from baekman.config.loading import load_config
 from baekman.errors import InputRefused
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
@@ -72,7 +76,7 @@ def runs_elsewhere():
 
 def receive(folder):
     """Receive the delivery in `folder`; its D… ID, or None where it is new and nothing is to run."""
-    from baekman import intake  # jobs never open the registry
+    from baekman.intake import receive as intake  # jobs never open the registry
 
     if is_planning():
         return intake.known(folder, workspace=Path.cwd())
@@ -84,7 +88,9 @@ def receive(folder):
 
 def conclude():
     """Bring the return report up to date with the QC verdicts, and clear up what is not to stay."""
-    from baekman import registry, return_report, withdrawal
+    from baekman import withdrawal
+    from baekman.registry import records as registry
+    from baekman.intake import return_report
 
     if not IS_RECEIVED:
         return

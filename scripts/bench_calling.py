@@ -22,12 +22,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pysam
-from baekman import alignment, tools
-from baekman.calling import call_shard
-from baekman.piping import piped
-from baekman.ploidy import Region
-from baekman.specimens import StagedFiles
+from baekman.align import alignment
+from baekman.call.calling import call_shard
+from baekman.genome.ploidy import Region
+from baekman.tools import programs as tools
+from baekman.tools.pipes import piped
 from baekman.truth import Comparison, compare
+from baekman.workspace.specimens import StagedFiles
 
 Floats = npt.NDArray[np.float64]
 MIN_GQ = 20  # what the cohort store takes as called

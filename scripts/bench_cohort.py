@@ -25,7 +25,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pysam
-from baekman.shards import format_shards, make_shards
+from baekman.genome.shards import format_shards, make_shards
 
 BAEKMAN = str(Path(sys.executable).parent / "baekman")
 

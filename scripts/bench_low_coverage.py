@@ -3,7 +3,7 @@
 
     scripts/bench_low_coverage.py --data READS
 
-Each participant is called alone (baekman.calling) and added to a cohort; the raw and the joint genotypes of its
+Each participant is called alone (baekman.call.calling) and added to a cohort; the raw and the joint genotypes of its
 export are compared with ``bcftools mpileup | bcftools call -m`` on all BAMs.
 """
 
@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pysam
-from baekman import tools
-from baekman.calling import call_shard
-from baekman.piping import piped
-from baekman.ploidy import Region
+from baekman.call.calling import call_shard
+from baekman.genome.ploidy import Region
+from baekman.tools import programs as tools
+from baekman.tools.pipes import piped
 
 CONTIG = "20"
 SLICE = Region(CONTIG, 19_999_001, 20_302_000)  # that of the reference rebuilt from the reads' MD tags

@@ -27,7 +27,7 @@ import tempfile
 from pathlib import Path
 
 import pysam
-from baekman.atomic import atomic_folder
+from baekman.files.atomic import atomic_folder
 from test_genome import deliveries, registration, truth
 from test_genome.population import Population, make_population
 from test_genome.reference import AUTOSOME, MIN_SCALE, Reference, X, Y, make_reference, pars, soft_masked

@@ -27,11 +27,11 @@ from pathlib import Path
 
 import polars as pl
 import pysam
-from baekman import tools
-from baekman.piping import piped
-from baekman.registry import open_registry
-from baekman.table_files import reference_path, table_path
-from baekman.verdict import read_verdicts
+from baekman.registry.records import open_registry
+from baekman.tables.files import reference_path, table_path
+from baekman.tools import programs as tools
+from baekman.tools.pipes import piped
+from baekman.verdicts import read_verdicts
 from bench_calling import accuracy
 from bench_low_coverage import (
     LENGTH,

@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-import postgresql
 import psycopg
 import pytest
-from baekman.registry import Registry, create_registry
+from baekman.registry.records import Registry, create_registry
+from support import postgresql
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import slurm
-from baekman import cohort
-from baekman.engine import Engine
+from baekman.cohort import add as cohort
+from baekman.cohort.store import create_store
+from baekman.engine.local import Engine
 from baekman.errors import InputRefused
-from baekman.store import create_store
-from plans import PROJECT, Workspace
-from small_cohort import BASES, member
-from store_tools import baekman, hashes, write_list, write_reference
+from support import slurm
+from support.plans import PROJECT, Workspace
+from support.small_cohort import BASES, member
+from support.store_tools import baekman, hashes, write_list, write_reference
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_workers_that_slurm_starts_give_the_bytes_of_one(
 
 LOSING = """
 import os, pathlib, subprocess, sys, time
-from baekman.engine import Engine
+from baekman.engine.local import Engine
 
 def run(index):
     first = not pathlib.Path("lost").exists()

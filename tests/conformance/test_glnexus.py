@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from baekman import cohort
+from baekman.cohort import add as cohort
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.snapshot import read_snapshot
+from baekman.cohort.store import create_store
 from baekman.errors import InputRefused
-from baekman.export import Content, export
-from baekman.members import Member
-from baekman.snapshot import read_snapshot
-from baekman.store import create_store
+from baekman.export.write import Content, export
 from conftest import PROJECT
-from store_tools import genome_of, implied_bases, read_gvcf, write_reference
+from support.store_tools import genome_of, implied_bases, read_gvcf, write_reference
 
 PAGE = PROJECT / "docs" / "conformance.md"
 SUITE = "suites/glnexus_cases"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from baekman import cohort
-from baekman.engine import Engine
-from baekman.snapshot import numbers
-from baekman.store import Store
-from ground import SEED, Ground, copy_of, fifty_gvcfs, traces
-from store_tools import baekman, hashes, write_list
+from baekman.cohort import add as cohort
+from baekman.cohort.snapshot import numbers
+from baekman.cohort.store import Store
+from baekman.engine.local import Engine
+from support.ground import SEED, Ground, copy_of, fifty_gvcfs, traces
+from support.store_tools import baekman, hashes, write_list
 
 
 @pytest.fixture(scope="module")

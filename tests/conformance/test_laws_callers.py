@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pysam
 import pytest
-from baekman import cohort
-from baekman.engine import Engine
-from baekman.export import Content, export
-from baekman.members import Member
-from baekman.snapshot import numbers, read_snapshot
-from baekman.sources import compare_gvcfs
-from baekman.store import Store, create_store
-from baekman.tables import freeze
-from baekman.verify import verify
-from state_oracle import Record, alleles_of, answer, read_records
-from store_tools import hashes, implied_bases, write_reference
+from baekman.cohort import add as cohort
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.snapshot import numbers, read_snapshot
+from baekman.cohort.store import Store, create_store
+from baekman.cohort.verify.gvcfs import compare_gvcfs
+from baekman.cohort.verify.whole import verify
+from baekman.engine.local import Engine
+from baekman.export.write import Content, export
+from baekman.tables.make import freeze
+from support.state_oracle import Record, alleles_of, answer, read_records
+from support.store_tools import hashes, implied_bases, write_reference
 
 GVCFS = {
     "GRCh37": {

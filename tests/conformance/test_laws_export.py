@@ -11,16 +11,16 @@ import cyvcf2
 import pysam
 import pysam.bcftools
 import pytest
-from baekman import cohort
-from baekman import export as exports
-from baekman.export import Content, export
-from baekman.gvcf import Thresholds
-from baekman.members import Member
-from baekman.snapshot import read_sites, read_snapshot
-from baekman.store import Store, create_store, open_store
-from baekman.verify import verify
-from state_oracle import alleles_of, answer, read_records
-from store_tools import baekman, block, gvcf_text, line, reference_from_gvcfs, write_reference
+from baekman.cohort import add as cohort
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.snapshot import read_sites, read_snapshot
+from baekman.cohort.store import Store, create_store, open_store
+from baekman.cohort.verify.whole import verify
+from baekman.export import write as exports
+from baekman.export.write import Content, export
+from baekman.gvcf.reader import Thresholds
+from support.state_oracle import alleles_of, answer, read_records
+from support.store_tools import baekman, block, gvcf_text, line, reference_from_gvcfs, write_reference
 
 GENOME = "ACGTTTTACACACAGGCATTAGCCCGATATATACGGGTCAATTGGCCAACTGACTTTTTTGCA"
 FORMS = [Content(mode=mode, by_position=sites) for mode in ("called", "raw", "joint") for sites in (False, True)]

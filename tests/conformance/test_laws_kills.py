@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman import cohort
-from baekman.members import Member
-from baekman.snapshot import numbers, read_snapshot
-from baekman.store import Store, open_store
-from ground import SEED, Ground, copy_of, fifty_gvcfs, traces
+from baekman.cohort import add as cohort
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.snapshot import numbers, read_snapshot
+from baekman.cohort.store import Store, open_store
+from support.ground import SEED, Ground, copy_of, fifty_gvcfs, traces
 
 # Kills at random moments and at steps of the work; more of both with a larger BAEKMAN_KILLS.
 KILLS = int(os.environ.get("BAEKMAN_KILLS", "6"))
@@ -64,7 +64,7 @@ def _until(step: int, work: Callable[..., None], *arguments: Any) -> None:
 def _process(target: Callable[..., None], *arguments: Any) -> multiprocessing.process.BaseProcess:
     """A process that begins at once, forked from a small server that has the modules but none of our threads."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["baekman.cohort", "baekman.store", "pyarrow.parquet"])
+    context.set_forkserver_preload(["baekman.cohort.add", "baekman.cohort.store", "pyarrow.parquet"])
     process = context.Process(target=target, args=arguments)
     process.start()
     return process

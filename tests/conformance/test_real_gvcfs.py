@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pysam.bcftools
 import pytest
-from store_tools import genome_of, implied_bases, read_gvcf, write_reference
+from support.store_tools import genome_of, implied_bases, read_gvcf, write_reference
 
 FILES = (
     "gatk_1kg50_grch38_chr22/HG00187.hg38.g.vcf.gz",

@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from baekman import cohort, leakscan, snapshot, store, table_files, tables
-from baekman.leak_patterns import Identifier, matcher_of, read_identifiers
-from baekman.members import Member
-from baekman.registry import SpecimenRecord, open_registry
-from canaries import INSTITUTION, LABELS, Canaries, make_canaries, plant
-from delivery_builder import write_reference
+from baekman.cohort import add as cohort
+from baekman.cohort import snapshot, store
+from baekman.cohort.gvcf_list import Member
+from baekman.privacy import leakscan
+from baekman.privacy.leak_patterns import Identifier, matcher_of, read_identifiers
+from baekman.registry.records import SpecimenRecord, open_registry
+from baekman.tables import files as table_files
+from baekman.tables import make as tables
+from support.canaries import INSTITUTION, LABELS, Canaries, make_canaries, plant
+from support.delivery_builder import write_reference
 
 PROJECT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

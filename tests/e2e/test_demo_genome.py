@@ -15,8 +15,8 @@ import polars as pl
 import pysam
 import pytest
 from baekman import truth
-from baekman.registry import open_registry
-from baekman.verdict import read_verdicts
+from baekman.registry.records import open_registry
+from baekman.verdicts import read_verdicts
 
 PROJECT = Path(__file__).resolve().parents[2]
 DELIVERIES = {"first": "HANBIT", "second": "SAEBYEOK"}

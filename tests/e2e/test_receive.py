@@ -17,15 +17,17 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from baekman import intake, specimens, withdrawal
+from baekman import withdrawal
 from baekman.errors import InputRefused
-from baekman.intake_outcome import Outcome
-from baekman.intake_specimen import Surroundings
-from baekman.registry import Registry, open_registry
-from baekman.registry_verdicts import verdict_history
-from baekman.return_report import write_return_report
-from baekman.verdict import Reason, Verdict, write_verdicts
-from delivery_builder import (
+from baekman.intake import receive as intake
+from baekman.intake.outcome import Outcome
+from baekman.intake.return_report import write_return_report
+from baekman.intake.specimen import Surroundings
+from baekman.registry.records import Registry, open_registry
+from baekman.registry.verdict_history import verdict_history
+from baekman.verdicts import Reason, Verdict, write_verdicts
+from baekman.workspace import specimens
+from support.delivery_builder import (
     INSTITUTION,
     DeliveryBuilder,
     codes,

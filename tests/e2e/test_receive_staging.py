@@ -12,11 +12,13 @@ import crypt4gh.keys
 import crypt4gh.lib
 import pysam
 import pytest
-from baekman import intake, intake_specimen, specimens
-from baekman.intake_specimen import Surroundings
-from baekman.registry import SpecimenRecord
+from baekman.intake import receive as intake
+from baekman.intake import specimen as intake_specimen
+from baekman.intake.specimen import Surroundings
+from baekman.registry.records import SpecimenRecord
+from baekman.workspace import specimens
 from crypt4gh.keys.c4gh import generate
-from delivery_builder import (
+from support.delivery_builder import (
     DeliveryBuilder,
     codes,
     fastq,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from baekman.cohort.schema import SCHEMA_VERSION
+from baekman.cohort.store import Store, create_store
 from baekman.errors import InputRefused
-from baekman.gvcf import Thresholds
-from baekman.schema import SCHEMA_VERSION
-from baekman.shards import check_tiling, read_shards
-from baekman.store import Store, create_store
-from store_tools import baekman, write_reference
+from baekman.genome.shards import check_tiling, read_shards
+from baekman.gvcf.reader import Thresholds
+from support.store_tools import baekman, write_reference
 
 
 @pytest.fixture

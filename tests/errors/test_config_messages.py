@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from baekman.config import load_config
+from baekman.config.loading import load_config
 from baekman.errors import InputRefused
 
 CASES = {

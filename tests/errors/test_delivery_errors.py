@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from baekman.delivery import read_delivery
 from baekman.errors import InputRefused
+from baekman.intake.delivery import read_delivery
 
 SHEET = "delivery: D-2026-01\ninstitution: Hospital One\nplatform: ILLUMINA\nreference: testgenome\n"
 HEADER = "specimen_id\tfile\tkind\tread_group\tsha256\tsize\n"

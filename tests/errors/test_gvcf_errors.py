@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pysam
 import pytest
-from baekman import cohort
-from baekman.engine import Engine
+from baekman.cohort import add as cohort
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.schema import SCHEMA_VERSION
+from baekman.cohort.snapshot import numbers
+from baekman.cohort.store import Store, create_store, open_store
+from baekman.engine.local import Engine
 from baekman.errors import InputRefused
-from baekman.gvcf import Thresholds
-from baekman.members import Member
-from baekman.schema import SCHEMA_VERSION
-from baekman.snapshot import numbers
-from baekman.store import Store, create_store, open_store
-from store_tools import (
+from baekman.gvcf.reader import Thresholds
+from support.store_tools import (
     BASES,
     baekman,
     block,
@@ -278,7 +278,7 @@ def test_a_file_that_may_not_be_read_or_is_gone(store: Store, tmp_path: Path, mo
         def failing(_: Path, error: type[OSError] = error) -> str:
             raise error("/where/it/lies")
 
-        monkeypatch.setattr("baekman.gvcf.sha256_of", failing)
+        monkeypatch.setattr("baekman.gvcf.reader.sha256_of", failing)
         assert refusal(store, path) == f"gVCF of P1: expected a file that can be read, found {found}"
 
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from baekman.cohort.gvcf_list import Member, read_members
 from baekman.errors import InputRefused
-from baekman.members import Member, read_members
-from store_tools import gvcf_text
+from support.store_tools import gvcf_text
 
 
 @pytest.fixture

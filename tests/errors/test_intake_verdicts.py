@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pysam
 import pytest
-from baekman import intake
-from baekman.intake_reasons import KINDS
-from baekman.verdict import Verdict
-from delivery_builder import (
+from baekman.intake import receive as intake
+from baekman.intake.reasons import KINDS
+from baekman.verdicts import Verdict
+from support.delivery_builder import (
     CONTIGS,
     INSTITUTION,
     DeliveryBuilder,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from baekman.consent import Decision, Scope
 from baekman.errors import InputRefused
-from baekman.registration import COLUMNS
+from baekman.registry.registration import COLUMNS
 from hypothesis import given
 from hypothesis import strategies as st
-from registrations import read_rows
+from support.registrations import read_rows
 
 HEADER = "institution\tspecimen_id\tparticipant\tparticipant_type\tregistered_sex\tconsent\tconsent_from"
 ROW = "H\tB1\tp1\trare\tfemale\tgranted\t2025-01-01"
@@ -153,7 +153,7 @@ def test_scopes_and_types_are_read_as_people_write_them(tmp_path: Path) -> None:
 
 
 def test_a_row_shows_no_value() -> None:
-    from baekman.registration import RegistrationRow
+    from baekman.registry.registration import RegistrationRow
 
     fields = dict.fromkeys(RegistrationRow.__dataclass_fields__, "SECRET")
     assert repr(RegistrationRow(**{**fields, "file": "r.tsv", "row": 2})) == "RegistrationRow(r.tsv, row 2)"  # type: ignore[arg-type]

@@ -10,12 +10,12 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from baekman import audit, identifiers
+from baekman import audit, pseudonyms
 from baekman.cli import app, groups
 from baekman.errors import InputRefused
-from finished_workspace import finished_workspace
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.finished_workspace import finished_workspace
 from typer.testing import CliRunner
 
 PARTICIPANT = "P0000000000000"
@@ -282,7 +282,7 @@ def test_no_use_goes_unrecorded_and_a_cohort_without_a_log_needs_none(
 
 def test_an_identifier_with_a_wrong_check_character_is_not_looked_for(tmp_path: Path) -> None:
     groups.register(app)
-    for shown, code in ((PARTICIPANT, 2), (identifiers.new("P"), 0)):
+    for shown, code in ((PARTICIPANT, 2), (pseudonyms.new("P"), 0)):
         assert CliRunner().invoke(app, ["audit", "show", shown, "--workspace", str(tmp_path)]).exit_code == code
 
 

@@ -18,7 +18,8 @@ DELIVERY = "D0000000000000"
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from baekman import deliver, intake
+from baekman import deliver
+from baekman.intake import receive as intake
 from baekman.cli import main
 
 deliver.load_config = lambda workspace, config: {{}}
@@ -75,7 +76,7 @@ def test_snakemake_and_its_jobs_stop_when_the_command_is_killed(
     # what rules/common.smk does; ``is_late``: the command is killed before Snakemake has come so far
     snakemake = f"""
 import pathlib, subprocess, time
-from baekman import processes
+from baekman.tools import processes
 subprocess.Popen(["bash", "-c", "trap 'touch job-ended; exit' INT; touch running; while true; do sleep 0.1; done"])
 while {is_late} and not pathlib.Path("killed").exists():
     time.sleep(0.1)

@@ -10,15 +10,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman import audit, cohort, delivery_batch, run_lock, snapshot, standing, table_files, tables, withdrawal
+from baekman import audit, steps, withdrawal
 from baekman.cli import app, groups
+from baekman.cohort import add as cohort
+from baekman.cohort import snapshot
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
-from baekman.engine import Engine
+from baekman.engine.local import Engine
 from baekman.errors import InputRefused
-from baekman.members import Member
-from baekman.registry import open_registry
-from baekman.store import create_store, open_store
-from finished_workspace import DELIVERY, Workspace, add_batch, finished_workspace, write, write_calls, write_tables
+from baekman.registry.records import open_registry
+from baekman.tables import files as table_files
+from baekman.tables import make as tables
+from baekman.workspace import denied as standing
+from baekman.workspace import run_lock
+from support.finished_workspace import (
+    DELIVERY,
+    Workspace,
+    add_batch,
+    finished_workspace,
+    write,
+    write_calls,
+    write_tables,
+)
 from typer.testing import CliRunner
 
 
@@ -188,7 +202,7 @@ def deliver_batch(workspace: Workspace, name: str, tmp_path: Path) -> list[str]:
     if not accepted.is_file():
         folder = workspace.path / "participants"
         write(accepted, "".join(f"{one}\t{folder}/{one}/calls.g.vcf.gz\tfemale\n" for one in workspace.participants))
-    delivery_batch.add(
+    steps.add(
         name,
         accepted=accepted,
         cohort_folder=workspace.path / "cohort",
@@ -347,7 +361,7 @@ def test_tables_that_are_written_during_a_withdrawal_do_not_count_who_left(
 
     monkeypatch.setattr(tables, "make_tables", make_tables)
     batch = workspace.path / "deliveries" / DELIVERY / "batch.json"
-    delivery_batch.write_tables(
+    steps.write_tables(
         batch,
         cohort_folder=workspace.path / "cohort",
         output=workspace.path / "tables",

@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baekman import atomic
 from baekman.errors import InputRefused, Reason
+from baekman.files import atomic
 
 if TYPE_CHECKING:  # every command may add to the log, few sign its head
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baekman import intake, specimens, verdict, withdrawal
-from baekman.config import PROJECT, load_config
-from baekman.processes import STARTED_BY
-from baekman.verdict import Decision, Verdict
+from baekman import verdicts as verdict
+from baekman import withdrawal
+from baekman.config.loading import PROJECT, load_config
+from baekman.intake import receive as intake
+from baekman.tools.processes import STARTED_BY
+from baekman.verdicts import Decision, Verdict
+from baekman.workspace import specimens
 
 LOG_LINES = 15
 

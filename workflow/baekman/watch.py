@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from baekman import intake
-from baekman.delivery import MANIFEST, SHEET, Delivery, read_delivery
 from baekman.errors import InputRefused
+from baekman.intake import receive as intake
+from baekman.intake.delivery import MANIFEST, SHEET, Delivery, read_delivery
 
 QUIET_SECONDS = 30.0
 POLL_SECONDS = 15.0

@@ -17,15 +17,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baekman import audit, cohort, delivery_report, leakscan, run_lock, store, table_files, table_keys, tables
-from baekman import snapshot as snapshots
-from baekman.atomic import write_text
-from baekman.cleanup import unfinished
-from baekman.engine import Engine
-from baekman.leak_patterns import Identifier, Matcher, base64_cores, matcher_of
-from baekman.participant_index import find_batches
-from baekman.registry import Registry
-from baekman.standing import DENIED, MARKS, deny, mark, marked
+from baekman import audit
+from baekman.cohort import add as cohort
+from baekman.cohort import snapshot as snapshots
+from baekman.cohort import store
+from baekman.cohort.garbage import unfinished
+from baekman.cohort.index import find_batches
+from baekman.engine.local import Engine
+from baekman.files.atomic import write_text
+from baekman.privacy import leakscan
+from baekman.privacy.leak_patterns import Identifier, Matcher, base64_cores, matcher_of
+from baekman.registry.records import Registry
+from baekman.report import delivery as delivery_report
+from baekman.tables import files as table_files
+from baekman.tables import keys as table_keys
+from baekman.tables import make as tables
+from baekman.workspace import run_lock
+from baekman.workspace.denied import DENIED, MARKS, deny, mark, marked
 
 RECEIPTS = "receipts"
 # what is not searched for files of the participant: each is dealt with on its own, or remains (see REMAINS)

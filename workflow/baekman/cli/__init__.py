@@ -12,7 +12,7 @@ import typer
 
 from baekman import __version__
 from baekman.errors import EXIT_FAILED, EXIT_REFUSED, EXITS_INTERRUPTED, InputRefused
-from baekman.processes import keep_from_others
+from baekman.tools.processes import keep_from_others
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 

@@ -59,7 +59,8 @@ def head(
 
     Example: baekman audit head --workspace W --output /safe/place/head.json
     """
-    from baekman import atomic, audit
+    from baekman import audit
+    from baekman.files import atomic
 
     text = json.dumps(audit.make_head(workspace), indent=1, sort_keys=True) + "\n"
     if output:
@@ -80,9 +81,9 @@ def show(
 
     Example: baekman audit show P0123456789ABC --workspace W
     """
-    from baekman import audit, identifiers
+    from baekman import audit, pseudonyms
 
-    if object is not None and re.fullmatch(identifiers.PATTERN, object) and not identifiers.is_valid(object):
+    if object is not None and re.fullmatch(pseudonyms.PATTERN, object) and not pseudonyms.is_valid(object):
         raise typer.BadParameter("a wrong check character: copy it again from where it was issued", param_hint="ID")
     for event in audit.events(workspace):
         if object is None or object in event["object"].split(","):

@@ -30,8 +30,8 @@ def init(
 
     Example: baekman cohort init --cohort cohort --reference GRCh38.fa
     """
-    from baekman.settings import aliases, configuration_of, par_regions, thresholds
-    from baekman.store import create_store
+    from baekman.cohort.settings import aliases, configuration_of, par_regions, thresholds
+    from baekman.cohort.store import create_store
 
     config = configuration_of(cohort, config)
     store = create_store(
@@ -58,12 +58,13 @@ def add(
 
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
-    from baekman import audit, standing
-    from baekman import cohort as operations
-    from baekman.engine import Engine
-    from baekman.members import read_members
-    from baekman.settings import configuration_of, site_filters
-    from baekman.store import open_store
+    from baekman import audit
+    from baekman.cohort import add as operations
+    from baekman.cohort.gvcf_list import read_members
+    from baekman.cohort.settings import configuration_of, site_filters
+    from baekman.cohort.store import open_store
+    from baekman.engine.local import Engine
+    from baekman.workspace import denied as standing
 
     store, members = open_store(cohort), read_members(gvcfs)
     standing.require_consent(store.workspace, (member.participant_id for member in members), file="list of gVCFs")
@@ -86,8 +87,8 @@ def list_snapshots(cohort: CohortOption) -> None:
 
     Example: baekman cohort snapshots --cohort cohort
     """
-    from baekman.snapshot import numbers, read_snapshot
-    from baekman.store import open_store
+    from baekman.cohort.snapshot import numbers, read_snapshot
+    from baekman.cohort.store import open_store
 
     store = open_store(cohort)
     for number in numbers(store):
@@ -118,13 +119,13 @@ def withdraw(
     Example: baekman cohort withdraw P0123456789ABX --cohort cohort
     """
     from baekman import audit
-    from baekman import cohort as operations
-    from baekman.engine import Engine
-    from baekman.participant_index import find_batches
-    from baekman.snapshot import read_snapshot
-    from baekman.store import PARTICIPANT_ID, check_names, open_store
-    from baekman.table_keys import open_keys
-    from baekman.tables import withdraw_tables
+    from baekman.cohort import add as operations
+    from baekman.cohort.index import find_batches
+    from baekman.cohort.snapshot import read_snapshot
+    from baekman.cohort.store import PARTICIPANT_ID, check_names, open_store
+    from baekman.engine.local import Engine
+    from baekman.tables.keys import open_keys
+    from baekman.tables.make import withdraw_tables
 
     check_names(participants, kind="participants", pattern=PARTICIPANT_ID)
     store, engine = open_store(cohort), Engine(workers=workers)
@@ -153,9 +154,9 @@ def compact(
     Example: baekman cohort compact --cohort cohort
     """
     from baekman import audit
-    from baekman import cohort as operations
-    from baekman.engine import Engine
-    from baekman.store import open_store
+    from baekman.cohort import add as operations
+    from baekman.cohort.store import open_store
+    from baekman.engine.local import Engine
 
     store = open_store(cohort)
     snapshot = operations.compact(store, below=below, keep=keep, engine=Engine(workers=workers))
@@ -174,10 +175,11 @@ def freeze(
 
     Example: baekman cohort freeze --cohort cohort --output release-1
     """
-    from baekman import audit, standing
-    from baekman.engine import Engine
-    from baekman.store import open_store
-    from baekman.tables import freeze as make_freeze
+    from baekman import audit
+    from baekman.cohort.store import open_store
+    from baekman.engine.local import Engine
+    from baekman.tables.make import freeze as make_freeze
+    from baekman.workspace import denied as standing
 
     store = open_store(cohort)
     folder = output or cohort.parent / "freeze"
@@ -209,13 +211,13 @@ def verify(
     Example: baekman cohort verify --cohort cohort --workers 8
     """
     from baekman import audit
-    from baekman.engine import Engine
+    from baekman.cohort.gvcf_list import read_members
+    from baekman.cohort.snapshot import numbers
+    from baekman.cohort.store import open_store
+    from baekman.cohort.verify.gvcfs import compare_gvcfs
+    from baekman.cohort.verify.whole import verify as prove
+    from baekman.engine.local import Engine
     from baekman.errors import EXIT_FAILED
-    from baekman.members import read_members
-    from baekman.snapshot import numbers
-    from baekman.sources import compare_gvcfs
-    from baekman.store import open_store
-    from baekman.verify import verify as prove
 
     members = read_members(gvcfs) if gvcfs else []
     store, engine = open_store(cohort), Engine(workers=workers, scheduler=scheduler)

@@ -44,8 +44,8 @@ def receive(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    from baekman import intake
-    from baekman.config import load_config
+    from baekman.config.loading import load_config
+    from baekman.intake import receive as intake
 
     columns = (TextColumn("receiving"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
@@ -81,11 +81,11 @@ def return_report(
 
     Example: baekman return-report D0123456789ABC --workspace W
     """
-    from baekman import audit, identifiers
-    from baekman.registry import open_registry
-    from baekman.return_report import write_return_report
+    from baekman import audit, pseudonyms
+    from baekman.intake.return_report import write_return_report
+    from baekman.registry.records import open_registry
 
-    identifiers.check(delivery, "D")
+    pseudonyms.check(delivery, "D")
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     write_return_report(workspace, delivery, registry=opened)
     audit.record(workspace, action="return_report", object=delivery)

@@ -10,7 +10,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 from baekman.errors import WorkerDied
-from baekman.piping import PipeFailed, tool_name
+from baekman.tools.pipes import PipeFailed, tool_name
 
 # what the project makes in a workspace, under pseudonymous names; in `return` are the institutions'
 _MADE = frozenset(

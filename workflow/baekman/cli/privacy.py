@@ -34,8 +34,8 @@ def leakscan(
 
     Example: baekman leakscan W/participants W/tables --identifiers registration.tsv
     """
-    from baekman.leak_patterns import is_too_short, matcher_of, read_identifiers
-    from baekman.leakscan import scan
+    from baekman.privacy.leak_patterns import is_too_short, matcher_of, read_identifiers
+    from baekman.privacy.leakscan import scan
 
     missing = [number for number, path in enumerate(paths, 1) if not path.is_symlink() and not path.exists()]
     if missing:
@@ -89,7 +89,7 @@ def withdraw(
 
     Example: baekman withdraw P0123456789ABC --workspace W
     """
-    from baekman.registry import open_registry
+    from baekman.registry.records import open_registry
     from baekman.withdrawal import withdraw as withdraw_everywhere
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)

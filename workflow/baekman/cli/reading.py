@@ -35,10 +35,10 @@ def tables(
     Example: baekman tables --cohort cohort --output tables --participants P0123456789ABX
     """
     from baekman import audit
-    from baekman.engine import Engine
-    from baekman.snapshot import read_snapshot
-    from baekman.store import open_store
-    from baekman.tables import make_tables, read_participants
+    from baekman.cohort.snapshot import read_snapshot
+    from baekman.cohort.store import open_store
+    from baekman.engine.local import Engine
+    from baekman.tables.make import make_tables, read_participants
 
     store = open_store(cohort)
     chosen: list[str] | None = None
@@ -79,11 +79,11 @@ def export(
     Example: baekman export --cohort cohort --format bcf --region chr20:1-5000000 --output chr20.bcf
     """
     from baekman import audit
-    from baekman import export as exports
-    from baekman.engine import Engine
-    from baekman.region import parse_region
-    from baekman.snapshot import read_snapshot
-    from baekman.store import open_store
+    from baekman.cohort.snapshot import read_snapshot
+    from baekman.cohort.store import open_store
+    from baekman.engine.local import Engine
+    from baekman.export import write as exports
+    from baekman.genome.regions import parse_region
 
     if raw and joint:
         raise typer.BadParameter("--raw and --joint exclude each other")
@@ -128,11 +128,11 @@ def query(
 
     Example: baekman query --cohort cohort --sql "SELECT contig, count(*) FROM sites GROUP BY contig"
     """
-    from baekman import audit, identifiers
-    from baekman.query import ask
-    from baekman.region import parse_region
-    from baekman.snapshot import read_snapshot
-    from baekman.store import open_store
+    from baekman import audit, pseudonyms
+    from baekman.cohort.snapshot import read_snapshot
+    from baekman.cohort.store import open_store
+    from baekman.genome.regions import parse_region
+    from baekman.query.ask import ask
 
     if (sql is None) == (region is None and participant is None):
         raise typer.BadParameter("give --region, --participant or both, or else --sql")
@@ -140,7 +140,7 @@ def query(
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
     store = open_store(cohort)
     at = read_snapshot(store, snapshot)
-    asked = participant if participant is not None and identifiers.is_valid(participant, "P") else str(at.number)
+    asked = participant if participant is not None and pseudonyms.is_valid(participant, "P") else str(at.number)
     audit.record_use(store.workspace, action="query", object=asked, question=[region, participant, sql])
     ask(
         store,

@@ -43,7 +43,7 @@ def init(workspace: Workspace = HERE, registry: Location = None, key_file: KeyFi
     Example: baekman registry init --workspace W
     """
     from baekman import audit
-    from baekman.registry import create_registry
+    from baekman.registry.records import create_registry
 
     opened, made = create_registry(workspace, registry=registry, key_file=key_file)
     if made:
@@ -70,9 +70,9 @@ def import_(
     Example: baekman registry import registration.tsv --workspace W
     """
     from baekman import audit
-    from baekman.registry import digest_of, open_registry
-    from baekman.registry_import import import_registrations
-    from baekman.standing import deny
+    from baekman.registry.importing import import_registrations
+    from baekman.registry.records import digest_of, open_registry
+    from baekman.workspace.denied import deny
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     summary = import_registrations(opened, files, correct=correct)
@@ -97,8 +97,8 @@ def show(workspace: Workspace = HERE, registry: Location = None, key_file: KeyFi
     Example: baekman registry show --workspace W
     """
     from baekman import audit
-    from baekman.registry import open_registry
-    from baekman.registry_rows import PARTICIPANT_COLUMNS, participant_rows
+    from baekman.registry.listing import PARTICIPANT_COLUMNS, participant_rows
+    from baekman.registry.records import open_registry
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     writer = csv.DictWriter(sys.stdout, PARTICIPANT_COLUMNS, delimiter="\t", lineterminator="\n")
@@ -144,8 +144,8 @@ def consent(
     """
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
-    from baekman.registry import open_registry
-    from baekman.standing import deny
+    from baekman.registry.records import open_registry
+    from baekman.workspace.denied import deny
 
     if decision is not None and decision not in tuple(Decision):
         raise typer.BadParameter(f"one of {' '.join(Decision)}", param_hint="--decision")
@@ -194,8 +194,8 @@ def withdraw(
     Example: baekman registry withdraw P0123456789ABC --workspace W
     """
     from baekman import audit
-    from baekman.registry import open_registry
-    from baekman.standing import deny
+    from baekman.registry.records import open_registry
+    from baekman.workspace.denied import deny
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     if opened.withdraw(participant):
@@ -218,8 +218,8 @@ def rotate_key(workspace: Workspace = HERE, registry: Location = None, key_file:
     Example: baekman registry rotate-key --workspace W
     """
     from baekman import audit
-    from baekman.registry import open_registry
-    from baekman.registry_rotation import rotate_key as rotate
+    from baekman.registry.key_rotation import rotate_key as rotate
+    from baekman.registry.records import open_registry
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     count = rotate(opened)
@@ -243,8 +243,8 @@ def export_institution(
     Example: baekman registry export-institution "Hospital A" --workspace W
     """
     from baekman import audit
-    from baekman.registry import digest_of, open_registry
-    from baekman.registry_rows import write_institution
+    from baekman.registry.listing import write_institution
+    from baekman.registry.records import digest_of, open_registry
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     file = write_institution(opened, institution, folder=workspace / "return", output=output)

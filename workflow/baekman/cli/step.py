@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import SchedulerOption, WorkersOption
-from baekman.verdict import GateMode
+from baekman.verdicts import GateMode
 
 app = typer.Typer(help="The steps that the workflow's rules call; they run in the workspace.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ def tool(context: typer.Context) -> None:
 
     Example: baekman step tool samtools flagstat aligned.cram
     """
-    from baekman import tools
+    from baekman.tools import programs as tools
 
     match context.args:
         case ["samtools" | "bcftools" as name, subcommand, *rest]:
@@ -46,7 +46,7 @@ def reference(fasta: Path, output: Path, par: Par = "", shards: str = "") -> Non
 
     Example: baekman step reference GRCh38.fa reference/GRCh38.fa --par GRCh38
     """
-    from baekman.reference import find_par, prepare
+    from baekman.genome.reference import find_par, prepare
 
     prepare(fasta, output=output, par=find_par(par), shards=_path(shards))
 
@@ -57,7 +57,7 @@ def index(fasta: Path, aligner: str = "bwa") -> None:
 
     Example: baekman step index reference/GRCh38.fa --aligner bwa
     """
-    from baekman import alignment
+    from baekman.align import alignment
 
     alignment.index(fasta, aligner=aligner)
 
@@ -96,7 +96,8 @@ def align(
     Example: baekman step align --delivery D… --participant P… --reference reference/GRCh38.fa
     --output participants/P…/aligned.cram --metrics participants/P…/qc/markdup.txt
     """
-    from baekman import alignment, specimens
+    from baekman.align import alignment
+    from baekman.workspace import specimens
 
     folder = Path("deliveries") / delivery
     lanes = specimens.of_participant(folder / "specimens.tsv", participant)
@@ -133,9 +134,11 @@ def metrics(
     Example: baekman step metrics --delivery D… --participant P… --cram participants/P…/aligned.cram
     --reference reference/GRCh38.fa --output participants/P…/qc/metrics.json
     """
-    from baekman import contamination, identity, ownership, qc, specimens
+    from baekman.qc import contamination, identity
+    from baekman.qc import measure as qc
+    from baekman.workspace import sample_check, specimens
 
-    ownership.require_owner(Path(cram or gvcf), participant=participant)
+    sample_check.require_owner(Path(cram or gvcf), participant=participant)
     row = specimens.of_participant(Path("deliveries") / delivery / "specimens.tsv", participant)[0]
     contamination_file, identity_file = (output.with_name(f"{name}.json") for name in ("contamination", "identity"))
     contamination.measure(_path(cram), reference=reference, sites=_path(sites), output=contamination_file)
@@ -166,11 +169,9 @@ def verdicts(
     Example: baekman step verdicts D… --thresholds config/qc_thresholds.yaml
     --output deliveries/D…/verdicts/qc.json --accepted deliveries/D…/accepted.tsv
     """
-    from baekman import delivery_batch
+    from baekman import steps
 
-    delivery_batch.judge(
-        Path("deliveries") / delivery, thresholds=thresholds, gate=gate, output=output, accepted=accepted
-    )
+    steps.judge(Path("deliveries") / delivery, thresholds=thresholds, gate=gate, output=output, accepted=accepted)
 
 
 @app.command()
@@ -191,12 +192,12 @@ def call(
     Example: baekman step call participants/P…/aligned.cram --delivery D… --participant P…
     --reference reference/GRCh38.fa --shards reference/shards.tsv --piece 1-of-25 --output 1.g.vcf.gz
     """
-    from baekman import ownership, specimens
-    from baekman.calling import call_shard
-    from baekman.reference import piece_regions
-    from baekman.shards import read_shards
+    from baekman.call.calling import call_shard
+    from baekman.genome.reference import piece_regions
+    from baekman.genome.shards import read_shards
+    from baekman.workspace import sample_check, specimens
 
-    ownership.require_owner(cram, participant=participant)
+    sample_check.require_owner(cram, participant=participant)
     rows = specimens.of_participant(Path("deliveries") / delivery / "specimens.tsv", participant)
     call_shard(
         cram,
@@ -217,7 +218,7 @@ def gather(pieces: list[Path], output: Output) -> None:
 
     Example: baekman step gather 1.g.vcf.gz 2.g.vcf.gz --output participants/P…/calls.g.vcf.gz
     """
-    from baekman import calling
+    from baekman.call import calling
 
     calling.gather(pieces, output=output)
 
@@ -240,10 +241,10 @@ def batch(
     Example: baekman step batch D… --gvcfs deliveries/D…/accepted.tsv --reference reference/GRCh38.fa
     --shards reference/shards.tsv --output deliveries/D…/batch.json
     """
-    from baekman import delivery_batch
-    from baekman.engine import Engine
+    from baekman import steps
+    from baekman.engine.local import Engine
 
-    delivery_batch.add(
+    steps.add(
         delivery,
         accepted=gvcfs,
         cohort_folder=Path("cohort"),
@@ -269,10 +270,10 @@ def tables(
 
     Example: baekman step tables --batch deliveries/D…/batch.json --report deliveries/D…/report/tables.json
     """
-    from baekman import delivery_batch
-    from baekman.engine import Engine
+    from baekman import steps
+    from baekman.engine.local import Engine
 
-    delivery_batch.write_tables(
+    steps.write_tables(
         batch,
         cohort_folder=Path("cohort"),
         output=Path("tables"),
@@ -288,7 +289,7 @@ def multiqc(delivery: str, output: Output) -> None:
 
     Example: baekman step multiqc D… --output deliveries/D…/report/multiqc.html
     """
-    from baekman import delivery_report
+    from baekman.report import delivery as delivery_report
 
     delivery_report.write_multiqc(Path("deliveries") / delivery / "specimens.tsv", output=output)
 
@@ -301,7 +302,7 @@ def verdict_table(
 
     Example: baekman step verdict-table intake.json qc.json --tsv verdicts.tsv --html verdicts.html
     """
-    from baekman import delivery_report
+    from baekman.report import delivery as delivery_report
 
     delivery_report.write_verdict_table(verdicts, tsv=tsv, html=html)
 
@@ -312,6 +313,6 @@ def manifest(delivery: str, output: Output, settings: str = "{}") -> None:
 
     Example: baekman step manifest D… --output deliveries/D…/report/manifest.json
     """
-    from baekman import run_manifest
+    from baekman.report import manifest as run_manifest
 
     run_manifest.write(Path("deliveries") / delivery, settings=json.loads(settings), output=output)

@@ -15,7 +15,8 @@ def init(workspace: Workspace = HERE) -> None:
 
     Example: baekman table-keys init --workspace W
     """
-    from baekman import audit, table_keys
+    from baekman import audit
+    from baekman.tables import keys as table_keys
 
     made = table_keys.create(workspace)
     if made:
@@ -31,8 +32,9 @@ def rotate(workspace: Workspace = HERE) -> None:
 
     Example: baekman table-keys rotate --workspace W
     """
-    from baekman import audit, table_keys
+    from baekman import audit
     from baekman.errors import InputRefused, Reason
+    from baekman.tables import keys as table_keys
 
     keys = table_keys.open_keys(workspace)
     if keys is None:

@@ -1,4 +1,4 @@
-"""The writer of BCF 2.2 records (VCF specification 4.3, section 6); ``baekman.bcf`` feeds it.
+"""The writer of BCF 2.2 records (VCF specification 4.3, section 6); ``baekman.export.bcf`` feeds it.
 
 What is dense (GT, GQ, DP) is written for everybody from the reference segments' cells; what is sparse (AD, PL, PS)
 is filled with "missing" and then written for those who have call rows.
@@ -41,7 +41,7 @@ cdef enum:
 cdef class RecordEncoder:
     """Writes the records of a chunk of alleles.
 
-    The arrays are those of ``baekman.dense.Evidence`` and of its alleles; ``wanted`` and ``filters`` (bits) are per
+    The arrays are those of ``baekman.cohort.dense_genotypes.Evidence`` and of its alleles; ``wanted`` and ``filters`` (bits) are per
     allele; ``ids`` are the numbers that the header gives to AC, AN, AF, GT, GQ, DP, AD, PL, LAA, LPL and PS.
     """
 

@@ -1,4 +1,4 @@
-"""Sums per allele and along the genome; ``baekman.census`` gives them names and makes tables of them."""
+"""Sums per allele and along the genome; ``baekman.cohort.census`` gives them names and makes tables of them."""
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
 
@@ -6,7 +6,7 @@ from baekman.kernels.layout cimport (
     FLAG_CALLED, FLAG_GENOTYPED, FLAG_POSITION_CALLED, FLAG_POSITION_GENOTYPED, STATE_CALLED, STATE_MISSING,
 )
 
-# The columns of ``baekman.census.COUNTS``.
+# The columns of ``baekman.cohort.census.COUNTS``.
 cdef enum:
     HET = 0
     HOM = 1
@@ -32,7 +32,7 @@ cdef enum:
     GQ_00 = 21
     GQ_BINS = 10
 
-# The columns of ``baekman.census.STEPS``; of called and raw the first is haploid, the second diploid.
+# The columns of ``baekman.cohort.census.STEPS``; of called and raw the first is haploid, the second diploid.
 cdef enum:
     STEP_CALLED = 0
     STEP_CALLED_ONE = 2

@@ -1,4 +1,4 @@
-"""The dense matrix of genotypes, filled from reference segments and call rows; ``baekman.dense`` explains it."""
+"""The dense matrix of genotypes, filled from reference segments and call rows; ``baekman.cohort.dense_genotypes`` explains it."""
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp

@@ -1,4 +1,4 @@
-"""The posterior of the joint genotypes; see ``baekman.genotypes``."""
+"""The posterior of the joint genotypes; see ``baekman.genotyping.joint``."""
 
 from libc.stdint cimport int64_t
 

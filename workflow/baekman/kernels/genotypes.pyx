@@ -1,4 +1,4 @@
-"""Joint genotypes of many call rows; the formulas are those of ``baekman.genotypes``."""
+"""Joint genotypes of many call rows; the formulas are those of ``baekman.genotyping.joint``."""
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
 

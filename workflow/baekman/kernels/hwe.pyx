@@ -1,4 +1,4 @@
-"""Exact tests of Hardy-Weinberg equilibrium; see ``baekman.hwe``."""
+"""Exact tests of Hardy-Weinberg equilibrium; see ``baekman.genotyping.hwe``."""
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc

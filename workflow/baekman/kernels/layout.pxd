@@ -20,7 +20,7 @@ cpdef enum:
     FLAG_POSITION_GENOTYPED = 4
     FLAG_POSITION_CALLED = 8
 
-# A call row that reading makes: one of ``baekman.gvcf.ROW_COLUMNS``.
+# A call row that reading makes: one of ``baekman.gvcf.reader.ROW_COLUMNS``.
 cdef struct CallRow:
     int32_t pos
     int32_t copies
@@ -39,7 +39,7 @@ cdef struct CallRow:
     int32_t ref_end  # where the row's strings end in the pools; they begin where those of the row before end
     int32_t alt_end
 
-# What a record or block says of the positions that it covers: one of ``baekman.gvcf.INTERVAL_COLUMNS``.
+# What a record or block says of the positions that it covers: one of ``baekman.gvcf.reader.INTERVAL_COLUMNS``.
 cdef struct Interval:
     int32_t start
     int32_t end
@@ -51,7 +51,7 @@ cdef struct Interval:
     int32_t spans  # POS of a record, 0 of a block
     int32_t record  # its number in the file
 
-# A stretch of one participant's genome that one interval decides: one of ``baekman.gvcf.SEGMENT_COLUMNS``.
+# A stretch of one participant's genome that one interval decides: one of ``baekman.gvcf.reader.SEGMENT_COLUMNS``.
 cdef struct Segment:
     int32_t start
     int32_t end
@@ -61,7 +61,7 @@ cdef struct Segment:
     int32_t other
     int32_t state
 
-# A call row beside those of the whole cohort: one of ``baekman.dense.ROW_FIELDS``.
+# A call row beside those of the whole cohort: one of ``baekman.cohort.dense_genotypes.ROW_FIELDS``.
 cdef struct DenseRow:
     int32_t column  # of the participant
     int32_t allele

@@ -1,7 +1,7 @@
 """The reader of gVCF text: one pass over the bytes of whole lines, no Python object per record.
 
 A record becomes call rows (one per participant and normalised allele) and evidence intervals (what the record
-or block says of every position that it covers). ``baekman.gvcf`` feeds it, takes what was read a piece of a contig at a
+or block says of every position that it covers). ``baekman.gvcf.reader`` feeds it, takes what was read a piece of a contig at a
 time, and says what its numbers mean.
 """
 

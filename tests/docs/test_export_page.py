@@ -1,0 +1,48 @@
+"""Every command of the pages on exports and on the store's format runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from baekman.cohort import add as cohort
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.store import create_store
+from support.store_tools import baekman, block, gvcf_text, line, write_reference
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+BASES = "ACGTACGTTGCA" * 200_000
+
+
+def commands() -> list[str]:
+    found = []
+    for page in ("exports.md", "cohort-format.md"):
+        for shown in re.findall(r"```console\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
+            found += shown.splitlines()
+    return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    store = create_store(folder / "cohort", reference=write_reference(folder / "ref.fa", {"chr20": BASES}))
+    lines = [
+        block(1, 999_999, "A", contig="chr20"),
+        line(1_000_001, BASES[1_000_000], "T,<NON_REF>", "0/1:50:30:14,16,0:250,0,300,400,400,400", contig="chr20"),
+    ]
+    (folder / "one.g.vcf").write_text(gvcf_text(lines, contigs={"chr20": len(BASES)}))
+    member = Member(participant_id="P0123456789ABX", gvcf=str(folder / "one.g.vcf"))
+    cohort.add(store, batch="b", members=[member])
+    return folder
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_of_the_page_runs(place: Path, command: str) -> None:
+    program, *arguments = shlex.split(command)
+    assert program == "baekman"
+    done = baekman(*arguments, cwd=place)
+    assert done.stderr == ""
+    if arguments[0] == "query" and "--output" not in arguments:
+        assert len(done.stdout.splitlines()) == 2

@@ -1,0 +1,107 @@
+"""Generated participants for the tests of dense genotypes, and stores of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from baekman.cohort import add as cohort
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.snapshot import Snapshot, read_snapshot
+from baekman.cohort.store import Store, create_store
+from baekman.gvcf.reader import Thresholds
+from hypothesis import strategies as st
+
+from support.state_oracle import normalised
+from support.store_tools import block, gvcf_text, line, write_reference
+
+GENOME = "ACGTTTTACACACAGGCATTAGCCCGATATATACGGGTCAATTGGCCAACTGACTTTTTTGCA"
+CONTIGS = {"c1": len(GENOME)}
+ORDER = "ACGT"
+
+
+def other_base(base: str, step: int) -> str:
+    """One of the three other bases."""
+    return ORDER[(ORDER.index(base) + step) % 4]
+
+
+@st.composite
+def gvcf_lines(draw: st.DrawFn) -> list[str]:
+    """One participant: blocks, gaps, SNVs, MNPs, indels, several ALTs, ``*``, haploid, weak and missing genotypes."""
+    lines: list[str] = []
+    pos = draw(st.integers(1, 5))
+    taken: dict[int, set[int]] = {}  # of a position that a record names an allele at, the ploidies of the records
+    alleles: set[tuple[int, str, str]] = set()  # no two records name the same
+    while pos < len(GENOME) - 8:
+        kind = draw(st.sampled_from(["block", "block", "gap", "snv", "mnp", "ins", "del", "multi", "star"]))
+        base = GENOME[pos - 1]
+        if kind == "gap":
+            pos += draw(st.integers(1, 4))
+            continue
+        if kind == "block":
+            end = min(pos + draw(st.integers(0, 9)), len(GENOME))
+            gq, dp = draw(st.sampled_from([0, 7, 20, 50])), draw(st.sampled_from([0, 1, 30]))
+            lines.append(block(pos, end, base, gq=gq, dp=dp))
+            pos = end + 1
+            continue
+        step = draw(st.integers(1, 3))
+        length = draw(st.integers(2, 4))
+        ref, alts = {
+            "snv": (base, [other_base(base, step)]),
+            "mnp": (GENOME[pos - 1 : pos + 1], [other_base(base, step) + other_base(GENOME[pos], 1)]),
+            "ins": (base, [base + "ACGT"[:length]]),
+            "del": (GENOME[pos - 1 : pos - 1 + length], [base]),
+            "multi": (GENOME[pos - 1 : pos + 1], [base, other_base(base, step) + GENOME[pos]]),
+            "star": (base, [other_base(base, step), "*"]),
+        }[kind]
+        parts = {part for alt in alts if alt != "*" for part in _parts(pos, ref, alt)}
+        ploidy = draw(st.sampled_from([2, 2, 2, 1]))
+        # records of one position with different ploidy lose their likelihoods: that has a test of its own
+        if parts & alleles or any(taken.get(part[0], {ploidy}) != {ploidy} for part in parts):
+            pos += 1
+            continue
+        alleles |= parts
+        for part in parts:
+            taken.setdefault(part[0], set()).add(ploidy)
+        alts = [*alts, "<NON_REF>"]
+        allele = st.sampled_from(["0", "0", "1", "2" if len(alts) > 2 else "1", "."])
+        genotype = draw(st.sampled_from(["/", "|"])).join(draw(allele) for _ in range(ploidy))
+        count = (len(alts) + 1) * (len(alts) + 2) // 2 if ploidy == 2 else len(alts) + 1
+        pl = draw(st.lists(st.sampled_from([0, 5, 30, 300]), min_size=count, max_size=count))
+        ad = draw(st.lists(st.sampled_from([0, 0, 7]), min_size=len(alts) + 1, max_size=len(alts) + 1))
+        gq, dp = draw(st.sampled_from([0, 19, 20, 99])), draw(st.sampled_from([0, 3, 200]))
+        sample = ":".join([genotype, str(gq), str(dp), ",".join(map(str, ad)), ",".join(map(str, pl))])
+        lines.append(line(pos, ref, ",".join(alts), sample))
+        pos += draw(st.integers(0, len(ref)))
+    return lines
+
+
+def _parts(pos: int, ref: str, alt: str) -> list[tuple[int, str, str]]:
+    return normalised(pos, ref, alt, GENOME)
+
+
+@contextmanager
+def store_of(participants: list[list[str]], *, batches: int = 1) -> Iterator[tuple[Store, Snapshot, list[Path]]]:
+    """A store of these gVCFs in so many batches; participants are P0, P1, …"""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = create_store(
+            folder / "cohort",
+            reference=write_reference(folder / "ref.fa", {"c1": GENOME}),
+            thresholds=Thresholds(min_gq=20),
+        )
+        paths = []
+        for number, lines in enumerate(participants):
+            paths.append(folder / f"{number}.g.vcf")
+            paths[-1].write_text(gvcf_text(lines, contigs=CONTIGS))
+        for batch in range(batches):
+            members = [
+                Member(participant_id=f"P{number}", gvcf=str(path))
+                for number, path in enumerate(paths)
+                if number % batches == batch
+            ]
+            if members:
+                cohort.add(store, batch=f"b{batch}", members=members)
+        yield store, read_snapshot(store), paths

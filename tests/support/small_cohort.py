@@ -1,0 +1,36 @@
+"""Participants of a small cohort, each with an allele of their own, and kills."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.index import participants_of
+from baekman.cohort.snapshot import read_snapshot
+from baekman.cohort.store import Store
+
+from support.store_tools import gvcf_text, line
+
+BASES = "ACGT" * 30
+
+
+def member(folder: Path, number: int, *, filter: str = ".") -> Member:
+    """Participant ``P<number>``, who carries an allele of their own."""
+    path = folder / f"{number}.g.vcf"
+    record = line(4 * number + 1, "A", "G", "0/1:40:22:11,11:45,0,42", filter=filter)
+    path.write_text(gvcf_text([record], contigs={"c1": len(BASES)}))
+    return Member(participant_id=f"P{number}", gvcf=str(path))
+
+
+def everyone(store: Store) -> set[str]:
+    """The participants of the latest snapshot."""
+    return {one for entry in read_snapshot(store).batches for one in participants_of(store, entry.name)}
+
+
+class Killed(BaseException):
+    """What stands for a kill."""
+
+
+def killed(*_: object, **__: object) -> None:
+    """Stands in for a function that is killed when it is called."""
+    raise Killed

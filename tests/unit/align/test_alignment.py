@@ -1,0 +1,168 @@
+"""Alignment in one stream: every read comes out once, under the pseudonymous ID, with no path in the header."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pysam
+import pytest
+from baekman import pseudonyms
+from baekman.align import alignment
+from baekman.workspace.specimens import StagedFiles
+
+PARTICIPANT = pseudonyms.new("P")
+PAIRS = 150
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reference with its indexes, and two lanes of error-free pairs; the second repeats ten of the first."""
+    place = tmp_path_factory.mktemp("alignment")
+    dice = random.Random(20321)
+    sequence = "".join(dice.choices("ACGT", k=20_000))
+    reference = place / "genome.fa"
+    reference.write_text(f">chr1\n{sequence}\n", encoding="ascii")
+    pysam.faidx(str(reference))
+    alignment.index(reference, aligner="bwa")
+    starts = dice.sample(range(19_000), 2 * PAIRS)
+    for lane, chosen in (("L1", starts[:PAIRS]), ("L2", starts[PAIRS : 2 * PAIRS - 10] + starts[:10])):
+        write_pairs(place, lane, sequence, chosen)
+    return place
+
+
+def write_pairs(place: Path, lane: str, sequence: str, starts: list[int]) -> None:
+    reverse = str.maketrans("ACGT", "TGCA")
+    with gzip.open(place / f"{lane}_1.fq.gz", "wt") as one, gzip.open(place / f"{lane}_2.fq.gz", "wt") as two:
+        for number, start in enumerate(starts):
+            mate = sequence[start + 200 : start + 300].translate(reverse)[::-1]
+            one.write(f"@{lane}.{number}\n{sequence[start : start + 100]}\n+\n{'I' * 100}\n")
+            two.write(f"@{lane}.{number}\n{mate}\n+\n{'I' * 100}\n")
+
+
+def lane(folder: Path, name: str) -> StagedFiles:
+    return staged("fastq", name, folder / f"{name}_1.fq.gz", folder / f"{name}_2.fq.gz")
+
+
+def staged(entry: str, name: str, *files: Path) -> StagedFiles:
+    paths = [*map(str, files), ""]
+    return StagedFiles(
+        participant_id=PARTICIPANT,
+        specimen_id="S",
+        entry=entry,
+        lane=name,
+        file_1=paths[0],
+        file_2=paths[1],
+        sex="female",
+        array_genotypes="",
+    )
+
+
+def run(folder: Path, output: Path, lanes: list[StagedFiles], aligner: str = "bwa", threads: int = 1) -> Path:
+    cram = output / "aligned.cram"
+    alignment.align(
+        lanes,
+        reference=folder / "genome.fa",
+        output=cram,
+        metrics=output / "markdup.txt",
+        aligner=aligner,
+        threads=threads,
+    )
+    return cram
+
+
+def records(folder: Path, cram: Path) -> list[pysam.AlignedSegment]:
+    with pysam.AlignmentFile(str(cram), reference_filename=str(folder / "genome.fa")) as file:
+        return list(file)
+
+
+@pytest.fixture
+def bwa_mem2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bwa-mem2 takes bwa's options and gives bwa's output; where it is not installed bwa stands in for it."""
+    if shutil.which("bwa-mem2") is None:
+        program = tmp_path / "bin" / "bwa-mem2"
+        program.parent.mkdir()
+        program.write_text('#!/bin/sh\nexec bwa "$@"\n', encoding="ascii")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("bwa_mem2")
+@pytest.mark.parametrize("aligner", ["bwa", "bwa-mem2", "minimap2"])
+def test_two_lanes_become_one_file_with_a_read_group_each(folder: Path, tmp_path: Path, aligner: str) -> None:
+    alignment.index(folder / "genome.fa", aligner=aligner)
+    cram = run(folder, tmp_path, [lane(folder, "L1"), lane(folder, "L2")], aligner)
+    found = records(folder, cram)
+    assert len({(one.query_name, one.is_read1) for one in found}) == len(found) == 4 * PAIRS
+    assert all(one.get_tag("RG") == f"{PARTICIPANT}.{one.query_name[:2]}" for one in found)
+    assert sum(one.is_duplicate for one in found) == 20
+    assert Path(f"{cram}.crai").is_file() and "DUPLICATE TOTAL: 20" in (tmp_path / "markdup.txt").read_text()
+    with pysam.AlignmentFile(str(cram)) as file:
+        groups = file.header.to_dict()["RG"]
+    assert {group["ID"] for group in groups} == {f"{PARTICIPANT}.L1", f"{PARTICIPANT}.L2"}
+    assert {group["SM"] for group in groups} == {PARTICIPANT}
+
+
+def test_the_header_holds_no_path_and_no_command_line(folder: Path, tmp_path: Path) -> None:
+    cram = run(folder, tmp_path, [lane(folder, "L1")])
+    with pysam.AlignmentFile(str(cram)) as file:
+        text = str(file.header)
+    assert "/" not in text and "CL:" not in text and "UR:" not in text
+    assert "M5:" in text and "PN:bwa" in text
+
+
+def test_the_number_of_threads_changes_no_record(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "two").mkdir()
+    lanes = [lane(folder, "L1"), lane(folder, "L2")]
+    one, two = run(folder, tmp_path, lanes), run(folder, tmp_path / "two", lanes, threads=2)
+    assert [str(record) for record in records(folder, one)] == [str(record) for record in records(folder, two)]
+
+
+def test_a_delivered_alignment_is_aligned_again_and_loses_no_read(folder: Path, tmp_path: Path) -> None:
+    cram = run(folder, tmp_path, [lane(folder, "L1")])
+    halved = tmp_path / "halved.bam"
+    with (
+        pysam.AlignmentFile(str(cram), reference_filename=str(folder / "genome.fa")) as source,
+        pysam.AlignmentFile(str(halved), "wb", template=source) as sink,
+    ):
+        # every third pair loses a mate, as at the border of a region that was cut out
+        kept = [one for one in source if one.is_read1 or int(one.query_name[3:]) % 3]
+        for one in kept:
+            sink.write(one)
+    (tmp_path / "again").mkdir()
+    found = records(folder, run(folder, tmp_path / "again", [staged("bam", "L1", halved)]))
+    assert sorted((one.query_name, one.reference_start) for one in found) == sorted(
+        (one.query_name, one.reference_start) for one in kept
+    )
+
+
+def test_an_alignment_is_taken_over_as_it_is(folder: Path, tmp_path: Path) -> None:
+    cram = run(folder, tmp_path, [lane(folder, "L1")])
+    taken = tmp_path / "taken.cram"
+    alignment.accept(cram, reference=folder / "genome.fa", output=taken, metrics=tmp_path / "taken.txt")
+    assert [str(one) for one in records(folder, taken)] == [str(one) for one in records(folder, cram)]
+    with pysam.AlignmentFile(str(taken)) as file:
+        assert "/" not in str(file.header)
+
+
+def test_a_failure_in_the_stream_leaves_nothing_and_names_the_tool(folder: Path, tmp_path: Path) -> None:
+    missing = staged("fastq", "L1", tmp_path / "absent_1.fq.gz", folder / "L1_2.fq.gz")
+    with pytest.raises(alignment.ToolFailed, match=r"^bwa mem ended with 1$"):
+        run(folder, tmp_path, [missing])
+    assert not list(tmp_path.glob("*.cram*")) and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("line", "cleaned"),
+    [
+        ("@CO\tmade by someone", ""),
+        ("@PG\tID:bwa\tPN:bwa\tVN:1\tCL:bwa mem /data/x.fa", "@PG\tID:bwa\tPN:bwa\tVN:1"),
+        ("@SQ\tSN:1\tLN:4\tM5:a\tUR:/data/x.fa", "@SQ\tSN:1\tLN:4\tM5:a"),
+        ("@RG\tID:P.L1\tSM:P", "@RG\tID:P.L1\tSM:P"),
+    ],
+)
+def test_header_lines_are_cleaned(line: str, cleaned: str) -> None:
+    assert alignment.clean_header_line(line) == cleaned

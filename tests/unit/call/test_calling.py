@@ -1,0 +1,358 @@
+"""gVCFs from simulated reads: what they must hold, for each caller."""
+
+from __future__ import annotations
+
+import itertools
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pysam
+import pytest
+from baekman.call.calling import EVIDENCE_LIMIT, call_shard, gather, gvcf_record
+from baekman.call.reference_blocks import Evidence, blocks, homozygous_reference_gq
+from baekman.genome.ploidy import Piece, Region
+from hypothesis import given
+from hypothesis import strategies as st
+
+LENGTH, READ = 2_000, 100
+HET, HOM, DELETION, WEAK, ERROR = 500, 700, 880, 1_200, 1_400  # 1-based
+CONTIGS = ("1", "X", "Y")
+OTHER = {"A": "C", "C": "A", "G": "T", "T": "G"}
+WHOLE = Region("1", 1, LENGTH)
+
+
+def sequence() -> str:
+    return "".join(np.random.default_rng(7).choice(list("ACGT"), LENGTH))
+
+
+def read_of(haplotype: dict[int, str], start: int, reference: str) -> tuple[str, str]:
+    """Bases and CIGAR of a read at 0-based ``start``; ``haplotype``: 1-based position -> base, "-" for none."""
+    bases = [haplotype.get(pos + 1, reference[pos]) for pos in range(start, start + READ)]
+    operations = [("D" if base == "-" else "M") for base in bases]
+    cigar = "".join(f"{len(list(run))}{kind}" for kind, run in itertools.groupby(operations))
+    return "".join(base for base in bases if base != "-"), cigar
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ref.fa, and reads.cram of one participant: 40 x on 1 (400-1700), X and Y as 1; one depth-4 stretch."""
+    folder = tmp_path_factory.mktemp("genome")
+    reference = sequence()
+    (folder / "ref.fa").write_text("".join(f">{name}\n{reference}\n" for name in CONTIGS))
+    pysam.faidx(str(folder / "ref.fa"))
+    deleted = {DELETION + offset: "-" for offset in (1, 2, 3)}
+    hom = {HOM: OTHER[reference[HOM - 1]]}
+    first = hom | {HET: OTHER[reference[HET - 1]]} | deleted
+    header = {
+        "HD": {"VN": "1.6", "SO": "coordinate"},
+        "SQ": [{"SN": name, "LN": LENGTH} for name in CONTIGS],
+        "RG": [{"ID": "P1", "SM": "P1"}],
+    }
+    rng = np.random.default_rng(11)
+    reads = []
+    for tid in range(len(CONTIGS)):
+        for number, start in enumerate(itertools.chain(range(400, 1_000, 5), range(1_300, 1_600, 5))):
+            for copy in range(2):
+                haplotype = first if copy == 0 else hom
+                if start == 1_350 and copy == 0:  # one sequencing error in 40 reads
+                    haplotype = haplotype | {ERROR: OTHER[reference[ERROR - 1]]}
+                reads.append((tid, start, haplotype, f"{tid}.{number}.{copy}"))
+        for number in range(4):  # four reads, one of which shows an ALT
+            haplotype = {WEAK: OTHER[reference[WEAK - 1]]} if number == 0 else {}
+            reads.append((tid, 1_140 + number, haplotype, f"{tid}.weak.{number}"))
+    path = folder / "reads.bam"
+    with pysam.AlignmentFile(str(path), "wb", header=header) as bam:
+        for tid, start, haplotype, name in sorted(reads, key=lambda read: read[:2]):
+            segment = pysam.AlignedSegment(bam.header)
+            bases, cigar = read_of(haplotype, start, reference)
+            segment.query_name, segment.query_sequence, segment.cigarstring = name, bases, cigar
+            segment.reference_id, segment.reference_start, segment.mapping_quality = tid, start, 60
+            segment.flag = 16 * int(rng.integers(2))
+            segment.query_qualities = pysam.qualitystring_to_array("I" * len(bases))
+            segment.set_tag("RG", "P1")
+            bam.write(segment)
+    pysam.view("-C", "-T", str(folder / "ref.fa"), "-o", str(folder / "reads.cram"), str(path), catch_stdout=False)
+    pysam.index(str(folder / "reads.cram"))
+    return folder
+
+
+def called(
+    genome: Path, output: Path, *, regions: Sequence[Region], caller: str = "bcftools", sex: str = "female"
+) -> Path:
+    call_shard(
+        genome / "reads.cram",
+        reference=genome / "ref.fa",
+        regions=regions,
+        participant="PTEST",
+        sex=sex,
+        caller=caller,
+        output=output,
+    )
+    return output
+
+
+@pytest.fixture(scope="module")
+def gvcf(genome: Path) -> Path:
+    return called(genome, genome / "calls.g.vcf.gz", regions=[WHOLE])
+
+
+def records_of(path: Path) -> list[pysam.VariantRecord]:
+    with pysam.VariantFile(str(path)) as file:
+        return [record.copy() for record in file]
+
+
+def variants_of(path: Path) -> dict[int, pysam.VariantRecord]:
+    return {record.pos: record for record in records_of(path) if record.alts != ("<*>",)}
+
+
+@pytest.mark.parametrize("caller", ["bcftools", "freebayes"])
+def test_each_caller_finds_what_the_reads_hold(genome: Path, tmp_path: Path, caller: str) -> None:
+    variants = variants_of(called(genome, tmp_path / "g.vcf.gz", caller=caller, regions=[WHOLE]))
+    genotypes = {pos: tuple(sorted(record.samples[0]["GT"])) for pos, record in variants.items()}
+    sure = {pos for pos, record in variants.items() if list(record.filter) == ["PASS"]}
+    assert {pos: genotypes[pos] for pos in sure} == {
+        HET: (0, 1),
+        HOM: (1, 1),
+        DELETION: (0, 1),
+    }
+    for pos in (HET, HOM, DELETION):
+        sample = variants[pos].samples[0]
+        assert sample["GQ"] >= 20
+        assert min(sample["PL"]) == 0
+        assert sample["DP"] > 30
+        assert len(sample["AD"]) == 2
+
+
+@pytest.mark.parametrize("caller", ["bcftools", "freebayes"])
+def test_a_weak_alt_keeps_its_likelihoods(genome: Path, tmp_path: Path, caller: str) -> None:
+    weak = variants_of(called(genome, tmp_path / "g.vcf.gz", caller=caller, regions=[WHOLE]))[WEAK]
+    sample = weak.samples[0]
+    assert weak.alts == (OTHER[weak.ref],)
+    assert sample["GQ"] < 20
+    assert sample["AD"] == (3, 1)
+    assert len(sample["PL"]) == 3
+    assert max(sample["PL"][:2]) < EVIDENCE_LIMIT
+
+
+def test_a_sequencing_error_among_many_reads_is_evidence_of_a_block_only(gvcf: Path) -> None:
+    assert ERROR not in variants_of(gvcf)
+    block = next(r for r in records_of(gvcf) if r.pos <= ERROR <= r.stop)
+    assert block.samples[0]["GQ"] >= EVIDENCE_LIMIT
+
+
+def test_every_covered_base_has_one_record_or_block_and_no_other_base_has_any(gvcf: Path, genome: Path) -> None:
+    told: Counter[int] = Counter()
+    for record in records_of(gvcf):
+        told.update(range(record.pos, record.stop + 1))
+    covered = {
+        int(line.split("\t")[1]) for line in pysam.depth("-J", "-r", "1", str(genome / "reads.cram")).splitlines()
+    }
+    assert set(told) == covered
+    assert set(told.values()) == {1}
+
+
+def test_block_evidence_follows_from_depth(gvcf: Path) -> None:
+    for record in records_of(gvcf):
+        sample = record.samples[0]
+        if record.alts == ("<*>",) and not record.pos <= ERROR <= record.stop:
+            assert sample["GQ"] == min(99, 3 * sample["MIN_DP"])
+            assert sample["DP"] == sample["MIN_DP"]
+
+
+def test_no_record_is_longer_than_its_reference_allele(gvcf: Path) -> None:
+    for record in records_of(gvcf):
+        if record.alts == ("<*>",):
+            assert len(record.ref) == 1
+        else:
+            assert record.stop - record.pos + 1 == len(record.ref)
+
+
+def test_the_header_names_the_participant_and_no_path_date_or_command(gvcf: Path, genome: Path) -> None:
+    with pysam.BGZFile(str(gvcf)) as file:
+        header = [line.decode() for line in file if line.startswith(b"#")]
+    assert header[-1].split("\t")[9:] == ["PTEST"]
+    kinds = {line.split("=")[0] for line in header[:-1]}
+    assert kinds == {"##fileformat", "##FILTER", "##ALT", "##INFO", "##FORMAT", "##contig"}
+    assert str(genome) not in "".join(header)
+
+
+def test_the_same_reads_give_the_same_bytes(genome: Path, gvcf: Path, tmp_path: Path) -> None:
+    assert called(genome, tmp_path / "again.g.vcf.gz", regions=[WHOLE]).read_bytes() == gvcf.read_bytes()
+
+
+@pytest.mark.parametrize("caller", ["bcftools", "freebayes"])
+def test_males_are_haploid_on_x(genome: Path, tmp_path: Path, caller: str) -> None:
+    path = called(genome, tmp_path / "x.g.vcf.gz", caller=caller, sex="male", regions=[Region("X", 1, LENGTH)])
+    found = records_of(path)
+    assert {len(record.samples[0]["GT"]) for record in found} == {1}
+    assert {len(record.samples[0]["PL"]) for record in found if "PL" in record.samples[0]} == {2}
+    assert variants_of(path)[HOM].samples[0]["GT"] == (1,)
+
+
+def test_nothing_is_said_of_a_females_y(genome: Path, tmp_path: Path) -> None:
+    path = called(genome, tmp_path / "y.g.vcf.gz", sex="female", regions=[Region("Y", 1, LENGTH)])
+    assert records_of(path) == []
+    assert (tmp_path / "y.g.vcf.gz.tbi").is_file()
+
+
+def test_gathered_shards_say_what_one_call_says(genome: Path, gvcf: Path, tmp_path: Path) -> None:
+    cut = [Region("1", 1, 600), Region("1", 601, LENGTH)]
+    parts = [called(genome, tmp_path / f"{n}.g.vcf.gz", regions=[region]) for n, region in enumerate(cut)]
+    empty = called(genome, tmp_path / "y.g.vcf.gz", regions=[Region("Y", 1, LENGTH)])
+    gather([*parts, empty], output=tmp_path / "calls.g.vcf.gz")
+    assert (tmp_path / "calls.g.vcf.gz.tbi").is_file()
+
+    def bases(path: Path) -> dict[int, tuple[object, ...]]:
+        said: dict[int, tuple[object, ...]] = {}
+        for record in records_of(path):
+            sample = record.samples[0]
+            said |= dict.fromkeys(range(record.pos, record.stop + 1), (sample["GT"], record.alts, sample.get("PL")))
+        return said
+
+    assert bases(tmp_path / "calls.g.vcf.gz") == bases(gvcf)
+
+
+FOREIGN = """\
+##fileformat=VCFv4.2
+##ALT=<ID=NON_REF,Description="x">
+##FORMAT=<ID=GT,Number=1,Type=String,Description="x">
+##FORMAT=<ID=GQ,Number=1,Type=Integer,Description="x">
+##INFO=<ID=END,Number=1,Type=Integer,Description="x">
+##GATKCommandLine=<ID=HaplotypeCaller,CommandLine="-I /secret/hospital/reads.cram",Date="today">
+##reference=file:///secret/ref.fa
+##contig=<ID=1,length=2000>
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tlabel
+1\t401\t.\tA\t<NON_REF>\t.\t.\tEND=600\tGT:GQ\t0/0:40
+"""
+FAKE = """#!/bin/sh
+for word in "$@"; do
+  case "$previous" in -O) out="$word";; esac
+  case "$word" in --output_gvcf=*) out="${word#*=}";; esac
+  previous="$word"
+done
+echo "$@" > "$0.arguments"
+cat > "$out" <<'END'
+%sEND
+"""
+
+
+@pytest.mark.parametrize(
+    ("caller", "tool", "expected"),
+    [
+        ("gatk", "gatk", "HaplotypeCaller -ERC GVCF * -L X:1-2000 --sample-ploidy 1"),
+        ("deepvariant", "run_deepvariant", "--model_type=WGS * --regions=X:1-2000 * --haploid_contigs=X"),
+    ],
+)
+def test_callers_from_elsewhere_are_given_region_and_ploidy_and_their_headers_are_cleaned(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: str, tool: str, expected: str
+) -> None:
+    fake = tmp_path / tool
+    fake.write_text(FAKE % FOREIGN)
+    fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    path = called(genome, tmp_path / "g.vcf.gz", caller=caller, sex="male", regions=[Region("X", 1, LENGTH)])
+    arguments = Path(f"{fake}.arguments").read_text()
+    at = 0
+    for words in expected.split(" * "):
+        at = arguments.index(words, at)
+    with pysam.BGZFile(str(path)) as file:
+        text = b"\n".join(file).decode()
+    assert "secret" not in text
+    assert "label" not in text
+    assert "\tPTEST\n" in text
+    assert text.endswith("1\t401\t.\tA\t<NON_REF>\t.\t.\tEND=600\tGT:GQ\t0/0:40")
+
+
+@st.composite
+def likelihoods(draw: st.DrawFn) -> list[int]:
+    alleles = draw(st.integers(2, 5))
+    values = draw(
+        st.lists(st.integers(0, 255), min_size=alleles * (alleles + 1) // 2, max_size=alleles * (alleles + 1) // 2)
+    )
+    return [value - min(values) for value in values]
+
+
+@given(st.lists(likelihoods(), max_size=5), st.sampled_from([1, 2]))
+def test_reference_gq_is_the_distance_to_the_best_other_genotype(rows: list[list[int]], ploidy: int) -> None:
+    def slowly(values: list[int]) -> int:
+        pairs = [(a, b) for b in range(5) for a in range(b + 1)][: len(values)]
+        others = [v for (a, b), v in zip(pairs, values, strict=True) if b > 0 and (ploidy == 2 or a == b)]
+        return max(0, min(99, min(others) - values[0]))
+
+    text = pa.chunked_array([[",".join(map(str, row)) for row in rows]], pa.string())
+    assert homozygous_reference_gq(text, ploidy=ploidy).tolist() == [slowly(row) for row in rows]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99)), max_size=30),
+    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 5)), max_size=3),
+)
+def test_blocks_tell_of_each_free_covered_base_once(bases: list[tuple[int, int]], taken: list[tuple[int, int]]) -> None:
+    bands = (0, 10, 20, 30)
+    start = 5
+    evidence = Evidence(
+        start, np.array([depth for depth, _ in bases], np.int32), np.array([gq for _, gq in bases], np.int32)
+    )
+    spans = [(first, first + length) for first, length in taken]
+    found = blocks(evidence, taken=spans, bands=bands)
+    free = {
+        pos: (depth, gq)
+        for pos, (depth, gq) in enumerate(bases, start=start)
+        if depth and not any(first <= pos <= last for first, last in spans)
+    }
+    told = [pos for block in found for pos in range(block.start, block.end + 1)]
+    assert told == sorted(free)
+    for block in found:
+        inside = [free[pos] for pos in range(block.start, block.end + 1)]
+        assert (block.min_dp, block.gq) == (min(depth for depth, _ in inside), min(gq for _, gq in inside))
+        assert len({sum(gq >= border for border in bands) for _, gq in inside}) == 1
+
+
+def record(line: str, ploidy: int = 2) -> list[str] | None:
+    found = gvcf_record(line.replace(" ", "\t") + "\n", Piece(WHOLE, ploidy), ("MQ",))
+    return found.columns if found else None
+
+
+def test_gq_of_a_variant_is_no_higher_than_its_quality() -> None:
+    columns = record("1 10 . A C 30.9 . MQ=60;AC=1 GT:PL:DP:AD 0/1:80,0,90:20:10,10")
+    assert columns is not None
+    assert columns[6:8] == ["PASS", "MQ=60"]
+    assert columns[9].split(":")[:2] == ["0/1", "30"]
+
+
+def test_likelihoods_of_freebayes_become_phred() -> None:
+    columns = record("1 10 . A C 0 . . GT:DP:AD:GL 0/0:4:3,1:-0.04,-0.85,-9.0")
+    assert columns is not None
+    assert columns[9] == "0/0:8:4:3,1:0,8,90"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"1 10 . A C 0 . . GT:PL:DP:AD 0/0:0,{EVIDENCE_LIMIT},255:30:28,2",  # the reads exclude it
+        "1 2001 . A C 50 . . GT:PL:DP:AD 0/1:80,0,90:20:10,10",  # starts elsewhere
+        "1 10 . N C 50 . . GT:PL:DP:AD 1/1:80,9,0:20:0,20",  # the reference has no base
+        "1 10 . A . 50 . . GT:DP 0/0:20",
+    ],
+)
+def test_lines_that_make_no_record(line: str) -> None:
+    assert record(line) is None
+
+
+@pytest.mark.parametrize(
+    ("info", "qual", "expected"),
+    [
+        (".", "19", "LowQual"),
+        ("RPBZ=4.6;MQ=60", "92", "ReadPosition"),  # the limit: 3 + 3 x 40 / 92 = 4.3
+        ("RPBZ=-4.2;MQ=60", "92", "PASS"),
+        ("INDEL;RPBZ=9", "92", "PASS"),
+    ],
+)
+def test_filters(info: str, qual: str, expected: str) -> None:
+    columns = record(f"1 10 . A C {qual} . {info} GT:PL:DP:AD 0/1:80,0,90:40:30,10")
+    assert columns is not None
+    assert columns[6] == expected

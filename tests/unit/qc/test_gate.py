@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from baekman.qc import gate as qc_gate
+from baekman.qc import measure as qc
+from baekman.qc import metrics as qc_metrics
+from baekman.qc.gate import Thresholds, beyond, judge, load_thresholds
+from baekman.qc.metrics import Metrics, Number
+from baekman.verdicts import Verdict, read_verdicts
+from hypothesis import given
+from hypothesis import strategies as st
+
+GOOD: dict[str, Number] = {
+    "mean_autosome_coverage": 34.2,
+    "pct_autosomes_15x": 98.1,
+    "pct_autosomes_20x": 95.0,
+    "x_autosome_ratio": 0.99,
+    "y_autosome_ratio": 0.001,
+    "yield_bp_q30": 104_000_000_000,
+    "pct_bases_q30": 91.2,
+    "pct_reads_duplicated": 8.3,
+    "median_insert_size": 412.0,
+    "cross_contamination_rate": 0.0004,
+    "identity_concordance": 0.9981,
+    "identity_nonreference_concordance": 0.9972,
+}
+DEFAULTS = load_thresholds()
+
+
+def specimen(
+    *,
+    registered: str = "female",
+    observed: str = "female",
+    unassessed: dict[str, str] | None = None,
+    **values: Number,
+) -> Metrics:
+    unassessed = unassessed or {}
+    return Metrics(
+        participant="P0",
+        specimen="S0",
+        registered_sex=registered,
+        observed_sex=observed,
+        values=GOOD | values | dict.fromkeys(unassessed, None),
+        unassessed=unassessed,
+    )
+
+
+def told(verdict: Verdict) -> list[tuple[str, str]]:
+    return [(reason.code, reason.severity) for reason in verdict.reasons]
+
+
+def test_a_good_specimen_is_accepted_without_a_word() -> None:
+    verdict = judge(specimen(), DEFAULTS)
+    assert (verdict.verdict, verdict.reasons) == ("accept", ())
+    assert (verdict.gate, verdict.specimen, verdict.participant) == ("qc", "S0", "P0")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "decision", "reasons"),
+    [
+        # at the limits
+        (specimen(mean_autosome_coverage=30.0), "accept", []),
+        (specimen(mean_autosome_coverage=29.99), "hold", [("low_coverage", "hold")]),
+        (specimen(mean_autosome_coverage=19.99), "reject", [("low_coverage", "reject")]),
+        (specimen(pct_autosomes_20x=89.9), "hold", [("low_breadth", "hold")]),
+        (specimen(pct_autosomes_15x=94.9), "hold", [("low_breadth", "hold")]),
+        (specimen(pct_bases_q30=79.9), "hold", [("low_q30", "hold")]),
+        (specimen(cross_contamination_rate=0.0099), "accept", []),
+        (specimen(cross_contamination_rate=0.01), "hold", [("contamination", "hold")]),
+        (specimen(cross_contamination_rate=0.03), "hold", [("contamination", "hold")]),
+        (specimen(cross_contamination_rate=0.0301), "reject", [("contamination", "reject")]),
+        (specimen(pct_reads_duplicated=19.99), "accept", []),
+        (specimen(pct_reads_duplicated=20.0), "hold", [("duplicates", "hold")]),
+        (specimen(median_insert_size=249.0), "hold", [("short_insert", "hold")]),
+        (specimen(identity_concordance=0.99), "accept", []),
+        (specimen(identity_concordance=0.9899), "hold", [("identity_mismatch", "hold")]),
+        (specimen(identity_concordance=0.90), "hold", [("identity_mismatch", "hold")]),
+        (specimen(identity_concordance=0.8999), "reject", [("identity_mismatch", "reject")]),
+        (
+            specimen(identity_concordance=0.97, identity_nonreference_concordance=0.4),
+            "reject",
+            [("identity_mismatch", "reject")],
+        ),
+        (specimen(registered="male"), "hold", [("sex_discordant", "hold")]),
+        (specimen(observed="ambiguous"), "hold", [("sex_ambiguous", "hold")]),
+        (specimen(registered="unknown"), "accept", []),
+        # one cause, one reason; what follows from it is told as a note
+        (
+            specimen(
+                mean_autosome_coverage=7.9,
+                pct_autosomes_15x=1.4,
+                pct_autosomes_20x=0.0,
+                identity_concordance=0.9856,
+                identity_nonreference_concordance=0.9734,
+            ),
+            "reject",
+            [("low_coverage", "reject"), ("identity_mismatch", "note"), ("low_breadth", "note")],
+        ),
+        (
+            specimen(
+                mean_autosome_coverage=2.1,
+                pct_autosomes_15x=0.0,
+                unassessed={"cross_contamination_rate": "too_shallow", "identity_concordance": "too_few_sites"},
+            ),
+            "reject",
+            [
+                ("low_coverage", "reject"),
+                ("low_breadth", "note"),
+                ("contamination_unassessed", "note"),
+                ("identity_unassessed", "note"),
+            ],
+        ),
+        (
+            specimen(cross_contamination_rate=0.0973, identity_concordance=0.9244),
+            "reject",
+            [("contamination", "reject"), ("identity_mismatch", "note")],
+        ),
+        (
+            specimen(cross_contamination_rate=0.15, identity_concordance=0.88),
+            "reject",
+            [("contamination", "reject"), ("identity_mismatch", "note")],
+        ),
+        # two causes stay two reasons
+        (
+            specimen(cross_contamination_rate=0.02, identity_concordance=0.88),
+            "reject",
+            [("identity_mismatch", "reject"), ("contamination", "hold")],
+        ),
+        (
+            specimen(cross_contamination_rate=0.1, identity_concordance=0.45),
+            "reject",
+            [("identity_mismatch", "reject"), ("contamination", "reject")],
+        ),
+        (
+            specimen(registered="male", identity_concordance=0.45),
+            "reject",
+            [("identity_mismatch", "reject"), ("sex_discordant", "hold")],
+        ),
+        # the estimator was asked and failed: never accepted
+        (
+            specimen(unassessed={"cross_contamination_rate": "at_boundary"}),
+            "hold",
+            [("contamination_unassessed", "hold")],
+        ),
+        (
+            specimen(unassessed={"identity_concordance": "too_few_sites"}),
+            "hold",
+            [("identity_unassessed", "hold")],
+        ),
+        # what cannot be assessed is said and is no failure
+        (
+            specimen(
+                observed="not_assessed",
+                unassessed={
+                    "cross_contamination_rate": "no_sites_configured",
+                    "identity_concordance": "no_array",
+                    "observed_sex": "no_x_or_y",
+                },
+            ),
+            "accept",
+            [
+                ("contamination_unassessed", "note"),
+                ("identity_unassessed", "note"),
+                ("sex_unassessed", "note"),
+            ],
+        ),
+    ],
+)
+def test_verdicts(metrics: Metrics, decision: str, reasons: list[tuple[str, str]]) -> None:
+    verdict = judge(metrics, DEFAULTS)
+    assert (verdict.verdict, told(verdict)) == (decision, reasons)
+
+
+def test_a_reason_says_what_was_observed_against_what_and_what_to_do() -> None:
+    (reason,) = judge(specimen(cross_contamination_rate=0.0973), DEFAULTS).reasons
+    assert reason.to_json() == {
+        "code": "contamination",
+        "severity": "reject",
+        "metric": "cross_contamination_rate",
+        "observed": 0.0973,
+        "threshold": 0.03,
+        "action": "re-extract and re-sequence from another aliquot of the participant's specimen",
+    }
+
+
+def test_every_reason_that_holds_or_rejects_says_what_to_do() -> None:
+    assert all(action for _, action in (*qc_gate.CODES.values(), qc_gate.BREADTH))
+    assert {code for code, _ in (*qc_gate.CODES.values(), qc_gate.BREADTH)} <= set(qc_gate.ORDER)
+
+
+VALUES = st.fixed_dictionaries(
+    {
+        "mean_autosome_coverage": st.one_of(st.none(), st.floats(0, 60)),
+        "pct_autosomes_20x": st.floats(0, 100),
+        "cross_contamination_rate": st.one_of(st.none(), st.floats(0, 0.5)),
+        "pct_reads_duplicated": st.floats(0, 100),
+        "identity_concordance": st.one_of(st.none(), st.floats(0, 1)),
+    }
+)
+
+
+@given(
+    values=VALUES,
+    observed=st.sampled_from(["female", "male", "ambiguous", "not_assessed"]),
+    failure=st.sampled_from(["too_few_sites", "too_shallow", "at_boundary", "too_uncertain"]),
+)
+def test_telling_consequences_as_notes_never_lets_anybody_pass(
+    values: dict[str, Number], observed: str, failure: str
+) -> None:
+    unassessed = {"cross_contamination_rate": failure} if values["cross_contamination_rate"] is None else {}
+    metrics = specimen(observed=observed, unassessed=unassessed, **values)
+    breaks = any(
+        (value := metrics.values.get(metric)) is not None and beyond(value, limits)[0]
+        for metric, limits in DEFAULTS.metrics.items()
+    )
+    fails = breaks or unassessed or observed in ("male", "ambiguous")
+    assert (judge(metrics, DEFAULTS).verdict == "accept") is not bool(fails)
+
+
+@given(value=st.floats(0, 100), limit=st.floats(0, 100))
+def test_limits_mean_what_their_names_say(value: float, limit: float) -> None:
+    assert (beyond(value, {"hold_below": limit})[0] == "hold") == (value < limit)
+    assert (beyond(value, {"reject_below": limit})[0] == "reject") == (value < limit)
+    assert (beyond(value, {"hold_from": limit})[0] == "hold") == (value >= limit)
+    assert (beyond(value, {"reject_above": limit})[0] == "reject") == (value > limit)
+    assert beyond(value, {"hold_below": None, "reject_above": None}) == (None, None)
+
+
+def test_the_default_thresholds() -> None:
+    limits = {
+        metric: {key: limit for key, limit in of.items() if limit is not None}
+        for metric, of in DEFAULTS.metrics.items()
+    }
+    assert limits == {
+        "mean_autosome_coverage": {"hold_below": 30, "reject_below": 20},
+        "pct_autosomes_15x": {"hold_below": 95},
+        "pct_autosomes_20x": {"hold_below": 90},
+        "pct_bases_q30": {"hold_below": 80},
+        "yield_bp_q30": {},
+        "cross_contamination_rate": {"hold_from": 0.01, "reject_above": 0.03},
+        "pct_reads_duplicated": {"hold_from": 20},
+        "median_insert_size": {"hold_below": 250},
+        "identity_concordance": {"hold_below": 0.99, "reject_below": 0.9},
+        "identity_nonreference_concordance": {"reject_below": 0.8},
+    }
+
+
+def own(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "own.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_of_ones_own_changes_single_values(tmp_path: Path) -> None:
+    thresholds = load_thresholds(
+        own(
+            tmp_path,
+            "metrics:\n  mean_autosome_coverage: {hold_below: 25}\n  pct_autosomes_10x: {hold_below: 99}\n"
+            "  median_insert_size: {hold_below: null}\nfindings: {sex_discordant: reject}\n",
+        )
+    )
+    changed = dict(DEFAULTS.metrics)
+    changed["mean_autosome_coverage"] = {"hold_below": 25, "reject_below": 20}
+    changed["median_insert_size"] = {"hold_below": None, "reject_below": None}
+    changed["pct_autosomes_10x"] = {"hold_below": 99}
+    assert thresholds == Thresholds(metrics=changed, findings=DEFAULTS.findings | {"sex_discordant": "reject"})
+    verdict = judge(specimen(registered="male", median_insert_size=100.0, pct_autosomes_10x=98.0), thresholds)
+    assert told(verdict) == [("sex_discordant", "reject"), ("low_breadth", "hold")]
+
+
+def test_a_default_does_not_reject_what_a_file_of_ones_own_accepts(tmp_path: Path) -> None:
+    thresholds = load_thresholds(
+        own(
+            tmp_path,
+            "metrics:\n  mean_autosome_coverage: {hold_below: 2}\n  cross_contamination_rate: {hold_from: 0.05}\n",
+        )
+    )
+    assert thresholds.metrics["mean_autosome_coverage"] == {"hold_below": 2, "reject_below": None}
+    assert thresholds.metrics["cross_contamination_rate"] == {"hold_from": 0.05, "reject_above": None}
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    assert load_thresholds(own(tmp_path, "# nothing yet\n")) == DEFAULTS
+
+
+def test_the_gate_writes_verdicts_in_the_order_of_specimens(tmp_path: Path) -> None:
+    files = []
+    for name, coverage in (("S2", 34.0), ("S1", 12.0)):
+        values = GOOD | {"mean_autosome_coverage": coverage}
+        metrics = Metrics(
+            participant="P0", specimen=name, registered_sex="female", observed_sex="female", values=values
+        )
+        files.append(tmp_path / f"{name}.json")
+        qc_metrics.write_metrics(files[-1], metrics)
+    verdicts = qc.gate(files, output=tmp_path / "qc.json")
+    assert [(one.specimen, one.verdict) for one in verdicts] == [("S1", "reject"), ("S2", "accept")]
+    assert read_verdicts(tmp_path / "qc.json") == verdicts

@@ -1,0 +1,199 @@
+"""Questions to the cohort: what the views hold, and what they keep out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from baekman.cohort import add as cohort
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.snapshot import read_snapshot
+from baekman.cohort.store import Store, create_store, open_store
+from baekman.errors import InputRefused
+from baekman.genome.regions import Region, parse_region
+from baekman.query import ask as query
+from baekman.query.ask import ask, check_sql, write_answer
+from baekman.query.views import open_views
+from support.store_tools import baekman, block, gvcf_text, line, write_reference
+
+GENOME = "ACGTTTTACACACAGGCATTAGCCCGATATATACGGGTCAATTGGCCAACTGACTTTTTTGCA"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Two participants in two batches."""
+    folder = tmp_path_factory.mktemp("query")
+    contigs = {"c1": GENOME, "HLA:1": GENOME[:20]}
+    store = create_store(folder / "cohort", reference=write_reference(folder / "ref.fa", contigs), aliases={"1": "c1"})
+    texts = {
+        "P1": [
+            line(3, "G", "A,<NON_REF>", "0/1:50:30:14,16,0:250,0,300,400,400,400", filter="LowQual"),
+            block(4, 20, "T"),
+            line(21, "A", "T,<NON_REF>", "1:30:10:0,10,0:300,0,400"),
+        ],
+        "P2": [line(3, "G", "C,<NON_REF>", "1/1:9:.:.:.")],
+    }
+    for name, lines in texts.items():
+        path = folder / f"{name}.g.vcf"
+        path.write_text(gvcf_text(lines, contigs={n: len(b) for n, b in contigs.items()}, sample=name))
+        cohort.add(store, batch=f"b{name}", members=[Member(participant_id=name, gvcf=str(path))])
+    return store
+
+
+def answer(store: Store, capfdbinary: pytest.CaptureFixture[bytes], **question: object) -> list[dict[str, object]]:
+    ask(store, read_snapshot(store), format="csv", **question)  # type: ignore[arg-type]
+    out = capfdbinary.readouterr().out
+    return pl.read_csv(out).to_dicts() if out.count(b"\n") > 1 else []
+
+
+def test_a_region_gives_its_sites(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    found = answer(store, capfdbinary, region=Region(contig="c1", start=3, end=20))
+    assert [(site["contig"], site["pos"], site["ref"], site["alt"], site["ac"], site["an"]) for site in found] == [
+        ("c1", 3, "G", "A", 1, 2),
+        ("c1", 3, "G", "C", 0, 2),
+    ]
+
+
+def test_a_participant_gives_their_call_rows(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    first, second = answer(store, capfdbinary, participant="P1")
+    assert {key: first[key] for key in ("participant_id", "pos", "copies", "gq", "dp", "pl", "caller_filter")} == {
+        "participant_id": "P1",
+        "pos": 3,
+        "copies": 1,
+        "gq": 50,
+        "dp": 30,
+        "pl": "250,0,300",
+        "caller_filter": "LowQual",
+    }
+    assert (second["pos"], second["ploidy"], second["pl"], second["caller_filter"]) == (21, 1, "300,0", None)
+    (missing,) = answer(store, capfdbinary, participant="P2")
+    assert [missing[key] for key in ("dp", "ad_ref", "pl", "called")] == [None, None, None, False]
+
+
+def test_a_participant_in_a_region(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    found = answer(store, capfdbinary, participant="P1", region=Region(contig="c1", start=21, end=21))
+    assert [row["pos"] for row in found] == [21]
+
+
+def test_sql_sees_every_view(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    sql = (
+        "SELECT (SELECT count(*) FROM sites) sites, (SELECT count(*) FROM calls) calls, "
+        '(SELECT max("end") FROM reference) last, (SELECT count(*) FROM participants) people'
+    )
+    assert answer(store, capfdbinary, sql=sql) == [{"sites": 3, "calls": 3, "last": 20, "people": 2}]
+
+
+def test_an_older_snapshot_has_its_own_participants(store: Store) -> None:
+    with open_views(store, read_snapshot(store, 1)) as connection:
+        assert connection.sql("SELECT participant_id FROM calls").fetchall() == [("P1",), ("P1",)]
+        assert connection.sql("SELECT count(*) FROM sites").fetchall() == [(2,)]
+
+
+def test_a_question_opens_the_files_that_it_is_about(
+    store: Store, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Sites of a region need no batch, and a participant's calls theirs alone, however many there are."""
+    copy = open_store(shutil.copytree(store.path, tmp_path / "cohort"))
+    shutil.rmtree(copy.batch("bP2"))
+    assert [row["pos"] for row in answer(copy, capfdbinary, participant="P1")] == [3, 21]
+    shutil.rmtree(copy.path / "batches")
+    assert len(answer(copy, capfdbinary, region=Region(contig="c1", start=3, end=20))) == 2
+
+
+@pytest.mark.parametrize("question", [{"participant": "P1"}, {"sql": "SELECT count(*) FROM calls"}])
+def test_who_asks_a_snapshot_is_told_that_it_went_meanwhile(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    question: dict[str, str],
+) -> None:
+    copy = open_store(shutil.copytree(store.path, tmp_path / "cohort"))
+    asked = read_snapshot(copy)
+
+    def late(*arguments: object, **options: object) -> None:
+        cohort.compact(copy)
+        write_answer(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(query, "write_answer", late)
+    with pytest.raises(InputRefused) as refused:
+        ask(copy, asked, **question)  # type: ignore[arg-type]
+    assert str(refused.value) == (
+        "snapshot 2: expected one that stays while it is read, found one that a withdrawal or compaction took away; "
+        "run the same command again"
+    )
+    monkeypatch.undo()
+    assert answer(copy, capfdbinary, **question)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('{other}')",
+        "SELECT * FROM read_text('{other}')",
+        "SELECT * FROM glob('{folder}/*')",
+        "SELECT * FROM read_blob('{folder}/cohort/store.json')",
+    ],
+)
+def test_sql_reads_no_other_file(store: Store, tmp_path: Path, sql: str) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("a\n1\n")
+    with pytest.raises(InputRefused, match="Permission Error"):
+        ask(store, read_snapshot(store), sql=sql.format(other=other, folder=store.path.parent))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["COPY (SELECT 1) TO 'x'", "SET lock_configuration = false", "CREATE TABLE x (a int)", "INSTALL httpfs",
+     "ATTACH 'x.db'", "DELETE FROM members", "PRAGMA version", "SELECT 1; SELECT 2", ""],
+)  # fmt: skip
+def test_sql_that_does_more_than_read_is_refused(sql: str) -> None:
+    with pytest.raises(InputRefused, match="expected one SELECT over the views"):
+        check_sql(sql)
+
+
+def test_messages(store: Store) -> None:
+    cases = {
+        ("--sql", "SELEC 1"): "--sql: expected SQL over the views sites, calls, reference and participants, found "
+        'Parser Error: syntax error at or near "SELEC"',
+        ("--participant", "P9"): "--participant: expected a participant of the cohort, found one who is not in this "
+        "snapshot\n",
+        ("--region", "c9:1-2"): "--region: expected a contig of the store's reference, or contig:start-end, found "
+        "'c9:1-2'; e.g. chr20:1000-2000\n",
+    }
+    for question, message in cases.items():
+        done = baekman("query", "--cohort", store.path, *question, check=False)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.startswith(f"refused: {message}")
+
+
+def test_parquet_keeps_lists(store: Store, tmp_path: Path) -> None:
+    output = tmp_path / "x.parquet"
+    ask(store, read_snapshot(store), participant="P1", format="parquet", output=output)
+    assert pq.read_table(output)["pl"].to_pylist() == [[250, 0, 300], [300, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "contig", "start", "end"),
+    [
+        ("c1", "c1", 1, 63),
+        ("c1:5", "c1", 5, 5),
+        ("c1:5-", "c1", 5, 63),
+        ("c1:1,0-2,0", "c1", 10, 20),
+        ("c1:5-99999", "c1", 5, 63),
+        ("1:5-6", "c1", 5, 6),
+        ("HLA:1", "HLA:1", 1, 20),
+        ("HLA:1:2-3", "HLA:1", 2, 3),
+    ],
+)
+def test_regions_as_people_write_them(store: Store, text: str, contig: str, start: int, end: int) -> None:
+    assert parse_region(text, store=store) == Region(contig=contig, start=start, end=end)
+
+
+@pytest.mark.parametrize("text", ["c1:0-5", "c1:9-5", "c1:100-200", "c2", "", "c1:a-b"])
+def test_regions_that_are_none(store: Store, text: str) -> None:
+    with pytest.raises(InputRefused, match="--region"):
+        parse_region(text, store=store)

@@ -1,0 +1,179 @@
+"""The registry: who is in it, what they consented to, who has left; the same on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from baekman import pseudonyms
+from baekman.consent import ConsentEvent, ConsentState, Decision, Scope
+from baekman.errors import InputRefused
+from baekman.registry import database as registry_store
+from baekman.registry.importing import ImportSummary, import_registrations
+from baekman.registry.listing import institution_rows
+from baekman.registry.records import Registry, create_registry, open_registry
+from baekman.registry.verdict_history import note_delivery, record_verdicts, verdict_history
+from baekman.verdicts import Reason, Verdict
+from support.registrations import FIRST, SECOND, array, participant_of, table
+
+# -- what is looked for, and look-alikes
+
+
+def test_identifiers_of_a_specimen(registry: Registry, tmp_path: Path) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST)])
+    record = registry.specimen("서울병원", "BAR-0001")
+    assert record is not None
+    assert set(registry.identifiers_of(record)) == {
+        "홍길순", "840229-2234567", "8402292234567", "SUBJ-1", "BAR-0001",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("label", ["BAR-O001", "ВАR-0001", "bar-0001", "ＢＡＲ-0001", "BAR_0001", "BAR-00Ol"])
+def test_a_label_that_reads_like_another_is_recognised(label: str, on_sqlite: Registry, tmp_path: Path) -> None:
+    import_registrations(on_sqlite, [table(tmp_path, FIRST, SECOND)])
+    assert on_sqlite.specimen("서울병원", label) is None
+    assert on_sqlite.specimen("서울병원", "BAR-0001") in on_sqlite.lookalikes("서울병원", label)
+    assert on_sqlite.lookalikes("서울병원", "BAR-0001") == []
+
+
+# -- consent
+
+
+def test_consent_is_denied_by_default_and_follows_its_events(registry: Registry, tmp_path: Path) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST, SECOND)])
+    first, second = participant_of(registry), participant_of(registry, "BAR-0002")
+    assert registry.active_consent(first) is ConsentState.GRANTED
+    assert registry.active_consent(first, at=date(2024, 12, 31)) is ConsentState.ABSENT
+    assert registry.active_consent(first, Scope.CLINICAL) is ConsentState.ABSENT
+    assert registry.active_consent(second) is ConsentState.REFUSED
+    withdrawn = FIRST.replace("granted\t2025-01-01", "withdrawn\t2025-06-01")
+    assert import_registrations(registry, [table(tmp_path, withdrawn)]).consent_events == 1
+    assert registry.active_consent(first) is ConsentState.WITHDRAWN
+    # the old table again: nothing new, and the withdrawal stands
+    assert import_registrations(registry, [table(tmp_path, FIRST)]).consent_events == 0
+    assert registry.active_consent(first) is ConsentState.WITHDRAWN
+    assert registry.active_consent(first, at=date(2025, 5, 31)) is ConsentState.GRANTED
+
+
+def test_the_consent_hash_changes_with_any_event_and_only_then(registry: Registry, tmp_path: Path) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST, SECOND)])
+    first, second = participant_of(registry), participant_of(registry, "BAR-0002")
+    whole, one = registry.consent_hash(), registry.consent_hash([first])
+    assert registry.consent_hash([second, first]) == whole
+    event = ConsentEvent(
+        participant_id=second, decision=Decision.GRANTED, scopes=(Scope.GENOME,), valid_from=date(2026, 1, 1)
+    )
+    assert registry.add_consent(event)
+    assert not registry.add_consent(event)
+    assert registry.consent_hash() != whole
+    assert registry.consent_hash([first]) == one
+    registry.withdraw(first)
+    assert registry.consent_hash([first]) != one
+
+
+# -- withdrawal
+
+
+def test_a_withdrawal_erases_what_is_not_needed_and_is_final(registry: Registry, tmp_path: Path) -> None:
+    array(tmp_path / "array.vcf", "BAR-0001")
+    file = table(tmp_path, FIRST + "array.vcf")
+    import_registrations(registry, [file])
+    participant = participant_of(registry)
+    assert registry.withdraw(participant)
+    assert not registry.withdraw(participant)
+    assert registry.withdrawn() == [participant]
+    assert registry.active_consent(participant) is ConsentState.WITHDRAWN
+    assert registry.active_consent(participant, at=date(2025, 2, 1)) is ConsentState.WITHDRAWN
+    record = registry.specimen("서울병원", "BAR-0001")
+    assert record is not None
+    assert (record.registered_sex, record.array_genotypes) == ("unknown", None)
+    assert registry.identifiers_of(record) == ["SUBJ-1", "BAR-0001"]
+    # the table that registered them, again: nothing comes back
+    assert import_registrations(registry, [file]) == ImportSummary(rows=1)
+    assert registry.identifiers_of(record) == ["SUBJ-1", "BAR-0001"]
+    with pytest.raises(InputRefused, match="column consent: expected no new consent of a participant who has"):
+        import_registrations(registry, [table(tmp_path, FIRST.replace("2025-01-01", "2026-01-01"))])
+    with pytest.raises(InputRefused, match="expected a participant who has not withdrawn"):
+        registry.add_consent(
+            ConsentEvent(
+                participant_id=participant,
+                decision=Decision.GRANTED,
+                scopes=(Scope.GENOME,),
+                valid_from=date(2026, 1, 1),
+            )
+        )
+
+
+def test_an_unknown_participant_is_refused(registry: Registry) -> None:
+    with pytest.raises(InputRefused, match="expected a registered participant, found none of this ID"):
+        registry.withdraw(pseudonyms.new("P"))
+
+
+# -- deliveries and verdicts
+
+
+def test_a_delivery_is_new_then_the_same_then_changed(registry: Registry) -> None:
+    delivery, status = note_delivery(registry, "서울병원", "2025-07", "aa")
+    assert status == "new"
+    pseudonyms.check(delivery, "D")
+    assert note_delivery(registry, "서울병원", "2025-07", "aa") == (delivery, "same")
+    assert note_delivery(registry, "서울병원", "2025-07", "bb") == (delivery, "changed")
+    assert note_delivery(registry, "부산병원", "2025-07", "aa")[1] == "new"
+
+
+def test_verdicts_keep_their_history(registry: Registry) -> None:
+    first, second = note_delivery(registry, "서울병원", "1", "aa")[0], note_delivery(registry, "서울병원", "2", "aa")[0]
+    specimen = pseudonyms.new("S")
+    rejected = Verdict.of(
+        specimen=specimen, participant=None, gate="intake", reasons=[Reason(code="truncated", severity="reject")]
+    )
+    accepted = Verdict.of(specimen=specimen, participant=None, gate="intake", reasons=[])
+    assert record_verdicts(registry, first, [rejected]) == 1
+    assert record_verdicts(registry, first, [rejected]) == 0
+    assert record_verdicts(registry, second, [accepted]) == 1
+    history = verdict_history(registry, specimen)
+    assert [(delivery, verdict) for delivery, _, verdict in history] == [(first, rejected), (second, accepted)]
+
+
+def test_an_institution_sees_its_own_rows_alone(registry: Registry, tmp_path: Path) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST, SECOND.replace("서울", "부산"))])
+    assert institution_rows(registry, "서울병원") == [
+        {"specimen_id": "BAR-0001", "participant": "SUBJ-1", "genome": "granted", "delivered": "", "verdict": ""}
+    ]
+
+
+# -- making and opening it
+
+
+def test_an_absent_registry_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputRefused) as refused:
+        open_registry(tmp_path)
+    assert str(refused.value) == (
+        "registry: expected an initialised registry, found none; "
+        "run `baekman registry init` with the same --workspace and --registry"
+    )
+
+
+def test_making_it_again_changes_nothing(registry: Registry, location: str | None, tmp_path: Path) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST)])
+    again, made = create_registry(tmp_path, registry=location)
+    assert not made
+    assert again.specimen("서울병원", "BAR-0001") is not None
+
+
+def test_database_errors_show_no_value(registry: Registry) -> None:
+    from baekman.registry.database import participants
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with pytest.raises(SQLAlchemyError) as failure, registry.engine.begin() as connection:
+        connection.execute(
+            participants.insert(), {"participant_id": "P" * 14, "participant_index": None, "sealed": b"SECRET"}
+        )
+    assert "SECRET" not in str(failure.value)
+
+
+def test_a_long_import_of_another_is_waited_for(on_sqlite: Registry) -> None:
+    with registry_store.reading(on_sqlite.engine) as connection:
+        milliseconds = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    assert milliseconds > 5 * 60 * 1000  # what a million rows take

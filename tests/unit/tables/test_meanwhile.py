@@ -1,0 +1,124 @@
+"""Tables while somebody else writes them too, or takes participants out of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from baekman.cohort import add as cohort
+from baekman.cohort.snapshot import SnapshotGone, read_snapshot
+from baekman.cohort.store import Store, create_store
+from baekman.tables.files import TableWriters, metadata_of, reference_path, table_path
+from baekman.tables.make import make_tables, stale_tables, withdraw_tables
+from support.small_cohort import BASES, Killed, killed, member
+from support.store_tools import write_reference
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": BASES}))
+    cohort.add(store, batch="b1", members=[member(tmp_path, number) for number in range(3)])
+    return store
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen when the first table is written and about to appear."""
+    real = TableWriters.close
+
+    def close(*arguments: Any) -> None:
+        monkeypatch.undo()
+        happens()
+        real(*arguments)
+
+    monkeypatch.setattr(TableWriters, "close", close)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("gone", ["P0", "P2"])
+def test_who_withdraws_while_tables_are_written_has_none_and_nobody_has_one_that_counts_them(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    output = tmp_path / "tables"
+
+    def withdrawal() -> None:
+        cohort.withdraw(store, [gone])
+        withdraw_tables(store, [gone])
+
+    make_tables(store, output=output, participants=["P1"])
+    meanwhile(monkeypatch, withdrawal)
+    with pytest.raises(SnapshotGone):
+        make_tables(store, output=output)
+    assert files(output) == ["P1.parquet", "P1.reference.parquet"]
+    assert stale_tables(store, output) == []
+    for path in (table_path(output, "P1"), reference_path(output, "P1")):
+        assert metadata_of(path)["baekman.snapshot"] == read_snapshot(store).content
+
+
+def test_two_may_write_the_same_tables_at_the_same_moment(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, lambda: make_tables(store, output=tmp_path / "tables"))
+    assert make_tables(store, output=tmp_path / "tables") == 3
+    ends = (".parquet", ".reference.parquet")
+    assert files(tmp_path / "tables") == sorted(f"P{number}{end}" for number in range(3) for end in ends)
+
+
+def test_what_another_began_to_write_later_is_left_to_them(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort.add(store, batch="b2", members=[member(tmp_path, 3)])
+    others: list[TableWriters] = []
+    meanwhile(monkeypatch, lambda: others.append(TableWriters(tmp_path / "tables", "P3", {}, None)))
+    assert make_tables(store, output=tmp_path / "tables") == 4
+    assert all(path.exists() for other in others for path in other.temporary)
+    others[0].discard()
+
+
+def test_what_a_killed_run_left_of_a_table_is_deleted(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TableWriters, "close", killed)
+    monkeypatch.setattr(TableWriters, "discard", lambda _: None)
+    with pytest.raises(Killed):
+        make_tables(store, output=tmp_path / "tables")
+    monkeypatch.undo()
+    assert any(name.endswith(".tmp") for name in files(tmp_path / "tables"))
+    make_tables(store, output=tmp_path / "tables")
+    assert not any(name.endswith(".tmp") for name in files(tmp_path / "tables"))
+
+
+def test_work_that_another_command_deletes_meanwhile_stops_no_withdrawal(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("b7.0", "b8.0"):
+        (store.work / name).mkdir(parents=True)
+        (store.work / name / "plan.json").write_text('{"batch": "b7", "members": [{"participant_id": "P0"}]}')
+    real = Path.read_text
+
+    def read_text(path: Path, *arguments: Any) -> str:
+        if path.parent.name == "b7.0":
+            shutil.rmtree(path.parent)
+        text = real(path, *arguments)
+        if path.parent.name == "b8.0":
+            shutil.rmtree(path.parent)
+        return text
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert cohort.withdraw(store, ["P0"]).participants == 2
+
+
+def test_a_table_that_another_withdrawal_deletes_meanwhile_is_not_stale(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "tables"
+    make_tables(store, output=output)
+    listed = list(output.glob("*/*.parquet"))
+    table_path(output, "P0").unlink()
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(listed))
+    assert stale_tables(store, output) == []

@@ -1,0 +1,133 @@
+"""What running work goes by is that of the newest change of the registry, and is made a page at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from baekman import consent
+from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision
+from baekman.registry import database as registry_store
+from baekman.registry.importing import import_registrations
+from baekman.registry.key_rotation import rotate_key
+from baekman.registry.listing import institution_rows, participant_rows
+from baekman.registry.records import Registry, open_registry
+from baekman.workspace import denied as standing
+from support.registrations import FIRST, participant_of, table
+
+PEOPLE = [FIRST.replace("BAR-0001", f"BAR-000{n}").replace("SUBJ-1", f"SUBJ-{n}") for n in range(7)]
+
+
+def refusal(participant: str) -> ConsentEvent:
+    return ConsentEvent(
+        participant_id=participant, decision=Decision.REFUSED, scopes=ALL_SCOPES, valid_from=date(2025, 2, 1)
+    )
+
+
+class SlowRegistry:
+    """A registry whose reader has read everything, and waits for ``go_on``."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.has_read, self.go_on = threading.Event(), threading.Event()
+
+    def standing(self) -> Iterator[Any]:
+        everything = list(self.registry.standing())
+        self.has_read.set()
+        self.go_on.wait(timeout=60)
+        yield from everything
+
+
+def test_who_has_read_before_a_change_does_not_write_after_it(on_sqlite: Registry, tmp_path: Path) -> None:
+    import_registrations(on_sqlite, [table(tmp_path, FIRST)])
+    slow = SlowRegistry(on_sqlite)
+    first = threading.Thread(target=standing.deny, args=(tmp_path,), kwargs={"registry": slow})
+    first.start()
+    assert slow.has_read.wait(timeout=60)
+    participant = participant_of(on_sqlite)
+    on_sqlite.add_consent(refusal(participant))
+    second = threading.Thread(target=standing.deny, args=(tmp_path,), kwargs={"registry": on_sqlite})
+    second.start()
+    second.join(timeout=1)  # it would be done by now, were it not for the first
+    slow.go_on.set()
+    first.join()
+    second.join()
+    assert standing.denied(tmp_path) == {participant}
+
+
+def test_what_a_killed_one_has_begun_to_write_is_removed(on_sqlite: Registry, tmp_path: Path) -> None:
+    (tmp_path / ".denied.txt.0123.tmp").write_text("P0123456789ABC\t")
+    standing.deny(tmp_path, registry=on_sqlite)
+    assert {path.name for path in tmp_path.glob("*denied*")} == {"denied.txt", ".denied.txt.lock"}
+
+
+def test_readers_of_everybody_take_a_page_at_a_time(
+    registry: Registry, location: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_registrations(registry, [table(tmp_path, *PEOPLE)])
+    first = participant_of(registry)
+    registry.add_consent(refusal(first))
+    registry.withdraw(participant_of(registry, "BAR-0002"))
+
+    def read() -> tuple[object, ...]:
+        opened = open_registry(tmp_path, registry=location)
+        everybody = [one for one, *_ in opened.standing()]
+        assert everybody == sorted(everybody)
+        rows = list(participant_rows(opened))
+        assert [row["participant_id"] for row in rows] == everybody
+        hashed = standing.deny(tmp_path, registry=opened)
+        assert hashed == opened.consent_hash() == opened.consent_hash(everybody)
+        assert standing.denied(tmp_path) == {row["participant_id"] for row in rows if row["genome"] != "granted"}
+        return rows, institution_rows(opened, "서울병원"), hashed, (tmp_path / "denied.txt").read_text()
+
+    whole = read()
+    monkeypatch.setattr(registry_store, "PAGE", 3)
+    sizes = [len(page) for page in _pages_of(registry)]
+    assert sizes == [3, 3, 1]
+    assert read() == whole
+    assert rotate_key(registry) == 7 + 7 + 9
+    assert read() == whole
+
+
+def _pages_of(registry: Registry) -> Iterator[Any]:
+    with registry_store.paging(registry.engine) as connection:
+        yield from registry_store.pages(connection, registry_store.participants.c.participant_id)
+
+
+def test_the_consent_of_some_is_read_without_that_of_everybody(
+    on_sqlite: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_registrations(on_sqlite, [table(tmp_path, *PEOPLE)])
+    some = [participant_of(on_sqlite), participant_of(on_sqlite, "BAR-0002")]
+    opened: list[str] = []
+    unseal = on_sqlite.ring.unseal
+    monkeypatch.setattr(
+        on_sqlite.ring, "unseal", lambda sealed, identity: opened.append(identity) or unseal(sealed, identity=identity)
+    )  # type: ignore[func-returns-value]
+    monkeypatch.setattr(registry_store, "pages", None)
+    on_sqlite.consent_hash(some)
+    assert sorted(opened) == sorted(f"consent {one}" for one in some)
+
+
+def test_the_consent_hash_is_that_of_sorted_lines(on_sqlite: Registry, tmp_path: Path) -> None:
+    import_registrations(on_sqlite, [table(tmp_path, *PEOPLE)])
+    told = [
+        json.dumps(
+            [one, {scope.value: states[scope].value for scope in states}, [event.to_json() for event in events]],
+            sort_keys=True,
+        )
+        for one, _, states, events in on_sqlite.standing()
+    ]
+    assert on_sqlite.consent_hash() == hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()
+
+
+def test_participants_out_of_order_have_no_consent_hash() -> None:
+    states = dict.fromkeys(ALL_SCOPES, ConsentState.ABSENT)
+    with pytest.raises(ValueError, match="out of order"):
+        consent.state_hash([("P2", states, []), ("P1", states, [])])

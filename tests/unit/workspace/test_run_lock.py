@@ -1,0 +1,34 @@
+"""A run that was killed leaves no lock behind; one that is alive keeps its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from baekman.workspace import run_lock
+
+
+def _run(workspace: Path, joined: Event) -> None:
+    run_lock.join(workspace)
+    joined.set()
+    signal.pause()
+
+
+def test_locks_go_when_the_run_that_made_them_is_dead_and_stay_while_it_lives(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    joined = context.Event()
+    other = context.Process(target=_run, args=(tmp_path, joined))
+    other.start()
+    assert joined.wait(60)
+    lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("x\n")
+    os.close(run_lock.join(tmp_path))
+    assert lock.is_file()
+    other.kill()
+    other.join()
+    os.close(run_lock.join(tmp_path))
+    assert not lock.exists()

@@ -1,0 +1,1 @@
+"""Reads to one aligned CRAM per participant."""

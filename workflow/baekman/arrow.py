@@ -1,0 +1,191 @@
+"""Arrow columns to and from NumPy and Parquet, with settings that never vary: equal data gives equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+# pyarrow.compute says the same, but wraps all of Arrow's functions first: a twelfth of what a short command takes
+from pyarrow._compute import CastOptions, call_function
+
+from baekman.files.atomic import atomic_file
+
+ArrowData = TypeVar("ArrowData", pa.Array, pa.ChunkedArray, pa.Table)
+
+DELTA_ENCODED = frozenset({"sample", "pos", "start", "length"})
+COMPRESSION = "zstd"
+COMPRESSION_LEVEL = 5
+SUMMARY_LEVEL = 1
+ROW_GROUP_ROWS = 1 << 20
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """The one set of writer options: positions and samples delta-encoded, the rest by dictionary, zstd.
+
+    What sums up participants is written anew for every snapshot: fast, and a little smaller so. Of a summary of alleles
+    (census, sites) only strings have a dictionary; the counts of a step function (called) are split by byte. Both are
+    looked up by position alone.
+    """
+    delta = [field.name for field in schema if field.name in DELTA_ENCODED and pa.types.is_integer(field.type)]
+    encoding = dict.fromkeys(delta, "DELTA_BINARY_PACKED")
+    steps = "covered" in schema.names
+    if steps:
+        encoding = dict.fromkeys(schema.names, "BYTE_STREAM_SPLIT") | encoding
+    summary = steps or "qual_sum" in schema.names
+    return {
+        "compression": COMPRESSION,
+        "compression_level": SUMMARY_LEVEL if summary else COMPRESSION_LEVEL,
+        "use_dictionary": [
+            field.name
+            for field in schema
+            if field.name not in encoding and (pa.types.is_string(field.type) or not summary)
+        ],
+        "column_encoding": encoding,
+        "write_statistics": ["contig", "pos", "start"] if summary else True,
+        "store_schema": True,
+        "version": "2.6",
+        "data_page_version": "2.0",
+    }
+
+
+def write_parquet(table: pa.Table, path: Path, *, row_group_rows: int = ROW_GROUP_ROWS) -> None:
+    """Write ``table`` to ``path`` atomically with the fixed options."""
+    with atomic_file(path) as temporary:
+        pq.write_table(table, temporary, row_group_size=row_group_rows, **parquet_options(table.schema))
+
+
+def read_parquet(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole Parquet file, or some of its columns (without the data set machinery, and so without pandas)."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=columns, use_threads=False)
+
+
+def with_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> pa.Schema:
+    """``schema`` with file metadata, keys in a fixed order."""
+    return schema.with_metadata({key: metadata[key] for key in sorted(metadata)})
+
+
+def strings(offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8]) -> pa.Array:
+    """A string array from byte offsets (one more than strings) and bytes."""
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def string_parts(array: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Offsets (from 0) and bytes of a string array, the inverse of ``strings``."""
+    _validity, offset_buffer, data = array.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[array.offset : array.offset + len(array) + 1]
+    if data is None or len(array) == 0:
+        return np.zeros(len(array) + 1, np.int32), np.zeros(0, np.uint8)
+    data_bytes = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+    return (offsets - offsets[0]).astype(np.int32), data_bytes
+
+
+def arrow(values: npt.NDArray[Any], *, missing: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """NumPy numbers or truth values as an Arrow array, null where ``missing``.
+
+    ``pyarrow.array`` does the same, but imports pandas first, which costs a short command a fifth of its time.
+    """
+    data = np.packbits(values, bitorder="little") if values.dtype == np.bool_ else np.ascontiguousarray(values)
+    valid = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [valid, pa.py_buffer(data)])
+
+
+def values_of(array: pa.Array) -> npt.NDArray[Any]:
+    """The numbers of an Arrow array without nulls, not copied (and without pandas, as in ``arrow``)."""
+    kind = np.dtype(array.type.to_pandas_dtype())
+    if len(array) == 0:
+        return np.empty(0, kind)
+    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize)
+
+
+def numpy_of(table: pa.Table, name: str) -> npt.NDArray[Any]:
+    """A column without nulls as one NumPy array."""
+    column = table.column(name)
+    return values_of(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0))
+
+
+def take(data: ArrowData, rows: npt.NDArray[Any]) -> ArrowData:
+    """The ``rows`` (numbers from 0) of an array or table, in their order."""
+    return call_function("take", [data, arrow(rows)])
+
+
+def filtered(data: ArrowData, keep: npt.NDArray[np.bool_]) -> ArrowData:
+    """The rows of an array or table that are to be kept."""
+    return call_function("filter", [data, arrow(keep)])
+
+
+def cast(array: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    """An array as one of another type; raises pyarrow.ArrowInvalid for a value that the type cannot hold."""
+    return array if array.type == kind else call_function("cast", [array], CastOptions.safe(kind))
+
+
+def cast_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table's columns as those of a schema: the same names in the same order."""
+    if table.column_names != schema.names:
+        raise ValueError("columns of another schema")
+    columns = [cast(column, field.type) for column, field in zip(table.columns, schema, strict=True)]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def allele_ranks(ref: pa.ChunkedArray | pa.Array, alt: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
+    """A number per row that orders and identifies (ref, alt) bytewise within this table."""
+    tab = strings(np.array([0, 1], np.int32), np.frombuffer(b"\t", np.uint8))[0]
+    joined = call_function("binary_join_element_wise", [ref, alt, tab])
+    if isinstance(joined, pa.ChunkedArray):
+        joined = joined.combine_chunks()
+    encoded = call_function("dictionary_encode", [joined])
+    order = call_function("array_sort_indices", [encoded.dictionary])
+    rank = np.empty(len(encoded.dictionary), np.int64)
+    rank[values_of(order)] = np.arange(len(order))
+    ranks: npt.NDArray[np.int64] = rank[values_of(encoded.indices)]
+    return ranks
+
+
+def group_starts(*keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Indices at which a new group begins in rows that are sorted by ``keys``."""
+    if len(keys[0]) == 0:
+        return np.zeros(0, np.int64)
+    new = np.zeros(len(keys[0]), np.bool_)
+    new[0] = True
+    for key in keys:
+        new[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(new)
+
+
+def column(values: Any) -> pa.Array:
+    """An Arrow array as it is; else one of NumPy values, or of a list of strings or integers."""
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    if isinstance(values, np.ndarray):
+        return arrow(values)
+    if values and isinstance(values[0], str):
+        encoded = [value.encode() for value in values]
+        offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+        return strings(offsets, np.frombuffer(b"".join(encoded), np.uint8))
+    return arrow(np.asarray(values, np.int64))
+
+
+def table_of(schema: pa.Schema, arrays: Mapping[str, Any]) -> pa.Table:
+    """A table with exactly the columns of ``schema``, each cast to its type."""
+    return pa.Table.from_arrays([cast(column(arrays[f.name]), f.type) for f in schema], schema=schema)
+
+
+def empty(schema: pa.Schema) -> pa.Table:
+    """No rows of ``schema``, of numbers and strings (without pandas, as in ``arrow``)."""
+    nothing = pa.py_buffer(bytes(4))  # the one offset of no strings
+    arrays = [
+        pa.Array.from_buffers(f.type, 0, [None, nothing, nothing] if pa.types.is_string(f.type) else [None, nothing])
+        for f in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def concat(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    """All rows, one after the other, as one chunk a column."""
+    return pa.concat_tables(tables).combine_chunks() if tables else empty(schema)

@@ -1,0 +1,1 @@
+"""Variant calling: one gVCF per participant."""

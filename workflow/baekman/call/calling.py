@@ -1,0 +1,295 @@
+"""One participant's gVCF: called shard by shard, then gathered.
+
+A baekman gVCF (callers ``bcftools`` and ``freebayes``) holds
+- a record wherever reads show an ALT that they do not exclude by ``EVIDENCE_LIMIT`` phred, called or not, with
+  ``GT:GQ:DP:AD:PL``, all ALTs and their likelihoods: a joint genotype later needs them;
+- a block ``GT:GQ:DP:MIN_DP`` over every other covered base, GQ from its reads' own likelihoods;
+- nothing where no read lies.
+GQ is how much worse the next genotype's likelihood is, capped at 99, and for an ALT genotype at most QUAL (the
+genotype is no surer than that there is a variant). It holds no prior: no reads give no confidence.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from pathlib import Path
+
+import numpy as np
+import pysam
+
+from baekman.call.callers import CALLERS, Caller, Job, Pipe, pileup
+from baekman.call.reference_blocks import GQ_CAP, Block, blocks, reference_evidence
+from baekman.files.atomic import atomic_file
+from baekman.genome.ploidy import Piece, Region, par_of_reference, pieces, read_par
+from baekman.tools import programs as tools
+from baekman.tools.pipes import piped
+
+# A record stays unless its reads make every genotype with an ALT this much (phred) worse than the reference. The
+# HWE prior of a het against the reference, 2f / (1 - f), turns that round only where the ALT's frequency f > 0.9998.
+EVIDENCE_LIMIT = 40
+LOW_QUAL = 20
+NOWHERE = (0, -1)
+BASES = np.frombuffer(b"ACGT", np.uint8)
+# INFO of called variants that goes on into the gVCF: annotations of bias and quality; never AC, AN, AF
+KEPT_INFO = ("INDEL", "MQ", "MQ0F", "VDB", "SGB", "RPBZ", "MQBZ", "MQSBZ", "BQBZ", "SCBZ", "DP4")
+KEPT_INFO_FREEBAYES = ("MQM", "MQMR", "SAP", "SRP", "EPP", "RPP", "ODDS")
+# header lines of a gVCF from elsewhere that say what its records mean; all others may hold paths and dates
+KEPT_HEADER = ("##fileformat=", "##FILTER=<", "##INFO=<", "##FORMAT=<", "##ALT=<", "##contig=<")
+
+_HEADER = """\
+##fileformat=VCFv4.2
+##FILTER=<ID=PASS,Description="All filters passed">
+##FILTER=<ID=LowQual,Description="QUAL below 20: no call">
+##FILTER=<ID=ReadPosition,Description="SNV whose ALT bases stand elsewhere in their reads than REF bases">
+##FILTER=<ID=Deleted,Description="SNV of a base that the same participant lacks on both haplotypes">
+##ALT=<ID=*,Description="Any other allele">
+##INFO=<ID=END,Number=1,Type=Integer,Description="Last position of the block">
+##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
+##FORMAT=<ID=GQ,Number=1,Type=Integer,Description="Likelihood of the next genotype, phred, relative to GT">
+##FORMAT=<ID=DP,Number=1,Type=Integer,Description="Reads that count">
+##FORMAT=<ID=MIN_DP,Number=1,Type=Integer,Description="Smallest depth in the block">
+##FORMAT=<ID=AD,Number=R,Type=Integer,Description="Reads by allele">
+##FORMAT=<ID=PL,Number=G,Type=Integer,Description="Genotype likelihoods, phred, the best is 0">
+"""
+
+
+def call_shard(
+    cram: Path,
+    *,
+    reference: Path,
+    regions: Sequence[Region],
+    participant: str,
+    sex: str,
+    output: Path,
+    caller: str = "bcftools",
+    par: Path | str | None = None,
+    threads: int = 1,
+) -> None:
+    """Write the gVCF (bgzip, with .tbi) of ``participant`` for the ``regions`` of one shard.
+
+    ``regions`` are sorted as the reference is, 1-based and inclusive. ``sex``: ``female``, ``male``, ``unknown``
+    (see ``ploidy.pieces``). ``par``: a BED file, the name of a reference, or None for no PARs. ``reference`` has its
+    .fai beside it. ``caller`` is a key of ``callers.CALLERS``.
+    Raises ``InputRefused`` for a malformed PAR table or an absent tool, ``PipeFailed`` when a tool fails.
+    """
+    par_regions = read_par(par) if isinstance(par, Path) else par_of_reference(par) if par else ()
+    todo = [piece for region in regions for piece in pieces(region, sex=sex, par=par_regions)]
+    with tempfile.TemporaryDirectory(prefix="baekman-call-") as scratch, atomic_file(output) as gvcf:
+        text = Path(scratch) / "shard.vcf"
+        with text.open("w", encoding="ascii") as sink:
+            for number, piece in enumerate(todo):
+                folder = Path(scratch) / str(number)
+                folder.mkdir()
+                job = Job(cram=cram, reference=reference, piece=piece, folder=folder, threads=threads)
+                lines, header = _call_piece(job, caller)
+                if number == 0:
+                    sink.write(_header(reference, participant, header))
+                sink.writelines(lines)
+            if not todo:
+                sink.write(_header(reference, participant, _HEADER))
+        _compress(text, gvcf, index=output)
+
+
+def gather(shards: Sequence[Path], *, output: Path) -> None:
+    """Join the gVCFs of one participant's shards, in the order of the reference, into ``output`` with its .tbi."""
+    with atomic_file(output) as gvcf:
+        concat = ["concat", "--no-version", "-Oz", "-o", str(gvcf), *map(str, shards)]
+        piped([*tools.command("bcftools"), *concat])
+        _index(gvcf, index=output)
+
+
+def _compress(text: Path, gvcf: Path, *, index: Path) -> None:
+    view = ["view", "--no-version", "-Oz", "-o", str(gvcf), str(text)]
+    piped([*tools.command("bcftools"), *view])
+    _index(gvcf, index=index)
+
+
+def _index(gvcf: Path, *, index: Path) -> None:
+    tbi = index.with_name(index.name + ".tbi")
+    with atomic_file(tbi) as temporary:
+        piped([*tools.command("bcftools"), "index", "-f", "-t", "-o", str(temporary), str(gvcf)])
+
+
+def _run(steps: Iterable[Pipe]) -> None:
+    for pipe in steps:
+        piped(*pipe)
+
+
+def _call_piece(job: Job, name: str) -> tuple[Iterable[str], str]:
+    """The lines of one piece, sorted by position, and the header that declares their fields."""
+    caller: Caller = CALLERS[name]
+    if caller.own_blocks:
+        _run(caller.steps(job))
+        lines = job.records.read_text(encoding="ascii").splitlines(keepends=True)
+        header = "".join(line for line in lines if line.startswith(KEPT_HEADER))
+        return (line for line in lines if not line.startswith("#")), header
+    _run(pileup(job))
+    _run(caller.steps(job))
+    kept = KEPT_INFO_FREEBAYES if name == "freebayes" else KEPT_INFO
+    records, declared = _read_records(job.records, job.piece, kept)
+    region = job.piece.region
+    evidence = reference_evidence(job.pileup_table, start=region.start, end=region.end, ploidy=job.piece.ploidy)
+    with pysam.FastaFile(str(job.reference)) as fasta:
+        sequence = fasta.fetch(region.contig, region.start - 1, region.end).upper()
+    evidence.depth[~np.isin(np.frombuffer(sequence.encode("ascii"), np.uint8), BASES)] = 0
+    free = blocks(evidence, taken=[record.taken for record in records])
+    block_lines = [(block.start, _block_line(block, job.piece, sequence)) for block in free]
+    merged = sorted([*((r.pos, r.line) for r in records), *block_lines], key=lambda item: item[0])
+    return (line for _, line in merged), _HEADER + "".join(declared)
+
+
+def _header(reference: Path, participant: str, declared: str) -> str:
+    """A header with the meaning of the fields, the contigs and the participant; no path, date or command line."""
+    fields = [line for line in declared.splitlines() if not line.startswith("##contig=")]
+    with pysam.FastaFile(str(reference)) as fasta:
+        contigs = [
+            f"##contig=<ID={name},length={length}>"
+            for name, length in zip(fasta.references, fasta.lengths, strict=True)
+        ]
+    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", participant]
+    return "\n".join([*fields, *contigs, "\t".join(columns)]) + "\n"
+
+
+def _block_line(block: Block, piece: Piece, sequence: str) -> str:
+    base = sequence[block.start - piece.region.start]
+    genotype = "0/0" if piece.ploidy == 2 else "0"
+    evidence = f"{genotype}:{block.gq}:{block.min_dp}:{block.min_dp}"
+    where = f"{piece.region.contig}\t{block.start}\t.\t{base}\t<*>"
+    return f"{where}\t.\t.\tEND={block.end}\tGT:GQ:DP:MIN_DP\t{evidence}\n"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a caller, as the columns of a line of the gVCF.
+
+    ``taken``: the positions for which no block is written; ``lost``: those that no haplotype has (empty: a > b).
+    """
+
+    pos: int
+    columns: list[str]
+    taken: tuple[int, int]
+    lost: tuple[int, int] = NOWHERE
+
+    @property
+    def line(self) -> str:
+        return "\t".join(self.columns) + "\n"
+
+
+def _read_records(path: Path, piece: Piece, kept_info: Sequence[str]) -> tuple[list[Record], list[str]]:
+    """The records of a caller that start in the piece and have evidence, and the header lines of ``kept_info``."""
+    records: list[Record] = []
+    wanted = tuple(f"##INFO=<ID={name}," for name in kept_info)
+    declared: list[str] = []
+    with path.open(encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("#"):
+                # bcftools declares MQ an Integer and then says that it should be a Float
+                line = line.replace("ID=MQ,Number=1,Type=Integer", "ID=MQ,Number=1,Type=Float")
+                declared += [line] if line.startswith(wanted) else []
+            elif (record := gvcf_record(line, piece, kept_info)) is not None:
+                records.append(record)
+    _mark_deleted(records)
+    return records, declared
+
+
+def gvcf_record(line: str, piece: Piece, kept_info: Sequence[str]) -> Record | None:
+    """A caller's VCF line as a gVCF record; None when its reads exclude every ALT.
+
+    None, too, for one that starts outside the piece, or where the reference has no base (N). Takes PL, or GL
+    where there is no PL (freebayes).
+    """
+    contig, pos_text, _, ref, alt, qual, _, info, keys, values = line.rstrip("\n").split("\t")
+    pos = int(pos_text)
+    if not piece.region.start <= pos <= piece.region.end or alt == "." or not set(ref.upper()) <= set("ACGT"):
+        return None
+    sample = dict(zip(keys.split(":"), values.split(":"), strict=False))
+    pl = _likelihoods(sample)
+    called = _allele_numbers(sample.get("GT", "."))
+    if pl is None or not called:
+        return None
+    genotypes = list(_genotypes(alt.count(",") + 2, piece.ploidy))
+    if len(pl) != len(genotypes):
+        raise ValueError(f"{contig}:{pos}: {len(pl)} likelihoods for {len(genotypes)} genotypes")
+    index = genotypes.index(tuple(sorted(called)))
+    rival = min(value for i, value in enumerate(pl) if i != index)
+    gq = max(0, min(rival - pl[index], GQ_CAP))
+    if any(called):
+        gq = min(gq, int(float(qual)))
+        passed = _filter(qual, info, int(sample["DP"]))
+        info = _kept(info, kept_info)
+        taken = (pos, pos + len(ref) - 1)
+    elif rival - pl[index] >= EVIDENCE_LIMIT:
+        return None
+    else:
+        qual, passed, info, taken = "0", ".", ".", (pos, pos)
+    genotype = "/".join(map(str, called))
+    evidence = f"{genotype}:{gq}:{sample.get('DP', '.')}:{sample.get('AD', '.')}:{','.join(map(str, pl))}"
+    columns = [contig, pos_text, ".", ref, alt, qual, passed, info, "GT:GQ:DP:AD:PL", evidence]
+    return Record(pos, columns, taken, _lost(pos, ref, alt.split(","), called) if passed == "PASS" else NOWHERE)
+
+
+def _lost(pos: int, ref: str, alts: Sequence[str], called: Sequence[int]) -> tuple[int, int]:
+    """The positions that a homozygous deletion takes away once its alleles are trimmed (right end first)."""
+    if called[0] == 0 or called[0] != called[-1]:
+        return NOWHERE
+    alt = alts[called[0] - 1]
+    while len(ref) > 1 and len(alt) > 1 and ref[-1] == alt[-1]:
+        ref, alt = ref[:-1], alt[:-1]
+    return pos + len(alt), pos + len(ref) - 1
+
+
+def _mark_deleted(records: Sequence[Record]) -> None:
+    """Set the filter of SNVs that lie where a homozygous deletion before them left no base."""
+    lost = NOWHERE
+    for record in records:
+        if record.columns[6] == "PASS" and lost[0] <= record.pos <= lost[1] and len(record.columns[3]) == 1:
+            record.columns[6] = "Deleted"
+        elif record.lost[1] > lost[1]:
+            lost = record.lost
+
+
+def _filter(qual: str, info: str, depth: int) -> str:
+    """``LowQual``, ``ReadPosition`` or ``PASS`` of a record with an ALT genotype.
+
+    The limit of RPBZ is that of the htslib guide "Filtering of VCF files" for SNVs of one genome. It stands in for
+    BAQ: what reads misaligned at an indel show lies at their ends.
+    """
+    quality = float(qual)
+    if quality < LOW_QUAL:
+        return "LowQual"
+    found = dict(entry.split("=", 1) for entry in info.split(";") if "=" in entry)
+    biased = abs(float(found.get("RPBZ", 0))) > 3 + 3 * depth / quality
+    return "ReadPosition" if biased and "INDEL" not in info.split(";") else "PASS"
+
+
+def _allele_numbers(genotype: str) -> list[int]:
+    numbers = genotype.replace("|", "/").split("/")
+    return [] if "." in numbers else sorted(map(int, numbers))
+
+
+def _likelihoods(sample: dict[str, str]) -> list[int] | None:
+    """PL, or GL (log10) turned into PL; the best is 0. None where either is missing."""
+    if "PL" in sample and "." not in sample["PL"].split(","):
+        values = [int(value) for value in sample["PL"].split(",")]
+    elif "GL" in sample and "." not in sample["GL"].split(","):
+        values = [round(-10 * float(value)) for value in sample["GL"].split(",")]
+    else:
+        return None
+    best = min(values)
+    return [value - best for value in values]
+
+
+def _genotypes(alleles: int, ploidy: int) -> Iterator[tuple[int, ...]]:
+    """Genotypes in the order of PL (VCF 4.3, section 1.6.2)."""
+    if ploidy == 1:
+        yield from ((allele,) for allele in range(alleles))
+        return
+    ordered = sorted(combinations_with_replacement(range(alleles), 2), key=lambda genotype: genotype[::-1])
+    yield from ordered
+
+
+def _kept(info: str, names: Sequence[str]) -> str:
+    return ";".join(entry for entry in info.split(";") if entry.split("=", 1)[0] in names) or "."

@@ -1,0 +1,1 @@
+"""The cohort store: batches, snapshots and sites."""

@@ -1,0 +1,253 @@
+"""Every participant at every allele of a region: what each says of it, from call rows and reference segments.
+
+Where a participant has call rows at a position the rows decide, whatever their alleles; else the reference
+segment that covers the position; else nobody knows: no coverage. ``Evidence`` holds a chunk of alleles for the
+whole cohort at once, so its size is alleles x participants and never the cohort's calls.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from baekman.arrow import filtered, numpy_of, string_parts, values_of
+from baekman.cohort.schema import REFERENCE as REFERENCE_SCHEMA
+from baekman.cohort.schema import ROSTER as ROSTER_SCHEMA
+from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import Store
+from baekman.genome.ploidy import one_copy_in_males, own_ploidy
+from baekman.genotyping.joint import GQ_LIMITS, LIKELIHOOD, joint_rows
+from baekman.kernels import dense as kernel
+from baekman.kernels import layout
+
+CALLED, RAW, JOINT = layout.CALLED, layout.RAW, layout.JOINT
+NO_COVERAGE, UNCALLED = layout.NO_COVERAGE, layout.UNCALLED
+STATE_NAMES = ("no coverage", "uncalled", "reference", "other allele", "carrier")
+MODES = {"called": CALLED, "raw": RAW, "joint": JOINT}
+
+ROW_FIELDS = (
+    "column", "allele", "copies", "ploidy", "other", "gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2",
+    "phase", "phase_set", "flags", "joint_copies", "joint_gq", "joint_ploidy",
+)  # fmt: skip
+COLUMN, ALLELE, COPIES, PLOIDY, OTHER, GQ, DP, AD_REF, AD_ALT, PL_0, PL_1, PL_2 = range(12)
+JOINT_COPIES, JOINT_GQ, JOINT_PLOIDY = 15, 16, 17
+
+CHUNK_CELLS = 1 << 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Participants:
+    """Who is in a snapshot: ``ids`` sorted; ``columns`` maps each batch's sample numbers to places in ``ids``.
+
+    ``male``: who of ``ids`` is registered so.
+    """
+
+    ids: pa.StringArray
+    male: npt.NDArray[np.bool_]
+    columns: dict[str, npt.NDArray[np.int32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What everyone says of some alleles of a shard.
+
+    ``alleles``: sites (schema SITES) of all alleles at ``positions``, in order; ``first_allele[p]`` is the first
+    of position p (one more entry than positions). ``cells``: (positions, participants), the reference segments.
+    ``rows``: (call rows, len(ROW_FIELDS)) sorted by position, participant, allele; ``first_row`` as above.
+    """
+
+    participants: Participants
+    alleles: pa.Table
+    positions: npt.NDArray[np.int32]
+    first_allele: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.uint32]
+    rows: npt.NDArray[np.int32]
+    first_row: npt.NDArray[np.int64]
+
+    @property
+    def frequency(self) -> npt.NDArray[np.float64]:
+        """The prior of the joint genotypes, per allele."""
+        values: npt.NDArray[np.float64] = numpy_of(self.alleles, "af_joint")
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Genotypes:
+    """Dense genotypes, each (alleles, participants).
+
+    ``state`` is one of the five states (``uncalled`` is what the mode does not show though there is coverage);
+    ``copies`` and ``ploidy`` hold where a genotype is shown, and ``copies`` is -1 elsewhere. ``ploidy`` is the
+    caller's, or in a joint genotype the participant's own.
+    """
+
+    state: npt.NDArray[np.uint8]
+    copies: npt.NDArray[np.int8]
+    ploidy: npt.NDArray[np.uint8]
+
+
+def participants_of(store: Store, snapshot: Snapshot) -> Participants:
+    """The participants of a snapshot; rosters are read once per process."""
+    return _participants(store.path, tuple(entry.name for entry in snapshot.batches), snapshot.content)
+
+
+@functools.lru_cache(maxsize=1)
+def _participants(store: Path, batches: tuple[str, ...], content: str) -> Participants:
+    rosters = [
+        pq.read_table(store / "batches" / name / "roster.parquet", columns=["participant_id", "sex"])
+        for name in batches
+    ]
+    empty = ROSTER_SCHEMA.empty_table().select(["participant_id", "sex"])
+    everyone = pa.concat_tables([*(roster.replace_schema_metadata(None) for roster in rosters), empty]).combine_chunks()
+    ids = everyone.column("participant_id").combine_chunks()
+    order = pc.array_sort_indices(ids)
+    place = np.empty(len(ids), np.int32)
+    place[values_of(order)] = np.arange(len(ids), dtype=np.int32)
+    ends = np.cumsum([roster.num_rows for roster in rosters], dtype=np.int64)
+    male = pc.equal(everyone.column("sex").combine_chunks(), "male").to_numpy(zero_copy_only=False)
+    return Participants(
+        ids=ids.take(order),
+        male=male[values_of(order)],
+        columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {},
+    )
+
+
+def chunks(sites: pa.Table, wanted: npt.NDArray[np.bool_], participants: int) -> Iterator[pa.Table]:
+    """Cut the sites of a shard into chunks of whole positions that fit in memory for so many participants.
+
+    Only positions with an allele in ``wanted`` are there, with all of their alleles.
+    """
+    pos = numpy_of(sites, "pos")
+    positions = np.unique(pos[wanted])
+    step = max(1, CHUNK_CELLS // max(participants, 1))
+    for first in range(0, len(positions), step):
+        part = positions[first : first + step]
+        yield filtered(sites, np.isin(pos, part))
+
+
+def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.Table) -> Evidence:
+    """Read what everyone says of ``alleles``: all sites (schema SITES, sorted) of some positions of one shard."""
+    participants = participants_of(store, snapshot)
+    pos = numpy_of(alleles, "pos")
+    positions, first = np.unique(pos, return_index=True)
+    first_allele = np.append(first, len(pos)).astype(np.int64)
+    ref = string_parts(alleles.column("ref").combine_chunks())
+    alt = string_parts(alleles.column("alt").combine_chunks())
+    frequency = numpy_of(alleles, "af_joint")
+    cells = np.zeros((len(positions), len(participants.ids)), np.uint32)
+    one_copy = one_copy_in_males(store.shards[shard].contig, positions, store.par_regions)
+    parts: list[npt.NDArray[np.int32]] = []
+    for entry in snapshot.batches:
+        columns = participants.columns[entry.name]
+        parts.append(_read_rows(store, entry.name, shard, columns, positions, first_allele, ref, alt))
+        reference = pq.read_table(_path(store, entry.name, "reference", shard))
+        segments = [numpy_of(reference, name) for name in REFERENCE_SCHEMA.names]
+        kernel.fill_cells(  # type: ignore[call-arg]
+            positions, columns, *segments, participants.male.view(np.uint8), one_copy.view(np.uint8), cells
+        )
+    rows = np.concatenate(parts) if parts else np.zeros((0, len(ROW_FIELDS)), np.int32)
+    row_position = np.searchsorted(positions, pos[rows[:, ALLELE]])
+    _add_joint(rows, frequency, one_copy=one_copy[row_position] & participants.male[rows[:, COLUMN]])
+    order = np.lexsort((rows[:, ALLELE], rows[:, COLUMN], row_position))
+    return Evidence(
+        participants=participants,
+        alleles=alleles,
+        positions=positions,
+        first_allele=first_allele,
+        cells=cells,
+        rows=np.ascontiguousarray(rows[order]),
+        first_row=np.searchsorted(row_position[order], np.arange(len(positions) + 1)).astype(np.int64),
+    )
+
+
+def _path(store: Store, batch: str, kind: str, shard: int) -> Path:
+    return store.batch(batch) / kind / f"{store.shards[shard].name}.parquet"
+
+
+def _read_rows(
+    store: Store,
+    batch: str,
+    shard: int,
+    columns: npt.NDArray[np.int32],
+    positions: npt.NDArray[np.int32],
+    first_allele: npt.NDArray[np.int64],
+    ref: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]],
+    alt: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]],
+) -> npt.NDArray[np.int32]:
+    if len(positions) == 0:
+        return np.zeros((0, len(ROW_FIELDS)), np.int32)
+    within = [("pos", ">=", int(positions[0])), ("pos", "<=", int(positions[-1]))]
+    calls = pq.read_table(_path(store, batch, "calls", shard), filters=within).combine_chunks()
+    rows = np.empty((calls.num_rows, len(ROW_FIELDS)), np.int32)
+    if calls.num_rows == 0:
+        return rows
+    allele = np.empty(calls.num_rows, np.int32)
+    kernel.match_alleles(
+        numpy_of(calls, "pos"),
+        *string_parts(calls.column("ref").chunk(0)),
+        *string_parts(calls.column("alt").chunk(0)),
+        positions,
+        first_allele,
+        *ref,
+        *alt,
+        allele,
+    )
+    rows[:, ALLELE] = allele
+    for number, name in enumerate(ROW_FIELDS[COPIES:JOINT_COPIES], start=COPIES):
+        rows[:, number] = numpy_of(calls, name)
+    rows[:, COLUMN] = columns[numpy_of(calls, "sample")]
+    return rows[rows[:, ALLELE] >= 0]
+
+
+def _add_joint(
+    rows: npt.NDArray[np.int32], frequency: npt.NDArray[np.float64], *, one_copy: npt.NDArray[np.bool_]
+) -> None:
+    """Write the joint genotypes to ``rows``; ``frequency`` is per allele, ``one_copy`` of the row's participant."""
+    ploidy = rows[:, PLOIDY].astype(np.uint8)
+    joint_ploidy = own_ploidy(ploidy, one_copy=one_copy)
+    rows[:, JOINT_PLOIDY] = joint_ploidy
+    rows[:, JOINT_COPIES], rows[:, JOINT_GQ] = joint_rows(
+        np.ascontiguousarray(rows[:, PL_0 : PL_2 + 1]),
+        ploidy,
+        rows[:, COPIES].astype(np.uint8),
+        rows[:, GQ].astype(np.int16),
+        frequency[rows[:, ALLELE]],
+        joint_ploidy=joint_ploidy,
+    )
+
+
+def genotypes(evidence: Evidence, *, mode: int = CALLED) -> Genotypes:
+    """States and genotypes of all participants at all alleles of ``evidence``."""
+    shape = (evidence.alleles.num_rows, evidence.cells.shape[1])
+    dense = Genotypes(
+        state=np.zeros(shape, np.uint8), copies=np.full(shape, -1, np.int8), ploidy=np.zeros(shape, np.uint8)
+    )
+    kernel.fill_genotypes(
+        mode,
+        evidence.first_allele,
+        evidence.cells,
+        evidence.rows,
+        evidence.first_row,
+        evidence.frequency,
+        LIKELIHOOD,
+        GQ_LIMITS,
+        dense.state,
+        dense.copies,
+        dense.ploidy,
+    )
+    return dense
+
+
+def count(dense: Genotypes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """AC and AN of the genotypes shown, per allele."""
+    shown = dense.copies >= 0
+    ac = np.where(shown, dense.copies, 0).sum(axis=1, dtype=np.int64)
+    an = np.where(shown, dense.ploidy, 0).sum(axis=1, dtype=np.int64)
+    return ac, an

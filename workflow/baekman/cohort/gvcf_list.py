@@ -1,0 +1,77 @@
+"""Who is added to a cohort: the list of participants with their gVCFs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from baekman.cohort.store import PARTICIPANT_ID
+from baekman.errors import InputRefused, Reason
+from baekman.genome.ploidy import SEXES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A participant of a batch and the gVCF that is read for them."""
+
+    participant_id: str
+    gvcf: str
+    sex: str = "unknown"
+
+
+def read_members(path: Path) -> list[Member]:
+    """Read a list of gVCFs: ``participant_id <TAB> path [<TAB> sex]``, no header; ``#`` begins a comment line.
+
+    A relative path is relative to the list's folder, or else to the current folder. Raises InputRefused with
+    every bad line at once.
+    """
+    reasons: list[Reason] = []
+    members: list[Member] = []
+    seen: dict[str, int] = {}
+
+    def refuse(number: int, expected: str, found: str) -> None:
+        reasons.append(Reason(file=path.name, place=f"line {number}", expected=expected, found=found))
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError:
+        raise InputRefused(Reason(file=path.name, expected="a list of gVCFs", found="none that can be read")) from None
+    except UnicodeDecodeError:
+        raise InputRefused(Reason(file=path.name, expected="UTF-8 text", found="other bytes")) from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = line.split("\t")
+        if not line.strip() or line.startswith("#") or (number == 1 and fields[0] == "participant_id"):
+            continue
+        if len(fields) not in (2, 3):
+            refuse(number, "participant_id, path and optionally sex, separated by tabs", f"{len(fields)} columns")
+            continue
+        participant, location = fields[0], Path(fields[1])
+        sex = fields[2] if len(fields) == 3 and fields[2] else "unknown"
+        if not location.is_absolute() and _is_file(path.parent / location):
+            location = path.parent / location
+        exists = _is_file(location)
+        if not PARTICIPANT_ID.fullmatch(participant):
+            told = "'.reference' at its end" if participant.endswith(".reference") else "something else"
+            refuse(number, "an ID of letters, digits, '.', '_' or '-'", told)
+        if participant in seen:
+            refuse(number, "each participant once", f"the participant of line {seen[participant]} again")
+        if not exists:
+            refuse(number, "a gVCF that exists", "no such file")
+        if sex not in SEXES:
+            refuse(number, f"sex as one of {', '.join(SEXES)}", "something else")
+        seen[participant] = number
+        if exists:
+            members.append(Member(participant_id=participant, gvcf=str(location.resolve()), sex=sex))
+    if not members and not reasons:
+        refuse(1, "at least one participant", "none")
+    if reasons:
+        raise InputRefused(reasons)
+    return members
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; no where the path could be none: too long, a loop of links, without permission."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

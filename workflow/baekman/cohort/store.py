@@ -1,0 +1,369 @@
+"""The cohort store on disk: what is fixed for its life, where things are, and its lock."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from baekman.cohort.schema import SCHEMA_VERSION
+from baekman.errors import InputRefused, Reason
+from baekman.files.atomic import atomic_folder, write_text
+from baekman.genome.ploidy import Region, par_of_reference
+from baekman.genome.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
+from baekman.gvcf.reader import Genome, Thresholds
+
+BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# the table of a ``P.reference`` would have the file name of P's reference blocks
+PARTICIPANT_ID = re.compile(r"(?!.*\.reference\Z)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+PLAIN = np.full(256, ord("N"), np.uint8)
+PLAIN[[*b"ACGT"]] = [*b"ACGT"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contig:
+    """A contig of the reference; ``m5`` is the MD5 of its upper-case bases as in SAM's @SQ M5.
+
+    ``stored_md5``: the MD5 of what the store has of it, where that differs: N for other letters than ACGT.
+    """
+
+    name: str
+    length: int
+    m5: str
+    stored_md5: str = ""
+
+
+@dataclass(frozen=True)
+class Store:
+    """An existing cohort store. Open with ``open_store``, create with ``create_store``.
+
+    ``par_regions``: the reference's pseudo-autosomal regions; empty where they are not known.
+    """
+
+    path: Path
+    reference: str
+    contigs: tuple[Contig, ...]
+    shards: tuple[Shard, ...]
+    thresholds: Thresholds
+    aliases: Mapping[str, str]
+    par_regions: tuple[Region, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to a worker, a store is its path: the tasks of a process share one, and what it has mapped."""
+        status = (self.path / "store.json").stat()
+        return _open_once, (self.path, status.st_ino, status.st_mtime_ns)
+
+    @cached_property
+    def genome(self) -> Genome:
+        """The reference as one memory-mapped array, shared by all processes of a machine."""
+        lengths = np.array([contig.length for contig in self.contigs], np.int64)
+        return Genome(
+            names=tuple(contig.name for contig in self.contigs),
+            lengths=lengths,
+            starts=np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64),
+            sequence=np.memmap(self.path / "reference.seq", np.uint8, "r"),
+            aliases=dict(self.aliases),
+        )
+
+    @cached_property
+    def shards_of(self) -> dict[str, list[int]]:
+        """Indices of the shards of each contig, in order."""
+        found: dict[str, list[int]] = {contig.name: [] for contig in self.contigs}
+        for index, shard in enumerate(self.shards):
+            found[shard.contig].append(index)
+        return found
+
+    @cached_property
+    def shard_ends(self) -> list[npt.NDArray[np.int32]]:
+        """For each contig the 1-based inclusive ends of its shards."""
+        return [
+            np.array([self.shards[index].end for index in self.shards_of[contig.name]], np.int32)
+            for contig in self.contigs
+        ]
+
+    @property
+    def workspace(self) -> Path:
+        """The folder that the store lies in."""
+        return self.path.absolute().parent
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of the snapshots."""
+        return self.path / "snapshots"
+
+    def batch(self, name: str) -> Path:
+        """Folder of a batch."""
+        return self.path / "batches" / name
+
+    def sites(self, snapshot: int) -> Path:
+        """Folder of the merged sites of a snapshot."""
+        return self.path / "sites" / f"{snapshot:08d}"
+
+    @property
+    def work(self) -> Path:
+        """Folder of unfinished work; deleted when the work is committed."""
+        return self.path / "work"
+
+    @property
+    def participants(self) -> Path:
+        """The index participant -> batch."""
+        return self.path / "participants.sqlite"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the store's commit lock; waits for another writer to finish."""
+        with (self.path / ".lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def tables_lock(self, *, exclusive: bool) -> Iterator[None]:
+        """Held together by all who let tables appear; exclusively by a withdrawal, which waits for them."""
+        with (self.path / ".tables.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def writing_tables(self, clear: Callable[[], object]) -> Iterator[None]:
+        """Be known as one who writes tables; first ``clear`` away what killed runs left, unless others are writing."""
+        with (self.path / ".tables.writers").open("a") as handle:
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                clear()
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def work_lock(self, batch: str) -> Iterator[None]:
+        """Be the only one that works on ``batch``; waits for another who does."""
+        self.work.mkdir(exist_ok=True)
+        path = self.work / f"{batch}.lock"
+        while True:
+            with path.open("a") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                # who held it before deletes the file: what is locked now must be the one that others will open
+                if not path.exists() or path.stat().st_ino != os.fstat(handle.fileno()).st_ino:
+                    continue
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+
+
+def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    import pysam  # for the one command that creates a store
+
+    before = pysam.set_verbosity(0)  # what htslib would say is said by a reason
+    try:
+        fasta = pysam.FastaFile(str(reference))
+    finally:
+        pysam.set_verbosity(before)
+    with fasta:
+        for name in fasta.references:
+            yield name, np.frombuffer(fasta.fetch(name).upper().encode(), np.uint8)
+
+
+def _plain(sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A sequence with N for every letter but ACGT: a VCF may have no other in REF, and callers write N there.
+
+    VCF 4.3 would have the first base in the alphabet that the letter stands for, which GATK and bcftools do not.
+    """
+    return PLAIN[sequence]
+
+
+def create_store(
+    path: Path,
+    *,
+    reference: Path,
+    shards_file: Path | None = None,
+    thresholds: Thresholds | None = None,
+    aliases: Mapping[str, str] | None = None,
+    par_regions: Sequence[Region] | None = None,
+) -> Store:
+    """Create an empty store bound to a reference; does nothing when the same store is there already.
+
+    ``reference`` is an indexed or indexable FASTA; ``shards_file`` a shard table, else the reference is tiled;
+    ``par_regions`` its pseudo-autosomal regions, else those of a known reference of its name.
+    Raises InputRefused when the reference or shards do not fit, or another store lies at ``path``.
+    """
+    thresholds = thresholds or Thresholds()
+    aliases = {str(alias): contig for alias, contig in (aliases or {}).items()}  # YAML reads 20 as a number
+    if not reference.is_file():
+        raise InputRefused(Reason(file=reference.name, expected="a reference FASTA", found="no such file"))
+    contigs: list[Contig] = []
+    try:
+        for name, sequence in _upper_sequences(reference):
+            plain = _plain(sequence)
+            stored = "" if np.array_equal(plain, sequence) else hashlib.md5(plain.data).hexdigest()
+            m5 = hashlib.md5(sequence.data).hexdigest()
+            contigs.append(Contig(name=name, length=len(sequence), m5=m5, stored_md5=stored))
+    except (OSError, ValueError) as error:
+        raise InputRefused(
+            Reason(
+                file=reference.name,
+                expected="a FASTA that samtools faidx can index",
+                found="one that it cannot",
+                action="compress with bgzip, not gzip, or leave it plain",
+            )
+        ) from error
+    _check_settings(thresholds, aliases, [contig.name for contig in contigs])
+    if shards_file is not None:
+        shards = read_shards(shards_file)
+        check_tiling(shards, {contig.name: contig.length for contig in contigs}, file=shards_file.name)
+    else:
+        shards = make_shards(_upper_sequences(reference))
+    name = re.sub(r"\.(fa|fasta|fna)(\.gz)?$", "", reference.name)
+    description: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "reference": name,
+        "contigs": [{key: value for key, value in asdict(contig).items() if value != ""} for contig in contigs],
+        "shards": shards_hash(shards),
+        "thresholds": asdict(thresholds) | {"gq_bands": list(thresholds.gq_bands)},
+        "aliases": aliases,
+        "par_regions": [
+            asdict(region) for region in sorted(set(par_of_reference(name) if par_regions is None else par_regions))
+        ],
+    }
+    if path.is_dir() and (path / "store.json").exists():
+        if json.loads((path / "store.json").read_text()) == description:
+            return open_store(path)
+        raise InputRefused(
+            Reason(
+                file="store.json",
+                expected="no store, or one with this reference, shards, PARs and thresholds",
+                found="another store",
+                action="choose another folder: a store's reference, shards, PARs and thresholds are fixed for its life",
+            )
+        )
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputRefused(Reason(file=path.name, expected="an empty or new folder", found="other files"))
+    if path.exists():
+        path.rmdir()
+    with atomic_folder(path) as folder:
+        with (folder / "reference.seq").open("wb") as out:
+            for _name, sequence in _upper_sequences(reference):
+                out.write(_plain(sequence).tobytes())
+        for name in ("snapshots", "batches", "sites"):
+            (folder / name).mkdir()
+        write_text(folder / "shards.tsv", format_shards(shards))
+        write_text(folder / "store.json", json.dumps(description, indent=1) + "\n")
+    return open_store(path)
+
+
+def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs: Sequence[str]) -> None:
+    """Refuse what would be fixed for the store's life and cannot be: bands that do not tile, aliases of nothing."""
+    reasons: list[Reason] = []
+    bands = thresholds.gq_bands
+    if not bands or bands[0] != 0 or any(low >= high for low, high in pairwise(bands)) or bands[-1] > 99:
+        reasons.append(
+            Reason(
+                file="cohort.gq_bands",
+                expected="lower borders that begin with 0 and rise to at most 99",
+                found=", ".join(map(str, bands)),
+            )
+        )
+    for alias, target in aliases.items():
+        where = f"alias {alias}"
+        if target not in contigs:
+            reasons.append(
+                Reason(
+                    file="cohort.contig_aliases",
+                    place=where,
+                    expected="the name of a contig of the reference",
+                    found=repr(target),
+                )
+            )
+        if alias in contigs and alias != target:
+            reasons.append(
+                Reason(
+                    file="cohort.contig_aliases",
+                    place=where,
+                    expected="a name that no contig of the reference has",
+                    found="one of its contigs",
+                )
+            )
+    if reasons:
+        raise InputRefused(reasons)
+
+
+def open_store(path: Path) -> Store:
+    """Open the store at ``path``; raises InputRefused when there is none that this version can read."""
+    path = path.absolute()  # a cluster's workers have folders of their own
+    try:
+        return _store_of(path, json.loads((path / "store.json").read_text()))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputRefused(
+            Reason(
+                file=path.name,
+                expected="a cohort store",
+                found="no store.json",
+                action="create one with: baekman cohort init --cohort DIR --reference REF.fa",
+            )
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputRefused(
+            Reason(
+                file="store.json",
+                expected="the description of a store",
+                found="something else",
+                action="restore it from a copy",
+            )
+        ) from error
+
+
+def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
+    """The store at ``path`` that ``description`` describes."""
+    if description["schema"] != SCHEMA_VERSION:
+        raise InputRefused(
+            Reason(
+                file="store.json",
+                expected=f"schema {SCHEMA_VERSION}",
+                found=f"schema {description['schema']}",
+                action="add the gVCFs to a new store, or use the version of baekman that made this one",
+            )
+        )
+    thresholds = description["thresholds"]
+    return Store(
+        path=path,
+        reference=description["reference"],
+        contigs=tuple(Contig(**contig) for contig in description["contigs"]),
+        shards=tuple(read_shards(path / "shards.tsv")),
+        thresholds=Thresholds(**(thresholds | {"gq_bands": tuple(thresholds["gq_bands"])})),
+        aliases=description["aliases"],
+        par_regions=tuple(Region(**region) for region in description["par_regions"]),
+    )
+
+
+@lru_cache(maxsize=4)
+def _open_once(path: Path, _inode: int, _changed: int) -> Store:
+    return open_store(path)
+
+
+def check_names(names: Sequence[str], *, kind: str, pattern: re.Pattern[str]) -> None:
+    """Refuse names that could not safely be a file name or a sample name; shows positions, not values."""
+    reasons = [
+        Reason(
+            file=kind,
+            place=f"entry {number}",
+            expected="letters, digits, '.', '_' or '-', at most 64, beginning with a letter or digit",
+            found="something else",
+        )
+        for number, name in enumerate(names, start=1)
+        if not pattern.fullmatch(name)
+    ]
+    if reasons:
+        raise InputRefused(reasons)

@@ -1,0 +1,1 @@
+"""Proof that a cohort store is whole."""

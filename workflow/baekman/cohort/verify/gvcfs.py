@@ -1,0 +1,90 @@
+"""Proof that the store says of a participant what the gVCF says that went in: each is read again and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from baekman.arrow import cast_table, concat
+from baekman.cohort import batch as batches
+from baekman.cohort import snapshot as snapshots
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.index import find_batches
+from baekman.cohort.schema import CALLS, REFERENCE
+from baekman.cohort.store import Store
+from baekman.engine.local import Engine
+from baekman.errors import InputRefused
+from baekman.gvcf.reader import read_in_pieces, sha256_of
+
+UNKNOWN_FILTER = 0xFFFF
+
+
+def compare_gvcfs(store: Store, members: Sequence[Member], *, engine: Engine | None = None) -> list[str]:
+    """Every difference between the latest snapshot and the gVCFs of ``members``, a line each."""
+    at = snapshots.read_snapshot(store)
+    found = find_batches(store, [member.participant_id for member in members], at=at)
+    with (engine or Engine()).open() as map_tasks:
+        differences = map_tasks("comparing gVCFs", partial(_compare, store, tuple(members), found), len(members))
+    return [
+        f"participant {member.participant_id}: {difference}"
+        for member, of_member in zip(members, differences, strict=True)
+        for difference in of_member
+    ]
+
+
+def _compare(store: Store, members: Sequence[Member], found: dict[str, str], index: int) -> list[str]:
+    return _differences(store, members[index], found)
+
+
+def _differences(store: Store, member: Member, found: dict[str, str]) -> list[str]:
+    if member.participant_id not in found:
+        return ["not in the cohort"]
+    name = found[member.participant_id]
+    roster, filters = batches.read_roster(store, name)
+    (row,) = roster.filter(pc.equal(roster["participant_id"], member.participant_id)).to_pylist()
+    if sha256_of(Path(member.gvcf)) != row["gvcf_sha256"]:
+        return ["another gVCF than the one that went in"]
+    try:
+        return read_in_pieces(partial(_of_shards, store, member, name, row["sample"], filters))
+    except InputRefused as refused:
+        return [str(reason) for reason in refused.reasons]
+
+
+def _of_shards(
+    store: Store, member: Member, name: str, sample: int, filters: Sequence[str], whole_contigs: bool
+) -> list[str]:
+    reader = batches.open_gvcf(store, member, whole_contigs=whole_contigs)
+    differences = []
+    silent = dict(enumerate(store.shards))
+    for shard, calls, reference in batches.shards_of(store, reader, sample=sample):
+        del silent[shard]
+        # the names of the filters that were met so far
+        names = reader.filters
+        # one that the store does not know is of rows that it does not have, or there is a difference
+        code_of = {text: code for code, text in enumerate(filters, start=1)}
+        codes = pa.array([0, *(code_of.get(text, UNKNOWN_FILTER) for text in names)], pa.uint16())
+        column = CALLS.get_field_index("filter")
+        calls = calls.set_column(column, CALLS.field(column), codes.take(calls["filter"]))
+        told = {"calls": batches.sort_calls(pa.Table.from_batches([calls])), "reference": reference}
+        differences += [
+            f"{kind} of shard {store.shards[shard].name} are not what the gVCF says"
+            for kind, stored in _stored(store, name, shard, sample)
+            if not stored.equals(concat([pa.table(told[kind])], stored.schema))
+        ]
+    differences += [
+        f"{kind} of shard {tile.name}, of which the gVCF says nothing"
+        for shard, tile in silent.items()
+        for kind, stored in _stored(store, name, shard, sample)
+        if stored.num_rows
+    ]
+    return differences
+
+
+def _stored(store: Store, batch: str, shard: int, sample: int) -> Iterator[tuple[str, pa.Table]]:
+    for kind, schema in (("calls", CALLS), ("reference", REFERENCE)):
+        table = batches.read_shard(store, batch, kind, shard, filters=[("sample", "==", sample)])
+        yield kind, concat([cast_table(table, schema)], schema)

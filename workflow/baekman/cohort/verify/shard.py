@@ -1,0 +1,279 @@
+"""Proof that one shard of a cohort store is whole: its rows, what they add up to, and the genotypes of everybody."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from baekman.arrow import allele_ranks, cast_table, empty, numpy_of, read_parquet, string_parts, write_parquet
+from baekman.cohort import snapshot as snapshots
+from baekman.cohort.add import sites_metadata
+from baekman.cohort.batch import males_of, read_roster, read_shard
+from baekman.cohort.census import count_alleles, count_called, merge_alleles, merge_called
+from baekman.cohort.dense_genotypes import (
+    CALLED,
+    NO_COVERAGE,
+    RAW,
+    UNCALLED,
+    Genotypes,
+    chunks,
+    count,
+    genotypes,
+    read_evidence,
+)
+from baekman.cohort.hashes import read_hashes, sha256
+from baekman.cohort.schema import CALLED as CALLED_SCHEMA
+from baekman.cohort.schema import (
+    CALLS,
+    CENSUS,
+    FLAG_CALLED,
+    FLAG_GENOTYPED,
+    MISSING,
+    POSITION_FLAGS,
+    REFERENCE,
+    SITES,
+    STATE_CALLED,
+)
+from baekman.cohort.sites import describe_sites
+from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import Store
+
+KINDS = {"calls": CALLS, "reference": REFERENCE, "census": CENSUS, "called": CALLED_SCHEMA}
+
+
+def verify_shard(store: Store, known: tuple[Snapshot, ...], names: tuple[str, ...], folder: Path, shard: int) -> None:
+    """Verify one shard of the batches ``names`` and of the snapshots ``known``.
+
+    Writes below ``folder`` its findings (``<shard>.json``) and how many rows it has of each sample (``<shard>.npz``,
+    ``call_rows.<n>`` and ``reference_rows.<n>`` of the n-th batch).
+    """
+    found: list[str] = []
+    counts: dict[str, npt.NDArray[np.int64]] = {}
+    for number, name in enumerate(names):
+        try:
+            found += _batch_shard(store, name, shard, number, counts)
+        except (OSError, pa.ArrowException, ValueError, IndexError) as error:
+            found.append(f"batches/{name}: shard {store.shards[shard].name} is broken ({type(error).__name__})")
+    # a broken batch would only repeat itself in the sites
+    if not found:
+        try:
+            found += _sites(store, known, shard)
+            if known:
+                found += _dense(store, known[-1], shard)
+        except (OSError, pa.ArrowException, ValueError, IndexError, KeyError) as error:
+            found.append(f"sites: shard {store.shards[shard].name} is broken ({type(error).__name__})")
+    np.savez(folder / f"{store.shards[shard].name}.npz", **counts)  # type: ignore[arg-type]
+    (folder / f"{store.shards[shard].name}.json").write_text(json.dumps(found))
+
+
+def _batch_shard(
+    store: Store, name: str, shard: int, number: int, counts: dict[str, npt.NDArray[np.int64]]
+) -> Iterable[str]:
+    tile = store.shards[shard]
+    folder = store.batch(name)
+    hashes = read_hashes(store.batch(name)) or {}
+    tables: dict[str, pa.Table] = {}
+    for kind, schema in KINDS.items():
+        place = f"{kind}/{tile.name}.parquet"
+        if place in hashes and sha256(folder / place) != hashes[place]:
+            yield f"batches/{name}/{place}: another SHA-256 than when it was written"
+        tables[kind] = pq.read_table(folder / place)
+        if tables[kind].schema != schema:
+            yield f"batches/{name}/{place}: another schema"
+            return
+    roster, filters = read_roster(store, name)
+    samples = roster.num_rows
+    males = males_of(store, roster["sex"].to_pylist(), shard)
+    calls, reference = tables["calls"], tables["reference"]
+    for kind, check in (("calls", _calls), ("reference", _segments)):
+        table = tables[kind]
+        if table.num_rows and numpy_of(table, "sample").max() >= samples:
+            yield f"batches/{name}/{kind}/{tile.name}.parquet: a sample that is not in the roster"
+            return
+        for problem in check(store, shard, table):
+            yield f"batches/{name}/{kind}/{tile.name}.parquet: {problem}"
+    if calls.num_rows and numpy_of(calls, "filter").max() > len(filters):
+        yield f"batches/{name}/calls/{tile.name}.parquet: a filter that is not in the roster"
+    if _overlapping(calls, reference):
+        yield f"batches/{name}: shard {tile.name}: a call row inside a reference segment of its participant"
+    if not count_alleles(calls, males=males).equals(tables["census"]):
+        yield f"batches/{name}/census/{tile.name}.parquet: not what the call rows add up to"
+    if not count_called(calls, reference, males=males).equals(tables["called"]):
+        yield f"batches/{name}/called/{tile.name}.parquet: not what call rows and segments add up to"
+    counts[f"call_rows.{number}"] = np.bincount(numpy_of(calls, "sample"), minlength=samples)
+    counts[f"reference_rows.{number}"] = np.bincount(numpy_of(reference, "sample"), minlength=samples)
+
+
+def _increasing(*keys: npt.NDArray[np.generic]) -> bool:
+    """Whether rows are strictly increasing by the keys, the first one first."""
+    equal = np.ones(max(len(keys[0]) - 1, 0), np.bool_)
+    for key in keys:
+        wide = key.astype(np.int64)
+        step = np.diff(wide)
+        if (step[equal] < 0).any():
+            return False
+        equal &= step == 0
+    return not equal.any()
+
+
+def _calls(store: Store, shard: int, calls: pa.Table) -> Iterable[str]:
+    tile = store.shards[shard]
+    pos = numpy_of(calls, "pos")
+    if len(pos) == 0:
+        return
+
+    def column(name: str) -> npt.NDArray[np.int64]:
+        return numpy_of(calls, name).astype(np.int64)
+
+    if not _increasing(pos, allele_ranks(calls["ref"], calls["alt"]), column("sample")):
+        yield "rows out of order or twice"
+    if pos.min() < tile.start or pos.max() > tile.end:
+        yield "a row outside of the shard"
+        return
+    copies, ploidy, flags = column("copies"), column("ploidy"), column("flags")
+    if not np.isin(ploidy, (1, 2)).all() or (copies + column("other") > ploidy).any():
+        yield "a row with more copies than its ploidy, or a ploidy other than 1 and 2"
+    own = flags & (FLAG_GENOTYPED | FLAG_CALLED)
+    if (own == FLAG_CALLED).any() or (flags >> 2 * POSITION_FLAGS).any():
+        yield "a row that is called without a genotype, or with unknown flags"
+    place = (pos.astype(np.int64) << 32) + column("sample")
+    places, at = np.unique(place, return_inverse=True)
+    best = np.zeros(len(places), np.int64)
+    np.bitwise_or.at(best, at, own)
+    if (best[at] != flags >> POSITION_FLAGS).any():
+        yield "a row that does not know the best flags of its position"
+    numbers = np.stack([column(name) for name in ("gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2", "phase_set")])
+    if numbers.min() < MISSING or column("gq").max() > 99 or column("phase").max() > 3:
+        yield "a number that nothing can have"
+    likelihoods = np.stack([column(f"pl_{k}") for k in range(3)], axis=1)
+    given = likelihoods[:, 0] >= 0
+    if ((likelihoods[:, 1] >= 0) != given).any() or (likelihoods[:, 2] >= 0)[(ploidy == 1) | ~given].any():
+        yield "a row with some of its likelihoods"
+    offsets, bases = string_parts(calls["ref"].combine_chunks())
+    sizes = np.diff(offsets)
+    contig = [contig.name for contig in store.contigs].index(tile.contig)
+    places = np.repeat(store.genome.starts[contig] + pos - 1 - offsets[:-1], sizes) + np.arange(len(bases))
+    real = store.genome.sequence[places]
+    known = np.isin(real, np.frombuffer(b"ACGT", np.uint8)) & np.isin(bases, np.frombuffer(b"ACGT", np.uint8))
+    if (real[known] != bases[known]).any():
+        yield "a REF that is not the reference's"
+
+
+def _segments(store: Store, shard: int, reference: pa.Table) -> Iterable[str]:
+    tile = store.shards[shard]
+    if reference.num_rows == 0:
+        return
+    sample, start = numpy_of(reference, "sample").astype(np.int64), numpy_of(reference, "start").astype(np.int64)
+    end = start + numpy_of(reference, "length") - 1
+    if not _increasing(sample, start):
+        yield "segments out of order"
+    if (end < start).any() or start.min() < tile.start or end.max() > tile.end:
+        yield "a segment outside of the shard or without a length"
+    if ((end[:-1] >= start[1:]) & (sample[:-1] == sample[1:])).any():
+        yield "segments of a participant overlap"
+    state, gq = numpy_of(reference, "state"), numpy_of(reference, "gq")
+    ploidy = numpy_of(reference, "ploidy")
+    known = np.isin(ploidy, (1, 2)) & (numpy_of(reference, "other") <= ploidy) & (state >= 1) & (state <= STATE_CALLED)
+    if not known.all():
+        yield "a segment of an unknown state or ploidy"
+    if not np.isin(gq, store.thresholds.gq_bands).all():
+        yield "a segment whose GQ is not the floor of a band"
+
+
+def _overlapping(calls: pa.Table, reference: pa.Table) -> bool:
+    if calls.num_rows == 0 or reference.num_rows == 0:
+        return False
+    start = numpy_of(reference, "start").astype(np.int64)
+    end = start + numpy_of(reference, "length") - 1
+    sample = numpy_of(reference, "sample").astype(np.int64) << 32
+    row = (numpy_of(calls, "sample").astype(np.int64) << 32) + numpy_of(calls, "pos")
+    at = np.searchsorted(sample + start, row, side="right") - 1
+    return bool(((at >= 0) & (row <= (sample + end)[at])).any())
+
+
+def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]:
+    """Merge the batches' censuses again, snapshot by snapshot, each on top of the one before where it grew from it."""
+    tile = store.shards[shard]
+    census, called = empty(CENSUS), empty(CALLED_SCHEMA)
+    merged: set[str] = set()
+    for snapshot in known:
+        names = {entry.name for entry in snapshot.batches}
+        if not merged <= names:
+            census, called, merged = empty(CENSUS), empty(CALLED_SCHEMA), set()
+        new = sorted(names - merged)
+        of_new = (cast_table(read_shard(store, name, "census", shard), CENSUS) for name in new)
+        census = merge_alleles(chain([census], of_new))
+        called = merge_called(chain([called], (read_shard(store, name, "called", shard) for name in new)))
+        merged = names
+        expected = describe_sites(
+            census,
+            called,
+            contig=tile.contig,
+            participants=snapshot.participants,
+            females=snapshot.females,
+            filters=snapshot.filters,
+        )
+        place = f"sites/{snapshot.number:08d}/{tile.name}.parquet"
+        sites = snapshots.read_sites(store, snapshot, shard)
+        says, is_so = sites.schema.metadata or {}, sites_metadata(store, snapshot)
+        # what made them may have been an earlier version, which says so, and may say less
+        if any(is_so.get(key.decode()) != value.decode() for key, value in says.items() if key != b"baekman.software"):
+            yield f"{place}: says of itself what this snapshot of this store is not"
+        elif not sites.schema.equals(SITES):
+            yield f"{place}: another schema"
+        elif not sites.equals(expected):
+            yield f"{place}: not what its batches add up to"
+        elif not _as_written(store.path / place):
+            yield f"{place}: other bytes than those in which it was written"
+        place = f"sites/{snapshot.number:08d}/called/{tile.name}.parquet"
+        if not snapshots.read_called(store, snapshot, shard).equals(called):
+            yield f"{place}: not what its batches add up to"
+        elif not _as_written(store.path / place):
+            yield f"{place}: other bytes than those in which it was written"
+
+
+def _as_written(path: Path) -> bool:
+    """Whether a file has the very bytes that its table is written in; yes where another version of Arrow wrote it."""
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder) / path.name
+        write_parquet(read_parquet(path).combine_chunks(), again)
+        if pq.read_metadata(path).created_by != pq.read_metadata(again).created_by:
+            return True
+        return sha256(path) == sha256(again)
+
+
+def _dense(store: Store, snapshot: Snapshot, shard: int) -> Iterable[str]:
+    """AC, AN and the numbers of the five states, counted over the genotypes of everybody."""
+    sites = snapshots.read_sites(store, snapshot, shard)
+    where = f"sites/{snapshot.number:08d}/{store.shards[shard].name}.parquet"
+    people = max(snapshot.participants, 1)
+    for alleles in chunks(sites, np.ones(sites.num_rows, np.bool_), people):
+        evidence = read_evidence(store, snapshot, shard, alleles=alleles)
+        for mode, suffix in ((CALLED, ""), (RAW, "_raw")):
+            dense = genotypes(evidence, mode=mode)
+            counted = dict(zip((f"ac{suffix}", f"an{suffix}"), count(dense), strict=True))
+            if mode == CALLED:
+                counted |= _states(dense)
+            for name, values in counted.items():
+                wrong = np.flatnonzero(values != numpy_of(alleles, name))
+                if len(wrong):
+                    pos = numpy_of(alleles, "pos")[wrong[0]]
+                    yield f"{where}: {name} of {len(wrong)} alleles is not a count of genotypes, first at {pos}"
+
+
+def _states(dense: Genotypes) -> dict[str, npt.NDArray[np.int64]]:
+    uncalled = (dense.state == UNCALLED).sum(axis=1)
+    no_coverage = (dense.state == NO_COVERAGE).sum(axis=1)
+    return {
+        "uncalled": uncalled,
+        "no_coverage": no_coverage,
+        "called": dense.state.shape[1] - uncalled - no_coverage,
+    }

@@ -1,0 +1,1 @@
+"""Files: atomic writes, text tables, untrusted input."""

@@ -1,0 +1,1 @@
+"""The reference: contigs, regions, shards, ploidy."""

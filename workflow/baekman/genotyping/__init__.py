@@ -1,0 +1,1 @@
+"""Joint genotypes and the test of Hardy-Weinberg equilibrium."""

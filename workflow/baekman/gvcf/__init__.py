@@ -1,0 +1,1 @@
+"""Reading one participant's gVCF."""

@@ -1,0 +1,374 @@
+"""One participant's gVCF as columns: call rows and reference segments, a piece of a contig at a time.
+
+Reads what GATK HaplotypeCaller, ReblockGVCF, DRAGEN, DeepVariant and bcftools write, as text, gzip,
+BGZF or BCF. Everything that a record says is checked; a file is refused whole or read whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import subprocess
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from isal import igzip, isal_zlib
+
+from baekman.arrow import group_starts
+from baekman.errors import InputRefused, Reason
+from baekman.kernels import reader as kernel
+from baekman.kernels.evidence import gather_strings, resolve, settle_rows
+from baekman.tools import programs as tools
+
+T = TypeVar("T")
+
+CHUNK_BYTES = 1 << 18
+PIECE_RECORDS = 1 << 16  # rows and intervals that are worth a piece
+SLIDE_BASES = 10_000  # how far behind a piece a record stands that may still, once left-aligned, begin in it
+MAX_LINE_BYTES = 64 << 20
+MAX_HEADER_BYTES = 64 << 20
+BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+# Columns of the call rows, intervals and segments that reading makes (``kernels/layout.pxd`` has them as structs).
+ROW_INTS = ("pos", "copies", "ploidy", "other", "gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2")
+ROW_COLUMNS = (*ROW_INTS, "phase", "phase_set", "filter", "flags", "quality", "ref_end", "alt_end")
+INTERVAL_COLUMNS = ("start", "end", "gq", "dp", "ploidy", "other", "state", "spans", "record")
+SEGMENT_COLUMNS = INTERVAL_COLUMNS[:-2]
+
+Ints = npt.NDArray[np.int32]
+Bytes = npt.NDArray[np.uint8]
+# what reading broken compressed data may raise
+BROKEN: tuple[type[Exception], ...] = (
+    EOFError,
+    OSError,
+    ValueError,
+    zlib.error,
+    cast(type[Exception], isal_zlib.error),
+)
+
+PROBLEMS = {
+    kernel.BAD_COLUMNS: ("ten columns: one sample", "another number of columns"),
+    kernel.BAD_CONTIG: ("a contig of the store's reference", "a contig that is not in it"),
+    kernel.BAD_POS: ("POS of 1 or more", "no such number"),
+    kernel.BAD_ORDER: ("records in the order of POS", "a record before the one above it"),
+    kernel.PAST_END: ("a record within its contig", "one that goes past the contig's end"),
+    kernel.BAD_REF: ("REF of bases", "something else"),
+    kernel.BAD_REF_BASE: ("REF as in the store's reference", "another base"),
+    kernel.BAD_ALT: ("ALT alleles of bases, symbolic alleles or breakends", "something else"),
+    kernel.TOO_MANY_ALLELES: ("at most 4095 ALT alleles", "more"),
+    kernel.BAD_END: ("END at POS or behind it", "END before POS"),
+    kernel.BAD_GENOTYPE: ("GT that names alleles of the record", "an allele that it does not have"),
+    kernel.BAD_PLOIDY: ("GT of ploidy 1 or 2", "more alleles"),
+    kernel.REVISITED: ("each contig's records in one piece", "a contig that was left before"),
+    kernel.TOO_MANY_FIELDS: ("a FORMAT of at most 64 fields", "more"),
+    kernel.MORE_FIELDS: ("no more fields of the sample than FORMAT names", "more"),
+    kernel.DUPLICATED: ("each record once", "the same as a record above it"),
+    kernel.TOO_MANY_FILTERS: ("at most 250 different values of FILTER", "more"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """When a record or block is called; fixed in ``store.json`` for the store's life.
+
+    ``min_het_percent``: the least share (percent of AD) of the weaker allele of a heterozygote; 0 is off.
+    ``gq_bands``: the lower ends of the GQ bands that reference blocks are merged in, ascending from 0.
+    """
+
+    min_gq: int = 20
+    min_dp: int = 0
+    min_het_percent: int = 0
+    gq_bands: tuple[int, ...] = (0, 1, 3, 6, 9, 12, 15, 20, 30, 40, 50, 60, 80)
+    max_contradicting: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Genome:
+    """The reference that a store is bound to. ``sequence`` holds all contigs, upper case, one after the other."""
+
+    names: tuple[str, ...]
+    lengths: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    sequence: npt.NDArray[np.uint8]
+    aliases: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What one participant's gVCF says of some shards of a contig, ``first`` to ``last`` (numbers in the contig).
+
+    ``rows``: (n, len(ROW_COLUMNS)) sorted by position, allele strings in ``ref`` and ``alt`` (bytes and n + 1
+    offsets); ``segments``: (m, len(SEGMENT_COLUMNS)), sorted, without overlap, cut at shard borders.
+    """
+
+    contig: int
+    first: int
+    last: int
+    rows: Ints
+    ref: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+    alt: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+    segments: Ints
+    duplicates: int
+
+
+@dataclass(kw_only=True)
+class ReadCounts:
+    """What was counted while a gVCF was read."""
+
+    records: int = 0
+    contradicting: int = 0
+    duplicates: int = 0
+    filters: list[str] = field(default_factory=list)  # by code - 1; complete when reading has ended
+    sha256: str = ""
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes as they lie there, in hex."""
+    with path.open("rb") as raw:
+        return hashlib.file_digest(raw, "sha256").hexdigest()
+
+
+def _open(path: Path) -> tuple[IO[bytes], subprocess.Popen[bytes] | None]:
+    with path.open("rb") as raw:
+        magic = raw.read(18)
+        if magic[:2] != b"\x1f\x8b":
+            if magic[:3] != b"BCF":
+                return path.open("rb"), None
+        elif magic[12:14] == b"BC":
+            raw.seek(-min(len(BGZF_END), path.stat().st_size), 2)
+            if raw.read() != BGZF_END:
+                raise EOFError("no BGZF end marker")
+    if magic[:3] != b"BCF":
+        with gzip.open(path, "rb") as inside:
+            magic = inside.read(3)
+    if magic[:3] == b"BCF":
+        viewer = subprocess.Popen(
+            [*tools.command("bcftools"), "view", "-Ov", str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert viewer.stdout is not None
+        return viewer.stdout, viewer
+    opener: Any = igzip.open  # it has no types
+    return cast(IO[bytes], opener(path, "rb")), None
+
+
+class AlleleSlid(Exception):
+    """An allele, left-aligned, begins in a piece that was yielded before: what was read is void."""
+
+
+def read_in_pieces(read: Callable[[bool], T]) -> T:
+    """What ``read`` makes of a gVCF's pieces; where an allele slides into one of them, of its whole contigs.
+
+    ``read`` is told whether the ``whole_contigs`` have to be read at once.
+    """
+    try:
+        return read(False)
+    except AlleleSlid:
+        return read(True)
+
+
+class GvcfReader:
+    """Reads one gVCF; iterate ``pieces()`` once, then look at ``counts``.
+
+    ``label`` is what errors call the file (a participant ID, never a path). Raises InputRefused with the record
+    and line of the first problem, and AlleleSlid unless ``whole_contigs`` are pieces: see ``read_in_pieces``.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        label: str,
+        genome: Genome,
+        thresholds: Thresholds,
+        shard_ends: Sequence[Ints],
+        whole_contigs: bool,
+    ) -> None:
+        self.path = path
+        self.label = label
+        self.genome = genome
+        self.thresholds = thresholds
+        self.shard_ends = shard_ends
+        self.counts = ReadCounts()
+        targets = [genome.names.index(target) for target in genome.aliases.values()]
+        self._records = kernel.RecordReader(
+            [*genome.names, *genome.aliases],
+            np.array([*range(len(genome.names)), *targets], np.int64),
+            genome.starts,
+            genome.lengths,
+            genome.sequence,
+            np.concatenate([*shard_ends, np.zeros(0, np.int32)]).astype(np.int64),
+            np.cumsum([0, *map(len, shard_ends)], dtype=np.int64),
+            piece_records=PIECE_RECORDS,
+            margin=-1 if whole_contigs else SLIDE_BASES,
+            min_gq=thresholds.min_gq,
+            min_dp=thresholds.min_dp,
+            min_het_percent=thresholds.min_het_percent,
+        )
+
+    @property
+    def filters(self) -> list[str]:
+        """The values of FILTER that were met so far, by code - 1."""
+        return self._records.filters
+
+    def _refuse(self, *, place: str, expected: str, found: str, action: str = "") -> InputRefused:
+        return InputRefused(Reason(file=self.label, place=place, expected=expected, found=found, action=action))
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Whole lines, a chunk at a time, header included."""
+        try:
+            self.counts.sha256 = sha256_of(self.path)
+            stream, viewer = _open(self.path)
+        except (FileNotFoundError, PermissionError) as error:
+            raise self._refuse(
+                place="",
+                expected="a file that can be read",
+                found="none" if isinstance(error, FileNotFoundError) else "one that this user may not read",
+            ) from error
+        except (EOFError, OSError, zlib.error) as error:
+            raise self._refuse(
+                place="end of the file",
+                expected="a whole gVCF",
+                found="a truncated or unreadable one",
+                action="send it again",
+            ) from error
+        rest = b""
+        with stream:
+            while True:
+                try:
+                    data = stream.read(CHUNK_BYTES)
+                except BROKEN as error:
+                    raise self._refuse(
+                        place=f"after line {self._records.line}",
+                        expected="readable compressed data",
+                        found="a broken block",
+                        action="send it again",
+                    ) from error
+                if not data:
+                    break
+                cut = data.rfind(b"\n") + 1
+                if cut:
+                    yield rest + data[:cut]
+                    rest = data[cut:]
+                else:
+                    rest += data
+                    if len(rest) > MAX_LINE_BYTES:
+                        raise self._refuse(
+                            place=f"line {self._records.line + 1}",
+                            expected=f"lines of at most {MAX_LINE_BYTES >> 20} MiB",
+                            found="a longer one",
+                        )
+        if viewer is not None and viewer.wait() != 0:
+            raise self._refuse(place="", expected="a readable BCF", found="one that bcftools cannot read")
+        if rest:
+            yield rest + b"\n"
+
+    def _header(self, head: bytes) -> int:
+        """Check the header at the start of the file; return its length in bytes."""
+        if not head.startswith(b"##fileformat=VCF"):
+            raise self._refuse(place="line 1", expected="##fileformat=VCF", found="something else")
+        at = 0
+        while head[at : at + 2] == b"##":
+            end = head.find(b"\n", at)
+            if end < 0:
+                break
+            at = end + 1
+            self._records.line += 1
+        line = head[at : head.find(b"\n", at)]
+        columns = line.rstrip(b"\r").split(b"\t")
+        self._records.line += 1
+        if not line.startswith(b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t") or len(columns) != 10:
+            raise self._refuse(
+                place=f"line {self._records.line}",
+                expected="a #CHROM line with exactly one sample",
+                found=f"{max(len(columns) - 9, 0)} samples",
+            )
+        return at + len(line) + 1
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the pieces of the contigs in the order of the file; only of those with something to say.
+
+        Holds one piece, and the records of at most ``SLIDE_BASES`` behind it.
+        """
+        records = self._records
+        header = b""
+        in_header = True
+        for chunk in self._chunks():
+            begin = 0
+            if in_header:
+                header += chunk
+                if b"\n#CHROM" not in header or header.find(b"\n", header.find(b"\n#CHROM") + 1) < 0:
+                    if len(header) > MAX_HEADER_BYTES:
+                        raise self._refuse(place="header", expected="a #CHROM line", found="none in 64 MiB")
+                    continue
+                chunk = header
+                begin = self._header(chunk)
+                in_header = False
+            reason = kernel.NEXT_CONTIG
+            while reason != kernel.DONE:
+                reason, begin = records.read(chunk, begin)
+                if reason in PROBLEMS:
+                    expected, found = PROBLEMS[reason]
+                    raise self._refuse(
+                        place=f"line {records.line} (record {records.records + 1})", expected=expected, found=found
+                    )
+                if reason == kernel.SLID:
+                    raise AlleleSlid
+                if reason in (kernel.NEXT_CONTIG, kernel.NEXT_PIECE):
+                    yield self._finish(records.contig, *records.take(rest=reason == kernel.NEXT_CONTIG))
+        if in_header:
+            raise self._refuse(place="header", expected="a #CHROM line", found="none")
+        if records.contig >= 0:
+            yield self._finish(records.contig, *records.take(rest=True))
+        self.counts.records = records.records
+        self.counts.contradicting = records.contradicting
+        self.counts.filters = self.filters
+        if self.counts.contradicting > self.thresholds.max_contradicting:
+            raise self._refuse(
+                place="all records",
+                expected=f"at most {self.thresholds.max_contradicting} fields that contradict their header",
+                found=str(self.counts.contradicting),
+                action="call the participant again, or raise cohort.max_contradicting",
+            )
+
+    def _finish(self, contig: int, first: int, last: int, rows: Ints, ref: Bytes, alt: Bytes, intervals: Ints) -> Piece:
+        order = np.argsort(rows[:, ROW_COLUMNS.index("pos")], kind="stable")
+        keep = np.zeros(len(rows), np.bool_)
+        duplicates = settle_rows(rows, order, ref, alt, keep.view(np.uint8))
+        self.counts.duplicates += duplicates
+        chosen = order[keep[order]]
+        chosen_rows = rows[chosen]
+        starts = intervals[:, INTERVAL_COLUMNS.index("start")]
+        if len(starts) > 1 and not (starts[1:] >= starts[:-1]).all():
+            intervals = intervals[np.argsort(starts, kind="stable")]
+        positions = np.ascontiguousarray(chosen_rows[:, ROW_COLUMNS.index("pos")])
+        positions = positions[group_starts(positions)]
+        begin = int(self.shard_ends[contig][first - 1]) + 1 if first else 1
+        ends = self.shard_ends[contig][first : last + 1]
+        segments = np.empty((2 * len(intervals) + len(positions) + len(ends) + 1, len(SEGMENT_COLUMNS)), np.int32)
+        bands = np.asarray(self.thresholds.gq_bands, np.int32)
+        band_of = (np.searchsorted(bands, np.arange(100), side="right") - 1).astype(np.int32)
+        count = resolve(intervals, positions, begin, ends, band_of, bands, segments)
+        return Piece(
+            contig=contig,
+            first=first,
+            last=last,
+            rows=chosen_rows,
+            ref=_strings(ref, rows, "ref_end", chosen),
+            alt=_strings(alt, rows, "alt_end", chosen),
+            segments=segments[:count].copy(),
+            duplicates=duplicates,
+        )
+
+
+def _strings(pool: Bytes, rows: Ints, column: str, chosen: npt.NDArray[np.int64]) -> tuple[Ints, Bytes]:
+    ends = np.ascontiguousarray(rows[:, ROW_COLUMNS.index(column)])
+    offsets = np.zeros(len(chosen) + 1, np.int32)
+    size = gather_strings(pool, ends, chosen, offsets, np.empty(0, np.uint8))
+    out = np.empty(size, np.uint8)
+    gather_strings(pool, ends, chosen, offsets, out)
+    return offsets, out

@@ -1,0 +1,1 @@
+"""The intake gate: from a delivery to staged files."""

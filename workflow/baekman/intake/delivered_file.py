@@ -1,0 +1,195 @@
+"""The bytes of a delivered file: opened safely, decrypted, decompressed and measured, always as a stream."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from baekman.files.untrusted import FileFault, open_inside
+from baekman.intake.crypt4gh import RecipientKey, plaintext
+from baekman.intake.delivery import ManifestRow
+
+BLOCK = 1 << 20
+# zlib is fed small pieces: at the end of each BGZF block it hands back what is left of the piece as a copy
+PIECE = 1 << 17
+# no real FASTQ or gVCF compresses to a hundredth; a bomb compresses to a thousandth
+EXPANSION_LIMIT = 200
+EXPANSION_FREE = 64 << 20
+
+BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+CRAM_ENDS = (
+    bytes.fromhex("0f000000ffffffff0fe0454f4600000000010005bdd94f0001000606010001000100ee63014b"),
+    bytes.fromhex("0b000000ffffffff0fe0454f46000000000100000606010001000100"),
+)
+LONGEST_END = max(len(BGZF_END), *map(len, CRAM_ENDS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveredFile:
+    """One file of a delivery; ``key`` opens it when it is encrypted."""
+
+    folder: Path
+    row: ManifestRow
+    key: RecipientKey | None
+
+    def blocks(self) -> Iterator[bytes]:
+        """The file's plaintext, decrypted where it is encrypted. Raises ``FileFault``."""
+        with open_inside(self.folder, self.row.file) as opened:
+            if not self.row.encrypted:
+                while block := opened.read(BLOCK):
+                    yield block
+            elif self.key is None:
+                raise FileFault("decryption_failed", "an encrypted file, and no recipient key to open it")
+            else:
+                yield from plaintext(opened, self.key)
+
+    def fingerprint(self) -> list[int]:
+        """Size and times (ns) that tell, without reading, whether the file was touched."""
+        with open_inside(self.folder, self.row.file) as opened:
+            status = os.fstat(opened.fileno())
+        return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+class Measured:
+    """Blocks passed on as they are, while their size, checksums, beginning and end are noted."""
+
+    def __init__(self, blocks: Iterable[bytes], *, md5: bool = False) -> None:
+        self._blocks = iter(blocks)
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
+        self.complete = False
+        self._broken = False
+        self.size = 0
+        self.head = b""
+        self.tail = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The blocks; begun again, it goes on where it stopped: one who gave up can be followed."""
+        for block in self._unbroken():
+            self._sha256.update(block)
+            if self._md5:
+                self._md5.update(block)
+            self.size += len(block)
+            if len(self.head) < PIECE:
+                self.head += block[: PIECE - len(self.head)]
+            self.tail = (self.tail + block[-LONGEST_END:])[-LONGEST_END:]
+            yield block
+        self.complete = not self._broken
+
+    def _unbroken(self) -> Iterator[bytes]:
+        try:
+            # not `yield from`: that would close the source when the reader gives up
+            for block in self._blocks:  # noqa: UP028
+                yield block
+        except FileFault:
+            self._broken = True
+            raise
+
+    @property
+    def sha256(self) -> str:
+        """Of what was passed on so far, hexadecimal."""
+        return self._sha256.hexdigest()
+
+    @property
+    def md5(self) -> str:
+        """Of what was passed on so far, hexadecimal; "" unless asked for."""
+        return self._md5.hexdigest() if self._md5 else ""
+
+    @property
+    def is_bgzf(self) -> bool:
+        """Whether it begins with a BGZF block."""
+        return self.head[:4] == b"\x1f\x8b\x08\x04" and self.head[12:14] == b"BC"
+
+    @property
+    def is_cram(self) -> bool:
+        """Whether it begins as a CRAM file."""
+        return self.head.startswith(b"CRAM")
+
+    @property
+    def is_bam(self) -> bool:
+        """Whether it begins as a BAM file."""
+        if not self.is_bgzf:
+            return False
+        try:
+            return zlib.decompressobj(31).decompress(self.head, 4) == b"BAM\1"
+        except zlib.error:
+            return False
+
+    @property
+    def has_end(self) -> bool:
+        """Whether it ends with its format's end marker; true for formats that have none."""
+        if self.is_cram:
+            return self.tail.endswith(CRAM_ENDS)
+        return not self.is_bgzf or self.tail.endswith(BGZF_END)
+
+
+def expanded(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """``blocks`` decompressed when they are gzip or BGZF (all members, to the end), else as they are.
+
+    Raises ``FileFault``: ``truncated``, ``unreadable``, or ``expansion_bomb`` when more than 64 MiB come out
+    and more than 200 times what went in.
+    """
+    source = iter(blocks)
+    first = b""
+    while len(first) < 2 and (block := next(source, b"")):
+        first += block
+    if not first.startswith(b"\x1f\x8b"):
+        yield first
+        yield from source
+        return
+    inflater: zlib._Decompress | None = None
+    consumed = produced = 0
+    for piece in _pieces(chain([first], source)):
+        consumed += len(piece)
+        pending = piece
+        while pending:
+            if inflater is None:
+                pending = pending.lstrip(b"\0")  # padding between members is permitted
+                if not pending:
+                    break
+                inflater = zlib.decompressobj(31)
+            try:
+                out = inflater.decompress(pending, BLOCK)
+                while not inflater.eof and len(out) == BLOCK and not inflater.unconsumed_tail:
+                    produced += len(out)
+                    yield out
+                    out = inflater.decompress(b"", BLOCK)
+            except zlib.error:
+                raise FileFault("unreadable", "damaged gzip data") from None
+            produced += len(out)
+            if produced > EXPANSION_FREE and produced > EXPANSION_LIMIT * consumed:
+                raise FileFault("expansion_bomb", f"more than {EXPANSION_LIMIT} times its size when expanded")
+            if out:
+                yield out
+            pending = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+            if inflater.eof:
+                inflater = None
+    if inflater is not None:
+        raise FileFault("truncated", "gzip data that stops before its end")
+
+
+def text_lines_bounded(blocks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
+    """``blocks`` as they are; ``FileFault`` (``unreadable``) at a NUL or a line longer than ``limit``."""
+    length = 0
+    for block in blocks:
+        if b"\0" in block:
+            raise FileFault("unreadable", "a NUL byte in a text file")
+        first = block.find(b"\n")
+        length += len(block) if first < 0 else first
+        # lines inside one block are at most BLOCK long, which is below any limit
+        if length > limit:
+            raise FileFault("unreadable", f"a line longer than {limit} bytes")
+        if first >= 0:
+            length = len(block) - block.rfind(b"\n") - 1
+        yield block
+
+
+def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        for start in range(0, len(block), PIECE):
+            yield block[start : start + PIECE]

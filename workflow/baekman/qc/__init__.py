@@ -1,0 +1,1 @@
+"""The QC gate: metrics of a specimen and their judgement."""

@@ -1,0 +1,167 @@
+"""Identity: whether a specimen's reads show the genotypes that the participant's array showed.
+
+Compared are the array's autosomal biallelic SNVs with a called genotype at which the sequence gives one too:
+from at least ``MINIMUM_DEPTH`` reads, or from a gVCF. **Concordance** is the share of these sites at which
+both genotypes are the same; **non-reference concordance** is the same share over the sites at which the
+array's genotype is not homozygous reference, which chance agreement at rare alleles does not raise. Both are
+counted by ``bcftools gtcheck``.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import pysam
+
+from baekman.files import atomic
+from baekman.qc.pileup import MINIMUM_BASE_QUALITY, MINIMUM_MAPPING_QUALITY, is_autosome
+from baekman.tools import programs as tools
+from baekman.tools.pipes import piped
+
+MINIMUM_DEPTH = 8  # a heterozygote shows one allele only in 2 x 0.5^8 = 0.8 % of sites at this depth
+MINIMUM_SITES = 50  # unrelated people agree at about half: over 50 sites five standard errors below 0.9
+
+Failure = Literal["no_array", "too_few_sites"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """The comparison. ``concordance`` is None when ``failure`` says why; ``nonreference``: without a site."""
+
+    concordance: float | None
+    failure: Failure | None = None
+    sites: int = 0
+    nonreference: float | None = None
+    nonreference_sites: int = 0
+
+
+def assess(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path | None) -> Identity:
+    """Compare an indexed CRAM or BAM, else an indexed gVCF, with ``array``, a VCF of one sample."""
+    if array is None:
+        return Identity(concordance=None, failure="no_array")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        genotyped = folder / "array.bcf"
+        targets = _targets(array, genotyped=genotyped, folder=folder)
+        if targets is None:
+            return Identity(concordance=None, failure="too_few_sites")
+        query = folder / "query.bcf"
+        if cram is not None:
+            _genotype_reads(cram, reference=reference, targets=targets, output=query)
+        elif gvcf is not None:
+            _genotype_gvcf(gvcf, reference=reference, targets=targets, output=query)
+        else:
+            raise ValueError("neither reads nor a gVCF to compare with the array")
+        matches, sites = _compare(query, genotyped)
+        nonreference_matches, nonreference_sites = _compare(query, genotyped, "--include", 'gt:GT="alt"')
+    nonreference = nonreference_matches / nonreference_sites if nonreference_sites else None
+    return Identity(
+        concordance=None if sites < MINIMUM_SITES else matches / sites,
+        failure="too_few_sites" if sites < MINIMUM_SITES else None,
+        sites=sites,
+        nonreference=nonreference,
+        nonreference_sites=nonreference_sites,
+    )
+
+
+def measure(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path | None, output: Path) -> Identity:
+    """``assess``, written to ``output`` as a JSON object with the fields of ``Identity``."""
+    found = assess(cram=cram, gvcf=gvcf, reference=reference, array=array)
+    atomic.write_text(output, json.dumps(asdict(found), indent=1) + "\n")
+    return found
+
+
+def read_identity(path: Path) -> Identity:
+    """The comparison that ``measure`` wrote."""
+    return Identity(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def _targets(array: Path, *, genotyped: Path, folder: Path) -> Path | None:
+    """The array's usable sites as a table for ``bcftools call -C alleles``; None without any.
+
+    Writes their genotypes to ``genotyped``.
+    """
+    bcftools = tools.command("bcftools")
+    piped(
+        [*bcftools, "view", "-m2", "-M2", "-v", "snps", "-g", "^miss", "-Ou", array],
+        [*bcftools, "view", "-t", _autosomes(array), "-Ob", "-o", genotyped],
+    )
+    piped([*bcftools, "index", genotyped])
+    sites = piped([*bcftools, "query", "-f", r"%CHROM\t%POS\t%REF,%ALT\n", genotyped])
+    if not sites:
+        return None
+    plain, table = folder / "targets.tsv", folder / "targets.tsv.gz"
+    plain.write_bytes(sites)
+    pysam.tabix_compress(str(plain), str(table))
+    pysam.tabix_index(str(table), seq_col=0, start_col=1, end_col=1)
+    return table
+
+
+def _autosomes(array: Path) -> str:
+    with pysam.VariantFile(str(array)) as file:
+        contigs = [contig for contig in file.header.contigs if is_autosome(contig)]
+    # a name that no contig has keeps nothing
+    return ",".join(contigs) or "-"
+
+
+def _genotype_reads(cram: Path, *, reference: Path, targets: Path, output: Path) -> None:
+    samtools, bcftools = tools.command("samtools"), tools.command("bcftools")
+    bed = output.with_suffix(".bed")
+    bed.write_bytes(piped([*bcftools, "query", "-f", r"%CHROM\t%POS0\t%END\n", output.with_name("array.bcf")]))
+    piped(
+        # mpileup -R opens the CRAM anew for each site, and -T alone reads all of it
+        [*samtools, "view", "-u", "-M", "-L", bed, "-T", reference, cram],
+        [
+            *bcftools,
+            "mpileup",
+            *("-f", str(reference), "-T", str(targets), "-a", "FORMAT/DP", "-I", "-Ou"),
+            *("-q", str(MINIMUM_MAPPING_QUALITY), "-Q", str(MINIMUM_BASE_QUALITY), "-"),
+        ],
+        [*bcftools, "call", "-m", "-C", "alleles", "-T", targets, "-Ou"],
+        [*bcftools, "view", "-e", f"FORMAT/DP<{MINIMUM_DEPTH}", "-Ob", "-o", output],
+    )
+    piped([*bcftools, "index", output])
+
+
+def _genotype_gvcf(gvcf: Path, *, reference: Path, targets: Path, output: Path) -> None:
+    bcftools = tools.command("bcftools")
+    piped(
+        [*bcftools, "convert", "--gvcf2vcf", "-f", reference, "-R", targets, "-Ou", gvcf],
+        # trimming stops at the first field whose number of values contradicts its header: only GT is needed
+        [*bcftools, "annotate", "-x", "INFO,^FORMAT/GT", "-Ou"],
+        # blocks reach beyond the sites
+        [*bcftools, "view", "--trim-unseen-allele", "-T", targets, "-V", "indels,mnps", "-Ob", "-o", output],
+    )
+    piped([*bcftools, "index", output])
+
+
+def _compare(query: Path, array: Path, *options: str) -> tuple[int, int]:
+    """Sites at which the genotypes of the only sample of each file are the same, and sites compared."""
+    text = piped(
+        [
+            *tools.command("bcftools"),
+            "gtcheck",
+            *("--use", "GT,GT", "--error-probability", "0"),
+            *(*options, "--genotypes", str(array), str(query)),
+        ]
+    )
+    # the header repeats the command line, which the bundled bcftools garbles
+    return matches_of_gtcheck(text.decode("utf-8", errors="replace"))
+
+
+def matches_of_gtcheck(text: str) -> tuple[int, int]:
+    """Matching and compared sites in the output of ``bcftools gtcheck -E 0`` for one pair.
+
+    The line starts with ``DCv2``, before 1.20 with ``DC``; without a probability of error the discordance
+    in it is the number of mismatches.
+    """
+    for line in text.splitlines():
+        fields = line.split("\t")
+        if fields[0] in ("DC", "DCv2"):
+            sites = int(fields[5])
+            return sites - round(float(fields[3])), sites
+    return 0, 0

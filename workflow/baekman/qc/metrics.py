@@ -1,0 +1,255 @@
+"""The QC metrics of one participant, by their GA4GH WGS names, from what the tools report.
+
+Percentages are 0-100, shares (contamination, concordance) 0-1, as GA4GH has them.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pysam
+
+from baekman.files import atomic
+from baekman.genome.ploidy import Region, chromosome_kind
+from baekman.qc import sex
+from baekman.qc.contamination import Estimate
+from baekman.qc.identity import Identity
+from baekman.qc.pileup import is_autosome
+
+KINDS = ("autosome", "X", "Y", "PAR")
+Number = float | int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What is known of one specimen.
+
+    ``values``: metric -> number, or None where it could not be assessed; ``unassessed`` then says why, by
+    metric. ``observed_sex``: female, male, ambiguous or not_assessed. ``details`` is for the reader:
+    intervals, numbers of sites, methods.
+    """
+
+    participant: str
+    specimen: str
+    registered_sex: str
+    observed_sex: str
+    values: dict[str, Number]
+    unassessed: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def write_metrics(path: Path, metrics: Metrics) -> None:
+    """Write one participant's metrics as JSON, atomically."""
+    atomic.write_text(path, json.dumps(asdict(metrics), indent=1, allow_nan=False) + "\n")
+
+
+def read_metrics(path: Path) -> Metrics:
+    """The metrics that ``write_metrics`` wrote."""
+    return Metrics(**json.loads(path.read_text(encoding="utf-8")))
+
+
+# --- where coverage is judged -------------------------------------------------------------------------------
+
+
+def coverage_regions(reference: Path, *, par: Sequence[Region] = ()) -> list[tuple[str, int, int, str]]:
+    """The non-N bases of autosomes, X and Y as (contig, start, end, kind), 0-based half-open, in genome
+    order.
+
+    ``kind`` is one of ``KINDS``; ``par`` cuts X and Y. Autosomes are the contigs with a number as name, with
+    or without ``chr``; where no contig has one, all but X, Y and MT. Decoys and alternate contigs are left
+    out.
+    """
+    with pysam.FastaFile(str(reference)) as fasta:
+        numbered = any(is_autosome(contig) for contig in fasta.references)
+        regions = []
+        for contig in fasta.references:
+            kind = chromosome_kind(contig)
+            if kind == "MT" or (kind == "autosome" and numbered and not is_autosome(contig)):
+                continue
+            pars = [p for p in par if kind in ("X", "Y") and chromosome_kind(p.contig) == kind]
+            for start, end in non_n(fasta.fetch(contig).encode("ascii")):
+                regions += [(contig, *piece) for piece in _cut(start, end, kind, pars)]
+    return regions
+
+
+def non_n(bases: bytes) -> list[tuple[int, int]]:
+    """The maximal stretches without N or n, 0-based half-open."""
+    known = (np.frombuffer(bases, dtype=np.uint8) & 0xDF) != ord("N")
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+
+
+def _cut(start: int, end: int, kind: str, pars: Iterable[Region]) -> list[tuple[int, int, str]]:
+    """A stretch cut at the borders of the PARs (1-based inclusive)."""
+    pieces, at = [], start
+    for par in sorted(pars):
+        low, high = max(at, par.start - 1), min(end, par.end)
+        if low < high:
+            pieces += [(at, low, kind)] if at < low else []
+            pieces.append((low, high, "PAR"))
+            at = high
+    return pieces + ([(at, end, kind)] if at < end else [])
+
+
+# --- what the tools report ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Depth over the regions of one kind: bases, the sum of depths, and bases with at least N reads, by N."""
+
+    bases: int
+    depth_sum: float
+    at_least: dict[int, int]
+
+    @property
+    def mean(self) -> float | None:
+        """Mean depth; None without bases."""
+        return self.depth_sum / self.bases if self.bases else None
+
+
+def coverage_of_mosdepth(*, regions: Path, thresholds: Path) -> dict[str, Coverage]:
+    """Coverage by kind of region, from mosdepth's ``regions.bed.gz`` and ``thresholds.bed.gz``."""
+    bases: dict[str, int] = defaultdict(int)
+    depth: dict[str, float] = defaultdict(float)
+    at_least: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    with gzip.open(regions, "rt", encoding="ascii") as lines:
+        for line in lines:
+            _, start, end, kind, mean = line.split()
+            bases[kind] += int(end) - int(start)
+            depth[kind] += float(mean) * (int(end) - int(start))
+    with gzip.open(thresholds, "rt", encoding="ascii") as lines:
+        levels = [int(name.removesuffix("X")) for name in next(lines).split()[4:]]
+        for line in lines:
+            _, _, _, kind, *counts = line.split()
+            for level, count in zip(levels, counts, strict=True):
+                at_least[kind][level] += int(count)
+    return {kind: Coverage(bases=bases[kind], depth_sum=depth[kind], at_least=dict(at_least[kind])) for kind in bases}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadStats:
+    """What ``samtools stats`` says: its summary numbers, bases by quality, pairs by insert size."""
+
+    summary: dict[str, float]
+    bases_by_quality: dict[int, int]
+    pairs_by_insert_size: dict[int, int]
+
+
+def read_stats(path: Path) -> ReadStats:
+    """Parse the output of ``samtools stats`` (sections SN, FFQ, LFQ and IS)."""
+    summary: dict[str, float] = {}
+    qualities: dict[int, int] = defaultdict(int)
+    inserts: dict[int, int] = {}
+    with path.open(encoding="utf-8") as lines:
+        for section, *fields in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
+            if section == "SN":
+                summary[fields[0].removesuffix(":")] = float(fields[1])
+            elif section in ("FFQ", "LFQ"):
+                for quality, count in enumerate(fields[1:]):
+                    qualities[quality] += int(count or 0)
+            elif section == "IS":
+                inserts[int(fields[0])] = int(fields[1])
+    return ReadStats(summary=summary, bases_by_quality=dict(qualities), pairs_by_insert_size=inserts)
+
+
+# --- the metrics --------------------------------------------------------------------------------------------
+
+
+def coverage_metrics(coverage: Mapping[str, Coverage]) -> dict[str, Number]:
+    """``mean_autosome_coverage``, ``pct_autosomes_<N>x``, and depth on X and Y relative to it."""
+    autosomes = coverage.get("autosome", Coverage(bases=0, depth_sum=0.0, at_least={}))
+    mean = autosomes.mean
+    values: dict[str, Number] = {"mean_autosome_coverage": _rounded(mean, 2)}
+    for level, count in sorted(autosomes.at_least.items()):
+        values[f"pct_autosomes_{level}x"] = _percent(count, autosomes.bases)
+    for kind in ("X", "Y"):
+        of_kind = coverage[kind].mean if kind in coverage else None
+        values[f"{kind.lower()}_autosome_ratio"] = _rounded(of_kind / mean, 4) if mean and of_kind is not None else None
+    return values
+
+
+def read_metrics_of(stats: ReadStats) -> dict[str, Number]:
+    """The metrics of reads: yield, mapping, duplicates, insert size."""
+    summary = stats.summary
+    total, mapped = summary["raw total sequences"], summary["reads mapped"]
+    bases = sum(stats.bases_by_quality.values())
+    q30 = sum(count for quality, count in stats.bases_by_quality.items() if quality >= 30)
+    paired = summary.get("reads properly paired", 0)
+    return {
+        "yield_bp_q30": q30,
+        "pct_bases_q30": _percent(q30, bases),
+        "pct_reads_mapped": _percent(mapped, total),
+        "pct_reads_properly_paired": _percent(paired, total),
+        "pct_reads_duplicated": _percent(summary["reads duplicated"], mapped),
+        "mean_insert_size": summary["insert size average"] or None,
+        "insert_size_std_deviation": summary["insert size standard deviation"] or None,
+        "median_insert_size": median(stats.pairs_by_insert_size),
+    }
+
+
+def median(histogram: Mapping[int, int]) -> float | None:
+    """The median of a histogram (value -> count); between two middle values their mean; None when empty."""
+    values = np.array(sorted(histogram))
+    counts = np.cumsum([histogram[int(value)] for value in values])
+    if not len(counts) or counts[-1] == 0:
+        return None
+    middle = [(counts[-1] - 1) // 2, counts[-1] // 2]
+    return float(values[np.searchsorted(counts, middle, side="right")].mean())
+
+
+def collect(
+    *,
+    participant: str,
+    specimen: str,
+    registered_sex: str,
+    coverage: Mapping[str, Coverage],
+    stats: ReadStats | None,
+    contamination: Estimate,
+    identity: Identity,
+) -> Metrics:
+    """One participant's metrics; without reads (a gVCF) ``stats`` is None and ``coverage`` empty."""
+    values = coverage_metrics(coverage)
+    if stats is not None:
+        values |= read_metrics_of(stats)
+    values["cross_contamination_rate"] = _rounded(contamination.alpha, 4)
+    values["identity_concordance"] = _rounded(identity.concordance, 4)
+    values["identity_nonreference_concordance"] = None if identity.failure else _rounded(identity.nonreference, 4)
+    unassessed: dict[str, str] = {
+        metric: reason
+        for metric, reason in (
+            ("cross_contamination_rate", contamination.failure),
+            ("identity_concordance", identity.failure),
+        )
+        if reason
+    }
+    if values["mean_autosome_coverage"] is None:
+        unassessed["mean_autosome_coverage"] = "no_reads" if stats is None else "no_autosome"
+    observed = sex.infer(x_ratio=values["x_autosome_ratio"], y_ratio=values["y_autosome_ratio"])
+    if observed == "not_assessed":
+        unassessed["observed_sex"] = "no_reads" if not coverage else "no_x_or_y"
+    return Metrics(
+        participant=participant,
+        specimen=specimen,
+        registered_sex=registered_sex,
+        observed_sex=observed,
+        values=values,
+        unassessed=unassessed,
+        details={"contamination": asdict(contamination), "identity": asdict(identity)},
+    )
+
+
+def _percent(part: float, whole: float) -> float | None:
+    return round(100 * part / whole, 2) if whole else None
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

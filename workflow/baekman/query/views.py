@@ -1,0 +1,107 @@
+"""SQL views over the files of one snapshot, or over one finished table: read-only, and closed to everything else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from baekman.cohort.schema import CALLS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, ROSTER, SITES, STATE_CALLED
+from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import Store
+from baekman.tables.files import open_table
+from baekman.tables.keys import TableKeys
+
+SCHEMAS = {"rosters": ROSTER, "calls": CALLS, "reference": REFERENCE, "sites": SITES}
+
+# …/<batch>/roster.parquet and …/<batch>/<kind>/<shard>.parquet: a file's batch and shard are in its name
+VIEWS = f"""
+CREATE VIEW members AS SELECT *, split_part(filename, '/', -2) AS batch FROM {{rosters}};
+CREATE VIEW participants AS SELECT * EXCLUDE (sample, filename) FROM members;
+CREATE VIEW sites AS SELECT {", ".join(SITES.names)} FROM {{sites}};
+CREATE VIEW calls AS
+SELECT r.participant_id, s.contig, c.pos, c.ref, c.alt, c.copies, c.ploidy, c.other,
+  (c.flags & {FLAG_GENOTYPED}) <> 0 AS genotyped, (c.flags & {FLAG_CALLED}) <> 0 AS called,
+  nullif(c.gq, -1) AS gq, nullif(c.dp, -1) AS dp, nullif(c.ad_ref, -1) AS ad_ref, nullif(c.ad_alt, -1) AS ad_alt,
+  CASE WHEN c.pl_0 < 0 THEN NULL WHEN c.pl_2 < 0 THEN [c.pl_0, c.pl_1] ELSE [c.pl_0, c.pl_1, c.pl_2] END AS pl,
+  c.phase, nullif(c.phase_set, -1) AS phase_set, n.name AS caller_filter
+FROM {{calls}} AS c JOIN shards AS s ON s.name = parse_filename(c.filename, true)
+JOIN members AS r ON r.batch = split_part(c.filename, '/', -3) AND r.sample = c.sample
+LEFT JOIN caller_filters AS n ON n.batch = r.batch AND n.code = c.filter;
+CREATE VIEW reference AS
+SELECT r.participant_id, s.contig, c.start, c.start + c.length - 1 AS "end", c.gq, nullif(c.dp, -1) AS dp,
+  c.ploidy, c.other, c.state = {STATE_CALLED} AS called
+FROM {{reference}} AS c JOIN shards AS s ON s.name = parse_filename(c.filename, true)
+JOIN members AS r ON r.batch = split_part(c.filename, '/', -3) AND r.sample = c.sample
+"""
+
+
+@contextlib.contextmanager
+def open_views(
+    store: Store, snapshot: Snapshot, *, shards: Sequence[int] | None = None, batches: Sequence[str] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the views ``sites``, ``calls``, ``reference`` and ``participants`` of a snapshot.
+
+    It can read the snapshot's files and nothing else, and write nothing. ``shards`` (indices) and ``batches``
+    narrow what the views read. A file is opened when a question needs it: duckdb.Error says then that it is not there.
+    """
+    names = [entry.name for entry in snapshot.batches if batches is None or entry.name in batches]
+    tiles = [store.shards[shard] for shard in (range(len(store.shards)) if shards is None else shards)]
+    files = {
+        "rosters": [store.batch(name) / "roster.parquet" for name in names],
+        **{
+            kind: [store.batch(name) / kind / f"{tile.name}.parquet" for tile in tiles for name in names]
+            for kind in ("calls", "reference")
+        },
+        "sites": [store.sites(snapshot.number) / f"{tile.name}.parquet" for tile in tiles if snapshot.number],
+    }
+    caller_filters = [
+        (name, code, text) for name in names for code, text in enumerate(_caller_filters(store, name), start=1)
+    ]
+    with tempfile.TemporaryDirectory() as spill, duckdb.connect() as connection:
+        _fill(connection, "shards", ("name", "contig"), ((tile.name, tile.contig) for tile in tiles))
+        _fill(connection, "caller_filters", ("batch", "code", "name"), caller_filters)
+        sources = {}
+        for kind, listed in files.items():
+            nothing = SCHEMAS[kind].append(pa.field("filename", pa.string())).empty_table()
+            connection.register(f"no_{kind}", nothing)
+            quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in listed)
+            sources[kind] = f"read_parquet([{quoted}], filename = true)" if listed else f"no_{kind}"
+        connection.execute(VIEWS.format(**sources))
+        connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
+        connection.execute("SET temp_directory = ?", [spill])
+        connection.execute("SET allowed_paths = ?", [[str(path) for listed in files.values() for path in listed]])
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+
+
+def _caller_filters(store: Store, batch: str) -> list[str]:
+    names: list[str] = json.loads(pq.read_metadata(store.batch(batch) / "roster.parquet").metadata[b"filters"])
+    return names
+
+
+def _fill(
+    connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str], rows: Iterable[tuple[str | int, ...]]
+) -> None:
+    values = list(zip(*rows, strict=True)) or [()] * len(columns)
+    types = [pa.int64() if column == "code" else pa.string() for column in columns]
+    given = [pa.array(value, kind) for value, kind in zip(values, types, strict=True)]
+    connection.register("given", pa.table(given, names=list(columns)))
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+    connection.unregister("given")
+
+
+@contextlib.contextmanager
+def open_table_view(path: Path, *, participant: str, keys: TableKeys | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with a participant's finished table, encrypted or not, as the view ``calls``, and nothing else."""
+    with open_table(path, participant=participant, keys=keys) as file, duckdb.connect() as connection:
+        connection.register("calls", file.read())
+        connection.execute("SET enable_external_access = false")
+        yield connection

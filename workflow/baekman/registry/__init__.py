@@ -1,0 +1,1 @@
+"""Who was registered, and who consented."""

@@ -1,0 +1,213 @@
+"""Registration tables as a whole: looked through once, then read participant by participant.
+
+Which rows are of one participant or specimen is kept on disk, in a database that has no name and ends with the
+process: a hash under a random key, file, row and offset of each row, no value. So memory does not grow with
+the tables.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from hashlib import blake2b
+from pathlib import Path
+
+from baekman.errors import InputRefused, Reason, Refusal
+from baekman.files.delimited import DelimitedTable
+from baekman.registry.registration import RegistrationRow, RowParser, header_problems
+
+# rows of one participant; with more, the column holds something else
+MOST_ROWS = 5_000
+_CACHE_KIB = 32 << 10
+_WRITTEN_AT_ONCE = 10_000
+# between rows that need not be neighbours, with what was said first
+_REPEATED_SPECIMENS = """
+    SELECT later.file, later.row, earlier.file, earlier.row
+    FROM (
+        SELECT specimen, min(number) AS first FROM rows
+        GROUP BY specimen HAVING min(participant) <> max(participant)
+    ) AS repeated
+    JOIN rows AS later ON later.specimen = repeated.specimen
+    JOIN rows AS earlier ON earlier.number = repeated.first
+    WHERE later.participant <> earlier.participant
+    ORDER BY later.number
+"""
+_LONG_PARTICIPANTS = """
+    SELECT file, row, count FROM (
+        SELECT min(number) AS first, count(*) AS count FROM rows GROUP BY participant HAVING count(*) > ?
+    ) JOIN rows ON number = first ORDER BY number
+"""
+# a participant stands where the first of their rows does
+_BY_PARTICIPANT = """
+    SELECT first, number, file, row, offset FROM (
+        SELECT number, file, row, offset, min(number) OVER (PARTITION BY participant) AS first FROM rows
+    ) ORDER BY first, number
+"""
+_ASIDE = "SELECT identifier, number, file, row, offset FROM aside JOIN rows USING (number) ORDER BY number"
+
+
+class RegistrationFiles:
+    """The rows of registration tables that are well formed; made by ``open_registrations``."""
+
+    def __init__(self, tables: Sequence[DelimitedTable], database: sqlite3.Connection) -> None:
+        self._tables = tables
+        self._parsers = [RowParser(one.file, one.header, source_hash=one.sha256) for one in tables]
+        self._database = database
+        self.count: int = database.execute("SELECT count(*) FROM rows").fetchone()[0]
+
+    def parts(self, size: int) -> Iterator[list[RegistrationRow]]:
+        """The rows in parts of ``size``, and as many more as the last participant of the part has.
+
+        All rows of a participant come in one part, one after the other, where the first of them stands.
+        """
+        part: list[RegistrationRow] = []
+        last = None
+        for first, *place in self._database.execute(_BY_PARTICIPANT):
+            if len(part) >= size and first != last:
+                yield part
+                part = []
+            last = first
+            part.append(self._row_at(*place))
+        if part:
+            yield part
+        for table in self._tables:
+            table.require_unchanged()
+
+    def _row_at(self, number: int, file: int, row: int, offset: int) -> RegistrationRow:
+        table = self._tables[file]
+        try:
+            parsed = self._parsers[file].parse(row, table.fields_at(offset))
+        except InputRefused:
+            raise table.changed() from None
+        parsed.number = number
+        return parsed
+
+    def set_aside(self, rows: Iterable[tuple[str, RegistrationRow]]) -> None:
+        """Keep on disk which rows are to be looked at again, each with an identifier."""
+        self._database.executemany("INSERT INTO aside VALUES (?, ?)", ((name, row.number) for name, row in rows))
+
+    def taken_up(self) -> Iterator[tuple[str, RegistrationRow]]:
+        """The identifiers and rows that were set aside, in the order of the tables."""
+        for identifier, *place in self._database.execute(_ASIDE):
+            yield identifier, self._row_at(*place)
+
+
+@contextmanager
+def open_registrations(files: Sequence[Path]) -> Iterator[RegistrationFiles]:
+    """The rows of ``files``; InputRefused with every problem in any of them."""
+    refusal = Refusal()
+    with ExitStack() as stack:
+        database = stack.enter_context(closing(sqlite3.connect("", isolation_level=None)))
+        index = _RowIndex(database)
+        tables = []
+        for number, file in enumerate(files):
+            problems = Refusal()
+            try:
+                table = stack.enter_context(DelimitedTable(file))
+                tables.append(table)
+                _look_through(number, table, index, problems)
+            except InputRefused as refused:
+                # the file is no table: its rows are none
+                problems = Refusal()
+                problems.note(*refused.reasons, at=(number, 0))
+            if problems:
+                index.forget(number)
+                refusal.take_in(problems)
+        index.finish()
+        _note_repeated_specimens(refusal, database, files)
+        _note_long_participants(refusal, database, files)
+        if refusal:
+            raise refusal.refused(file="registration tables")
+        yield RegistrationFiles(tables, database)
+
+
+class _RowIndex:
+    """Writes which rows are of one participant and one specimen."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._key = secrets.token_bytes(32)
+        self._number = 0
+        self._waiting: list[tuple[int, int, int, int, bytes, bytes]] = []
+        for statement in (
+            f"PRAGMA cache_size = -{_CACHE_KIB}",
+            "PRAGMA journal_mode = OFF",
+            "CREATE TABLE rows (number INTEGER PRIMARY KEY, file INTEGER, row INTEGER, offset INTEGER,"
+            " participant BLOB, specimen BLOB)",
+            "CREATE TABLE aside (identifier TEXT, number INTEGER)",
+            "BEGIN",
+        ):
+            database.execute(statement)
+
+    def add(self, file: int, offset: int, row: RegistrationRow) -> None:
+        self._number += 1
+        participant = self._hash(row.institution, row.participant)
+        specimen = self._hash(row.institution, row.specimen_id)
+        self._waiting.append((self._number, file, row.row, offset, participant, specimen))
+        if len(self._waiting) == _WRITTEN_AT_ONCE:
+            self._write()
+
+    def _hash(self, institution: str, label: str) -> bytes:
+        # a length before it tells where the one ends and the other begins
+        text = f"{len(institution)} {institution}{label}"
+        return blake2b(text.encode(), digest_size=16, key=self._key).digest()
+
+    def _write(self) -> None:
+        self._database.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", self._waiting)
+        self._waiting.clear()
+
+    def forget(self, file: int) -> None:
+        """Forget the rows of a file: what is wrong in it is told, and nothing of it goes on."""
+        self._write()
+        self._database.execute("DELETE FROM rows WHERE file = ?", (file,))
+
+    def finish(self) -> None:
+        self._write()
+        self._database.execute("CREATE INDEX by_specimen ON rows (specimen, participant)")
+        self._database.execute("CREATE INDEX by_participant ON rows (participant)")
+        self._database.execute("COMMIT")
+
+
+def _look_through(number: int, table: DelimitedTable, index: _RowIndex, problems: Refusal) -> None:
+    """Index the rows of a table and note what is wrong in them; InputRefused when it is no table to its end."""
+    wrong_header = header_problems(table.file.name, table.header)
+    problems.note(*wrong_header, at=(number, 1))
+    parser = RowParser(table.file, table.header, source_hash=table.sha256)
+    for row, offset, fields in table.records():
+        if wrong_header:
+            continue
+        try:
+            parsed = parser.parse(row, fields)
+        except InputRefused as refused:
+            problems.note(*refused.reasons, at=(number, row))
+        else:
+            if not problems:
+                index.add(number, offset, parsed)
+
+
+def _note_repeated_specimens(refusal: Refusal, database: sqlite3.Connection, files: Sequence[Path]) -> None:
+    """A specimen belongs to one participant, within the files as in the registry."""
+    for file, row, earlier_file, earlier_row in database.execute(_REPEATED_SPECIMENS):
+        reason = Reason(
+            file=files[file].name,
+            place=f"row {row}, column specimen_id",
+            expected="a specimen of one participant",
+            found=f"the specimen of another participant in row {earlier_row} of {files[earlier_file].name}",
+            action="give each specimen a barcode of its own",
+        )
+        # behind what is wrong with rows by themselves
+        refusal.note(reason, at=(len(files), file, row))
+
+
+def _note_long_participants(refusal: Refusal, database: sqlite3.Connection, files: Sequence[Path]) -> None:
+    for file, row, count in database.execute(_LONG_PARTICIPANTS, (MOST_ROWS,)):
+        reason = Reason(
+            file=files[file].name,
+            place=f"row {row}, column participant",
+            expected=f"at most {MOST_ROWS} rows of one participant",
+            found=f"{count}",
+            action="give each participant a subject code of their own",
+        )
+        refusal.note(reason, at=(len(files) + 1, file, row))

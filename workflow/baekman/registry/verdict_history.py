@@ -1,0 +1,81 @@
+"""The deliveries that a registry has seen, and the verdicts that it remembers of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from sqlalchemy import Connection, select
+
+from baekman import pseudonyms
+from baekman.registry import database as registry_store
+from baekman.registry.database import deliveries, verdicts
+from baekman.registry.records import Registry, now
+from baekman.verdicts import Verdict
+
+DeliveryStatus = Literal["new", "same", "changed"]
+
+
+def note_delivery(registry: Registry, institution: str, name: str, digest: str) -> tuple[str, DeliveryStatus]:
+    """The ID of a delivery by its institution, name and the digest of its content, noted when it is new.
+
+    ``same``: noted before with this digest; ``changed``: noted before with another.
+    """
+    index = registry.ring.blind_index("delivery", institution, name)
+    with registry_store.writing(registry.engine) as connection:
+        row = connection.execute(select(deliveries).where(deliveries.c.delivery_index == index)).one_or_none()
+        if row is not None:
+            values = registry.ring.unseal(row.sealed, identity=f"deliveries {row.delivery_id}")
+            return row.delivery_id, "same" if values["digest"] == digest else "changed"
+        delivery_id = pseudonyms.new("D")
+        values = {"institution": institution, "name": name, "digest": digest}
+        connection.execute(
+            deliveries.insert().values(
+                delivery_id=delivery_id,
+                delivery_index=index,
+                received_at=now(),
+                sealed=registry.ring.seal(values, identity=f"deliveries {delivery_id}"),
+            )
+        )
+    return delivery_id, "new"
+
+
+def record_verdicts(registry: Registry, delivery_id: str, given: Iterable[Verdict]) -> int:
+    """Append verdicts of ``delivery_id``.
+
+    One that is the last of its specimen and gate already is left out.
+    """
+    with registry_store.writing(registry.engine) as connection:
+        known = _verdicts(registry, connection, verdicts.c.delivery_id == delivery_id)
+        last = {(verdict.specimen, verdict.gate): verdict for _, _, verdict in known}
+        fresh = [verdict for verdict in given if last.get((verdict.specimen, verdict.gate)) != verdict]
+        for verdict in fresh:
+            connection.execute(
+                verdicts.insert().values(
+                    delivery_id=delivery_id,
+                    specimen_id=verdict.specimen,
+                    recorded_at=now(),
+                    sealed=registry.ring.seal(verdict.to_json(), identity=f"verdicts {delivery_id} {verdict.specimen}"),
+                )
+            )
+    return len(fresh)
+
+
+def verdict_history(registry: Registry, specimen_id: str) -> list[tuple[str, str, Verdict]]:
+    """(delivery ID, time in UTC, verdict) of a specimen over all deliveries, oldest first."""
+    with registry_store.reading(registry.engine) as connection:
+        return _verdicts(registry, connection, verdicts.c.specimen_id == specimen_id)
+
+
+def _verdicts(registry: Registry, connection: Connection, condition: Any) -> list[tuple[str, str, Verdict]]:
+    query = select(verdicts).where(condition).order_by(verdicts.c.sequence)
+    return [
+        (
+            row.delivery_id,
+            row.recorded_at,
+            Verdict.from_json(
+                registry.ring.unseal(row.sealed, identity=f"verdicts {row.delivery_id} {row.specimen_id}")
+            ),
+        )
+        for row in connection.execute(query)
+    ]

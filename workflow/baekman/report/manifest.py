@@ -1,0 +1,69 @@
+"""The manifest of a run: with what software, settings, inputs and consent state its results were made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from baekman import __version__, verdicts
+from baekman.config import loading as config
+from baekman.files.atomic import write_text
+from baekman.tools import programs as tools
+
+SCHEMA_VERSION = "1"
+COPY_BYTES = 1 << 20
+
+
+def write(delivery: Path, *, settings: Mapping[str, Any], output: Path) -> None:
+    """Write the manifest of the delivery whose pseudonymous folder is ``delivery``.
+
+    Inputs by SHA-256: of what intake noted of the delivered files (``inputs.json``), and of the gVCFs in the batch.
+    """
+    sheet = _read(delivery / "delivery.json")
+    batch = _read(delivery / "batch.json")
+    participants = delivery.parent.parent / "participants"
+    manifest = {
+        "schema": SCHEMA_VERSION,
+        "baekman": __version__,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "delivery": sheet,
+        "consent_hash": sheet["consent_hash"],
+        "snapshot": batch["snapshot"],
+        "participants": len(batch["participants"]),
+        "verdicts": {gate: _counts(delivery / "verdicts" / f"{gate}.json") for gate in ("intake", "qc")},
+        "settings": settings,
+        "config_hash": config.config_hash(settings),
+        "inputs": {
+            "delivered": sha256(delivery / "inputs.json"),
+            "specimens": sha256(delivery / "specimens.tsv"),
+            "reference": sha256(Path(settings["reference"])),
+            "qc_thresholds": sha256(Path(settings["qc_thresholds"])),
+            "gvcfs": {one: sha256(participants / one / "calls.g.vcf.gz") for one in batch["participants"]},
+        },
+        "versions": tools.versions(),
+    }
+    write_text(output, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as content:
+        while block := content.read(COPY_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _counts(path: Path) -> dict[str, int]:
+    """How many specimens were accepted, held and rejected."""
+    decisions = [one.verdict for one in verdicts.read_verdicts(path)]
+    return {decision: decisions.count(decision) for decision in verdicts.DECISIONS}

@@ -1,0 +1,1 @@
+"""The per-participant variant tables."""

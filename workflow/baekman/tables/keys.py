@@ -1,0 +1,231 @@
+"""The keys of encrypted tables: one for each participant, sealed by a master key, destroyed by a withdrawal.
+
+Where the folder ``<workspace>/table_keys`` is (or a link to one elsewhere), tables are written encrypted:
+Parquet modular encryption, AES-GCM with a key of 256 bits for footer and columns. The folder holds
+``<two characters of the ID>/<ID>.key``, each sealed for that participant, ``master.id``, which names the
+master key and says nothing of it, and ``master.key`` unless ``BAEKMAN_TABLES_KEY`` gives the key. Without a
+participant's key no copy of the participant's tables can be read, wherever it is and whoever holds the
+master key.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet.encryption as parquet_encryption
+
+from baekman.errors import InputRefused, Reason
+from baekman.files.atomic import fsync_folder, write_text
+from baekman.key_ring import (
+    KEY_BYTES,
+    Key,
+    KeyRing,
+    Purpose,
+    keys_from_environment,
+    make_key_file,
+    read_key_file,
+    require_file,
+)
+
+FOLDER = "table_keys"
+MASTER_FILE = "master.key"
+MASTER_NAME = "master.id"
+ENCRYPTED = b"PARE"  # the last bytes of a Parquet file with an encrypted footer
+TABLES = Purpose("tables", "BAEKMAN_TABLES_KEY", "BAEKMAN_TABLES_KEY", "baekman table-keys init")
+
+
+class TableKeys:
+    """The participants' keys, opened with the master key. No representation and no error shows one."""
+
+    def __init__(self, folder: Path, ring: KeyRing) -> None:
+        self.folder = folder
+        self.ring = ring
+
+    def encryption(self, participant: str) -> Any:
+        """pyarrow's properties to write a participant's table; the key is made when there is none."""
+        if not self.has(participant):
+            with _lock(self.folder, fcntl.LOCK_SH):
+                self.ring.use(_master_name(self.folder))
+                sealed = self._sealed(participant, secrets.token_bytes(KEY_BYTES))
+                _write(_key_file(self.folder, participant), sealed, is_new=True)
+        return parquet_encryption.create_encryption_properties(self._key(participant))
+
+    def decryption(self, participant: str) -> Any:
+        """pyarrow's properties to read a participant's table; InputRefused when the key is gone."""
+        return parquet_encryption.create_decryption_properties(self._key(participant))
+
+    def has(self, participant: str) -> bool:
+        """Whether there is a key for a participant's tables."""
+        return _key_file(self.folder, participant).exists()
+
+    def _key(self, participant: str) -> bytes:
+        try:
+            sealed = _key_file(self.folder, participant).read_bytes()
+        except FileNotFoundError:
+            raise InputRefused(
+                Reason(
+                    file="tables",
+                    place=participant,
+                    expected="the key of this participant's tables",
+                    found="none",
+                    action="it was destroyed by a withdrawal, or the tables are of another workspace",
+                )
+            ) from None
+        return base64.b64decode(self.ring.unseal(sealed, identity=f"tables {participant}")["key"])
+
+    def _sealed(self, participant: str, key: bytes) -> bytes:
+        return self.ring.seal({"key": base64.b64encode(key).decode()}, identity=f"tables {participant}")
+
+    def rotate(self) -> int:
+        """Seal every key with a new master key, which replaces the old one in its file; how many keys.
+
+        The tables are not touched. Stopped half-way, the same again finishes it.
+        """
+        file = require_file(self.ring)
+        with _lock(self.folder, fcntl.LOCK_EX):
+            self.ring.use(_master_name(self.folder))
+            fresh = Key.new(TABLES)
+            # until all is done the file keeps every key that something may be sealed with
+            both = TableKeys(self.folder, KeyRing([fresh, *self.ring.keys]))
+            make_key_file(file, both.ring.keys)
+            participants = [path.name.removesuffix(".key") for path in sorted(self.folder.glob("*/*.key"))]
+            for participant in participants:
+                sealed = both._sealed(participant, both._key(participant))
+                _write(_key_file(self.folder, participant), sealed)
+            write_text(self.folder / MASTER_NAME, fresh.key_id.hex() + "\n")
+            make_key_file(file, [fresh])
+        self.ring = KeyRing([fresh], file=file)
+        return len(participants)
+
+
+def bucket_of(participant: str) -> str:
+    """The folder, one of about a thousand, of a participant's files: two characters of the ID."""
+    return participant[1:3].replace(".", "_").ljust(2, "_")
+
+
+def folder_of(workspace: Path) -> Path | None:
+    """Where the keys of ``workspace`` are; None where tables are not encrypted."""
+    folder = workspace / FOLDER
+    # a link whose target is not there (a disk that is not mounted) is no leave to write plain tables
+    return folder if folder.is_symlink() or folder.exists() else None
+
+
+def create(workspace: Path) -> bool:
+    """Have the tables of ``workspace`` encrypted from now on; False when they are already.
+
+    A master key is made in ``master.key`` (0600) unless ``BAEKMAN_TABLES_KEY`` gives one; a file that it
+    names and that is absent is made.
+    """
+    folder = workspace / FOLDER
+    if (folder / MASTER_NAME).is_file():
+        open_keys(workspace)
+        return False
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _lock(folder, fcntl.LOCK_EX):
+        if (folder / MASTER_NAME).is_file():
+            return False
+        given = keys_from_environment(TABLES) or folder / MASTER_FILE
+        if isinstance(given, Path) and not given.exists():
+            make_key_file(given, [Key.new(TABLES)])
+        ring = given if isinstance(given, KeyRing) else read_key_file(given, TABLES)
+        write_text(folder / MASTER_NAME, ring.current.hex() + "\n")
+    return True
+
+
+def open_keys(workspace: Path) -> TableKeys | None:
+    """The keys of ``workspace``; None where tables are not encrypted. InputRefused without the master key."""
+    folder = folder_of(workspace)
+    if folder is None:
+        return None
+    name = _master_name(folder)
+    given = keys_from_environment(TABLES) or folder / MASTER_FILE
+    ring = given if isinstance(given, KeyRing) else read_key_file(given, TABLES)
+    ring.use(name)
+    return TableKeys(folder, ring)
+
+
+def destroy(workspace: Path, participant: str) -> bool:
+    """Destroy a participant's key, for which no master key is needed; False when there was none."""
+    folder = folder_of(workspace)
+    if folder is None:
+        return False
+    file = _key_file(folder, participant)
+    try:
+        with file.open("r+b") as opened:
+            opened.write(secrets.token_bytes(os.fstat(opened.fileno()).st_size))
+            opened.flush()
+            os.fsync(opened.fileno())
+    except FileNotFoundError:
+        return False
+    file.unlink(missing_ok=True)
+    fsync_folder(file.parent)
+    return True
+
+
+def has_key(workspace: Path, participant: str) -> bool:
+    """Whether there is a key for a participant's tables."""
+    folder = folder_of(workspace)
+    return folder is not None and _key_file(folder, participant).exists()
+
+
+def is_encrypted(table: Path) -> bool:
+    """Whether a Parquet file needs a key."""
+    with table.open("rb") as file:
+        file.seek(-len(ENCRYPTED), os.SEEK_END)
+        return file.read() == ENCRYPTED
+
+
+def _key_file(folder: Path, participant: str) -> Path:
+    return folder / bucket_of(participant) / f"{participant}.key"
+
+
+def _master_name(folder: Path) -> bytes:
+    try:
+        return bytes.fromhex((folder / MASTER_NAME).read_text("ascii").strip())
+    except (OSError, ValueError):
+        raise InputRefused(
+            Reason(
+                file=FOLDER,
+                place=MASTER_NAME,
+                expected="the name of the master key",
+                found="none",
+                action="mount the disk with the keys, or restore them: without them the tables cannot be read",
+            )
+        ) from None
+
+
+def _write(file: Path, sealed: bytes, *, is_new: bool = False) -> None:
+    """Write a key whole (0600); one that another process has made meanwhile stays when this is to be a new one."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = file.parent / f".{secrets.token_hex(8)}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            output.write(sealed)
+            output.flush()
+            os.fsync(output.fileno())
+        if is_new:
+            try:
+                file.hardlink_to(temporary)
+            except FileExistsError:
+                return
+        else:
+            temporary.replace(file)
+        fsync_folder(file.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _lock(folder: Path, kind: int) -> Iterator[None]:
+    """Keep a rotation and the making of keys apart."""
+    with (folder / ".lock").open("a") as handle:
+        fcntl.flock(handle, kind)
+        yield

@@ -1,0 +1,1 @@
+"""Programs of others: samtools, bcftools, pipes and processes."""

@@ -1,0 +1,1 @@
+"""The folder in which a cohort is made."""
