@@ -38,7 +38,7 @@ test: tools venv ## every test
 	@$(RUN) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 lint: venv ## ruff, mypy, cython-lint, snakefmt, snakemake --lint
-	@$(RUN) ruff check . && ruff format --check . && mypy && cython-lint workflow/baekman/kernels \
+	@$(RUN) ruff check . && ruff format --check . && mypy && lint-imports && cython-lint workflow/baekman/kernels \
 	  && snakefmt --check Snakefile rules workflow/Snakefile \
 	  && snakemake --lint $(LINT_CONFIG)
 

@@ -49,7 +49,7 @@ def settings():
     try:
         return load_config(Path.cwd(), file, overrides=overrides)
     except InputRefused as refused:
-        raise WorkflowError("configuration refused", *map(str, refused.reasons))
+        raise WorkflowError("configuration refused", *map(str, refused.problems))
 
 
 def typed():
@@ -83,7 +83,7 @@ def receive(folder):
     try:
         return intake.receive(folder, workspace=Path.cwd(), config=SETTINGS).delivery_id
     except InputRefused as refused:
-        raise WorkflowError("delivery refused", *map(str, refused.reasons))
+        raise WorkflowError("delivery refused", *map(str, refused.problems))
 
 
 def conclude():
@@ -103,7 +103,7 @@ def conclude():
         )
     except InputRefused as refused:
         logger.warning(
-            f"the return report stays as intake wrote it: {refused.reasons[0]}"
+            f"the return report stays as intake wrote it: {refused.problems[0]}"
         )
 
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pysam
 from baekman.align import alignment
 from baekman.call.calling import call_shard
-from baekman.genome.ploidy import Region
+from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 from baekman.truth import Comparison, compare

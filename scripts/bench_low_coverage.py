@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pysam
 from baekman.call.calling import call_shard
-from baekman.genome.ploidy import Region
+from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort.add import add_batch
 from baekman.cohort.store import create_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
@@ -37,7 +37,7 @@ def test_workers_that_slurm_starts_give_the_bytes_of_one(
     reference = write_reference(tmp_path / "ref.fa", {"c1": BASES})
     people = [member(tmp_path, number) for number in range(5)]
     whole = create_store(tmp_path / "whole", reference=reference)
-    cohort.add(whole, batch="b", members=people)
+    add_batch(whole, batch="b", members=people)
     create_store(tmp_path / "here" / "cohort", reference=reference)
     write_list(tmp_path / "list.tsv", [(one.participant_id, Path(one.gvcf)) for one in people])
     chosen = {"BAEKMAN_SCHEDULER": "slurm:2", "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from baekman.cohort import add as cohort
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import create_store
@@ -130,7 +130,7 @@ def ours(samples: dict[str, Path], reference: dict[str, str], folder: Path) -> d
     """The same of our raw dense export, one allele per line."""
     store = create_store(folder / "cohort", reference=write_reference(folder / "ref.fa", reference))
     members = [Member(participant_id=sample, gvcf=str(path)) for sample, path in samples.items()]
-    cohort.add(store, batch="all", members=members)
+    add_batch(store, batch="all", members=members)
     export(store, read_snapshot(store), format="vcf", output=folder / "out.vcf", content=Content(mode="raw"))
     found: dict[Allele, dict[str, tuple[int, bool]]] = {}
     names: list[str] = []

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort import rewrite
+from baekman.cohort.add import add_batch
 from baekman.cohort.snapshot import numbers
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
@@ -38,7 +39,7 @@ def five(ground: Ground) -> Store:
     people = random.Random(SEED).sample(ground.members, 50)
     store = ground.store()
     for number in range(5):
-        cohort.add(store, batch=f"b{number}", members=people[10 * number : 10 * number + 10])
+        add_batch(store, batch=f"b{number}", members=people[10 * number : 10 * number + 10])
     return store
 
 
@@ -47,7 +48,7 @@ def five(ground: Ground) -> Store:
 
 def test_adding_a_batch_reads_and_writes_no_byte_of_an_older_batch(ground: Ground) -> None:
     store = ground.store()
-    cohort.add(store, batch="old", members=ground.members[:8])
+    add_batch(store, batch="old", members=ground.members[:8])
 
     def state(folder: Path) -> dict[str, tuple[int, int, int]]:
         return {
@@ -62,7 +63,7 @@ def test_adding_a_batch_reads_and_writes_no_byte_of_an_older_batch(ground: Groun
     away = ground.folder / "away"
     store.batch("old").rename(away)
     try:
-        cohort.add(store, batch="new", members=ground.members[8:16])
+        add_batch(store, batch="new", members=ground.members[8:16])
     finally:
         assert not store.batch("old").exists()
         away.rename(store.batch("old"))
@@ -85,15 +86,15 @@ def test_five_shuffled_batches_give_the_bytes_of_one(ground: Ground, five: Store
 def test_fifty_batches_of_one_give_the_bytes_of_one(ground: Ground, expected: dict[str, str]) -> None:
     store = ground.store()
     for number, member in enumerate(random.Random(SEED + 1).sample(ground.members, 50)):
-        cohort.add(store, batch=f"one-{number}", members=[member])
+        add_batch(store, batch=f"one-{number}", members=[member])
     assert numbers(store) == list(range(1, 51))
     assert ground.frozen(store) == expected
 
 
 def test_workers_give_the_bytes_of_one(ground: Ground, expected: dict[str, str]) -> None:
     store = ground.store()
-    cohort.add(store, batch="first", members=ground.members[25:], engine=Engine(workers=2))
-    cohort.add(store, batch="second", members=ground.members[:25], engine=Engine(workers=4))
+    add_batch(store, batch="first", members=ground.members[25:], engine=Engine(workers=2))
+    add_batch(store, batch="second", members=ground.members[:25], engine=Engine(workers=4))
     assert ground.frozen(store, engine=Engine(workers=9)) == expected
 
 
@@ -156,11 +157,11 @@ def test_compaction_changes_no_byte_of_a_freeze(
     ground: Ground, five: Store, expected: dict[str, str], tmp_path: Path
 ) -> None:
     store = copy_of(five, tmp_path)
-    snapshot = cohort.compact(store)
+    snapshot = rewrite.compact(store)
     assert [entry.participants for entry in snapshot.batches] == [50]
     assert len(list((store.path / "batches").iterdir())) == 1
     assert ground.frozen(store) == expected
-    assert cohort.compact(store) == snapshot
+    assert rewrite.compact(store) == snapshot
 
 
 # --- 3: a withdrawal leaves nothing ---------------------------------------------------------------------------
@@ -172,7 +173,7 @@ def test_after_a_withdrawal_the_cohort_is_as_if_they_had_never_been_there(
 ) -> None:
     store = copy_of(five, tmp_path)
     if compacted:
-        cohort.compact(store)
+        rewrite.compact(store)
     people = random.Random(SEED).sample(ground.members, 50)  # as in ``five``: ten to a batch
     gone = [people[3], people[25], *people[40:]]  # one of b0, one of b2, all of b4
     ids = [member.participant_id for member in gone]
@@ -183,32 +184,32 @@ def test_after_a_withdrawal_the_cohort_is_as_if_they_had_never_been_there(
         if row["participant_id"] in ids
     ]
     assert len(digests) == 12 and traces(store, ids)
-    snapshot = cohort.withdraw(store, ids)
+    snapshot = rewrite.withdraw(store, ids)
     assert snapshot.participants == 38
     assert traces(store, [*ids, *digests]) == []
     # of the older snapshots none that counted them is left
     assert numbers(store) == [snapshot.number]
     assert ground.frozen(store) == ground.from_scratch([member for member in ground.members if member not in gone])
-    assert cohort.withdraw(store, ids) == snapshot
+    assert rewrite.withdraw(store, ids) == snapshot
 
 
 def test_snapshots_that_never_counted_them_stay(ground: Ground) -> None:
     store = ground.store()
-    cohort.add(store, batch="b0", members=ground.members[:3])
+    add_batch(store, batch="b0", members=ground.members[:3])
     kept = hashes(store.sites(1))
-    cohort.add(store, batch="b1", members=ground.members[3:6])
-    cohort.withdraw(store, [ground.members[4].participant_id])
+    add_batch(store, batch="b1", members=ground.members[3:6])
+    rewrite.withdraw(store, [ground.members[4].participant_id])
     assert numbers(store) == [1, 3]
     assert hashes(store.sites(1)) == kept
-    again = cohort.add(store, batch="b2", members=[ground.members[4]])
+    again = add_batch(store, batch="b2", members=[ground.members[4]])
     assert again.participants == 6
     assert ground.frozen(store) == ground.from_scratch(ground.members[:6])
 
 
 def test_everyone_may_withdraw_and_others_join(ground: Ground) -> None:
     store = ground.store()
-    cohort.add(store, batch="b0", members=ground.members[:2])
-    empty = cohort.withdraw(store, [member.participant_id for member in ground.members[:2]])
+    add_batch(store, batch="b0", members=ground.members[:2])
+    empty = rewrite.withdraw(store, [member.participant_id for member in ground.members[:2]])
     assert (empty.participants, empty.batches) == (0, ())
-    cohort.add(store, batch="b0", members=ground.members[2:4])
+    add_batch(store, batch="b0", members=ground.members[2:4])
     assert ground.frozen(store) == ground.from_scratch(ground.members[2:4])

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pysam
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort import rewrite
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import numbers, read_snapshot
 from baekman.cohort.store import Store, create_store
@@ -62,7 +63,7 @@ class Ground:
 
     def from_scratch(self, members: Sequence[Member]) -> dict[str, str]:
         store = self.store()
-        cohort.add(store, batch="all", members=members)
+        add_batch(store, batch="all", members=members)
         return self.frozen(store)
 
 
@@ -87,7 +88,7 @@ def ground(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: 
 def whole(ground: Ground) -> Store:
     """Everyone, in one batch."""
     store = ground.store()
-    cohort.add(store, batch="all", members=ground.members)
+    add_batch(store, batch="all", members=ground.members)
     return store
 
 
@@ -102,22 +103,22 @@ def test_adding_reads_no_older_batch_and_gives_the_bytes_of_one(ground: Ground, 
     away = ground.folder / f"away-{ground.made}"
     away.mkdir()
     for number, member in enumerate(reversed(ground.members)):
-        cohort.add(store, batch=f"b{number}", members=[member], engine=Engine(workers=2))
+        add_batch(store, batch=f"b{number}", members=[member], engine=Engine(workers=2))
         store.batch(f"b{number}").rename(away / f"b{number}")
     for batch in away.iterdir():
         batch.rename(store.batch(batch.name))
     assert ground.frozen(store, engine=Engine(workers=2)) == expected
-    assert cohort.compact(store).participants == len(ground.members)
+    assert rewrite.compact(store).participants == len(ground.members)
     assert ground.frozen(store) == expected
 
 
 def test_after_a_withdrawal_they_had_never_been_there(ground: Ground) -> None:
     """Law 3."""
     store = ground.store()
-    cohort.add(store, batch="first", members=ground.members[:2])
-    cohort.add(store, batch="second", members=ground.members[2:])
+    add_batch(store, batch="first", members=ground.members[:2])
+    add_batch(store, batch="second", members=ground.members[2:])
     gone = ground.members[0]
-    snapshot = cohort.withdraw(store, [gone.participant_id])
+    snapshot = rewrite.withdraw(store, [gone.participant_id])
     assert numbers(store) == [snapshot.number]
     assert ground.frozen(store) == ground.from_scratch(ground.members[1:])
     named = [
@@ -129,11 +130,11 @@ def test_after_a_withdrawal_they_had_never_been_there(ground: Ground) -> None:
 def test_a_kill_loses_nothing(ground: Ground, expected: dict[str, str]) -> None:
     """Law 4."""
     store = ground.store()
-    cohort.add(store, batch="first", members=ground.members[:1])
+    add_batch(store, batch="first", members=ground.members[:1])
     moments = random.Random(7)
     for _ in range(3):
         process = multiprocessing.get_context("fork").Process(
-            target=cohort.add, args=(store,), kwargs={"batch": "second", "members": ground.members[1:]}
+            target=add_batch, args=(store,), kwargs={"batch": "second", "members": ground.members[1:]}
         )
         process.start()
         time.sleep(moments.uniform(0.05, 1.0))
@@ -141,7 +142,7 @@ def test_a_kill_loses_nothing(ground: Ground, expected: dict[str, str]) -> None:
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         assert [entry.name for entry in read_snapshot(store).batches] in (["first"], ["first", "second"])
-    cohort.add(store, batch="second", members=ground.members[1:])
+    add_batch(store, batch="second", members=ground.members[1:])
     assert ground.frozen(store) == expected
 
 

@@ -11,7 +11,7 @@ import cyvcf2
 import pysam
 import pysam.bcftools
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import read_sites, read_snapshot
 from baekman.cohort.store import Store, create_store, open_store
@@ -39,7 +39,7 @@ def fifty(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = create_store(folder / "cohort", reference=reference)
     for batch in range(3):
         members = [Member(participant_id=path.name.split(".")[0], gvcf=str(path)) for path in gvcfs[batch::3]]
-        cohort.add(store, batch=f"b{batch}", members=members)
+        add_batch(store, batch=f"b{batch}", members=members)
     return folder / "cohort"
 
 
@@ -76,7 +76,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / f"{name}.g.vcf"
         path.write_text(gvcf_text(lines, contigs={"c1": len(GENOME)}, sample=name))
         members.append(Member(participant_id=name, gvcf=str(path)))
-    cohort.add(store, batch="b", members=members)
+    add_batch(store, batch="b", members=members)
     return folder / "cohort"
 
 
@@ -174,7 +174,7 @@ def test_an_allele_beside_an_ambiguous_base_is_valid(tmp_path: Path) -> None:
     store = create_store(tmp_path / "cohort", reference=reference)
     lines = [line(13, "N", "T", "0/1:40:22:11,11:45,0,42"), line(18, "A", "AA", "0/1:40:22:11,11:45,0,42")]
     (tmp_path / "a.g.vcf").write_text(gvcf_text(lines, contigs={"c1": len(bases)}))
-    cohort.add(store, batch="b", members=[Member(participant_id="P1", gvcf=str(tmp_path / "a.g.vcf"))])
+    add_batch(store, batch="b", members=[Member(participant_id="P1", gvcf=str(tmp_path / "a.g.vcf"))])
     assert verify(store) == []
     path = exported(store, tmp_path, Content(by_position=True))
     assert [(record.pos, record.ref, record.alts) for record in pysam.VariantFile(str(path))] == [
@@ -222,7 +222,7 @@ def test_one_site_per_line_leaves_open_what_a_weak_record_says(tmp_path: Path) -
     for name, lines in texts.items():
         (tmp_path / f"{name}.g.vcf").write_text(gvcf_text(lines, contigs={"c1": len(GENOME)}, sample=name))
         members.append(Member(participant_id=name, gvcf=str(tmp_path / f"{name}.g.vcf")))
-    cohort.add(store, batch="b", members=members)
+    add_batch(store, batch="b", members=members)
 
     def shown(content: Content) -> dict[tuple[str, ...], list[str]]:
         exported(store, tmp_path, content, name="x.vcf", form="vcf")
@@ -331,7 +331,7 @@ def test_pgen_of_a_site_with_more_alleles_than_plink2_reads_is_refused(tmp_path:
             gvcf_text([line(2, "C", ",".join(alts[number : number + 2]), "1/2:50", format="GT:GQ")], contigs={"c1": 40})
         )
         members.append(Member(participant_id=f"P{number}", gvcf=str(path)))
-    cohort.add(store, batch="b1", members=members)
+    add_batch(store, batch="b1", members=members)
     output = ("--sites", "--output", tmp_path / "out" / "x.pgen")
     (tmp_path / "out").mkdir()
     done = baekman("export", "--cohort", store.path, "--format", "pgen", *output, check=False)
@@ -385,7 +385,7 @@ def test_carriers_are_those_of_bcftools_merge(tmp_path: Path) -> None:
         subprocess.run(["bcftools", "index", str(paths[-1])], check=True)
     store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": GENOME}))
     members = [Member(participant_id=path.name[0], gvcf=str(path)) for path in paths]
-    cohort.add(store, batch="b", members=members)
+    add_batch(store, batch="b", members=members)
 
     def carriers(text: str) -> dict[tuple[str, ...], list[list[str]]]:
         found = {}

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort import rewrite
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import numbers, read_snapshot
 from baekman.cohort.store import Store, open_store
@@ -29,15 +30,15 @@ def ground(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Groun
 
 
 def _add(path: Path, batch: str, members: list[Member]) -> None:
-    cohort.add(open_store(path), batch=batch, members=members)
+    add_batch(open_store(path), batch=batch, members=members)
 
 
 def _withdraw(path: Path, ids: list[str]) -> None:
-    cohort.withdraw(open_store(path), ids)
+    rewrite.withdraw(open_store(path), ids)
 
 
 def _compact(path: Path) -> None:
-    cohort.compact(open_store(path))
+    rewrite.compact(open_store(path))
 
 
 def _until(step: int, work: Callable[..., None], *arguments: Any) -> None:
@@ -78,7 +79,7 @@ class Scene:
         self.origin = ground.store()
         people = ground.members
         for number in range(3):
-            cohort.add(self.origin, batch=f"b{number}", members=people[2 * number : 2 * number + 2])
+            add_batch(self.origin, batch=f"b{number}", members=people[2 * number : 2 * number + 2])
         self.before = ground.frozen(self.origin)
         ids = [people[0].participant_id, people[3].participant_id]
         self.ways: dict[str, tuple[Callable[..., None], tuple[Any, ...], dict[str, str]]] = {

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import create_store
 from support.store_tools import baekman, block, gvcf_text, line, write_reference
@@ -34,7 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     (folder / "one.g.vcf").write_text(gvcf_text(lines, contigs={"chr20": len(BASES)}))
     member = Member(participant_id="P0123456789ABX", gvcf=str(folder / "one.g.vcf"))
-    cohort.add(store, batch="b", members=[member])
+    add_batch(store, batch="b", members=[member])
     return folder
 
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from baekman.cohort import add as cohort
 from baekman.cohort import snapshot, store
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.privacy import leakscan
-from baekman.privacy.leak_patterns import Identifier, matcher_of, read_identifiers
+from baekman.privacy.leak_patterns import Identifier, matcher_of
+from baekman.registry.confidential import read_identifiers
 from baekman.registry.records import SpecimenRecord, open_registry
 from baekman.tables import files as table_files
 from baekman.tables import make as tables
@@ -252,7 +253,7 @@ def test_a_withdrawal_reaches_every_layer_of_a_finished_workspace(world: World, 
         Member(participant_id=one, gvcf=str(other.workspace / "participants" / one / "calls.g.vcf.gz"), sex=sex)
         for one, sex in zip(stayers, ("female", "male"), strict=True)
     ]
-    cohort.add(alone, batch="all", members=members, filters=snapshot.read_snapshot(opened).filters)
+    add_batch(alone, batch="all", members=members, filters=snapshot.read_snapshot(opened).filters)
     never = frozen(alone, tmp_path / "never")
     assert frozen(opened, tmp_path / "after") == never
     in_workspace = {name: content for name, content in other.files().items() if name.startswith("tables/")}

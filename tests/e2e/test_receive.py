@@ -70,7 +70,7 @@ def test_a_delivery_repeated_with_other_bytes_is_refused(tmp_path: Path, referen
         write_fastq(delivery / "A-1_LANE1_R1.fastq.gz", fastq(77, 1))
     with pytest.raises(InputRefused) as refused:
         intake.receive(delivery, workspace=tmp_path / "W")
-    assert [str(reason) for reason in refused.value.reasons] == [
+    assert [str(reason) for reason in refused.value.problems] == [
         "delivery.yaml: delivery: expected a name that no delivery of other content has had, found the name of "
         "a delivery that was received with other content; give the corrected delivery a name of its own"
     ]
@@ -384,7 +384,7 @@ def test_what_cannot_be_staged_anew_changes_nothing_and_is_told(tmp_path: Path, 
     (delivery / "A-2_LANE1_R2.fastq.gz").unlink()
     with pytest.raises(InputRefused) as refused:
         intake.receive(delivery, workspace=tmp_path / "W", again=True)
-    assert [str(reason) for reason in refused.value.reasons] == [
+    assert [str(reason) for reason in refused.value.problems] == [
         f"delivery {first.delivery_id}: specimen {first.verdicts[1].specimen}: expected the files that passed when it"
         " was received, found file_missing; put them back as they were and run the same command again"
     ]

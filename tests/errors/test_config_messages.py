@@ -77,7 +77,7 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
     (folder / "config.yaml").write_text("caller: none\nrename_reads: 3\ncohort: {min_dp: -1}\n", encoding="utf-8")
     with pytest.raises(InputRefused) as refused:
         load_config(folder)
-    assert [str(reason).split(": ")[1] for reason in refused.value.reasons] == [
+    assert [str(reason).split(": ")[1] for reason in refused.value.problems] == [
         "top level",
         "caller",
         "cohort.min_dp",

@@ -21,7 +21,7 @@ def faults(folder: Path, sheet: str | bytes = SHEET, manifest: str | bytes = HEA
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputRefused) as refused:
         read_delivery(folder)
-    lines = [str(reason) for reason in refused.value.reasons]
+    lines = [str(reason) for reason in refused.value.problems]
     assert not any("SECRET" in line for line in lines)
     return lines
 
@@ -43,7 +43,7 @@ def test_a_sound_delivery_is_read(tmp_path: Path) -> None:
 def test_an_empty_folder_is_told_both_files(tmp_path: Path) -> None:
     with pytest.raises(InputRefused) as refused:
         read_delivery(tmp_path)
-    assert [str(reason) for reason in refused.value.reasons] == [
+    assert [str(reason) for reason in refused.value.problems] == [
         "delivery.yaml: expected a plain file in the delivery's folder, found no such file",
         "manifest.tsv: expected a plain file in the delivery's folder, found no such file",
     ]
@@ -54,7 +54,7 @@ def test_a_fifo_as_manifest_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "manifest.tsv")
     with pytest.raises(InputRefused) as refused:
         read_delivery(tmp_path)
-    assert [str(reason) for reason in refused.value.reasons] == [
+    assert [str(reason) for reason in refused.value.problems] == [
         "manifest.tsv: expected a plain file in the delivery's folder, found a folder, FIFO, socket or device"
     ]
 
@@ -64,7 +64,7 @@ def test_a_link_as_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").symlink_to("/etc/passwd")
     with pytest.raises(InputRefused) as refused:
         read_delivery(tmp_path)
-    assert [str(reason) for reason in refused.value.reasons] == [
+    assert [str(reason) for reason in refused.value.problems] == [
         "manifest.tsv: expected a plain file in the delivery's folder, found a symbolic link"
     ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pysam
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.schema import SCHEMA_VERSION
 from baekman.cohort.snapshot import numbers
@@ -46,7 +46,7 @@ def store(tmp_path: Path) -> Store:
 def refusal(store: Store, path: Path) -> str:
     """What ``cohort add`` says of a file; the store must be as before."""
     with pytest.raises(InputRefused) as refused:
-        cohort.add(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(path))])
+        add_batch(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(path))])
     assert numbers(store) == []
     assert list((store.path / "batches").iterdir()) == []
     return str(refused.value)
@@ -297,18 +297,18 @@ def test_one_bad_file_adds_nobody_and_its_mended_form_is_added(store: Store, tmp
     bad.write_text(whole([GOOD, line(9, "A", "T", "0/1:40:22:11,11:45,0,42")]))
     members = [Member(participant_id="P1", gvcf=str(good)), Member(participant_id="P2", gvcf=str(bad))]
     with pytest.raises(InputRefused):
-        cohort.add(store, batch="b1", members=members)
+        add_batch(store, batch="b1", members=members)
     assert numbers(store) == []
     bad.write_text(whole([GOOD]))
-    assert cohort.add(store, batch="b1", members=members).participants == 2
+    assert add_batch(store, batch="b1", members=members).participants == 2
 
 
 def test_workers_tell_the_same_reason(store: Store, tmp_path: Path) -> None:
     bad = tmp_path / "bad.g.vcf"
     bad.write_text(whole([GOOD, line(9, "A", "T", "0/1:40:22:11,11:45,0,42")]))
     with pytest.raises(InputRefused) as refused:
-        cohort.add(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(bad))], engine=Engine(workers=2))
-    assert [str(reason) for reason in refused.value.reasons] == [f"gVCF of P1: {RECORDS['out of order'][1]}"]
+        add_batch(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(bad))], engine=Engine(workers=2))
+    assert [str(reason) for reason in refused.value.problems] == [f"gVCF of P1: {RECORDS['out of order'][1]}"]
 
 
 @pytest.mark.parametrize("workers", ["1", "2", "9"])
@@ -330,18 +330,18 @@ def test_a_participant_who_is_there_already_is_refused(store: Store, tmp_path: P
     good, other = tmp_path / "good.g.vcf", tmp_path / "other.g.vcf"
     good.write_text(whole([GOOD]))
     other.write_text(whole([block(1, 20, "A")]))
-    cohort.add(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(good))])
+    add_batch(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(good))])
     with pytest.raises(InputRefused) as refused:
-        cohort.add(store, batch="b2", members=[Member(participant_id="P1", gvcf=str(good))])
+        add_batch(store, batch="b2", members=[Member(participant_id="P1", gvcf=str(good))])
     assert str(refused.value) == (
         "list of gVCFs: participant P1: expected participants who are not in the cohort yet, "
         "found one who is in batch b1; withdraw first what is to be replaced"
     )
-    again = cohort.add(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(good))])
+    again = add_batch(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(good))])
     assert again.number == 1
     for members in ([Member(participant_id="P2", gvcf=str(good))], [Member(participant_id="P1", gvcf=str(other))]):
         with pytest.raises(InputRefused) as refused:
-            cohort.add(store, batch="b1", members=members)
+            add_batch(store, batch="b1", members=members)
         assert str(refused.value) == (
             "--batch: expected a new name, or the batch's own members, found the name b1 with other members; "
             "a batch is immutable: choose another name"
@@ -359,7 +359,7 @@ def test_published_bad_and_good_files_end_in_acceptance_or_a_reason(shared_data:
         try:
             read_gvcf(path, genome)
         except InputRefused as problem:
-            (reason,) = problem.reasons
+            (reason,) = problem.problems
             assert reason.file == "gVCF of P1" and reason.expected and reason.found
             refused.append(path.name)
     assert 0 < len(refused) < len(files)
@@ -369,7 +369,7 @@ def test_the_long_line_of_a_real_file(shared_data: Path, tmp_path: Path) -> None
     path = shared_data / "gvcf" / "gatk_HG00268" / "long_line.g.vcf.gz"
     reference = reference_from_gvcfs([path], tmp_path / "ref.fa")
     store = create_store(tmp_path / "cohort", reference=reference)
-    snapshot = cohort.add(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(path))])
+    snapshot = add_batch(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(path))])
     assert snapshot.participants == 1
 
 

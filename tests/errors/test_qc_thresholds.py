@@ -71,7 +71,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     path.write_text("metrics: {pct_bases_q30: {hold_below: -1}, median_insert_size: {hold_below: x}}")
     with pytest.raises(InputRefused) as refused:
         load_thresholds(path)
-    assert len(refused.value.reasons) == 2
+    assert len(refused.value.problems) == 2
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

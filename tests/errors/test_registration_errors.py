@@ -115,14 +115,14 @@ def test_every_problem_is_told_at_once(case: str, tmp_path: Path) -> None:
     text, expected = CASES[case]
     with pytest.raises(InputRefused) as refused:
         read_rows([write(tmp_path, text)])
-    assert [str(reason) for reason in refused.value.reasons] == expected
+    assert [str(reason) for reason in refused.value.problems] == expected
 
 
 def test_problems_of_every_file_are_told(tmp_path: Path) -> None:
     bad = write(tmp_path, f"{HEADER}\n{ROW.replace('rare', '?')}\n", "a.tsv")
     with pytest.raises(InputRefused) as refused:
         read_rows([bad, tmp_path / "absent.tsv"])
-    assert [str(reason) for reason in refused.value.reasons] == [
+    assert [str(reason) for reason in refused.value.problems] == [
         "a.tsv: row 2, column participant_type: expected one of rare severe general, found another value; "
         "correct the registration",
         "absent.tsv: expected a readable file, found none; check the path",
@@ -166,4 +166,4 @@ def test_whatever_is_read_is_refused_or_a_table(content: bytes, tmp_path_factory
         try:
             read_rows([write(folder, start + content)])
         except InputRefused as refused:
-            assert refused.reasons
+            assert refused.problems

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from baekman.cohort import add as cohort
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import Snapshot, read_snapshot
 from baekman.cohort.store import Store, create_store
@@ -103,5 +103,5 @@ def store_of(participants: list[list[str]], *, batches: int = 1) -> Iterator[tup
                 if number % batches == batch
             ]
             if members:
-                cohort.add(store, batch=f"b{batch}", members=members)
+                add_batch(store, batch=f"b{batch}", members=members)
         yield store, read_snapshot(store), paths

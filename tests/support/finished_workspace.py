@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from baekman.cohort import add as cohort
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import create_store, open_store
 from baekman.privacy import leakscan
@@ -66,12 +66,12 @@ def write_calls(path: Path, participant: str, number: int) -> None:
     write(path, gzip.compress(gvcf_text(lines, contigs={"c1": 2000}, sample=participant).encode()))
 
 
-def add_batch(workspace: Path, name: str, participants: list[str]) -> None:
+def add_to_cohort(workspace: Path, name: str, participants: list[str]) -> None:
     members = [
         Member(participant_id=one, gvcf=str(workspace / "participants" / one / "calls.g.vcf.gz"), sex="female")
         for one in participants
     ]
-    cohort.add(open_store(workspace / "cohort"), batch=name, members=members)
+    add_batch(open_store(workspace / "cohort"), batch=name, members=members)
 
 
 def write_tables(workspace: Path) -> None:
@@ -120,6 +120,6 @@ def finished_workspace(tmp_path: Path) -> Workspace:
     batch = base64.b64encode(b"deliveries/batch.json", b"_-").decode()
     write(path / ".snakemake" / "metadata" / batch, json.dumps({"input": participants}))
     write(path / "return" / "report.json", json.dumps({"specimen": "B-0001"}))
-    add_batch(path, DELIVERY, participants)
+    add_to_cohort(path, DELIVERY, participants)
     write_tables(path)
     return Workspace(path, registry, participants, specimens)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from baekman.cohort import add as cohort
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import Store, create_store, open_store
 from baekman.engine.local import Engine
@@ -53,7 +53,7 @@ class Ground:
 
     def from_scratch(self, members: Sequence[Member]) -> dict[str, str]:
         store = self.store()
-        cohort.add(store, batch="all", members=members)
+        add_batch(store, batch="all", members=members)
         return self.frozen(store)
 
 

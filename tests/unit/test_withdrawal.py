@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from baekman import audit, steps, withdrawal
 from baekman.cli import app, groups
-from baekman.cohort import add as cohort
-from baekman.cohort import snapshot
+from baekman.cohort import rewrite, snapshot
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
@@ -27,7 +27,7 @@ from baekman.workspace import run_lock
 from support.finished_workspace import (
     DELIVERY,
     Workspace,
-    add_batch,
+    add_to_cohort,
     finished_workspace,
     write,
     write_calls,
@@ -145,7 +145,7 @@ def test_work_that_finishes_after_the_withdrawal_leaves_nothing(workspace: Works
     gone = workspace.participants[1]
     withdraw(workspace)
     write_calls(workspace.path / "participants" / gone / "calls.g.vcf.gz", gone, 1)
-    add_batch(workspace.path, "late", [gone])
+    add_to_cohort(workspace.path, "late", [gone])
     write_tables(workspace.path)
     write(workspace.path / "logs" / "align_reads" / f"{gone}.log", "")
     assert workspace.leaks(1)
@@ -222,13 +222,13 @@ def test_a_delivery_whose_batch_was_compacted_before_it_was_noted_counts_as_adde
 ) -> None:
     """The job's result was lost, and its people are in another batch now; with other gVCFs they are refused."""
     opened = open_store(workspace.path / "cohort")
-    cohort.withdraw(opened, workspace.participants)
+    rewrite.withdraw(opened, workspace.participants)
     for one in workspace.participants[1:]:
-        add_batch(workspace.path, f"of-{one}", [one])
+        add_to_cohort(workspace.path, f"of-{one}", [one])
     folder = workspace.path / "participants"
     accepted = workspace.path / "deliveries" / "D1" / "accepted.tsv"
     write(accepted, "".join(f"{one}\t{folder}/{one}/calls.g.vcf.gz\tfemale\n" for one in workspace.participants[1:]))
-    before = cohort.compact(opened, below=1000)
+    before = rewrite.compact(opened, below=1000)
     assert [entry.name.startswith("compact") for entry in before.batches] == [True]
     assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participants[1:])
     assert snapshot.read_snapshot(opened).number == before.number
@@ -238,7 +238,7 @@ def test_a_delivery_whose_batch_was_compacted_before_it_was_noted_counts_as_adde
 
 
 def test_whose_consent_ended_since_intake_is_left_out_of_the_batch(workspace: Workspace, tmp_path: Path) -> None:
-    cohort.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
+    rewrite.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
     refused = ConsentEvent(
         participant_id=workspace.participants[0],
         decision=Decision.REFUSED,
@@ -286,7 +286,7 @@ def test_nobody_is_released_or_added_by_hand_without_consent(workspace: Workspac
         tables.freeze(open_store(workspace.path / "cohort"), output=tmp_path / "release")
     assert str(refused.value) == f"cohort: {one}: expected a {message}"
     assert not (tmp_path / "release").exists()
-    cohort.withdraw(open_store(workspace.path / "cohort"), [one])
+    rewrite.withdraw(open_store(workspace.path / "cohort"), [one])
     tables.freeze(open_store(workspace.path / "cohort"), output=tmp_path / "release")
     assert not table_files.table_path(tmp_path / "release" / "tables", one).exists()
     write(tmp_path / "list.tsv", f"{one}\t{workspace.path}/participants/{one}/calls.g.vcf.gz\n")
@@ -300,8 +300,8 @@ def test_nobody_is_released_or_added_by_hand_without_consent(workspace: Workspac
 def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cohort.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
-    real = cohort.add
+    rewrite.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
+    real = add_batch
     kept = workspace.path / "participants" / workspace.participants[1] / "calls.g.vcf.gz"
     content = kept.read_bytes()
 
@@ -310,7 +310,7 @@ def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
         write(kept, content)  # as if it had been read before
         return real(*arguments, **options)
 
-    monkeypatch.setattr(cohort, "add", add)
+    monkeypatch.setattr("baekman.steps.add_batch", add)
     listed = deliver_batch(workspace, "D1", tmp_path)
     assert listed == sorted([workspace.participants[0], workspace.participants[2]])
     monkeypatch.undo()
@@ -329,7 +329,7 @@ def test_the_others_tables_are_those_of_a_cohort_that_never_had_the_participant(
         Member(participant_id=one, gvcf=str(workspace.path / "participants" / one / "calls.g.vcf.gz"), sex="female")
         for one in stayers
     ]
-    cohort.add(alone, batch="b", members=members)
+    add_batch(alone, batch="b", members=members)
     tables.make_tables(alone, output=tmp_path / "tables")
     for one in stayers:
         for place in (table_files.table_path, table_files.reference_path):
@@ -392,7 +392,7 @@ def test_what_a_run_told_meanwhile_goes_when_it_has_ended(workspace: Workspace) 
 
 
 def test_a_swapped_gvcf_is_refused_before_it_is_added(workspace: Workspace, tmp_path: Path) -> None:
-    cohort.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
+    rewrite.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
     first, second = (workspace.path / "participants" / one / "calls.g.vcf.gz" for one in workspace.participants[:2])
     first.rename(tmp_path / "x")
     second.rename(first)
@@ -400,7 +400,7 @@ def test_a_swapped_gvcf_is_refused_before_it_is_added(workspace: Workspace, tmp_
     one, other = workspace.participants[:2]
     with pytest.raises(InputRefused) as refused:
         deliver_batch(workspace, "D1", tmp_path)
-    assert str(refused.value.reasons[0]) in {
+    assert str(refused.value.problems[0]) in {
         f"participants/{a}/calls.g.vcf.gz: header: expected the sample {a}, found the sample {b}; files of two "
         "participants may have been swapped: find out how, and put each in its place"
         for a, b in ((one, other), (other, one))

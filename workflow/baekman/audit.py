@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 
 if TYPE_CHECKING:  # every command may add to the log, few sign its head
@@ -113,7 +113,7 @@ def _from_environment(variable: str) -> str:
     value = os.environ.get(variable, "")
     if value and not _WORD.fullmatch(value):
         raise InputRefused(
-            Reason(file=variable, expected="one word of letters, digits and _ . : -", found="something else")
+            Problem(file=variable, expected="one word of letters, digits and _ . : -", found="something else")
         )
     return value
 
@@ -132,7 +132,7 @@ def record_use(workspace: Path, *, action: str, object: str = "", question: Any 
         record(workspace, action=action, object=object, **hashes)
     except PermissionError:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="audit log",
                 expected="a log that this user may write: uses of individual data are recorded",
                 found="one that only others may write",
@@ -253,7 +253,7 @@ def read_public_key(file: Path) -> bytes:
         key = b""
     if len(key) != 32:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="audit public key",
                 expected="an Ed25519 public key in base64",
                 found="something else",
@@ -265,7 +265,7 @@ def read_public_key(file: Path) -> bytes:
 
 def _bad_head(expected: str, found: str) -> InputRefused:
     return InputRefused(
-        Reason(file="saved head", expected=expected, found=found, action="give the head that was saved")
+        Problem(file="saved head", expected=expected, found=found, action="give the head that was saved")
     )
 
 
@@ -289,7 +289,7 @@ def _signing_key(workspace: Path) -> Ed25519PrivateKey:
             output.write(pem)
     if file.stat().st_mode & 0o177:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="audit signing key",
                 expected="a file that only its owner can read (mode 0600)",
                 found=f"mode {file.stat().st_mode & 0o777:04o}",
@@ -299,7 +299,7 @@ def _signing_key(workspace: Path) -> Ed25519PrivateKey:
     loaded = serialization.load_pem_private_key(file.read_bytes(), password=None)
     if not isinstance(loaded, Ed25519PrivateKey):
         raise InputRefused(
-            Reason(
+            Problem(
                 file="audit signing key",
                 expected="an Ed25519 key",
                 found="another",

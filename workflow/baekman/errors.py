@@ -14,7 +14,7 @@ EXITS_INTERRUPTED = (129, 130, 143)  # 128 and the number of SIGHUP, SIGINT, SIG
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reason:
+class Problem:
     """Why an input is refused: what a stranger needs to mend it.
 
     ``file`` and ``place`` name where (a base name and a row, record or column), never a confidential
@@ -36,9 +36,9 @@ class Reason:
 class InputRefused(Exception):
     """Input that baekman refuses. Carries every reason found, one line each; the command line exits with 3."""
 
-    def __init__(self, reasons: Reason | Iterable[Reason]) -> None:
-        self.reasons: list[Reason] = [reasons] if isinstance(reasons, Reason) else list(reasons)
-        super().__init__("\n".join(str(reason) for reason in self.reasons))
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems: list[Problem] = [problems] if isinstance(problems, Problem) else list(problems)
+        super().__init__("\n".join(str(reason) for reason in self.problems))
 
 
 class Refusal:
@@ -48,12 +48,12 @@ class Refusal:
 
     def __init__(self) -> None:
         self.count = 0
-        self._kept: list[tuple[tuple[int, ...], Reason]] = []
+        self._kept: list[tuple[tuple[int, ...], Problem]] = []
 
-    def note(self, *reasons: Reason, at: tuple[int, ...]) -> None:
-        """Note ``reasons``; ``at`` says which come first, and those of one place stay in the order of their noting."""
-        self.count += len(reasons)
-        self._kept += [(at, reason) for reason in reasons]
+    def note(self, *problems: Problem, at: tuple[int, ...]) -> None:
+        """Note ``problems``; ``at`` says which come first, and those of one place stay in the order of their noting."""
+        self.count += len(problems)
+        self._kept += [(at, reason) for reason in problems]
         if len(self._kept) > 2 * self.LIMIT:
             self._cut()
 
@@ -69,17 +69,17 @@ class Refusal:
     def refused(self, *, file: str) -> InputRefused:
         """The refusal; what it could not keep is told as a last reason of ``file``."""
         self._cut()
-        reasons = [reason for _, reason in self._kept]
-        if more := self.count - len(reasons):
-            reasons.append(
-                Reason(
+        problems = [reason for _, reason in self._kept]
+        if more := self.count - len(problems):
+            problems.append(
+                Problem(
                     file=file,
                     expected=f"at most the {self.LIMIT} problems above",
                     found=f"{more} more",
                     action="mend these first",
                 )
             )
-        return InputRefused(reasons)
+        return InputRefused(problems)
 
     def _cut(self) -> None:
         self._kept.sort(key=itemgetter(0))

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 KEY_BYTES = 32
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
@@ -91,7 +91,7 @@ class KeyRing:
         """Seal and index with the key named ``key_id`` from now on."""
         if not self.holds(key_id):
             raise InputRefused(
-                Reason(
+                Problem(
                     file=f"{self.purpose.name} key",
                     expected=f"the key that the {self.purpose.name} was made with",
                     found="another key",
@@ -117,7 +117,7 @@ class KeyRing:
             opened = self._sealing[key_id].decrypt(nonce, text, identity.encode())
         except (InvalidTag, KeyError, ValueError):
             raise InputRefused(
-                Reason(
+                Problem(
                     file=self.purpose.name,
                     place=identity,
                     expected=f"a value sealed for this record with the {self.purpose.name}'s key",
@@ -182,7 +182,7 @@ def read_key_file(file: Path, purpose: Purpose = REGISTRY) -> KeyRing:
         mode = file.stat().st_mode
     except OSError:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=f"{purpose.name} key",
                 expected="a key file",
                 found="none",
@@ -191,7 +191,7 @@ def read_key_file(file: Path, purpose: Purpose = REGISTRY) -> KeyRing:
         ) from None
     if not stat.S_ISREG(mode) or mode & 0o177:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=f"{purpose.name} key",
                 expected="a file that only its owner can read (mode 0600)",
                 found=f"mode {stat.S_IMODE(mode):04o}" if stat.S_ISREG(mode) else "no regular file",
@@ -220,7 +220,7 @@ def _parsed(line: str, purpose: Purpose) -> Key:
         master = b""
     if len(master) != KEY_BYTES:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=f"{purpose.name} key",
                 expected=f"{KEY_BYTES} bytes in base64, one key per line",
                 found="something else",
@@ -234,7 +234,7 @@ def require_file(ring: KeyRing) -> Path:
     """The file that ``ring`` was read from; InputRefused for a key that a rotation could not replace."""
     if ring.file is None:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=f"{ring.purpose.name} key",
                 expected="a key file",
                 found=f"a key in {ring.purpose.variable}",

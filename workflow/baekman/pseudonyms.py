@@ -13,7 +13,7 @@ import secrets
 from functools import cache
 from typing import Literal
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 Kind = Literal["P", "S", "D", "R"]
 
@@ -94,7 +94,7 @@ def check(text: str, kind: Kind) -> str:
     else:
         found = "a wrong check character"
     raise InputRefused(
-        Reason(
+        Problem(
             file=f"{KINDS[kind]} identifier",
             expected=expected,
             found=found,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from baekman import audit, withdrawal
-from baekman.cohort import add as cohort
-from baekman.cohort import snapshot, store
+from baekman.cohort import rewrite, snapshot, store
+from baekman.cohort.add import add_batch
 from baekman.cohort.batch import read_roster
 from baekman.cohort.gvcf_list import Member, read_members
 from baekman.cohort.index import find_batches
@@ -91,7 +91,7 @@ def add(
         committed = snapshot.read_snapshot(opened)
         # done before this job noted it; a withdrawal or a compaction has put them into another batch since
         if committed.entry(delivery) is not None or not _are_added(opened, members, at=committed):
-            committed = cohort.add(
+            committed = add_batch(
                 opened,
                 batch=delivery,
                 members=members,
@@ -101,7 +101,7 @@ def add(
         # or have ended while the batch was written; a withdrawal from here on finds the batch itself
         gone = {member.participant_id for member in members} & standing.denied(workspace)
         if gone:
-            committed = cohort.withdraw(opened, sorted(gone), engine=engine)
+            committed = rewrite.withdraw(opened, sorted(gone), engine=engine)
         result["participants"] = sorted({member.participant_id for member in members} - gone)
         result["snapshot"] = committed.number
         consent_hash = standing.denied_hash(workspace)

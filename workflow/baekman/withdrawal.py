@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from baekman import audit
-from baekman.cohort import add as cohort
+from baekman.cohort import rewrite, store
 from baekman.cohort import snapshot as snapshots
-from baekman.cohort import store
 from baekman.cohort.garbage import unfinished
 from baekman.cohort.index import find_batches
 from baekman.engine.local import Engine
@@ -213,7 +212,7 @@ def _leave_cohort(workspace: Path, participant_id: str, *, workers: int, is_agai
     if is_again and not _cohort_holds(opened, [participant_id]):
         return None
     before = snapshots.read_snapshot(opened).number
-    after = cohort.withdraw(opened, [participant_id], engine=Engine(workers=workers)).number
+    after = rewrite.withdraw(opened, [participant_id], engine=Engine(workers=workers)).number
     return after if after != before else None
 
 

@@ -14,7 +14,8 @@ import pysam
 import pytest
 from baekman.call.calling import EVIDENCE_LIMIT, call_shard, gather, gvcf_record
 from baekman.call.reference_blocks import Evidence, blocks, homozygous_reference_gq
-from baekman.genome.ploidy import Piece, Region
+from baekman.genome.ploidy import Piece
+from baekman.genome.regions import Region
 from hypothesis import given
 from hypothesis import strategies as st
 

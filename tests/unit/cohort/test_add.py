@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pyarrow.parquet as pq
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort import rewrite
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import read_sites, read_snapshot
 from baekman.cohort.store import Store, create_store, open_store
@@ -44,20 +45,20 @@ def test_the_call_rate_on_y_is_that_of_those_who_may_have_one(tmp_path: Path) ->
         path = tmp_path / f"{number}.g.vcf"
         path.write_text(gvcf_text([of_x] if sex == "female" else [of_x, of_y], contigs=lengths))
         members.append(Member(participant_id=f"P{number}", gvcf=str(path), sex=sex))
-    cohort.add(store, batch="b0", members=members[:4])
-    snapshot = cohort.add(store, batch="b1", members=members[4:])
+    add_batch(store, batch="b0", members=members[:4])
+    snapshot = add_batch(store, batch="b1", members=members[4:])
     x, y = (read_sites(store, snapshot, shard).to_pylist()[0] for shard in (0, 1))
     assert (x["called"], x["call_rate"], x["filter"]) == (6, 1.0, "PASS")
     assert (y["called"], y["no_coverage"], y["call_rate"], y["filter"]) == (3, 3, 1.0, "PASS")
-    cohort.compact(store)
-    cohort.withdraw(store, ["P0"])
+    rewrite.compact(store)
+    rewrite.withdraw(store, ["P0"])
     assert verify(store) == []
 
 
 def test_tables_stay_in_their_folder_whatever_the_id(store: Store, tmp_path: Path) -> None:
     one = member(tmp_path, 0)
     ids = ["P..", "P..x", "P.", "P", "P-_", "P12", "P1.reference.x"]
-    cohort.add(store, batch="b", members=[Member(participant_id=name, gvcf=one.gvcf) for name in ids])
+    add_batch(store, batch="b", members=[Member(participant_id=name, gvcf=one.gvcf) for name in ids])
     output = tmp_path / "deep" / "tables"
     assert make_tables(store, output=output) == len(ids)
     found = {path.name for path in output.glob("*/*.parquet")}
@@ -68,7 +69,7 @@ def test_tables_stay_in_their_folder_whatever_the_id(store: Store, tmp_path: Pat
 def test_the_tables_of_a_batch_are_shared_out_evenly_among_workers(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cohort.add(store, batch="b", members=[member(tmp_path, number) for number in range(7)])
+    add_batch(store, batch="b", members=[member(tmp_path, number) for number in range(7)])
 
     def shares(workers: int) -> list[int]:
         tasks = tables.plan_tables(store, read_snapshot(store), workers=workers)
@@ -92,7 +93,7 @@ def test_tables_for_which_the_disk_is_full_leave_nothing(
         close(writer)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    cohort.add(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
+    add_batch(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
     monkeypatch.setattr(pq.ParquetWriter, "close", full)
     with pytest.raises(OSError, match="No space left"):
         make_tables(store, output=tmp_path / "tables")
@@ -108,7 +109,7 @@ def stricter(store: Store, tmp_path: Path) -> Store:
     people = [member(tmp_path, 0), member(tmp_path, 1)]
     other = create_store(tmp_path / "stricter", reference=tmp_path / "ref.fa", thresholds=Thresholds(min_gq=41))
     for one in (store, other):
-        cohort.add(one, batch="b", members=people)
+        add_batch(one, batch="b", members=people)
     return other
 
 
@@ -165,11 +166,11 @@ def test_who_reads_a_snapshot_is_told_that_it_went_meanwhile(
     task: str,
 ) -> None:
     for number in range(2):
-        cohort.add(store, batch=f"b{number}", members=[member(tmp_path, number)])
+        add_batch(store, batch=f"b{number}", members=[member(tmp_path, number)])
     run_task = getattr(module, task)
 
     def late(*arguments: object, **options: object) -> None:
-        cohort.compact(store)
+        rewrite.compact(store)
         run_task(*arguments, **options)
 
     monkeypatch.setattr(module, task, late)
@@ -190,7 +191,7 @@ def test_a_refused_add_leaves_no_work(store: Store, tmp_path: Path) -> None:
     Path(people[1].gvcf).write_text("no gVCF")
     before = hashes(store.path)
     with pytest.raises(InputRefused):
-        cohort.add(store, batch="b", members=people)
+        add_batch(store, batch="b", members=people)
     assert list(store.work.iterdir()) == []
     assert hashes(store.path).items() - before.items() == {
         (name, digest) for name, digest in hashes(store.path).items() if name == "participants.sqlite"
@@ -205,9 +206,9 @@ def test_an_add_of_changed_gvcfs_clears_the_work_on_the_old_ones(
         patch.setattr("baekman.cohort.batch.collect", killed)
         for batch in ("b", "b.x"):
             with pytest.raises(Killed):
-                cohort.add(store, batch=batch, members=people)
+                add_batch(store, batch=batch, members=people)
     os.utime(people[0].gvcf, ns=(0, 0))
-    cohort.add(store, batch="b", members=people)
+    add_batch(store, batch="b", members=people)
     # the other batch's work is its own
     assert [path.name.rpartition(".")[0] for path in store.work.iterdir()] == ["b.x"]
 
@@ -219,13 +220,13 @@ def test_work_that_the_machine_lost_a_part_of_when_it_stopped_is_done_again(
     with monkeypatch.context() as patch:
         patch.setattr("baekman.cohort.batch.collect", killed)
         with pytest.raises(Killed):
-            cohort.add(store, batch="b", members=people)
+            add_batch(store, batch="b", members=people)
     lost = next(store.work.rglob("000001.parts"))
     written = lost.read_bytes()
     lost.write_bytes(written[:40] + bytes(100) + written[140:])
-    cohort.add(store, batch="b", members=people)
+    add_batch(store, batch="b", members=people)
     whole = create_store(tmp_path / "other", reference=tmp_path / "ref.fa")
-    cohort.add(whole, batch="b", members=people)
+    add_batch(whole, batch="b", members=people)
     assert hashes(store.path / "batches") == hashes(whole.path / "batches")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort import rewrite
+from baekman.cohort.add import add_batch
 from baekman.cohort.batch import read_roster
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import read_snapshot
@@ -46,20 +47,20 @@ def test_sites_do_not_depend_on_how_the_cohort_came_together(
     stays = [member for member in members if member.participant_id not in gone]
 
     whole = new_store(folder, reference)
-    cohort.add(whole, batch="all", members=members)
+    add_batch(whole, batch="all", members=members)
     divided = new_store(folder, reference)
     order = data.draw(st.permutations(members))
     cut = data.draw(st.integers(1, len(order) - 1))
-    cohort.add(divided, batch="second", members=order[cut:])
-    cohort.add(divided, batch="first", members=order[:cut])
+    add_batch(divided, batch="second", members=order[cut:])
+    add_batch(divided, batch="first", members=order[:cut])
     assert sites(divided) == sites(whole)
-    cohort.compact(divided)
+    rewrite.compact(divided)
     assert sites(divided) == sites(whole)
     if gone and stays:
         never = new_store(folder, reference)
-        cohort.add(never, batch="all", members=stays)
+        add_batch(never, batch="all", members=stays)
         for store in (whole, divided):
-            cohort.withdraw(store, sorted(gone))
+            rewrite.withdraw(store, sorted(gone))
             assert sites(store) == sites(never)
 
 
@@ -73,7 +74,7 @@ def test_the_roster_tells_what_was_read(tmp_path: Path) -> None:
     ]
     path.write_text(gvcf_text(lines, contigs={"c1": 100}))
     store = create_store(tmp_path / "cohort", reference=reference)
-    cohort.add(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(path), sex="female")])
+    add_batch(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(path), sex="female")])
     roster, filters = read_roster(store, "b1")
     (row,) = roster.to_pylist()
     assert filters == ["LowQual"]

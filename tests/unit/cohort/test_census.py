@@ -25,7 +25,7 @@ from baekman.cohort.schema import (
     STATE_WEAK,
 )
 from baekman.cohort.sites import SiteFilters, describe_sites
-from baekman.genome.ploidy import Region
+from baekman.genome.regions import Region
 from baekman.genotyping.joint import ROW_WEIGHT, SEGMENT_WEIGHT
 from hypothesis import given, settings
 from hypothesis import strategies as st

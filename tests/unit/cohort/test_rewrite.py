@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from baekman.cohort import add as cohort
 from baekman.cohort import batch as batches
-from baekman.cohort import garbage
+from baekman.cohort import garbage, rewrite
 from baekman.cohort import snapshot as snapshots
+from baekman.cohort.add import add_batch
 from baekman.cohort.batch import read_roster
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.index import find_batches
@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_who_is_not_in_the_cohort_is_told(store: Store, tmp_path: Path) -> None:
-    cohort.add(store, batch="b", members=[member(tmp_path, number) for number in range(2)])
+    add_batch(store, batch="b", members=[member(tmp_path, number) for number in range(2)])
     done = baekman("cohort", "withdraw", "P0", "P7", "P7", "--cohort", store.path)
     assert (done.stdout, done.stderr) == ("2\n", "P7 is not in the cohort\n")
     again = baekman("cohort", "withdraw", "P0", "--cohort", store.path)
@@ -48,10 +48,10 @@ def test_who_is_not_in_the_cohort_is_told(store: Store, tmp_path: Path) -> None:
 
 def test_withdrawals_from_batches_of_the_same_name_keep_everybody_else(store: Store, tmp_path: Path) -> None:
     people = [member(tmp_path, number) for number in range(4)]
-    cohort.add(store, batch="b1", members=people[:2])
-    cohort.withdraw(store, ["P0"])
-    cohort.add(store, batch="b1", members=people[2:])
-    cohort.withdraw(store, ["P2"])
+    add_batch(store, batch="b1", members=people[:2])
+    rewrite.withdraw(store, ["P0"])
+    add_batch(store, batch="b1", members=people[2:])
+    rewrite.withdraw(store, ["P2"])
     assert everyone(store) == {"P1", "P3"}
     assert verify(store) == []
 
@@ -61,8 +61,8 @@ def test_a_withdrawal_from_two_batches_whose_names_would_meet_keeps_everybody_el
 ) -> None:
     people = [member(tmp_path, number) for number in range(6)]
     for number, name in enumerate(("b", "b.r1", "b.r2")):
-        cohort.add(store, batch=name, members=people[2 * number : 2 * number + 2])
-    cohort.withdraw(store, ["P0", "P2", "P4"])
+        add_batch(store, batch=name, members=people[2 * number : 2 * number + 2])
+    rewrite.withdraw(store, ["P0", "P2", "P4"])
     assert everyone(store) == {"P1", "P3", "P5"}
     assert verify(store) == []
 
@@ -71,7 +71,7 @@ def test_who_reads_an_older_snapshot_meanwhile_brings_nobody_back(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = [member(tmp_path, number) for number in range(4)]
-    cohort.add(store, batch="b", members=people)
+    add_batch(store, batch="b", members=people)
     older, sweep = read_snapshot(store), garbage.sweep
 
     def read_and_sweep(*arguments: Any, **options: Any) -> None:
@@ -79,18 +79,18 @@ def test_who_reads_an_older_snapshot_meanwhile_brings_nobody_back(
         sweep(*arguments, **options)
 
     monkeypatch.setattr(garbage, "sweep", read_and_sweep)
-    cohort.withdraw(store, ["P2"])
+    rewrite.withdraw(store, ["P2"])
     assert b"P2" not in store.participants.read_bytes()
     with pytest.raises(FileNotFoundError):
         find_batches(store, ["P2"], at=older)
     assert (everyone(store), verify(store)) == ({"P0", "P1", "P3"}, [])
     with pytest.raises(InputRefused, match=r"one who is in batch b\.r1"):
-        cohort.add(store, batch="again", members=people[:1])
+        add_batch(store, batch="again", members=people[:1])
 
 
 def test_two_that_index_a_batch_at_the_same_moment_both_succeed(store: Store, tmp_path: Path) -> None:
     for number in range(30):
-        cohort.add(store, batch=f"b{number}", members=[member(tmp_path, number)])
+        add_batch(store, batch=f"b{number}", members=[member(tmp_path, number)])
     at = read_snapshot(store)
     for _ in range(5):
         store.participants.unlink()
@@ -101,48 +101,48 @@ def test_two_that_index_a_batch_at_the_same_moment_both_succeed(store: Store, tm
 
 def test_compaction_keeps_a_batch_that_has_the_name_of_its_own(store: Store, tmp_path: Path) -> None:
     people = [member(tmp_path, number) for number in range(6)]
-    cohort.add(store, batch="compact-00000004", members=people[:4])
+    add_batch(store, batch="compact-00000004", members=people[:4])
     for number in (4, 5):
-        cohort.add(store, batch=f"b{number}", members=[people[number]])
-    cohort.compact(store, below=2)
+        add_batch(store, batch=f"b{number}", members=[people[number]])
+    rewrite.compact(store, below=2)
     assert everyone(store) == {f"P{number}" for number in range(6)}
     assert verify(store) == []
 
 
 def test_compaction_makes_batches_of_enough_participants_and_no_more(store: Store, tmp_path: Path) -> None:
     people = [member(tmp_path, number) for number in range(8)]
-    cohort.add(store, batch="large", members=people[:3])
+    add_batch(store, batch="large", members=people[:3])
     for number in range(3, 8):
-        cohort.add(store, batch=f"b{number}", members=[people[number]])
+        add_batch(store, batch=f"b{number}", members=[people[number]])
     before = hashes(store.sites(6))
-    snapshot = cohort.compact(store, below=2)
+    snapshot = rewrite.compact(store, below=2)
     assert [(entry.name, entry.participants) for entry in snapshot.batches] == [
         ("large", 3), ("b7", 1), ("compact-00000007", 2), ("compact-00000007.r1", 2),
     ]  # fmt: skip
     assert (everyone(store), verify(store)) == ({f"P{number}" for number in range(8)}, [])
     assert hashes(store.sites(7)) == before
-    assert cohort.compact(store, below=2) == snapshot
-    assert [entry.participants for entry in cohort.compact(store, below=4).batches] == [4, 4]
+    assert rewrite.compact(store, below=2) == snapshot
+    assert [entry.participants for entry in rewrite.compact(store, below=4).batches] == [4, 4]
 
 
 def test_of_the_snapshots_the_last_ones_are_kept(store: Store, tmp_path: Path) -> None:
     people = [member(tmp_path, number) for number in range(4)]
     for number, one in enumerate(people):
-        cohort.add(store, batch=f"b{number}", members=[one])
+        add_batch(store, batch=f"b{number}", members=[one])
     latest = read_snapshot(store)
-    assert cohort.compact(store, below=1, keep=3) == latest
+    assert rewrite.compact(store, below=1, keep=3) == latest
     assert numbers(store) == [2, 3, 4]
     assert sorted(path.name for path in (store.path / "sites").iterdir()) == ["00000002", "00000003", "00000004"]
     baekman("cohort", "compact", "--cohort", store.path, "--below", "3", "--keep", "1")
     assert numbers(store) == [5]
     assert (everyone(store), verify(store)) == ({"P0", "P1", "P2", "P3"}, [])
-    cohort.withdraw(store, ["P2"])
+    rewrite.withdraw(store, ["P2"])
     assert (everyone(store), verify(store)) == ({"P0", "P1", "P3"}, [])
 
 
 def test_a_file_system_without_links_has_copies(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(2):
-        cohort.add(store, batch=f"b{number}", members=[member(tmp_path, number)])
+        add_batch(store, batch=f"b{number}", members=[member(tmp_path, number)])
     before = hashes(store.sites(2))
     link = os.link
 
@@ -152,19 +152,19 @@ def test_a_file_system_without_links_has_copies(store: Store, tmp_path: Path, mo
         link(source, target)
 
     monkeypatch.setattr(os, "link", none)
-    assert hashes(store.sites(cohort.compact(store).number)) == before
+    assert hashes(store.sites(rewrite.compact(store).number)) == before
 
 
 def test_a_compaction_that_was_killed_at_its_end_is_finished_by_the_next(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(2):
-        cohort.add(store, batch=f"b{number}", members=[member(tmp_path, number)])
+        add_batch(store, batch=f"b{number}", members=[member(tmp_path, number)])
     with monkeypatch.context() as patch:
-        patch.setattr(cohort, "clean", killed)
+        patch.setattr(rewrite, "clean", killed)
         with pytest.raises(Killed):
-            cohort.compact(store)
-    assert cohort.compact(store).number == 3
+            rewrite.compact(store)
+    assert rewrite.compact(store).number == 3
     assert numbers(store) == [3]
     assert [path.name for path in (store.path / "batches").iterdir()] == ["compact-00000003"]
     assert (everyone(store), verify(store)) == ({"P0", "P1"}, [])
@@ -174,17 +174,17 @@ def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = [member(tmp_path, number) for number in range(4)]
-    cohort.add(store, batch="b", members=people[:2])
+    add_batch(store, batch="b", members=people[:2])
     with monkeypatch.context() as patch:
-        patch.setattr(cohort, "clean", killed)
+        patch.setattr(rewrite, "clean", killed)
         with pytest.raises(Killed):
-            cohort.withdraw(store, ["P0"])
-    cohort.add(store, batch="b", members=people[2:])
+            rewrite.withdraw(store, ["P0"])
+    add_batch(store, batch="b", members=people[2:])
     assert numbers(store) == [2, 3]
     assert verify(store) == []
     with pytest.raises(InputRefused):
-        cohort.add(store, batch="again", members=people[2:])
-    cohort.withdraw(store, ["P0"])
+        add_batch(store, batch="again", members=people[2:])
+    rewrite.withdraw(store, ["P0"])
     assert everyone(store) == {"P1", "P2", "P3"}
 
 
@@ -193,8 +193,8 @@ def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
 
 def test_a_filter_that_only_they_had_is_named_no_more(store: Store, tmp_path: Path) -> None:
     people = [member(tmp_path, 0, filter="TheirsAlone"), member(tmp_path, 1, filter="Shared;Odd")]
-    cohort.add(store, batch="b", members=people)
-    snapshot = cohort.withdraw(store, ["P0"])
+    add_batch(store, batch="b", members=people)
+    snapshot = rewrite.withdraw(store, ["P0"])
     _, names = read_roster(store, snapshot.batches[0].name)
     assert names == ["Shared;Odd"]
     assert verify(store) == []
@@ -207,8 +207,8 @@ def test_a_filter_of_records_that_made_no_row_is_no_difference(store: Store, tmp
     silent = line(9, "A", "G", "0/0:40:22:22,0:0,60,99", filter="NoRow")
     text = gvcf_text([line(5, "A", "G", "0/1:40:22:11,11:45,0,42"), silent], contigs={"c1": len(BASES)})
     Path(people[1].gvcf).write_text(text)
-    cohort.add(store, batch="b", members=people)
-    snapshot = cohort.withdraw(store, ["P0"])
+    add_batch(store, batch="b", members=people)
+    snapshot = rewrite.withdraw(store, ["P0"])
     assert read_roster(store, snapshot.batches[0].name)[1] == []
     assert compare_gvcfs(store, people[1:]) == []
 
@@ -216,16 +216,16 @@ def test_a_filter_of_records_that_made_no_row_is_no_difference(store: Store, tmp
 def test_a_withdrawal_sweeps_what_a_killed_add_left_of_sites(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cohort.add(store, batch="b0", members=[member(tmp_path, 0)])
+    add_batch(store, batch="b0", members=[member(tmp_path, 0)])
     with monkeypatch.context() as patch:
         patch.setattr(snapshots, "create_snapshot", killed)
         with pytest.raises(Killed):
-            cohort.add(store, batch="b1", members=[member(tmp_path, 1)])
+            add_batch(store, batch="b1", members=[member(tmp_path, 1)])
     # and one that died while it merged
     working = store.path / "sites" / ".00000003.tmp"
     working.mkdir()
     (store.snapshots / ".0123.tmp").write_text(json.dumps({"participants": 2}))
-    cohort.withdraw(store, ["P1"])
+    rewrite.withdraw(store, ["P1"])
     assert {path.name for path in (store.path / "sites").iterdir()} == {f"{n:08d}" for n in numbers(store)}
     assert [path.name for path in store.snapshots.iterdir()] == ["00000001.json"]
     assert pq.read_table(store.sites(1) / "00000.parquet")["pos"].to_pylist() == [1]
@@ -238,13 +238,13 @@ def test_a_withdrawal_while_their_batch_is_read_leaves_nothing(
     collect = batches.collect
 
     def withdrawn_before(store: Store, planned: batches.BatchPlan) -> None:
-        cohort.withdraw(store, ["P1"])
+        rewrite.withdraw(store, ["P1"])
         batches.read_participant(store, planned, 1)  # a worker that is late
         collect(store, planned)
 
     monkeypatch.setattr(batches, "collect", withdrawn_before)
     with pytest.raises(InputRefused) as refused:
-        cohort.add(store, batch="b", members=people)
+        add_batch(store, batch="b", members=people)
     assert str(refused.value) == (
         "list of gVCFs: expected participants who stay, found one who was withdrawn while their gVCF was read; "
         "leave them out"
@@ -260,7 +260,7 @@ def test_the_command_takes_them_out_of_the_tables_beside_the_cohort(tmp_path: Pa
 
     def workspace(name: str, members: Sequence[Member]) -> Path:
         store = create_store(tmp_path / name / "cohort", reference=reference)
-        cohort.add(store, batch="b", members=members)
+        add_batch(store, batch="b", members=members)
         make_tables(store, output=tmp_path / name / "tables")
         return tmp_path / name
 
@@ -270,7 +270,7 @@ def test_the_command_takes_them_out_of_the_tables_beside_the_cohort(tmp_path: Pa
 
 
 def test_the_command_takes_them_out_of_tables_whose_writing_was_killed(store: Store, tmp_path: Path) -> None:
-    cohort.add(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
+    add_batch(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
     output = tmp_path / "tables"
     make_tables(store, output=output)
     for path in (table_path(output, "P0"), reference_path(output, "P0")):
@@ -283,7 +283,7 @@ def test_the_command_takes_them_out_of_tables_whose_writing_was_killed(store: St
 
 
 def test_tables_beside_a_store_of_another_name_are_not_its_own(store: Store, tmp_path: Path) -> None:
-    cohort.add(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
+    add_batch(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
     make_tables(store, output=tmp_path / "tables")
     kept = hashes(tmp_path / "tables")
     store.path.rename(tmp_path / "other")

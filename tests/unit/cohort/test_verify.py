@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort import rewrite
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.hashes import hashes_of, seal
 from baekman.cohort.store import Store, create_store, open_store
@@ -49,8 +50,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         path.write_text(gvcf_text(lines, contigs={"c1": len(GENOME)}))
         members.append(Member(participant_id=f"P{number}", gvcf=str(path)))
-    cohort.add(store, batch="b0", members=members[:2])
-    cohort.add(store, batch="b1", members=members[2:])
+    add_batch(store, batch="b0", members=members[:2])
+    add_batch(store, batch="b1", members=members[2:])
     return folder / "cohort"
 
 
@@ -96,7 +97,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, function: str, happens: Callable[
 def test_a_withdrawal_meanwhile_is_told_and_no_finding(
     changing: Store, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    meanwhile(monkeypatch, function, lambda: cohort.withdraw(changing, ["P0"]))
+    meanwhile(monkeypatch, function, lambda: rewrite.withdraw(changing, ["P0"]))
     with pytest.raises(InputRefused) as refused:
         verify(changing)
     assert str(refused.value) == (
@@ -113,7 +114,7 @@ def test_a_batch_that_is_added_meanwhile_is_no_finding(
     path = tmp_path / "added.g.vcf"
     path.write_text(gvcf_text([block(1, 2, "A")], contigs={"c1": len(GENOME)}))
     added = [Member(participant_id="P9", gvcf=str(path))]
-    meanwhile(monkeypatch, function, lambda: cohort.add(changing, batch="b2", members=added))
+    meanwhile(monkeypatch, function, lambda: add_batch(changing, batch="b2", members=added))
     assert verify(changing) == []
 
 
@@ -125,9 +126,9 @@ def test_a_sound_store_has_no_finding(sound: Path) -> None:
 def test_it_stays_sound_through_withdrawal_and_compaction(sound: Path, tmp_path: Path) -> None:
     shutil.copytree(sound, tmp_path / "c")
     store = open_store(tmp_path / "c")
-    cohort.withdraw(store, ["P1"])
+    rewrite.withdraw(store, ["P1"])
     assert verify(store) == []
-    cohort.compact(store)
+    rewrite.compact(store)
     assert verify(store) == []
 
 

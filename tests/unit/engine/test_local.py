@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from baekman.engine.local import Engine
-from baekman.errors import InputRefused, Reason, WorkerDied
+from baekman.errors import InputRefused, Problem, WorkerDied
 
 SLEEPING = """
 import pathlib, sys, time
@@ -70,7 +70,7 @@ def test_every_task_is_run_once_and_answers_in_order(tmp_path: Path, workers: in
 
 
 def test_a_refusal_is_raised_as_it_was_and_what_is_left_is_not_begun(tmp_path: Path) -> None:
-    reason = Reason(file="gVCF of P1", place="line 7", expected="one", found="two")
+    reason = Problem(file="gVCF of P1", place="line 7", expected="one", found="two")
 
     def run(index: int) -> None:
         (tmp_path / f"{index}").touch()
@@ -80,7 +80,7 @@ def test_a_refusal_is_raised_as_it_was_and_what_is_left_is_not_begun(tmp_path: P
 
     with pytest.raises(InputRefused) as refused, Engine(workers=2).open() as map_tasks:
         map_tasks("refusing", run, 300)
-    assert refused.value.reasons == [reason]
+    assert refused.value.problems == [reason]
     assert 1 <= len(list(tmp_path.iterdir())) < 100
 
 

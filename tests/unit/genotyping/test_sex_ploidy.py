@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pysam
 import pytest
-from baekman.cohort import add as cohort
-from baekman.cohort import dense_genotypes
+from baekman.cohort import dense_genotypes, rewrite
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import read_sites, read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.cohort.verify.whole import verify
 from baekman.export.write import Content, export
-from baekman.genome.ploidy import Region
+from baekman.genome.regions import Region
 from baekman.tables.files import table_path
 from baekman.tables.make import freeze, make_tables
 from hypothesis import given, settings
@@ -144,7 +144,7 @@ def made(
         members.append(Member(participant_id=f"P{number}", gvcf=str(path), sex=sex))
     for batch in range(batches):
         if members[batch::batches]:
-            cohort.add(store, batch=f"b{batch}", members=members[batch::batches])
+            add_batch(store, batch=f"b{batch}", members=members[batch::batches])
     return store
 
 
@@ -369,9 +369,9 @@ def test_the_frequency_of_joint_genotypes_counts_a_male_s_x_once(tmp_path: Path)
 def test_males_keep_one_copy_through_withdrawal_and_compaction(tmp_path: Path) -> None:
     hom = line(OUTSIDE, "C", "A", "1/1:99:30:0,30:600,90,0", contig="chrX")
     store = made(tmp_path, [[hom]] * 5, ["male", "female", "male", "female", "male"], batches=2)
-    cohort.withdraw(store, ["P0"])
+    rewrite.withdraw(store, ["P0"])
     assert verify(store) == []
-    cohort.compact(store)
+    rewrite.compact(store)
     assert verify(store) == []
     ((_, calls),) = shown(exported(store)).items()
     assert [call.split(":")[0] for call in calls] == ["1/1", "1", "1/1", "1"]

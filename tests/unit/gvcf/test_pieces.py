@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import create_store
 from baekman.cohort.verify.gvcfs import compare_gvcfs
@@ -134,9 +134,9 @@ def test_the_store_is_the_same_where_an_allele_slid(tmp_path: Path, monkeypatch:
         create_store(tmp_path / name, reference=reference, shards_file=tmp_path / "shards.tsv")
         for name in ("whole", "pieces")
     ]
-    cohort.add(stores[0], batch="b", members=people)
+    add_batch(stores[0], batch="b", members=people)
     monkeypatch.setattr(gvcf, "PIECE_RECORDS", 1)
     monkeypatch.setattr(gvcf, "SLIDE_BASES", 20)
-    cohort.add(stores[1], batch="b", members=people)
+    add_batch(stores[1], batch="b", members=people)
     assert hashes(stores[0].path / "batches") == hashes(stores[1].path / "batches")
     assert compare_gvcfs(stores[1], people) == []

@@ -26,7 +26,8 @@ from baekman.cli import app
 from baekman.cohort.schema import CALLS, REFERENCE
 from baekman.cohort.work_file import write_parts
 from baekman.privacy import leakscan
-from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of, read_identifiers
+from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
+from baekman.registry.confidential import read_identifiers
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
-from baekman.genome.ploidy import Region
+from baekman.genome import callable_bases
+from baekman.genome.regions import Region
 from baekman.qc import measure as qc
 from baekman.qc import metrics as qc_metrics
 from baekman.qc.contamination import Estimate
@@ -29,9 +30,9 @@ def write_fasta(path: Path, **contigs: str) -> Path:
 
 @given(st.text("ACGTNnacgt", max_size=60))
 def test_non_n_stretches_are_those_that_a_walk_finds(bases: str) -> None:
-    known = {at for start, end in qc_metrics.non_n(bases.encode()) for at in range(start, end)}
+    known = {at for start, end in callable_bases.non_n(bases.encode()) for at in range(start, end)}
     assert known == {at for at, base in enumerate(bases) if base not in "Nn"}
-    stretches = qc_metrics.non_n(bases.encode())
+    stretches = callable_bases.non_n(bases.encode())
     assert all(one[1] < other[0] for one, other in itertools.pairwise(stretches))
 
 
@@ -42,7 +43,7 @@ def test_non_n_stretches_are_those_that_a_walk_finds(bases: str) -> None:
 )
 def test_pseudo_autosomal_bases_are_cut_out(start: int, length: int, pars: list[tuple[int, int]]) -> None:
     regions = [Region("chrX", first, first + more) for first, more in pars]
-    pieces = qc_metrics._cut(start, start + length, "X", regions)
+    pieces = callable_bases._cut(start, start + length, "X", regions)
     expected = {
         at: "PAR" if any(region.start <= at + 1 <= region.end for region in regions) else "X"
         for at in range(start, start + length)
@@ -61,7 +62,7 @@ def test_coverage_is_judged_on_known_bases_of_autosomes_and_x_and_y(tmp_path: Pa
         chrUn_KI270302v1="ACGT",
     )
     output = tmp_path / "regions.bed"
-    qc.regions(reference, par=[Region("chrX", 1, 3), Region("Y", 9, 10)], output=output)
+    callable_bases.write_regions(reference, par=[Region("chrX", 1, 3), Region("Y", 9, 10)], output=output)
     assert output.read_text(encoding="ascii") == (
         "chr1\t2\t6\tautosome\nchr1\t8\t10\tautosome\nchrX\t1\t3\tPAR\nchrX\t3\t9\tX\nchrY\t4\t8\tY\nchrY\t8\t10\tPAR\n"
     )
@@ -69,7 +70,7 @@ def test_coverage_is_judged_on_known_bases_of_autosomes_and_x_and_y(tmp_path: Pa
 
 def test_where_no_contig_is_numbered_all_but_x_y_and_mt_are_autosomes(tmp_path: Path) -> None:
     reference = write_fasta(tmp_path / "r.fa", first="ACGT", second="AC", X="AC", MT="AC")
-    assert qc_metrics.coverage_regions(reference) == [
+    assert callable_bases.coverage_regions(reference) == [
         ("first", 0, 4, "autosome"),
         ("second", 0, 2, "autosome"),
         ("X", 0, 2, "X"),
@@ -124,7 +125,7 @@ def test_samtools_and_mosdepth_agree_with_a_count_of_the_reads(tmp_path: Path) -
     stats = tmp_path / "stats.txt"
     with stats.open("wb") as out:
         subprocess.run([*tools.command("samtools"), "stats", bam], stdout=out, check=True)
-    qc.regions(people.fasta, output=tmp_path / "regions.bed")
+    callable_bases.write_regions(people.fasta, output=tmp_path / "regions.bed")
     subprocess.run(
         [
             *("mosdepth", "--no-per-base", "--by", tmp_path / "regions.bed", "--thresholds", qc.THRESHOLDS),

@@ -8,12 +8,13 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort import rewrite
+from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store, create_store, open_store
 from baekman.errors import InputRefused
-from baekman.genome.regions import Region, parse_region
+from baekman.genome.regions import Region
 from baekman.query import ask as query
 from baekman.query.ask import ask, check_sql, write_answer
 from baekman.query.views import open_views
@@ -39,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     for name, lines in texts.items():
         path = folder / f"{name}.g.vcf"
         path.write_text(gvcf_text(lines, contigs={n: len(b) for n, b in contigs.items()}, sample=name))
-        cohort.add(store, batch=f"b{name}", members=[Member(participant_id=name, gvcf=str(path))])
+        add_batch(store, batch=f"b{name}", members=[Member(participant_id=name, gvcf=str(path))])
     return store
 
 
@@ -50,7 +51,7 @@ def answer(store: Store, capfdbinary: pytest.CaptureFixture[bytes], **question: 
 
 
 def test_a_region_gives_its_sites(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    found = answer(store, capfdbinary, region=Region(contig="c1", start=3, end=20))
+    found = answer(store, capfdbinary, region=Region("c1", 3, 20))
     assert [(site["contig"], site["pos"], site["ref"], site["alt"], site["ac"], site["an"]) for site in found] == [
         ("c1", 3, "G", "A", 1, 2),
         ("c1", 3, "G", "C", 0, 2),
@@ -74,7 +75,7 @@ def test_a_participant_gives_their_call_rows(store: Store, capfdbinary: pytest.C
 
 
 def test_a_participant_in_a_region(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    found = answer(store, capfdbinary, participant="P1", region=Region(contig="c1", start=21, end=21))
+    found = answer(store, capfdbinary, participant="P1", region=Region("c1", 21, 21))
     assert [row["pos"] for row in found] == [21]
 
 
@@ -100,7 +101,7 @@ def test_a_question_opens_the_files_that_it_is_about(
     shutil.rmtree(copy.batch("bP2"))
     assert [row["pos"] for row in answer(copy, capfdbinary, participant="P1")] == [3, 21]
     shutil.rmtree(copy.path / "batches")
-    assert len(answer(copy, capfdbinary, region=Region(contig="c1", start=3, end=20))) == 2
+    assert len(answer(copy, capfdbinary, region=Region("c1", 3, 20))) == 2
 
 
 @pytest.mark.parametrize("question", [{"participant": "P1"}, {"sql": "SELECT count(*) FROM calls"}])
@@ -115,7 +116,7 @@ def test_who_asks_a_snapshot_is_told_that_it_went_meanwhile(
     asked = read_snapshot(copy)
 
     def late(*arguments: object, **options: object) -> None:
-        cohort.compact(copy)
+        rewrite.compact(copy)
         write_answer(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(query, "write_answer", late)
@@ -190,10 +191,10 @@ def test_parquet_keeps_lists(store: Store, tmp_path: Path) -> None:
     ],
 )
 def test_regions_as_people_write_them(store: Store, text: str, contig: str, start: int, end: int) -> None:
-    assert parse_region(text, store=store) == Region(contig=contig, start=start, end=end)
+    assert store.parse_region(text) == Region(contig, start, end)
 
 
 @pytest.mark.parametrize("text", ["c1:0-5", "c1:9-5", "c1:100-200", "c2", "", "c1:a-b"])
 def test_regions_that_are_none(store: Store, text: str) -> None:
     with pytest.raises(InputRefused, match="--region"):
-        parse_region(text, store=store)
+        store.parse_region(text)

@@ -87,7 +87,7 @@ def test_a_conflict_within_one_table_names_both_rows(on_sqlite: Registry, tmp_pa
     second = FIRST.replace("BAR-0001", "BAR-0003").replace("female", "male").replace("granted", "refused")
     with pytest.raises(InputRefused) as refused:
         import_registrations(on_sqlite, [table(tmp_path, FIRST, second)])
-    assert [str(reason) for reason in refused.value.reasons] == [
+    assert [str(reason) for reason in refused.value.problems] == [
         "registration.tsv: row 3, column registered_sex: expected what row 2 of registration.tsv says of this "
         "participant, found another value; correct the table",
         "registration.tsv: row 3, column consent: expected the decision in row 2 of registration.tsv, or another "

@@ -73,8 +73,9 @@ def test_a_rotation_that_was_stopped_is_finished_by_the_next(
 
 
 def test_no_value_and_no_hash_of_one_is_in_the_store(tmp_path: Path) -> None:
-    from baekman.privacy.leak_patterns import matcher_of, read_identifiers
+    from baekman.privacy.leak_patterns import matcher_of
     from baekman.privacy.leakscan import scan
+    from baekman.registry.confidential import read_identifiers
 
     registry, _ = create_registry(tmp_path / "w")
     array(tmp_path / "array.vcf", "BAR-0001")

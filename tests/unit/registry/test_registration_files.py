@@ -26,7 +26,7 @@ def people(count: int) -> list[str]:
 def messages(registry: Registry, files: list[Path]) -> list[str]:
     with pytest.raises(InputRefused) as refused:
         import_registrations(registry, files)
-    return [str(reason) for reason in refused.value.reasons]
+    return [str(reason) for reason in refused.value.problems]
 
 
 def test_no_more_rows_are_asked_for_than_a_part_before_they_are_written(

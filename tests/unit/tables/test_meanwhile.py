@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman.cohort import add as cohort
+from baekman.cohort import rewrite
+from baekman.cohort.add import add_batch
 from baekman.cohort.snapshot import SnapshotGone, read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.tables.files import TableWriters, metadata_of, reference_path, table_path
@@ -20,7 +21,7 @@ from support.store_tools import write_reference
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": BASES}))
-    cohort.add(store, batch="b1", members=[member(tmp_path, number) for number in range(3)])
+    add_batch(store, batch="b1", members=[member(tmp_path, number) for number in range(3)])
     return store
 
 
@@ -47,7 +48,7 @@ def test_who_withdraws_while_tables_are_written_has_none_and_nobody_has_one_that
     output = tmp_path / "tables"
 
     def withdrawal() -> None:
-        cohort.withdraw(store, [gone])
+        rewrite.withdraw(store, [gone])
         withdraw_tables(store, [gone])
 
     make_tables(store, output=output, participants=["P1"])
@@ -72,7 +73,7 @@ def test_two_may_write_the_same_tables_at_the_same_moment(
 def test_what_another_began_to_write_later_is_left_to_them(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cohort.add(store, batch="b2", members=[member(tmp_path, 3)])
+    add_batch(store, batch="b2", members=[member(tmp_path, 3)])
     others: list[TableWriters] = []
     meanwhile(monkeypatch, lambda: others.append(TableWriters(tmp_path / "tables", "P3", {}, None)))
     assert make_tables(store, output=tmp_path / "tables") == 4
@@ -110,7 +111,7 @@ def test_work_that_another_command_deletes_meanwhile_stops_no_withdrawal(
         return text
 
     monkeypatch.setattr(Path, "read_text", read_text)
-    assert cohort.withdraw(store, ["P0"]).participants == 2
+    assert rewrite.withdraw(store, ["P0"]).participants == 2
 
 
 def test_a_table_that_another_withdrawal_deletes_meanwhile_is_not_stale(

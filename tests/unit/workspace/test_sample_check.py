@@ -43,7 +43,7 @@ def test_a_participants_own_file_is_taken(files: dict[tuple[str, str], Path], ki
 def test_anothers_file_is_refused(files: dict[tuple[str, str], Path], kind: str, sample: str, found: str) -> None:
     with pytest.raises(InputRefused) as refused:
         require_owner(files[sample, kind], participant=ONE)
-    assert [str(one) for one in refused.value.reasons] == [
+    assert [str(one) for one in refused.value.problems] == [
         f"participants/{ONE}/{files[sample, kind].name}: header: expected the sample {ONE}, found {found}; "
         "files of two participants may have been swapped: find out how, and put each in its place"
     ]

@@ -67,7 +67,7 @@ def main() -> None:
     try:
         app()
     except InputRefused as refused:
-        for reason in refused.reasons:
+        for reason in refused.problems:
             print(f"refused: {reason}", file=sys.stderr)
         sys.exit(EXIT_REFUSED)
     except SystemExit as ended:

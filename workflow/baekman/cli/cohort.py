@@ -59,7 +59,7 @@ def add(
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
     from baekman import audit
-    from baekman.cohort import add as operations
+    from baekman.cohort.add import add_batch
     from baekman.cohort.gvcf_list import read_members
     from baekman.cohort.settings import configuration_of, site_filters
     from baekman.cohort.store import open_store
@@ -68,7 +68,7 @@ def add(
 
     store, members = open_store(cohort), read_members(gvcfs)
     standing.require_consent(store.workspace, (member.participant_id for member in members), file="list of gVCFs")
-    snapshot = operations.add(
+    snapshot = add_batch(
         store,
         batch=batch,
         members=members,
@@ -119,7 +119,7 @@ def withdraw(
     Example: baekman cohort withdraw P0123456789ABX --cohort cohort
     """
     from baekman import audit
-    from baekman.cohort import add as operations
+    from baekman.cohort import rewrite
     from baekman.cohort.index import find_batches
     from baekman.cohort.snapshot import read_snapshot
     from baekman.cohort.store import PARTICIPANT_ID, check_names, open_store
@@ -134,7 +134,7 @@ def withdraw(
     for participant in dict.fromkeys(participants):
         if participant not in known:
             typer.echo(f"{participant} is not in the cohort", err=True)
-    snapshot = operations.withdraw(store, participants, engine=engine)
+    snapshot = rewrite.withdraw(store, participants, engine=engine)
     withdraw_tables(store, participants, engine=engine)
     audit.record_use(store.workspace, action="cohort.withdraw", object=",".join(participants))
     typer.echo(str(snapshot.number))
@@ -154,12 +154,12 @@ def compact(
     Example: baekman cohort compact --cohort cohort
     """
     from baekman import audit
-    from baekman.cohort import add as operations
+    from baekman.cohort import rewrite
     from baekman.cohort.store import open_store
     from baekman.engine.local import Engine
 
     store = open_store(cohort)
-    snapshot = operations.compact(store, below=below, keep=keep, engine=Engine(workers=workers))
+    snapshot = rewrite.compact(store, below=below, keep=keep, engine=Engine(workers=workers))
     audit.record_use(store.workspace, action="cohort.compact", object=str(snapshot.number))
     typer.echo(str(snapshot.number))
 

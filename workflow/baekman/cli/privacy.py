@@ -34,8 +34,9 @@ def leakscan(
 
     Example: baekman leakscan W/participants W/tables --identifiers registration.tsv
     """
-    from baekman.privacy.leak_patterns import is_too_short, matcher_of, read_identifiers
+    from baekman.privacy.leak_patterns import is_too_short, matcher_of
     from baekman.privacy.leakscan import scan
+    from baekman.registry.confidential import read_identifiers
 
     missing = [number for number, path in enumerate(paths, 1) if not path.is_symlink() and not path.exists()]
     if missing:

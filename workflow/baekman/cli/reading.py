@@ -83,7 +83,6 @@ def export(
     from baekman.cohort.store import open_store
     from baekman.engine.local import Engine
     from baekman.export import write as exports
-    from baekman.genome.regions import parse_region
 
     if raw and joint:
         raise typer.BadParameter("--raw and --joint exclude each other")
@@ -96,7 +95,7 @@ def export(
         format=format,
         output=output,
         content=exports.Content(
-            region=parse_region(region, store=store) if region is not None else None,
+            region=store.parse_region(region) if region is not None else None,
             mode="raw" if raw else "joint" if joint else "called",
             by_position=sites,
         ),
@@ -131,7 +130,6 @@ def query(
     from baekman import audit, pseudonyms
     from baekman.cohort.snapshot import read_snapshot
     from baekman.cohort.store import open_store
-    from baekman.genome.regions import parse_region
     from baekman.query.ask import ask
 
     if (sql is None) == (region is None and participant is None):
@@ -145,7 +143,7 @@ def query(
     ask(
         store,
         at,
-        region=parse_region(region, store=store) if region is not None else None,
+        region=store.parse_region(region) if region is not None else None,
         participant=participant,
         sql=sql,
         format=format,

@@ -68,10 +68,10 @@ def staged(delivery: Delivery) -> None:
 
     Example: baekman step staged --delivery D…
     """
-    from baekman.errors import InputRefused, Reason
+    from baekman.errors import InputRefused, Problem
 
     raise InputRefused(
-        Reason(
+        Problem(
             file=delivery,
             expected="the files that intake staged",
             found="none: they were used and deleted",

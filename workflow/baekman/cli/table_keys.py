@@ -33,13 +33,13 @@ def rotate(workspace: Workspace = HERE) -> None:
     Example: baekman table-keys rotate --workspace W
     """
     from baekman import audit
-    from baekman.errors import InputRefused, Reason
+    from baekman.errors import InputRefused, Problem
     from baekman.tables import keys as table_keys
 
     keys = table_keys.open_keys(workspace)
     if keys is None:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=table_keys.FOLDER,
                 expected="a workspace with encrypted tables",
                 found="none",

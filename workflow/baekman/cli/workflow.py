@@ -110,7 +110,7 @@ def watch(
         nonlocal failures
         failures += 1
         print(f"a delivery is refused, {place}:", file=sys.stderr)
-        for reason in refused.reasons:
+        for reason in refused.problems:
             print(f"refused: {reason}", file=sys.stderr)
 
     watching.watch(inbox, workspace=workspace, deliver=deliver_one, refuse=refuse, once=once, quiet_seconds=quiet)

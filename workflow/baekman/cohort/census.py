@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from baekman.arrow import allele_ranks, arrow, concat, empty, filtered, group_starts, numpy_of, table_of, take
 from baekman.cohort.schema import CALLED, CENSUS
-from baekman.genome.ploidy import Region, one_copy_in_males, own_ploidy
+from baekman.genome.ploidy import one_copy_in_males, own_ploidy
+from baekman.genome.regions import Region
 from baekman.genotyping.joint import ROW_WEIGHT, SEGMENT_WEIGHT, row_dosage
 from baekman.kernels import census as kernel
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baekman.cohort.store import PARTICIPANT_ID
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.genome.ploidy import SEXES
 
 
@@ -25,19 +25,19 @@ def read_members(path: Path) -> list[Member]:
     A relative path is relative to the list's folder, or else to the current folder. Raises InputRefused with
     every bad line at once.
     """
-    reasons: list[Reason] = []
+    reasons: list[Problem] = []
     members: list[Member] = []
     seen: dict[str, int] = {}
 
     def refuse(number: int, expected: str, found: str) -> None:
-        reasons.append(Reason(file=path.name, place=f"line {number}", expected=expected, found=found))
+        reasons.append(Problem(file=path.name, place=f"line {number}", expected=expected, found=found))
 
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError:
-        raise InputRefused(Reason(file=path.name, expected="a list of gVCFs", found="none that can be read")) from None
+        raise InputRefused(Problem(file=path.name, expected="a list of gVCFs", found="none that can be read")) from None
     except UnicodeDecodeError:
-        raise InputRefused(Reason(file=path.name, expected="UTF-8 text", found="other bytes")) from None
+        raise InputRefused(Problem(file=path.name, expected="UTF-8 text", found="other bytes")) from None
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split("\t")
         if not line.strip() or line.startswith("#") or (number == 1 and fields[0] == "participant_id"):

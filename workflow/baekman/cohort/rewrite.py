@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.arrow import arrow, cast_table, concat, filtered, numpy_of, read_parquet, take
+from baekman.arrow import (
+    arrow,
+    cast_table,
+    concat,
+    filtered,
+    numpy_of,
+    read_parquet,
+    take,
+)
+from baekman.cohort import snapshot as snapshots
 from baekman.cohort.batch import (
     hashes_of_shard,
     males_of,
@@ -24,9 +35,14 @@ from baekman.cohort.batch import (
     write_reference,
     write_roster,
 )
+from baekman.cohort.commit import committing, entry_of, remerge
+from baekman.cohort.garbage import clean
 from baekman.cohort.hashes import seal
+from baekman.cohort.index import find_batches
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
+from baekman.cohort.snapshot import BatchEntry, Snapshot
 from baekman.cohort.store import Store
+from baekman.engine.local import Engine
 from baekman.engine.tasks import MapTasks
 from baekman.files.atomic import fsync_folder
 
@@ -130,3 +146,104 @@ def _rewrite_shard(
     write_calls(folder, shard_name, calls, males=males)
     write_reference(folder, shard_name, calls, take(reference, order), males=males)
     return hashes_of_shard(folder, shard_name, "calls", "census", "reference", "called")
+
+
+def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None = None) -> Snapshot:
+    """Take participants out of the cohort so that no byte of theirs is left, in older snapshots neither.
+
+    The batches that hold them are written anew without them, a snapshot is made from these, and every older
+    snapshot that counts them is deleted. Participants who are not in the cohort change nothing.
+    """
+    with (engine or Engine()).open() as map_tasks, store.lock():
+        latest = snapshots.read_snapshot(store)
+        found = find_batches(store, participants, at=latest)
+        affected = sorted(set(found.values()))
+        if affected:
+            names = _names_taken(store)
+            entries = []
+            for entry in latest.batches:
+                if entry.name not in affected:
+                    entries.append(entry)
+                    continue
+                new = _next_name(entry.name, taken=names)
+                names.add(new)
+                if rewrite_batches(store, [entry.name], new=new, without=participants, map_tasks=map_tasks):
+                    entries.append(entry_of(store, new))
+            latest = remerge(
+                store,
+                Snapshot(
+                    number=latest.number + 1,
+                    batches=tuple(entries),
+                    tombstones=tuple(affected),
+                    filters=latest.filters,
+                ),
+                map_tasks=map_tasks,
+            )
+        clean(store, latest, without=participants)
+        with store.tables_lock(exclusive=True):
+            pass  # from here on no table of a snapshot that is gone appears
+        return latest
+
+
+def _names_taken(store: Store) -> set[str]:
+    """The batches that snapshots name: a batch that is written anew must not take the place of one of them."""
+    return {
+        entry.name for number in snapshots.numbers(store) for entry in snapshots.read_snapshot(store, number).batches
+    }
+
+
+def _next_name(batch: str, *, taken: Collection[str]) -> str:
+    """The name of a batch that is written anew: the first of ``name.r1``, ``name.r2`` … that is not ``taken``."""
+    stem, dot, number = batch.rpartition(".r")
+    if not (dot and number.isdecimal()):
+        stem, number = batch, "0"
+    return next(name for n in count(int(number) + 1) if (name := f"{stem}.r{n}") not in taken)
+
+
+def compact(store: Store, *, below: int = 1000, keep: int | None = None, engine: Engine | None = None) -> Snapshot:
+    """Merge batches of fewer than ``below`` participants into larger ones; sites and freeze tables stay the same.
+
+    In the order of the snapshot, so many at a time that ``below`` participants are reached: what a worker holds of a
+    shard does not grow with the cohort. Snapshots from before are deleted with the small batches that they name, and
+    of the others all but the last ``keep``, if that is given.
+    """
+    with (engine or Engine()).open() as map_tasks, store.lock():
+        latest = snapshots.read_snapshot(store)
+        groups = _groups([entry for entry in latest.batches if entry.participants < below], enough=below)
+        base, names = f"compact-{latest.number + 1:08d}", _names_taken(store)
+        entries = list(latest.batches)
+        for group in groups:
+            new = base if base not in names else _next_name(base, taken=names)
+            names.add(new)
+            rewrite_batches(store, [entry.name for entry in group], new=new, without=(), map_tasks=map_tasks)
+            entries = [entry for entry in entries if entry not in group] + [entry_of(store, new)]
+        if groups:
+            compacted = Snapshot(
+                number=latest.number + 1,
+                batches=tuple(entries),
+                tombstones=tuple(entry.name for group in groups for entry in group),
+                filters=latest.filters,
+            )
+            with committing(store, compacted) as working:  # of the same people: with the same sites
+                shutil.copytree(store.sites(latest.number), working, copy_function=_link)
+            latest = compacted
+        clean(store, latest, keep=keep)  # also what a compaction that was killed here has left
+        return latest
+
+
+def _link(source: str, target: str) -> None:
+    """The same file under another name; a copy of it where the file system has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _groups(small: Sequence[BatchEntry], *, enough: int) -> list[list[BatchEntry]]:
+    """Batches that become one: one after the other until there are ``enough`` participants; a last one may stay."""
+    groups: list[list[BatchEntry]] = [[]]
+    for entry in small:
+        if sum(one.participants for one in groups[-1]) >= enough:
+            groups.append([])
+        groups[-1].append(entry)
+    return [group for group in groups if len(group) > 1]

@@ -16,7 +16,7 @@ from baekman.arrow import cast_table, empty, read_parquet
 from baekman.cohort.schema import CALLED, CENSUS
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.store import Store
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 ZERO = "0" * 64
 
@@ -79,7 +79,7 @@ def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
         return Snapshot(number=0)
     if number not in existing:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="--snapshot",
                 expected=f"one of the cohort's snapshots ({', '.join(map(str, existing)) or 'there are none'})",
                 found=str(number),
@@ -89,7 +89,7 @@ def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
         return load_snapshot(store, number)
     except (ValueError, KeyError, TypeError) as error:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=f"snapshots/{number:08d}.json",
                 expected="the description of a snapshot",
                 found="something else",
@@ -129,7 +129,7 @@ def refuse_gone(store: Store, existed: Sequence[int]) -> None:
     gone = set(existed).difference(numbers(store))
     if gone:
         raise SnapshotGone(
-            Reason(
+            Problem(
                 file=f"snapshot {min(gone)}",
                 expected="one that stays while it is read",
                 found="one that a withdrawal or compaction took away",

@@ -19,9 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from baekman.cohort.schema import SCHEMA_VERSION
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_folder, write_text
-from baekman.genome.ploidy import Region, par_of_reference
+from baekman.genome.contigs import Contig
+from baekman.genome.ploidy import par_of_reference
+from baekman.genome.regions import Region, parse_region
 from baekman.genome.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
 from baekman.gvcf.reader import Genome, Thresholds
 
@@ -31,19 +33,6 @@ PARTICIPANT_ID = re.compile(r"(?!.*\.reference\Z)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}
 
 PLAIN = np.full(256, ord("N"), np.uint8)
 PLAIN[[*b"ACGT"]] = [*b"ACGT"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contig:
-    """A contig of the reference; ``m5`` is the MD5 of its upper-case bases as in SAM's @SQ M5.
-
-    ``stored_md5``: the MD5 of what the store has of it, where that differs: N for other letters than ACGT.
-    """
-
-    name: str
-    length: int
-    m5: str
-    stored_md5: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +81,19 @@ class Store:
         return [
             np.array([self.shards[index].end for index in self.shards_of[contig.name]], np.int32)
             for contig in self.contigs
+        ]
+
+    def parse_region(self, text: str) -> Region:
+        """Return the region that a person writes (see ``genome.regions``); raises InputRefused."""
+        return parse_region(text, contigs=self.contigs, aliases=self.aliases)
+
+    def shards_in(self, region: Region | None) -> list[int]:
+        """Return the indices of the shards that the region touches; all of them without a region."""
+        return [
+            index
+            for index, shard in enumerate(self.shards)
+            if region is None
+            or (shard.contig == region.contig and shard.start <= region.end and region.start <= shard.end)
         ]
 
     @property
@@ -203,7 +205,7 @@ def create_store(
     thresholds = thresholds or Thresholds()
     aliases = {str(alias): contig for alias, contig in (aliases or {}).items()}  # YAML reads 20 as a number
     if not reference.is_file():
-        raise InputRefused(Reason(file=reference.name, expected="a reference FASTA", found="no such file"))
+        raise InputRefused(Problem(file=reference.name, expected="a reference FASTA", found="no such file"))
     contigs: list[Contig] = []
     try:
         for name, sequence in _upper_sequences(reference):
@@ -213,7 +215,7 @@ def create_store(
             contigs.append(Contig(name=name, length=len(sequence), m5=m5, stored_md5=stored))
     except (OSError, ValueError) as error:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=reference.name,
                 expected="a FASTA that samtools faidx can index",
                 found="one that it cannot",
@@ -242,7 +244,7 @@ def create_store(
         if json.loads((path / "store.json").read_text()) == description:
             return open_store(path)
         raise InputRefused(
-            Reason(
+            Problem(
                 file="store.json",
                 expected="no store, or one with this reference, shards, PARs and thresholds",
                 found="another store",
@@ -250,7 +252,7 @@ def create_store(
             )
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputRefused(Reason(file=path.name, expected="an empty or new folder", found="other files"))
+        raise InputRefused(Problem(file=path.name, expected="an empty or new folder", found="other files"))
     if path.exists():
         path.rmdir()
     with atomic_folder(path) as folder:
@@ -266,11 +268,11 @@ def create_store(
 
 def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs: Sequence[str]) -> None:
     """Refuse what would be fixed for the store's life and cannot be: bands that do not tile, aliases of nothing."""
-    reasons: list[Reason] = []
+    reasons: list[Problem] = []
     bands = thresholds.gq_bands
     if not bands or bands[0] != 0 or any(low >= high for low, high in pairwise(bands)) or bands[-1] > 99:
         reasons.append(
-            Reason(
+            Problem(
                 file="cohort.gq_bands",
                 expected="lower borders that begin with 0 and rise to at most 99",
                 found=", ".join(map(str, bands)),
@@ -280,7 +282,7 @@ def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs:
         where = f"alias {alias}"
         if target not in contigs:
             reasons.append(
-                Reason(
+                Problem(
                     file="cohort.contig_aliases",
                     place=where,
                     expected="the name of a contig of the reference",
@@ -289,7 +291,7 @@ def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs:
             )
         if alias in contigs and alias != target:
             reasons.append(
-                Reason(
+                Problem(
                     file="cohort.contig_aliases",
                     place=where,
                     expected="a name that no contig of the reference has",
@@ -307,7 +309,7 @@ def open_store(path: Path) -> Store:
         return _store_of(path, json.loads((path / "store.json").read_text()))
     except (FileNotFoundError, NotADirectoryError):
         raise InputRefused(
-            Reason(
+            Problem(
                 file=path.name,
                 expected="a cohort store",
                 found="no store.json",
@@ -316,7 +318,7 @@ def open_store(path: Path) -> Store:
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="store.json",
                 expected="the description of a store",
                 found="something else",
@@ -329,7 +331,7 @@ def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
     """The store at ``path`` that ``description`` describes."""
     if description["schema"] != SCHEMA_VERSION:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="store.json",
                 expected=f"schema {SCHEMA_VERSION}",
                 found=f"schema {description['schema']}",
@@ -356,7 +358,7 @@ def _open_once(path: Path, _inode: int, _changed: int) -> Store:
 def check_names(names: Sequence[str], *, kind: str, pattern: re.Pattern[str]) -> None:
     """Refuse names that could not safely be a file name or a sample name; shows positions, not values."""
     reasons = [
-        Reason(
+        Problem(
             file=kind,
             place=f"entry {number}",
             expected="letters, digits, '.', '_' or '-', at most 64, beginning with a letter or digit",

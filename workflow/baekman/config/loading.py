@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 PROJECT = Path(__file__).resolve().parents[3]
 PROJECT_FILE = PROJECT / "config" / "config.yaml"
@@ -49,7 +49,7 @@ def load_config(
     merged = _merge(settings, overlay)
     if path == PROJECT_FILE and not Path(str(merged.get("reference"))).is_file():
         raise InputRefused(
-            Reason(
+            Problem(
                 file="config.yaml",
                 expected="a configuration in the workspace, or one given by --config",
                 found="none",
@@ -69,7 +69,7 @@ def complete(settings: Mapping[str, Any], *, source: str) -> dict[str, Any]:
     filled["qc_thresholds"] = filled["qc_thresholds"] or str(THRESHOLDS_FILE)
     filled["reference_name"] = filled["reference_name"] or reference_name(Path(filled["reference"]))
     reasons = [
-        Reason(
+        Problem(
             file=source,
             place=key,
             expected="a file that exists",
@@ -102,7 +102,7 @@ def _read(path: Path) -> dict[str, Any]:
     """The mapping in the YAML file ``path``."""
     if not path.is_file():
         raise InputRefused(
-            Reason(
+            Problem(
                 file=path.name,
                 expected="a configuration file",
                 found="no such file",
@@ -115,11 +115,11 @@ def _read(path: Path) -> dict[str, Any]:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(fault, "problem", None) or "bytes that are not UTF-8"
-        raise InputRefused(Reason(file=path.name, place=place, expected="YAML", found=problem)) from None
+        raise InputRefused(Problem(file=path.name, place=place, expected="YAML", found=problem)) from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise InputRefused(Reason(file=path.name, expected="settings as `key: value`", found=f"a {_kind(content)}"))
+        raise InputRefused(Problem(file=path.name, expected="settings as `key: value`", found=f"a {_kind(content)}"))
     return content
 
 
@@ -163,7 +163,7 @@ def _errors(schema: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
     yield from sorted(validator.iter_errors(settings), key=lambda error: error.json_path)
 
 
-def _reason(error: ValidationError, source: str) -> Reason:
+def _reason(error: ValidationError, source: str) -> Problem:
     """What is wrong, as key, expected and found."""
     place = ".".join(str(step) for step in error.absolute_path)
     rule = error.schema if isinstance(error.schema, Mapping) else {}
@@ -171,7 +171,7 @@ def _reason(error: ValidationError, source: str) -> Reason:
         unknown = sorted(set(error.instance) - set(rule["properties"]))
         known = [key for key in rule["properties"] if not key.startswith("$")]
         near = [match for key in unknown for match in difflib.get_close_matches(str(key), known, n=1)]
-        return Reason(
+        return Problem(
             file=source,
             place=place or "top level",
             expected="one of the keys " + ", ".join(known),
@@ -180,14 +180,14 @@ def _reason(error: ValidationError, source: str) -> Reason:
         )
     if error.validator == "required":
         missing = sorted(set(rule["required"]) - set(error.instance))
-        return Reason(
+        return Problem(
             file=source,
             place=place or "top level",
             expected="the key " + ", ".join(missing),
             found="none",
             action="see config/README.md",
         )
-    return Reason(file=source, place=place, expected=_expected(error), found=_found(error.instance), action="")
+    return Problem(file=source, place=place, expected=_expected(error), found=_found(error.instance), action="")
 
 
 def _expected(error: ValidationError) -> str:

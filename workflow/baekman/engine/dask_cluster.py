@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from baekman.engine.tasks import MapTasks, piece, progress
-from baekman.errors import InputRefused, Reason, WorkerDied
+from baekman.errors import InputRefused, Problem, WorkerDied
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
 
     if shutil.which("sbatch") is None:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="--scheduler",
                 expected="Slurm's sbatch on PATH with slurm:N",
                 found="none",

@@ -22,17 +22,17 @@ import pyarrow as pa
 import pysam.bcftools
 
 from baekman.arrow import numpy_of
-from baekman.cohort.add import sites_metadata
 from baekman.cohort.batch import read_roster
+from baekman.cohort.commit import sites_metadata
 from baekman.cohort.dense_genotypes import JOINT, MODES, chunks, count, genotypes, participants_of, read_evidence
 from baekman.cohort.snapshot import Snapshot, read_sites, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.export import bcf
 from baekman.files import bgzf
 from baekman.files.atomic import atomic_file, fsync_folder
-from baekman.genome.regions import Region, shards_in
+from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 
 FORMATS = ("vcf", "bcf", "pgen", "zarr")
@@ -61,7 +61,7 @@ def export(
     _check_output(format, output)
     output = output.absolute()  # a cluster's workers have folders of their own
     output.parent.mkdir(parents=True, exist_ok=True)
-    shards = shards_in(store, content.region)
+    shards = store.shards_in(content.region)
     work = output.with_name(f"{output.name}.{_digest(store, snapshot, content)}.parts")
     work.mkdir(exist_ok=True)
     with reading(store, snapshot), (engine or Engine()).open() as map_tasks:
@@ -78,17 +78,17 @@ def export(
 def _check_output(format: str, output: Path) -> None:
     suffixes = {"vcf": (".vcf", ".vcf.gz"), "bcf": (".bcf",), "pgen": (".pgen",), "zarr": (".vcz", ".zarr")}
     if format not in suffixes:
-        raise InputRefused(Reason(file="--format", expected=f"one of {', '.join(FORMATS)}", found=repr(format)))
+        raise InputRefused(Problem(file="--format", expected=f"one of {', '.join(FORMATS)}", found=repr(format)))
     if not output.name.endswith(suffixes[format]):
         raise InputRefused(
-            Reason(
+            Problem(
                 file="--output",
                 expected=f"a name that ends in {' or '.join(suffixes[format])} for --format {format}",
                 found=repr(output.name),
             )
         )
     if output.is_dir() != (format == "zarr") and output.exists():
-        raise InputRefused(Reason(file="--output", expected="a new name", found="something of another kind there"))
+        raise InputRefused(Problem(file="--output", expected="a new name", found="something of another kind there"))
     if format == "pgen":
         tools.require("plink2")
     if format == "zarr":
@@ -96,7 +96,7 @@ def _check_output(format: str, output: Path) -> None:
             import bio2zarr  # noqa: F401
         except ImportError:
             raise InputRefused(
-                Reason(
+                Problem(
                     file="--format",
                     place="zarr",
                     expected="the package bio2zarr",
@@ -197,7 +197,7 @@ def _finish_pgen(store: Store, snapshot: Snapshot, whole: Path, output: Path) ->
     if not any(piece.stat().st_size for piece in whole.parent.glob("*.piece")):
         shutil.rmtree(whole.parent)
         raise InputRefused(
-            Reason(
+            Problem(
                 file="--format",
                 place="pgen",
                 expected="a line to write at least: plink2 makes no file of none",
@@ -230,7 +230,7 @@ def _finish_pgen(store: Store, snapshot: Snapshot, whole: Path, output: Path) ->
         if limit := re.search(r"has (\d+) alleles; this build of plink2 is limited to (\d+)", told):
             shutil.rmtree(whole.parent)
             raise InputRefused(
-                Reason(
+                Problem(
                     file="--format",
                     place="pgen",
                     expected=f"sites of at most {limit[2]} alleles: plink2 reads no more",

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 MAX_BYTES = 1 << 30
 _BLOCK = 1 << 20
@@ -151,4 +151,4 @@ class DelimitedTable:
         return self._refused("UTF-8", f"other bytes in row {row}", "save the table as UTF-8 (not EUC-KR or CP949)")
 
     def _refused(self, expected: str, found: str, action: str) -> InputRefused:
-        return InputRefused(Reason(file=self.file.name, expected=expected, found=found, action=action))
+        return InputRefused(Problem(file=self.file.name, expected=expected, found=found, action=action))

@@ -17,11 +17,16 @@ FASTA = "reference.fa"
 
 @dataclass(frozen=True, kw_only=True)
 class Contig:
-    """A contig; ``length`` in bases, ``m5`` the MD5 of its upper-case bases, "" where it is not told."""
+    """A contig of a reference.
+
+    ``length``: number of bases. ``m5``: MD5 of the upper-case bases, as in the M5 of SAM's @SQ; "" if unknown.
+    ``stored_md5``: MD5 of the bases that a cohort store keeps, where they differ (N for letters other than ACGT).
+    """
 
     name: str
     length: int
     m5: str
+    stored_md5: str = ""
 
 
 def prepared(reference: Path, *, cache: Path) -> tuple[Path, dict[str, Contig]]:
@@ -77,3 +82,8 @@ def differences(found: Iterable[Contig], reference: dict[str, Contig]) -> tuple[
     shared = [(contig, reference[contig.name]) for contig in found if contig.name in reference]
     differing = [one for one, other in shared if one.length != other.length or (one.m5 and one.m5 != other.m5)]
     return len(shared), len(differing)
+
+
+def is_autosome(contig: str) -> bool:
+    """Return whether a human contig's name (``chr7``, ``7``) is that of an autosome: a number."""
+    return contig.removeprefix("chr").isdigit()

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
+from baekman.genome.regions import Region
 
 RESOURCES = Path(__file__).resolve().parents[3] / "resources"
 # names of a reference (as in config and deliveries, lower case) -> the PAR table that goes with it
@@ -35,18 +36,6 @@ PAR_TABLES = {
     ),
 }
 SEXES = ("female", "male", "unknown")
-
-
-@dataclass(frozen=True, order=True)
-class Region:
-    """A stretch of a contig; ``start`` and ``end`` are 1-based and inclusive."""
-
-    contig: str
-    start: int
-    end: int
-
-    def __str__(self) -> str:
-        return f"{self.contig}:{self.start}-{self.end}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +67,7 @@ def read_par(par: Path) -> list[Region]:
             regions.append(Region(fields[0], int(fields[1]) + 1, int(fields[2])))
         else:
             reasons.append(
-                Reason(
+                Problem(
                     file=par.name,
                     place=f"line {number}",
                     expected="contig X or Y, start < end (BED: 0-based, half-open)",

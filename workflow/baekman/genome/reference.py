@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pysam
 
 from baekman.files import atomic
-from baekman.genome.ploidy import Region, par_of_reference, read_par
+from baekman.genome.callable_bases import write_regions
+from baekman.genome.ploidy import par_of_reference, read_par
+from baekman.genome.regions import Region
 from baekman.genome.shards import Shard, format_shards, make_shards, read_shards
-from baekman.qc import measure as qc
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
@@ -43,7 +44,7 @@ def prepare(fasta: Path, *, output: Path, par: Sequence[Region] = (), shards: Pa
     # without a path in it: UR is what samtools makes of the file's place
     dictionary = piped([*tools.command("samtools"), "dict", "-u", ".", output]).decode()
     atomic.write_text(output.with_suffix(".dict"), dictionary.replace("\tUR:.", ""))
-    qc.regions(output, par=par, output=output.with_name("depth_regions.bed"))
+    write_regions(output, par=par, output=output.with_name("depth_regions.bed"))
     table = read_shards(shards) if shards else make_shards(sequences(output))
     atomic.write_text(output.with_name("shards.tsv"), format_shards(table))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 DEFAULT_SHARD_BASES = 3_000_000
 SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -61,17 +61,17 @@ def read_shards(path: Path) -> list[Shard]:
 
     Raises InputRefused with every line that is malformed.
     """
-    reasons: list[Reason] = []
+    reasons: list[Problem] = []
     shards: list[Shard] = []
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         raise InputRefused(
-            Reason(file=path.name, expected="a shard table", found="no file that can be read as UTF-8 text")
+            Problem(file=path.name, expected="a shard table", found="no file that can be read as UTF-8 text")
         ) from None
     if not lines or tuple(lines[0].split("\t")) != HEADER:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=path.name,
                 place="line 1",
                 expected="the columns shard, contig, start, end",
@@ -82,7 +82,7 @@ def read_shards(path: Path) -> list[Shard]:
         fields = line.split("\t")
         if len(fields) != 4 or not (fields[2].isdecimal() and fields[3].isdecimal()):
             reasons.append(
-                Reason(
+                Problem(
                     file=path.name,
                     place=f"line {number}",
                     expected="shard, contig, start and end separated by tabs",
@@ -92,7 +92,7 @@ def read_shards(path: Path) -> list[Shard]:
             continue
         if not SHARD_NAME.fullmatch(fields[0]):
             reasons.append(
-                Reason(
+                Problem(
                     file=path.name,
                     place=f"line {number}",
                     expected="a shard's name of letters, digits, '.', '_' or '-' that can name a file",
@@ -107,13 +107,13 @@ def read_shards(path: Path) -> list[Shard]:
 
 def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str) -> None:
     """Refuse shards that do not tile every contig of the reference exactly once, in order."""
-    reasons: list[Reason] = []
+    reasons: list[Problem] = []
     by_contig: dict[str, list[Shard]] = {}
     for shard in shards:
         by_contig.setdefault(shard.contig, []).append(shard)
     for contig in by_contig.keys() - lengths.keys():
         reasons.append(
-            Reason(
+            Problem(
                 file=file,
                 place=f"contig {contig}",
                 expected="a contig of the reference",
@@ -121,11 +121,11 @@ def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str)
             )
         )
     if len({shard.name for shard in shards}) != len(shards):
-        reasons.append(Reason(file=file, expected="a name of its own for each shard", found="a name used twice"))
+        reasons.append(Problem(file=file, expected="a name of its own for each shard", found="a name used twice"))
     pieces = [contig for contig, _ in itertools.groupby(shards, key=lambda shard: shard.contig)]
     for contig in sorted({contig for contig in pieces if pieces.count(contig) > 1}):
         reasons.append(
-            Reason(
+            Problem(
                 file=file,
                 place=f"contig {contig}",
                 expected="its shards one behind the other",
@@ -137,7 +137,7 @@ def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str)
         for shard in by_contig.get(contig, []):
             if shard.start != expected or shard.end < shard.start:
                 reasons.append(
-                    Reason(
+                    Problem(
                         file=file,
                         place=f"shard {shard.name}",
                         expected=f"start {expected}",
@@ -148,7 +148,7 @@ def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str)
             expected = shard.end + 1
         if expected != length + 1:
             reasons.append(
-                Reason(
+                Problem(
                     file=file,
                     place=f"contig {contig}",
                     expected=f"shards up to base {length}",

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from isal import igzip, isal_zlib
 
 from baekman.arrow import group_starts
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.kernels import reader as kernel
 from baekman.kernels.evidence import gather_strings, resolve, settle_rows
 from baekman.tools import programs as tools
@@ -216,7 +216,7 @@ class GvcfReader:
         return self._records.filters
 
     def _refuse(self, *, place: str, expected: str, found: str, action: str = "") -> InputRefused:
-        return InputRefused(Reason(file=self.label, place=place, expected=expected, found=found, action=action))
+        return InputRefused(Problem(file=self.label, place=place, expected=expected, found=found, action=action))
 
     def _chunks(self) -> Iterator[bytes]:
         """Whole lines, a chunk at a time, header included."""

@@ -19,7 +19,7 @@ import crypt4gh.header
 import crypt4gh.keys
 import crypt4gh.lib
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files.untrusted import FileFault
 
 KEY_VARIABLE = "BAEKMAN_CRYPT4GH_KEY"
@@ -114,4 +114,4 @@ def _header(buffered: BinaryIO) -> bytes:
 
 
 def _refused(expected: str, found: str, action: str) -> InputRefused:
-    return InputRefused(Reason(file="Crypt4GH key", expected=expected, found=found, action=action))
+    return InputRefused(Problem(file="Crypt4GH key", expected=expected, found=found, action=action))

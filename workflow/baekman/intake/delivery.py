@@ -18,7 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files.untrusted import FileFault, NoPermission, open_inside
 
 Kind = Literal["fastq_1", "fastq_2", "bam", "cram", "gvcf"]
@@ -85,7 +85,7 @@ def read_delivery(folder: Path) -> Delivery:
     ``digest`` is the SHA-256 over the bytes of both. Raises ``InputRefused`` with every fault at once
     (file, line, column, expected, found); confidential fields are described, never quoted.
     """
-    reasons: list[Reason] = []
+    reasons: list[Problem] = []
     sheet_bytes = _read_bounded(folder, SHEET, SHEET_LIMIT, reasons)
     manifest_bytes = _read_bounded(folder, MANIFEST, MANIFEST_LIMIT, reasons)
     sheet = parse_sheet(sheet_bytes, reasons=reasons) if sheet_bytes is not None else {}
@@ -115,14 +115,14 @@ def require_permission(delivery: Delivery) -> None:
         except NoPermission as fault:
             place = f"line {row.row}, column file"
             expected = "a file that may be read"
-            reasons.append(Reason(file=MANIFEST, place=place, expected=expected, found=str(fault), action=GIVE_ACCESS))
+            reasons.append(Problem(file=MANIFEST, place=place, expected=expected, found=str(fault), action=GIVE_ACCESS))
         except FileFault:
             continue  # the specimen's own fault
     if reasons:
         raise InputRefused(_limited(reasons))
 
 
-def parse_sheet(content: bytes, *, reasons: list[Reason]) -> dict[str, str]:
+def parse_sheet(content: bytes, *, reasons: list[Problem]) -> dict[str, str]:
     """The four texts of ``delivery.yaml``, stripped; faults are appended to ``reasons``."""
     text = _decoded(content, SHEET, reasons)
     if text is None:
@@ -132,10 +132,10 @@ def parse_sheet(content: bytes, *, reasons: list[Reason]) -> dict[str, str]:
     except (yaml.YAMLError, RecursionError) as fault:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        reasons.append(Reason(file=SHEET, place=place, expected="`key: value` lines of YAML", found="something else"))
+        reasons.append(Problem(file=SHEET, place=place, expected="`key: value` lines of YAML", found="something else"))
         return {}
     if not isinstance(loaded, dict):
-        reasons.append(Reason(file=SHEET, expected="`key: value` lines of YAML", found=_described(loaded)))
+        reasons.append(Problem(file=SHEET, expected="`key: value` lines of YAML", found=_described(loaded)))
         return {}
     sheet = {key: value.strip() for key, value in loaded.items() if isinstance(value, str)}
     checked = {**loaded, **sheet}
@@ -144,7 +144,7 @@ def parse_sheet(content: bytes, *, reasons: list[Reason]) -> dict[str, str]:
     return sheet
 
 
-def parse_manifest(content: bytes, *, reasons: list[Reason]) -> list[ManifestRow]:
+def parse_manifest(content: bytes, *, reasons: list[Problem]) -> list[ManifestRow]:
     """The rows of ``manifest.tsv``; faults are appended to ``reasons``. Unknown columns are left aside."""
     text = _decoded(content, MANIFEST, reasons)
     if text is None:
@@ -171,7 +171,7 @@ def parse_manifest(content: bytes, *, reasons: list[Reason]) -> list[ManifestRow
         key = (row.specimen, row.kind, row.read_group)
         if row.kind.startswith("fastq") and key in seen:
             reasons.append(
-                Reason(
+                Problem(
                     file=MANIFEST,
                     place=f"line {number}, column read_group",
                     expected=f"one {row.kind} per specimen and read group",
@@ -182,11 +182,11 @@ def parse_manifest(content: bytes, *, reasons: list[Reason]) -> list[ManifestRow
         seen.setdefault(key, number)
         rows.append(row)
     if not rows and not reasons:
-        reasons.append(Reason(file=MANIFEST, expected="one line per delivered file", found="only the header"))
+        reasons.append(Problem(file=MANIFEST, expected="one line per delivered file", found="only the header"))
     return rows
 
 
-def _read_bounded(folder: Path, name: str, limit: int, reasons: list[Reason]) -> bytes | None:
+def _read_bounded(folder: Path, name: str, limit: int, reasons: list[Problem]) -> bytes | None:
     """The bytes of ``name`` in ``folder``; None, with a reason, when absent, no plain file or too big."""
     try:
         with open_inside(folder, name) as opened:
@@ -194,27 +194,27 @@ def _read_bounded(folder: Path, name: str, limit: int, reasons: list[Reason]) ->
     except FileFault as fault:
         action = GIVE_ACCESS if isinstance(fault, NoPermission) else ""
         reasons.append(
-            Reason(file=name, expected="a plain file in the delivery's folder", found=str(fault), action=action)
+            Problem(file=name, expected="a plain file in the delivery's folder", found=str(fault), action=action)
         )
         return None
     if len(content) > limit:
-        reasons.append(Reason(file=name, expected=f"at most {limit} bytes", found="more"))
+        reasons.append(Problem(file=name, expected=f"at most {limit} bytes", found="more"))
         return None
     return content
 
 
-def _decoded(content: bytes, file: str, reasons: list[Reason]) -> str | None:
+def _decoded(content: bytes, file: str, reasons: list[Problem]) -> str | None:
     """``content`` as text without NUL; None, with a reason that names the line, otherwise."""
     nul = content.find(b"\0")
     if nul >= 0:
         line = content.count(b"\n", 0, nul) + 1
-        reasons.append(Reason(file=file, place=f"line {line}", expected="text", found="a NUL byte"))
+        reasons.append(Problem(file=file, place=f"line {line}", expected="text", found="a NUL byte"))
         return None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
-        reasons.append(Reason(file=file, place=f"line {line}", expected="UTF-8 text", found="other bytes"))
+        reasons.append(Problem(file=file, place=f"line {line}", expected="UTF-8 text", found="other bytes"))
         return None
 
 
@@ -234,7 +234,7 @@ def _load_sheet(text: str) -> Any:
     return yaml.load(text, Loader=_TextLoader)
 
 
-def _header_is_sound(header: list[str], reasons: list[Reason]) -> bool:
+def _header_is_sound(header: list[str], reasons: list[Problem]) -> bool:
     """Whether the manifest's header has every column needed, once."""
     before = len(reasons)
     missing = [name for name in REQUIRED_COLUMNS if name not in header]
@@ -242,7 +242,7 @@ def _header_is_sound(header: list[str], reasons: list[Reason]) -> bool:
         missing.append("sha256 (or md5)")
     for name in missing:
         reasons.append(
-            Reason(
+            Problem(
                 file=MANIFEST,
                 place="line 1",
                 expected=f"the column {name}",
@@ -253,7 +253,7 @@ def _header_is_sound(header: list[str], reasons: list[Reason]) -> bool:
     for name in COLUMNS:
         if header.count(name) > 1:
             reasons.append(
-                Reason(
+                Problem(
                     file=MANIFEST,
                     place="line 1",
                     expected=f"one column {name}",
@@ -263,12 +263,12 @@ def _header_is_sound(header: list[str], reasons: list[Reason]) -> bool:
     return len(reasons) == before
 
 
-def _fields(line: str, header: list[str], number: int, reasons: list[Reason]) -> dict[str, str] | None:
+def _fields(line: str, header: list[str], number: int, reasons: list[Problem]) -> dict[str, str] | None:
     """The known, non-empty fields of a line by column; None, with a reason, when it is malformed."""
     values = line.split("\t")
     if len(values) != len(header):
         reasons.append(
-            Reason(
+            Problem(
                 file=MANIFEST,
                 place=f"line {number}",
                 expected=f"{len(header)} tab-separated fields, as in the header",
@@ -279,7 +279,7 @@ def _fields(line: str, header: list[str], number: int, reasons: list[Reason]) ->
     oversized = [name for name, value in zip(header, values, strict=True) if len(value) > FIELD_LIMIT]
     for name in oversized:
         reasons.append(
-            Reason(
+            Problem(
                 file=MANIFEST,
                 place=f"line {number}, column {name}" if name in COLUMNS else f"line {number}",
                 expected=f"at most {FIELD_LIMIT} characters",
@@ -321,23 +321,23 @@ def _validator(schema_name: str) -> Draft202012Validator:
     return _VALIDATORS[schema_name]
 
 
-def _sheet_reasons(error: ValidationError) -> Iterator[Reason]:
+def _sheet_reasons(error: ValidationError) -> Iterator[Problem]:
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         # jsonschema gives one error per missing key, each with the whole list
         for key in missing:
             if f"'{key}' is a required" in error.message:
-                yield Reason(file=SHEET, expected=f"the key {key}", found="none")
+                yield Problem(file=SHEET, expected=f"the key {key}", found="none")
         return
     key = ".".join(str(step) for step in error.absolute_path)
-    yield Reason(file=SHEET, place=key, expected=_expected(error), found=_described(error.instance))
+    yield Problem(file=SHEET, place=key, expected=_expected(error), found=_described(error.instance))
 
 
-def _row_reasons(error: ValidationError, number: int) -> Iterator[Reason]:
+def _row_reasons(error: ValidationError, number: int) -> Iterator[Problem]:
     if error.validator == "required":
         for column in error.validator_value:
             if f"'{column}' is a required" in error.message:
-                yield Reason(
+                yield Problem(
                     file=MANIFEST,
                     place=f"line {number}, column {column}",
                     expected="a value",
@@ -345,7 +345,7 @@ def _row_reasons(error: ValidationError, number: int) -> Iterator[Reason]:
                 )
         return
     if error.validator == "anyOf":
-        yield Reason(
+        yield Problem(
             file=MANIFEST,
             place=f"line {number}, column sha256",
             expected="a checksum (sha256 or md5)",
@@ -353,7 +353,7 @@ def _row_reasons(error: ValidationError, number: int) -> Iterator[Reason]:
         )
         return
     column = str(error.absolute_path[0])
-    yield Reason(
+    yield Problem(
         file=MANIFEST,
         place=f"line {number}, column {column}",
         expected=_expected(error),
@@ -388,9 +388,9 @@ def _described(value: object) -> str:
     return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else "nothing"
 
 
-def _limited(reasons: list[Reason]) -> list[Reason]:
+def _limited(reasons: list[Problem]) -> list[Problem]:
     """At most ``REASON_LIMIT`` reasons, the last of which says that there are more."""
     if len(reasons) <= REASON_LIMIT:
         return reasons
-    more = Reason(file=MANIFEST, expected="a manifest", found="more faults than are listed here")
+    more = Problem(file=MANIFEST, expected="a manifest", found="more faults than are listed here")
     return [*reasons[:REASON_LIMIT], more]

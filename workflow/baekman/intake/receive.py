@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from baekman import audit
 from baekman.config.loading import load_config
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.files.untrusted import FileFault, walk
 from baekman.genome.contigs import prepared
@@ -241,7 +241,7 @@ def _require_as_before(around: Surroundings, outcomes: list[Outcome]) -> None:
     """Refuse where the files of a specimen that had passed do not pass any more; a consent may have ended."""
     passed = {row.specimen_id for row in specimens.read(around.home / "specimens.tsv")}
     lost = [
-        Reason(
+        Problem(
             file=f"delivery {around.delivery_id}",
             place=f"specimen {outcome.verdict.specimen}",
             expected="the files that passed when it was received",
@@ -280,7 +280,7 @@ def _require_same_content(home: Path, delivery: Delivery, key: RecipientKey | No
 
 def _repeated_name() -> InputRefused:
     return InputRefused(
-        Reason(
+        Problem(
             file=SHEET,
             place="delivery",
             expected="a name that no delivery of other content has had",

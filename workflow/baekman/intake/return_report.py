@@ -20,15 +20,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.intake.delivery import Delivery
 from baekman.intake.reasons import Finding
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts
 from baekman.report import text as report_text
-from baekman.verdicts import DECISIONS, Decision, decide, read_verdicts, worst
-from baekman.verdicts import Reason as VerdictReason
+from baekman.verdicts import DECISIONS, Decision, Reason, decide, read_verdicts, worst
 
 FOLDER = "return"
 JSON_NAME = "return.json"
@@ -105,7 +104,7 @@ def write_return_report(workspace: Path, delivery_id: str, *, registry: Registry
         if verdict is not None:
             kept += [_told(reason, gate="qc", files=[]) for reason in verdict.reasons]
             at_intake = decide(
-                VerdictReason(code=reason["code"], severity=reason["severity"])
+                Reason(code=reason["code"], severity=reason["severity"])
                 for reason in kept
                 if reason["gate"] == "intake"
             )
@@ -121,7 +120,7 @@ def _find(workspace: Path, delivery_id: str) -> tuple[Path, Report]:
         if report is not None and report["receipt"] == delivery_id:
             return file.parent, report
     raise InputRefused(
-        Reason(
+        Problem(
             file=FOLDER,
             place=delivery_id,
             expected="the return report of a delivery that was received",
@@ -131,7 +130,7 @@ def _find(workspace: Path, delivery_id: str) -> tuple[Path, Report]:
     )
 
 
-def _told(reason: VerdictReason, *, gate: str, files: list[str]) -> dict[str, Any]:
+def _told(reason: Reason, *, gate: str, files: list[str]) -> dict[str, Any]:
     return {"gate": gate, **reason.to_json(), "files": files}
 
 

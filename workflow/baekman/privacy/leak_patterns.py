@@ -17,16 +17,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 
-from baekman.errors import InputRefused, Reason
-from baekman.files.delimited import DelimitedTable
 from baekman.privacy.personal_shapes import spellings
-from baekman.registry.registration import CONFIDENTIAL_COLUMNS, REQUIRED_COLUMNS
 
 SHORTEST = 4
 # what chance puts into a hundred megabytes of qualities and compressed bytes must stand alone or be longer
@@ -61,32 +57,6 @@ class Pattern:
 
     def __repr__(self) -> str:
         return f"Pattern({self.place}, {self.encoding})"
-
-
-def read_identifiers(file: Path) -> list[Identifier]:
-    """The identifiers in ``file``: one per line, or the confidential columns of a registration table."""
-    with DelimitedTable(file) as table:
-        wanted = (*CONFIDENTIAL_COLUMNS, "array_genotypes")
-        found = [
-            Identifier(value=fields[column].strip(), place=f"line {number}, {name}")
-            for number, _, fields in table.records()
-            for column, name in enumerate(table.header)
-            if name in wanted and column < len(fields)
-        ]
-    if not set(REQUIRED_COLUMNS) <= set(table.header):
-        lines = file.read_text("utf-8-sig").split("\n")
-        found = [Identifier(value=line.strip(), place=f"line {number}") for number, line in enumerate(lines, 1)]
-    first = {identifier.value: identifier for identifier in reversed(found) if identifier.value}
-    if not first:
-        raise InputRefused(
-            Reason(
-                file=file.name,
-                expected="one identifier per line, or a registration table",
-                found="none",
-                action="a scan for nothing would prove nothing",
-            )
-        )
-    return list(reversed(first.values()))
 
 
 def is_too_short(value: str) -> bool:

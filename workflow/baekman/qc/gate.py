@@ -11,8 +11,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
-from baekman.errors import InputRefused
-from baekman.errors import Reason as Refusal
+from baekman.errors import InputRefused, Problem
 from baekman.qc.contamination import NOT_ASKED
 from baekman.qc.metrics import Metrics, Number
 from baekman.verdicts import Reason, Severity, Verdict
@@ -118,9 +117,9 @@ def _contradict(strict: str, rejects: float | None, holds: float | None) -> bool
     return rejects > holds if strict == "reject_below" else rejects < holds
 
 
-def _contradictions(limits: Limits, *, file: str, metric: str) -> list[Refusal]:
+def _contradictions(limits: Limits, *, file: str, metric: str) -> list[Problem]:
     return [
-        Refusal(
+        Problem(
             file=file,
             place=f"metrics.{metric}",
             expected=f"{strict} no stricter than {lenient}",
@@ -137,7 +136,7 @@ def _read(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         raise InputRefused(
-            Refusal(
+            Problem(
                 file=path.name,
                 expected="a file of QC thresholds",
                 found="no such file",
@@ -147,12 +146,12 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark else ""
-        raise InputRefused(Refusal(file=path.name, place=place, expected="YAML", found="something else")) from None
+        raise InputRefused(Problem(file=path.name, place=place, expected="YAML", found="something else")) from None
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     faults = sorted(Draft202012Validator(schema).iter_errors(content), key=lambda fault: fault.json_path)
     if faults:
         raise InputRefused(
-            Refusal(
+            Problem(
                 file=path.name,
                 place=".".join(str(step) for step in fault.absolute_path) or "top level",
                 expected=_expected(fault.validator, fault.validator_value),

@@ -11,23 +11,15 @@ to 4 in one call.) 5. ``gate(metrics, thresholds=…, output=JSON)``: the verdic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from baekman.files import atomic
-from baekman.genome import ploidy
 from baekman.qc import contamination, identity
 from baekman.qc import gate as qc_gate
 from baekman.qc import metrics as qc_metrics
 from baekman.verdicts import Verdict, write_verdicts
 
 THRESHOLDS = "1,5,10,15,20,30"  # for mosdepth --thresholds: the N of pct_autosomes_<N>x
-
-
-def regions(reference: Path, *, par: Sequence[ploidy.Region] = (), output: Path) -> None:
-    """Write where coverage is judged as BED of four columns, the fourth one of ``autosome X Y PAR``."""
-    found = qc_metrics.coverage_regions(reference, par=par)
-    atomic.write_text(output, "".join(f"{c}\t{start}\t{end}\t{kind}\n" for c, start, end, kind in found))
 
 
 def measure(

@@ -9,20 +9,17 @@ import csv
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pysam
 
 from baekman.files import atomic
-from baekman.genome.ploidy import Region, chromosome_kind
 from baekman.qc import sex
 from baekman.qc.contamination import Estimate
 from baekman.qc.identity import Identity
-from baekman.qc.pileup import is_autosome
 
 KINDS = ("autosome", "X", "Y", "PAR")
 Number = float | int | None
@@ -54,49 +51,6 @@ def write_metrics(path: Path, metrics: Metrics) -> None:
 def read_metrics(path: Path) -> Metrics:
     """The metrics that ``write_metrics`` wrote."""
     return Metrics(**json.loads(path.read_text(encoding="utf-8")))
-
-
-# --- where coverage is judged -------------------------------------------------------------------------------
-
-
-def coverage_regions(reference: Path, *, par: Sequence[Region] = ()) -> list[tuple[str, int, int, str]]:
-    """The non-N bases of autosomes, X and Y as (contig, start, end, kind), 0-based half-open, in genome
-    order.
-
-    ``kind`` is one of ``KINDS``; ``par`` cuts X and Y. Autosomes are the contigs with a number as name, with
-    or without ``chr``; where no contig has one, all but X, Y and MT. Decoys and alternate contigs are left
-    out.
-    """
-    with pysam.FastaFile(str(reference)) as fasta:
-        numbered = any(is_autosome(contig) for contig in fasta.references)
-        regions = []
-        for contig in fasta.references:
-            kind = chromosome_kind(contig)
-            if kind == "MT" or (kind == "autosome" and numbered and not is_autosome(contig)):
-                continue
-            pars = [p for p in par if kind in ("X", "Y") and chromosome_kind(p.contig) == kind]
-            for start, end in non_n(fasta.fetch(contig).encode("ascii")):
-                regions += [(contig, *piece) for piece in _cut(start, end, kind, pars)]
-    return regions
-
-
-def non_n(bases: bytes) -> list[tuple[int, int]]:
-    """The maximal stretches without N or n, 0-based half-open."""
-    known = (np.frombuffer(bases, dtype=np.uint8) & 0xDF) != ord("N")
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
-
-
-def _cut(start: int, end: int, kind: str, pars: Iterable[Region]) -> list[tuple[int, int, str]]:
-    """A stretch cut at the borders of the PARs (1-based inclusive)."""
-    pieces, at = [], start
-    for par in sorted(pars):
-        low, high = max(at, par.start - 1), min(end, par.end)
-        if low < high:
-            pieces += [(at, low, kind)] if at < low else []
-            pieces.append((low, high, "PAR"))
-            at = high
-    return pieces + ([(at, end, kind)] if at < end else [])
 
 
 # --- what the tools report ----------------------------------------------------------------------------------

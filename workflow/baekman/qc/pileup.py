@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pysam
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
+from baekman.genome.contigs import is_autosome
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
@@ -83,11 +84,6 @@ class Counts:
         return Counts(ref=self.ref[keep], alt=self.alt[keep], other=self.other[keep], error=self.error)
 
 
-def is_autosome(contig: str) -> bool:
-    """Whether a human contig's name (``chr7``, ``7``) is that of an autosome: a number."""
-    return contig.removeprefix("chr").isdigit()
-
-
 def panel_prefix(path: Path) -> Path | None:
     """The prefix of the VerifyBamID2 panel (``.UD .mu .bed``) of which ``path`` is a file, or None."""
     if path.suffix not in PANEL_ENDINGS:
@@ -109,7 +105,7 @@ def read_sites(path: Path) -> Sites:
     sites = sites.select(autosomal & variable)
     if len(sites) == 0:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=path.name,
                 expected="biallelic SNVs on autosomes with INFO/AF between 0 and 1, or a VerifyBamID2 panel",
                 found="no such site",
@@ -125,7 +121,7 @@ def _read_vcf(path: Path) -> Sites:
     with pysam.VariantFile(str(path)) as file:
         if "AF" not in file.header.info:
             raise InputRefused(
-                Reason(
+                Problem(
                     file=path.name,
                     place="header",
                     expected="a VCF with INFO/AF, the frequency of ALT in the population",
@@ -177,7 +173,7 @@ def _read_panel(prefix: Path) -> Sites:
     loadings = np.loadtxt(f"{prefix}.UD", ndmin=2)
     if not len(bed) == len(means) == len(loadings):
         raise InputRefused(
-            Reason(
+            Problem(
                 file=prefix.name,
                 expected="as many lines in .bed, .mu and .UD",
                 found=f"{len(bed)}, {len(means)} and {len(loadings)}",
@@ -231,7 +227,7 @@ def _check_contigs(sites: Sites, reference: Path) -> None:
         present = set(fasta.references)
     if present.isdisjoint(sites.contig.tolist()):
         raise InputRefused(
-            Reason(
+            Problem(
                 file="contamination_sites",
                 expected=f"sites on contigs of the reference {reference.name}",
                 found=f"none there; the first lies on {sites.contig[0]}",

@@ -17,9 +17,9 @@ from baekman.cohort.index import find_batches
 from baekman.cohort.schema import SITES
 from baekman.cohort.snapshot import Snapshot, reading
 from baekman.cohort.store import PARTICIPANT_ID, Store
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_file
-from baekman.genome.regions import Region, shards_in
+from baekman.genome.regions import Region
 from baekman.query.views import open_table_view, open_views
 from baekman.tables.files import table_path
 from baekman.tables.keys import open_keys
@@ -62,7 +62,7 @@ def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
     found = find_batches(store, [participant], at=snapshot)
     if participant not in found:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="--participant", expected="a participant of the cohort", found="one who is not in this snapshot"
             )
         )
@@ -78,7 +78,7 @@ def check_sql(sql: str) -> None:
     reads = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
     if len(statements) != 1 or statements[0].type not in reads:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="--sql",
                 expected="one SELECT over the views sites, calls, reference and participants",
                 found=f"{len(statements)} statements" if len(statements) != 1 else "a statement of another kind",
@@ -88,7 +88,7 @@ def check_sql(sql: str) -> None:
 
 def _refused_sql(error: duckdb.Error) -> InputRefused:
     return InputRefused(
-        Reason(
+        Problem(
             file="--sql",
             expected="SQL over the views sites, calls, reference and participants",
             found=" ".join(str(error).split()),
@@ -102,7 +102,7 @@ def write_answer(connection: duckdb.DuckDBPyConnection, sql: str, *, format: str
     Lists become text in a table and in CSV. Raises duckdb.Error when DuckDB cannot run the SQL.
     """
     if format == "parquet" and output is None:
-        raise InputRefused(Reason(file="--format", expected="--output FILE with parquet", found="no --output"))
+        raise InputRefused(Problem(file="--format", expected="--output FILE with parquet", found="no --output"))
     relation = connection.sql(sql)
     if format != "parquet":
         relation = relation.project(", ".join(_flat(relation)))
@@ -192,12 +192,12 @@ def ask(
     decrypted with the key that the store's workspace has.
     """
     if format not in OUTPUT_FORMATS:
-        raise InputRefused(Reason(file="--format", expected=f"one of {', '.join(OUTPUT_FORMATS)}", found=repr(format)))
+        raise InputRefused(Problem(file="--format", expected=f"one of {', '.join(OUTPUT_FORMATS)}", found=repr(format)))
     contigs = [contig.name for contig in store.contigs]
     if tables is not None and participant is not None:
         path = table_path(tables, participant)
         if not PARTICIPANT_ID.fullmatch(participant) or not path.is_file():
-            raise InputRefused(Reason(file="--tables", expected="a table of this participant", found="none"))
+            raise InputRefused(Problem(file="--tables", expected="a table of this participant", found="none"))
         statement = calls_of(participant, region, contigs=contigs)
         with open_table_view(path, participant=participant, keys=open_keys(store.workspace)) as connection:
             write_answer(connection, statement, format=format, output=output)
@@ -213,7 +213,7 @@ def ask(
         assert region is not None
         batches = []  # sites are the snapshot's own
         statement = sites_in(region)
-    shards = shards_in(store, region) if region is not None else None
+    shards = store.shards_in(region) if region is not None else None
     try:
         # of a file that has gone DuckDB says that it may not look for it
         with (

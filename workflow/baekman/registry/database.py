@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.pool import NullPool
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 SCHEMA_VERSION = "1"
 DATABASE_NAME = "registry.sqlite"
@@ -205,7 +205,7 @@ def key_id(engine: Engine) -> bytes:
         values = {row.name: row.value for row in connection.execute(select(settings))}
     if values.get("schema_version") != SCHEMA_VERSION:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="registry",
                 expected=f"schema version {SCHEMA_VERSION}",
                 found="another version",

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from baekman import consent
 from baekman.consent import ConsentState, Scope, today
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_file
 from baekman.registry import database as registry_store
 from baekman.registry.database import participants, specimens
@@ -111,7 +111,7 @@ def write_institution(registry: Registry, institution: str, *, folder: Path, out
     rows = institution_rows(registry, institution)
     if not rows:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="registry",
                 expected="an institution with registered specimens",
                 found="none of this name",

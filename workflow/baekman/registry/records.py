@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from baekman import consent, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, today
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.key_ring import (
     Key,
     KeyRing,
@@ -107,7 +107,7 @@ def open_registry(workspace: Path, *, registry: Path | str | None = None, key_fi
     engine = registry_store.connect(location.database)
     if not registry_store.exists(engine):
         raise InputRefused(
-            Reason(
+            Problem(
                 file="registry",
                 expected="an initialised registry",
                 found="none",
@@ -202,7 +202,7 @@ class Registry:
             )
         if known is None:
             raise InputRefused(
-                Reason(
+                Problem(
                     file="registry",
                     place=participant_id,
                     expected="a registered participant",
@@ -253,7 +253,7 @@ class Registry:
             )
             if withdrawn_at is not None:
                 raise InputRefused(
-                    Reason(
+                    Problem(
                         file="registry",
                         place=event.participant_id,
                         expected="a participant who has not withdrawn",

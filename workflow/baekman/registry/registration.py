@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from baekman.consent import ALL_SCOPES, Decision, Scope
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 REQUIRED_COLUMNS = (
     "institution",
@@ -79,9 +79,9 @@ class RegistrationRow:
     def __repr__(self) -> str:
         return f"RegistrationRow({self.file}, row {self.row})"
 
-    def reason(self, column: str, *, expected: str, found: str, action: str) -> Reason:
+    def reason(self, column: str, *, expected: str, found: str, action: str) -> Problem:
         """A reason to refuse this row."""
-        return Reason(
+        return Problem(
             file=self.file,
             place=f"row {self.row}, column {column}",
             expected=expected,
@@ -90,10 +90,10 @@ class RegistrationRow:
         )
 
 
-def header_problems(file: str, header: list[str]) -> list[Reason]:
+def header_problems(file: str, header: list[str]) -> list[Problem]:
     """What is wrong with the header of ``file``: columns that are missing, unknown or there twice."""
     problems = [
-        Reason(file=file, place="row 1", expected=f"a column {name}", found="none", action="add it to the header")
+        Problem(file=file, place="row 1", expected=f"a column {name}", found="none", action="add it to the header")
         for name in REQUIRED_COLUMNS
         if name not in header
     ]
@@ -106,7 +106,7 @@ def header_problems(file: str, header: list[str]) -> list[Reason]:
         else:
             continue
         problems.append(
-            Reason(
+            Problem(
                 file=file,
                 place=f"row 1, field {place}",
                 expected=f"a column of {' '.join(COLUMNS)}",
@@ -126,7 +126,7 @@ class RowParser:
         self.source_hash = source_hash
         self._row = 0
         self._fields: dict[str, str] = {}
-        self._problems: list[Reason] = []
+        self._problems: list[Problem] = []
         # what was read in columns that say few different things, by the fields
         self._consents: dict[tuple[str, ...], _Consent] = {}
         self._people: dict[tuple[str, ...], _Person] = {}
@@ -135,7 +135,7 @@ class RowParser:
         """The row of this number; InputRefused with everything that is wrong with it."""
         if len(fields) != len(self.header):
             raise InputRefused(
-                Reason(
+                Problem(
                     file=self.file.name,
                     place=f"row {row}",
                     expected=f"{len(self.header)} fields",
@@ -174,7 +174,7 @@ class RowParser:
 
     def _problem(self, column: str, expected: str, found: str, action: str = "correct the registration") -> None:
         self._problems.append(
-            Reason(
+            Problem(
                 file=self.file.name,
                 place=f"row {self._row}, column {column}",
                 expected=expected,

@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
-from baekman.errors import InputRefused, Reason, Refusal
+from baekman.errors import InputRefused, Problem, Refusal
 from baekman.files.delimited import DelimitedTable
 from baekman.registry.registration import RegistrationRow, RowParser, header_problems
 
@@ -111,7 +111,7 @@ def open_registrations(files: Sequence[Path]) -> Iterator[RegistrationFiles]:
             except InputRefused as refused:
                 # the file is no table: its rows are none
                 problems = Refusal()
-                problems.note(*refused.reasons, at=(number, 0))
+                problems.note(*refused.problems, at=(number, 0))
             if problems:
                 index.forget(number)
                 refusal.take_in(problems)
@@ -181,7 +181,7 @@ def _look_through(number: int, table: DelimitedTable, index: _RowIndex, problems
         try:
             parsed = parser.parse(row, fields)
         except InputRefused as refused:
-            problems.note(*refused.reasons, at=(number, row))
+            problems.note(*refused.problems, at=(number, row))
         else:
             if not problems:
                 index.add(number, offset, parsed)
@@ -190,7 +190,7 @@ def _look_through(number: int, table: DelimitedTable, index: _RowIndex, problems
 def _note_repeated_specimens(refusal: Refusal, database: sqlite3.Connection, files: Sequence[Path]) -> None:
     """A specimen belongs to one participant, within the files as in the registry."""
     for file, row, earlier_file, earlier_row in database.execute(_REPEATED_SPECIMENS):
-        reason = Reason(
+        reason = Problem(
             file=files[file].name,
             place=f"row {row}, column specimen_id",
             expected="a specimen of one participant",
@@ -203,7 +203,7 @@ def _note_repeated_specimens(refusal: Refusal, database: sqlite3.Connection, fil
 
 def _note_long_participants(refusal: Refusal, database: sqlite3.Connection, files: Sequence[Path]) -> None:
     for file, row, count in database.execute(_LONG_PARTICIPANTS, (MOST_ROWS,)):
-        reason = Reason(
+        reason = Problem(
             file=files[file].name,
             place=f"row {row}, column participant",
             expected=f"at most {MOST_ROWS} rows of one participant",

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from baekman.arrow import numpy_of, parquet_options, with_metadata
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.tables import keys as table_keys
 from baekman.tables.keys import TableKeys
 
@@ -79,7 +79,7 @@ def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.Pa
         return pq.ParquetFile(path)
     if keys is None:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=path.name,
                 expected="a table that can be read without a key, or the keys of its workspace",
                 found=f"an encrypted table and no {table_keys.FOLDER} beside the cohort",

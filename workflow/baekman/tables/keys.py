@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow.parquet.encryption as parquet_encryption
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import fsync_folder, write_text
 from baekman.key_ring import (
     KEY_BYTES,
@@ -70,7 +70,7 @@ class TableKeys:
             sealed = _key_file(self.folder, participant).read_bytes()
         except FileNotFoundError:
             raise InputRefused(
-                Reason(
+                Problem(
                     file="tables",
                     place=participant,
                     expected="the key of this participant's tables",
@@ -191,7 +191,7 @@ def _master_name(folder: Path) -> bytes:
         return bytes.fromhex((folder / MASTER_NAME).read_text("ascii").strip())
     except (OSError, ValueError):
         raise InputRefused(
-            Reason(
+            Problem(
                 file=FOLDER,
                 place=MASTER_NAME,
                 expected="the name of the master key",

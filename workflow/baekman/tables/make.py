@@ -19,13 +19,13 @@ import pyarrow as pa
 from baekman.arrow import numpy_of
 from baekman.cohort import batch as batches
 from baekman.cohort import snapshot as snapshots
-from baekman.cohort.add import sites_metadata
+from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import find_batches, participants_of
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import PARTICIPANT_ID, Store
 from baekman.engine.local import Engine
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_folder
 from baekman.genome.ploidy import one_copy_in_males
 from baekman.tables import keys as table_keys
@@ -53,7 +53,9 @@ def read_participants(text: str) -> list[str]:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, ValueError):
             raise InputRefused(
-                Reason(file=path.name, expected="a file with an ID a line", found="none that can be read as UTF-8 text")
+                Problem(
+                    file=path.name, expected="a file with an ID a line", found="none that can be read as UTF-8 text"
+                )
             ) from None
     return [line.strip() for line in text.replace(",", "\n").splitlines() if line.strip()]
 
@@ -81,7 +83,7 @@ def plan_tables(
         strangers = [participant for participant in participants if participant not in found]
         if strangers:
             raise InputRefused(
-                Reason(
+                Problem(
                     file="--participants",
                     place=participant,
                     expected="a participant of the cohort",
@@ -246,7 +248,7 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
     if existing.is_dir():
         if metadata_of(existing / f"{store.shards[0].name}.parquet") != sites_metadata(store, snapshot):
             raise InputRefused(
-                Reason(
+                Problem(
                     file="--output",
                     expected="a new folder, or one with a freeze of this snapshot",
                     found="a freeze of another one, or with other settings",

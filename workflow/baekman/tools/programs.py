@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 BUNDLED = ("samtools", "bcftools")
 BUNDLED_PROGRAM = str(Path(__file__).with_name("bundled.py"))
@@ -53,7 +53,7 @@ def require(tool: str) -> str:
     found = shutil.which(tool)
     if found is None:
         raise InputRefused(
-            Reason(
+            Problem(
                 file="PATH",
                 place=tool,
                 expected=f"the tool {tool}",

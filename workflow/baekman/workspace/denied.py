@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from baekman import pseudonyms
 from baekman.consent import ConsentEvent, ConsentState, Scope, state_hash, stretches_without, today
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_file, write_text
 
 if TYPE_CHECKING:  # jobs have no use for the registry's database
@@ -100,7 +100,7 @@ def require_consent(workspace: Path, participants: Iterable[str], *, file: str) 
     refused = sorted(denied(workspace).intersection(participants))
     if refused:
         raise InputRefused(
-            Reason(
+            Problem(
                 file=file,
                 place=one,
                 expected="a participant whose consent to sequencing is in force",

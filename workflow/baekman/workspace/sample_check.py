@@ -8,7 +8,7 @@ from pathlib import Path
 import pysam
 
 from baekman import pseudonyms
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 
 
 def require_owner(file: Path, *, participant: str) -> None:
@@ -18,7 +18,7 @@ def require_owner(file: Path, *, participant: str) -> None:
         return
     other = next(iter(samples), "") if len(samples) == 1 else ""
     raise InputRefused(
-        Reason(
+        Problem(
             file=f"participants/{participant}/{file.name}",
             place="header",
             expected=f"the sample {participant}",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baekman import pseudonyms
-from baekman.errors import InputRefused, Reason
+from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 
 COLUMNS = (
@@ -59,11 +59,11 @@ def read(path: Path) -> list[StagedFiles]:
         reader = csv.DictReader(lines, delimiter="\t")
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise InputRefused(
-                Reason(file=path.name, place="header", expected=" ".join(COLUMNS), found="other columns")
+                Problem(file=path.name, place="header", expected=" ".join(COLUMNS), found="other columns")
             )
         rows = [StagedFiles(**row) for row in reader]
     reasons = [
-        Reason(file=path.name, place=f"row {number}, {column}", expected=" or ".join(words), found="other")
+        Problem(file=path.name, place=f"row {number}, {column}", expected=" or ".join(words), found="other")
         for number, row in enumerate(rows, start=2)
         for column, words in (("entry", ENTRIES), ("sex", SEXES))
         if getattr(row, column) not in words
@@ -80,7 +80,7 @@ def of_participant(path: Path, participant: str) -> list[StagedFiles]:
     rows = [row for row in read(path) if row.participant_id == participant]
     if not rows:
         raise InputRefused(
-            Reason(file=path.name, expected=f"rows of {participant}", found="none", action="check the ID")
+            Problem(file=path.name, expected=f"rows of {participant}", found="none", action="check the ID")
         )
     return rows
 

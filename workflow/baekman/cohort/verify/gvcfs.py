@@ -51,7 +51,7 @@ def _differences(store: Store, member: Member, found: dict[str, str]) -> list[st
     try:
         return read_in_pieces(partial(_of_shards, store, member, name, row["sample"], filters))
     except InputRefused as refused:
-        return [str(reason) for reason in refused.reasons]
+        return [str(reason) for reason in refused.problems]
 
 
 def _of_shards(

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from baekman.arrow import allele_ranks, cast_table, empty, numpy_of, read_parquet, string_parts, write_parquet
 from baekman.cohort import snapshot as snapshots
-from baekman.cohort.add import sites_metadata
 from baekman.cohort.batch import males_of, read_roster, read_shard
 from baekman.cohort.census import count_alleles, count_called, merge_alleles, merge_called
+from baekman.cohort.commit import sites_metadata
 from baekman.cohort.dense_genotypes import (
     CALLED,
     NO_COVERAGE,

@@ -1,0 +1,36 @@
+"""The confidential values of a registration table, for the search of leaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from baekman.errors import InputRefused, Problem
+from baekman.files.delimited import DelimitedTable
+from baekman.privacy.leak_patterns import Identifier
+from baekman.registry.registration import CONFIDENTIAL_COLUMNS, REQUIRED_COLUMNS
+
+
+def read_identifiers(file: Path) -> list[Identifier]:
+    """The identifiers in ``file``: one per line, or the confidential columns of a registration table."""
+    with DelimitedTable(file) as table:
+        wanted = (*CONFIDENTIAL_COLUMNS, "array_genotypes")
+        found = [
+            Identifier(value=fields[column].strip(), place=f"line {number}, {name}")
+            for number, _, fields in table.records()
+            for column, name in enumerate(table.header)
+            if name in wanted and column < len(fields)
+        ]
+    if not set(REQUIRED_COLUMNS) <= set(table.header):
+        lines = file.read_text("utf-8-sig").split("\n")
+        found = [Identifier(value=line.strip(), place=f"line {number}") for number, line in enumerate(lines, 1)]
+    first = {identifier.value: identifier for identifier in reversed(found) if identifier.value}
+    if not first:
+        raise InputRefused(
+            Problem(
+                file=file.name,
+                expected="one identifier per line, or a registration table",
+                found="none",
+                action="a scan for nothing would prove nothing",
+            )
+        )
+    return list(reversed(first.values()))
