@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from low_coverage import concordance
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-from bench_low_coverage import concordance  # noqa: E402
+BENCHMARK = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks" / "low_coverage.py"
 
 
 @pytest.mark.slow
 def test_joint_genotypes_of_24_people_agree_with_a_call_on_all_their_reads(shared_data: Path) -> None:
-    command = [sys.executable, str(SCRIPTS / "bench_low_coverage.py"), "--data", str(shared_data / "reads"), "--json"]
+    command = [sys.executable, str(BENCHMARK), "--data", str(shared_data / "reads"), "--json"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     figures = json.loads(run.stdout)

@@ -13,8 +13,6 @@ import yaml
 from baekman.align.alignment import INDEX_ENDINGS
 from baekman.call.callers import CALLERS
 from baekman.workspace import specimens
-
-sys.path.insert(0, str(Path(__file__).parent))
 from support.plans import PROJECT, Workspace
 
 OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, "run_manifest": 1, "all": 1}

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pysam
 import pytest
-from baekman import truth
+import truth
 from baekman.registry.records import open_registry
 from baekman.verdicts import read_verdicts
 

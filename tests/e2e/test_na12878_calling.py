@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).resolve().parents[2] / "scripts" / "bench_calling.py"
+BENCH = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks" / "calling.py"
 
 
 def bench(what: str, data: Path) -> dict[str, dict[str, float]]:

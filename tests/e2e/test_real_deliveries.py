@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "real_deliveries.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks" / "real_deliveries.py"
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pysam
 import pytest
-from baekman.truth import Allele, Comparison, Counts, Regions, compare, match_window
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from truth import Allele, Comparison, Counts, Regions, compare, match_window
 
 #            1234567890123456789012345678901234567890
 REFERENCE = "ACGTTGCAACCAAAAAAAAGTCTCTCTCAGGATTACAGCA" * 3

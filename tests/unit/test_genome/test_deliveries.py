@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import make_test_genome
 import numpy as np
 import pysam
 import pysam.bcftools
@@ -19,18 +20,12 @@ import pytest
 from baekman.genome.shards import check_tiling, read_shards
 from baekman.intake.delivery import read_delivery
 from support.registrations import read_rows
+from test_genome.population import PEOPLE, haplotype, make_population
+from test_genome.reference import AUTOSOME, LENGTHS, MT, X, Y, make_reference
+from test_genome.registration import resident_registration_number
+from test_genome.specimens import SPECIMENS
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-import make_test_genome  # noqa: E402
-from test_genome.population import PEOPLE, haplotype, make_population  # noqa: E402
-from test_genome.reference import AUTOSOME, LENGTHS, MT, X, Y, make_reference  # noqa: E402
-from test_genome.registration import resident_registration_number  # noqa: E402
-from test_genome.specimens import SPECIMENS  # noqa: E402
-
-# One worker makes the genome for all.
-
 DEPTH = 0.2
 
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from pathlib import Path
 
+import make_test_genome
 import numpy as np
 import pysam
 import pysam.bcftools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-import make_test_genome  # noqa: E402
-from test_genome import truth, variants  # noqa: E402
-from test_genome.population import PEOPLE, Population, haplotype, make_population  # noqa: E402
-from test_genome.reference import AUTOSOME, LENGTHS, MT, Reference, X, Y, make_reference, pars  # noqa: E402
+from test_genome import truth, variants
+from test_genome.population import PEOPLE, Population, haplotype, make_population
+from test_genome.reference import AUTOSOME, LENGTHS, MT, Reference, X, Y, make_reference, pars
 
 World = tuple[Reference, Population]
 Carried = dict[tuple[str, int, str, str], int]

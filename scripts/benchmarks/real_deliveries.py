@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Real reads as deliveries, from intake to tables; prints figures of docs/benchmarks.md ("On real input"). Examples:
 
-scripts/real_deliveries.py na12878 --data READS    her table against the truth, beside plain commands
-scripts/real_deliveries.py trio --data READS       Mendelian errors, counted from three tables
-scripts/real_deliveries.py ceu24 --data READS      24 people at 2-9x; --participants 6: the first six
+scripts/benchmarks/real_deliveries.py na12878 --data READS    her table against the truth, beside plain commands
+scripts/benchmarks/real_deliveries.py trio --data READS       Mendelian errors, counted from three tables
+scripts/benchmarks/real_deliveries.py ceu24 --data READS      24 people at 2-9x; --participants 6: the first six
 
 Each makes a delivery (files, manifest.tsv, delivery.yaml), a registration table and a workspace with its
 configuration, and runs ``baekman registry init``, ``registry import`` and ``deliver``. ``--keep DIR`` keeps them.
@@ -32,8 +32,8 @@ from baekman.tables.files import reference_path, table_path
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 from baekman.verdicts import read_verdicts
-from bench_calling import accuracy
-from bench_low_coverage import (
+from calling import accuracy
+from low_coverage import (
     LENGTH,
     SLICE,
     baekman,
@@ -194,7 +194,7 @@ def na12878(data: Path, folder: Path, _: int | None) -> dict[str, object]:
 
 
 def write_calls(rows: pl.DataFrame, path: Path, *, reference: Path) -> Path:
-    """The rows of a table as a VCF that ``baekman.truth`` reads."""
+    """The rows of a table as a VCF that ``truth.py`` reads."""
     with pysam.FastaFile(str(reference)) as fasta, path.open("w", encoding="ascii") as out:
         contigs = zip(fasta.references, fasta.lengths, strict=True)
         out.write("##fileformat=VCFv4.2\n")

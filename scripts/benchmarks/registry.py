@@ -1,6 +1,6 @@
 """How long `baekman registry import` takes for a table of invented people, new and imported again.
 
-scripts/bench_registry.py --rows 1000000
+scripts/benchmarks/registry.py --rows 1000000
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Hail's way for ``bench_cohort.py --hail``: combine gVCFs, densify, export. Run with a Python that has Hail.
+"""Hail's way for ``cohort.py --hail``: combine gVCFs, densify, export. Run with a Python that has Hail.
 
-python scripts/bench_hail.py LIST.tsv REFERENCE.fa FOLDER
+python scripts/benchmarks/hail_combiner.py LIST.tsv REFERENCE.fa FOLDER
 """
 
 from __future__ import annotations

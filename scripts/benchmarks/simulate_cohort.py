@@ -1,6 +1,6 @@
 """Simulate gVCFs of many participants in one region: a coalescent population, GATK-like reference blocks.
 
-    python scripts/simulate_cohort.py --output DIR --participants 5050 --bases 1000000 --seed 1
+    python scripts/benchmarks/simulate_cohort.py --output DIR --participants 5050 --bases 1000000 --seed 1
 
 Writes ``reference.fa``, one ``gvcf/<ID>.g.vcf.gz`` each and ``list.tsv`` for ``baekman cohort add``.
 """

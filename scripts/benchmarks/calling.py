@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measure calling on real reads; prints the tables of docs/benchmarks.md. Examples:
 
-scripts/bench_calling.py na12878 --data READS      accuracy, beside plain bwa | samtools | bcftools
-scripts/bench_calling.py trio --data READS         Mendelian errors
-scripts/bench_calling.py evidence --data READS     joint genotypes of 24 people at low coverage
+scripts/benchmarks/calling.py na12878 --data READS      accuracy, beside plain bwa | samtools | bcftools
+scripts/benchmarks/calling.py trio --data READS         Mendelian errors
+scripts/benchmarks/calling.py evidence --data READS     joint genotypes of 24 people at low coverage
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from baekman.call.calling import call_shard
 from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
-from baekman.truth import Comparison, compare
 from baekman.workspace.specimens import StagedFiles
+from truth import Comparison, compare
 
 Floats = npt.NDArray[np.float64]
 MIN_GQ = 20  # what the cohort store takes as called

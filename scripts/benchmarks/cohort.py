@@ -1,6 +1,6 @@
 """Measure the cohort store against htslib's bare parse, and against Hail where it is installed.
 
-    python scripts/bench_cohort.py --work DIR [--participants 200] [--bases 4000000]
+    python scripts/benchmarks/cohort.py --work DIR [--participants 200] [--bases 4000000]
                                    [--gvcfs LIST.tsv --reference REF.fa] [--shard-bases 500000]
                                    [--distinct LIST.tsv --distinct-reference REF.fa] [--large 5050] [--hail PYTHON]
 
@@ -156,7 +156,7 @@ def bench_ingest(bench: Bench, listed: Path, reference: Path, *, hail: str | Non
         for path in gvcfs:  # Hail wants an index; the time of making it is not counted
             if not path.with_name(path.name + ".tbi").exists():
                 pysam.tabix_index(str(path), preset="vcf", force=True)
-        script = Path(__file__).with_name("bench_hail.py")
+        script = Path(__file__).with_name("hail_combiner.py")
         cost = measure([hail, str(script), str(everyone), str(reference), str(bench.work / "hail")])
         bench.report(
             "add + export, wall, of Hail's combiner + densify + export", f"{both / cost.wall:.2f} ×", "≤ 0.25 ×"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Compare a VCF or gVCF with a truth set inside confident regions: precision, recall and F1.
 
-Genotypes are compared as haplotypes (baekman.truth). Example:
+Genotypes are compared as haplotypes (truth.py). Example:
 
-    scripts/compare_truth.py --truth truth.vcf.gz --calls calls.g.vcf.gz --reference ref.fa --bed sure.bed --min-gq 20
+    scripts/benchmarks/compare_truth.py --truth truth.vcf.gz --calls calls.vcf.gz --reference ref.fa --bed sure.bed
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import pysam
-from baekman.truth import Allele, compare
+from truth import Allele, compare
 
 
 def main() -> None:
