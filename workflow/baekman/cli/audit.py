@@ -9,13 +9,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="The audit log.", no_args_is_help=True)
+from baekman.cli.options import HERE, WorkspaceOption
 
-Workspace = Annotated[
-    Path,
-    typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False),
-]
-HERE = Path()
+app = typer.Typer(help="The audit log.", no_args_is_help=True)
 
 
 @app.command()
@@ -28,7 +24,7 @@ def verify(
         Path | None,
         typer.Option("--public-key", help="The key that signed the head; default: the workspace's."),
     ] = None,
-    workspace: Workspace = HERE,
+    workspace: WorkspaceOption = HERE,
 ) -> None:
     """Check the log: every edit, deletion, change of order and fork is one line, and then the exit code is 1.
 
@@ -53,7 +49,7 @@ def head(
         Path | None,
         typer.Option("--output", "-o", help="Where to save it; default: standard output."),
     ] = None,
-    workspace: Workspace = HERE,
+    workspace: WorkspaceOption = HERE,
 ) -> None:
     """Print or save the signed head of the log; keep it where the log's writers cannot reach.
 
@@ -75,7 +71,7 @@ def show(
         str | None,
         typer.Argument(metavar="ID", help="Only the events about this pseudonymous ID."),
     ] = None,
-    workspace: Workspace = HERE,
+    workspace: WorkspaceOption = HERE,
 ) -> None:
     """Print the events, one JSON object per line.
 

@@ -8,15 +8,9 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.options import SchedulerOption, WorkersOption
+from baekman.cli.options import CohortOption, ConfigOption, SchedulerOption, WorkersOption
 
 app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.", no_args_is_help=True)
-
-CohortOption = Annotated[Path, typer.Option("--cohort", help="Folder of the cohort store.")]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", help="Configuration with cohort and site thresholds; else W/config.yaml of W/cohort."),
-]
 
 
 @app.command()

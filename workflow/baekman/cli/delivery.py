@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.registry import HERE, KeyFile, Location, Workspace
+from baekman.cli.options import HERE, WORKERS, ConfigOption, KeyFileOption, RegistryOption, WorkspaceOption
 from baekman.cli.workflow import folder
 
 app = typer.Typer(help="Deliveries.", no_args_is_help=True)
@@ -19,17 +19,15 @@ def receive(
     delivery: Annotated[
         Path, typer.Argument(metavar="DELIVERY", help="The delivery's folder.", callback=folder, readable=False)
     ],
-    workspace: Workspace = HERE,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Configuration; default: config.yaml of the workspace.")
-    ] = None,
-    registry: Location = None,
-    key_file: KeyFile = None,
+    workspace: WorkspaceOption = HERE,
+    config: ConfigOption = None,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
     crypt4gh_key: Annotated[
         Path | None,
         typer.Option("--crypt4gh-key", help="Private key (mode 0600) of encrypted files; else BAEKMAN_CRYPT4GH_KEY."),
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Specimens at a time.")] = None,
+    workers: Annotated[int | None, WORKERS] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Stage a delivery anew whose staged files were used and deleted.")
     ] = False,
@@ -73,9 +71,9 @@ def receive(
 @app.command("return-report")
 def return_report(
     delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="A delivery ID, D….")],
-    workspace: Workspace = HERE,
-    registry: Location = None,
-    key_file: KeyFile = None,
+    workspace: WorkspaceOption = HERE,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
 ) -> None:
     """Add what the QC gate says to the institution's return report of a delivery.
 

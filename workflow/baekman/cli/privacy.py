@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
+
 app = typer.Typer(help="Leak scan and withdrawal.", no_args_is_help=True)
 
 
@@ -69,16 +71,10 @@ def leakscan(
 @app.command()
 def withdraw(
     participant: Annotated[str, typer.Argument(metavar="ID", help="A participant ID, P….")],
-    workspace: Annotated[
-        Path,
-        typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False),
-    ] = Path(),
-    registry: Annotated[
-        str | None,
-        typer.Option("--registry", envvar="BAEKMAN_REGISTRY", help="Default: WORKSPACE/registry."),
-    ] = None,
-    key_file: Annotated[Path | None, typer.Option("--key-file", help="The registry's key.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes that rewrite the cohort and tables.", min=1)] = 1,
+    workspace: WorkspaceOption = HERE,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
+    workers: WorkersOption = 1,
     leave_tables: Annotated[
         bool, typer.Option("--leave-tables", help="Leave the others' tables to the next freeze.")
     ] = False,

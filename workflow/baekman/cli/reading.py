@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.cohort import CohortOption
-from baekman.cli.options import SchedulerOption, WorkersOption
+from baekman.cli.options import CohortOption, SchedulerOption, WorkersOption
 
 app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)
 

@@ -10,34 +10,15 @@ from typing import Annotated
 
 import typer
 
+from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+
 app = typer.Typer(help="The registry: who was pre-registered and who consented.", no_args_is_help=True)
 
-Workspace = Annotated[
-    Path,
-    typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False),
-]
-Location = Annotated[
-    str | None,
-    typer.Option(
-        "--registry",
-        envvar="BAEKMAN_REGISTRY",
-        show_envvar=True,
-        help="Folder, .sqlite file or PostgreSQL URL; default: WORKSPACE/registry.",
-    ),
-]
-KeyFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--key-file",
-        help="The key (mode 0600); default: BAEKMAN_REGISTRY_KEY, else registry.key in its folder.",
-    ),
-]
 Participant = Annotated[str, typer.Argument(metavar="PARTICIPANT", help="A participant ID, P….")]
-HERE = Path()
 
 
 @app.command()
-def init(workspace: Workspace = HERE, registry: Location = None, key_file: KeyFile = None) -> None:
+def init(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key_file: KeyFileOption = None) -> None:
     """Make an empty registry and its key.
 
     Example: baekman registry init --workspace W
@@ -61,9 +42,9 @@ def import_(
     correct: Annotated[
         bool, typer.Option("--correct", help="Take the tables' word where the registry says otherwise.")
     ] = False,
-    workspace: Workspace = HERE,
-    registry: Location = None,
-    key_file: KeyFile = None,
+    workspace: WorkspaceOption = HERE,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
 ) -> None:
     """Import registration tables: all rows, or none and every problem with its row.
 
@@ -91,7 +72,7 @@ def import_(
 
 
 @app.command()
-def show(workspace: Workspace = HERE, registry: Location = None, key_file: KeyFile = None) -> None:
+def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key_file: KeyFileOption = None) -> None:
     """Print one pseudonymous row per participant, tab-separated, and the totals on stderr.
 
     Example: baekman registry show --workspace W
@@ -134,9 +115,9 @@ def consent(
     ] = None,
     template: Annotated[str, typer.Option(help="The consent form.")] = "",
     template_version: Annotated[str, typer.Option(help="Its version.")] = "",
-    workspace: Workspace = HERE,
-    registry: Location = None,
-    key_file: KeyFile = None,
+    workspace: WorkspaceOption = HERE,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
 ) -> None:
     """Print a participant's consent by scope and DUO code, or add an event to it.
 
@@ -185,9 +166,9 @@ def consent(
 @app.command()
 def withdraw(
     participant: Participant,
-    workspace: Workspace = HERE,
-    registry: Location = None,
-    key_file: KeyFile = None,
+    workspace: WorkspaceOption = HERE,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
 ) -> None:
     """Record a withdrawal in the registry alone; `baekman withdraw` also removes the data.
 
@@ -212,7 +193,9 @@ def withdraw(
 
 
 @app.command("rotate-key")
-def rotate_key(workspace: Workspace = HERE, registry: Location = None, key_file: KeyFile = None) -> None:
+def rotate_key(
+    workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key_file: KeyFileOption = None
+) -> None:
     """Seal the registry with a new key; stopped half-way, run it again.
 
     Example: baekman registry rotate-key --workspace W
@@ -234,9 +217,9 @@ def export_institution(
         Path | None,
         typer.Option("--output", "-o", help="Where to write; default: a folder of its own in WORKSPACE/return."),
     ] = None,
-    workspace: Workspace = HERE,
-    registry: Location = None,
-    key_file: KeyFile = None,
+    workspace: WorkspaceOption = HERE,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
 ) -> None:
     """Write what one institution registered, with the newest verdicts, in its own terms and for it alone.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from baekman.cli.registry import HERE, Workspace
+from baekman.cli.options import HERE, WorkspaceOption
 
 app = typer.Typer(help="The keys of encrypted tables.", no_args_is_help=True)
 
 
 @app.command()
-def init(workspace: Workspace = HERE) -> None:
+def init(workspace: WorkspaceOption = HERE) -> None:
     """Have the tables of this workspace encrypted from now on, as `encrypt_tables: true` does.
 
     Example: baekman table-keys init --workspace W
@@ -27,7 +27,7 @@ def init(workspace: Workspace = HERE) -> None:
 
 
 @app.command()
-def rotate(workspace: Workspace = HERE) -> None:
+def rotate(workspace: WorkspaceOption = HERE) -> None:
     """Seal the participants' keys with a new master key; stopped half-way, run it again.
 
     Example: baekman table-keys rotate --workspace W

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from baekman.cli.options import HERE, ConfigOption, WorkspaceOption
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
 
-Workspace = Annotated[
-    Path, typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False)
-]
-Config = Annotated[Path | None, typer.Option("--config", help="Configuration; default: WORKSPACE/config.yaml.")]
 Cores = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores; default: all.")]
 
 
@@ -54,8 +51,8 @@ def folder(path: Path) -> Path:
 @app.command()
 def deliver(
     delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", callback=folder, readable=False)],
-    workspace: Workspace = Path(),
-    config: Config = None,
+    workspace: WorkspaceOption = HERE,
+    config: ConfigOption = None,
     profile: Profile = None,
     cores: Cores = None,
 ) -> None:
@@ -77,8 +74,8 @@ def deliver(
 @app.command()
 def watch(
     inbox: Annotated[Path, typer.Argument(help="Folder in which deliveries arrive.", callback=folder, readable=False)],
-    workspace: Workspace = Path(),
-    config: Config = None,
+    workspace: WorkspaceOption = HERE,
+    config: ConfigOption = None,
     profile: Profile = None,
     cores: Cores = None,
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
