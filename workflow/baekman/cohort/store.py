@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -20,6 +18,7 @@ import numpy.typing as npt
 
 from baekman.cohort.schema import SCHEMA_VERSION
 from baekman.errors import InputRefused, Problem
+from baekman.files import locks
 from baekman.files.atomic import atomic_folder, write_text
 from baekman.genome.contigs import Contig
 from baekman.genome.ploidy import par_of_reference
@@ -124,46 +123,26 @@ class Store:
         """The index participant -> batch."""
         return self.path / "participants.sqlite"
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the store's commit lock; waits for another writer to finish."""
-        with (self.path / ".lock").open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+    def lock(self) -> AbstractContextManager[int]:
+        """Hold the store's commit lock; wait for another writer to finish."""
+        return locks.exclusive(self.path / ".lock", waits_for="another command that writes to this cohort")
 
-    @contextmanager
-    def tables_lock(self, *, exclusive: bool) -> Iterator[None]:
-        """Held together by all who let tables appear; exclusively by a withdrawal, which waits for them."""
-        with (self.path / ".tables.lock").open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-            yield
+    def tables_lock(self, *, exclusive: bool) -> AbstractContextManager[int]:
+        """Hold the lock of published tables: writers share it, and a withdrawal waits to hold it alone."""
+        hold = locks.exclusive if exclusive else locks.shared
+        return hold(self.path / ".tables.lock", waits_for="tables that other commands publish or withdraw")
 
-    @contextmanager
-    def writing_tables(self, clear: Callable[[], object]) -> Iterator[None]:
-        """Be known as one who writes tables; first ``clear`` away what killed runs left, unless others are writing."""
-        with (self.path / ".tables.writers").open("a") as handle:
-            with suppress(BlockingIOError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                clear()
-            fcntl.flock(handle, fcntl.LOCK_SH)
-            yield
+    def writing_tables(self, clear: Callable[[], object]) -> AbstractContextManager[int]:
+        """Register as a writer of tables; call ``clear`` first to delete what killed writers left, if alone."""
+        return locks.shared_after(
+            self.path / ".tables.writers", clear, waits_for="another command that clears unfinished tables"
+        )
 
-    @contextmanager
-    def work_lock(self, batch: str) -> Iterator[None]:
-        """Be the only one that works on ``batch``; waits for another who does."""
-        self.work.mkdir(exist_ok=True)
-        path = self.work / f"{batch}.lock"
-        while True:
-            with path.open("a") as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                # who held it before deletes the file: what is locked now must be the one that others will open
-                if not path.exists() or path.stat().st_ino != os.fstat(handle.fileno()).st_ino:
-                    continue
-                try:
-                    yield
-                finally:
-                    path.unlink(missing_ok=True)
-                return
+    def work_lock(self, batch: str) -> AbstractContextManager[int]:
+        """Hold the work on ``batch`` alone; wait for another command that works on it."""
+        return locks.exclusive_and_removed(
+            self.work / f"{batch}.lock", waits_for="another command that works on the same batch"
+        )
 
 
 def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
