@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from baekman import data, withdrawal
 from baekman import verdicts as verdict
-from baekman import withdrawal
-from baekman.config.loading import PROJECT, load_config
+from baekman.config.loading import load_config
 from baekman.intake import receive as intake
 from baekman.tools.processes import STARTED_BY
 from baekman.verdicts import Decision, Verdict
@@ -133,7 +133,7 @@ def snakemake_command(
     delivery_id: str, *, workspace: Path, config: Path | None, profile: str | None, cores: int | None
 ) -> list[str]:
     """How Snakemake is started for a delivery that was received."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--nocolor"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(data.workflow_folder() / "Snakefile"), "--nocolor"]
     command += ["--directory", str(workspace.resolve())]
     command += ["--profile", str(_profile(profile))] if profile else []
     command += ["--cores", str(cores)] if cores else []
@@ -161,9 +161,9 @@ def _needs_staged_files(command: Sequence[str], folder: Path) -> bool:
 
 
 def _profile(profile: str) -> Path:
-    """A profile by its path, or by its name in the project's ``profiles/``."""
+    """A profile by its path, or by its name in ``profiles/``."""
     path = Path(profile)
-    return path.resolve() if path.exists() else PROJECT / "profiles" / path.name
+    return path.resolve() if path.exists() else data.workflow_folder() / "profiles" / path.name
 
 
 def _run(command: Sequence[str], *, workspace: Path, log: Path, watched: _Watched, progress: Progress) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from baekman import data
 from baekman.config import loading as config
 from baekman.config.loading import load_config
 from hypothesis import given
@@ -51,14 +52,14 @@ def test_overrides_go_before_files_and_merge_into_sections(workspace: Path) -> N
 def test_the_projects_file_shows_every_default() -> None:
     """What config/config.yaml shows is what the schema gives, so that the page cannot go stale."""
     shown = yaml.safe_load(config.PROJECT_FILE.read_text(encoding="utf-8"))
-    schema = json.loads(config.SCHEMA_FILE.read_text(encoding="utf-8"))
+    schema = json.loads(data.text(config.SCHEMA))
     defaults = config._with_defaults({"reference": "reference.fa"}, schema)
     assert shown == defaults
 
 
 def test_every_key_is_in_the_readme() -> None:
-    page = (config.PROJECT_FILE.parent / "README.md").read_text(encoding="utf-8")
-    schema = json.loads(config.SCHEMA_FILE.read_text(encoding="utf-8"))
+    page = (data.workflow_folder() / "config" / "README.md").read_text(encoding="utf-8")
+    schema = json.loads(data.text(config.SCHEMA))
     for key, rule in schema["properties"].items():
         keys = [f"{key}.{inner}" for inner in rule["properties"]] if "properties" in rule else [key]
         for one in keys:

@@ -25,9 +25,9 @@ Cores = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cor
 def _profile(profile: str | None) -> str | None:
     """``profile`` when there is one: to be told of a slip only after intake would be late."""
     if profile is not None and not Path(profile).is_dir():
-        from baekman.config.loading import PROJECT
+        from baekman import data
 
-        names = sorted(one.name for one in (PROJECT / "profiles").iterdir())
+        names = sorted(one.name for one in (data.workflow_folder() / "profiles").iterdir())
         if Path(profile).name not in names:
             raise typer.BadParameter(f"no such folder, nor one of {', '.join(names)}")
     return profile

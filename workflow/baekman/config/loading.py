@@ -14,12 +14,12 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from baekman import data
 from baekman.errors import InputRefused, Problem
 
-PROJECT = Path(__file__).resolve().parents[3]
-PROJECT_FILE = PROJECT / "config" / "config.yaml"
-SCHEMA_FILE = PROJECT / "workflow" / "schemas" / "config.schema.json"
-THRESHOLDS_FILE = PROJECT / "config" / "qc_thresholds.yaml"
+PROJECT_FILE = data.user_file("config.yaml")
+THRESHOLDS_FILE = data.user_file("qc_thresholds.yaml")
+SCHEMA = "schemas/config.schema.json"
 FASTA_ENDINGS = (".gz", ".bgz", ".fasta", ".fa", ".fna")
 
 # settings that hold a path; relative ones are meant from the configuration file's folder
@@ -124,7 +124,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    schema: dict[str, Any] = json.loads(data.text(SCHEMA))
     return schema
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from baekman import data
 from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
 
-RESOURCES = Path(__file__).resolve().parents[3] / "resources"
 # names of a reference (as in config and deliveries, lower case) -> the PAR table that goes with it
 PAR_TABLES = {
     **dict.fromkeys(
@@ -84,7 +84,7 @@ def read_par(par: Path) -> list[Region]:
 def par_of_reference(name: str) -> tuple[Region, ...]:
     """The PARs of a known reference by its name (``PAR_TABLES``); of any other, none."""
     table = PAR_TABLES.get(name.lower())
-    return tuple(read_par(RESOURCES / table)) if table else ()
+    return tuple(read_par(data.path(table))) if table else ()
 
 
 def _in_par(region: Region, par: Sequence[Region]) -> list[Region]:

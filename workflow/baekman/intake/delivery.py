@@ -18,6 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from baekman import data
 from baekman.errors import InputRefused, Problem
 from baekman.files.untrusted import FileFault, NoPermission, open_inside
 
@@ -35,8 +36,6 @@ MANIFEST_LIMIT = 1 << 28
 FIELD_LIMIT = 4096
 REASON_LIMIT = 200
 GIVE_ACCESS = "give who runs this access to it, then run the same command again"
-
-_SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,7 +315,7 @@ _VALIDATORS: dict[str, Draft202012Validator] = {}
 
 def _validator(schema_name: str) -> Draft202012Validator:
     if schema_name not in _VALIDATORS:
-        schema = json.loads((_SCHEMAS / schema_name).read_text(encoding="utf-8"))
+        schema = json.loads(data.text(f"schemas/{schema_name}"))
         _VALIDATORS[schema_name] = Draft202012Validator(schema)
     return _VALIDATORS[schema_name]
 

@@ -11,14 +11,14 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
+from baekman import data
 from baekman.errors import InputRefused, Problem
 from baekman.qc.contamination import NOT_ASKED
 from baekman.qc.metrics import Metrics, Number
 from baekman.verdicts import Reason, Severity, Verdict
 
-PROJECT = Path(__file__).resolve().parents[3]
-DEFAULTS = PROJECT / "config" / "qc_thresholds.yaml"
-SCHEMA = PROJECT / "workflow" / "schemas" / "qc_thresholds.schema.json"
+DEFAULTS = data.path("qc_thresholds.yaml")
+SCHEMA = "schemas/qc_thresholds.schema.json"
 
 RESEQUENCE = "sequence more of this library, or re-sequence, and deliver all reads together"
 RE_EXTRACT = "re-extract and re-sequence from another aliquot of the participant's specimen"
@@ -147,7 +147,7 @@ def _read(path: Path) -> dict[str, Any]:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark else ""
         raise InputRefused(Problem(file=path.name, place=place, expected="YAML", found="something else")) from None
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = json.loads(data.text(SCHEMA))
     faults = sorted(Draft202012Validator(schema).iter_errors(content), key=lambda fault: fault.json_path)
     if faults:
         raise InputRefused(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from baekman import data
 from baekman.verdicts import Scalar
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "report"
 GATES = {"intake": "intake", "qc": "quality control"}
 
 # metric -> its name, its unit, and what a value is multiplied by for that unit
@@ -87,9 +86,9 @@ def to_do(specimens: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def render(template: str, **values: Any) -> str:
-    """A page of ``workflow/report/``, self-contained."""
+    """Return the page that ``template`` makes of ``values``; it needs no other file."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(data.path("templates")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
