@@ -17,8 +17,9 @@ from baekman.cohort.index import find_batches
 from baekman.cohort.sites import SiteFilters
 from baekman.engine.local import Engine
 from baekman.files import atomic
+from baekman.files.digests import sha256_of
 from baekman.genome.reference import find_par
-from baekman.gvcf.reader import Thresholds, sha256_of
+from baekman.gvcf.reader import Thresholds
 from baekman.qc import measure as qc
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables

@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from baekman.cohort import rewrite
 from baekman.cohort.add import add_batch
+from baekman.cohort.batch import seal
 from baekman.cohort.gvcf_list import Member
-from baekman.cohort.hashes import hashes_of, seal
 from baekman.cohort.store import Store, create_store, open_store
 from baekman.cohort.verify import whole as verification
 from baekman.cohort.verify.gvcfs import compare_gvcfs
 from baekman.cohort.verify.whole import verify
 from baekman.errors import InputRefused
+from baekman.files.digests import digests_of
 from support.store_tools import baekman, block, gvcf_text, line, write_reference
 
 GENOME = "ACGTTTTACACACAGGCATTAGCCCGATATATACGGGTCAATTGGCCAACTGACTTTTTTGCA"
@@ -262,7 +263,7 @@ def test_what_was_changed_is_found(sound: Path, tmp_path: Path, case: str) -> No
     change(path, how)
     if sealed and place.startswith("batches"):
         batch = path.parent.parent
-        seal(batch, [hashes_of(batch, batch.rglob("*.parquet"))], inputs=(batch / "inputs").read_text())
+        seal(batch, [digests_of(batch, batch.rglob("*.parquet"))], inputs=(batch / "inputs").read_text())
     assert verify(open_store(tmp_path / "c")) == findings
 
 
@@ -285,7 +286,7 @@ def test_counts_that_the_roster_does_not_tell(sound: Path, tmp_path: Path) -> No
     change(
         batch / "roster.parquet", lambda t: set_value("call_rows", 0, 5)(t).replace_schema_metadata(t.schema.metadata)
     )
-    seal(batch, [hashes_of(batch, batch.rglob("*.parquet"))], inputs="")
+    seal(batch, [digests_of(batch, batch.rglob("*.parquet"))], inputs="")
     assert verify(open_store(tmp_path / "c")) == ["batches/b0/roster.parquet: call_rows are not those of the shards"]
 
 

@@ -51,8 +51,9 @@ def import_(
     Example: baekman registry import registration.tsv --workspace W
     """
     from baekman import audit
+    from baekman.files.digests import sha256_of
     from baekman.registry.importing import import_registrations
-    from baekman.registry.records import digest_of, open_registry
+    from baekman.registry.records import open_registry
     from baekman.workspace.denied import deny
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
@@ -62,7 +63,7 @@ def import_(
         audit.record(
             workspace,
             action="registry.correct" if correct else "registry.import",
-            input_hash=digest_of(file),
+            input_hash=sha256_of(file),
             consent_hash=consent_hash,
         )
     print(
@@ -226,10 +227,11 @@ def export_institution(
     Example: baekman registry export-institution "Hospital A" --workspace W
     """
     from baekman import audit
+    from baekman.files.digests import sha256_of
     from baekman.registry.listing import write_institution
-    from baekman.registry.records import digest_of, open_registry
+    from baekman.registry.records import open_registry
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     file = write_institution(opened, institution, folder=workspace / "return", output=output)
-    audit.record(workspace, action="registry.export-institution", purpose="return", output_hash=digest_of(file))
+    audit.record(workspace, action="registry.export-institution", purpose="return", output_hash=sha256_of(file))
     print(file)

@@ -10,7 +10,6 @@ from baekman.cohort import snapshot as snapshots
 from baekman.cohort.commit import commit, entry_of
 from baekman.cohort.garbage import clean, clear_work, remove_folder
 from baekman.cohort.gvcf_list import Member
-from baekman.cohort.hashes import seal
 from baekman.cohort.index import find_batches, open_index
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.snapshot import Snapshot
@@ -99,7 +98,7 @@ def _add(store: Store, planned: batches.BatchPlan, *, engine: Engine, filters: S
             map_tasks("reading gVCFs", partial(_read, store, planned), len(planned.members))
             batches.collect(store, planned)
             built = map_tasks("building shards", partial(_build, store, planned), 2 * len(store.shards))
-            seal(planned.folder(store) / "batch", built, inputs=inputs)
+            batches.seal(planned.folder(store) / "batch", built, inputs=inputs)
         with store.lock():
             latest = _refuse_known(store, planned)
             if store.batch(batch).exists() and (planned.folder(store) / "batch").exists():

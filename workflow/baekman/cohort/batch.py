@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -35,12 +35,14 @@ from baekman.arrow import (
 )
 from baekman.cohort.census import Males, count_alleles, count_called
 from baekman.cohort.gvcf_list import Member
-from baekman.cohort.hashes import hashes_of
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
 from baekman.cohort.store import Store
 from baekman.cohort.work_file import is_whole, read_calls, read_reference, read_summary, write_parts
 from baekman.files.atomic import fsync_folder, write_text
-from baekman.gvcf.reader import ROW_COLUMNS, GvcfReader, Piece, read_in_pieces, sha256_of
+from baekman.files.digests import digests_of, read_digests, sha256_of, write_digests
+from baekman.gvcf.reader import ROW_COLUMNS, GvcfReader, Piece, read_in_pieces
+
+HASHES = "hashes.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +192,7 @@ def build_calls(store: Store, planned: BatchPlan, shard: int) -> dict[str, str]:
     name = store.shards[shard].name
     # the last of the two that is written says that both are
     if (folder / "batch" / "census" / f"{name}.parquet").exists():
-        return hashes_of_shard(folder / "batch", name, "calls", "census")
+        return digests_of_shard(folder / "batch", name, "calls", "census")
     collected = _collected(folder)
     calls = concat([pa.Table.from_batches(_of_members(store, planned, collected, shard, read_calls), CALLS)], CALLS)
     # from the codes of each member's gVCF to those of the batch
@@ -202,7 +204,7 @@ def build_calls(store: Store, planned: BatchPlan, shard: int) -> dict[str, str]:
     calls = sort_calls(calls.set_column(column, CALLS.field(column), arrow(renumbered)))
     males = males_of(store, [member.sex for member in planned.members], shard)
     write_calls(folder / "batch", name, calls, males=males)
-    return hashes_of_shard(folder / "batch", name, "calls", "census")
+    return digests_of_shard(folder / "batch", name, "calls", "census")
 
 
 def build_reference(store: Store, planned: BatchPlan, shard: int) -> dict[str, str]:
@@ -210,7 +212,7 @@ def build_reference(store: Store, planned: BatchPlan, shard: int) -> dict[str, s
     folder = planned.folder(store)
     name = store.shards[shard].name
     if (folder / "batch" / "called" / f"{name}.parquet").exists():
-        return hashes_of_shard(folder / "batch", name, "reference", "called")
+        return digests_of_shard(folder / "batch", name, "reference", "called")
     collected = _collected(folder)
     reference, calls = (
         concat([pa.Table.from_batches(_of_members(store, planned, collected, shard, read), schema)], schema)
@@ -218,7 +220,7 @@ def build_reference(store: Store, planned: BatchPlan, shard: int) -> dict[str, s
     )
     males = males_of(store, [member.sex for member in planned.members], shard)
     write_reference(folder / "batch", name, calls, reference, males=males)
-    return hashes_of_shard(folder / "batch", name, "reference", "called")
+    return digests_of_shard(folder / "batch", name, "reference", "called")
 
 
 def _collected(folder: Path) -> dict[str, Any]:
@@ -255,9 +257,26 @@ def males_of(store: Store, sexes: Sequence[str], shard: int) -> Males:
     return Males(male=np.array(sexes) == "male", contig=store.shards[shard].contig, par=store.par_regions)
 
 
-def hashes_of_shard(folder: Path, name: str, *kinds: str) -> dict[str, str]:
-    """SHA-256 of a shard's files of these ``kinds``, by path within the batch's ``folder``."""
-    return hashes_of(folder, (folder / kind / f"{name}.parquet" for kind in kinds))
+def digests_of_shard(folder: Path, name: str, *kinds: str) -> dict[str, str]:
+    """Return the SHA-256 of a shard's files of these ``kinds``, by path within the batch's ``folder``."""
+    return digests_of(folder, (folder / kind / f"{name}.parquet" for kind in kinds))
+
+
+def seal(folder: Path, of_shards: Iterable[Mapping[str, str]], *, inputs: str) -> None:
+    """Write ``hashes.json`` of a batch's Parquet files, then ``inputs``: a batch with that file is complete.
+
+    ``of_shards``: the result of ``digests_of_shard`` for each shard. The roster's digest is added here.
+    """
+    digests = digests_of(folder, [folder / "roster.parquet"])
+    for of_shard in of_shards:
+        digests |= of_shard
+    write_digests(folder / HASHES, digests)
+    write_text(folder / "inputs", inputs)
+
+
+def sealed_digests(store: Store, batch: str) -> dict[str, str] | None:
+    """Return the SHA-256 of a batch's files when they were written, by path; None when the batch is not sealed."""
+    return read_digests(store.batch(batch) / HASHES)
 
 
 def write_calls(folder: Path, name: str, calls: pa.Table, *, males: Males) -> None:

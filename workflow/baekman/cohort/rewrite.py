@@ -25,10 +25,11 @@ from baekman.arrow import (
 )
 from baekman.cohort import snapshot as snapshots
 from baekman.cohort.batch import (
-    hashes_of_shard,
+    digests_of_shard,
     males_of,
     read_roster,
     read_shard,
+    seal,
     shard_path,
     sort_calls,
     write_calls,
@@ -37,7 +38,6 @@ from baekman.cohort.batch import (
 )
 from baekman.cohort.commit import committing, entry_of, remerge
 from baekman.cohort.garbage import clean
-from baekman.cohort.hashes import seal
 from baekman.cohort.index import find_batches
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
 from baekman.cohort.snapshot import BatchEntry, Snapshot
@@ -145,7 +145,7 @@ def _rewrite_shard(
     shard_name, males = store.shards[shard].name, males_of(store, rewriting.sexes, shard)
     write_calls(folder, shard_name, calls, males=males)
     write_reference(folder, shard_name, calls, take(reference, order), males=males)
-    return hashes_of_shard(folder, shard_name, "calls", "census", "reference", "called")
+    return digests_of_shard(folder, shard_name, "calls", "census", "reference", "called")
 
 
 def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None = None) -> Snapshot:

@@ -7,7 +7,6 @@ BGZF or BCF. Everything that a record says is checked; a file is refused whole o
 from __future__ import annotations
 
 import gzip
-import hashlib
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from isal import igzip, isal_zlib
 
 from baekman.arrow import group_starts
 from baekman.errors import InputRefused, Problem
+from baekman.files.digests import sha256_of
 from baekman.kernels import reader as kernel
 from baekman.kernels.evidence import gather_strings, resolve, settle_rows
 from baekman.tools import programs as tools
@@ -125,12 +125,6 @@ class ReadCounts:
     duplicates: int = 0
     filters: list[str] = field(default_factory=list)  # by code - 1; complete when reading has ended
     sha256: str = ""
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes as they lie there, in hex."""
-    with path.open("rb") as raw:
-        return hashlib.file_digest(raw, "sha256").hexdigest()
 
 
 def _open(path: Path) -> tuple[IO[bytes], subprocess.Popen[bytes] | None]:

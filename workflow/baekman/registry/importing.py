@@ -18,12 +18,13 @@ from sqlalchemy import Connection, bindparam, select, update
 from baekman import pseudonyms
 from baekman.consent import ConsentEvent, Decision, today
 from baekman.errors import Refusal
+from baekman.files.digests import sha256_of
 from baekman.registry import array_staging
 from baekman.registry import database as registry_store
 from baekman.registry.arrays import UnusableArray, write_pseudonymous
 from baekman.registry.database import participants, specimens
 from baekman.registry.lookalikes import skeleton
-from baekman.registry.records import Registry, chunks, digest_of
+from baekman.registry.records import Registry, chunks
 from baekman.registry.registration import RegistrationRow
 from baekman.registry.registration_files import RegistrationFiles, open_registrations
 
@@ -276,7 +277,7 @@ class _Part:
                 action="deliver the file with the table",
             )
             return
-        digest = digest_of(file)
+        digest = sha256_of(file)
         known = specimen.values.get("array_digest", digest)
         if known != digest and (specimen.array is not None or not self.correct):
             self.refuse(

@@ -7,7 +7,6 @@ workflow get the pseudonymous manifest alone and never open it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -373,9 +372,3 @@ def chunks(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
     """``values`` in parts that fit into one statement."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
-
-
-def digest_of(file: Path) -> str:
-    """SHA-256 (hex) of a file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,10 +11,10 @@ from typing import Any
 from baekman import __version__, verdicts
 from baekman.config import loading as config
 from baekman.files.atomic import write_text
+from baekman.files.digests import sha256_of
 from baekman.tools import programs as tools
 
 SCHEMA_VERSION = "1"
-COPY_BYTES = 1 << 20
 
 
 def write(delivery: Path, *, settings: Mapping[str, Any], output: Path) -> None:
@@ -38,24 +37,15 @@ def write(delivery: Path, *, settings: Mapping[str, Any], output: Path) -> None:
         "settings": settings,
         "config_hash": config.config_hash(settings),
         "inputs": {
-            "delivered": sha256(delivery / "inputs.json"),
-            "specimens": sha256(delivery / "specimens.tsv"),
-            "reference": sha256(Path(settings["reference"])),
-            "qc_thresholds": sha256(Path(settings["qc_thresholds"])),
-            "gvcfs": {one: sha256(participants / one / "calls.g.vcf.gz") for one in batch["participants"]},
+            "delivered": sha256_of(delivery / "inputs.json"),
+            "specimens": sha256_of(delivery / "specimens.tsv"),
+            "reference": sha256_of(Path(settings["reference"])),
+            "qc_thresholds": sha256_of(Path(settings["qc_thresholds"])),
+            "gvcfs": {one: sha256_of(participants / one / "calls.g.vcf.gz") for one in batch["participants"]},
         },
         "versions": tools.versions(),
     }
     write_text(output, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as content:
-        while block := content.read(COPY_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:

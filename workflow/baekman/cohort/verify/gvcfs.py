@@ -18,7 +18,8 @@ from baekman.cohort.schema import CALLS, REFERENCE
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
-from baekman.gvcf.reader import read_in_pieces, sha256_of
+from baekman.files.digests import sha256_of
+from baekman.gvcf.reader import read_in_pieces
 
 UNKNOWN_FILTER = 0xFFFF
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from baekman.arrow import allele_ranks, cast_table, empty, numpy_of, read_parquet, string_parts, write_parquet
 from baekman.cohort import snapshot as snapshots
-from baekman.cohort.batch import males_of, read_roster, read_shard
+from baekman.cohort.batch import males_of, read_roster, read_shard, sealed_digests
 from baekman.cohort.census import count_alleles, count_called, merge_alleles, merge_called
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.dense_genotypes import (
@@ -29,7 +29,6 @@ from baekman.cohort.dense_genotypes import (
     genotypes,
     read_evidence,
 )
-from baekman.cohort.hashes import read_hashes, sha256
 from baekman.cohort.schema import CALLED as CALLED_SCHEMA
 from baekman.cohort.schema import (
     CALLS,
@@ -45,6 +44,7 @@ from baekman.cohort.schema import (
 from baekman.cohort.sites import describe_sites
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
+from baekman.files.digests import sha256_of
 
 KINDS = {"calls": CALLS, "reference": REFERENCE, "census": CENSUS, "called": CALLED_SCHEMA}
 
@@ -79,11 +79,11 @@ def _batch_shard(
 ) -> Iterable[str]:
     tile = store.shards[shard]
     folder = store.batch(name)
-    hashes = read_hashes(store.batch(name)) or {}
+    digests = sealed_digests(store, name) or {}
     tables: dict[str, pa.Table] = {}
     for kind, schema in KINDS.items():
         place = f"{kind}/{tile.name}.parquet"
-        if place in hashes and sha256(folder / place) != hashes[place]:
+        if place in digests and sha256_of(folder / place) != digests[place]:
             yield f"batches/{name}/{place}: another SHA-256 than when it was written"
         tables[kind] = pq.read_table(folder / place)
         if tables[kind].schema != schema:
@@ -247,7 +247,7 @@ def _as_written(path: Path) -> bool:
         write_parquet(read_parquet(path).combine_chunks(), again)
         if pq.read_metadata(path).created_by != pq.read_metadata(again).created_by:
             return True
-        return sha256(path) == sha256(again)
+        return sha256_of(path) == sha256_of(again)
 
 
 def _dense(store: Store, snapshot: Snapshot, shard: int) -> Iterable[str]:

@@ -22,8 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baekman.cohort import snapshot as snapshots
-from baekman.cohort.batch import digest_members, read_roster
-from baekman.cohort.hashes import read_hashes, sha256
+from baekman.cohort.batch import digest_members, read_roster, sealed_digests
 from baekman.cohort.schema import (
     ROSTER,
 )
@@ -31,6 +30,7 @@ from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 from baekman.cohort.verify.shard import verify_shard
 from baekman.engine.local import Engine
+from baekman.files.digests import sha256_of
 from baekman.genome.shards import shards_hash
 
 
@@ -99,7 +99,7 @@ def _unreadable(store: Store, name: str) -> Iterable[str]:
         return
     readers: dict[str, Callable[[], object]] = {
         "roster.parquet": lambda: read_roster(store, name),
-        "hashes.json": lambda: read_hashes(store.batch(name)),
+        "hashes.json": lambda: sealed_digests(store, name),
     }
     for file, read in readers.items():
         try:
@@ -121,8 +121,8 @@ def _batch(store: Store, name: str) -> Iterable[str]:
         yield f"{where}/roster.parquet: participants out of order or twice"
     if not (store.batch(name) / "inputs").exists():
         yield f"{where}/inputs: absent"
-    hashes = read_hashes(store.batch(name))
-    if hashes is None:
+    digests = sealed_digests(store, name)
+    if digests is None:
         yield f"{where}: no hashes.json"
         return
     present = {
@@ -130,9 +130,9 @@ def _batch(store: Store, name: str) -> Iterable[str]:
         for path in store.batch(name).rglob("*.parquet")
         if not path.name.startswith(".")
     }
-    for path in sorted(present ^ set(hashes)):
-        yield f"{where}/{path}: {'absent' if path in hashes else 'not in hashes.json'}"
-    if hashes.get("roster.parquet") != sha256(store.batch(name) / "roster.parquet"):
+    for path in sorted(present ^ set(digests)):
+        yield f"{where}/{path}: {'absent' if path in digests else 'not in hashes.json'}"
+    if digests.get("roster.parquet") != sha256_of(store.batch(name) / "roster.parquet"):
         yield f"{where}/roster.parquet: another SHA-256 than when it was written"
 
 
