@@ -16,7 +16,7 @@ rule reference:
     benchmark:
         "<benchmarks>/reference.tsv"
     conda:
-        "../envs/samtools.yaml"
+        "../envs/step.yaml"
     params:
         par=SETTINGS["par_regions"] or SETTINGS["reference_name"],
     shell:

@@ -1,7 +1,9 @@
 # One gVCF per participant whom the QC gate let through, called in pieces and gathered, or taken as delivered.
 CALL_ENVS = {
-    caller: f"../envs/{caller}.yaml"
-    for caller in ("bcftools", "freebayes", "gatk", "deepvariant")
+    "bcftools": "../envs/step.yaml",
+    "freebayes": "../envs/freebayes.yaml",
+    "gatk": "../envs/gatk.yaml",
+    "deepvariant": "../envs/deepvariant.yaml",
 }
 
 
@@ -45,7 +47,7 @@ rule gather_calls:
     benchmark:
         "<benchmarks>/gather_calls/{participant}.tsv"
     conda:
-        "../envs/bcftools.yaml"
+        "../envs/step.yaml"
     params:
         # pieces are temporary, so what they depend on is looked at here
         made_by=caller_of,

@@ -15,7 +15,7 @@ rule alignment_statistics:
     benchmark:
         "<benchmarks>/alignment_statistics/{participant}.tsv"
     conda:
-        "../envs/samtools.yaml"
+        "../envs/step.yaml"
     threads: 2
     shell:
         "(baekman step tool samtools stats -@ {threads} --reference {input.reference}"

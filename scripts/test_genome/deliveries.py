@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pysam.bcftools
+from baekman.tools import programs as tools
 
 from test_genome import reads
 from test_genome.population import PEOPLE, Population
@@ -151,12 +152,12 @@ def _align(
     """BAM or CRAM, sorted, duplicates marked, one read group per lane with the specimen's label as sample."""
     sorted_bam = folder / f".{specimen.label}.sorted.bam"
     mates = " ".join(f"<(cat {shlex.join(map(str, files))})" for files in fastqs)
-    quoted = shlex.quote(str(fasta))
+    quoted, samtools = shlex.quote(str(fasta)), shlex.join(tools.command("samtools"))
     # -K fixes the batch in which bwa estimates the insert size, whatever its threads.
     command = (
-        f"set -o pipefail; bwa mem -v 1 -K 20000000 {quoted} {mates} | samtools fixmate --no-PG -u -m - -"
-        f" | samtools sort --no-PG -u -T {shlex.quote(str(folder / specimen.label))} -"
-        f" | samtools markdup --no-PG -u - {shlex.quote(str(sorted_bam))}"
+        f"set -o pipefail; bwa mem -v 1 -K 20000000 {quoted} {mates} | {samtools} fixmate --no-PG -u -m - -"
+        f" | {samtools} sort --no-PG -u -T {shlex.quote(str(folder / specimen.label))} -"
+        f" | {samtools} markdup --no-PG -u - {shlex.quote(str(sorted_bam))}"
     )
     subprocess.run(["bash", "-c", command], check=True, stderr=subprocess.DEVNULL)
     cram = specimen.entry == "cram"
@@ -180,7 +181,7 @@ def _set_header(cram: Path, header: pysam.AlignmentHeader) -> None:
     """Replace the header, into which htslib has written where on this machine the reference lay."""
     text = cram.with_suffix(".sam")
     text.write_text(str(header), encoding="utf-8")
-    command = ["samtools", "reheader", "--no-PG", str(text), str(cram)]
+    command = [*tools.command("samtools"), "reheader", "--no-PG", str(text), str(cram)]
     content = subprocess.run(command, check=True, capture_output=True).stdout
     cram.write_bytes(content)
     text.unlink()

@@ -178,7 +178,8 @@ def test_tools_that_conda_brings_are_planned_like_the_others(workspace: Workspac
 
 def test_every_environment_of_a_rule_pins_its_tools() -> None:
     rules = "".join(file.read_text(encoding="utf-8") for file in (PROJECT / "rules").glob("*.smk"))
-    named = {f"{caller}.yaml" for caller in CALLERS} | set(re.findall(r'"\.\./envs/(\w+\.yaml)"', rules))
+    named = set(re.findall(r'"\.\./envs/(\w+\.yaml)"', rules))
+    assert all(f'"{caller}": "../envs/' in rules for caller in CALLERS)
     assert named == {file.name for file in (PROJECT / "envs").glob("*.yaml")} - {"baekman.yaml"}
     for name in named:
         packages = yaml.safe_load((PROJECT / "envs" / name).read_text(encoding="utf-8"))["dependencies"]

@@ -27,15 +27,15 @@ def _path(text: str) -> Path | None:
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
 def tool(context: typer.Context) -> None:
-    """Run the newest samtools or bcftools that is there.
+    """Run the samtools or bcftools that pysam bundles.
 
     Example: baekman step tool samtools flagstat aligned.cram
     """
-    from baekman.tools import programs as tools
+    from baekman.tools import bundled
 
     match context.args:
         case ["samtools" | "bcftools" as name, subcommand, *rest]:
-            tools.run_newest(name, [subcommand, *rest])
+            raise typer.Exit(bundled.run(name, [subcommand, *rest]))
         case _:
             raise typer.BadParameter("expected samtools or bcftools, one of its commands, and its arguments")
 

@@ -1,7 +1,7 @@
-"""samtools and bcftools as pysam bundles them, as a process of its own: ``python -P bundled.py bcftools ARGS…``.
+"""The samtools and bcftools that pysam bundles, as a program: ``python -P bundled.py bcftools ARGUMENTS…``.
 
-One participant's way needs some fifty such processes, so this file imports pysam and nothing else: not even its
-own package.
+One participant needs about fifty such processes. To start fast, this file imports pysam and nothing else, not even
+its own package.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pysam import SamtoolsError
 
 STDOUT = "/dev/stdout"
-# these close the stdout that pysam hands them, and pysam closes it once more: the process aborts
+# These commands close the stdout that pysam gives them. pysam closes it a second time, and the process aborts.
 CLOSES_STDOUT = (("bcftools", "query"), ("bcftools", "consensus"))
 
 
 def run(tool: str, arguments: Sequence[str]) -> int:
-    """Run the bundled ``tool`` in this process; its exit code."""
+    """Run the bundled ``tool`` in this process; return its exit code."""
     subcommand, *rest = arguments
     dispatch = getattr(importlib.import_module(f"pysam.{tool}"), subcommand, None)
     if dispatch is None:
@@ -31,11 +31,11 @@ def run(tool: str, arguments: Sequence[str]) -> int:
     if (tool, subcommand) in CLOSES_STDOUT and not _names_output(rest):
         rest = ["-o", STDOUT, *rest]
     try:
-        # by name: told to leave stdout alone, pysam loses what some subcommands have still in their buffer
+        # Stdout is passed by name: otherwise pysam loses bytes that some commands still hold in their buffer.
         with _kept_stdout():
             dispatch(*rest, save_stdout=STDOUT)
     except SamtoolsError as failure:
-        # pysam puts what the tool said behind words of its own
+        # pysam writes a text of its own before the tool's message
         print(failure.value.split("stderr=", 1)[-1].strip(), file=sys.stderr)
         return 1
     return 0
@@ -43,7 +43,7 @@ def run(tool: str, arguments: Sequence[str]) -> int:
 
 @contextmanager
 def _kept_stdout() -> Iterator[None]:
-    """Stdout as a pipe where it is a file: opened by name, a file loses what others have written to it."""
+    """Make stdout a pipe where it is a file: pysam opens it by name, which would empty the file."""
     if not stat.S_ISREG(os.fstat(1).st_mode):
         yield
         return
