@@ -53,7 +53,7 @@ def main() -> None:
         run("registry", "init", "--workspace", workspace)
         for what in ("new", "again"):
             wall, cpu, memory = run("registry", "import", table, "--workspace", workspace)
-            print(f"{rows:,} {what}: {wall:.0f} s, CPU {cpu:.0f} s, {cpu / rows * 1e6:.0f} us a row, {memory:.0f} MB")
+            print(f"{rows:,} {what}: {wall:.2f} s, CPU {cpu:.2f} s, {cpu / rows * 1e6:.0f} us a row, {memory:.0f} MB")
 
 
 if __name__ == "__main__":
