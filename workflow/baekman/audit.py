@@ -9,20 +9,20 @@ signed with Ed25519) is saved elsewhere from time to time, and ``verify`` compar
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baekman.errors import InputRefused, Problem
-from baekman.files import atomic
+from baekman.files import atomic, locks
+from baekman.files.secret_file import write_secret
 
 if TYPE_CHECKING:  # every command may add to the log, few sign its head
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -284,9 +284,7 @@ def _signing_key(workspace: Path) -> Ed25519PrivateKey:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
-            output.write(pem)
+        write_secret(file, pem, replace=False)
     if file.stat().st_mode & 0o177:
         raise InputRefused(
             Problem(
@@ -332,15 +330,8 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return event if _line(event) == line else None
 
 
-@contextmanager
-def _locked(file: Path) -> Iterator[int]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _locked(file: Path) -> AbstractContextManager[int]:
+    return locks.exclusive(file, waits_for="the audit log", mode=0o600)
 
 
 def _last_line(descriptor: int) -> bytes:

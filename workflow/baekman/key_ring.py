@@ -1,15 +1,15 @@
-"""Keys at rest: what they seal, the blind index they make, and the file they live in.
+"""Keys at rest: the values they seal, the blind index they make, and the file they live in.
 
-A key is 32 random bytes; HKDF-SHA256 makes two independent keys of it, one to seal values (AES-256-GCM) and
-one for the blind index (HMAC-SHA256). A key file has one key per line in base64, the one in use first; two
-lines only while a rotation is under way.
+A key is 32 random bytes. HKDF-SHA256 derives two independent keys from it: one seals values (AES-256-GCM), the
+other makes the blind index (HMAC-SHA256). A key file has one key per line in base64, the one in use first. It has
+two lines only while a rotation is under way.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -27,8 +27,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from baekman.errors import InputRefused, Problem
+from baekman.files.secret_file import write_secret
 
 KEY_BYTES = 32
+_KEY_CHARACTERS = 44  # base64 of 32 bytes
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 _DECODER = json.JSONDecoder()
 _NONCE_BYTES = 12
@@ -37,7 +39,11 @@ _ID_BYTES = 4
 
 @dataclass(frozen=True)
 class Purpose:
-    """What keys are for: the name of that, how a key is given, by which variable, and the command that makes one."""
+    """The purpose of keys, with the words that messages about them need.
+
+    ``name`` is the name of the store, ``given_with`` the options that give a key, ``variable`` the environment
+    variable that gives one, and ``command`` the command that makes one.
+    """
 
     name: str
     given_with: str
@@ -55,41 +61,42 @@ class Key:
     master: bytes = field(repr=False)
     purpose: Purpose = REGISTRY
 
-    def _derived(self, use: str, length: int = 32) -> bytes:
+    def derived(self, use: str, *, length: int = 32) -> bytes:
+        """Return the key of ``length`` bytes for one use (``values``, ``index`` or ``name``), by HKDF (RFC 5869)."""
         info = f"baekman {self.purpose.name} {use}".encode()
         return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info).derive(self.master)
 
     @property
     def key_id(self) -> bytes:
-        """Four bytes that name the key and say nothing of it."""
-        return self._derived("name", _ID_BYTES)
+        """Four bytes that name the key and reveal nothing about it."""
+        return self.derived("name", length=_ID_BYTES)
 
     @classmethod
     def new(cls, purpose: Purpose = REGISTRY) -> Key:
+        """Return a new random key."""
         return cls(secrets.token_bytes(KEY_BYTES), purpose)
 
 
 class KeyRing:
-    """The keys at hand, all of one purpose; ``use`` says which of them things are sealed with."""
+    """The keys at hand, all of one purpose; ``use`` chooses the key that seals from now on."""
 
     def __init__(self, keys: Sequence[Key], *, file: Path | None = None) -> None:
         self.keys = list(keys)
         self.file = file
         self.purpose = self.keys[0].purpose
         self._by_id = {key.key_id: key for key in self.keys}
-        self._sealing = {key_id: AESGCM(key._derived("values")) for key_id, key in self._by_id.items()}
-        self._indexing = {key_id: _Hmac(key._derived("index")) for key_id, key in self._by_id.items()}
+        self._sealing = {key_id: AESGCM(key.derived("values")) for key_id, key in self._by_id.items()}
+        self._indexing = {
+            key_id: hmac.new(key.derived("index"), digestmod="sha256") for key_id, key in self._by_id.items()
+        }
         self.current = self.keys[0].key_id
 
     def __repr__(self) -> str:
         return f"KeyRing({len(self.keys)} keys)"
 
-    def holds(self, key_id: bytes) -> bool:
-        return key_id in self._by_id
-
     def use(self, key_id: bytes) -> None:
-        """Seal and index with the key named ``key_id`` from now on."""
-        if not self.holds(key_id):
+        """Seal and index with the key named ``key_id`` from now on; InputRefused when it is not at hand."""
+        if key_id not in self._by_id:
             raise InputRefused(
                 Problem(
                     file=f"{self.purpose.name} key",
@@ -101,18 +108,19 @@ class KeyRing:
         self.current = key_id
 
     def seal(self, values: dict[str, Any], *, identity: str) -> bytes:
-        """``values`` as JSON, sealed for the record named ``identity`` and no other."""
+        """Return ``values`` as JSON, sealed for the record named ``identity`` and no other.
+
+        The bytes are the key's ID (4), the nonce (12), then the AES-256-GCM text with its tag.
+        """
         nonce = secrets.token_bytes(_NONCE_BYTES)
         text = _ENCODER.encode(values).encode()
         return self.current + nonce + self._sealing[self.current].encrypt(nonce, text, identity.encode())
 
     def unseal(self, sealed: bytes, *, identity: str) -> dict[str, Any]:
-        """The inverse of ``seal``; InputRefused when the bytes were changed or belong to another record."""
-        key_id, nonce, text = (
-            sealed[:_ID_BYTES],
-            sealed[_ID_BYTES:][:_NONCE_BYTES],
-            sealed[_ID_BYTES + _NONCE_BYTES :],
-        )
+        """Return the values that ``seal`` took; InputRefused for bytes that were changed or are of another record."""
+        key_id = sealed[:_ID_BYTES]
+        nonce = sealed[_ID_BYTES:][:_NONCE_BYTES]
+        text = sealed[_ID_BYTES + _NONCE_BYTES :]
         try:
             opened = self._sealing[key_id].decrypt(nonce, text, identity.encode())
         except (InvalidTag, KeyError, ValueError):
@@ -129,26 +137,13 @@ class KeyRing:
         return values
 
     def blind_index(self, kind: str, *parts: str) -> str:
-        """HMAC-SHA256 (hex) by which a record is found without its value being stored.
+        """Return the HMAC-SHA256 (hex, RFC 2104) of ``kind`` and ``parts``, each after its length in bytes.
 
-        Parts are NFC-normalised.
+        A record is found by it without its value being stored. Parts are NFC-normalised.
         """
-        return self._indexing[self.current].hexdigest(_told(kind, *parts[:-1]) + _with_length(parts[-1]))
-
-
-class _Hmac:
-    """HMAC-SHA256 (RFC 2104) with its key taken in once, which takes most of the time of a short message."""
-
-    def __init__(self, key: bytes) -> None:
-        block = key.ljust(hashlib.sha256().block_size, b"\0")
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
-
-    def hexdigest(self, message: bytes) -> str:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(message)
-        outer.update(inner.digest())
-        return outer.hexdigest()
+        digest = self._indexing[self.current].copy()  # quicker than a new one
+        digest.update(_prefix(kind, *parts[:-1]) + _with_length(parts[-1]))
+        return digest.hexdigest()
 
 
 def _with_length(part: str) -> bytes:
@@ -157,27 +152,17 @@ def _with_length(part: str) -> bytes:
 
 
 @lru_cache(maxsize=1024)  # a kind and an institution, for all of its rows
-def _told(*parts: str) -> bytes:
+def _prefix(*parts: str) -> bytes:
     return b"".join(_with_length(part) for part in parts)
 
 
 def make_key_file(file: Path, keys: Sequence[Key]) -> None:
-    """Write ``keys`` to ``file`` (0600), whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.parent / f".{file.name}.{secrets.token_hex(8)}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as output:
-            output.writelines(base64.b64encode(key.master) + b"\n" for key in keys)
-            output.flush()
-            os.fsync(output.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write ``keys`` to ``file`` (mode 0600), whole or not at all."""
+    write_secret(file, b"".join(base64.b64encode(key.master) + b"\n" for key in keys))
 
 
 def read_key_file(file: Path, purpose: Purpose = REGISTRY) -> KeyRing:
-    """The keys in ``file``; InputRefused when it is absent, readable by others, or no key file."""
+    """Return the keys in ``file``; InputRefused when it is absent, readable by others, or no key file."""
     try:
         mode = file.stat().st_mode
     except OSError:
@@ -203,12 +188,12 @@ def read_key_file(file: Path, purpose: Purpose = REGISTRY) -> KeyRing:
 
 
 def keys_from_environment(purpose: Purpose = REGISTRY) -> KeyRing | Path | None:
-    """What the purpose's variable gives: the path of a key file, or the key itself in base64 (32 bytes)."""
+    """Return the path of a key file, or the key itself (32 bytes in base64), from the purpose's variable."""
     value = os.environ.get(purpose.variable, "").strip()
     if not value:
         return None
-    # base64 of 32 bytes has 44 characters and ends with "="; a path seldom does
-    if len(value) == 44 and value.endswith("=") and not Path(value).exists():
+    # base64 of 32 bytes ends with "="; a path seldom does
+    if len(value) == _KEY_CHARACTERS and value.endswith("=") and not Path(value).exists():
         return KeyRing([_parsed(value, purpose)])
     return Path(value)
 
@@ -231,7 +216,7 @@ def _parsed(line: str, purpose: Purpose) -> Key:
 
 
 def require_file(ring: KeyRing) -> Path:
-    """The file that ``ring`` was read from; InputRefused for a key that a rotation could not replace."""
+    """Return the file that ``ring`` was read from; InputRefused for a key that a rotation could not replace."""
     if ring.file is None:
         raise InputRefused(
             Problem(

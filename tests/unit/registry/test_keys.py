@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hmac
 import secrets
 import shutil
 import sqlite3
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from baekman.errors import InputRefused
-from baekman.key_ring import Key, KeyRing, make_key_file, read_key_file
+from baekman.key_ring import Key, make_key_file, read_key_file
 from baekman.registry import key_rotation
 from baekman.registry.importing import ImportSummary, import_registrations
 from baekman.registry.records import Registry, create_registry, open_registry
@@ -127,17 +126,3 @@ def test_the_key_may_come_from_elsewhere(tmp_path: Path, monkeypatch: pytest.Mon
     open_registry(tmp_path / "c")
     with pytest.raises(InputRefused, match="expected a key file, found a key in BAEKMAN_REGISTRY_KEY"):
         key_rotation.rotate_key(registry)
-
-
-def test_nothing_shows_a_key() -> None:
-    key = Key.new()
-    ring = KeyRing([key])
-    for shown in (repr(key), repr(ring), str(key)):
-        assert key.master.hex() not in shown and repr(key.master) not in shown
-
-
-def test_the_blind_index_is_an_hmac_of_the_parts_with_their_lengths() -> None:
-    key = Key.new()
-    told = b"".join(len(part.encode()).to_bytes(8, "big") + part.encode() for part in ("specimen", "가", "B-1"))
-    expected = hmac.new(key._derived("index"), told, "sha256").hexdigest()
-    assert KeyRing([key]).blind_index("specimen", "\u1100\u1161", "B-1") == expected

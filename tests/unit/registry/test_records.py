@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from baekman.consent import ConsentEvent, ConsentState, Decision, Scope
 from baekman.errors import InputRefused
 from baekman.registry import database as registry_store
 from baekman.registry.importing import ImportSummary, import_registrations
-from baekman.registry.listing import institution_rows
+from baekman.registry.listing import institution_rows, write_institution
 from baekman.registry.records import Registry, create_registry, open_registry
 from baekman.registry.verdict_history import note_delivery, record_verdicts, verdict_history
 from baekman.verdicts import Reason, Verdict
@@ -141,6 +142,18 @@ def test_an_institution_sees_its_own_rows_alone(registry: Registry, tmp_path: Pa
     assert institution_rows(registry, "서울병원") == [
         {"specimen_id": "BAR-0001", "participant": "SUBJ-1", "genome": "granted", "delivered": "", "verdict": ""}
     ]
+
+
+def test_the_file_for_an_institution_is_readable_by_its_owner_alone(registry: Registry, tmp_path: Path) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST, SECOND.replace("서울", "부산"))])
+    file = write_institution(registry, "서울병원", folder=tmp_path / "return")
+    assert file.parent == tmp_path / "return" and "서울" not in file.name
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text("utf-8") == (
+        "specimen_id\tparticipant\tgenome\tdelivered\tverdict\nBAR-0001\tSUBJ-1\tgranted\t\t\n"
+    )
+    with pytest.raises(InputRefused, match="expected an institution with registered specimens, found none"):
+        write_institution(registry, "대구병원", folder=tmp_path / "return")
 
 
 # -- making and opening it

@@ -260,7 +260,7 @@ def test_a_rotation_that_is_stopped_anywhere_loses_no_key_and_is_finished_by_the
         return counted
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        for name in ("_write", "make_key_file", "write_text"):
+        for name in ("write_secret", "make_key_file", "write_text"):
             patched.setattr(table_keys, name, stopping(getattr(table_keys, name)))
         keys_of(workspace).rotate()
     for one in workspace.participants:

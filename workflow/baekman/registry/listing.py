@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, func, select
 from baekman import consent
 from baekman.consent import ConsentState, Scope, today
 from baekman.errors import InputRefused, Problem
-from baekman.files.atomic import atomic_file
+from baekman.files.secret_file import write_secret
 from baekman.registry import database as registry_store
 from baekman.registry.database import participants, specimens
 from baekman.registry.records import Registry, chunks
@@ -120,10 +120,9 @@ def write_institution(registry: Registry, institution: str, *, folder: Path, out
         )
     index = registry.ring.blind_index("institution", institution)
     file = output or folder / f"registrations-{index[:12]}.tsv"
-    with atomic_file(file) as temporary:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as table:
-            writer = csv.DictWriter(table, INSTITUTION_COLUMNS, delimiter="\t", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, INSTITUTION_COLUMNS, delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_secret(file, table.getvalue().encode())
     return file

@@ -11,18 +11,17 @@ master key.
 from __future__ import annotations
 
 import base64
-import fcntl
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet.encryption as parquet_encryption
 
 from baekman.errors import InputRefused, Problem
+from baekman.files import locks
 from baekman.files.atomic import fsync_folder, write_text
+from baekman.files.secret_file import write_secret
 from baekman.key_ring import (
     KEY_BYTES,
     Key,
@@ -37,6 +36,8 @@ from baekman.key_ring import (
 FOLDER = "table_keys"
 MASTER_FILE = "master.key"
 MASTER_NAME = "master.id"
+LOCK = ".lock"  # keeps a rotation and the making of keys apart
+ROTATION = "keys of tables that other commands make or rotate"
 ENCRYPTED = b"PARE"  # the last bytes of a Parquet file with an encrypted footer
 TABLES = Purpose("tables", "BAEKMAN_TABLES_KEY", "BAEKMAN_TABLES_KEY", "baekman table-keys init")
 
@@ -51,10 +52,10 @@ class TableKeys:
     def encryption(self, participant: str) -> Any:
         """pyarrow's properties to write a participant's table; the key is made when there is none."""
         if not self.has(participant):
-            with _lock(self.folder, fcntl.LOCK_SH):
+            with locks.shared(self.folder / LOCK, waits_for=ROTATION):
                 self.ring.use(_master_name(self.folder))
                 sealed = self._sealed(participant, secrets.token_bytes(KEY_BYTES))
-                _write(_key_file(self.folder, participant), sealed, is_new=True)
+                write_secret(_key_file(self.folder, participant), sealed, replace=False)
         return parquet_encryption.create_encryption_properties(self._key(participant))
 
     def decryption(self, participant: str) -> Any:
@@ -89,7 +90,7 @@ class TableKeys:
         The tables are not touched. Stopped half-way, the same again finishes it.
         """
         file = require_file(self.ring)
-        with _lock(self.folder, fcntl.LOCK_EX):
+        with locks.exclusive(self.folder / LOCK, waits_for=ROTATION):
             self.ring.use(_master_name(self.folder))
             fresh = Key.new(TABLES)
             # until all is done the file keeps every key that something may be sealed with
@@ -98,7 +99,7 @@ class TableKeys:
             participants = [path.name.removesuffix(".key") for path in sorted(self.folder.glob("*/*.key"))]
             for participant in participants:
                 sealed = both._sealed(participant, both._key(participant))
-                _write(_key_file(self.folder, participant), sealed)
+                write_secret(_key_file(self.folder, participant), sealed)
             write_text(self.folder / MASTER_NAME, fresh.key_id.hex() + "\n")
             make_key_file(file, [fresh])
         self.ring = KeyRing([fresh], file=file)
@@ -128,7 +129,7 @@ def create(workspace: Path) -> bool:
         open_keys(workspace)
         return False
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _lock(folder, fcntl.LOCK_EX):
+    with locks.exclusive(folder / LOCK, waits_for=ROTATION):
         if (folder / MASTER_NAME).is_file():
             return False
         given = keys_from_environment(TABLES) or folder / MASTER_FILE
@@ -199,33 +200,3 @@ def _master_name(folder: Path) -> bytes:
                 action="mount the disk with the keys, or restore them: without them the tables cannot be read",
             )
         ) from None
-
-
-def _write(file: Path, sealed: bytes, *, is_new: bool = False) -> None:
-    """Write a key whole (0600); one that another process has made meanwhile stays when this is to be a new one."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = file.parent / f".{secrets.token_hex(8)}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as output:
-            output.write(sealed)
-            output.flush()
-            os.fsync(output.fileno())
-        if is_new:
-            try:
-                file.hardlink_to(temporary)
-            except FileExistsError:
-                return
-        else:
-            temporary.replace(file)
-        fsync_folder(file.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _lock(folder: Path, kind: int) -> Iterator[None]:
-    """Keep a rotation and the making of keys apart."""
-    with (folder / ".lock").open("a") as handle:
-        fcntl.flock(handle, kind)
-        yield

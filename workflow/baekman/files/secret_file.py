@@ -1,0 +1,39 @@
+"""Files with secrets: whole or not there, and never readable by anyone but their owner."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from baekman.files.atomic import fsync_folder
+
+MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+def write_secret(path: Path, content: bytes, *, replace: bool = True) -> bool:
+    """Write ``content`` to ``path`` with mode 0600, durably, whole or not at all; return whether it was written.
+
+    The file has this mode before it has any content. A missing folder of ``path`` is made with mode 0700.
+    Without ``replace`` a file that is there stays, also one that another process makes at the same moment.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            output.write(content)
+            output.flush()
+            os.fsync(output.fileno())
+        if replace:
+            temporary.replace(path)
+        else:
+            try:
+                path.hardlink_to(temporary)
+            except FileExistsError:
+                return False
+        fsync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
