@@ -9,6 +9,7 @@ from baekman.align import alignment
 from baekman.tools import processes
 from baekman.workspace import run_lock
 from baekman.workspace import specimens
+from baekman.workspace.paths import Workspace
 from baekman.tools import programs as tools
 from baekman.config.loading import load_config
 from baekman.errors import InputRefused
@@ -79,9 +80,10 @@ def receive(folder):
     from baekman.intake import receive as intake  # jobs never open the registry
 
     if is_planning():
-        return intake.known(folder, workspace=Path.cwd())
+        return intake.known(folder, workspace=Workspace(Path.cwd()))
     try:
-        return intake.receive(folder, workspace=Path.cwd(), config=SETTINGS).delivery_id
+        workspace = Workspace(Path.cwd())
+        return intake.receive(folder, workspace=workspace, config=SETTINGS).delivery_id
     except InputRefused as refused:
         raise WorkflowError("delivery refused", *map(str, refused.problems))
 
@@ -94,12 +96,13 @@ def conclude():
 
     if not IS_RECEIVED:
         return
-    specimens.tidy_staged(Path("deliveries") / config["delivery"])
-    withdrawal.sweep_after(Path.cwd(), config["delivery"])
+    workspace = Workspace(Path.cwd())
+    specimens.tidy_staged(workspace.delivery(config["delivery"]))
+    withdrawal.sweep_after(workspace, config["delivery"])
     try:
-        opened = registry.open_registry(Path.cwd())
+        opened = registry.open_registry(workspace.root)
         return_report.write_return_report(
-            Path.cwd(), config["delivery"], registry=opened
+            workspace, config["delivery"], registry=opened
         )
     except InputRefused as refused:
         logger.warning(
@@ -115,7 +118,7 @@ if workspace := config.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE"):
 
 if workflow.is_main_process and not is_planning():
     processes.stop_with_deliver()
-    run_lock.join(Path.cwd())
+    run_lock.join(Workspace(Path.cwd()))
 
 if runs_elsewhere():
     # profiles/default counts the cores of this machine, and Snakemake would cut every job's threads to them
@@ -141,7 +144,7 @@ wildcard_constraints:
 
 def staged():
     """The rows of the delivery's pseudonymous manifest; None where there is no delivery yet."""
-    manifest = Path("deliveries") / str(config.get("delivery")) / "specimens.tsv"
+    manifest = Workspace(Path()).delivery(str(config.get("delivery"))).specimens
     return specimens.read(manifest) if manifest.is_file() else None
 
 

@@ -15,6 +15,7 @@ import pytest
 from baekman.intake import receive as intake
 from baekman.intake.reasons import KINDS
 from baekman.verdicts import Verdict
+from baekman.workspace.paths import Workspace
 from support.delivery_builder import (
     CONTIGS,
     INSTITUTION,
@@ -262,7 +263,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path
     record = registry.specimen(INSTITUTION, "WITHDRAWN")
     assert record is not None
     registry.withdraw(record.participant_id)
-    yield folder / "W", delivery, intake.receive(delivery, workspace=folder / "W")
+    yield folder / "W", delivery, intake.receive(delivery, workspace=Workspace(folder / "W"))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A finished workspace with three participants, small enough for unit tests, and what can be asked of it."""
+"""A finished workspace with three participants, small enough for unit tests."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from baekman.registry.importing import import_registrations
 from baekman.registry.records import Registry, create_registry
 from baekman.tables import make as tables
 from baekman.verdicts import Verdict, write_verdicts
+from baekman.workspace.paths import DeliveryFolder, Workspace
 
 from support.store_tools import block, gvcf_text, line
 
@@ -26,29 +27,33 @@ HEADER = "institution\tspecimen_id\tparticipant\tparticipant_type\tregistered_se
 BASES = "".join(random.Random(7).choices("ACGT", k=2000))
 
 
-@dataclass
-class Workspace:
-    """A workspace with three participants who went all the way."""
+@dataclass(frozen=True)
+class FinishedWorkspace(Workspace):
+    """A workspace with three participants in one batch of the delivery ``DELIVERY``."""
 
-    path: Path
-    registry: Registry
-    participants: list[str]
-    specimens: list[str]
+    opened_registry: Registry
+    participant_ids: list[str]
+    specimen_ids: list[str]
+
+    @property
+    def home(self) -> DeliveryFolder:
+        """The folder of the delivery."""
+        return self.delivery(DELIVERY)
 
     def files(self) -> dict[str, bytes]:
-        """Every file but the audit log's and locks, by path."""
+        """Return the content of every file except the registry's and locks, by path."""
         return {
-            path.relative_to(self.path).as_posix(): path.read_bytes()
-            for path in sorted(self.path.rglob("*"))
+            self.relative(path): path.read_bytes()
+            for path in sorted(self.root.rglob("*"))
             if path.is_file() and path.name != ".lock" and "registry" not in path.parts
         }
 
     def leaks(self, number: int) -> list[str]:
-        """Where the IDs of a participant still stand, the places apart left out."""
-        ids = (self.participants[number], self.specimens[number])
-        matcher = matcher_of([Identifier(value=one, place="line 1") for one in ids])
-        apart = [self.path / name for name in ("audit", "receipts", "withdrawn", "registry")]
-        return [leak.file for leak in leakscan.scan([self.path], matcher=matcher, exclude=apart).leaks]
+        """Return the files that contain an ID of a participant, except where the IDs may remain."""
+        ids = (self.participant_ids[number], self.specimen_ids[number])
+        matcher = matcher_of([Identifier(value=value, place="line 1") for value in ids])
+        apart = [self.audit, self.receipts, self.withdrawn, self.registry]
+        return [leak.file for leak in leakscan.scan([self.root], matcher=matcher, exclude=apart).leaks]
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -57,6 +62,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def write_calls(path: Path, participant: str, number: int) -> None:
+    """Write a gVCF with one variant and reference blocks; ``number`` moves their end."""
     alt = "ACGT"["ACGT".index(BASES[99]) ^ 1]
     lines = [
         block(1, 99, BASES[0]),
@@ -66,60 +72,74 @@ def write_calls(path: Path, participant: str, number: int) -> None:
     write(path, gzip.compress(gvcf_text(lines, contigs={"c1": 2000}, sample=participant).encode()))
 
 
-def add_to_cohort(workspace: Path, name: str, participants: list[str]) -> None:
+def add_to_cohort(workspace: Workspace, name: str, participants: list[str]) -> None:
+    """Add ``participants``, with the gVCFs of their folders, as the batch ``name``."""
     members = [
-        Member(participant_id=one, gvcf=str(workspace / "participants" / one / "calls.g.vcf.gz"), sex="female")
-        for one in participants
+        Member(participant_id=participant_id, gvcf=str(workspace.participant(participant_id).gvcf), sex="female")
+        for participant_id in participants
     ]
-    add_batch(open_store(workspace / "cohort"), batch=name, members=members)
+    add_batch(open_store(workspace.cohort), batch=name, members=members)
 
 
-def write_tables(workspace: Path) -> None:
-    tables.make_tables(open_store(workspace / "cohort"), output=workspace / "tables")
+def write_tables(workspace: Workspace) -> None:
+    """Write the tables of everybody in the cohort."""
+    tables.make_tables(open_store(workspace.cohort), output=workspace.tables)
 
 
-def finished_workspace(tmp_path: Path) -> Workspace:
-    """Three participants in one batch, with everything that a delivery leaves; their reference is in ``tmp_path``."""
-    path = tmp_path / "w"
-    registry, _ = create_registry(path)
+def finished_workspace(tmp_path: Path) -> FinishedWorkspace:
+    """Make three participants in one batch, with all files of a delivery; their reference is in ``tmp_path``."""
+    root = tmp_path / "w"
+    registry, _ = create_registry(root)
     rows = [f"H\tB-000{n}\tSUBJ-{n}\trare\tfemale\tgranted\t2025-01-01\tName {n}\n" for n in range(3)]
     write(tmp_path / "registration.tsv", HEADER + "".join(rows))
     import_registrations(registry, [tmp_path / "registration.tsv"])
-    records = [registry.specimen("H", f"B-000{n}") for n in range(3)]
-    participants = [one.participant_id for one in records if one]
-    specimens = [one.specimen_id for one in records if one]
+    records = [record for n in range(3) if (record := registry.specimen("H", f"B-000{n}"))]
+    participants = [record.participant_id for record in records]
+    workspace = FinishedWorkspace(root, registry, participants, [record.specimen_id for record in records])
     write(tmp_path / "reference.fa", f">c1\n{BASES}\n")
-    create_store(path / "cohort", reference=tmp_path / "reference.fa")
-    home = path / "deliveries" / DELIVERY
+    create_store(workspace.cohort, reference=tmp_path / "reference.fa")
+    for number, participant_id in enumerate(participants):
+        _write_participant(workspace, participant_id, number)
+    _write_delivery(workspace)
+    add_to_cohort(workspace, DELIVERY, participants)
+    write_tables(workspace)
+    return workspace
+
+
+def _write_participant(workspace: FinishedWorkspace, participant_id: str, number: int) -> None:
+    folder = workspace.participant(participant_id)
+    write_calls(folder.gvcf, participant_id, number)
+    write(folder.cram, b"CRAM")
+    write(folder.qc / f"{participant_id}.stats.txt", participant_id)
+    write(workspace.home.staged / participant_id / "L1.fq.gz", gzip.compress(b"x"))
+    write(workspace.logs / "align_reads" / f"{participant_id}.log", "")
+    write(workspace.root / "benchmarks" / "align_reads" / f"{participant_id}.tsv", "")
+    output = base64.b64encode(f"participants/{participant_id}/aligned.cram".encode(), b"_-").decode()
+    write(workspace.snakemake / "metadata" / output, json.dumps({"input": [f"staged/{participant_id}"]}))
+
+
+def _write_delivery(workspace: FinishedWorkspace) -> None:
+    home, participants = workspace.home, workspace.participant_ids
+    pairs = list(zip(participants, workspace.specimen_ids, strict=True))
     manifest = "participant_id\tspecimen_id\tentry\tlane\tfile_1\tfile_2\tsex\tarray_genotypes\n"
-    for number, (one, specimen) in enumerate(zip(participants, specimens, strict=True)):
-        folder = path / "participants" / one
-        write_calls(folder / "calls.g.vcf.gz", one, number)
-        write(folder / "aligned.cram", b"CRAM")
-        write(folder / "qc" / f"{one}.stats.txt", one)
-        write(home / "staged" / one / "L1.fq.gz", gzip.compress(b"x"))
-        write(path / "logs" / "align_reads" / f"{one}.log", "")
-        write(path / "benchmarks" / "align_reads" / f"{one}.tsv", "")
-        manifest += f"{one}\t{specimen}\tgvcf\tL1\tstaged/{one}/x.g.vcf.gz\t\tfemale\t\n"
-        output = f"participants/{one}/aligned.cram".encode()
-        metadata = path / ".snakemake" / "metadata" / base64.b64encode(output, b"_-").decode()
-        write(metadata, json.dumps({"input": [f"staged/{one}"]}))
-    write(home / "specimens.tsv", manifest)
+    for participant_id, specimen_id in pairs:
+        manifest += f"{participant_id}\t{specimen_id}\tgvcf\tL1\tstaged/{participant_id}/x.g.vcf.gz\t\tfemale\t\n"
+    write(home.specimens, manifest)
     verdicts = [
-        Verdict.of(specimen=specimen, participant=one, gate="intake", reasons=[])
-        for one, specimen in zip(participants, specimens, strict=True)
+        Verdict.of(specimen=specimen_id, participant=participant_id, gate="intake", reasons=[])
+        for participant_id, specimen_id in pairs
     ]
-    write_verdicts(home / "verdicts" / "intake.json", verdicts)
-    write(home / "batch.json", json.dumps({"delivery": DELIVERY, "participants": participants, "snapshot": 1}))
-    write(home / "report" / "manifest.json", json.dumps({"gvcfs": dict.fromkeys(participants, "ab"), "n": 3}))
-    write(home / "report" / "verdicts.html", "<html>" + " ".join(participants))
+    write_verdicts(home.verdicts("intake"), verdicts)
+    write(home.batch, json.dumps({"delivery": DELIVERY, "participants": participants, "snapshot": 1}))
+    write(home.run_manifest, json.dumps({"gvcfs": dict.fromkeys(participants, "ab"), "n": 3}))
+    write(home.report / "verdicts.html", "<html>" + " ".join(participants))
     blob = base64.b64encode(gzip.compress(json.dumps(participants).encode()))
-    write(home / "report" / "figures.html", b"<html>'" + blob + b"'")
-    write(path / "logs" / "batch.log", "".join(f"read {one}\n" for one in participants) + "done\n")
-    write(path / ".snakemake" / "log" / "x.snakemake.log", "".join(f"rule {one}\n" for one in participants))
+    write(home.report / "figures.html", b"<html>'" + blob + b"'")
+    write(
+        workspace.logs / "batch.log", "".join(f"read {participant_id}\n" for participant_id in participants) + "done\n"
+    )
+    log = "".join(f"rule {participant_id}\n" for participant_id in participants)
+    write(workspace.snakemake / "log" / "x.snakemake.log", log)
     batch = base64.b64encode(b"deliveries/batch.json", b"_-").decode()
-    write(path / ".snakemake" / "metadata" / batch, json.dumps({"input": participants}))
-    write(path / "return" / "report.json", json.dumps({"specimen": "B-0001"}))
-    add_to_cohort(path, DELIVERY, participants)
-    write_tables(path)
-    return Workspace(path, registry, participants, specimens)
+    write(workspace.snakemake / "metadata" / batch, json.dumps({"input": participants}))
+    write(workspace.returned / "report.json", json.dumps({"specimen": "B-0001"}))

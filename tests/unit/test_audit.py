@@ -226,10 +226,10 @@ def test_the_command_verifies_against_a_saved_head(tmp_path: Path) -> None:
 
 def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp_path: Path) -> None:
     made = finished_workspace(tmp_path)
-    one, other = made.participants[:2]
-    audit.record(made.path, action="registry.init")
+    one, other = made.participant_ids[:2]
+    audit.record(made.root, action="registry.init")
     groups.register(app)
-    cohort = ["--cohort", str(made.path / "cohort")]
+    cohort = ["--cohort", str(made.cohort)]
     commands = [
         ["query", *cohort, "--participant", one, "--format", "csv"],
         ["query", *cohort, "--sql", "SELECT count(*) FROM sites"],
@@ -239,12 +239,12 @@ def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp
         ["cohort", "freeze", *cohort, "--output", str(tmp_path / "release")],
         ["cohort", "withdraw", *cohort, other],
         ["cohort", "compact", *cohort],
-        ["registry", "consent", one, "--workspace", str(made.path)],
+        ["registry", "consent", one, "--workspace", str(made.root)],
     ]
     for command in commands:
         ran = CliRunner().invoke(app, command, env={"BAEKMAN_PURPOSE": "project-7", "BAEKMAN_ACTOR": "kim"})
         assert ran.exit_code == 0, ran.output
-    events = list(audit.events(made.path))[1:]
+    events = list(audit.events(made.root))[1:]
     assert [(event["action"], event["object"]) for event in events] == [
         ("query", one),
         ("query", "1"),
@@ -258,7 +258,7 @@ def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp
     ]
     assert {(event["actor"], event["purpose"]) for event in events} == {("kim", "project-7")}
     assert events[0]["input_hash"] != events[1]["input_hash"] and events[5]["consent_hash"]
-    assert audit.verify(audit.log_file(made.path)) == []
+    assert audit.verify(audit.log_file(made.root)) == []
 
 
 def test_no_use_goes_unrecorded_and_a_cohort_without_a_log_needs_none(

@@ -22,11 +22,12 @@ from baekman.errors import InputRefused
 from baekman.registry.records import open_registry
 from baekman.tables import files as table_files
 from baekman.tables import make as tables
-from baekman.workspace import denied as standing
 from baekman.workspace import run_lock
+from baekman.workspace.denied import denied_participants, update_denied, withdrawn_participants
+from baekman.workspace.paths import Workspace
 from support.finished_workspace import (
     DELIVERY,
-    Workspace,
+    FinishedWorkspace,
     add_to_cohort,
     finished_workspace,
     write,
@@ -37,23 +38,23 @@ from typer.testing import CliRunner
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> FinishedWorkspace:
     return finished_workspace(tmp_path)
 
 
-def withdraw(workspace: Workspace, number: int = 1) -> dict[str, object]:
-    return withdrawal.withdraw(workspace.path, workspace.participants[number], registry=workspace.registry)
+def withdraw(workspace: FinishedWorkspace, number: int = 1) -> dict[str, object]:
+    return withdrawal.withdraw(workspace, workspace.participant_ids[number], registry=workspace.opened_registry)
 
 
-def test_nothing_of_the_participant_is_left(workspace: Workspace) -> None:
-    gone = workspace.participants[1]
+def test_nothing_of_the_participant_is_left(workspace: FinishedWorkspace) -> None:
+    gone = workspace.participant_ids[1]
     assert workspace.leaks(1)
     receipt = withdraw(workspace)
     assert workspace.leaks(1) == []
-    assert not [path for path in workspace.path.rglob(f"*{gone}*") if path.parent.name not in ("withdrawn", "receipts")]
+    assert not [path for path in workspace.root.rglob(f"*{gone}*") if path.parent.name not in ("withdrawn", "receipts")]
     assert receipt["left"] == []
     assert receipt["changed"]
-    saved = json.loads((workspace.path / "receipts" / f"{gone}.json").read_text())
+    saved = json.loads((workspace.receipt(gone)).read_text())
     assert saved == {key: value for key, value in receipt.items() if key != "changed"}
     removed = set(saved["removed"])
     assert f"participants/{gone}" in removed
@@ -63,73 +64,74 @@ def test_nothing_of_the_participant_is_left(workspace: Workspace) -> None:
     assert {f"deliveries/{DELIVERY}/{name}" for name in ("specimens.tsv", "batch.json", "report/verdicts.html")} <= set(
         saved["edited"]
     )
-    assert workspace.registry.is_withdrawn(gone)
-    assert [event["object"] for event in audit.events(workspace.path)] == [gone]
+    assert workspace.opened_registry.is_withdrawn(gone)
+    assert [event["object"] for event in audit.events(workspace.root)] == [gone]
 
 
-def test_the_others_keep_everything(workspace: Workspace) -> None:
+def test_the_others_keep_everything(workspace: FinishedWorkspace) -> None:
     before = workspace.files()
     withdraw(workspace)
     after = workspace.files()
     for number in (0, 2):
-        kept = workspace.participants[number]
+        kept = workspace.participant_ids[number]
         for name in before:
             if kept in name and not name.startswith("tables/"):
                 assert after[name] == before[name]
-        assert table_files.table_path(workspace.path / "tables", kept).is_file()
-    home = workspace.path / "deliveries" / DELIVERY
-    assert [row.split("\t")[0] for row in (home / "specimens.tsv").read_text().splitlines()[1:]] == [
-        workspace.participants[0],
-        workspace.participants[2],
+        assert table_files.table_path(workspace.tables, kept).is_file()
+    home = workspace.home
+    assert [row.split("\t")[0] for row in home.specimens.read_text().splitlines()[1:]] == [
+        workspace.participant_ids[0],
+        workspace.participant_ids[2],
     ]
-    assert json.loads((home / "batch.json").read_text())["participants"] == [
-        workspace.participants[0],
-        workspace.participants[2],
+    assert json.loads(home.batch.read_text())["participants"] == [
+        workspace.participant_ids[0],
+        workspace.participant_ids[2],
     ]
-    manifest = json.loads((home / "report" / "manifest.json").read_text())
-    assert manifest == {"gvcfs": {workspace.participants[0]: "ab", workspace.participants[2]: "ab"}, "n": 3}
-    assert workspace.participants[0] in (home / "report" / "verdicts.html").read_text()
-    assert len(json.loads((home / "verdicts" / "intake.json").read_text())) == 2
+    manifest = json.loads(home.run_manifest.read_text())
+    assert manifest == {"gvcfs": {workspace.participant_ids[0]: "ab", workspace.participant_ids[2]: "ab"}, "n": 3}
+    assert workspace.participant_ids[0] in (home.report / "verdicts.html").read_text()
+    assert len(json.loads(home.verdicts("intake").read_text())) == 2
     assert after["logs/batch.log"].decode().splitlines()[-1] == "done"
     assert after["return/report.json"] == before["return/report.json"]
 
 
-def test_done_again_it_changes_nothing(workspace: Workspace) -> None:
+def test_done_again_it_changes_nothing(workspace: FinishedWorkspace) -> None:
     withdraw(workspace)
-    before, stamps = workspace.files(), _stamps(workspace.path)
+    before, stamps = workspace.files(), _stamps(workspace.root)
     receipt = withdraw(workspace)
     assert not receipt["changed"]
     assert workspace.files() == before
-    assert _stamps(workspace.path) == stamps
+    assert _stamps(workspace.root) == stamps
 
 
 def _stamps(path: Path) -> dict[str, int]:
     return {str(one): one.stat().st_mtime_ns for one in path.rglob("*.json") if "cohort" not in one.parts}
 
 
-def test_editing_a_table_does_not_make_it_newer(workspace: Workspace) -> None:
-    manifest = workspace.path / "deliveries" / DELIVERY / "specimens.tsv"
+def test_editing_a_table_does_not_make_it_newer(workspace: FinishedWorkspace) -> None:
+    manifest = workspace.home.specimens
     os.utime(manifest, (1_700_000_000, 1_700_000_000))
     withdraw(workspace)
     assert manifest.stat().st_mtime == 1_700_000_000
 
 
-def test_two_withdrawals_in_either_order_end_the_same(workspace: Workspace) -> None:
+def test_two_withdrawals_in_either_order_end_the_same(workspace: FinishedWorkspace) -> None:
     withdraw(workspace, 2)
     withdraw(workspace, 1)
     assert workspace.leaks(1) == workspace.leaks(2) == []
-    store = open_store(workspace.path / "cohort")
+    store = open_store(workspace.cohort)
     assert snapshot.read_snapshot(store).participants == 1
 
 
 def _withdraw_in_a_process(path: Path, participant: str) -> None:
-    withdrawal.withdraw(path, participant, registry=open_registry(path))
+    withdrawal.withdraw(Workspace(path), participant, registry=open_registry(path))
 
 
-def test_two_withdrawals_at_once_both_hold(workspace: Workspace) -> None:
+def test_two_withdrawals_at_once_both_hold(workspace: FinishedWorkspace) -> None:
     context = multiprocessing.get_context("spawn")
     both = [
-        context.Process(target=_withdraw_in_a_process, args=(workspace.path, one)) for one in workspace.participants[1:]
+        context.Process(target=_withdraw_in_a_process, args=(workspace.root, one))
+        for one in workspace.participant_ids[1:]
     ]
     for process in both:
         process.start()
@@ -137,25 +139,25 @@ def test_two_withdrawals_at_once_both_hold(workspace: Workspace) -> None:
         process.join()
     assert [process.exitcode for process in both] == [0, 0]
     assert workspace.leaks(1) == workspace.leaks(2) == []
-    assert audit.verify(audit.log_file(workspace.path)) == []
+    assert audit.verify(audit.log_file(workspace.root)) == []
 
 
-def test_work_that_finishes_after_the_withdrawal_leaves_nothing(workspace: Workspace) -> None:
+def test_work_that_finishes_after_the_withdrawal_leaves_nothing(workspace: FinishedWorkspace) -> None:
     """A delivery that was under way: its files, its batch and its tables come after the withdrawal."""
-    gone = workspace.participants[1]
+    gone = workspace.participant_ids[1]
     withdraw(workspace)
-    write_calls(workspace.path / "participants" / gone / "calls.g.vcf.gz", gone, 1)
-    add_to_cohort(workspace.path, "late", [gone])
-    write_tables(workspace.path)
-    write(workspace.path / "logs" / "align_reads" / f"{gone}.log", "")
+    write_calls(workspace.participant(gone).gvcf, gone, 1)
+    add_to_cohort(workspace, "late", [gone])
+    write_tables(workspace)
+    write(workspace.logs / "align_reads" / f"{gone}.log", "")
     assert workspace.leaks(1)
-    assert withdrawal.sweep(workspace.path) == [gone]
+    assert withdrawal.sweep(workspace) == [gone]
     assert workspace.leaks(1) == []
-    assert withdrawal.sweep(workspace.path) == []
+    assert withdrawal.sweep(workspace) == []
 
 
 def test_a_withdrawal_that_was_killed_is_finished_by_the_next_sweep(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: FinishedWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
@@ -164,133 +166,131 @@ def test_a_withdrawal_that_was_killed_is_finished_by_the_next_sweep(
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
             patched.setattr(withdrawal, place, stop)
             withdraw(workspace)
-    assert workspace.registry.is_withdrawn(workspace.participants[1])
-    withdrawal.sweep(workspace.path)
+    assert workspace.opened_registry.is_withdrawn(workspace.participant_ids[1])
+    withdrawal.sweep(workspace)
     assert workspace.leaks(1) == []
 
 
-def test_marks_are_seen_without_the_registry(workspace: Workspace) -> None:
+def test_marks_are_seen_without_the_registry(workspace: FinishedWorkspace) -> None:
     withdraw(workspace)
-    assert standing.marked(workspace.path) == {workspace.participants[1]}
-    assert standing.marked(workspace.path / "nowhere") == frozenset()
+    assert withdrawn_participants(workspace) == {workspace.participant_ids[1]}
+    assert withdrawn_participants(Workspace(workspace.root / "nowhere")) == frozenset()
 
 
-def test_who_is_not_registered_is_refused_before_anything_happens(workspace: Workspace) -> None:
+def test_who_is_not_registered_is_refused_before_anything_happens(workspace: FinishedWorkspace) -> None:
     before = workspace.files()
     with pytest.raises(InputRefused, match="expected a registered participant, found none of this ID"):
-        withdrawal.withdraw(workspace.path, "P0123456789ABA", registry=workspace.registry)
+        withdrawal.withdraw(workspace, "P0123456789ABA", registry=workspace.opened_registry)
     assert workspace.files() == before
 
 
-def test_the_command_prints_the_receipt(workspace: Workspace) -> None:
+def test_the_command_prints_the_receipt(workspace: FinishedWorkspace) -> None:
     from baekman.cli import groups
 
     if not app.registered_groups:
         groups.register(app)
-    arguments = ["withdraw", workspace.participants[1], "--workspace", str(workspace.path)]
+    arguments = ["withdraw", workspace.participant_ids[1], "--workspace", str(workspace.root)]
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0
-    assert json.loads(first.stdout)["participant"] == workspace.participants[1]
+    assert json.loads(first.stdout)["participant"] == workspace.participant_ids[1]
     second = CliRunner().invoke(app, arguments)
     assert (second.stdout, second.stderr) == (first.stdout, "withdrawn before: nothing to do\n")
 
 
-def deliver_batch(workspace: Workspace, name: str, tmp_path: Path) -> list[str]:
-    """What the workflow's job does for a delivery of everybody; who is in its result."""
-    home = workspace.path / "deliveries" / name
-    accepted, output = home / "accepted.tsv", home / "batch.json"
-    if not accepted.is_file():
-        folder = workspace.path / "participants"
-        write(accepted, "".join(f"{one}\t{folder}/{one}/calls.g.vcf.gz\tfemale\n" for one in workspace.participants))
-    steps.add(
-        name,
-        accepted=accepted,
-        cohort_folder=workspace.path / "cohort",
-        reference=tmp_path / "reference.fa",
-        shards=tmp_path / "shards.tsv",
-        thresholds={},
-        filters={},
-        engine=Engine(),
-        output=output,
+def deliver_batch(workspace: FinishedWorkspace, name: str, tmp_path: Path) -> list[str]:
+    """Run the workflow's job for a delivery of everybody; return the participants of its result."""
+    home = workspace.delivery(name)
+    if not home.accepted.is_file():
+        write_accepted(workspace, name, workspace.participant_ids)
+    settings = steps.CohortSettings(
+        reference=tmp_path / "reference.fa", shards=tmp_path / "shards.tsv", thresholds={}, filters={}
     )
-    listed: list[str] = json.loads(output.read_text())["participants"]
+    steps.add_delivery(workspace, name, accepted=home.accepted, settings=settings, engine=Engine(), output=home.batch)
+    listed: list[str] = json.loads(home.batch.read_text())["participants"]
     return listed
 
 
+def write_accepted(workspace: FinishedWorkspace, name: str, participants: list[str]) -> None:
+    lines = [f"{one}\t{workspace.participant(one).gvcf}\tfemale\n" for one in participants]
+    write(workspace.delivery(name).accepted, "".join(lines))
+
+
 def test_a_delivery_whose_batch_was_compacted_before_it_was_noted_counts_as_added(
-    workspace: Workspace, tmp_path: Path
+    workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
     """The job's result was lost, and its people are in another batch now; with other gVCFs they are refused."""
-    opened = open_store(workspace.path / "cohort")
-    rewrite.withdraw(opened, workspace.participants)
-    for one in workspace.participants[1:]:
-        add_to_cohort(workspace.path, f"of-{one}", [one])
-    folder = workspace.path / "participants"
-    accepted = workspace.path / "deliveries" / "D1" / "accepted.tsv"
-    write(accepted, "".join(f"{one}\t{folder}/{one}/calls.g.vcf.gz\tfemale\n" for one in workspace.participants[1:]))
+    opened = open_store(workspace.cohort)
+    rewrite.withdraw(opened, workspace.participant_ids)
+    for one in workspace.participant_ids[1:]:
+        add_to_cohort(workspace, f"of-{one}", [one])
+    write_accepted(workspace, "D1", workspace.participant_ids[1:])
     before = rewrite.compact(opened, below=1000)
     assert [entry.name.startswith("compact") for entry in before.batches] == [True]
-    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participants[1:])
+    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participant_ids[1:])
     assert snapshot.read_snapshot(opened).number == before.number
-    write_calls(folder / workspace.participants[1] / "calls.g.vcf.gz", workspace.participants[1], 500)
+    write_calls(workspace.participant(workspace.participant_ids[1]).gvcf, workspace.participant_ids[1], 500)
     with pytest.raises(InputRefused, match="expected participants who are not in the cohort yet"):
         deliver_batch(workspace, "D1", tmp_path)
 
 
-def test_whose_consent_ended_since_intake_is_left_out_of_the_batch(workspace: Workspace, tmp_path: Path) -> None:
-    rewrite.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
+def test_whose_consent_ended_since_intake_is_left_out_of_the_batch(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
     refused = ConsentEvent(
-        participant_id=workspace.participants[0],
+        participant_id=workspace.participant_ids[0],
         decision=Decision.REFUSED,
         scopes=ALL_SCOPES,
         valid_from=date(2025, 2, 1),
     )
-    workspace.registry.add_consent(refused)
-    standing.deny(workspace.path, registry=workspace.registry)
-    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participants[1:])
+    workspace.opened_registry.add_consent(refused)
+    update_denied(workspace, registry=workspace.opened_registry)
+    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participant_ids[1:])
 
 
-def consent(workspace: Workspace, number: int, decision: Decision, begins: date, ends: date | None = None) -> None:
+def consent(
+    workspace: FinishedWorkspace, number: int, decision: Decision, begins: date, ends: date | None = None
+) -> None:
     event = ConsentEvent(
-        participant_id=workspace.participants[number],
+        participant_id=workspace.participant_ids[number],
         decision=decision,
         scopes=ALL_SCOPES,
         valid_from=begins,
         valid_to=ends,
     )
-    workspace.registry.add_consent(event)
-    standing.deny(workspace.path, registry=workspace.registry)
+    workspace.opened_registry.add_consent(event)
+    update_denied(workspace, registry=workspace.opened_registry)
 
 
 def test_consent_that_ends_or_begins_while_nobody_touches_the_registry_counts_from_its_day(
-    workspace: Workspace,
+    workspace: FinishedWorkspace,
 ) -> None:
     today, day = date.today(), timedelta(days=1)
     consent(workspace, 0, Decision.GRANTED, today - day, today + day)
     consent(workspace, 1, Decision.REFUSED, today)
     consent(workspace, 1, Decision.GRANTED, today + 2 * day)
-    ending, beginning, other = workspace.participants
-    in_days = [standing.denied(workspace.path, at=today + number * day) for number in range(4)]
+    ending, beginning, other = workspace.participant_ids
+    in_days = [denied_participants(workspace, at=today + number * day) for number in range(4)]
     assert in_days == [{beginning}, {beginning}, {ending}, {ending}]
     assert other not in frozenset().union(*in_days)
 
 
-def test_nobody_is_released_or_added_by_hand_without_consent(workspace: Workspace, tmp_path: Path) -> None:
+def test_nobody_is_released_or_added_by_hand_without_consent(workspace: FinishedWorkspace, tmp_path: Path) -> None:
     consent(workspace, 1, Decision.REFUSED, date(2025, 2, 1))
-    one = workspace.participants[1]
+    one = workspace.participant_ids[1]
     message = (
-        f"participant whose consent to sequencing is in force, found one who has withdrawn, or whose consent was "
-        f"refused or has ended; leave the participant out (of a cohort: `baekman cohort withdraw {one}`)"
+        "participant whose consent to sequencing is in force, found a participant who has withdrawn, or whose consent "
+        f"was refused or has ended; leave the participant out (of a cohort: `baekman cohort withdraw {one}`)"
     )
     with pytest.raises(InputRefused) as refused:
-        tables.freeze(open_store(workspace.path / "cohort"), output=tmp_path / "release")
+        tables.freeze(open_store(workspace.cohort), output=tmp_path / "release")
     assert str(refused.value) == f"cohort: {one}: expected a {message}"
     assert not (tmp_path / "release").exists()
-    rewrite.withdraw(open_store(workspace.path / "cohort"), [one])
-    tables.freeze(open_store(workspace.path / "cohort"), output=tmp_path / "release")
+    rewrite.withdraw(open_store(workspace.cohort), [one])
+    tables.freeze(open_store(workspace.cohort), output=tmp_path / "release")
     assert not table_files.table_path(tmp_path / "release" / "tables", one).exists()
-    write(tmp_path / "list.tsv", f"{one}\t{workspace.path}/participants/{one}/calls.g.vcf.gz\n")
-    words = ["cohort", "add", "--cohort", str(workspace.path / "cohort"), "--batch", "B", "--gvcfs"]
+    write(tmp_path / "list.tsv", f"{one}\t{workspace.participant(one).gvcf}\n")
+    words = ["cohort", "add", "--cohort", str(workspace.cohort), "--batch", "B", "--gvcfs"]
     groups.register(app)
     ran = CliRunner().invoke(app, [*words, str(tmp_path / "list.tsv")])
     assert isinstance(ran.exception, InputRefused)
@@ -298,11 +298,11 @@ def test_nobody_is_released_or_added_by_hand_without_consent(workspace: Workspac
 
 
 def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rewrite.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
     real = add_batch
-    kept = workspace.path / "participants" / workspace.participants[1] / "calls.g.vcf.gz"
+    kept = workspace.participant(workspace.participant_ids[1]).gvcf
     content = kept.read_bytes()
 
     def add(*arguments: Any, **options: Any) -> Any:
@@ -312,7 +312,7 @@ def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
 
     monkeypatch.setattr("baekman.steps.add_batch", add)
     listed = deliver_batch(workspace, "D1", tmp_path)
-    assert listed == sorted([workspace.participants[0], workspace.participants[2]])
+    assert listed == sorted([workspace.participant_ids[0], workspace.participant_ids[2]])
     monkeypatch.undo()
     assert workspace.leaks(1) == []
     # the job, run again as after a kill: the batch is there
@@ -320,39 +320,36 @@ def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
 
 
 def test_the_others_tables_are_those_of_a_cohort_that_never_had_the_participant(
-    workspace: Workspace, tmp_path: Path
+    workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
     withdraw(workspace)
-    stayers = [workspace.participants[number] for number in (0, 2)]
+    stayers = [workspace.participant_ids[number] for number in (0, 2)]
     alone = create_store(tmp_path / "alone", reference=tmp_path / "reference.fa")
-    members = [
-        Member(participant_id=one, gvcf=str(workspace.path / "participants" / one / "calls.g.vcf.gz"), sex="female")
-        for one in stayers
-    ]
+    members = [Member(participant_id=one, gvcf=str(workspace.participant(one).gvcf), sex="female") for one in stayers]
     add_batch(alone, batch="b", members=members)
     tables.make_tables(alone, output=tmp_path / "tables")
     for one in stayers:
         for place in (table_files.table_path, table_files.reference_path):
-            assert place(workspace.path / "tables", one).read_bytes() == place(tmp_path / "tables", one).read_bytes()
+            assert place(workspace.tables, one).read_bytes() == place(tmp_path / "tables", one).read_bytes()
 
 
-def test_the_others_tables_may_be_left_to_the_next_freeze_and_the_receipt_says_so(workspace: Workspace) -> None:
-    gone, stayer = workspace.participants[1], workspace.participants[0]
-    before = table_files.table_path(workspace.path / "tables", stayer).read_bytes()
-    left = withdrawal.withdraw(workspace.path, gone, registry=workspace.registry, leave_tables=True)
-    assert table_files.table_path(workspace.path / "tables", stayer).read_bytes() == before
+def test_the_others_tables_may_be_left_to_the_next_freeze_and_the_receipt_says_so(workspace: FinishedWorkspace) -> None:
+    gone, stayer = workspace.participant_ids[1], workspace.participant_ids[0]
+    before = table_files.table_path(workspace.tables, stayer).read_bytes()
+    left = withdrawal.withdraw(workspace, gone, registry=workspace.opened_registry, leave_tables=True)
+    assert table_files.table_path(workspace.tables, stayer).read_bytes() == before
     assert left["remains"] == [*withdrawal.REMAINS, withdrawal.LEFT_TABLES]
     rewritten = withdraw(workspace)
-    assert table_files.table_path(workspace.path / "tables", stayer).read_bytes() != before
+    assert table_files.table_path(workspace.tables, stayer).read_bytes() != before
     assert rewritten["remains"] == list(withdrawal.REMAINS)
 
 
 def test_tables_that_are_written_during_a_withdrawal_do_not_count_who_left(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The snapshot is taken away while the tables of a batch are written."""
     real = tables.make_tables
-    stayer = workspace.participants[0]
+    stayer = workspace.participant_ids[0]
 
     def make_tables(*arguments: Any, **options: Any) -> int:
         monkeypatch.setattr(tables, "make_tables", real)
@@ -360,44 +357,38 @@ def test_tables_that_are_written_during_a_withdrawal_do_not_count_who_left(
         return real(*arguments, **options)
 
     monkeypatch.setattr(tables, "make_tables", make_tables)
-    batch = workspace.path / "deliveries" / DELIVERY / "batch.json"
-    steps.write_tables(
-        batch,
-        cohort_folder=workspace.path / "cohort",
-        output=workspace.path / "tables",
-        engine=Engine(),
-        report=workspace.path / "deliveries" / DELIVERY / "report" / "tables.json",
-    )
-    assert tables.stale_tables(open_store(workspace.path / "cohort"), workspace.path / "tables") == []
-    assert table_files.table_path(workspace.path / "tables", stayer).is_file()
+    batch = workspace.home.batch
+    steps.write_tables(workspace, batch=batch, engine=Engine(), report=workspace.home.report / "tables.json")
+    assert tables.stale_tables(open_store(workspace.cohort), workspace.tables) == []
+    assert table_files.table_path(workspace.tables, stayer).is_file()
     assert workspace.leaks(1) == []
 
 
-def test_what_a_run_told_meanwhile_goes_when_it_has_ended(workspace: Workspace) -> None:
-    gone = workspace.participants[1]
-    lock = workspace.path / ".snakemake" / "locks" / "0.output.lock"
+def test_what_a_run_told_meanwhile_goes_when_it_has_ended(workspace: FinishedWorkspace) -> None:
+    gone = workspace.participant_ids[1]
+    lock = workspace.snakemake / "locks" / "0.output.lock"
     write(lock, f"participants/{gone}/aligned.cram\n")
-    run = run_lock.join(workspace.path)
+    run = run_lock.join(workspace)
     write(lock, f"participants/{gone}/aligned.cram\n")
     assert withdraw(workspace)["left"] == [".snakemake/locks/0.output.lock"]
     assert lock.is_file()
-    write(workspace.path / "logs" / "deliver" / f"{DELIVERY}.log", f"input: participants/{gone}/aligned.cram\nend\n")
-    write(workspace.path / ".snakemake" / "metadata" / "x", gone)
+    write(workspace.deliver_log(DELIVERY), f"input: participants/{gone}/aligned.cram\nend\n")
+    write(workspace.snakemake / "metadata" / "x", gone)
     os.close(run)
-    assert withdrawal.sweep_after(workspace.path, DELIVERY) == [gone]
+    assert withdrawal.sweep_after(workspace, DELIVERY) == [gone]
     assert workspace.leaks(1) == []
-    receipt = json.loads((workspace.path / "receipts" / f"{gone}.json").read_text())
+    receipt = json.loads((workspace.receipt(gone)).read_text())
     assert (receipt["left"], ".snakemake/metadata/x" in receipt["removed"]) == ([], True)
-    assert withdrawal.sweep_after(workspace.path, DELIVERY) == []
+    assert withdrawal.sweep_after(workspace, DELIVERY) == []
 
 
-def test_a_swapped_gvcf_is_refused_before_it_is_added(workspace: Workspace, tmp_path: Path) -> None:
-    rewrite.withdraw(open_store(workspace.path / "cohort"), workspace.participants)
-    first, second = (workspace.path / "participants" / one / "calls.g.vcf.gz" for one in workspace.participants[:2])
+def test_a_swapped_gvcf_is_refused_before_it_is_added(workspace: FinishedWorkspace, tmp_path: Path) -> None:
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
+    first, second = (workspace.participant(one).gvcf for one in workspace.participant_ids[:2])
     first.rename(tmp_path / "x")
     second.rename(first)
     (tmp_path / "x").rename(second)
-    one, other = workspace.participants[:2]
+    one, other = workspace.participant_ids[:2]
     with pytest.raises(InputRefused) as refused:
         deliver_batch(workspace, "D1", tmp_path)
     assert str(refused.value.problems[0]) in {

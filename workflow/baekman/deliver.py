@@ -21,6 +21,7 @@ from baekman.intake import receive as intake
 from baekman.tools.processes import STARTED_BY
 from baekman.verdicts import Decision, Verdict
 from baekman.workspace import specimens
+from baekman.workspace.paths import Workspace
 
 LOG_LINES = 15
 
@@ -101,14 +102,14 @@ def deliver(
     def receive(*, again: bool) -> intake.Receipt:
         return intake.receive(
             delivery,
-            workspace=workspace,
+            workspace=Workspace(workspace),
             config=settings,
             again=again,
             progress=lambda done, total: progress("intake", done, total),
         )
 
     receipt = receive(again=False)
-    log = workspace / "logs" / "deliver" / f"{receipt.delivery_id}.log"
+    log = Workspace(workspace).deliver_log(receipt.delivery_id)
     command = snakemake_command(receipt.delivery_id, workspace=workspace, config=config, profile=profile, cores=cores)
     if receipt.status == "same" and _needs_staged_files(command, workspace / "deliveries" / receipt.delivery_id):
         receive(again=True)
@@ -116,7 +117,7 @@ def deliver(
     exit_code = _run(command, workspace=workspace, log=log, watched=watched, progress=progress)
     failed = tuple(_failed_rules(watched.failed, workspace))
     if watched.done or failed:
-        withdrawal.sweep_after(workspace, receipt.delivery_id)
+        withdrawal.sweep_after(Workspace(workspace), receipt.delivery_id)
     return Outcome(
         delivery_id=receipt.delivery_id,
         jobs=watched.done,

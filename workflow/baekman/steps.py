@@ -1,10 +1,10 @@
-"""A delivery's accepted participants in the cohort, and their tables."""
+"""The jobs on the cohort: the accepted participants of a delivery are added to it, and their tables are written."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,99 +20,99 @@ from baekman.files import atomic
 from baekman.files.digests import sha256_of
 from baekman.genome.reference import find_par
 from baekman.gvcf.reader import Thresholds
-from baekman.qc import measure as qc
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
-from baekman.verdicts import GateMode
-from baekman.workspace import denied as standing
-from baekman.workspace import sample_check, specimens
+from baekman.workspace import sample_check
+from baekman.workspace.denied import denied_hash, denied_participants
+from baekman.workspace.paths import Workspace
 
-# of compressed gVCF: less than this is in the store almost as soon as one more worker is ready for it
+# Bytes of compressed gVCF: a smaller delivery is in the store almost as soon as a second worker has started.
 BYTES_PER_WORKER = 8 << 20
 
 
-def judge(delivery: Path, *, thresholds: Path, gate: GateMode, output: Path, accepted: Path) -> None:
-    """Judge the participants of the delivery in the folder ``delivery`` by their metrics.
+@dataclass(frozen=True, kw_only=True)
+class CohortSettings:
+    """The settings of a cohort.
 
-    ``output`` gets the verdicts; ``accepted`` a line (participant, gVCF, sex) for each who goes on, the
-    gVCF's path relative to the workspace. In the gate's mode ``report`` all go on.
+    ``thresholds`` and ``filters`` are the sections ``cohort`` and ``sites`` of the configuration. ``par`` is a BED
+    of the pseudo-autosomal regions or the name of a known reference; without it the reference's own name decides.
+    An existing cohort uses only ``filters``: it keeps its own reference, shards, thresholds and PARs.
     """
-    sexes = {row.participant_id: row.sex for row in specimens.read(delivery / "specimens.tsv")}
-    metrics = [Path("participants") / one / "qc" / "metrics.json" for one in sorted(sexes)]
-    verdicts = qc.gate(metrics, thresholds=thresholds, output=output)
-    going_on = sorted(one.participant for one in verdicts if one.participant and one.passes(gate))
-    lines = [f"{one}\tparticipants/{one}/calls.g.vcf.gz\t{sexes[one]}\n" for one in going_on]
-    atomic.write_text(accepted, "".join(lines))
+
+    reference: Path
+    shards: Path
+    thresholds: Mapping[str, Any]
+    filters: Mapping[str, Any]
+    par: str = ""
+
+    def create(self, folder: Path) -> store.Store:
+        """Create an empty cohort in ``folder``."""
+        names = {field.name for field in fields(Thresholds)}
+        kept = {key: value for key, value in self.thresholds.items() if key in names}
+        return store.create_store(
+            folder,
+            reference=self.reference,
+            shards_file=self.shards,
+            thresholds=Thresholds(**{**kept, "gq_bands": tuple(kept["gq_bands"])}),
+            aliases=self.thresholds["contig_aliases"],
+            par_regions=find_par(self.par) if self.par else None,
+        )
 
 
-def add(
-    delivery: str,
-    *,
-    accepted: Path,
-    cohort_folder: Path,
-    reference: Path,
-    shards: Path,
-    thresholds: Mapping[str, Any],
-    filters: Mapping[str, Any],
-    par: str = "",
-    engine: Engine,
-    output: Path,
+def add_delivery(
+    workspace: Workspace, delivery_id: str, *, accepted: Path, settings: CohortSettings, engine: Engine, output: Path
 ) -> None:
-    """Add the batch ``delivery`` to the cohort in ``cohort_folder``, which is made when it is not there.
+    """Add the participants in ``accepted`` to the cohort as one batch; create the cohort when there is none.
 
-    ``accepted`` lists participant, gVCF and sex; ``thresholds`` and ``filters`` are the sections ``cohort``
-    and ``sites`` of the configuration, ``par`` a BED of the PARs or the name of a known reference, else the
-    reference's own name tells them. An existing cohort keeps its own thresholds and PARs. ``output`` gets the
-    batch's participants and the snapshot that has them; with nobody accepted the cohort is left alone.
-    Raises InputRefused when a gVCF is another participant's.
+    Args:
+        workspace: The workspace of the cohort.
+        delivery_id: The delivery, and the name of the batch.
+        accepted: Lines of participant ID, gVCF and sex, without a header; may be empty.
+        settings: The settings of a new cohort, and the site filters.
+        engine: Runs the work; a small delivery uses fewer workers.
+        output: JSON for ``delivery``, ``participants`` (added, sorted) and ``snapshot`` (None when nobody is added).
+
+    Raises:
+        InputRefused: A gVCF belongs to another participant, or a participant is in the cohort with other calls.
     """
-    workspace = cohort_folder.parent
     members = read_members(accepted) if accepted.read_text(encoding="utf-8").strip() else []
     # consent may have ended since intake
-    denied = standing.denied(workspace)
-    members = [one for one in members if one.participant_id not in denied]
+    denied = denied_participants(workspace)
+    members = [member for member in members if member.participant_id not in denied]
     for member in members:
         sample_check.require_owner(Path(member.gvcf), participant=member.participant_id)
-    result: dict[str, Any] = {"delivery": delivery, "participants": [], "snapshot": None}
+    result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None}
     if members:
-        if (cohort_folder / "store.json").is_file():
-            opened = store.open_store(cohort_folder)
-        else:
-            names = {field.name for field in fields(Thresholds)}
-            kept = {key: value for key, value in thresholds.items() if key in names}
-            opened = store.create_store(
-                cohort_folder,
-                reference=reference,
-                shards_file=shards,
-                thresholds=Thresholds(**{**kept, "gq_bands": tuple(kept["gq_bands"])}),
-                aliases=thresholds["contig_aliases"],
-                par_regions=find_par(par) if par else None,
-            )
+        has_cohort = (workspace.cohort / "store.json").is_file()
+        opened = store.open_store(workspace.cohort) if has_cohort else settings.create(workspace.cohort)
         engine = worthwhile(engine, (Path(member.gvcf) for member in members))
-        committed = snapshot.read_snapshot(opened)
-        # done before this job noted it; a withdrawal or a compaction has put them into another batch since
-        if committed.entry(delivery) is not None or not _are_added(opened, members, at=committed):
-            committed = add_batch(
-                opened,
-                batch=delivery,
-                members=members,
-                engine=engine,
-                filters=SiteFilters(**filters),
-            )
-        # or have ended while the batch was written; a withdrawal from here on finds the batch itself
-        gone = {member.participant_id for member in members} & standing.denied(workspace)
+        filters = SiteFilters(**settings.filters)
+        committed = _added(opened, delivery_id, members, filters=filters, engine=engine)
+        # consent may have ended while the batch was written; a later withdrawal finds the batch itself
+        gone = {member.participant_id for member in members} & denied_participants(workspace)
         if gone:
             committed = rewrite.withdraw(opened, sorted(gone), engine=engine)
         result["participants"] = sorted({member.participant_id for member in members} - gone)
         result["snapshot"] = committed.number
-        consent_hash = standing.denied_hash(workspace)
-        audit.record_use(workspace, action="cohort.add", object=delivery, consent_hash=consent_hash)
+        consent_hash = denied_hash(workspace)
+        audit.record_use(workspace.root, action="cohort.add", object=delivery_id, consent_hash=consent_hash)
     atomic.write_text(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
 
 
+def _added(
+    opened: store.Store, batch: str, members: Sequence[Member], *, filters: SiteFilters, engine: Engine
+) -> snapshot.Snapshot:
+    """Return the snapshot with ``members``, who are added now unless an earlier run of the job added them."""
+    latest = snapshot.read_snapshot(opened)
+    # a withdrawal or a compaction may have moved them into another batch since
+    if latest.entry(batch) is None and _are_added(opened, members, at=latest):
+        return latest
+    return add_batch(opened, batch=batch, members=members, engine=engine, filters=filters)
+
+
 def _are_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.Snapshot) -> bool:
-    """Whether all ``members`` are in the cohort at a snapshot, with the gVCFs and sexes that they have here."""
+    """Return whether all ``members`` are in the cohort at a snapshot, with these gVCFs and sexes."""
     batches = find_batches(opened, [member.participant_id for member in members], at=at)
     if len(batches) < len(members):
         return False
@@ -124,35 +124,37 @@ def _are_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.S
 
 
 def worthwhile(engine: Engine, gvcfs: Iterable[Path]) -> Engine:
-    """What of ``engine`` the ``gvcfs`` are worth: one worker for a small delivery, whatever the job may use."""
+    """Return ``engine`` with the workers that the size of ``gvcfs`` is worth, one worker for a small delivery."""
     worth = 1 + sum(gvcf.stat().st_size for gvcf in gvcfs if gvcf.is_file()) // BYTES_PER_WORKER
     return Engine(workers=min(engine.workers, worth), scheduler=engine.scheduler if worth > 1 else None)
 
 
-def write_tables(
-    batch: Path, *, cohort_folder: Path, output: Path, engine: Engine, report: Path, encrypt: bool = False
-) -> None:
-    """Write the tables of the participants in ``batch`` (what ``add`` wrote) to the folder ``output``.
+def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: Path, encrypt: bool = False) -> None:
+    """Write the tables of the participants in ``batch``, except those who have withdrawn since.
 
-    ``encrypt``: they are encrypted from now on, as they are where the workspace has keys already.
-    ``report`` gets the snapshot and, per participant, the rows of table and reference blocks as the finished
-    files tell them. Who has withdrawn since the batch was added is left out.
+    Args:
+        workspace: The workspace of cohort and tables.
+        batch: The output of ``add_delivery``.
+        engine: Runs the work; a small delivery uses fewer workers.
+        report: JSON for ``snapshot`` and ``tables``: by participant ``rows`` and ``reference_rows``, as counted in
+            the finished files.
+        encrypt: Encrypt tables from now on; they are encrypted anyway where the workspace has keys.
     """
     added = json.loads(batch.read_text(encoding="utf-8"))
     members = added["participants"]
     result: dict[str, Any] = {"snapshot": None, "tables": {}}
-    if encrypt and table_keys.create(cohort_folder.parent):
-        audit.record(cohort_folder.parent, action="table-keys.init")
+    if encrypt and table_keys.create(workspace.root):
+        audit.record(workspace.root, action="table-keys.init")
     if members:
-        opened = store.open_store(cohort_folder)
-        gvcfs = (cohort_folder.parent / "participants" / one / "calls.g.vcf.gz" for one in members)
-        engine = worthwhile(engine, gvcfs)
+        opened = store.open_store(workspace.cohort)
+        engine = worthwhile(engine, (workspace.participant(participant_id).gvcf for participant_id in members))
+        output = workspace.tables
         present, latest = tables.make_latest_tables(opened, output=output, participants=members, engine=engine)
-        audit.record_use(opened.workspace, action="tables", object=added["delivery"])
+        audit.record_use(workspace.root, action="tables", object=added["delivery"])
         result["snapshot"] = latest.number
         result["tables"] = {
-            one: {"rows": rows, "reference_rows": reference_rows}
-            for one, (rows, reference_rows) in tables.row_counts(opened, output, present).items()
+            participant_id: {"rows": rows, "reference_rows": reference_rows}
+            for participant_id, (rows, reference_rows) in tables.row_counts(opened, output, present).items()
         }
     atomic.write_text(report, json.dumps(result, indent=1) + "\n")
-    withdrawal.sweep(cohort_folder.parent)
+    withdrawal.sweep(workspace)

@@ -17,6 +17,7 @@ Gate = Literal["intake", "qc"]
 GateMode = Literal["enforce", "report"]
 Scalar = str | int | float | bool | None
 
+GATES: tuple[Gate, ...] = get_args(Gate)
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
 _DECISION_OF: dict[Severity, Decision] = {"note": "accept", "hold": "hold", "reject": "reject"}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from baekman.errors import InputRefused
 from baekman.intake import receive as intake
 from baekman.intake.delivery import MANIFEST, SHEET, Delivery, read_delivery
+from baekman.workspace.paths import Workspace
 
 QUIET_SECONDS = 30.0
 POLL_SECONDS = 15.0
@@ -79,8 +80,9 @@ def is_complete(delivery: Delivery) -> bool:
 
 def is_done(folder: Path, *, workspace: Path) -> bool:
     """Whether the delivery in ``folder`` went all the way: its run manifest is there."""
-    delivery_id = intake.known(folder, workspace=workspace)
-    return bool(delivery_id) and (workspace / "deliveries" / str(delivery_id) / "report" / "manifest.json").is_file()
+    home = Workspace(workspace)
+    delivery_id = intake.known(folder, workspace=home)
+    return delivery_id is not None and home.delivery(delivery_id).run_manifest.is_file()
 
 
 def _is_quiet(folder: Path, seconds: float) -> bool:

@@ -27,8 +27,8 @@ from baekman.privacy.leak_patterns import Identifier, matcher_of
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
-from baekman.workspace import denied as standing
-from support.finished_workspace import DELIVERY, Workspace, finished_workspace, write_tables
+from baekman.workspace.denied import withdrawn_participants
+from support.finished_workspace import DELIVERY, FinishedWorkspace, finished_workspace, write_tables
 from typer.testing import CliRunner
 
 # what a researcher's process does: it has read nothing before
@@ -36,12 +36,12 @@ READ = "import sys; from baekman.cli import main; sys.argv[0] = 'baekman'; main(
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> FinishedWorkspace:
     """Three participants; their tables were written plain and then, with keys, encrypted."""
     made = finished_workspace(tmp_path)
-    shutil.copytree(made.path / "tables", tmp_path / "plain")
-    table_keys.create(made.path)
-    write_tables(made.path)
+    shutil.copytree(made.tables, tmp_path / "plain")
+    table_keys.create(made.root)
+    write_tables(made)
     return made
 
 
@@ -49,26 +49,26 @@ def both(folder: Path, participant: str) -> list[Path]:
     return [table_files.table_path(folder, participant), table_files.reference_path(folder, participant)]
 
 
-def keys_of(workspace: Workspace) -> table_keys.TableKeys:
-    keys = table_keys.open_keys(workspace.path)
+def keys_of(workspace: FinishedWorkspace) -> table_keys.TableKeys:
+    keys = table_keys.open_keys(workspace.root)
     assert keys is not None
     return keys
 
 
-def master_of(workspace: Workspace) -> Path:
-    return workspace.path / "table_keys" / "master.key"
+def master_of(workspace: FinishedWorkspace) -> Path:
+    return workspace.table_keys / "master.key"
 
 
-def ask(workspace: Workspace, participant: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def ask(workspace: FinishedWorkspace, participant: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """`baekman query` in a process of its own."""
     question = ["--participant", participant, "--tables", str(folder), "--format", "csv"]
-    command = [sys.executable, "-c", READ, "query", "--cohort", str(workspace.path / "cohort"), *question]
+    command = [sys.executable, "-c", READ, "query", "--cohort", str(workspace.cohort), *question]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_table_cannot_be_read_without_its_key_and_says_nothing(workspace: Workspace) -> None:
-    one = workspace.participants[0]
-    for path in both(workspace.path / "tables", one):
+def test_a_table_cannot_be_read_without_its_key_and_says_nothing(workspace: FinishedWorkspace) -> None:
+    one = workspace.participant_ids[0]
+    for path in both(workspace.tables, one):
         with pytest.raises(OSError, match="encrypted"):
             pq.read_table(path)
         for telling in (one.encode(), b"participant_id", b"baekman", b"PAR1"):
@@ -76,12 +76,12 @@ def test_a_table_cannot_be_read_without_its_key_and_says_nothing(workspace: Work
 
 
 def test_the_rows_of_an_encrypted_table_are_byte_for_byte_those_of_a_plain_one(
-    workspace: Workspace, tmp_path: Path
+    workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
-    for one in workspace.participants:
+    for one in workspace.participant_ids:
         plain = table_files.table_path(tmp_path / "plain", one)
         with table_files.open_table(
-            table_files.table_path(workspace.path / "tables", one), participant=one, keys=keys_of(workspace)
+            table_files.table_path(workspace.tables, one), participant=one, keys=keys_of(workspace)
         ) as file:
             schema = TABLE.with_metadata(dict(sorted(file.schema_arrow.metadata.items())))
             with pq.ParquetWriter(tmp_path / "again", schema, **parquet_options(schema)) as writer:
@@ -91,31 +91,31 @@ def test_the_rows_of_an_encrypted_table_are_byte_for_byte_those_of_a_plain_one(
         assert (tmp_path / "again").read_bytes() == plain.read_bytes()
 
 
-def test_written_again_at_the_same_snapshot_an_encrypted_table_stays_as_it_is(workspace: Workspace) -> None:
+def test_written_again_at_the_same_snapshot_an_encrypted_table_stays_as_it_is(workspace: FinishedWorkspace) -> None:
     before = workspace.files()
-    write_tables(workspace.path)
+    write_tables(workspace)
     assert workspace.files() == before
 
 
-def test_a_participants_key_opens_no_other_table(workspace: Workspace) -> None:
-    one, other = workspace.participants[:2]
-    shutil.copy(
-        table_files.table_path(workspace.path / "tables", one), table_files.table_path(workspace.path / "tables", other)
-    )
+def test_a_participants_key_opens_no_other_table(workspace: FinishedWorkspace) -> None:
+    one, other = workspace.participant_ids[:2]
+    shutil.copy(table_files.table_path(workspace.tables, one), table_files.table_path(workspace.tables, other))
     with pytest.raises(OSError, match="decryption"):
         table_files.open_table(
-            table_files.table_path(workspace.path / "tables", other), participant=other, keys=keys_of(workspace)
+            table_files.table_path(workspace.tables, other), participant=other, keys=keys_of(workspace)
         )
-    keys = workspace.path / "table_keys"
+    keys = workspace.table_keys
     files = [keys / name[1:3] / f"{name}.key" for name in (one, other)]
     files[1].write_bytes(files[0].read_bytes())
     with pytest.raises(InputRefused, match="expected a value sealed for this record"):
         keys_of(workspace).decryption(other)
 
 
-def test_a_freeze_and_a_query_work_for_whoever_holds_the_master_key(workspace: Workspace, tmp_path: Path) -> None:
-    tables.freeze(open_store(workspace.path / "cohort"), output=tmp_path / "release")
-    one = workspace.participants[0]
+def test_a_freeze_and_a_query_work_for_whoever_holds_the_master_key(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    tables.freeze(open_store(workspace.cohort), output=tmp_path / "release")
+    one = workspace.participant_ids[0]
     assert all(table_keys.is_encrypted(path) for path in both(tmp_path / "release" / "tables", one))
     answer = ask(workspace, one, tmp_path / "release" / "tables")
     assert answer.returncode == 0, answer.stderr
@@ -125,11 +125,13 @@ def test_a_freeze_and_a_query_work_for_whoever_holds_the_master_key(workspace: W
     assert told["participant_id"].unique().to_list() == [one]
 
 
-def test_a_withdrawal_makes_every_copy_unreadable_in_a_fresh_process(workspace: Workspace, tmp_path: Path) -> None:
-    gone, stayer = workspace.participants[1], workspace.participants[0]
-    shutil.copytree(workspace.path / "tables", tmp_path / "back-up")
+def test_a_withdrawal_makes_every_copy_unreadable_in_a_fresh_process(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    gone, stayer = workspace.participant_ids[1], workspace.participant_ids[0]
+    shutil.copytree(workspace.tables, tmp_path / "back-up")
     assert ask(workspace, gone, tmp_path / "back-up").returncode == 0
-    receipt = withdrawal.withdraw(workspace.path, gone, registry=workspace.registry)
+    receipt = withdrawal.withdraw(workspace, gone, registry=workspace.opened_registry)
     assert "table_keys: the key of this participant's tables" in receipt["removed"]
     refused = ask(workspace, gone, tmp_path / "back-up")
     assert (refused.returncode, refused.stdout) == (3, "")
@@ -137,80 +139,82 @@ def test_a_withdrawal_makes_every_copy_unreadable_in_a_fresh_process(workspace: 
         f"refused: tables: {gone}: expected the key of this participant's tables, found none; "
         "it was destroyed by a withdrawal, or the tables are of another workspace\n"
     )
-    assert not [path for path in (workspace.path / "table_keys").rglob("*") if gone in path.name]
+    assert not [path for path in (workspace.table_keys).rglob("*") if gone in path.name]
     # nothing that is still there opens the copy, the master key neither
     key_of_stayer = keys_of(workspace).decryption(stayer)
     for path in both(tmp_path / "back-up", gone):
         with pytest.raises(OSError, match="decryption"):
             pq.read_table(path, decryption_properties=key_of_stayer)
-    assert ask(workspace, stayer, workspace.path / "tables").returncode == 0
-    assert withdrawal.withdraw(workspace.path, gone, registry=workspace.registry)["changed"] is False
+    assert ask(workspace, stayer, workspace.tables).returncode == 0
+    assert withdrawal.withdraw(workspace, gone, registry=workspace.opened_registry)["changed"] is False
 
 
-def test_the_others_tables_are_encrypted_again_after_a_withdrawal(workspace: Workspace) -> None:
-    stayer = workspace.participants[0]
-    before = table_files.table_path(workspace.path / "tables", stayer).read_bytes()
-    withdrawal.withdraw(workspace.path, workspace.participants[1], registry=workspace.registry)
-    for path in both(workspace.path / "tables", stayer):
+def test_the_others_tables_are_encrypted_again_after_a_withdrawal(workspace: FinishedWorkspace) -> None:
+    stayer = workspace.participant_ids[0]
+    before = table_files.table_path(workspace.tables, stayer).read_bytes()
+    withdrawal.withdraw(workspace, workspace.participant_ids[1], registry=workspace.opened_registry)
+    for path in both(workspace.tables, stayer):
         assert table_keys.is_encrypted(path)
-    assert table_files.table_path(workspace.path / "tables", stayer).read_bytes() != before
-    assert tables.stale_tables(open_store(workspace.path / "cohort"), workspace.path / "tables") == []
+    assert table_files.table_path(workspace.tables, stayer).read_bytes() != before
+    assert tables.stale_tables(open_store(workspace.cohort), workspace.tables) == []
 
 
-def test_a_key_that_running_work_makes_after_the_withdrawal_is_destroyed_too(workspace: Workspace) -> None:
-    gone = workspace.participants[1]
-    withdrawal.withdraw(workspace.path, gone, registry=workspace.registry)
+def test_a_key_that_running_work_makes_after_the_withdrawal_is_destroyed_too(workspace: FinishedWorkspace) -> None:
+    gone = workspace.participant_ids[1]
+    withdrawal.withdraw(workspace, gone, registry=workspace.opened_registry)
     keys_of(workspace).encryption(gone)
-    assert table_keys.has_key(workspace.path, gone)
-    assert withdrawal.sweep(workspace.path) == [gone]
-    assert not table_keys.has_key(workspace.path, gone)
+    assert table_keys.has_key(workspace.root, gone)
+    assert withdrawal.sweep(workspace) == [gone]
+    assert not table_keys.has_key(workspace.root, gone)
 
 
 def test_without_the_master_key_a_withdrawal_is_refused_before_anything_or_leaves_the_tables(
-    workspace: Workspace, tmp_path: Path
+    workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
-    gone = workspace.participants[1]
+    gone = workspace.participant_ids[1]
     master_of(workspace).rename(tmp_path / "master.key")
     before = workspace.files()
     with pytest.raises(InputRefused) as refused:
-        withdrawal.withdraw(workspace.path, gone, registry=workspace.registry)
+        withdrawal.withdraw(workspace, gone, registry=workspace.opened_registry)
     assert str(refused.value) == (
         "tables key: expected a key file, found none; give it with BAEKMAN_TABLES_KEY; "
         "`baekman table-keys init` makes one"
     )
     assert workspace.files() == before
-    assert not standing.marked(workspace.path)
-    receipt = withdrawal.withdraw(workspace.path, gone, registry=workspace.registry, leave_tables=True)
-    assert not table_keys.has_key(workspace.path, gone)
+    assert not withdrawn_participants(workspace)
+    receipt = withdrawal.withdraw(workspace, gone, registry=workspace.opened_registry, leave_tables=True)
+    assert not table_keys.has_key(workspace.root, gone)
     assert receipt["remains"] == [*withdrawal.REMAINS, withdrawal.LEFT_TABLES]
 
 
-def test_no_table_is_written_plain_where_the_keys_are_not_at_hand(workspace: Workspace, tmp_path: Path) -> None:
-    keys = workspace.path / "table_keys"
+def test_no_table_is_written_plain_where_the_keys_are_not_at_hand(workspace: FinishedWorkspace, tmp_path: Path) -> None:
+    keys = workspace.table_keys
     keys.rename(tmp_path / "elsewhere")
     with pytest.raises(InputRefused, match="found an encrypted table and no table_keys beside the cohort"):
-        write_tables(workspace.path)
+        write_tables(workspace)
     keys.symlink_to(tmp_path / "not mounted")
     with pytest.raises(InputRefused, match=r"table_keys: master\.id: expected the name of the master key, found none"):
-        write_tables(workspace.path)
+        write_tables(workspace)
     keys.unlink()
     keys.symlink_to(tmp_path / "elsewhere")
-    write_tables(workspace.path)
+    write_tables(workspace)
 
 
-def test_another_master_key_is_refused(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_master_key_is_refused(
+    workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_key_file(tmp_path / "other.key", [Key.new(table_keys.TABLES)])
     monkeypatch.setenv("BAEKMAN_TABLES_KEY", str(tmp_path / "other.key"))
     with pytest.raises(InputRefused) as refused:
-        write_tables(workspace.path)
+        write_tables(workspace)
     assert str(refused.value) == (
         "tables key: expected the key that the tables was made with, found another key; "
         "give the right one with BAEKMAN_TABLES_KEY"
     )
 
 
-def test_keys_are_for_their_owner_alone(workspace: Workspace) -> None:
-    keys = workspace.path / "table_keys"
+def test_keys_are_for_their_owner_alone(workspace: FinishedWorkspace) -> None:
+    keys = workspace.table_keys
     sealed = list(keys.glob("*/*.key"))
     assert len(sealed) == 3
     for file in (*sealed, master_of(workspace)):
@@ -219,31 +223,31 @@ def test_keys_are_for_their_owner_alone(workspace: Workspace) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     master_of(workspace).chmod(0o640)
     with pytest.raises(InputRefused, match="expected a file that only its owner can read"):
-        table_keys.open_keys(workspace.path)
+        table_keys.open_keys(workspace.root)
 
 
 def test_a_new_master_key_opens_what_the_old_one_did_and_the_old_one_nothing(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(master_of(workspace), tmp_path / "old.key")
-    shutil.copytree(workspace.path / "table_keys", tmp_path / "old keys")
-    before = [path.read_bytes() for one in workspace.participants for path in both(workspace.path / "tables", one)]
+    shutil.copytree(workspace.table_keys, tmp_path / "old keys")
+    before = [path.read_bytes() for one in workspace.participant_ids for path in both(workspace.tables, one)]
     groups.register(app)
-    ran = CliRunner().invoke(app, ["table-keys", "rotate", "--workspace", str(workspace.path)])
+    ran = CliRunner().invoke(app, ["table-keys", "rotate", "--workspace", str(workspace.root)])
     assert (ran.exit_code, ran.output) == (0, "3 keys sealed with a new master key\n")
-    after = [path.read_bytes() for one in workspace.participants for path in both(workspace.path / "tables", one)]
+    after = [path.read_bytes() for one in workspace.participant_ids for path in both(workspace.tables, one)]
     assert after == before
-    for one in workspace.participants:
-        for path in both(workspace.path / "tables", one):
+    for one in workspace.participant_ids:
+        for path in both(workspace.tables, one):
             table_files.open_table(path, participant=one, keys=keys_of(workspace)).close()
     monkeypatch.setenv("BAEKMAN_TABLES_KEY", str(tmp_path / "old.key"))
     with pytest.raises(InputRefused, match="found another key"):
-        table_keys.open_keys(workspace.path)
+        table_keys.open_keys(workspace.root)
 
 
 @pytest.mark.parametrize("stop", range(6))
 def test_a_rotation_that_is_stopped_anywhere_loses_no_key_and_is_finished_by_the_next(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, stop: int
+    workspace: FinishedWorkspace, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
     """It is stopped before its first write, between two, and before its last."""
     old = master_of(workspace).read_bytes()
@@ -263,14 +267,14 @@ def test_a_rotation_that_is_stopped_anywhere_loses_no_key_and_is_finished_by_the
         for name in ("write_secret", "make_key_file", "write_text"):
             patched.setattr(table_keys, name, stopping(getattr(table_keys, name)))
         keys_of(workspace).rotate()
-    for one in workspace.participants:
+    for one in workspace.participant_ids:
         table_files.open_table(
-            table_files.table_path(workspace.path / "tables", one), participant=one, keys=keys_of(workspace)
+            table_files.table_path(workspace.tables, one), participant=one, keys=keys_of(workspace)
         ).close()
     keys_of(workspace).rotate()
     assert old.strip() not in master_of(workspace).read_bytes().split()
     assert len(master_of(workspace).read_bytes().split()) == 1
-    for one in workspace.participants:
+    for one in workspace.participant_ids:
         keys_of(workspace).decryption(one)
 
 
@@ -278,43 +282,42 @@ def test_the_configuration_switches_it_on_and_the_audit_log_says_so(tmp_path: Pa
     (tmp_path / "reference.fa").write_text(">c\nA\n")
     assert complete({"reference": str(tmp_path / "reference.fa")}, source="x")["encrypt_tables"] is False
     made = finished_workspace(tmp_path)
-    home = made.path / "deliveries" / DELIVERY
+    home = made.home
     for _ in range(2):
         steps.write_tables(
-            home / "batch.json",
-            cohort_folder=made.path / "cohort",
-            output=made.path / "tables",
+            made,
+            batch=home.batch,
             engine=Engine(),
-            report=home / "report" / "tables.json",
+            report=home.report / "tables.json",
             encrypt=True,
         )
-    assert all(table_keys.is_encrypted(path) for one in made.participants for path in both(made.path / "tables", one))
-    told = json.loads((home / "report" / "tables.json").read_text())["tables"]
-    assert [told[one]["rows"] for one in made.participants] == [1, 1, 1]
-    withdrawal.withdraw(made.path, made.participants[1], registry=made.registry)
-    assert [(event["action"], event["object"]) for event in audit.events(made.path)] == [
+    assert all(table_keys.is_encrypted(path) for one in made.participant_ids for path in both(made.tables, one))
+    counts = json.loads((home.report / "tables.json").read_text())["tables"]
+    assert [counts[one]["rows"] for one in made.participant_ids] == [1, 1, 1]
+    withdrawal.withdraw(made, made.participant_ids[1], registry=made.opened_registry)
+    assert [(event["action"], event["object"]) for event in audit.events(made.root)] == [
         ("table-keys.init", ""),
         ("tables", DELIVERY),
         ("tables", DELIVERY),
-        ("table-keys.destroy", made.participants[1]),
-        ("withdraw", made.participants[1]),
+        ("table-keys.destroy", made.participant_ids[1]),
+        ("withdraw", made.participant_ids[1]),
     ]
 
 
-def test_no_key_is_in_any_file_but_its_own(workspace: Workspace) -> None:
+def test_no_key_is_in_any_file_but_its_own(workspace: FinishedWorkspace) -> None:
     keys = keys_of(workspace)
     secret = [base64.b64decode(master_of(workspace).read_bytes())]
-    secret += [keys._key(one) for one in workspace.participants]
-    withdrawal.withdraw(workspace.path, workspace.participants[1], registry=workspace.registry)
+    secret += [keys._key(one) for one in workspace.participant_ids]
+    withdrawal.withdraw(workspace, workspace.participant_ids[1], registry=workspace.opened_registry)
     for key in secret:
         forms = (key, base64.b64encode(key), key.hex().encode())
-        for path in workspace.path.rglob("*"):
+        for path in workspace.root.rglob("*"):
             if path.is_file() and path != master_of(workspace):
                 assert not any(form in path.read_bytes() for form in forms), path.name
     assert base64.b64encode(secret[0]).decode() not in f"{keys!r} {keys.ring!r} {keys.ring.keys!r} {vars(keys)}"
 
 
-def test_the_leak_scan_says_that_it_does_not_see_into_an_encrypted_table(workspace: Workspace) -> None:
-    path = table_files.table_path(workspace.path / "tables", workspace.participants[0])
+def test_the_leak_scan_says_that_it_does_not_see_into_an_encrypted_table(workspace: FinishedWorkspace) -> None:
+    path = table_files.table_path(workspace.tables, workspace.participant_ids[0])
     found = leakscan.scan([path], matcher=matcher_of([Identifier(value="SUBJ-0", place="line 1")]))
     assert found.damaged == [(str(path), "content: encrypted")]

@@ -1,4 +1,4 @@
-"""What running work goes by is that of the newest change of the registry, and is made a page at a time."""
+"""The list of denied participants follows the newest change of the registry and is written a page at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from baekman.registry.importing import import_registrations
 from baekman.registry.key_rotation import rotate_key
 from baekman.registry.listing import institution_rows, participant_rows
 from baekman.registry.records import Registry, open_registry
-from baekman.workspace import denied as standing
+from baekman.workspace.denied import denied_participants, update_denied
+from baekman.workspace.paths import Workspace
 from support.registrations import FIRST, participant_of, table
 
 PEOPLE = [FIRST.replace("BAR-0001", f"BAR-000{n}").replace("SUBJ-1", f"SUBJ-{n}") for n in range(7)]
@@ -31,7 +32,7 @@ def refusal(participant: str) -> ConsentEvent:
 
 
 class SlowRegistry:
-    """A registry whose reader has read everything, and waits for ``go_on``."""
+    """A registry that has read everything, and yields it only after ``go_on``."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -44,30 +45,30 @@ class SlowRegistry:
         yield from everything
 
 
-def test_who_has_read_before_a_change_does_not_write_after_it(on_sqlite: Registry, tmp_path: Path) -> None:
+def test_a_state_read_before_a_change_is_not_written_after_it(on_sqlite: Registry, tmp_path: Path) -> None:
     import_registrations(on_sqlite, [table(tmp_path, FIRST)])
     slow = SlowRegistry(on_sqlite)
-    first = threading.Thread(target=standing.deny, args=(tmp_path,), kwargs={"registry": slow})
+    first = threading.Thread(target=update_denied, args=(Workspace(tmp_path),), kwargs={"registry": slow})
     first.start()
     assert slow.has_read.wait(timeout=60)
     participant = participant_of(on_sqlite)
     on_sqlite.add_consent(refusal(participant))
-    second = threading.Thread(target=standing.deny, args=(tmp_path,), kwargs={"registry": on_sqlite})
+    second = threading.Thread(target=update_denied, args=(Workspace(tmp_path),), kwargs={"registry": on_sqlite})
     second.start()
-    second.join(timeout=1)  # it would be done by now, were it not for the first
+    second.join(timeout=1)  # without the lock it would end here
     slow.go_on.set()
     first.join()
     second.join()
-    assert standing.denied(tmp_path) == {participant}
+    assert denied_participants(Workspace(tmp_path)) == {participant}
 
 
-def test_what_a_killed_one_has_begun_to_write_is_removed(on_sqlite: Registry, tmp_path: Path) -> None:
+def test_the_unfinished_list_of_a_killed_process_is_removed(on_sqlite: Registry, tmp_path: Path) -> None:
     (tmp_path / ".denied.txt.0123.tmp").write_text("P0123456789ABC\t")
-    standing.deny(tmp_path, registry=on_sqlite)
+    update_denied(Workspace(tmp_path), registry=on_sqlite)
     assert {path.name for path in tmp_path.glob("*denied*")} == {"denied.txt", ".denied.txt.lock"}
 
 
-def test_readers_of_everybody_take_a_page_at_a_time(
+def test_readers_of_all_participants_read_a_page_at_a_time(
     registry: Registry, location: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import_registrations(registry, [table(tmp_path, *PEOPLE)])
@@ -77,13 +78,15 @@ def test_readers_of_everybody_take_a_page_at_a_time(
 
     def read() -> tuple[object, ...]:
         opened = open_registry(tmp_path, registry=location)
-        everybody = [one for one, *_ in opened.standing()]
+        everybody = [participant_id for participant_id, *_ in opened.standing()]
         assert everybody == sorted(everybody)
         rows = list(participant_rows(opened))
         assert [row["participant_id"] for row in rows] == everybody
-        hashed = standing.deny(tmp_path, registry=opened)
+        hashed = update_denied(Workspace(tmp_path), registry=opened)
         assert hashed == opened.consent_hash() == opened.consent_hash(everybody)
-        assert standing.denied(tmp_path) == {row["participant_id"] for row in rows if row["genome"] != "granted"}
+        assert denied_participants(Workspace(tmp_path)) == {
+            row["participant_id"] for row in rows if row["genome"] != "granted"
+        }
         return rows, institution_rows(opened, "서울병원"), hashed, (tmp_path / "denied.txt").read_text()
 
     whole = read()
@@ -100,7 +103,7 @@ def _pages_of(registry: Registry) -> Iterator[Any]:
         yield from registry_store.pages(connection, registry_store.participants.c.participant_id)
 
 
-def test_the_consent_of_some_is_read_without_that_of_everybody(
+def test_the_consent_hash_of_some_reads_only_their_events(
     on_sqlite: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import_registrations(on_sqlite, [table(tmp_path, *PEOPLE)])
@@ -112,19 +115,23 @@ def test_the_consent_of_some_is_read_without_that_of_everybody(
     )  # type: ignore[func-returns-value]
     monkeypatch.setattr(registry_store, "pages", None)
     on_sqlite.consent_hash(some)
-    assert sorted(opened) == sorted(f"consent {one}" for one in some)
+    assert sorted(opened) == sorted(f"consent {participant_id}" for participant_id in some)
 
 
-def test_the_consent_hash_is_that_of_sorted_lines(on_sqlite: Registry, tmp_path: Path) -> None:
+def test_the_consent_hash_is_the_digest_of_sorted_lines(on_sqlite: Registry, tmp_path: Path) -> None:
     import_registrations(on_sqlite, [table(tmp_path, *PEOPLE)])
-    told = [
+    lines = [
         json.dumps(
-            [one, {scope.value: states[scope].value for scope in states}, [event.to_json() for event in events]],
+            [
+                participant_id,
+                {scope.value: states[scope].value for scope in states},
+                [event.to_json() for event in events],
+            ],
             sort_keys=True,
         )
-        for one, _, states, events in on_sqlite.standing()
+        for participant_id, _, states, events in on_sqlite.standing()
     ]
-    assert on_sqlite.consent_hash() == hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()
+    assert on_sqlite.consent_hash() == hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def test_participants_out_of_order_have_no_consent_hash() -> None:

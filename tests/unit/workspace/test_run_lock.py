@@ -1,4 +1,4 @@
-"""A run that was killed leaves no lock behind; one that is alive keeps its own."""
+"""The locks of a killed run are removed; a run that is alive keeps its own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from baekman.workspace import run_lock
+from baekman.workspace.paths import Workspace
 
 
 def _run(workspace: Path, joined: Event) -> None:
-    run_lock.join(workspace)
+    run_lock.join(Workspace(workspace))
     joined.set()
     signal.pause()
 
 
-def test_locks_go_when_the_run_that_made_them_is_dead_and_stay_while_it_lives(tmp_path: Path) -> None:
+def test_snakemake_locks_stay_while_their_run_lives_and_go_after_it_is_killed(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     joined = context.Event()
     other = context.Process(target=_run, args=(tmp_path, joined))
@@ -26,9 +27,9 @@ def test_locks_go_when_the_run_that_made_them_is_dead_and_stay_while_it_lives(tm
     lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
     lock.parent.mkdir(parents=True)
     lock.write_text("x\n")
-    os.close(run_lock.join(tmp_path))
+    os.close(run_lock.join(Workspace(tmp_path)))
     assert lock.is_file()
     other.kill()
     other.join()
-    os.close(run_lock.join(tmp_path))
+    os.close(run_lock.join(Workspace(tmp_path)))
     assert not lock.exists()

@@ -1,4 +1,4 @@
-"""Files that were swapped on disk: whose data a file holds is asked of the file, not of its place."""
+"""Files that were swapped on disk: the header of a file names its participant, not its place."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Pat
 
 
 @pytest.mark.parametrize("kind", ["gvcf", "cram"])
-def test_a_participants_own_file_is_taken(files: dict[tuple[str, str], Path], kind: str) -> None:
+def test_the_file_of_the_participant_passes(files: dict[tuple[str, str], Path], kind: str) -> None:
     require_owner(files[ONE, kind], participant=ONE)
 
 
@@ -40,16 +40,18 @@ def test_a_participants_own_file_is_taken(files: dict[tuple[str, str], Path], ki
 @pytest.mark.parametrize(
     ("sample", "found"), [(OTHER, f"the sample {OTHER}"), (SECRET, "another sample")], ids=["participant", "name"]
 )
-def test_anothers_file_is_refused(files: dict[tuple[str, str], Path], kind: str, sample: str, found: str) -> None:
+def test_the_file_of_another_sample_is_refused(
+    files: dict[tuple[str, str], Path], kind: str, sample: str, found: str
+) -> None:
     with pytest.raises(InputRefused) as refused:
         require_owner(files[sample, kind], participant=ONE)
-    assert [str(one) for one in refused.value.problems] == [
+    assert [str(problem) for problem in refused.value.problems] == [
         f"participants/{ONE}/{files[sample, kind].name}: header: expected the sample {ONE}, found {found}; "
         "files of two participants may have been swapped: find out how, and put each in its place"
     ]
 
 
-def test_a_file_of_two_samples_and_one_of_none_are_refused(tmp_path: Path) -> None:
+def test_a_file_with_two_samples_or_no_sample_is_refused(tmp_path: Path) -> None:
     reference = write_reference(tmp_path / "r")
     write_gvcf(tmp_path / "two.g.vcf.gz", gvcf_text(reference, sample=ONE, samples=[OTHER]))
     write_alignment(tmp_path / "none.cram", reference, sample=None, seed=1)
@@ -60,7 +62,9 @@ def test_a_file_of_two_samples_and_one_of_none_are_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("step", ["call", "metrics"])
-def test_the_steps_ask_before_they_work(files: dict[tuple[str, str], Path], tmp_path: Path, step: str) -> None:
+def test_the_steps_check_the_sample_before_they_work(
+    files: dict[tuple[str, str], Path], tmp_path: Path, step: str
+) -> None:
     from baekman.cli import groups
 
     if not app.registered_groups:

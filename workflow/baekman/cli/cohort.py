@@ -58,10 +58,12 @@ def add(
     from baekman.cohort.settings import configuration_of, site_filters
     from baekman.cohort.store import open_store
     from baekman.engine.local import Engine
-    from baekman.workspace import denied as standing
+    from baekman.workspace.denied import denied_hash, require_consent
+    from baekman.workspace.paths import Workspace
 
     store, members = open_store(cohort), read_members(gvcfs)
-    standing.require_consent(store.workspace, (member.participant_id for member in members), file="list of gVCFs")
+    workspace = Workspace(store.workspace)
+    require_consent(workspace, (member.participant_id for member in members), file="list of gVCFs")
     snapshot = add_batch(
         store,
         batch=batch,
@@ -69,9 +71,7 @@ def add(
         engine=Engine(workers=workers, scheduler=scheduler),
         filters=site_filters(configuration_of(cohort, config)),
     )
-    audit.record_use(
-        store.workspace, action="cohort.add", object=batch, consent_hash=standing.denied_hash(store.workspace)
-    )
+    audit.record_use(store.workspace, action="cohort.add", object=batch, consent_hash=denied_hash(workspace))
     typer.echo(str(snapshot.number))
 
 
@@ -173,7 +173,8 @@ def freeze(
     from baekman.cohort.store import open_store
     from baekman.engine.local import Engine
     from baekman.tables.make import freeze as make_freeze
-    from baekman.workspace import denied as standing
+    from baekman.workspace.denied import denied_hash
+    from baekman.workspace.paths import Workspace
 
     store = open_store(cohort)
     folder = output or cohort.parent / "freeze"
@@ -183,7 +184,7 @@ def freeze(
         action="cohort.freeze",
         object=str(snapshot.number),
         output_hash=snapshot.content,
-        consent_hash=standing.denied_hash(store.workspace),
+        consent_hash=denied_hash(Workspace(store.workspace)),
     )
     typer.echo(str(snapshot.number))
 

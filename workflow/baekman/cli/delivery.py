@@ -44,13 +44,14 @@ def receive(
 
     from baekman.config.loading import load_config
     from baekman.intake import receive as intake
+    from baekman.workspace.paths import Workspace
 
     columns = (TextColumn("receiving"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("receiving", total=None)
         receipt = intake.receive(
             delivery,
-            workspace=workspace,
+            workspace=Workspace(workspace),
             config=load_config(workspace, config),
             registry=registry,
             key_file=key_file,
@@ -82,9 +83,10 @@ def return_report(
     from baekman import audit, pseudonyms
     from baekman.intake.return_report import write_return_report
     from baekman.registry.records import open_registry
+    from baekman.workspace.paths import Workspace
 
     pseudonyms.check(delivery, "D")
     opened = open_registry(workspace, registry=registry, key_file=key_file)
-    write_return_report(workspace, delivery, registry=opened)
+    write_return_report(Workspace(workspace), delivery, registry=opened)
     audit.record(workspace, action="return_report", object=delivery)
     print(f"return report of {delivery} written")

@@ -11,14 +11,8 @@ from subprocess import CalledProcessError
 
 from baekman.errors import WorkerDied
 from baekman.tools.pipes import PipeFailed, tool_name
+from baekman.workspace.paths import PSEUDONYMOUS, Top
 
-# what the project makes in a workspace, under pseudonymous names; in `return` are the institutions'
-_MADE = frozenset(
-    (
-        *("deliveries", "participants", "reference", "cohort", "tables", "logs", "benchmarks", ".snakemake"),
-        *("registry", "audit", "receipts", "withdrawn", "denied.txt", "table_keys", "config.yaml"),
-    )
-)
 _ACTIONS = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give who runs this access to it"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
@@ -68,9 +62,9 @@ def _place(file: str | Path, arguments: Sequence[str], environment: Mapping[str,
     for option, folder in given:
         root = Path(folder).resolve()
         top = path.relative_to(root).parts[:1] if path.is_relative_to(root) else ()
-        if top == ("return",):
-            path = root / "return"
-        elif not (root.is_relative_to(path) or (top and (option != "--workspace" or top[0] in _MADE))):
+        if top == (Top.RETURNED,):
+            path = root / Top.RETURNED
+        elif not (root.is_relative_to(path) or (top and (option != "--workspace" or top[0] in PSEUDONYMOUS))):
             continue
         return str(path) if Path(folder).is_absolute() else os.path.relpath(path)
     return ""

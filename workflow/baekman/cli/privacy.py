@@ -88,9 +88,12 @@ def withdraw(
     """
     from baekman.registry.records import open_registry
     from baekman.withdrawal import withdraw as withdraw_everywhere
+    from baekman.workspace.paths import Workspace
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
-    receipt = withdraw_everywhere(workspace, participant, registry=opened, workers=workers, leave_tables=leave_tables)
+    receipt = withdraw_everywhere(
+        Workspace(workspace), participant, registry=opened, workers=workers, leave_tables=leave_tables
+    )
     changed = receipt.pop("changed")
     print(json.dumps(receipt, indent=1, sort_keys=True))
     if not changed:

@@ -54,11 +54,12 @@ def import_(
     from baekman.files.digests import sha256_of
     from baekman.registry.importing import import_registrations
     from baekman.registry.records import open_registry
-    from baekman.workspace.denied import deny
+    from baekman.workspace.denied import update_denied
+    from baekman.workspace.paths import Workspace
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     summary = import_registrations(opened, files, correct=correct)
-    consent_hash = deny(workspace, registry=opened)
+    consent_hash = update_denied(Workspace(workspace), registry=opened)
     for file in files:
         audit.record(
             workspace,
@@ -127,7 +128,8 @@ def consent(
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
     from baekman.registry.records import open_registry
-    from baekman.workspace.denied import deny
+    from baekman.workspace.denied import update_denied
+    from baekman.workspace.paths import Workspace
 
     if decision is not None and decision not in tuple(Decision):
         raise typer.BadParameter(f"one of {' '.join(Decision)}", param_hint="--decision")
@@ -149,7 +151,7 @@ def consent(
             )
         )
         if added:
-            deny(workspace, registry=opened)
+            update_denied(Workspace(workspace), registry=opened)
             audit.record(
                 workspace,
                 action="registry.consent",
@@ -177,11 +179,12 @@ def withdraw(
     """
     from baekman import audit
     from baekman.registry.records import open_registry
-    from baekman.workspace.denied import deny
+    from baekman.workspace.denied import update_denied
+    from baekman.workspace.paths import Workspace
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     if opened.withdraw(participant):
-        deny(workspace, registry=opened)
+        update_denied(Workspace(workspace), registry=opened)
         audit.record(
             workspace,
             action="registry.withdraw",

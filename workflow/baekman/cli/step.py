@@ -10,6 +10,9 @@ import typer
 
 from baekman.cli.options import SchedulerOption, WorkersOption
 from baekman.verdicts import GateMode
+from baekman.workspace.paths import Workspace
+
+HERE = Workspace(Path())  # a step runs in its workspace
 
 app = typer.Typer(help="The steps that the workflow's rules call; they run in the workspace.", no_args_is_help=True)
 
@@ -99,8 +102,8 @@ def align(
     from baekman.align import alignment
     from baekman.workspace import specimens
 
-    folder = Path("deliveries") / delivery
-    lanes = specimens.of_participant(folder / "specimens.tsv", participant)
+    folder = HERE.delivery(delivery)
+    lanes = specimens.of_participant(folder.specimens, participant)
     if aligned_input == "accept" and lanes[0].entry in ("bam", "cram"):
         alignment.accept(Path(lanes[0].file_1), reference=reference, output=output, metrics=metrics, threads=threads)
         return
@@ -111,7 +114,7 @@ def align(
         metrics=metrics,
         aligner=aligner,
         threads=threads,
-        platform=json.loads((folder / "delivery.json").read_text(encoding="utf-8"))["platform"],
+        platform=json.loads(folder.summary.read_text(encoding="utf-8"))["platform"],
     )
 
 
@@ -139,7 +142,7 @@ def metrics(
     from baekman.workspace import sample_check, specimens
 
     sample_check.require_owner(Path(cram or gvcf), participant=participant)
-    row = specimens.of_participant(Path("deliveries") / delivery / "specimens.tsv", participant)[0]
+    row = specimens.of_participant(HERE.delivery(delivery).specimens, participant)[0]
     contamination_file, identity_file = (output.with_name(f"{name}.json") for name in ("contamination", "identity"))
     contamination.measure(_path(cram), reference=reference, sites=_path(sites), output=contamination_file)
     identity.measure(cram=_path(cram), gvcf=_path(gvcf), reference=reference, array=_path(array), output=identity_file)
@@ -169,9 +172,9 @@ def verdicts(
     Example: baekman step verdicts D… --thresholds config/qc_thresholds.yaml
     --output deliveries/D…/verdicts/qc.json --accepted deliveries/D…/accepted.tsv
     """
-    from baekman import steps
+    from baekman.qc.verdicts import judge_delivery
 
-    steps.judge(Path("deliveries") / delivery, thresholds=thresholds, gate=gate, output=output, accepted=accepted)
+    judge_delivery(HERE, delivery, thresholds=thresholds, gate=gate, output=output, accepted=accepted)
 
 
 @app.command()
@@ -198,7 +201,7 @@ def call(
     from baekman.workspace import sample_check, specimens
 
     sample_check.require_owner(cram, participant=participant)
-    rows = specimens.of_participant(Path("deliveries") / delivery / "specimens.tsv", participant)
+    rows = specimens.of_participant(HERE.delivery(delivery).specimens, participant)
     call_shard(
         cram,
         reference=reference,
@@ -241,18 +244,20 @@ def batch(
     Example: baekman step batch D… --gvcfs deliveries/D…/accepted.tsv --reference reference/GRCh38.fa
     --shards reference/shards.tsv --output deliveries/D…/batch.json
     """
-    from baekman import steps
     from baekman.engine.local import Engine
+    from baekman.steps import CohortSettings, add_delivery
 
-    steps.add(
+    add_delivery(
+        HERE,
         delivery,
         accepted=gvcfs,
-        cohort_folder=Path("cohort"),
-        reference=reference,
-        shards=shards,
-        thresholds=json.loads(thresholds),
-        filters=json.loads(filters),
-        par=par,
+        settings=CohortSettings(
+            reference=reference,
+            shards=shards,
+            thresholds=json.loads(thresholds),
+            filters=json.loads(filters),
+            par=par,
+        ),
         engine=Engine(workers=workers, scheduler=scheduler),
         output=output,
     )
@@ -270,13 +275,12 @@ def tables(
 
     Example: baekman step tables --batch deliveries/D…/batch.json --report deliveries/D…/report/tables.json
     """
-    from baekman import steps
     from baekman.engine.local import Engine
+    from baekman.steps import write_tables
 
-    steps.write_tables(
-        batch,
-        cohort_folder=Path("cohort"),
-        output=Path("tables"),
+    write_tables(
+        HERE,
+        batch=batch,
         engine=Engine(workers=workers, scheduler=scheduler),
         report=report,
         encrypt=encrypt,
@@ -291,7 +295,7 @@ def multiqc(delivery: str, output: Output) -> None:
     """
     from baekman.report import delivery as delivery_report
 
-    delivery_report.write_multiqc(Path("deliveries") / delivery / "specimens.tsv", output=output)
+    delivery_report.write_multiqc(HERE.delivery(delivery).specimens, output=output)
 
 
 @app.command()
@@ -315,4 +319,4 @@ def manifest(delivery: str, output: Output, settings: str = "{}") -> None:
     """
     from baekman.report import manifest as run_manifest
 
-    run_manifest.write(Path("deliveries") / delivery, settings=json.loads(settings), output=output)
+    run_manifest.write(HERE.delivery(delivery).path, settings=json.loads(settings), output=output)

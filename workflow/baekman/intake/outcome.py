@@ -14,6 +14,7 @@ from baekman.files import atomic
 from baekman.intake.checks import CONSENT_CODES
 from baekman.intake.reasons import Finding
 from baekman.verdicts import Reason, Verdict
+from baekman.workspace.paths import Workspace
 from baekman.workspace.specimens import StagedFiles
 
 
@@ -81,7 +82,9 @@ def keep_outcome(file: Path, outcome: Outcome) -> None:
     atomic.write_text(file, json.dumps(noted))
 
 
-def kept_outcome(file: Path, label: str, fingerprints: Mapping[int, list[int]], *, workspace: Path) -> Outcome | None:
+def kept_outcome(
+    file: Path, label: str, fingerprints: Mapping[int, list[int]], *, workspace: Workspace
+) -> Outcome | None:
     """What ``keep_outcome`` noted, when the delivered files are untouched and the staged ones are there."""
     if not file.is_file():
         return None
@@ -90,7 +93,7 @@ def kept_outcome(file: Path, label: str, fingerprints: Mapping[int, list[int]], 
     rows = [StagedFiles(**row) for row in noted["rows"]]
     if {row: value["fingerprint"] for row, value in before.items()} != dict(fingerprints):
         return None
-    if not all((workspace / staged).is_file() for row in rows for staged in row.files):
+    if not all((workspace.root / staged).is_file() for row in rows for staged in row.files):
         return None
     findings = [Finding(reason=Reason.from_json(one["reason"]), rows=tuple(one["rows"])) for one in noted["findings"]]
     return Outcome.of(label, noted["specimen"], noted["participant"], findings, rows=rows, fingerprints=before)

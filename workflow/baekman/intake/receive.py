@@ -37,9 +37,7 @@ from baekman.registry.records import open_registry
 from baekman.registry.verdict_history import note_delivery, record_verdicts
 from baekman.verdicts import Verdict, read_verdicts, write_verdicts
 from baekman.workspace import specimens
-
-DELIVERIES = "deliveries"
-CACHE = Path("reference", ".intake")
+from baekman.workspace.paths import DeliveryFolder, Workspace
 
 Progress = Callable[[int, int], None]
 
@@ -60,7 +58,7 @@ class Receipt:
 def receive(
     folder: Path,
     *,
-    workspace: Path,
+    workspace: Workspace,
     config: Mapping[str, Any] | None = None,
     registry: Path | str | None = None,
     key_file: Path | None = None,
@@ -77,25 +75,24 @@ def receive(
     ``InputRefused`` for a malformed delivery, before anything is written, and where a file that had passed
     passes no more.
     """
-    workspace, folder = Path(workspace), Path(folder)
     delivery = read_delivery(folder)
-    settings = config if config is not None else load_config(workspace)
+    settings = config if config is not None else load_config(workspace.root)
     key = recipient_key(crypt4gh_key)
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    opened = open_registry(workspace.root, registry=registry, key_file=key_file)
     delivery_id, status = note_delivery(opened, delivery.institution, delivery.name, delivery.digest)
     if status == "changed":
         raise _repeated_name()
-    home = workspace / DELIVERIES / delivery_id
-    with _lock(workspace / DELIVERIES / f".{delivery_id}.lock"):
+    home = workspace.delivery(delivery_id)
+    with _lock(workspace.deliveries / f".{delivery_id}.lock"):
         before = _read_summary(home)
         if before is not None:
             _require_same_content(home, delivery, key)
         if before is not None and not again:
-            verdicts = tuple(read_verdicts(home / "verdicts" / "intake.json"))
+            verdicts = tuple(read_verdicts(home.verdicts("intake")))
             report = return_report.folder_of(workspace, delivery.institution, delivery.name)
             return Receipt(delivery_id=delivery_id, status="same", verdicts=verdicts, report=report)
         require_permission(delivery)
-        fasta, contigs = prepared(Path(settings["reference"]), cache=workspace / CACHE)
+        fasta, contigs = prepared(Path(settings["reference"]), cache=workspace.intake_cache)
         surroundings = Surroundings(
             delivery=delivery,
             delivery_id=delivery_id,
@@ -114,11 +111,11 @@ def receive(
         return _conclude(surroundings, outcomes, before)
 
 
-def known(folder: Path, *, workspace: Path) -> str | None:
+def known(folder: Path, *, workspace: Workspace) -> str | None:
     """The ID of the delivery in ``folder`` when it was received whole; reads the return report alone."""
-    delivery = read_delivery(Path(folder))
-    report = return_report.read(return_report.folder_of(Path(workspace), delivery.institution, delivery.name))
-    if report is None or not (Path(workspace) / DELIVERIES / report["receipt"] / "delivery.json").is_file():
+    delivery = read_delivery(folder)
+    report = return_report.read(return_report.folder_of(workspace, delivery.institution, delivery.name))
+    if report is None or not workspace.delivery(report["receipt"]).summary.is_file():
         return None
     return str(report["receipt"])
 
@@ -126,7 +123,7 @@ def known(folder: Path, *, workspace: Path) -> str | None:
 def _inspect_all(around: Surroundings, *, workers: int | None, progress: Progress) -> list[Outcome]:
     """The outcome of every specimen, in the manifest's order; one specimen's failure stops no other."""
     delivery = around.delivery
-    staged = around.home / "staged"
+    staged = around.home.staged
     if staged.is_dir():
         for left in staged.glob(".*.tmp"):  # of a run that was killed
             shutil.rmtree(left, ignore_errors=True)
@@ -170,20 +167,20 @@ def _conclude(around: Surroundings, outcomes: list[Outcome], before: Mapping[str
     """
     home, delivery, opened = around.home, around.delivery, around.registry
     # two deliveries may have brought the same specimen at the same time: one of them is first
-    with _lock(around.workspace / DELIVERIES / ".verdicts.lock"):
+    with _lock(around.workspace.deliveries / ".verdicts.lock"):
         outcomes = [_settled(around, outcome) for outcome in outcomes]
         verdicts = tuple(outcome.verdict for outcome in outcomes)
         record_verdicts(opened, around.delivery_id, verdicts)
-    write_verdicts(home / "verdicts" / "intake.json", verdicts)
+    write_verdicts(home.verdicts("intake"), verdicts)
     rows = [row for outcome in outcomes for row in outcome.rows]
-    specimens.write(home / "specimens.tsv", rows)
+    specimens.write(home.specimens, rows)
     # whose they are is told, so that a withdrawal finds them
     fingerprints = {
         str(row): {**print_, "specimen": outcome.verdict.specimen}
         for outcome in outcomes
         for row, print_ in outcome.fingerprints.items()
     }
-    atomic.write_text(home / "inputs.json", json.dumps(fingerprints, indent=1, sort_keys=True) + "\n")
+    atomic.write_text(home.inputs, json.dumps(fingerprints, indent=1, sort_keys=True) + "\n")
     report = return_report.write_intake(
         around.workspace,
         delivery,
@@ -202,13 +199,13 @@ def _conclude(around: Surroundings, outcomes: list[Outcome], before: Mapping[str
         "specimens": len(outcomes),
         "accepted": len(participants),
     }
-    audit.record(around.workspace, action="receive", object=around.delivery_id, consent_hash=consent_hash)
-    atomic.write_text(home / "delivery.json", json.dumps(summary, indent=1) + "\n")
-    shutil.rmtree(home / "progress", ignore_errors=True)
+    audit.record(around.workspace.root, action="receive", object=around.delivery_id, consent_hash=consent_hash)
+    atomic.write_text(home.summary, json.dumps(summary, indent=1) + "\n")
+    shutil.rmtree(home.progress, ignore_errors=True)
     if before:
         # not newer than what was made of them: only what is missing, or was made otherwise, is made again
         received = datetime.fromisoformat(before["received"]).timestamp()
-        for file in (home / "staged").rglob("*"):
+        for file in home.staged.rglob("*"):
             os.utime(file, (received, received))
     return Receipt(
         delivery_id=around.delivery_id, status="again" if before else "received", verdicts=verdicts, report=report
@@ -227,19 +224,19 @@ def _settled(around: Surroundings, outcome: Outcome) -> Outcome:
         late.append(finding("specimen_reused", metric="deliveries", observed=2, threshold=1))
     if not late:
         return outcome
-    shutil.rmtree(around.home / "staged" / outcome.verdict.participant, ignore_errors=True)
+    shutil.rmtree(around.home.staged / outcome.verdict.participant, ignore_errors=True)
     return outcome.rejected(late)
 
 
-def _read_summary(home: Path) -> dict[str, Any] | None:
+def _read_summary(home: DeliveryFolder) -> dict[str, Any] | None:
     """What ``delivery.json`` says of a delivery that was received whole; None where it was not."""
-    file = home / "delivery.json"
+    file = home.summary
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def _require_as_before(around: Surroundings, outcomes: list[Outcome]) -> None:
     """Refuse where the files of a specimen that had passed do not pass any more; a consent may have ended."""
-    passed = {row.specimen_id for row in specimens.read(around.home / "specimens.tsv")}
+    passed = {row.specimen_id for row in specimens.read(around.home.specimens)}
     lost = [
         Problem(
             file=f"delivery {around.delivery_id}",
@@ -257,12 +254,12 @@ def _require_as_before(around: Surroundings, outcomes: list[Outcome]) -> None:
         raise InputRefused(lost)
 
 
-def _require_same_content(home: Path, delivery: Delivery, key: RecipientKey | None) -> None:
+def _require_same_content(home: DeliveryFolder, delivery: Delivery, key: RecipientKey | None) -> None:
     """Refuse a delivery whose files are no longer those that were received; an absent one says nothing.
 
     Files whose size and times are as they were are not read again.
     """
-    noted = json.loads((home / "inputs.json").read_text(encoding="utf-8"))
+    noted = json.loads((home.inputs).read_text(encoding="utf-8"))
     for row in delivery.rows:
         before = noted.get(str(row.row))
         delivered = DeliveredFile(folder=delivery.folder, row=row, key=key)

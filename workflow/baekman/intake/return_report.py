@@ -28,8 +28,8 @@ from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts
 from baekman.report import text as report_text
 from baekman.verdicts import DECISIONS, Decision, Reason, decide, read_verdicts, worst
+from baekman.workspace.paths import Top, Workspace
 
-FOLDER = "return"
 JSON_NAME = "return.json"
 HTML_NAME = "return.html"
 # how long an institution has to send again what was not accepted
@@ -38,9 +38,9 @@ DEADLINE_DAYS = 28
 Report = dict[str, Any]
 
 
-def folder_of(workspace: Path, institution: str, delivery: str) -> Path:
+def folder_of(workspace: Workspace, institution: str, delivery: str) -> Path:
     """Where the report of a delivery lies."""
-    return workspace / FOLDER / _file_name(institution) / _file_name(delivery)
+    return workspace.returned / _file_name(institution) / _file_name(delivery)
 
 
 def read(folder: Path) -> Report | None:
@@ -50,7 +50,7 @@ def read(folder: Path) -> Report | None:
 
 
 def write_intake(
-    workspace: Path,
+    workspace: Workspace,
     delivery: Delivery,
     *,
     receipt: str,
@@ -84,14 +84,14 @@ def write_intake(
     return _write(folder_of(workspace, delivery.institution, delivery.name), report)
 
 
-def write_return_report(workspace: Path, delivery_id: str, *, registry: Registry) -> Path:
+def write_return_report(workspace: Workspace, delivery_id: str, *, registry: Registry) -> Path:
     """Bring the report of ``delivery_id`` up to date with its QC verdicts; returns its folder.
 
     Labels are looked up in ``registry``; the verdicts are also recorded there. Without QC verdicts the report
     stays as intake wrote it. Raises ``InputRefused`` when there is no such report.
     """
     folder, report = _find(workspace, delivery_id)
-    file = workspace / "deliveries" / delivery_id / "verdicts" / "qc.json"
+    file = workspace.delivery(delivery_id).verdicts("qc")
     if not file.is_file():
         return folder
     verdicts = read_verdicts(file)
@@ -114,14 +114,14 @@ def write_return_report(workspace: Path, delivery_id: str, *, registry: Registry
     return _write(folder, report)
 
 
-def _find(workspace: Path, delivery_id: str) -> tuple[Path, Report]:
-    for file in sorted((workspace / FOLDER).glob(f"*/*/{JSON_NAME}")):
+def _find(workspace: Workspace, delivery_id: str) -> tuple[Path, Report]:
+    for file in sorted(workspace.returned.glob(f"*/*/{JSON_NAME}")):
         report = read(file.parent)
         if report is not None and report["receipt"] == delivery_id:
             return file.parent, report
     raise InputRefused(
         Problem(
-            file=FOLDER,
+            file=Top.RETURNED,
             place=delivery_id,
             expected="the return report of a delivery that was received",
             found="none",

@@ -29,6 +29,7 @@ from baekman.intake.staging import Lane, stage_alignment, stage_fastq, stage_rea
 from baekman.registry.records import Registry, SpecimenRecord
 from baekman.registry.verdict_history import verdict_history
 from baekman.verdicts import Verdict
+from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.specimens import StagedFiles
 
 # SAM's PL values, by what a platform's name contains
@@ -49,8 +50,8 @@ class Surroundings:
 
     delivery: Delivery
     delivery_id: str
-    home: Path
-    workspace: Path
+    home: DeliveryFolder
+    workspace: Workspace
     registry: Registry
     settings: Mapping[str, Any]
     key: RecipientKey | None
@@ -88,7 +89,7 @@ def inspect(label: str, findings: list[Finding], *, around: Surroundings) -> Out
     ]
     if any(one.blocks for one in findings):
         return Outcome.of(label, record.specimen_id, record.participant_id, findings)
-    kept = around.home / "progress" / f"{record.specimen_id}.json"
+    kept = around.home.progress / f"{record.specimen_id}.json"
     fingerprints = _fingerprints(rows, around)
     if (outcome := kept_outcome(kept, label, fingerprints, workspace=around.workspace)) is not None:
         return outcome
@@ -195,7 +196,7 @@ def _stage(
     around: Surroundings,
 ) -> tuple[list[StagedFiles], list[Finding]]:
     """Write the staged folder of a participant; its rows of ``specimens.tsv``, and what is to be noted."""
-    target = around.home / "staged" / record.participant_id
+    target = around.home.staged / record.participant_id
     shutil.rmtree(target, ignore_errors=True)
     notes: list[Finding] = []
     with atomic.atomic_folder(target) as folder:
@@ -205,7 +206,7 @@ def _stage(
             notes.append(finding("array_genotypes_unusable"))
 
     def relative(file: Path | None) -> str:
-        return (target / file.name).relative_to(around.workspace).as_posix() if file else ""
+        return around.workspace.relative(target / file.name) if file else ""
 
     return [
         StagedFiles(

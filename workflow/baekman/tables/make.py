@@ -39,7 +39,8 @@ from baekman.tables.files import (
     table_path,
 )
 from baekman.tables.rows import SITE_COLUMNS, by_sample, of_participants, reference_rows, variant_rows
-from baekman.workspace import denied as standing
+from baekman.workspace.denied import denied_participants, require_consent
+from baekman.workspace.paths import Workspace
 
 PARTICIPANTS_PER_TASK = 200
 LEAST_PER_TASK = 25  # a task reads all of a shard, and holds the rows of its participants
@@ -242,8 +243,8 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
     InputRefused when somebody's consent is not in force: nobody is released without.
     """
     snapshot = snapshots.read_snapshot(store)
-    denied = sorted(standing.denied(store.workspace))
-    standing.require_consent(store.workspace, find_batches(store, denied, at=snapshot), file="cohort")
+    denied = sorted(denied_participants(Workspace(store.workspace)))
+    require_consent(Workspace(store.workspace), find_batches(store, denied, at=snapshot), file="cohort")
     existing = output / "sites"
     if existing.is_dir():
         if metadata_of(existing / f"{store.shards[0].name}.parquet") != sites_metadata(store, snapshot):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 from baekman import audit
+from baekman.verdicts import Gate
 
 
 class Top(StrEnum):
@@ -84,7 +84,7 @@ class DeliveryFolder:
         """The folder of the sanitised copies, a folder for each participant; jobs use and delete them."""
         return self.path / STAGED
 
-    def verdicts(self, gate: Literal["intake", "qc"]) -> Path:
+    def verdicts(self, gate: Gate) -> Path:
         """Return the file of the verdicts of ``gate``."""
         return self.path / "verdicts" / f"{gate}.json"
 

@@ -1,39 +1,40 @@
-"""Which runs of the workflow are alive in a workspace, and the locks that a killed one left.
+"""The lock that each run of the workflow holds in its workspace.
 
-Snakemake locks the files that a run works on by files of its own, which outlive a run that was killed: the same
-command again would be refused. So every run also holds a lock of the operating system, which dies with it.
+Snakemake locks the files of a run by files of its own. These outlive a run that was killed, and Snakemake would
+refuse the same command. So every run also holds a lock of the operating system, which ends with the process.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
-_RUNS = Path(".snakemake", "baekman.lock")
-LOCKS = Path(".snakemake", "locks")
+from baekman.files.locks import lock, open_for_lock, try_lock
+from baekman.workspace.paths import Workspace
 
 
-def join(workspace: Path) -> int:
-    """Note that this process runs the workflow in ``workspace``, until it ends; the descriptor that says so.
+def snakemake_locks(workspace: Workspace) -> Path:
+    """Return the folder of Snakemake's own locks."""
+    return workspace.snakemake / "locks"
 
-    When no other run is alive, the locks that Snakemake finds there are nobody's and are removed.
+
+def join(workspace: Workspace) -> int:
+    """Hold the lock of runs in ``workspace``, which several runs share, until this process ends.
+
+    Snakemake's own locks are removed when no other run is alive.
+
+    Returns:
+        The file descriptor of the lock; closing it releases the lock.
     """
-    file = workspace / _RUNS
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pass
-    else:
-        for left in (workspace / LOCKS).glob("*.lock"):
-            left.unlink(missing_ok=True)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    descriptor = open_for_lock(workspace.snakemake / "baekman.lock")
+    if try_lock(descriptor):
+        for stale in snakemake_locks(workspace).glob("*.lock"):
+            stale.unlink(missing_ok=True)
+    lock(descriptor, waits_for="the start of another run in this workspace", is_shared=True)
     return descriptor
 
 
-def clear(workspace: Path) -> None:
-    """Remove the locks that Snakemake left in ``workspace``, unless a run is alive."""
-    if (workspace / LOCKS).is_dir():
+def clear(workspace: Workspace) -> None:
+    """Remove Snakemake's locks in ``workspace``, unless a run is alive."""
+    if snakemake_locks(workspace).is_dir():
         os.close(join(workspace))

@@ -1,4 +1,4 @@
-"""Whose data a file of the workspace holds, as its header says: files may have been swapped on disk."""
+"""The sample in the header of a CRAM or gVCF against the participant of its folder: files may be swapped on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from baekman.errors import InputRefused, Problem
 
 
 def require_owner(file: Path, *, participant: str) -> None:
-    """Raise InputRefused unless the one sample of the CRAM or gVCF ``file`` is ``participant``."""
+    """Raise InputRefused unless ``participant`` is the only sample of the CRAM, BAM or gVCF ``file``."""
     samples = _read_group_samples(file) if file.suffix in (".cram", ".bam") else _vcf_samples(file)
     if samples == {participant}:
         return

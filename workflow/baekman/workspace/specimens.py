@@ -1,6 +1,6 @@
-"""The pseudonymous manifest of a delivery: which staged files belong to which participant.
+"""The pseudonymous manifest of a delivery, ``specimens.tsv``: the staged files of each participant.
 
-Intake writes it; it is the only thing that the workflow reads of a delivery.
+Intake writes it; the workflow reads nothing else of a delivery.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from baekman import pseudonyms
 from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
+from baekman.workspace.paths import DeliveryFolder
 
 COLUMNS = (
     "participant_id",
@@ -33,7 +34,7 @@ SEXES = ("female", "male", "unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class StagedFiles:
-    """One row: the staged files of one lane; paths are relative to the workspace, "" where there is none."""
+    """One row: the staged files of one lane. Paths are relative to the workspace; an absent file is ""."""
 
     participant_id: str
     specimen_id: str
@@ -46,14 +47,15 @@ class StagedFiles:
 
     @property
     def files(self) -> list[str]:
-        """The files of reads or calls, one or two."""
+        """Return the one or two files of reads or calls."""
         return [file for file in (self.file_1, self.file_2) if file]
 
 
 def read(path: Path) -> list[StagedFiles]:
-    """The rows of a ``specimens.tsv``, sorted by participant and lane.
+    """Return the rows of the ``specimens.tsv`` at ``path``, sorted by participant and lane.
 
-    Raises ``InputRefused`` when a column is missing, an ID is none, or a word is not one of its column's.
+    Raises:
+        InputRefused: The columns differ from ``COLUMNS``, an ID is not valid, or ``entry`` or ``sex`` is unknown.
     """
     with path.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines, delimiter="\t")
@@ -62,21 +64,21 @@ def read(path: Path) -> list[StagedFiles]:
                 Problem(file=path.name, place="header", expected=" ".join(COLUMNS), found="other columns")
             )
         rows = [StagedFiles(**row) for row in reader]
-    reasons = [
+    problems = [
         Problem(file=path.name, place=f"row {number}, {column}", expected=" or ".join(words), found="other")
         for number, row in enumerate(rows, start=2)
         for column, words in (("entry", ENTRIES), ("sex", SEXES))
         if getattr(row, column) not in words
     ]
-    if reasons:
-        raise InputRefused(reasons)
+    if problems:
+        raise InputRefused(problems)
     for row in rows:
         pseudonyms.check(row.participant_id, "P")
     return sorted(rows, key=lambda row: (row.participant_id, row.lane))
 
 
 def of_participant(path: Path, participant: str) -> list[StagedFiles]:
-    """The rows of one participant; raises ``InputRefused`` when there is none."""
+    """Return the rows of ``participant``; raise InputRefused when there are none."""
     rows = [row for row in read(path) if row.participant_id == participant]
     if not rows:
         raise InputRefused(
@@ -86,24 +88,24 @@ def of_participant(path: Path, participant: str) -> list[StagedFiles]:
 
 
 def write(path: Path, rows: Iterable[StagedFiles]) -> None:
-    """Write a ``specimens.tsv`` atomically."""
+    """Write ``rows`` as a ``specimens.tsv`` to ``path``, atomically."""
     lines = ["\t".join(COLUMNS)]
     lines += ["\t".join(getattr(row, column) for column in COLUMNS) for row in rows]
     atomic.write_text(path, "\n".join(lines) + "\n")
 
 
-def tidy_staged(folder: Path) -> None:
-    """Delete what nothing needs any more of the staged files of the delivery in ``folder``.
+def tidy_staged(delivery: DeliveryFolder) -> None:
+    """Delete the staged files of ``delivery`` that no job needs.
 
-    All of it when the delivery is finished: Snakemake forgets to delete what a killed run had used. Before that
-    indexes without their file, and empty folders.
+    A finished delivery loses all of them, since Snakemake does not delete the files that a killed run used.
+    Otherwise indexes without their file and empty folders go.
     """
-    staged = folder / "staged"
-    if (folder / "report" / "manifest.json").is_file():
+    staged = delivery.staged
+    if delivery.run_manifest.is_file():
         shutil.rmtree(staged, ignore_errors=True)
     for index in [path for ending in INDEX_ENDINGS for path in staged.glob(f"*/*{ending}")]:
         if not index.with_name(index.name.removesuffix(index.suffix)).exists():
             index.unlink(missing_ok=True)
-    for place in [*staged.glob("*"), staged]:
-        with contextlib.suppress(OSError):  # it is not empty: files in it are needed yet
-            place.rmdir()
+    for folder in [*staged.glob("*"), staged]:
+        with contextlib.suppress(OSError):  # jobs still need files in it
+            folder.rmdir()

@@ -1,0 +1,36 @@
+"""The QC gate of one delivery: verdicts of its participants, and the list of those who go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from baekman.files import atomic
+from baekman.qc import measure
+from baekman.verdicts import GateMode
+from baekman.workspace import specimens
+from baekman.workspace.paths import Workspace
+
+
+def judge_delivery(
+    workspace: Workspace, delivery_id: str, *, thresholds: Path, gate: GateMode, output: Path, accepted: Path
+) -> None:
+    """Judge the participants of a delivery by their metrics.
+
+    Args:
+        workspace: The workspace; a job uses paths relative to it.
+        delivery_id: The delivery.
+        thresholds: YAML with thresholds that override the project's.
+        gate: In the mode ``report`` every participant goes on.
+        output: JSON for the verdicts.
+        accepted: A line (participant ID, gVCF relative to the workspace, sex) for each who goes on, sorted by ID.
+    """
+    rows = specimens.read(workspace.delivery(delivery_id).specimens)
+    sexes = {row.participant_id: row.sex for row in rows}
+    metrics = [workspace.participant(participant_id).metrics for participant_id in sorted(sexes)]
+    verdicts = measure.gate(metrics, thresholds=thresholds, output=output)
+    passed = sorted(verdict.participant for verdict in verdicts if verdict.participant and verdict.passes(gate))
+    gvcfs = {
+        participant_id: workspace.relative(workspace.participant(participant_id).gvcf) for participant_id in passed
+    }
+    lines = [f"{participant_id}\t{gvcf}\t{sexes[participant_id]}\n" for participant_id, gvcf in gvcfs.items()]
+    atomic.write_text(accepted, "".join(lines))
