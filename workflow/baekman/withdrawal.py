@@ -31,7 +31,7 @@ from baekman.tables import make as tables
 from baekman.verdicts import GATES
 from baekman.workspace import run_lock
 from baekman.workspace.denied import mark_withdrawn, read_mark, update_denied, withdrawn_participants
-from baekman.workspace.paths import DeliveryFolder, Workspace
+from baekman.workspace.paths import Workspace
 from baekman.workspace.purge import Purge, Traces, purge_files, remaining
 
 LEFT_TABLES = {
@@ -214,7 +214,7 @@ def _purge(workspace: Workspace, participant_id: str, specimens: Sequence[str]) 
     if has_destroyed_key:
         purge.removed.add(f"{workspace.table_keys.name}: the key of this participant's tables")
     for path in records:
-        if _write_report_again(path):
+        if _write_report_again(workspace, path):
             purge.edited.add(workspace.relative(path))
             purge.removed.discard(workspace.relative(path))
     purge.left = remaining(workspace, traces)
@@ -232,16 +232,16 @@ def _traces(ids: tuple[str, ...]) -> Traces:
     return Traces(ids=ids, base64_cores=cores, search=search)
 
 
-def _write_report_again(path: Path) -> bool:
+def _write_report_again(workspace: Workspace, path: Path) -> bool:
     """Write a delivery's report without the participant; return False for other files and when it fails."""
-    delivery = DeliveryFolder(path.parent.parent)
+    delivery = workspace.delivery(path.parent.parent.name)
     verdicts = [file for gate in GATES if (file := delivery.verdicts(gate)).is_file()]
     try:
         if path.name == "verdicts.html" and verdicts:
             delivery_report.write_verdict_table(verdicts, tsv=path.with_suffix(".tsv"), html=path)
             return True
         if path.name == "multiqc.html" and delivery.specimens.is_file():
-            delivery_report.write_multiqc(delivery.specimens, output=path)
+            delivery_report.write_multiqc(workspace, delivery.id, output=path)
             return True
     except Exception:  # the report stays deleted; the withdrawal goes on
         path.unlink(missing_ok=True)

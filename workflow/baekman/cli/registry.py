@@ -233,8 +233,9 @@ def export_institution(
     from baekman.files.digests import sha256_of
     from baekman.registry.listing import write_institution
     from baekman.registry.records import open_registry
+    from baekman.workspace.paths import Workspace
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
-    file = write_institution(opened, institution, folder=workspace / "return", output=output)
+    file = write_institution(opened, institution, folder=Workspace(workspace).returned, output=output)
     audit.record(workspace, action="registry.export-institution", purpose="return", output_hash=sha256_of(file))
     print(file)

@@ -295,7 +295,7 @@ def multiqc(delivery: str, output: Output) -> None:
     """
     from baekman.report import delivery as delivery_report
 
-    delivery_report.write_multiqc(HERE.delivery(delivery).specimens, output=output)
+    delivery_report.write_multiqc(HERE, delivery, output=output)
 
 
 @app.command()
@@ -319,4 +319,4 @@ def manifest(delivery: str, output: Output, settings: str = "{}") -> None:
     """
     from baekman.report import manifest as run_manifest
 
-    run_manifest.write(HERE.delivery(delivery).path, settings=json.loads(settings), output=output)
+    run_manifest.write(HERE, delivery, settings=json.loads(settings), output=output)

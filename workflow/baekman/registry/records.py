@@ -30,9 +30,10 @@ from baekman.registry import array_staging
 from baekman.registry import database as registry_store
 from baekman.registry.database import consent_events, participants, specimens
 from baekman.registry.lookalikes import skeleton
+from baekman.workspace.paths import Top
 
 REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
-FOLDER = "registry"
+FOLDER = Top.REGISTRY
 KEY_FILE_NAME = "registry.key"
 # what a withdrawal keeps, so that a later delivery or registration of the same person is recognised and
 # refused

@@ -14,6 +14,7 @@ from baekman.files.atomic import atomic_file, write_text
 from baekman.report import text as report_text
 from baekman.tools import programs as tools
 from baekman.workspace import specimens
+from baekman.workspace.paths import Workspace
 
 COLUMNS = (
     "specimen",
@@ -29,11 +30,10 @@ COLUMNS = (
 )
 
 
-def write_multiqc(manifest: Path, *, output: Path) -> None:
-    """MultiQC over the QC folders of the participants in ``manifest`` (specimens.tsv), as one HTML file."""
-    folders = sorted(
-        {str(manifest.parents[2] / "participants" / row.participant_id / "qc") for row in specimens.read(manifest)}
-    )
+def write_multiqc(workspace: Workspace, delivery_id: str, *, output: Path) -> None:
+    """Write MultiQC's report on the QC folders of the delivery's participants to ``output``, as one HTML file."""
+    rows = specimens.read(workspace.delivery(delivery_id).specimens)
+    folders = sorted({str(workspace.participant(row.participant_id).qc) for row in rows})
     with atomic_file(output) as temporary, tempfile.TemporaryDirectory(prefix="baekman-") as scratch:
         listed = Path(scratch) / "folders.txt"
         listed.write_text("\n".join(folders) + "\n", encoding="utf-8")
@@ -51,7 +51,7 @@ def write_multiqc(manifest: Path, *, output: Path) -> None:
                     "--filename",
                     "report.html",
                 ],
-                *("--title", f"Delivery {manifest.parent.name}", "--outdir", scratch),
+                *("--title", f"Delivery {delivery_id}", "--outdir", scratch),
                 *("--file-list", str(listed)),
             ],
             check=False,

@@ -13,18 +13,18 @@ from baekman.config import loading as config
 from baekman.files.atomic import write_text
 from baekman.files.digests import sha256_of
 from baekman.tools import programs as tools
+from baekman.workspace.paths import Workspace
 
 SCHEMA_VERSION = "1"
 
 
-def write(delivery: Path, *, settings: Mapping[str, Any], output: Path) -> None:
-    """Write the manifest of the delivery whose pseudonymous folder is ``delivery``.
+def write(workspace: Workspace, delivery_id: str, *, settings: Mapping[str, Any], output: Path) -> None:
+    """Write the manifest of the run of ``delivery_id`` with ``settings`` to ``output`` (JSON).
 
-    Inputs by SHA-256: of what intake noted of the delivered files (``inputs.json``), and of the gVCFs in the batch.
+    It has the SHA-256 of intake's list of the delivered files (``inputs.json``) and of the gVCFs in the batch.
     """
-    sheet = _read(delivery / "delivery.json")
-    batch = _read(delivery / "batch.json")
-    participants = delivery.parent.parent / "participants"
+    delivery = workspace.delivery(delivery_id)
+    sheet, batch = _read(delivery.summary), _read(delivery.batch)
     manifest = {
         "schema": SCHEMA_VERSION,
         "baekman": __version__,
@@ -33,15 +33,15 @@ def write(delivery: Path, *, settings: Mapping[str, Any], output: Path) -> None:
         "consent_hash": sheet["consent_hash"],
         "snapshot": batch["snapshot"],
         "participants": len(batch["participants"]),
-        "verdicts": {gate: _counts(delivery / "verdicts" / f"{gate}.json") for gate in ("intake", "qc")},
+        "verdicts": {gate: _counts(delivery.verdicts(gate)) for gate in verdicts.GATES},
         "settings": settings,
         "config_hash": config.config_hash(settings),
         "inputs": {
-            "delivered": sha256_of(delivery / "inputs.json"),
-            "specimens": sha256_of(delivery / "specimens.tsv"),
+            "delivered": sha256_of(delivery.inputs),
+            "specimens": sha256_of(delivery.specimens),
             "reference": sha256_of(Path(settings["reference"])),
             "qc_thresholds": sha256_of(Path(settings["qc_thresholds"])),
-            "gvcfs": {one: sha256_of(participants / one / "calls.g.vcf.gz") for one in batch["participants"]},
+            "gvcfs": {one: sha256_of(workspace.participant(one).gvcf) for one in batch["participants"]},
         },
         "versions": tools.versions(),
     }

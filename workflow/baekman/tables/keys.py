@@ -32,8 +32,9 @@ from baekman.key_ring import (
     read_key_file,
     require_file,
 )
+from baekman.workspace.paths import Top
 
-FOLDER = "table_keys"
+FOLDER = Top.TABLE_KEYS
 MASTER_FILE = "master.key"
 MASTER_NAME = "master.id"
 LOCK = ".lock"  # keeps a rotation and the making of keys apart

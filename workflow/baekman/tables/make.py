@@ -224,7 +224,7 @@ def withdraw_tables(store: Store, participants: Sequence[str], *, engine: Engine
     To be called when they have left the cohort. Only the tables of a workspace are known, ``tables`` beside
     ``cohort``; a store of another name has none.
     """
-    output = store.workspace / "tables"
+    output = Workspace(store.workspace).tables
     if store.path.absolute().name != "cohort" or not output.is_dir():
         return
     for participant in participants:
