@@ -103,7 +103,7 @@ def test_every_planted_fault_gets_its_own_reason_and_nobody_else_is_stopped(demo
     verdicts = {
         name: {
             gate: {
-                one.specimen: one
+                one.specimen_id: one
                 for one in read_verdicts(demo.workspace / "deliveries" / delivery / "verdicts" / f"{gate}.json")
             }
             for gate in ("intake", "qc")
@@ -117,7 +117,7 @@ def test_every_planted_fault_gets_its_own_reason_and_nobody_else_is_stopped(demo
         at_gate = verdicts[row["delivery"]][row["gate"]]
         if record is None:
             unregistered += 1
-            (found,) = [one for one in at_gate.values() if one.participant is None]
+            (found,) = [one for one in at_gate.values() if one.participant_id is None]
         else:
             found = at_gate[record.specimen_id]
         codes = {reason.code for reason in found.reasons if reason.severity != "note"}

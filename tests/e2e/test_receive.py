@@ -143,7 +143,7 @@ def report_qc(workspace: Path, receipt: intake.Receipt, registry: Registry) -> P
     """A QC gate that rejects everybody who came through intake."""
     reason = Reason(code="coverage_low", severity="reject", metric="mean_depth", observed=12.5, threshold=30)
     verdicts = [
-        Verdict.of(specimen=one.specimen, participant=one.participant, gate="qc", reasons=[reason])
+        Verdict.of(specimen_id=one.specimen_id, participant_id=one.participant_id, gate="qc", reasons=[reason])
         for one in receipt.verdicts
         if one.verdict == "accept"
     ]
@@ -199,7 +199,7 @@ def test_a_gate_that_only_reports_lets_readable_specimens_through(tmp_path: Path
     receipt = intake.receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
     assert [verdict.verdict for verdict in receipt.verdicts] == ["reject"] * 3
     rows_staged = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
-    assert [row.specimen_id for row in rows_staged] == [receipt.verdicts[0].specimen]
+    assert [row.specimen_id for row in rows_staged] == [receipt.verdicts[0].specimen_id]
 
 
 def test_a_file_that_may_not_be_read_rejects_nobody(
@@ -258,7 +258,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(tmp_path: Path, reference:
     kept = sum(after[path] == inode for path, inode in before.items())
     assert kept >= 3  # what was finished is not done again
     assert not list(home.glob("staged/.*")) and not (home / "progress").exists()
-    assert verdict_history(open_registry(tmp_path / "W"), receipt.verdicts[0].specimen)[0][2] == receipt.verdicts[0]
+    assert verdict_history(open_registry(tmp_path / "W"), receipt.verdicts[0].specimen_id)[0][2] == receipt.verdicts[0]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -320,8 +320,8 @@ def test_who_withdraws_while_being_received_stays_out(
     conclude = intake._conclude
 
     def withdrawn(around: Surroundings, outcomes: list[Outcome]) -> intake.Receipt:
-        assert outcomes[0].verdict.participant is not None
-        registry.withdraw(outcomes[0].verdict.participant)
+        assert outcomes[0].verdict.participant_id is not None
+        registry.withdraw(outcomes[0].verdict.participant_id)
         return conclude(around, outcomes)
 
     monkeypatch.setattr(intake, "_conclude", withdrawn)
@@ -330,7 +330,7 @@ def test_who_withdraws_while_being_received_stays_out(
     )
     assert codes(receipt) == [("reject", ["participant_withdrawn"]), ("accept", [])]
     staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
-    assert [folder.name for folder in staged.iterdir()] == [receipt.verdicts[1].participant]
+    assert [folder.name for folder in staged.iterdir()] == [receipt.verdicts[1].participant_id]
 
 
 def test_a_withdrawal_leaves_no_checksum_of_the_delivered_files(tmp_path: Path, reference: Path) -> None:
@@ -341,8 +341,8 @@ def test_a_withdrawal_leaves_no_checksum_of_the_delivered_files(tmp_path: Path, 
     sums = [line.split("\t")[4] for line in (tmp_path / "in" / "manifest.tsv").read_text().splitlines()[1:]]
     noted = tmp_path / "W" / "deliveries" / receipt.delivery_id / "inputs.json"
     assert [one in noted.read_text() for one in sums] == [True, True, True, True]
-    assert receipt.verdicts[0].participant is not None
-    withdrawal.withdraw(Workspace(tmp_path / "W"), receipt.verdicts[0].participant, registry=registry)
+    assert receipt.verdicts[0].participant_id is not None
+    withdrawal.withdraw(Workspace(tmp_path / "W"), receipt.verdicts[0].participant_id, registry=registry)
     assert [one in noted.read_text() for one in sums] == [False, False, True, True]
     assert intake.receive(tmp_path / "in", workspace=Workspace(tmp_path / "W")).status == "same"
 
@@ -392,8 +392,8 @@ def test_what_cannot_be_staged_anew_changes_nothing_and_is_told(tmp_path: Path, 
     with pytest.raises(InputRefused) as refused:
         intake.receive(delivery, workspace=Workspace(tmp_path / "W"), again=True)
     assert [str(reason) for reason in refused.value.problems] == [
-        f"delivery {first.delivery_id}: specimen {first.verdicts[1].specimen}: expected the files that passed when it"
-        " was received, found file_missing; put them back as they were and run the same command again"
+        f"delivery {first.delivery_id}: specimen {first.verdicts[1].specimen_id}: expected the files that passed when "
+        "it was received, found file_missing; put them back as they were and run the same command again"
     ]
     assert {file: file.read_bytes() for file in before} == before
 
@@ -404,12 +404,12 @@ def test_what_is_sent_of_somebody_who_has_left_is_refused_and_names_nobody(tmp_p
         simple_delivery(tmp_path / "in", reference, "A-1", "A-2"), workspace=Workspace(tmp_path / "W")
     )
     gone = first.verdicts[0]
-    assert gone.participant is not None
-    withdrawal.withdraw(Workspace(tmp_path / "W"), gone.participant, registry=registry)
+    assert gone.participant_id is not None
+    withdrawal.withdraw(Workspace(tmp_path / "W"), gone.participant_id, registry=registry)
     more = simple_delivery(tmp_path / "more", reference, "A-1", name="D-2", seed=9)
     again = intake.receive(tmp_path / "in", workspace=Workspace(tmp_path / "W"), again=True)
     assert codes(again)[0] == ("reject", ["participant_withdrawn"])
     assert codes(intake.receive(more, workspace=Workspace(tmp_path / "W"))) == [("reject", ["participant_withdrawn"])]
     for path in (tmp_path / "W" / "deliveries").rglob("*"):
-        for one in (gone.participant, gone.specimen):
+        for one in (gone.participant_id, gone.specimen_id):
             assert one not in path.name and (path.is_dir() or one.encode() not in path.read_bytes()), path

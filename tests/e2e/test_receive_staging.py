@@ -247,4 +247,4 @@ def test_a_file_that_is_changed_after_it_was_examined_is_not_staged(
     receipt = intake.receive(folder, workspace=Workspace(tmp_path / "W"))
     assert codes(receipt) == [("accept", []), ("reject", ["checksum_wrong"])]
     staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
-    assert [one.name for one in staged.iterdir()] == [receipt.verdicts[0].participant]
+    assert [one.name for one in staged.iterdir()] == [receipt.verdicts[0].participant_id]

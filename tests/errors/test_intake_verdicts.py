@@ -291,7 +291,7 @@ def test_every_kind_of_reason_is_seen_here_or_in_the_tests_of_deliveries() -> No
 
 def test_only_the_accepted_are_staged(world: tuple[Path, Path, intake.Receipt], told: dict[str, Verdict]) -> None:
     workspace, _, receipt = world
-    accepted = {verdict.participant for verdict in told.values() if verdict.verdict == "accept"}
+    accepted = {verdict.participant_id for verdict in told.values() if verdict.verdict == "accept"}
     staged = workspace / "deliveries" / receipt.delivery_id / "staged"
     assert {folder.name for folder in staged.iterdir()} == accepted
     summary = json.loads((staged.parent / "delivery.json").read_text())
@@ -315,8 +315,8 @@ def test_the_institution_is_told_by_its_own_names(world: tuple[Path, Path, intak
     page = (receipt.report / "return.html").read_text()
     for verdict in receipt.verdicts:
         for text in (page, json.dumps(report)):
-            assert verdict.specimen not in text
-            assert verdict.participant is None or verdict.participant not in text
+            assert verdict.specimen_id not in text
+            assert verdict.participant_id is None or verdict.participant_id not in text
 
 
 def expanded(content: bytes) -> bytes:

@@ -126,7 +126,7 @@ def _write_delivery(workspace: FinishedWorkspace) -> None:
         manifest += f"{participant_id}\t{specimen_id}\tgvcf\tL1\tstaged/{participant_id}/x.g.vcf.gz\t\tfemale\t\n"
     write(home.specimens, manifest)
     verdicts = [
-        Verdict.of(specimen=specimen_id, participant=participant_id, gate="intake", reasons=[])
+        Verdict.of(specimen_id=specimen_id, participant_id=participant_id, gate="intake", reasons=[])
         for participant_id, specimen_id in pairs
     ]
     write_verdicts(home.verdicts("intake"), verdicts)

@@ -24,7 +24,7 @@ reasons = st.builds(
 
 @given(st.lists(reasons))
 def test_a_verdict_survives_json(found: list[Reason]) -> None:
-    verdict = Verdict.of(specimen="S1", participant="P1", gate="qc", reasons=found)
+    verdict = Verdict.of(specimen_id="S1", participant_id="P1", gate="qc", reasons=found)
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
@@ -39,22 +39,24 @@ def test_a_note_changes_nothing() -> None:
 
 
 def test_report_mode_keeps_the_verdict_and_holds_nobody_back() -> None:
-    verdict = Verdict.of(specimen="S1", participant="P1", gate="qc", reasons=[Reason(code="x", severity="reject")])
+    verdict = Verdict.of(
+        specimen_id="S1", participant_id="P1", gate="qc", reasons=[Reason(code="x", severity="reject")]
+    )
     assert verdict.verdict == "reject"
     assert not verdict.passes("enforce")
     assert verdict.passes("report")
 
 
 def test_verdicts_of_two_gates_merge_to_the_worst() -> None:
-    first = Verdict(specimen="S1", participant="P1", gate="intake", verdict="accept")
-    second = Verdict(specimen="S1", participant="P1", gate="qc", verdict="hold")
+    first = Verdict(specimen_id="S1", participant_id="P1", gate="intake", verdict="accept")
+    second = Verdict(specimen_id="S1", participant_id="P1", gate="qc", verdict="hold")
     assert merge([first, second]) == {"S1": "hold"}
 
 
 def test_a_number_that_is_not_finite_is_written_as_null(tmp_path: Path) -> None:
     verdict = Verdict.of(
-        specimen="S1",
-        participant=None,
+        specimen_id="S1",
+        participant_id=None,
         gate="qc",
         reasons=[Reason(code="x", severity="hold", observed=math.nan)],
     )

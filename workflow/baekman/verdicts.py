@@ -1,4 +1,4 @@
-"""What a gate decides about a specimen, and why: the same form for the intake gate and the QC gate."""
+"""The verdict of a gate on a specimen with its reasons, in one form for the intake gate and the QC gate."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _DECISION_OF: dict[Severity, Decision] = {"note": "accept", "hold": "hold", "rej
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """One finding of a gate.
+    """A reason for a verdict.
 
-    ``code`` is a fixed snake_case word (``checksum_wrong``); a ``note`` is told but changes nothing.
-    ``metric``, ``observed`` and ``threshold`` never hold a confidential value: verdicts lie in the
-    pseudonymous part of the workspace. ``action`` is what the institution can do.
+    ``code`` is a fixed snake_case word (``checksum_wrong``). The severity ``note`` is reported and changes no
+    decision. ``metric``, ``observed`` and ``threshold`` never hold a confidential value, since verdicts lie in the
+    pseudonymous part of the workspace. ``action`` is advice to the institution.
     """
 
     code: str
@@ -43,7 +43,7 @@ class Reason:
             raise ValueError(f"severity {self.severity!r} is none of note, hold, reject")
 
     def to_json(self) -> dict[str, Scalar]:
-        """A JSON object; a number that is not finite becomes null, as JSON has no such numbers."""
+        """Return a JSON object; a number that is not finite becomes null, since JSON has no such numbers."""
         return {
             "code": self.code,
             "severity": self.severity,
@@ -55,19 +55,19 @@ class Reason:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Reason:
-        """The reason that ``to_json`` wrote."""
+        """Return the reason that ``to_json`` wrote."""
         return cls(**{name: value[name] for name in cls.__dataclass_fields__ if name in value})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one gate says of one specimen; ``specimen`` (``S…``) and ``participant`` (``P…``) are pseudonymous.
+    """The verdict of one gate on one specimen.
 
-    ``participant`` is None where the specimen is not registered. ``verdict`` is the worst of ``reasons``.
+    ``participant_id`` is None where the specimen is not registered. ``verdict`` is the worst of ``reasons``.
     """
 
-    specimen: str
-    participant: str | None
+    specimen_id: str
+    participant_id: str | None
     gate: Gate
     verdict: Decision
     reasons: tuple[Reason, ...] = field(default=())
@@ -77,20 +77,21 @@ class Verdict:
             raise ValueError(f"verdict {self.verdict!r} is none of accept, hold, reject")
 
     @classmethod
-    def of(cls, *, specimen: str, participant: str | None, gate: Gate, reasons: Iterable[Reason]) -> Verdict:
-        """The verdict that follows from ``reasons``."""
-        found = tuple(reasons)
-        return cls(specimen=specimen, participant=participant, gate=gate, verdict=decide(found), reasons=found)
+    def of(cls, *, specimen_id: str, participant_id: str | None, gate: Gate, reasons: Iterable[Reason]) -> Verdict:
+        """Return the verdict that follows from ``reasons``."""
+        listed = tuple(reasons)
+        decision = decide(listed)
+        return cls(specimen_id=specimen_id, participant_id=participant_id, gate=gate, verdict=decision, reasons=listed)
 
     def passes(self, mode: GateMode = "enforce") -> bool:
-        """Whether the specimen goes on. In ``report`` mode the verdict stands but holds nobody back."""
+        """Return whether the specimen goes on; in the mode ``report`` every specimen does, whatever its verdict."""
         return mode == "report" or self.verdict == "accept"
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object with ``specimen participant gate verdict reasons``."""
+        """Return a JSON object with the keys ``specimen participant gate verdict reasons``."""
         return {
-            "specimen": self.specimen,
-            "participant": self.participant,
+            "specimen": self.specimen_id,
+            "participant": self.participant_id,
             "gate": self.gate,
             "verdict": self.verdict,
             "reasons": [reason.to_json() for reason in self.reasons],
@@ -98,10 +99,10 @@ class Verdict:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Verdict:
-        """The verdict that ``to_json`` wrote."""
+        """Return the verdict that ``to_json`` wrote."""
         return cls(
-            specimen=value["specimen"],
-            participant=value["participant"],
+            specimen_id=value["specimen"],
+            participant_id=value["participant"],
             gate=value["gate"],
             verdict=value["verdict"],
             reasons=tuple(Reason.from_json(reason) for reason in value["reasons"]),
@@ -109,31 +110,31 @@ class Verdict:
 
 
 def worst(decisions: Iterable[Decision]) -> Decision:
-    """The worst of several decisions: accept < hold < reject; accept where there is none."""
+    """Return the worst of several decisions (accept < hold < reject), accept when there is none."""
     return max(decisions, key=DECISIONS.index, default="accept")
 
 
 def decide(reasons: Iterable[Reason]) -> Decision:
-    """The decision that follows from the reasons' severities."""
+    """Return the decision that follows from the severities of ``reasons``."""
     return worst(_DECISION_OF[reason.severity] for reason in reasons)
 
 
 def merge(verdicts: Iterable[Verdict]) -> dict[str, Decision]:
-    """Specimen ID -> the worst decision of all its verdicts, in the order in which specimens first appear."""
+    """Return the worst decision of each specimen by its ID, in the order of the specimens' first verdicts."""
     merged: dict[str, Decision] = {}
     for verdict in verdicts:
-        merged[verdict.specimen] = worst((merged.get(verdict.specimen, "accept"), verdict.verdict))
+        merged[verdict.specimen_id] = worst((merged.get(verdict.specimen_id, "accept"), verdict.verdict))
     return merged
 
 
 def write_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:
-    """Write verdicts as a JSON list, atomically, in the order given."""
+    """Write ``verdicts`` as a JSON list to ``path``, atomically, in their order."""
     listed = [verdict.to_json() for verdict in verdicts]
     atomic.write_text(path, json.dumps(listed, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_verdicts(path: Path) -> list[Verdict]:
-    """The verdicts that ``write_verdicts`` wrote."""
+    """Return the verdicts that ``write_verdicts`` wrote to ``path``."""
     return [Verdict.from_json(value) for value in json.loads(path.read_text(encoding="utf-8"))]
 
 

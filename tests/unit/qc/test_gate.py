@@ -54,7 +54,7 @@ def told(verdict: Verdict) -> list[tuple[str, str]]:
 def test_a_good_specimen_is_accepted_without_a_word() -> None:
     verdict = judge(specimen(), DEFAULTS)
     assert (verdict.verdict, verdict.reasons) == ("accept", ())
-    assert (verdict.gate, verdict.specimen, verdict.participant) == ("qc", "S0", "P0")
+    assert (verdict.gate, verdict.specimen_id, verdict.participant_id) == ("qc", "S0", "P0")
 
 
 @pytest.mark.parametrize(
@@ -295,5 +295,5 @@ def test_the_gate_writes_verdicts_in_the_order_of_specimens(tmp_path: Path) -> N
         files.append(tmp_path / f"{name}.json")
         qc_metrics.write_metrics(files[-1], metrics)
     verdicts = qc.gate(files, output=tmp_path / "qc.json")
-    assert [(one.specimen, one.verdict) for one in verdicts] == [("S1", "reject"), ("S2", "accept")]
+    assert [(one.specimen_id, one.verdict) for one in verdicts] == [("S1", "reject"), ("S2", "accept")]
     assert read_verdicts(tmp_path / "qc.json") == verdicts

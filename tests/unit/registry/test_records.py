@@ -127,9 +127,9 @@ def test_verdicts_keep_their_history(registry: Registry) -> None:
     first, second = note_delivery(registry, "서울병원", "1", "aa")[0], note_delivery(registry, "서울병원", "2", "aa")[0]
     specimen = pseudonyms.new("S")
     rejected = Verdict.of(
-        specimen=specimen, participant=None, gate="intake", reasons=[Reason(code="truncated", severity="reject")]
+        specimen_id=specimen, participant_id=None, gate="intake", reasons=[Reason(code="truncated", severity="reject")]
     )
-    accepted = Verdict.of(specimen=specimen, participant=None, gate="intake", reasons=[])
+    accepted = Verdict.of(specimen_id=specimen, participant_id=None, gate="intake", reasons=[])
     assert record_verdicts(registry, first, [rejected]) == 1
     assert record_verdicts(registry, first, [rejected]) == 0
     assert record_verdicts(registry, second, [accepted]) == 1

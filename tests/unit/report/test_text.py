@@ -124,7 +124,7 @@ def test_where_all_was_accepted_nothing_is_asked(gates: Sequence[str]) -> None:
 
 def test_the_verdicts_of_both_gates_stand_together_who_failed_first(tmp_path: Path) -> None:
     def verdict_of(specimen: str, gate: Gate, *reasons: Reason) -> Verdict:
-        return Verdict.of(specimen=specimen, participant=f"P{specimen}", gate=gate, reasons=reasons)
+        return Verdict.of(specimen_id=specimen, participant_id=f"P{specimen}", gate=gate, reasons=reasons)
 
     note, rejected = Reason(code="reference_differs", severity="note"), Reason(code="low_coverage", severity="reject")
     write_verdicts(tmp_path / "intake.json", [verdict_of("S1", "intake"), verdict_of("S2", "intake", note)])

@@ -66,7 +66,7 @@ def receive(
     print("delivery\tspecimen\tverdict\treasons")
     for verdict in receipt.verdicts:
         codes = ",".join(dict.fromkeys(reason.code for reason in verdict.reasons))
-        print(f"{receipt.delivery_id}\t{verdict.specimen}\t{verdict.verdict}\t{codes}")
+        print(f"{receipt.delivery_id}\t{verdict.specimen_id}\t{verdict.verdict}\t{codes}")
 
 
 @app.command("return-report")

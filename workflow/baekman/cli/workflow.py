@@ -143,7 +143,7 @@ def _tell(outcome: Outcome, workspace: Path) -> None:
     for one in outcome.verdicts:
         if one.verdict != "accept":
             codes = ", ".join(reason.code for reason in one.reasons if reason.severity != "note")
-            lines.append(f"  {one.specimen}  {one.verdict:<6}  {one.gate:<6}  {codes}")
+            lines.append(f"  {one.specimen_id}  {one.verdict:<6}  {one.gate:<6}  {codes}")
     for failed in outcome.failed:
         lines.append(f"failed: {failed.rule} ({failed.log})")
         lines += [f"  | {line}" for line in failed.lines]

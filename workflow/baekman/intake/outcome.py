@@ -45,8 +45,8 @@ class Outcome:
         """The outcome that ``findings`` lead to at the intake gate."""
         findings = tuple(findings)
         verdict = Verdict.of(
-            specimen=specimen,
-            participant=participant,
+            specimen_id=specimen,
+            participant_id=participant,
             gate="intake",
             reasons=[one.reason for one in findings],
         )
@@ -57,8 +57,8 @@ class Outcome:
         findings = (*self.findings, *found)
         known = not is_withdrawn(findings)
         verdict = Verdict.of(
-            specimen=self.verdict.specimen if known else pseudonyms.new("S"),
-            participant=self.verdict.participant if known else None,
+            specimen_id=self.verdict.specimen_id if known else pseudonyms.new("S"),
+            participant_id=self.verdict.participant_id if known else None,
             gate="intake",
             reasons=[one.reason for one in findings],
         )
@@ -73,8 +73,8 @@ def is_withdrawn(findings: Iterable[Finding]) -> bool:
 def keep_outcome(file: Path, outcome: Outcome) -> None:
     """Note a finished outcome, without its label, for a run that is broken off later."""
     noted = {
-        "specimen": outcome.verdict.specimen,
-        "participant": outcome.verdict.participant,
+        "specimen": outcome.verdict.specimen_id,
+        "participant": outcome.verdict.participant_id,
         "findings": [{"reason": one.reason.to_json(), "rows": list(one.rows)} for one in outcome.findings],
         "rows": [asdict(row) for row in outcome.rows],
         "fingerprints": {str(row): noted for row, noted in outcome.fingerprints.items()},

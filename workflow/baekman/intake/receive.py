@@ -176,7 +176,7 @@ def _conclude(around: Surroundings, outcomes: list[Outcome], before: Mapping[str
     specimens.write(home.specimens, rows)
     # whose they are is told, so that a withdrawal finds them
     fingerprints = {
-        str(row): {**print_, "specimen": outcome.verdict.specimen}
+        str(row): {**print_, "specimen": outcome.verdict.specimen_id}
         for outcome in outcomes
         for row, print_ in outcome.fingerprints.items()
     }
@@ -217,14 +217,14 @@ def _settled(around: Surroundings, outcome: Outcome) -> Outcome:
 
     Another delivery may have brought the specimen through, or the participant may have withdrawn.
     """
-    if not outcome.rows or outcome.verdict.participant is None:
+    if not outcome.rows or outcome.verdict.participant_id is None:
         return outcome
-    late = check_consent(around.registry.active_consent(outcome.verdict.participant))
+    late = check_consent(around.registry.active_consent(outcome.verdict.participant_id))
     if already_accepted(around, outcome.verdict):
         late.append(finding("specimen_reused", metric="deliveries", observed=2, threshold=1))
     if not late:
         return outcome
-    shutil.rmtree(around.home.staged / outcome.verdict.participant, ignore_errors=True)
+    shutil.rmtree(around.home.staged / outcome.verdict.participant_id, ignore_errors=True)
     return outcome.rejected(late)
 
 
@@ -240,13 +240,13 @@ def _require_as_before(around: Surroundings, outcomes: list[Outcome]) -> None:
     lost = [
         Problem(
             file=f"delivery {around.delivery_id}",
-            place=f"specimen {outcome.verdict.specimen}",
+            place=f"specimen {outcome.verdict.specimen_id}",
             expected="the files that passed when it was received",
             found=", ".join(one.reason.code for one in outcome.findings if one.blocks) or "none",
             action="put them back as they were and run the same command again",
         )
         for outcome in outcomes
-        if outcome.verdict.specimen in passed
+        if outcome.verdict.specimen_id in passed
         and not outcome.rows
         and not any(one.reason.code in CONSENT_CODES.values() for one in outcome.findings)
     ]

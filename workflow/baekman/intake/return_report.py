@@ -96,7 +96,7 @@ def write_return_report(workspace: Workspace, delivery_id: str, *, registry: Reg
         return folder
     verdicts = read_verdicts(file)
     record_verdicts(registry, delivery_id, verdicts)
-    by_specimen = {verdict.specimen: verdict for verdict in verdicts}
+    by_specimen = {verdict.specimen_id: verdict for verdict in verdicts}
     for told in report["specimens"]:
         record = registry.specimen(report["institution"], told["specimen"])
         verdict = by_specimen.get(record.specimen_id) if record else None

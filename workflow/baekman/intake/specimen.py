@@ -109,11 +109,11 @@ def inspect(label: str, findings: list[Finding], *, around: Surroundings) -> Out
 
 def already_accepted(around: Surroundings, verdict: Verdict) -> bool:
     """Whether this specimen, or another of its participant, came through in another delivery."""
-    if verdict.participant is None:
+    if verdict.participant_id is None:
         return False
     return any(
         accepted_before(verdict_history(around.registry, other.specimen_id), delivery_id=around.delivery_id)
-        for other in around.registry.specimens_of(verdict.participant)
+        for other in around.registry.specimens_of(verdict.participant_id)
     )
 
 
@@ -157,8 +157,8 @@ def _examine_and_stage(
         )
     findings += check_pairs(rows, contents)
     verdict = Verdict.of(
-        specimen=record.specimen_id,
-        participant=record.participant_id,
+        specimen_id=record.specimen_id,
+        participant_id=record.participant_id,
         gate="intake",
         reasons=[one.reason for one in findings],
     )

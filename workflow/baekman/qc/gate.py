@@ -183,8 +183,8 @@ def judge(metrics: Metrics, thresholds: Thresholds) -> Verdict:
     found = _distinct([*_limits(metrics, thresholds), *_findings(metrics, thresholds)])
     reasons = [_as_consequence(reason, found, metrics.values) for reason in found]
     return Verdict.of(
-        specimen=metrics.specimen,
-        participant=metrics.participant,
+        specimen_id=metrics.specimen,
+        participant_id=metrics.participant,
         gate="qc",
         reasons=sorted(reasons, key=_rank),
     )

@@ -28,7 +28,7 @@ def judge_delivery(
     sexes = {row.participant_id: row.sex for row in rows}
     metrics = [workspace.participant(participant_id).metrics for participant_id in sorted(sexes)]
     verdicts = measure.gate(metrics, thresholds=thresholds, output=output)
-    passed = sorted(verdict.participant for verdict in verdicts if verdict.participant and verdict.passes(gate))
+    passed = sorted(verdict.participant_id for verdict in verdicts if verdict.participant_id and verdict.passes(gate))
     gvcfs = {
         participant_id: workspace.relative(workspace.participant(participant_id).gvcf) for participant_id in passed
     }

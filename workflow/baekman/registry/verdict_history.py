@@ -47,15 +47,17 @@ def record_verdicts(registry: Registry, delivery_id: str, given: Iterable[Verdic
     """
     with registry_store.writing(registry.engine) as connection:
         known = _verdicts(registry, connection, verdicts.c.delivery_id == delivery_id)
-        last = {(verdict.specimen, verdict.gate): verdict for _, _, verdict in known}
-        fresh = [verdict for verdict in given if last.get((verdict.specimen, verdict.gate)) != verdict]
+        last = {(verdict.specimen_id, verdict.gate): verdict for _, _, verdict in known}
+        fresh = [verdict for verdict in given if last.get((verdict.specimen_id, verdict.gate)) != verdict]
         for verdict in fresh:
             connection.execute(
                 verdicts.insert().values(
                     delivery_id=delivery_id,
-                    specimen_id=verdict.specimen,
+                    specimen_id=verdict.specimen_id,
                     recorded_at=now(),
-                    sealed=registry.ring.seal(verdict.to_json(), identity=f"verdicts {delivery_id} {verdict.specimen}"),
+                    sealed=registry.ring.seal(
+                        verdict.to_json(), identity=f"verdicts {delivery_id} {verdict.specimen_id}"
+                    ),
                 )
             )
     return len(fresh)

@@ -82,8 +82,10 @@ def _by_specimen(verdicts: Sequence[verdict.Verdict]) -> list[dict[str, Any]]:
     decisions = verdict.merge(verdicts)
     told: dict[str, dict[str, Any]] = {}
     for one in verdicts:
-        found = told.setdefault(one.specimen, {"specimen": one.specimen, "participant": one.participant, "reasons": []})
-        found["verdict"] = decisions[one.specimen]
+        found = told.setdefault(
+            one.specimen_id, {"specimen": one.specimen_id, "participant": one.participant_id, "reasons": []}
+        )
+        found["verdict"] = decisions[one.specimen_id]
         found["reasons"] += [{"gate": one.gate, **reason.to_json()} for reason in one.reasons]
     return list(told.values())
 
@@ -93,8 +95,8 @@ def verdict_rows(verdicts: Iterable[verdict.Verdict]) -> list[dict[str, str]]:
     rows = []
     for one in verdicts:
         common = {
-            "specimen": one.specimen,
-            "participant": one.participant or "",
+            "specimen": one.specimen_id,
+            "participant": one.participant_id or "",
             "gate": one.gate,
             "verdict": one.verdict,
         }
