@@ -31,7 +31,7 @@ cat >&2 <<WHERE
   $workspace/deliveries/D…/report/   verdicts.html, multiqc.html, manifest.json of each delivery
   $workspace/participants/P…/        alignment, QC and gVCF of each participant
   $workspace/cohort/                 the cohort: batches, sites with frequencies, snapshots
-  $workspace/tables/…/P….parquet     one table of variants per participant, and P….reference.parquet
+  $workspace/tables/variants/…       one table of variants per participant; tables/reference/… their reference blocks
   $workspace/return/                 the reports for the institutions (the only files with their labels)
 WHERE
 say "the first variants of one participant"

@@ -16,9 +16,7 @@ COLUMNS = ("participant_id", "contig", "pos", "ref", "alt", "copies", "gq", "dp"
 
 def main() -> int:
     """Print to stdout."""
-    tables = sorted(
-        path for path in Path(sys.argv[1]).rglob("P*.parquet") if not path.name.endswith(".reference.parquet")
-    )
+    tables = sorted(Path(sys.argv[1]).glob("variants/*/P*.parquet"))
     if not tables:
         print("there is no table", file=sys.stderr)
         return 1

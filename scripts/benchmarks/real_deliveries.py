@@ -323,8 +323,8 @@ def ceu24(data: Path, folder: Path, participants: int | None) -> dict[str, objec
     call_on_all_reads(list(links.values()), reference=reference, output=everyone)
     columns = [run.participants[label] for label in bams]
     result = figures(data, everyone, export(run.workspace / "cohort", folder), columns)
-    tables = [*(run.workspace / "tables").rglob("P*.parquet")]
-    return {"verdicts": run.verdicts(), "participants": len(bams), "tables": len(tables) // 2, **result}
+    tables = [*(run.workspace / "tables").glob("variants/*/P*.parquet")]
+    return {"verdicts": run.verdicts(), "participants": len(bams), "tables": len(tables), **result}
 
 
 def print_ceu24(result: dict[str, object]) -> None:

@@ -21,7 +21,7 @@ from baekman.cohort.verify.gvcfs import compare_gvcfs
 from baekman.cohort.verify.whole import verify
 from baekman.engine.local import Engine
 from baekman.export.write import Content, export
-from baekman.tables.make import freeze
+from baekman.tables.freeze import freeze
 from support.state_oracle import Record, alleles_of, answer, read_records
 from support.store_tools import hashes, implied_bases, write_reference
 

@@ -22,7 +22,7 @@ from baekman.privacy.leak_patterns import Identifier, matcher_of
 from baekman.registry.confidential import read_identifiers
 from baekman.registry.records import SpecimenRecord, open_registry
 from baekman.tables import files as table_files
-from baekman.tables import make as tables
+from baekman.tables.freeze import freeze
 from support.canaries import INSTITUTION, LABELS, Canaries, make_canaries, plant
 from support.delivery_builder import write_reference
 
@@ -217,7 +217,7 @@ APART = {"audit", "receipts", "withdrawn", "registry"}
 
 def frozen(opened: store.Store, output: Path) -> dict[str, bytes]:
     """Sites and tables of a freeze, by path."""
-    tables.freeze(opened, output=output)
+    freeze(opened, output=output)
     return {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*.parquet")}
 
 

@@ -16,6 +16,7 @@ import pysam
 import pytest
 import truth
 from baekman.registry.records import open_registry
+from baekman.tables.files import table_path
 from baekman.verdicts import read_verdicts
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -45,8 +46,7 @@ class Demo:
         return record.participant_id
 
     def table(self, participant: str) -> Path:
-        (found,) = (self.workspace / "tables").rglob(f"{participant}.parquet")
-        return found
+        return table_path(self.workspace / "tables", participant)
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:

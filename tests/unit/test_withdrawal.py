@@ -22,6 +22,7 @@ from baekman.errors import InputRefused
 from baekman.registry.records import open_registry
 from baekman.tables import files as table_files
 from baekman.tables import make as tables
+from baekman.tables.freeze import freeze
 from baekman.workspace import run_lock
 from baekman.workspace.denied import denied_participants, update_denied, withdrawn_participants
 from baekman.workspace.paths import Workspace
@@ -283,11 +284,11 @@ def test_nobody_is_released_or_added_by_hand_without_consent(workspace: Finished
         f"was refused or has ended; leave the participant out (of a cohort: `baekman cohort withdraw {one}`)"
     )
     with pytest.raises(InputRefused) as refused:
-        tables.freeze(open_store(workspace.cohort), output=tmp_path / "release")
+        freeze(open_store(workspace.cohort), output=tmp_path / "release")
     assert str(refused.value) == f"cohort: {one}: expected a {message}"
     assert not (tmp_path / "release").exists()
     rewrite.withdraw(open_store(workspace.cohort), [one])
-    tables.freeze(open_store(workspace.cohort), output=tmp_path / "release")
+    freeze(open_store(workspace.cohort), output=tmp_path / "release")
     assert not table_files.table_path(tmp_path / "release" / "tables", one).exists()
     write(tmp_path / "list.tsv", f"{one}\t{workspace.participant(one).gvcf}\n")
     words = ["cohort", "add", "--cohort", str(workspace.cohort), "--batch", "B", "--gvcfs"]

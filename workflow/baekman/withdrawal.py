@@ -86,6 +86,7 @@ def withdraw(
     file = workspace.receipt(participant_id)
     earlier = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     snapshot = _leave_cohort(workspace, participant_id, workers=workers, is_again=bool(earlier))
+    table_files.convert_layout(workspace.tables)
     purge = _purge(workspace, participant_id, specimens)
     if not leave_tables and (opened := _cohort(workspace)) and (stale := _stale_tables(workspace)):
         engine = Engine(workers=workers)
@@ -122,6 +123,7 @@ def sweep(workspace: Workspace, *, workers: int = 1) -> list[str]:
     Returns:
         The IDs of the participants with such data, sorted.
     """
+    table_files.convert_layout(workspace.tables)
     withdrawn = withdrawn_participants(workspace)
     affected = {participant_id for participant_id in withdrawn if _has_files(workspace, participant_id)}
     if opened := _cohort(workspace):

@@ -93,9 +93,9 @@ def test_tables_of_chosen_participants_hold_their_rows(tmp_path: Path) -> None:
     baekman("cohort", "add", "--cohort", cohort, "--batch", "b", "--gvcfs", str(tmp_path / "list.tsv"))
     said = baekman("tables", "--cohort", cohort, "--output", str(tmp_path / "t"), "--participants", "PB")
     assert said == "1\n"
-    names = sorted(path.name for path in (tmp_path / "t").rglob("*.parquet"))
-    assert names == ["PB.parquet", "PB.reference.parquet"]
-    table = pl.from_arrow(pq.read_table(next((tmp_path / "t").rglob("PB.parquet"))))
+    names = sorted(path.relative_to(tmp_path / "t").as_posix() for path in (tmp_path / "t").rglob("*.parquet"))
+    assert names == ["reference/B_/PB.parquet", "variants/B_/PB.parquet"]
+    table = pl.from_arrow(pq.read_table(tmp_path / "t" / "variants" / "B_" / "PB.parquet"))
     assert isinstance(table, pl.DataFrame)
     assert table.select("participant_id", "contig", "pos", "ref", "alt", "copies").rows() == [
         ("PB", "c", 3, "G", "T", 1)

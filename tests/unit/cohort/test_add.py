@@ -21,7 +21,8 @@ from baekman.export import write as exports
 from baekman.export.write import Content, export
 from baekman.gvcf.reader import Thresholds
 from baekman.tables import make as tables
-from baekman.tables.make import freeze, make_tables
+from baekman.tables.freeze import freeze
+from baekman.tables.make import make_tables
 from support.small_cohort import BASES, Killed, killed, member
 from support.store_tools import baekman, gvcf_text, hashes, line, write_reference
 
@@ -61,8 +62,8 @@ def test_tables_stay_in_their_folder_whatever_the_id(store: Store, tmp_path: Pat
     add_batch(store, batch="b", members=[Member(participant_id=name, gvcf=one.gvcf) for name in ids])
     output = tmp_path / "deep" / "tables"
     assert make_tables(store, output=output) == len(ids)
-    found = {path.name for path in output.glob("*/*.parquet")}
-    assert found == {f"{name}{kind}.parquet" for name in ids for kind in ("", ".reference")}
+    found = {(path.parts[-3], path.name) for path in output.glob("*/*/*.parquet")}
+    assert found == {(dataset, f"{name}.parquet") for name in ids for dataset in ("variants", "reference")}
     assert [path.name for path in output.parent.iterdir()] == ["tables"]
 
 

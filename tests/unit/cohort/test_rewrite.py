@@ -277,8 +277,8 @@ def test_the_command_takes_them_out_of_tables_whose_writing_was_killed(store: St
         path.rename(path.with_name(f".{path.name}.0123.tmp"))
     baekman("cohort", "withdraw", "P0", "--cohort", store.path)
     assert sorted(path for path in output.rglob("*") if path.is_file()) == [
-        table_path(output, "P1"),
         reference_path(output, "P1"),
+        table_path(output, "P1"),
     ]
 
 

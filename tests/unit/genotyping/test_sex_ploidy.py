@@ -25,7 +25,8 @@ from baekman.cohort.verify.whole import verify
 from baekman.export.write import Content, export
 from baekman.genome.regions import Region
 from baekman.tables.files import table_path
-from baekman.tables.make import freeze, make_tables
+from baekman.tables.freeze import freeze
+from baekman.tables.make import make_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.store_tools import block, gvcf_text, line, write_reference

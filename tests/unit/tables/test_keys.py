@@ -27,6 +27,7 @@ from baekman.privacy.leak_patterns import Identifier, matcher_of
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
+from baekman.tables.freeze import freeze
 from baekman.workspace.denied import withdrawn_participants
 from support.finished_workspace import DELIVERY, FinishedWorkspace, finished_workspace, write_tables
 from typer.testing import CliRunner
@@ -114,7 +115,7 @@ def test_a_participants_key_opens_no_other_table(workspace: FinishedWorkspace) -
 def test_a_freeze_and_a_query_work_for_whoever_holds_the_master_key(
     workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
-    tables.freeze(open_store(workspace.cohort), output=tmp_path / "release")
+    freeze(open_store(workspace.cohort), output=tmp_path / "release")
     one = workspace.participant_ids[0]
     assert all(table_keys.is_encrypted(path) for path in both(tmp_path / "release" / "tables", one))
     answer = ask(workspace, one, tmp_path / "release" / "tables")

@@ -11,18 +11,15 @@ import pytest
 from baekman.cohort import rewrite
 from baekman.cohort.add import add_batch
 from baekman.cohort.snapshot import SnapshotGone, read_snapshot
-from baekman.cohort.store import Store, create_store
-from baekman.tables.files import TableWriters, metadata_of, reference_path, table_path
+from baekman.cohort.store import Store
+from baekman.tables.files import DATASETS, TableWriters, metadata_of, reference_path, table_path
 from baekman.tables.make import make_tables, stale_tables, withdraw_tables
-from support.small_cohort import BASES, Killed, killed, member
-from support.store_tools import write_reference
+from support.small_cohort import Killed, killed, member, small_store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": BASES}))
-    add_batch(store, batch="b1", members=[member(tmp_path, number) for number in range(3)])
-    return store
+    return small_store(tmp_path)
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
@@ -38,7 +35,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) ->
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("gone", ["P0", "P2"])
@@ -55,7 +52,7 @@ def test_who_withdraws_while_tables_are_written_has_none_and_nobody_has_one_that
     meanwhile(monkeypatch, withdrawal)
     with pytest.raises(SnapshotGone):
         make_tables(store, output=output)
-    assert files(output) == ["P1.parquet", "P1.reference.parquet"]
+    assert files(output) == ["reference/1_/P1.parquet", "variants/1_/P1.parquet"]
     assert stale_tables(store, output) == []
     for path in (table_path(output, "P1"), reference_path(output, "P1")):
         assert metadata_of(path)["baekman.snapshot"] == read_snapshot(store).content
@@ -66,8 +63,8 @@ def test_two_may_write_the_same_tables_at_the_same_moment(
 ) -> None:
     meanwhile(monkeypatch, lambda: make_tables(store, output=tmp_path / "tables"))
     assert make_tables(store, output=tmp_path / "tables") == 3
-    ends = (".parquet", ".reference.parquet")
-    assert files(tmp_path / "tables") == sorted(f"P{number}{end}" for number in range(3) for end in ends)
+    places = [f"{dataset}/{number}_/P{number}.parquet" for dataset in DATASETS for number in range(3)]
+    assert files(tmp_path / "tables") == sorted(places)
 
 
 def test_what_another_began_to_write_later_is_left_to_them(
@@ -119,7 +116,7 @@ def test_a_table_that_another_withdrawal_deletes_meanwhile_is_not_stale(
 ) -> None:
     output = tmp_path / "tables"
     make_tables(store, output=output)
-    listed = list(output.glob("*/*.parquet"))
+    listed = list(output.glob("*/*/*.parquet"))
     table_path(output, "P0").unlink()
     monkeypatch.setattr(Path, "glob", lambda *_: iter(listed))
     assert stale_tables(store, output) == []

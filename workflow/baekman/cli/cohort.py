@@ -172,7 +172,7 @@ def freeze(
     from baekman import audit
     from baekman.cohort.store import open_store
     from baekman.engine.local import Engine
-    from baekman.tables.make import freeze as make_freeze
+    from baekman.tables.freeze import freeze as make_freeze
     from baekman.workspace.denied import denied_hash
     from baekman.workspace.paths import Workspace
 

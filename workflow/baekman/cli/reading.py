@@ -26,10 +26,16 @@ def tables(
         typer.Option("--participants", help="IDs separated by commas, or @FILE with one a line; else everyone."),
     ] = None,
     snapshot: SnapshotOption = None,
+    convert: Annotated[
+        bool,
+        typer.Option("--convert", help="Write nothing; move tables of an earlier version to variants/ and reference/."),
+    ] = False,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Write per-participant variant tables and reference blocks; prints how many participants.
+    """Write variants and reference blocks of each participant; prints the number of participants.
+
+    With --convert it prints the number of files that it moved.
 
     Example: baekman tables --cohort cohort --output tables --participants P0123456789ABX
     """
@@ -37,9 +43,13 @@ def tables(
     from baekman.cohort.snapshot import read_snapshot
     from baekman.cohort.store import open_store
     from baekman.engine.local import Engine
+    from baekman.tables.files import convert_layout
     from baekman.tables.make import make_tables, read_participants
 
     store = open_store(cohort)
+    if convert:
+        typer.echo(str(convert_layout(output)))
+        return
     chosen: list[str] | None = None
     if participants is not None:
         chosen = read_participants(participants)

@@ -21,7 +21,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_file
 from baekman.genome.regions import Region
 from baekman.query.views import open_table_view, open_views
-from baekman.tables.files import table_path
+from baekman.tables.files import require_layout, table_path
 from baekman.tables.keys import open_keys
 
 OUTPUT_FORMATS = ("table", "csv", "parquet")
@@ -197,6 +197,7 @@ def ask(
     if tables is not None and participant is not None:
         path = table_path(tables, participant)
         if not PARTICIPANT_ID.fullmatch(participant) or not path.is_file():
+            require_layout(tables)
             raise InputRefused(Problem(file="--tables", expected="a table of this participant", found="none"))
         statement = calls_of(participant, region, contigs=contigs)
         with open_table_view(path, participant=participant, keys=open_keys(store.workspace)) as connection:

@@ -1,4 +1,9 @@
-"""The files of the per-participant tables: where they lie, how they are written, verified and opened."""
+"""The files of the per-participant tables: their places, their writing, verification and reading.
+
+A folder of tables holds two data sets, ``variants/<bucket>/<ID>.parquet`` (schema TABLE) and
+``reference/<bucket>/<ID>.parquet`` (schema REFERENCE_TABLE). Earlier versions wrote ``<bucket>/<ID>.parquet`` and
+``<bucket>/<ID>.reference.parquet``; ``convert_layout`` moves these files to their places.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +20,32 @@ from baekman.errors import InputRefused, Problem
 from baekman.tables import keys as table_keys
 from baekman.tables.keys import TableKeys
 
+VARIANTS, REFERENCE = "variants", "reference"
+DATASETS = (VARIANTS, REFERENCE)
+OLD_BUCKET = "??"  # in an earlier version's folder; neither data set has a name of two characters
+OLD_REFERENCE = ".reference"
 
-def table_path(output: Path, participant: str) -> Path:
-    """Where a participant's table lies, in its bucket."""
-    return output / table_keys.bucket_of(participant) / f"{participant}.parquet"
+
+def table_path(output: Path, participant: str, *, dataset: str = VARIANTS) -> Path:
+    """Return the path of a participant's table of variants, or of the file in another data set."""
+    return output / dataset / table_keys.bucket_of(participant) / f"{participant}.parquet"
 
 
 def reference_path(output: Path, participant: str) -> Path:
-    """Where a participant's reference blocks lie: beside the table."""
-    return table_path(output, participant).with_suffix(".reference.parquet")
+    """Return the path of a participant's reference blocks."""
+    return table_path(output, participant, dataset=REFERENCE)
 
 
 class TableWriters:
-    """The two open files of one participant: verified by ``close``, they appear under their names by ``show``."""
+    """The two open files of a participant: ``close`` verifies them, ``show`` gives them their names."""
 
     def __init__(self, output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> None:
         self.participant = participant
         self.keys = keys
         encryption = keys.encryption(participant) if keys is not None else None
         self.targets = (table_path(output, participant), reference_path(output, participant))
-        self.targets[0].parent.mkdir(parents=True, exist_ok=True)
+        for target in self.targets:
+            target.parent.mkdir(parents=True, exist_ok=True)
         self.temporary = [target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp" for target in self.targets]
         self.schemas = (with_metadata(TABLE, metadata), with_metadata(REFERENCE_TABLE, metadata))
         self.files = [
@@ -44,37 +55,85 @@ class TableWriters:
         self.rows = [0, 0]
 
     def write(self, number: int, table: pa.Table) -> None:
+        """Add a row group to the table (``number`` 0) or to the reference blocks (1)."""
         if table.num_rows:
             self.files[number].write_table(table, row_group_size=table.num_rows)
             self.rows[number] += table.num_rows
 
     def close(self) -> None:
+        """Finish both files and read them again; raises OSError when they differ from what was written."""
         for number, (file, path) in enumerate(zip(self.files, self.temporary, strict=True)):
             file.close()
             _verify(path, self.schemas[number], participant=self.participant, rows=self.rows[number], keys=self.keys)
 
     def show(self) -> None:
+        """Give both files their names."""
         for path, target in zip(self.temporary, self.targets, strict=True):
             path.replace(target)
 
     def discard(self) -> None:
+        """Delete the files that have not got their names."""
         for file, path in zip(self.files, self.temporary, strict=True):
             if path.exists():
-                with suppress(OSError):  # of a full disk: what is not written has not to be
+                with suppress(OSError):  # of a full disk: the rest need not be written
                     file.close()
                 path.unlink(missing_ok=True)
 
 
 def remove_unfinished(output: Path, participant: str = "*") -> None:
-    """Delete files of a participant, or of everyone, that are being written, or were by a run that was killed."""
+    """Delete unfinished files, of this and earlier versions, of a participant or of everyone."""
     bucket = table_keys.bucket_of(participant) if participant != "*" else "*"
-    for kind in ("", ".reference"):
-        for stale in output.glob(f"{bucket}/.{participant}{kind}.parquet.*.tmp"):
+    patterns = [f"{dataset}/{bucket}/.{participant}" for dataset in DATASETS]
+    patterns += [f"{bucket}/.{participant}{kind}" for kind in ("", OLD_REFERENCE)]
+    for pattern in patterns:
+        for stale in output.glob(f"{pattern}.parquet.*.tmp"):
             stale.unlink(missing_ok=True)
 
 
+# -- the layout of earlier versions
+
+
+def convert_layout(output: Path) -> int:
+    """Move the files of an earlier version's layout to their places; returns the number of files moved.
+
+    Each file moves by one atomic rename, so a second run finishes what a kill left. Two processes may convert the
+    same folder. A file of the old layout replaces one in the new layout, since it was written later: this version
+    converts before it writes.
+    """
+    count = 0
+    for path in sorted(output.glob(f"{OLD_BUCKET}/*.parquet")):
+        name = path.name.removesuffix(".parquet")
+        participant = name.removesuffix(OLD_REFERENCE)
+        target = table_path(output, participant, dataset=VARIANTS if name == participant else REFERENCE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process has just moved it
+            path.replace(target)
+            count += 1
+    for bucket in output.glob(OLD_BUCKET):
+        with suppress(OSError):  # not empty
+            bucket.rmdir()
+    return count
+
+
+def require_layout(output: Path) -> None:
+    """Raise InputRefused, with the command that converts them, for tables in an earlier version's layout."""
+    if next(output.glob(f"{OLD_BUCKET}/*.parquet"), None) is None:
+        return
+    raise InputRefused(
+        Problem(
+            file=output.name,
+            expected=f"tables in {VARIANTS}/ and {REFERENCE}/",
+            found="tables of an earlier version, both kinds in one folder",
+            action="move them with: baekman tables --cohort COHORT --output TABLES --convert",
+        )
+    )
+
+
+# -- reading
+
+
 def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.ParquetFile:
-    """A participant's table or reference blocks, encrypted or not; InputRefused when its key is not at hand."""
+    """Open a participant's table or reference blocks, encrypted or not; InputRefused when the key is missing."""
     if not table_keys.is_encrypted(path):
         return pq.ParquetFile(path)
     if keys is None:
@@ -104,6 +163,7 @@ def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int, keys:
 
 
 def is_done(output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> bool:
+    """Return whether both files of a participant are there with ``metadata``, and encrypted where there are keys."""
     both = (table_path(output, participant), reference_path(output, participant))
     if not all(path.exists() for path in both):
         return False
@@ -113,9 +173,9 @@ def is_done(output: Path, participant: str, metadata: dict[str, str], keys: Tabl
 
 
 def metadata_of(table: Path, *, participant: str = "", keys: TableKeys | None = None) -> dict[str, str]:
-    """What a participant's table, or a file of sites, says of itself (``sites_metadata``).
+    """Return the metadata (``sites_metadata``) of a participant's table, or of a file of sites.
 
-    Nothing for a table whose key is gone: nobody will ever read it.
+    Empty for a table whose key was destroyed: it can never be read.
     """
     if keys is not None and table_keys.is_encrypted(table) and not keys.has(participant):
         return {}

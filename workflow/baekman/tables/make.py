@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,9 @@ from baekman.files.atomic import atomic_folder
 from baekman.genome.ploidy import one_copy_in_males
 from baekman.tables import keys as table_keys
 from baekman.tables.files import (
+    DATASETS,
     TableWriters,
+    convert_layout,
     is_done,
     metadata_of,
     open_table,
@@ -181,6 +184,7 @@ def make_tables(
         engine = engine or Engine()
         tasks = plan_tables(store, at, participants=participants, workers=max(engine.workers, 1))
         output.mkdir(parents=True, exist_ok=True)
+        convert_layout(output)
         with store.writing_tables(partial(remove_unfinished, output)), engine.open() as map_tasks:
             map_tasks("writing tables", partial(write_tables, store, at, tasks, output), len(tasks))
     return sum(len(task.only) if task.only is not None else task.last - task.first for task in tasks)
@@ -209,8 +213,8 @@ def stale_tables(store: Store, output: Path) -> list[str]:
     existing = {snapshots.read_snapshot(store, number).content for number in snapshots.numbers(store)}
     keys = table_keys.open_keys(store.workspace)
     stale = set()
-    for path in output.glob("*/*.parquet"):
-        participant = path.name.removesuffix(".parquet").removesuffix(".reference")
+    for path in chain.from_iterable(output.glob(f"{dataset}/*/*.parquet") for dataset in DATASETS):
+        participant = path.name.removesuffix(".parquet")
         with suppress(FileNotFoundError):  # another withdrawal deleted it
             metadata = metadata_of(path, participant=participant, keys=keys)
             if metadata.get("baekman.snapshot") not in existing:
@@ -227,6 +231,7 @@ def withdraw_tables(store: Store, participants: Sequence[str], *, engine: Engine
     output = Workspace(store.workspace).tables
     if store.path.absolute().name != "cohort" or not output.is_dir():
         return
+    convert_layout(output)
     for participant in participants:
         if PARTICIPANT_ID.fullmatch(participant):
             for path in (table_path(output, participant), reference_path(output, participant)):
@@ -234,34 +239,3 @@ def withdraw_tables(store: Store, participants: Sequence[str], *, engine: Engine
             remove_unfinished(output, participant)
     if stale := stale_tables(store, output):
         make_latest_tables(store, output=output, participants=stale, engine=engine)
-
-
-def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snapshot:
-    """Write ``sites/`` and ``tables/`` of everyone at the current snapshot below ``output``.
-
-    Run again after a kill it takes up where it stopped. A freeze of another snapshot is never written over.
-    InputRefused when somebody's consent is not in force: nobody is released without.
-    """
-    snapshot = snapshots.read_snapshot(store)
-    denied = sorted(denied_participants(Workspace(store.workspace)))
-    require_consent(Workspace(store.workspace), find_batches(store, denied, at=snapshot), file="cohort")
-    existing = output / "sites"
-    if existing.is_dir():
-        if metadata_of(existing / f"{store.shards[0].name}.parquet") != sites_metadata(store, snapshot):
-            raise InputRefused(
-                Problem(
-                    file="--output",
-                    expected="a new folder, or one with a freeze of this snapshot",
-                    found="a freeze of another one, or with other settings",
-                    action="choose another folder: a freeze is never written over",
-                )
-            )
-    elif snapshot.number:
-        for stale in output.glob(".sites.*.tmp"):  # what a killed run left
-            shutil.rmtree(stale)
-        with snapshots.reading(store, snapshot), atomic_folder(existing) as folder:
-            for shard in store.shards:
-                name = f"{shard.name}.parquet"
-                shutil.copyfile(store.sites(snapshot.number) / name, folder / name)
-    make_tables(store, output=output / "tables", snapshot=snapshot, engine=engine)
-    return snapshot
