@@ -77,18 +77,18 @@ def test_a_conversion_that_was_killed_is_finished_by_the_next(
 
 def test_encrypted_tables_are_converted_without_their_keys(tmp_path: Path) -> None:
     workspace = finished_workspace(tmp_path)
-    table_keys.create(workspace.path)
-    store, tables = open_store(workspace.path / "cohort"), workspace.path / "tables"
+    table_keys.create(workspace.root)
+    store, tables = open_store(workspace.cohort), workspace.tables
     make_tables(store, output=tables)
-    keys = workspace.path / "table_keys"
+    keys = workspace.table_keys
     keys.rename(tmp_path / "elsewhere")
     to_old_layout(tables)
-    assert convert_layout(tables) == 2 * len(workspace.participants)
+    assert convert_layout(tables) == 2 * len(workspace.participant_ids)
     (tmp_path / "elsewhere").rename(keys)
-    participant = workspace.participants[0]
+    participant = workspace.participant_ids[0]
     for path in (table_path(tables, participant), reference_path(tables, participant)):
         assert table_keys.is_encrypted(path)
-        with open_table(path, participant=participant, keys=table_keys.open_keys(workspace.path)) as file:
+        with open_table(path, participant=participant, keys=table_keys.open_keys(workspace.root)) as file:
             assert file.read().column("participant_id").unique().to_pylist() == [participant]
 
 

@@ -6,7 +6,6 @@ workspace has keys (``table_keys``) the files are encrypted.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import PARTICIPANT_ID, Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
-from baekman.files.atomic import atomic_folder
 from baekman.genome.ploidy import one_copy_in_males
 from baekman.tables import keys as table_keys
 from baekman.tables.files import (
@@ -42,8 +40,6 @@ from baekman.tables.files import (
     table_path,
 )
 from baekman.tables.rows import SITE_COLUMNS, by_sample, of_participants, reference_rows, variant_rows
-from baekman.workspace.denied import denied_participants, require_consent
-from baekman.workspace.paths import Workspace
 
 PARTICIPANTS_PER_TASK = 200
 LEAST_PER_TASK = 25  # a task reads all of a shard, and holds the rows of its participants
