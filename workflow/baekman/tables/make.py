@@ -40,6 +40,7 @@ from baekman.tables.files import (
     table_path,
 )
 from baekman.tables.rows import SITE_COLUMNS, by_sample, of_participants, reference_rows, variant_rows
+from baekman.workspace.paths import Workspace
 
 PARTICIPANTS_PER_TASK = 200
 LEAST_PER_TASK = 25  # a task reads all of a shard, and holds the rows of its participants
