@@ -90,7 +90,7 @@ def receive(folder):
 
 def conclude():
     """Bring the return report up to date with the QC verdicts, and clear up what is not to stay."""
-    from baekman import withdrawal
+    from baekman import withdrawal, workflow_run
     from baekman.registry import records as registry
     from baekman.intake import return_report
 
@@ -106,7 +106,8 @@ def conclude():
         )
     except InputRefused as refused:
         logger.warning(
-            f"the return report stays as intake wrote it: {refused.problems[0]}"
+            f"the return report stays as intake wrote it: {refused.problems[0]}",
+            extra={"notice": workflow_run.RETURN_REPORT},
         )
 
 

@@ -1,7 +1,8 @@
-"""How Snakemake is run for a delivery: what it is told, how it is stopped, and what is told of it."""
+"""Runs of Snakemake for a delivery: how they start, how they stop, and the summary of the command."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,18 +15,18 @@ import pytest
 
 DELIVERY = "D0000000000000"
 
-# baekman deliver, with a shell script in the place of Snakemake
+# baekman deliver, with a shell script in the place of Snakemake; $4 is the file descriptor for its events
 PROGRAM = f"""
 import sys
 from pathlib import Path
 from baekman import deliver
-from baekman.intake import receive as intake
+from baekman.intake.receive import Receipt
 from baekman.cli import main
 
 deliver.load_config = lambda workspace, config: {{}}
-received = intake.Receipt(delivery_id="{DELIVERY}", status="received", verdicts=(), report=Path())
-intake.receive = lambda *_, **__: received
-deliver.snakemake_command = lambda *_, **__: ["bash", "-c", Path("snakemake.sh").read_text()]
+receipt = Receipt(delivery_id="{DELIVERY}", status="received", verdicts=(), report=Path())
+deliver.receive = lambda *_, **__: receipt
+deliver.snakemake_command = lambda *_, **__: ["bash", "-c", Path("snakemake.sh").read_text(), "bash"]
 main()
 """
 
@@ -35,8 +36,10 @@ Started = Callable[..., subprocess.Popen[str]]
 @pytest.fixture
 def started(tmp_path: Path) -> Started:
     """Start ``baekman deliver`` in ``tmp_path`` with ``script`` for Snakemake."""
-    (tmp_path / "w").mkdir()
     (tmp_path / "inbox").mkdir()
+    specimens = tmp_path / "w" / "deliveries" / DELIVERY / "specimens.tsv"
+    specimens.parent.mkdir(parents=True)
+    specimens.touch()
 
     def start(script: str, **environment: str) -> subprocess.Popen[str]:
         (tmp_path / "snakemake.sh").write_text(script, encoding="utf-8")
@@ -133,30 +136,60 @@ def test_snakemake_starts_in_the_workspace_and_finds_what_was_given_by_a_relativ
     assert seen == [str(workspace), str(workspace.parent / "registry.key"), "postgresql://host/registry"]
 
 
-def test_what_failed_in_no_job_is_told_by_the_last_messages(started: Started) -> None:
+def events(*events: dict[str, object]) -> str:
+    """Return shell commands that write ``events``, as the logger plugin does."""
+    return "".join(f"echo '{json.dumps(event)}' >&$4\n" for event in events)
+
+
+def test_a_failure_in_no_job_shows_the_last_messages(started: Started) -> None:
     running = started("echo 'WorkflowError:'; echo 'configuration refused'; exit 1")
-    said, told = running.communicate()
-    assert (running.returncode, said) == (1, f"{DELIVERY}\n")
-    assert told.splitlines()[1:] == [
+    stdout, stderr = running.communicate()
+    assert (running.returncode, stdout) == (1, f"{DELIVERY}\n")
+    assert stderr.splitlines()[1:] == [
         "  | WorkflowError:",
         "  | configuration refused",
-        "not finished: run the same command again when the cause is mended; "
-        f"all messages: w/logs/deliver/{DELIVERY}.log",
+        f"not finished: mend the cause and run the same command again; all messages: w/logs/deliver/{DELIVERY}.log",
     ]
 
 
-def test_another_run_on_the_same_files_is_told(started: Started) -> None:
-    running = started("echo 'LockException:'; echo 'Error: Directory cannot be locked.'; exit 1")
-    _, told = running.communicate()
+def test_the_last_messages_are_of_this_run(started: Started, tmp_path: Path) -> None:
+    started("echo before; exit 1").communicate()
+    _, stderr = started("exit 1").communicate()
+    assert "  | before" not in stderr.splitlines()
+    assert (tmp_path / "w" / "logs" / "deliver" / f"{DELIVERY}.log").read_text() == "before\n"
+
+
+def test_a_failed_job_shows_its_rule_and_the_last_lines_of_its_log(started: Started, tmp_path: Path) -> None:
+    failure = {"event": "failed", "job": 3, "rule": "align_reads", "log": "logs/align_reads/P.log"}
+    written = "mkdir -p logs/align_reads; seq 20 > logs/align_reads/P.log\n"
+    running = started(written + events(failure, failure) + "echo 'a message'; exit 1")
+    _, stderr = running.communicate()
+    assert stderr.splitlines()[1:-1] == [
+        "failed: align_reads (logs/align_reads/P.log)",
+        *(f"  | {number}" for number in range(6, 21)),
+    ]
+
+
+def test_a_job_that_succeeds_when_it_is_tried_again_is_no_failure(started: Started) -> None:
+    failure = {"event": "failed", "job": 3, "rule": "align_reads", "log": ""}
+    running = started(events(failure, {"event": "finished", "job": 3}, {"event": "progress", "done": 1, "total": 1}))
+    _, stderr = running.communicate()
+    assert running.returncode == 0
+    assert stderr.splitlines()[1:2] == ["report  w/deliveries/D0000000000000/report"]
+
+
+def test_another_run_on_the_same_files_is_reported(started: Started) -> None:
+    running = started(events({"event": "error", "exception": "LockException"}) + "exit 1")
+    _, stderr = running.communicate()
     assert running.returncode == 1
-    assert told.splitlines()[1:] == [
+    assert stderr.splitlines()[1:] == [
         "not finished: another run works on the same files; run the same command again when it has ended"
     ]
 
 
-def test_a_return_report_that_lacks_the_qc_verdicts_is_told(started: Started) -> None:
+def test_a_return_report_that_lacks_the_qc_verdicts_is_reported(started: Started) -> None:
     message = "the return report stays as intake wrote it: registry key: expected a key file, found none"
-    running = started(f"echo '{message}'")
-    _, told = running.communicate()
+    running = started(events({"event": "notice", "subject": "return report", "message": message}))
+    _, stderr = running.communicate()
     assert running.returncode == 0
-    assert message in told.splitlines()
+    assert message in stderr.splitlines()

@@ -12,6 +12,7 @@ import pytest
 from baekman import watch
 from baekman.cli import app, groups
 from baekman.errors import InputRefused
+from baekman.workspace.paths import Workspace
 from typer.testing import CliRunner
 
 SHEET = "delivery: D-1\ninstitution: HERE\nplatform: ILLUMINA\nreference: test\n"
@@ -20,7 +21,7 @@ HEADER = "specimen_id\tfile\tkind\tread_group\tsha256\tsize\n"
 
 @pytest.fixture
 def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(watch.intake, "known", lambda folder, *, workspace: None)
+    monkeypatch.setattr(watch, "known", lambda folder, *, workspace: None)
     (tmp_path / "inbox").mkdir()
     return tmp_path / "inbox"
 
@@ -60,7 +61,12 @@ def look(inbox: Path, times: int = 1, is_busy: Sequence[bool] = ()) -> tuple[lis
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Done):
         patch.setattr(watch.time, "sleep", sleep)
-        watch.watch(inbox, workspace=inbox.parent, deliver=deliver, refuse=lambda one, place: refused.append(one))
+        watch.watch(
+            inbox,
+            workspace=Workspace(inbox.parent),
+            deliver=deliver,
+            refuse=lambda refusal, place: refused.append(refusal),
+        )
     return delivered, refused
 
 
@@ -156,7 +162,7 @@ def test_a_delivery_that_found_another_run_at_work_is_delivered_at_the_next_look
 
 def test_what_went_all_the_way_before_is_not_delivered_again(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(inbox, "one")
-    monkeypatch.setattr(watch.intake, "known", lambda folder, *, workspace: "DONE")
+    monkeypatch.setattr(watch, "known", lambda folder, *, workspace: "DONE")
     report = inbox.parent / "deliveries" / "DONE" / "report"
     report.mkdir(parents=True)
     assert len(look(inbox)[0]) == 1

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import HERE, WORKERS, ConfigOption, KeyFileOption, RegistryOption, WorkspaceOption
-from baekman.cli.workflow import folder
+from baekman.cli.workflow import readable_folder
 
 app = typer.Typer(help="Deliveries.", no_args_is_help=True)
 
@@ -17,7 +17,8 @@ app = typer.Typer(help="Deliveries.", no_args_is_help=True)
 @app.command()
 def receive(
     delivery: Annotated[
-        Path, typer.Argument(metavar="DELIVERY", help="The delivery's folder.", callback=folder, readable=False)
+        Path,
+        typer.Argument(metavar="DELIVERY", help="The delivery's folder.", callback=readable_folder, readable=False),
     ],
     workspace: WorkspaceOption = HERE,
     config: ConfigOption = None,

@@ -1,4 +1,4 @@
-"""Running the whole workflow: one delivery, or every delivery that arrives."""
+"""Commands that run the whole workflow: for one delivery, or for every delivery that arrives."""
 
 from __future__ import annotations
 
@@ -16,107 +16,122 @@ from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 
 if TYPE_CHECKING:
     from baekman.deliver import Outcome, Progress
+    from baekman.workspace.paths import Workspace
 
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
 
-Cores = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores; default: all.")]
+CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores; default: all.")]
 
 
-def _profile(profile: str | None) -> str | None:
-    """``profile`` when there is one: to be told of a slip only after intake would be late."""
+def _existing_profile(profile: str | None) -> str | None:
+    """Return ``profile``, or refuse it here: Snakemake would refuse it only after intake."""
     if profile is not None and not Path(profile).is_dir():
         from baekman import data
 
-        names = sorted(one.name for one in (data.workflow_folder() / "profiles").iterdir())
+        names = sorted(path.name for path in (data.workflow_folder() / "profiles").iterdir())
         if Path(profile).name not in names:
             raise typer.BadParameter(f"no such folder, nor one of {', '.join(names)}")
     return profile
 
 
-Profile = Annotated[
+ProfileOption = Annotated[
     str | None,
-    typer.Option("--profile", help="Snakemake profile: a folder, or a name in profiles/.", callback=_profile),
+    typer.Option("--profile", help="Snakemake profile: a folder, or a name in profiles/.", callback=_existing_profile),
 ]
 
 
-def folder(path: Path) -> Path:
-    """``path`` when it is a folder; a message that does not repeat it otherwise, as it may name an institution."""
+def readable_folder(path: Path) -> Path:
+    """Return ``path`` when it is a folder that may be read; no message repeats it, as it may name an institution."""
     if not path.is_dir():
         raise typer.BadParameter("no such folder")
     if not os.access(path, os.R_OK | os.X_OK):
-        raise typer.BadParameter("the folder may not be read; give who runs this access to it")
+        raise typer.BadParameter("the folder may not be read; give the user of this process access to it")
     return path
 
 
 @app.command()
 def deliver(
-    delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", callback=folder, readable=False)],
+    delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", callback=readable_folder, readable=False)],
     workspace: WorkspaceOption = HERE,
     config: ConfigOption = None,
-    profile: Profile = None,
-    cores: Cores = None,
+    profile: ProfileOption = None,
+    cores: CoresOption = None,
 ) -> None:
     """Take one delivery from intake to tables; the same command again takes up where it stopped.
 
     Example: baekman deliver inbox/2026-11 --workspace /data/cohort --profile slurm
     """
-    from baekman import deliver as delivering
-
-    with _progress() as progress:
-        outcome = delivering.deliver(
-            delivery, workspace=workspace, config=config, profile=profile, cores=cores, progress=progress
-        )
-    _tell(outcome, workspace)
-    typer.echo(outcome.delivery_id)
+    outcome = _deliver(delivery, workspace=workspace, config=config, profile=profile, cores=cores)
     raise typer.Exit(EXIT_FAILED if outcome.exit_code else EXIT_DONE)
 
 
 @app.command()
 def watch(
-    inbox: Annotated[Path, typer.Argument(help="Folder in which deliveries arrive.", callback=folder, readable=False)],
+    inbox: Annotated[
+        Path, typer.Argument(help="Folder in which deliveries arrive.", callback=readable_folder, readable=False)
+    ],
     workspace: WorkspaceOption = HERE,
     config: ConfigOption = None,
-    profile: Profile = None,
-    cores: Cores = None,
+    profile: ProfileOption = None,
+    cores: CoresOption = None,
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
     quiet: Annotated[
-        float, typer.Option("--quiet-seconds", min=0, help="How long nothing may have changed in a delivery.")
+        float,
+        typer.Option("--quiet-seconds", min=0, help="Deliver a folder in which nothing changed for so many seconds."),
     ] = 30.0,
 ) -> None:
-    """Deliver each complete delivery in INBOX once: every file there in full size, and nothing still being written.
+    """Deliver each complete delivery in INBOX once: every file is there in full size, and nothing changes any more.
 
     Example: baekman watch /data/inbox --workspace /data/cohort --profile slurm
     """
-    from baekman import deliver as delivering
-    from baekman import watch as watching
+    from baekman.watch import watch as watch_inbox
+    from baekman.workspace.paths import Workspace
 
     failures = 0
 
-    def deliver_one(folder: Path) -> bool:
+    def deliver_folder(folder: Path) -> bool:
         nonlocal failures
-        with _progress() as progress:
-            outcome = delivering.deliver(
-                folder, workspace=workspace, config=config, profile=profile, cores=cores, progress=progress
-            )
-        _tell(outcome, workspace)
-        typer.echo(outcome.delivery_id)
+        outcome = _deliver(folder, workspace=workspace, config=config, profile=profile, cores=cores)
         failures += bool(outcome.exit_code)
         return not outcome.locked
 
-    def refuse(refused: InputRefused, place: str) -> None:
+    def report_refusal(refusal: InputRefused, place: str) -> None:
         nonlocal failures
         failures += 1
         print(f"a delivery is refused, {place}:", file=sys.stderr)
-        for reason in refused.problems:
-            print(f"refused: {reason}", file=sys.stderr)
+        for problem in refusal.problems:
+            print(f"refused: {problem}", file=sys.stderr)
 
-    watching.watch(inbox, workspace=workspace, deliver=deliver_one, refuse=refuse, once=once, quiet_seconds=quiet)
+    watch_inbox(
+        inbox,
+        workspace=Workspace(workspace),
+        deliver=deliver_folder,
+        refuse=report_refusal,
+        once=once,
+        quiet_seconds=quiet,
+    )
     raise typer.Exit(EXIT_FAILED if failures else EXIT_DONE)
 
 
+def _deliver(
+    delivery: Path, *, workspace: Path, config: Path | None, profile: str | None, cores: int | None
+) -> Outcome:
+    """Deliver once; print the summary on stderr and the delivery's ID on stdout."""
+    from baekman.deliver import deliver as deliver_folder
+    from baekman.workspace.paths import Workspace
+
+    with _progress_bar() as progress:
+        outcome = deliver_folder(
+            delivery, workspace=Workspace(workspace), config=config, profile=profile, cores=cores, progress=progress
+        )
+    print("\n".join(_summary(outcome, Workspace(workspace))), file=sys.stderr)
+    typer.echo(outcome.delivery_id)
+    return outcome
+
+
 @contextmanager
-def _progress() -> Iterator[Progress]:
-    """A progress bar on stderr when that is a terminal; else nothing is shown."""
+def _progress_bar() -> Iterator[Progress]:
+    """Show a progress bar on stderr when that is a terminal; else show nothing."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -125,42 +140,43 @@ def _progress() -> Iterator[Progress]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total or None)
+        def show(work: str, done: int, total: int) -> None:
+            bar.update(task, description=work, completed=done, total=total or None)
 
         yield show
 
 
-def _tell(outcome: Outcome, workspace: Path) -> None:
-    """The summary, on stderr; pseudonymous."""
+def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
+    """Yield the lines of the summary, which hold pseudonyms only."""
     decisions = list(outcome.decisions.values())
-    folder = workspace / "deliveries" / outcome.delivery_id
-    counts = ", ".join(
-        f"{decisions.count(decision)} {word}"  # type: ignore[arg-type]
-        for decision, word in (("accept", "accepted"), ("hold", "held"), ("reject", "rejected"))
-    )
-    lines = [f"delivery {outcome.delivery_id}: {counts}"]
-    for one in outcome.verdicts:
-        if one.verdict != "accept":
-            codes = ", ".join(reason.code for reason in one.reasons if reason.severity != "note")
-            lines.append(f"  {one.specimen_id}  {one.verdict:<6}  {one.gate:<6}  {codes}")
+    words = {"accept": "accepted", "hold": "held", "reject": "rejected"}
+    counts = ", ".join(f"{decisions.count(decision)} {word}" for decision, word in words.items())  # type: ignore[arg-type]
+    yield f"delivery {outcome.delivery_id}: {counts}"
+    for verdict in outcome.verdicts:
+        if verdict.verdict != "accept":
+            codes = ", ".join(reason.code for reason in verdict.reasons if reason.severity != "note")
+            yield f"  {verdict.specimen_id}  {verdict.verdict:<6}  {verdict.gate:<6}  {codes}"
     for failed in outcome.failed:
-        lines.append(f"failed: {failed.rule} ({failed.log})")
-        lines += [f"  | {line}" for line in failed.lines]
+        yield f"failed: {failed.rule} ({failed.log})"
+        yield from (f"  | {line}" for line in failed.lines)
     if outcome.unreported:
-        lines.append(outcome.unreported)
+        yield outcome.unreported
     if outcome.locked:
-        lines.append("not finished: another run works on the same files; run the same command again when it has ended")
+        yield "not finished: another run works on the same files; run the same command again when it has ended"
     elif outcome.exit_code:
         if not outcome.failed:
-            lines += [f"  | {line}" for line in outcome.last_lines]
-        log = workspace / "logs" / "deliver" / f"{outcome.delivery_id}.log"
-        lines.append(f"not finished: run the same command again when the cause is mended; all messages: {log}")
+            yield from (f"  | {line}" for line in outcome.last_lines)
+        log = workspace.deliver_log(outcome.delivery_id)
+        yield f"not finished: mend the cause and run the same command again; all messages: {log}"
     else:
-        if not outcome.jobs:
-            lines.append("nothing to do: everything is there")
-        lines.append(f"report  {folder / 'report'}")
-        lines.append(f"tables  {workspace / 'tables'}")
-        lines.append(f"cohort  {workspace / 'cohort'}")
-        lines.append(f"for the institution  {workspace / 'return'}")
-    print("\n".join(lines), file=sys.stderr)
+        yield from _places(outcome, workspace)
+
+
+def _places(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
+    """Yield the lines that say where the results of a finished delivery lie."""
+    if not outcome.jobs:
+        yield "nothing to do: everything is there"
+    yield f"report  {workspace.delivery(outcome.delivery_id).report}"
+    yield f"tables  {workspace.tables}"
+    yield f"cohort  {workspace.cohort}"
+    yield f"for the institution  {workspace.returned}"

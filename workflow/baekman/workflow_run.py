@@ -1,0 +1,190 @@
+"""A run of Snakemake in a process of its own: how it starts, what its events report, and how it stops."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from baekman.tools.processes import STARTED_BY
+from baekman.workspace.paths import Workspace
+
+LAST_LINES = 15
+LOCKED = "LockException"  # Snakemake's exception where another run has locked the same files
+RETURN_REPORT = "return report"  # subject of the notice that the return report lacks the QC verdicts
+
+# Variables that may hold a path, relative to the folder of the command.
+PATH_VARIABLES = {"BAEKMAN_REGISTRY", "BAEKMAN_REGISTRY_KEY", "BAEKMAN_TABLES_KEY", "BAEKMAN_SCHEDULER"}
+
+_TAIL_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedJob:
+    """A job that failed; ``log`` is the path of its log in the workspace, "" without a log."""
+
+    rule: str
+    log: str
+
+
+@dataclass
+class WorkflowRun:
+    """The state of a run, as its events report it (``snakemake_logger_plugin_baekman`` has their table).
+
+    ``rule``: of the job that started last. ``done`` of ``total`` jobs succeeded. ``failed``: by the number of the
+    job, without those that succeeded when they were tried again. ``planned``: number of jobs by rule.
+    ``locked``: another run works on the same files. ``unreported``: why the return report lacks the QC verdicts.
+    ``exit_code`` and ``last_lines`` (of Snakemake's messages) are set when the run has ended.
+    """
+
+    rule: str = ""
+    done: int = 0
+    total: int = 0
+    failed: dict[int, FailedJob] = field(default_factory=dict)
+    planned: Mapping[str, int] = field(default_factory=dict)
+    locked: bool = False
+    unreported: str = ""
+    exit_code: int = 0
+    last_lines: tuple[str, ...] = ()
+
+    def note(self, event: Mapping[str, Any]) -> None:
+        """Note one event."""
+        match event:
+            case {"event": "planned", "jobs": jobs}:
+                self.planned = jobs
+            case {"event": "started", "rule": rule}:
+                self.rule = rule
+            case {"event": "finished", "job": number}:
+                self.failed.pop(number, None)
+            case {"event": "failed", "job": number, "rule": rule, "log": log}:
+                self.failed[number] = FailedJob(rule=rule, log=log)
+            case {"event": "progress", "done": done, "total": total}:
+                self.done, self.total = done, total
+            case {"event": "error", "exception": exception}:
+                self.locked = self.locked or exception == LOCKED
+            case {"event": "notice", "subject": subject, "message": message} if subject == RETURN_REPORT:
+                self.unreported = message
+
+
+def run(
+    command: Sequence[str],
+    *,
+    workspace: Workspace,
+    log: Path,
+    report: Callable[[WorkflowRun], None] = lambda run: None,
+) -> WorkflowRun:
+    """Run Snakemake by ``command`` to its end; its messages are appended to ``log``.
+
+    ``report`` is called with the run after each event.
+    """
+    state = WorkflowRun()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a+b") as messages:
+        begin = messages.seek(0, os.SEEK_END)
+        with _started(command, workspace=workspace, messages=messages) as (process, events):
+            for event in events:
+                state.note(event)
+                report(state)
+            state.exit_code = process.wait()
+        state.last_lines = tuple(_last_lines(messages, begin=begin))
+    return state
+
+
+def plan(command: Sequence[str], *, workspace: Workspace) -> Mapping[str, int]:
+    """Return the number of jobs by rule that Snakemake would run for ``command``; empty when it cannot plan."""
+    state = WorkflowRun()
+    dry_run = [*command, "--dry-run"]
+    with _started(dry_run, workspace=workspace, messages=subprocess.DEVNULL) as (process, events):
+        for event in events:
+            state.note(event)
+        process.wait()
+    return state.planned
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], *, workspace: Workspace, messages: IO[bytes] | int
+) -> Iterator[tuple[subprocess.Popen[bytes], Iterable[Mapping[str, Any]]]]:
+    """Start Snakemake; yield its process and its events, which end when it does.
+
+    When this process is stopped, Snakemake and its jobs are stopped as by Ctrl-C, and waited for. When this process
+    is killed, Snakemake stops by itself (``processes.stop_with_deliver``). Snakemake is started in the workspace:
+    its log holds the folder it was started in, which may be the delivery's.
+    """
+    reader, writer = os.pipe()
+    with os.fdopen(reader, encoding="utf-8") as lines:
+        try:
+            process = _start(
+                [*command, "--logger", "baekman", "--logger-baekman-events", str(writer)],
+                workspace=workspace,
+                messages=messages,
+                events=writer,
+            )
+        finally:
+            os.close(writer)
+        with _stopping(process, lines):
+            yield process, map(json.loads, lines)
+
+
+def _start(
+    command: Sequence[str], *, workspace: Workspace, messages: IO[bytes] | int, events: int
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` in a process group of its own; it inherits the file descriptor ``events``."""
+    environment = {name: value for name, value in os.environ.items() if name != "BAEKMAN_WORKSPACE"}
+    for name in PATH_VARIABLES & environment.keys():
+        if Path(environment[name]).exists():
+            environment[name] = str(Path(environment[name]).resolve())
+    environment[STARTED_BY] = str(os.getpid())
+    # A background command of a shell ignores Ctrl-C, and a process that it starts would inherit that.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            command,
+            cwd=workspace.root,
+            env=environment,
+            process_group=0,
+            pass_fds=(events,),
+            stdin=subprocess.DEVNULL,
+            stdout=messages,
+            stderr=subprocess.STDOUT,
+        )
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+@contextmanager
+def _stopping(process: subprocess.Popen[bytes], events: IO[str]) -> Iterator[None]:
+    """Stop the group of ``process`` when this process is stopped, by Ctrl-C or a signal, and wait for it."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number, handler in handlers.items():
+            if handler is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+                signal.signal(number, _exit_by_signal)
+        yield
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(process.pid, signal.SIGINT)
+        events.close()  # a full pipe without a reader would hold Snakemake up
+        process.wait()
+        raise
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _exit_by_signal(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)  # the exit code that shells use
+
+
+def _last_lines(messages: IO[bytes], *, begin: int) -> list[str]:
+    """Return the last lines of ``messages`` after the byte ``begin``."""
+    end = messages.seek(0, os.SEEK_END)
+    messages.seek(max(begin, end - _TAIL_BYTES))
+    return messages.read().decode(errors="replace").splitlines()[-LAST_LINES:]
