@@ -56,9 +56,19 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
     What they are told is encrypted, by a key that is made for them.
     """
     import dask
-    from dask_jobqueue import SLURMCluster
     from tornado.ioloop import PeriodicCallback
 
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError:
+        raise InputRefused(
+            Problem(
+                file="--scheduler",
+                expected="the package dask-jobqueue with slurm:N",
+                found="none",
+                action="install baekman[slurm], or give --workers N",
+            )
+        ) from None
     if shutil.which("sbatch") is None:
         raise InputRefused(
             Problem(
