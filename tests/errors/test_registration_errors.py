@@ -136,7 +136,7 @@ def test_optional_columns_may_be_absent_or_empty_and_columns_in_any_order(tmp_pa
     line = ",".join(values.get(name, "") for name in names)
     (full,) = read_rows([write(tmp_path, "\ufeff" + ",".join(names) + f"\r\n{line}\r\n", "r.csv")])
     for row in (bare, full):
-        assert (row.institution, row.specimen_id, row.decision) == ("H", "B1", Decision.GRANTED)
+        assert (row.institution, row.barcode, row.decision) == ("H", "B1", Decision.GRANTED)
         assert (row.scopes, row.consent_to, row.birth_year, row.name) == ((Scope.GENOME,), None, None, "")
         assert row.array_genotypes is None
 

@@ -19,12 +19,13 @@ from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
+from baekman.registry.denied_list import update_denied_list
 from baekman.registry.records import open_registry
 from baekman.tables import files as table_files
 from baekman.tables import make as tables
 from baekman.tables.freeze import freeze
 from baekman.workspace import run_lock
-from baekman.workspace.denied import denied_participants, update_denied, withdrawn_participants
+from baekman.workspace.denied import denied_participants, withdrawn_participants
 from baekman.workspace.paths import Workspace
 from support.finished_workspace import (
     DELIVERY,
@@ -245,7 +246,7 @@ def test_whose_consent_ended_since_intake_is_left_out_of_the_batch(
         valid_from=date(2025, 2, 1),
     )
     workspace.opened_registry.add_consent(refused)
-    update_denied(workspace, registry=workspace.opened_registry)
+    update_denied_list(workspace, registry=workspace.opened_registry)
     assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participant_ids[1:])
 
 
@@ -260,7 +261,7 @@ def consent(
         valid_to=ends,
     )
     workspace.opened_registry.add_consent(event)
-    update_denied(workspace, registry=workspace.opened_registry)
+    update_denied_list(workspace, registry=workspace.opened_registry)
 
 
 def test_consent_that_ends_or_begins_while_nobody_touches_the_registry_counts_from_its_day(

@@ -54,7 +54,7 @@ _HASH = re.compile(r"[0-9a-f]{32,128}")
 
 
 @dataclass(frozen=True)
-class Finding:
+class BrokenLink:
     """What is wrong with a log, and at which line (1-based; 0: the log as a whole)."""
 
     line: int
@@ -150,14 +150,14 @@ def events(workspace: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def verify(file: Path, *, head: Mapping[str, Any] | None = None) -> list[Finding]:
+def verify(file: Path, *, head: Mapping[str, Any] | None = None) -> list[BrokenLink]:
     """Everything that is wrong with the log ``file``, in order; an empty list when it is whole.
 
     ``head`` is a saved head whose signature was checked (``read_head``): the log must still hold that event.
     """
     if not file.is_file():
-        return [Finding(0, "there is no log: deleted, or the workspace is another")]
-    findings: list[Finding] = []
+        return [BrokenLink(0, "there is no log: deleted, or the workspace is another")]
+    findings: list[BrokenLink] = []
     previous, expected = FIRST, 1
     seen: dict[str, int] = {}
     hash_at_head: str | None = None
@@ -165,23 +165,23 @@ def verify(file: Path, *, head: Mapping[str, Any] | None = None) -> list[Finding
         for number, line in enumerate(lines, 1):
             event = _parsed(line)
             if event is None:
-                findings.append(Finding(number, "no event in canonical form: edited or torn"))
+                findings.append(BrokenLink(number, "no event in canonical form: edited or torn"))
                 previous, expected = _digest(line), expected + 1
                 continue
             if event["previous"] != previous:
-                findings.append(Finding(number, _broken_link(event["previous"], seen, number)))
+                findings.append(BrokenLink(number, _broken_link(event["previous"], seen, number)))
             if event["sequence"] != expected:
                 problem = f"sequence {event['sequence']} where {expected} was expected"
-                findings.append(Finding(number, problem))
+                findings.append(BrokenLink(number, problem))
             previous, expected = _digest(line), event["sequence"] + 1
             seen[previous] = number
             if head is not None and event["sequence"] == head["sequence"]:
                 hash_at_head = previous
     if head is not None and head["sequence"] > 0:
         if hash_at_head is None:
-            findings.append(Finding(0, f"event {head['sequence']} of the saved head is missing: truncated"))
+            findings.append(BrokenLink(0, f"event {head['sequence']} of the saved head is missing: truncated"))
         elif hash_at_head != head["hash"]:
-            findings.append(Finding(0, f"event {head['sequence']} is not that of the saved head: rewritten"))
+            findings.append(BrokenLink(0, f"event {head['sequence']} is not that of the saved head: rewritten"))
     return findings
 
 

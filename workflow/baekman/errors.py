@@ -41,8 +41,8 @@ class InputRefused(Exception):
         super().__init__("\n".join(str(reason) for reason in self.problems))
 
 
-class Refusal:
-    """Reasons to refuse an input that may have millions of them: the first ``LIMIT`` are kept, the rest are counted."""
+class ProblemList:
+    """Problems of an input that may have millions of them: the first ``LIMIT`` are kept, the others are counted."""
 
     LIMIT = 1000
 
@@ -51,14 +51,14 @@ class Refusal:
         self._kept: list[tuple[tuple[int, ...], Problem]] = []
 
     def note(self, *problems: Problem, at: tuple[int, ...]) -> None:
-        """Note ``problems``; ``at`` says which come first, and those of one place stay in the order of their noting."""
+        """Note ``problems``. The list is sorted by ``at``, and those of one place keep the order of their noting."""
         self.count += len(problems)
-        self._kept += [(at, reason) for reason in problems]
+        self._kept += [(at, problem) for problem in problems]
         if len(self._kept) > 2 * self.LIMIT:
             self._cut()
 
-    def take_in(self, other: Refusal) -> None:
-        """Note what ``other`` has noted."""
+    def extend(self, other: ProblemList) -> None:
+        """Note the problems of ``other``."""
         self.count += other.count
         self._kept += other._kept
         self._cut()
@@ -66,10 +66,10 @@ class Refusal:
     def __bool__(self) -> bool:
         return self.count > 0
 
-    def refused(self, *, file: str) -> InputRefused:
-        """The refusal; what it could not keep is told as a last reason of ``file``."""
+    def refusal(self, *, file: str) -> InputRefused:
+        """Return the exception with the problems; the last one, of ``file``, counts those that were not kept."""
         self._cut()
-        problems = [reason for _, reason in self._kept]
+        problems = [problem for _, problem in self._kept]
         if more := self.count - len(problems):
             problems.append(
                 Problem(

@@ -23,6 +23,7 @@ from baekman.engine.local import Engine
 from baekman.files.atomic import write_text
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
+from baekman.registry.denied_list import update_denied_list
 from baekman.registry.records import Registry
 from baekman.report import delivery as delivery_report
 from baekman.tables import files as table_files
@@ -30,7 +31,7 @@ from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
 from baekman.verdicts import GATES
 from baekman.workspace import run_lock
-from baekman.workspace.denied import mark_withdrawn, read_mark, update_denied, withdrawn_participants
+from baekman.workspace.denied import mark_withdrawn, read_mark, withdrawn_participants
 from baekman.workspace.paths import Workspace
 from baekman.workspace.purge import Purge, Traces, purge_files, remaining
 
@@ -82,7 +83,7 @@ def withdraw(
     mark = mark_withdrawn(workspace, participant_id, specimens=specimens)
     changed = registry.withdraw(participant_id)
     if changed:
-        update_denied(workspace, registry=registry)
+        update_denied_list(workspace, registry=registry)
     file = workspace.receipt(participant_id)
     earlier = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     snapshot = _leave_cohort(workspace, participant_id, workers=workers, is_again=bool(earlier))

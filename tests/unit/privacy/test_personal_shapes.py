@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from baekman.privacy.personal_shapes import Finding, find_identifiers
+from baekman.privacy.personal_shapes import PersonalShape, find_identifiers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ def kinds(text: str, *confidential: str) -> list[str]:
 @pytest.mark.parametrize("form", ["{}-{}", "{}{}", "{} {}", "{} - {}", "{}\u2013{}", "{}_{}"])
 def test_a_resident_number_of_every_kind_is_seen(seventh: str, form: str) -> None:
     text = "@CO patient " + form.format("840229", seventh + "234567") + " here"
-    assert find_identifiers(text.encode()) == [Finding(12, "resident_registration_number")]
+    assert find_identifiers(text.encode()) == [PersonalShape(12, "resident_registration_number")]
 
 
 @pytest.mark.parametrize(
@@ -93,5 +93,5 @@ def test_a_registered_code_counts_only_where_it_stands_alone() -> None:
 @given(before=st.binary(max_size=40), after=st.binary(max_size=40))
 def test_bytes_that_are_no_text_hide_nothing(before: bytes, after: bytes) -> None:
     data = before + b" 840229-2234567 " + after
-    expected = Finding(len(before) + 1, "resident_registration_number")
+    expected = PersonalShape(len(before) + 1, "resident_registration_number")
     assert expected in find_identifiers(data)

@@ -62,7 +62,7 @@ def test_a_conflict_is_refused_with_its_row_and_no_value(column: str, on_sqlite:
     with pytest.raises(InputRefused) as refused:
         import_registrations(on_sqlite, [other])
     assert str(refused.value) == (
-        f"second.tsv: row 3, column {column}: expected what the registry says of this participant, "
+        f"second.tsv: row 3, column {column}: expected this participant's value in the registry, "
         "found another value; correct the table, or import it with --correct"
     )
     # all or nothing
@@ -88,8 +88,8 @@ def test_a_conflict_within_one_table_names_both_rows(on_sqlite: Registry, tmp_pa
     with pytest.raises(InputRefused) as refused:
         import_registrations(on_sqlite, [table(tmp_path, FIRST, second)])
     assert [str(reason) for reason in refused.value.problems] == [
-        "registration.tsv: row 3, column registered_sex: expected what row 2 of registration.tsv says of this "
-        "participant, found another value; correct the table",
+        "registration.tsv: row 3, column registered_sex: expected this participant's value in row 2 of "
+        "registration.tsv, found another value; correct the table",
         "registration.tsv: row 3, column consent: expected the decision in row 2 of registration.tsv, or another "
         "date, found another decision of the same participant on the same date; correct the table",
     ]
@@ -176,14 +176,14 @@ def staged(folder: Path) -> list[str]:
     return [path.name for path in (folder / "registry" / "arrays.staged").rglob("*")]
 
 
-def die(*_: object) -> None:
+def die(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
 def only_once(function: Callable[..., None]) -> Callable[..., None]:
     """``function``, and death in its place the second time."""
     functions = iter([function, die])
-    return lambda *arguments: next(functions)(*arguments)
+    return lambda *arguments, **options: next(functions)(*arguments, **options)
 
 
 def test_a_refused_table_leaves_the_arrays_as_they_were(registry: Registry, tmp_path: Path) -> None:

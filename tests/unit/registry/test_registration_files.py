@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from baekman.errors import InputRefused, Refusal
+from baekman.errors import InputRefused, ProblemList
 from baekman.files.delimited import DelimitedTable
 from baekman.registry import importing as registry_import
 from baekman.registry import registration_files
@@ -32,7 +32,7 @@ def messages(registry: Registry, files: list[Path]) -> list[str]:
 def test_no_more_rows_are_asked_for_than_a_part_before_they_are_written(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_import, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(registry_import, "ROWS_PER_PART", 4)
     read, written, waiting = 0, 0, []
     fields_at = DelimitedTable.fields_at
 
@@ -54,7 +54,7 @@ def test_no_more_rows_are_asked_for_than_a_part_before_they_are_written(
 
 
 def test_the_first_look_keeps_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registration_files, "_WRITTEN_AT_ONCE", 3)
+    monkeypatch.setattr(registration_files, "_ROWS_PER_WRITE", 3)
     kept = []
     add = registration_files._RowIndex.add
 
@@ -85,16 +85,16 @@ def test_the_rows_of_a_participant_come_together_wherever_they_stand(size: int, 
 def test_conflicts_are_told_in_the_order_of_the_rows(
     size: int, on_sqlite: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_import, "ROWS_AT_ONCE", size)
+    monkeypatch.setattr(registry_import, "ROWS_PER_PART", size)
     first, second, third = people(3)
     import_registrations(on_sqlite, [table(tmp_path, third)])
     others = [row.replace("BAR-", "TWO-").replace("female", "male") for row in (first, second)]
     file = table(tmp_path, first, second, third.replace("1984", "1985"), *reversed(others))
-    says = "says of this participant, found another value; correct the table"
+    value, action = "expected this participant's value in", "found another value; correct the table"
     assert messages(on_sqlite, [file]) == [
-        f"registration.tsv: row 4, column birth_year: expected what the registry {says}, or import it with --correct",
-        f"registration.tsv: row 5, column registered_sex: expected what row 3 of registration.tsv {says}",
-        f"registration.tsv: row 6, column registered_sex: expected what row 2 of registration.tsv {says}",
+        f"registration.tsv: row 4, column birth_year: {value} the registry, {action}, or import it with --correct",
+        f"registration.tsv: row 5, column registered_sex: {value} row 3 of registration.tsv, {action}",
+        f"registration.tsv: row 6, column registered_sex: {value} row 2 of registration.tsv, {action}",
     ]
     assert len(list(participant_rows(on_sqlite))) == 1
 
@@ -102,7 +102,7 @@ def test_conflicts_are_told_in_the_order_of_the_rows(
 def test_of_very_many_problems_the_first_are_told_and_the_rest_counted(
     on_sqlite: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Refusal, "LIMIT", 3)
+    monkeypatch.setattr(ProblemList, "LIMIT", 3)
     rest = "registration tables: expected at most the 3 problems above, found 4 more; mend these first"
     by_themselves = [row.replace("rare", "?") for row in people(7)]
     found = messages(on_sqlite, [table(tmp_path, *by_themselves)])
@@ -149,7 +149,7 @@ def test_a_pipe_is_refused(on_sqlite: Registry) -> None:
 def test_no_array_is_kept_of_a_refused_table(
     on_sqlite: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_import, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(registry_import, "ROWS_PER_PART", 1)
     array(tmp_path / "array.vcf", "BAR-0000")
     first, second = people(2)
     file = table(tmp_path, first + "array.vcf", second, second.replace("female", "male"))
@@ -174,5 +174,5 @@ def test_rows_and_offsets_are_those_of_the_file_however_lines_end(end: str, tmp_
 
 def test_rows_read_again_are_those_read_first(tmp_path: Path) -> None:
     rows = read_rows([table(tmp_path, *people(5))])
-    assert [row.specimen_id for row in rows] == [f"BAR-{n:04d}" for n in range(5)]
+    assert [row.barcode for row in rows] == [f"BAR-{n:04d}" for n in range(5)]
     assert [row.number for row in rows] == [1, 2, 3, 4, 5]

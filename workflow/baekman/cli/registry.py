@@ -52,14 +52,14 @@ def import_(
     """
     from baekman import audit
     from baekman.files.digests import sha256_of
+    from baekman.registry.denied_list import update_denied_list
     from baekman.registry.importing import import_registrations
     from baekman.registry.records import open_registry
-    from baekman.workspace.denied import update_denied
     from baekman.workspace.paths import Workspace
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     summary = import_registrations(opened, files, correct=correct)
-    consent_hash = update_denied(Workspace(workspace), registry=opened)
+    consent_hash = update_denied_list(Workspace(workspace), registry=opened)
     for file in files:
         audit.record(
             workspace,
@@ -127,8 +127,8 @@ def consent(
     """
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
+    from baekman.registry.denied_list import update_denied_list
     from baekman.registry.records import open_registry
-    from baekman.workspace.denied import update_denied
     from baekman.workspace.paths import Workspace
 
     if decision is not None and decision not in tuple(Decision):
@@ -151,7 +151,7 @@ def consent(
             )
         )
         if added:
-            update_denied(Workspace(workspace), registry=opened)
+            update_denied_list(Workspace(workspace), registry=opened)
             audit.record(
                 workspace,
                 action="registry.consent",
@@ -178,13 +178,13 @@ def withdraw(
     Example: baekman registry withdraw P0123456789ABC --workspace W
     """
     from baekman import audit
+    from baekman.registry.denied_list import update_denied_list
     from baekman.registry.records import open_registry
-    from baekman.workspace.denied import update_denied
     from baekman.workspace.paths import Workspace
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     if opened.withdraw(participant):
-        update_denied(Workspace(workspace), registry=opened)
+        update_denied_list(Workspace(workspace), registry=opened)
         audit.record(
             workspace,
             action="registry.withdraw",

@@ -22,17 +22,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-FindingKind = Literal["registered", "resident_registration_number", "telephone", "e_mail"]
+ShapeKind = Literal["registered", "resident_registration_number", "telephone", "e_mail"]
 
 MIN_REGISTERED_BYTES = 4
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class PersonalShape:
     """What kind of identifier stands at which byte (0-based) of the data; never the value."""
 
     offset: int
-    kind: FindingKind
+    kind: ShapeKind
 
 
 _SEPARATOR = r"[-\u2010-\u2015\u2212\uff0d._ ]"
@@ -57,14 +57,14 @@ _E_MAIL = re.compile(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@"
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,5}[A-Za-z]{2,24}(?![A-Za-z0-9])"
 )
-_SHAPES: tuple[tuple[FindingKind, re.Pattern[str]], ...] = (
+_SHAPES: tuple[tuple[ShapeKind, re.Pattern[str]], ...] = (
     ("resident_registration_number", _RESIDENT_NUMBER),
     ("telephone", _TELEPHONE),
     ("e_mail", _E_MAIL),
 )
 
 
-def find_identifiers(data: bytes, confidential: Sequence[str] = ()) -> list[Finding]:
+def find_identifiers(data: bytes, confidential: Sequence[str] = ()) -> list[PersonalShape]:
     """Every identifier in ``data``, by offset: the registered ones in ``confidential``, and general shapes.
 
     A registered string is found in any case, in NFC and NFD, in UTF-8, CP949 and UTF-16. One of pure ASCII
@@ -76,11 +76,11 @@ def find_identifiers(data: bytes, confidential: Sequence[str] = ()) -> list[Find
     western = text.translate(_FULL_WIDTH_DIGITS)
     for kind, shape in _SHAPES:
         for match in shape.finditer(western):
-            found.add(Finding(len(text[: match.start()].encode("utf-8", "surrogateescape")), kind))
+            found.add(PersonalShape(len(text[: match.start()].encode("utf-8", "surrogateescape")), kind))
     return sorted(found)
 
 
-def _registered(data: bytes, confidential: Sequence[str]) -> Iterable[Finding]:
+def _registered(data: bytes, confidential: Sequence[str]) -> Iterable[PersonalShape]:
     folded = data.lower()
     for value in confidential:
         for form in spellings(value):
@@ -95,7 +95,7 @@ def _registered(data: bytes, confidential: Sequence[str]) -> Iterable[Finding]:
                 start = folded.find(needle)
                 while start >= 0:
                     if not alone or _stands_alone(folded, start, len(needle)):
-                        yield Finding(start, "registered")
+                        yield PersonalShape(start, "registered")
                     start = folded.find(needle, start + 1)
 
 

@@ -1,1 +1,1 @@
-"""Who was registered, and who consented."""
+"""The registry of participants, specimens and consent: the only link from an institution's labels to pseudonyms."""

@@ -1,8 +1,8 @@
-"""Array genotypes of an import: files beside those in use, until the import's transaction is there.
+"""Array genotypes of an import: staged files that wait until the import's transaction is done.
 
-The transaction notes the name of their folder in ``settings``. A folder that is noted is of an import that was
-done, and its files are put in their place, now or after a kill by whoever opens the registry next; any other is of
-an import that was given up.
+The transaction notes the name of the stage's folder in ``settings``. A noted folder is of an import that is done: its
+files go to their place, now, or after a kill when the registry is opened next. A folder without a note is of an import
+that was given up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, delete, select
 
 from baekman.files.atomic import fsync_folder
-from baekman.registry import database as registry_store
+from baekman.registry import database
 from baekman.registry.database import settings
 
 ARRAYS_FOLDER = "arrays"
@@ -22,47 +22,47 @@ STAGED_FOLDER = "arrays.staged"
 SUFFIX = ".vcf.gz"
 
 
-def array_path(folder: Path, specimen_id: str) -> Path:
-    """Where the array genotypes of a specimen lie in a registry's ``folder``."""
+def array_path(folder: Path, *, specimen_id: str) -> Path:
+    """Return the path of a specimen's array genotypes in a registry's ``folder``."""
     return folder / ARRAYS_FOLDER / f"{specimen_id}{SUFFIX}"
 
 
 def new_stage(folder: Path) -> Path:
-    """The folder, not made yet, for the arrays of one import into the registry in ``folder``."""
+    """Return a new path for the arrays of one import into the registry in ``folder``; the folder is not made."""
     return folder / STAGED_FOLDER / secrets.token_hex(8)
 
 
-def note(connection: Connection, stage: Path) -> None:
-    """Note in the import's transaction that what is in ``stage`` belongs to it."""
+def note(connection: Connection, *, stage: Path) -> None:
+    """Note in the import's transaction that the files in ``stage`` belong to it."""
     fsync_folder(stage)
     connection.execute(settings.insert(), {"name": _name(stage), "value": "staged"})
 
 
-def settle(connection: Connection, folder: Path) -> None:
-    """Put in place what imports have staged that are done, and remove what others have left.
+def settle(connection: Connection, *, folder: Path) -> None:
+    """Put the files of noted stages in their place, and remove other stages.
 
-    ``connection`` is in a transaction of ``registry_store.writing``, so that no import is under way.
+    ``connection`` is in a transaction of ``database.writing``, so no import is under way.
     """
     for stage in sorted((folder / STAGED_FOLDER).glob("*")):
         if _is_noted(connection, stage):
             for file in stage.glob(f"*{SUFFIX}"):
-                place = array_path(folder, file.name.removesuffix(SUFFIX))
-                place.parent.mkdir(exist_ok=True)
-                file.replace(place)
+                path = array_path(folder, specimen_id=file.name.removesuffix(SUFFIX))
+                path.parent.mkdir(exist_ok=True)
+                file.replace(path)
             fsync_folder(folder / ARRAYS_FOLDER)
             connection.execute(delete(settings).where(settings.c.name == _name(stage)))
         shutil.rmtree(stage)
 
 
-def settle_noted(engine: Engine, folder: Path) -> None:
-    """``settle`` where an import is done and was killed before it could; waits for no import that is under way."""
+def settle_noted(engine: Engine, *, folder: Path) -> None:
+    """Call ``settle`` if an import was killed after its transaction; do not wait for an import that is under way."""
     stages = list((folder / STAGED_FOLDER).glob("*"))
     if stages:
-        with registry_store.reading(engine) as connection:
+        with database.reading(engine) as connection:
             is_noted = any(_is_noted(connection, stage) for stage in stages)
         if is_noted:
-            with registry_store.writing(engine) as connection:
-                settle(connection, folder)
+            with database.writing(engine) as connection:
+                settle(connection, folder=folder)
 
 
 def _is_noted(connection: Connection, stage: Path) -> bool:

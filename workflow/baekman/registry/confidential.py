@@ -9,21 +9,25 @@ from baekman.files.delimited import DelimitedTable
 from baekman.privacy.leak_patterns import Identifier
 from baekman.registry.registration import CONFIDENTIAL_COLUMNS, REQUIRED_COLUMNS
 
+COLUMNS = (*CONFIDENTIAL_COLUMNS, "array_genotypes")
+
 
 def read_identifiers(file: Path) -> list[Identifier]:
-    """The identifiers in ``file``: one per line, or the confidential columns of a registration table."""
+    """Return the identifiers in ``file``: the confidential columns of a registration table, else one per line.
+
+    Each value comes once, with the first place of it. InputRefused for a file without any.
+    """
     with DelimitedTable(file) as table:
-        wanted = (*CONFIDENTIAL_COLUMNS, "array_genotypes")
-        found = [
-            Identifier(value=fields[column].strip(), place=f"line {number}, {name}")
-            for number, _, fields in table.records()
+        identifiers = [
+            Identifier(value=fields[column].strip(), place=f"line {row}, {name}")
+            for row, _, fields in table.records()
             for column, name in enumerate(table.header)
-            if name in wanted and column < len(fields)
+            if name in COLUMNS and column < len(fields)
         ]
     if not set(REQUIRED_COLUMNS) <= set(table.header):
         lines = file.read_text("utf-8-sig").split("\n")
-        found = [Identifier(value=line.strip(), place=f"line {number}") for number, line in enumerate(lines, 1)]
-    first = {identifier.value: identifier for identifier in reversed(found) if identifier.value}
+        identifiers = [Identifier(value=line.strip(), place=f"line {number}") for number, line in enumerate(lines, 1)]
+    first = {identifier.value: identifier for identifier in reversed(identifiers) if identifier.value}
     if not first:
         raise InputRefused(
             Problem(

@@ -1,7 +1,7 @@
 """The registry's tables, on SQLite or PostgreSQL.
 
-Columns in the clear are pseudonymous identifiers, blind indexes, dates and sequence numbers. Whatever came
-from an institution is in ``sealed``.
+Columns in the clear are pseudonyms, blind indexes, dates and sequence numbers. Every value from an institution is in
+``sealed``.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from baekman.errors import InputRefused, Problem
 SCHEMA_VERSION = "1"
 DATABASE_NAME = "registry.sqlite"
 PAGE = 5_000
-# for another's transaction: an import of a million rows takes minutes, and holds up SQLite's readers too as soon as
-# it no longer fits into the cache
+# for the transaction of another command: an import of a million rows takes minutes, and holds up SQLite's readers too
+# as soon as it no longer fits into the cache
 WAIT_SECONDS = 900
 CACHE_KIB = 256 << 10  # SQLite's memory at most: an import touches every page of the indexes
 
@@ -100,9 +100,9 @@ verdicts = Table(
 
 
 def connect(database: str | Path) -> Engine:
-    """An engine for ``database``: the path of an SQLite file, or a PostgreSQL URL.
+    """Return an engine for ``database``: the path of an SQLite file, or a PostgreSQL URL.
 
-    No statement's values ever appear in an exception (``hide_parameters``).
+    No exception ever shows the values of a statement (``hide_parameters``).
     """
     if isinstance(database, Path):
         return _sqlite(database)
@@ -126,7 +126,7 @@ def _sqlite(file: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # IMMEDIATE: a reader that turned writer half-way could meet another one that did the same
+        # IMMEDIATE: two readers that both become writers would block each other
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -135,7 +135,7 @@ def _sqlite(file: Path) -> Engine:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that no other writer of the registry runs beside."""
+    """Yield a connection in a transaction; no other writer of the registry runs at the same time."""
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("LOCK TABLE settings IN EXCLUSIVE MODE"))
@@ -144,27 +144,27 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for single reads, each of the newest state; it never holds up a writer."""
+    """Yield a connection for single reads, each of the newest state; it never holds up a writer."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         yield connection
 
 
 @contextmanager
 def paging(engine: Engine) -> Iterator[Connection]:
-    """A connection for ``pages``; it never holds up a writer."""
-    # where a reader holds up nobody, one cursor of the server's lasts as long as its transaction
+    """Yield a connection for ``pages``; it never holds up a writer."""
+    # on PostgreSQL a reader holds up nobody, and a cursor of the server lasts as long as its transaction
     with engine.connect() if engine.dialect.name == "postgresql" else reading(engine) as connection:
         yield connection
 
 
 def pages(connection: Connection, key: Column[Any], *others: Column[Any]) -> Iterator[Sequence[Row[Any]]]:
-    """``key``, a table's primary key, and ``others`` of every row, ``PAGE`` rows at a time, in the order of the bytes.
+    """Yield ``key``, a table's primary key, and ``others`` of all rows, ``PAGE`` rows at a time, in byte order.
 
-    Each page is of the newest state on SQLite, all of one state on PostgreSQL.
+    On SQLite each page is of the newest state; on PostgreSQL all pages are of one state.
     """
     query = select(key, *others)
     if connection.dialect.name == "postgresql":
-        # SQLite's way would ask for an index in the order of the bytes, which may not be that of the database
+        # pages by key, as on SQLite, would need an index in byte order; the order of the database may be another
         ordered = query.order_by(collate(key, "C") if isinstance(key.type, String) else key)
         yield from connection.execute(ordered, execution_options={"yield_per": PAGE}).partitions()
         return
@@ -187,20 +187,17 @@ def create(engine: Engine, *, key_id: bytes) -> None:
 
 
 def exists(engine: Engine) -> bool:
-    """Whether the registry's tables are there."""
+    """Return whether the registry's tables are there."""
     if engine.dialect.name == "sqlite":
         file = Path(str(engine.url.database))
         if not file.is_file():
             return False
-        file.open("rb").close()  # SQLite's own failure does not tell which file may not be read
+        file.open("rb").close()  # SQLite's own failure does not name the file that may not be read
     return inspect(engine).has_table(settings.name)
 
 
 def key_id(engine: Engine) -> bytes:
-    """The name of the key that the registry is sealed with.
-
-    InputRefused for a registry of another version.
-    """
+    """Return the name of the key that seals the registry; InputRefused for a registry of another version."""
     with reading(engine) as connection:
         values = {row.name: row.value for row in connection.execute(select(settings))}
     if values.get("schema_version") != SCHEMA_VERSION:
@@ -213,3 +210,9 @@ def key_id(engine: Engine) -> bytes:
             )
         )
     return bytes.fromhex(values["key_id"])
+
+
+def chunks(values: Sequence[str], *, size: int = 500) -> Iterator[Sequence[str]]:
+    """Yield ``values`` in parts that fit into one statement."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

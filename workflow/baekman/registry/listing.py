@@ -1,4 +1,4 @@
-"""The registry as tables: pseudonymous for the data manager, in its own terms for an institution."""
+"""Listings of the registry: pseudonymous for the data manager, with its own labels for an institution."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from baekman import consent
 from baekman.consent import ConsentState, Scope, today
 from baekman.errors import InputRefused, Problem
 from baekman.files.secret_file import write_secret
-from baekman.registry import database as registry_store
-from baekman.registry.database import participants, specimens
-from baekman.registry.records import Registry, chunks
+from baekman.registry import database
+from baekman.registry.database import chunks, participants, specimens
+from baekman.registry.records import Registry
 from baekman.registry.verdict_history import verdict_history
 
 PARTICIPANT_COLUMNS = ("participant_id", "participant_type", "genome", "withdrawn_at", "specimens")
@@ -26,14 +26,15 @@ INSTITUTION_COLUMNS = ("specimen_id", "participant", "genome", "delivered", "ver
 
 
 def participant_rows(registry: Registry, *, at: date | None = None) -> Iterator[dict[str, str]]:
-    """One pseudonymous row of ``PARTICIPANT_COLUMNS`` per participant, by ID.
+    """Yield one pseudonymous row of ``PARTICIPANT_COLUMNS`` per participant, by ID.
 
-    ``genome`` is the consent state of sequencing at ``at`` (today by default); ``specimens`` counts them.
+    ``genome`` is the consent state of sequencing at ``at`` (today by default); ``specimens`` is their
+    number.
     """
     columns = (participants.c.participant_id, participants.c.withdrawn_at, participants.c.sealed)
     day = at or today()
-    with registry_store.paging(registry.engine) as connection:
-        for page in registry_store.pages(connection, *columns):
+    with database.paging(registry.engine) as connection:
+        for page in database.pages(connection, *columns):
             ids = [row.participant_id for row in page]
             events = registry.events_by_participant(connection, ids)
             counts = _specimen_counts(connection, ids)
@@ -61,52 +62,54 @@ def _specimen_counts(connection: Connection, participant_ids: Sequence[str]) -> 
 
 
 def institution_rows(registry: Registry, institution: str, *, at: date | None = None) -> list[dict[str, str]]:
-    """What ``institution`` registered, in its own terms, one row of ``INSTITUTION_COLUMNS`` per specimen.
+    """Return the registrations of ``institution`` with its own labels: a row of ``INSTITUTION_COLUMNS`` per specimen.
 
-    No pseudonymous identifier is among them, so that the rows link nothing. ``delivered`` and ``verdict`` are
-    those of the newest verdict.
+    No pseudonym is among them, so the rows link nothing. ``genome`` is the consent state of sequencing at ``at``
+    (today by default); ``delivered`` (time in UTC) and ``verdict`` are those of the newest verdict.
     """
     wanted = unicodedata.normalize("NFC", institution)
     columns = (specimens.c.specimen_id, specimens.c.participant_id, specimens.c.sealed)
-    listed = []
-    with registry_store.paging(registry.engine) as connection:
-        for page in registry_store.pages(connection, *columns):
+    rows = []
+    with database.paging(registry.engine) as connection:
+        for page in database.pages(connection, *columns):
             own = []
-            for row in page:
-                values = registry.ring.unseal(row.sealed, identity=f"specimens {row.specimen_id}")
+            for record in page:
+                values = registry.ring.unseal(record.sealed, identity=f"specimens {record.specimen_id}")
                 if values["institution"] == wanted:
-                    own.append((row, values["specimen_id"]))
-            owners = _subject_codes(registry, connection, [row.participant_id for row, _ in own])
-            listed += [_institution_row(registry, row, label, owners[row.participant_id], at) for row, label in own]
-    return sorted(listed, key=lambda row: (row["specimen_id"], row["participant"]))
+                    own.append((record, values["specimen_id"]))
+            codes = _subject_codes(registry, connection, [record.participant_id for record, _ in own])
+            rows += [
+                _institution_row(registry, record, barcode, codes[record.participant_id], at) for record, barcode in own
+            ]
+    return sorted(rows, key=lambda row: (row["specimen_id"], row["participant"]))
 
 
 def _subject_codes(registry: Registry, connection: Connection, participant_ids: Sequence[str]) -> dict[str, str]:
-    found = {}
+    codes = {}
     for some in chunks(participant_ids):
-        for row in connection.execute(select(participants).where(participants.c.participant_id.in_(some))):
-            values = registry.ring.unseal(row.sealed, identity=f"participants {row.participant_id}")
-            found[row.participant_id] = values["participant"]
-    return found
+        for record in connection.execute(select(participants).where(participants.c.participant_id.in_(some))):
+            values = registry.ring.unseal(record.sealed, identity=f"participants {record.participant_id}")
+            codes[record.participant_id] = values["participant"]
+    return codes
 
 
-def _institution_row(registry: Registry, row: Row[Any], label: str, code: str, at: date | None) -> dict[str, str]:
-    history = verdict_history(registry, row.specimen_id)
+def _institution_row(
+    registry: Registry, record: Row[Any], barcode: str, subject_code: str, at: date | None
+) -> dict[str, str]:
+    history = verdict_history(registry, record.specimen_id)
     return {
-        "specimen_id": label,
-        "participant": code,
-        "genome": registry.active_consent(row.participant_id, at=at).value,
+        "specimen_id": barcode,
+        "participant": subject_code,
+        "genome": registry.active_consent(record.participant_id, at=at).value,
         "delivered": history[-1][1] if history else "",
         "verdict": history[-1][2].verdict if history else "",
     }
 
 
 def write_institution(registry: Registry, institution: str, *, folder: Path, output: Path | None = None) -> Path:
-    """Write ``institution_rows`` to ``output`` (mode 0600), by default a file of its own in ``folder``.
+    """Write ``institution_rows`` as TSV (mode 0600) and return the path: ``output``, else a name in ``folder``.
 
-    Its path.
-
-    InputRefused when the institution has registered nothing.
+    The name in ``folder`` does not show the institution. InputRefused when the institution has registered nothing.
     """
     rows = institution_rows(registry, institution)
     if not rows:

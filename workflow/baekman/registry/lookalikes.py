@@ -1,11 +1,10 @@
-"""Labels that the eye takes for one another."""
+"""Barcodes that the eye takes for one another."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# Latin letters and digits as Unicode's confusables (UTS 39) list them, for what keyboards and scanners
-# produce
+# Latin letters and digits with their confusables (Unicode UTS 39), as far as keyboards and scanners produce them
 _READS_LIKE = {
     "0": "oοоօ",
     "1": "il|ıіιӏ",
@@ -27,12 +26,12 @@ _READS_LIKE = {
     "x": "хχ",
     "y": "уγ",
 }
-# capitals that read like another letter than their small ones
+# capitals that read like another letter than their small forms do
 _CAPITALS = str.maketrans({"Η": "h", "Ν": "n", "Υ": "y", "У": "y"})
 _FOLDED = str.maketrans({other: letter for letter, others in _READS_LIKE.items() for other in others})
 
 
-def skeleton(label: str) -> str:
-    """What is left of ``label`` for the eye: width, case, accents, look-alikes and separators taken away."""
-    folded = unicodedata.normalize("NFKD", label).translate(_CAPITALS).casefold().translate(_FOLDED)
+def skeleton(barcode: str) -> str:
+    """Return ``barcode`` as the eye reads it: without width, case, accents, look-alikes and separators."""
+    folded = unicodedata.normalize("NFKD", barcode).translate(_CAPITALS).casefold().translate(_FOLDED)
     return "".join(character for character in folded if character.isalnum())

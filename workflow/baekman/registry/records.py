@@ -1,51 +1,43 @@
-"""The registry: who was pre-registered, under which pseudonymous identifier, and what they consented to.
+"""The registry: who was pre-registered, under which pseudonym, and what they consented to.
 
-It is the only place that holds the link between an institution's specimen and a participant. Every value
-from an institution is sealed (``key_ring``); records are found by blind index. The jobs of the
-workflow get the pseudonymous manifest alone and never open it.
+It is the only place that holds the link between an institution's specimen and a participant. Every value from an
+institution is sealed (``key_ring``), and records are found by blind index. The jobs of the workflow get the
+pseudonymous manifest alone and never open the registry.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, select, update
 
 from baekman import consent, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, today
 from baekman.errors import InputRefused, Problem
-from baekman.key_ring import (
-    Key,
-    KeyRing,
-    keys_from_environment,
-    make_key_file,
-    read_key_file,
-)
-from baekman.registry import array_staging
-from baekman.registry import database as registry_store
-from baekman.registry.database import consent_events, participants, specimens
+from baekman.key_ring import Key, KeyRing, make_key_file
+from baekman.registry import array_staging, database
+from baekman.registry.database import chunks, consent_events, participants, specimens
+from baekman.registry.location import locate
 from baekman.registry.lookalikes import skeleton
-from baekman.workspace.paths import Top
 
-REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
-FOLDER = Top.REGISTRY
-KEY_FILE_NAME = "registry.key"
-# what a withdrawal keeps, so that a later delivery or registration of the same person is recognised and
-# refused
+# a withdrawal keeps these, so that a later delivery or registration of the same person is recognised and refused
 KEPT_AFTER_WITHDRAWAL = ("institution", "participant")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpecimenRecord:
-    """A registered specimen, without any value from its institution.
+    """A registered specimen, without any text from its institution.
 
-    ``registered_sex`` is ``female``, ``male`` or, after a withdrawal, ``unknown``; ``array_genotypes`` is
-    the path of a single-sample VCF that names its sample by ``specimen_id``, or None.
+    Attributes:
+        specimen_id: Pseudonym of the specimen.
+        participant_id: Pseudonym of the participant.
+        participant_type: ``rare``, ``severe`` or ``general``; ``unknown`` after a withdrawal.
+        registered_sex: ``female`` or ``male``; ``unknown`` after a withdrawal.
+        array_genotypes: Path of a single-sample VCF that names its sample by ``specimen_id``, or None.
     """
 
     specimen_id: str
@@ -55,57 +47,40 @@ class SpecimenRecord:
     array_genotypes: str | None
 
 
-@dataclass(frozen=True)
-class Location:
-    """Where a registry is: its database, and the folder of its arrays and, unless told otherwise, its key."""
+class Standing(NamedTuple):
+    """The consent of a participant at a date: states by scope, and the events in the order of their recording."""
 
-    database: str | Path
-    folder: Path
-
-    @property
-    def key_file(self) -> Path:
-        return self.folder / KEY_FILE_NAME
-
-
-def locate(workspace: Path, registry: Path | str | None = None) -> Location:
-    """Where the registry of ``workspace`` is.
-
-    ``registry`` is a folder, an ``.sqlite`` file or a PostgreSQL URL.
-    """
-    chosen = registry or os.environ.get(REGISTRY_VARIABLE) or workspace / FOLDER
-    if "://" in str(chosen):
-        return Location(str(chosen), workspace / FOLDER)
-    path = Path(chosen)
-    if path.suffix == ".sqlite":
-        return Location(path, path.parent)
-    return Location(path / registry_store.DATABASE_NAME, path)
+    participant_id: str
+    is_withdrawn: bool
+    states: Mapping[Scope, ConsentState]
+    events: list[ConsentEvent]
 
 
 def create_registry(
     workspace: Path, *, registry: Path | str | None = None, key_file: Path | None = None
 ) -> tuple[Registry, bool]:
-    """Make the registry and, where none is given, its key; (registry, whether it was made now).
+    """Make the registry of ``workspace`` and, if none is given, its key; return it, and whether it is new.
 
-    Done again it changes nothing. A key file that is named and absent is made.
+    A registry that is there already stays as it is. A key file that is named and absent is made.
     """
-    location = locate(workspace, registry)
-    engine = registry_store.connect(location.database)
+    location = locate(workspace, registry=registry)
+    engine = database.connect(location.database)
     location.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if registry_store.exists(engine):
+    if database.exists(engine):
         return open_registry(workspace, registry=registry, key_file=key_file), False
-    given = key_file or keys_from_environment() or location.key_file
-    if isinstance(given, Path) and not given.exists():
-        make_key_file(given, [Key.new()])
-    ring = given if isinstance(given, KeyRing) else read_key_file(given)
-    registry_store.create(engine, key_id=ring.current)
+    source = location.key_source(key_file)
+    if isinstance(source, Path) and not source.exists():
+        make_key_file(source, [Key.new()])
+    ring = location.key_ring(key_file)
+    database.create(engine, key_id=ring.current)
     return Registry(engine, ring, folder=location.folder), True
 
 
 def open_registry(workspace: Path, *, registry: Path | str | None = None, key_file: Path | None = None) -> Registry:
-    """The registry of ``workspace``; InputRefused when it or its key is absent, or the key is another's."""
-    location = locate(workspace, registry)
-    engine = registry_store.connect(location.database)
-    if not registry_store.exists(engine):
+    """Return the registry of ``workspace``; InputRefused when it or its key is absent, or it has another key."""
+    location = locate(workspace, registry=registry)
+    engine = database.connect(location.database)
+    if not database.exists(engine):
         raise InputRefused(
             Problem(
                 file="registry",
@@ -114,10 +89,9 @@ def open_registry(workspace: Path, *, registry: Path | str | None = None, key_fi
                 action="run `baekman registry init` with the same --workspace and --registry",
             )
         )
-    given = key_file or keys_from_environment() or location.key_file
-    ring = given if isinstance(given, KeyRing) else read_key_file(given)
-    ring.use(registry_store.key_id(engine))
-    array_staging.settle_noted(engine, location.folder)
+    ring = location.key_ring(key_file)
+    ring.use(database.key_id(engine))
+    array_staging.settle_noted(engine, folder=location.folder)
     return Registry(engine, ring, folder=location.folder)
 
 
@@ -131,19 +105,19 @@ class Registry:
 
     # -- specimens and participants
 
-    def specimen(self, institution: str, label: str) -> SpecimenRecord | None:
-        """The specimen that ``institution`` registered under ``label``, exactly (after NFC)."""
-        index = self.ring.blind_index("specimen", institution, label)
+    def specimen(self, institution: str, barcode: str) -> SpecimenRecord | None:
+        """Return the specimen that ``institution`` registered under exactly ``barcode`` (after NFC), if any."""
+        index = self.ring.blind_index("specimen", institution, barcode)
         return next(self._specimens(specimens.c.specimen_index == index), None)
 
-    def lookalikes(self, institution: str, label: str) -> list[SpecimenRecord]:
-        """Other specimens of ``institution`` whose labels read like ``label`` (O and 0, a Cyrillic A, …)."""
-        exact = self.ring.blind_index("specimen", institution, label)
-        index = self.ring.blind_index("lookalike", institution, skeleton(label))
+    def lookalikes(self, institution: str, barcode: str) -> list[SpecimenRecord]:
+        """Return other specimens of ``institution`` with barcodes that look like this one (O and 0, a Cyrillic A)."""
+        exact = self.ring.blind_index("specimen", institution, barcode)
+        index = self.ring.blind_index("lookalike", institution, skeleton(barcode))
         return list(self._specimens((specimens.c.lookalike_index == index) & (specimens.c.specimen_index != exact)))
 
     def specimens_of(self, participant_id: str) -> list[SpecimenRecord]:
-        """A participant's specimens, sorted by ID."""
+        """Return a participant's specimens, sorted by ID."""
         return list(self._specimens(specimens.c.participant_id == participant_id))
 
     def _specimens(self, condition: Any) -> Iterator[SpecimenRecord]:
@@ -153,7 +127,7 @@ class Registry:
             .where(condition)
             .order_by(specimens.c.specimen_id)
         )
-        with registry_store.reading(self.engine) as connection:
+        with database.reading(self.engine) as connection:
             rows = connection.execute(query).all()
         for specimen_id, participant_id, sealed in rows:
             values = self.ring.unseal(sealed, identity=f"participants {participant_id}")
@@ -167,36 +141,35 @@ class Registry:
             )
 
     def array_path(self, specimen_id: str) -> Path:
-        """Where a specimen's array genotypes lie, if it has any."""
-        return array_staging.array_path(self.folder, specimen_id)
+        """Return the path of a specimen's array genotypes, which need not exist."""
+        return array_staging.array_path(self.folder, specimen_id=specimen_id)
 
-    def identifiers_of(self, specimen: SpecimenRecord | str) -> list[str]:
-        """The confidential strings of a specimen and its participant that must be in none of its files.
+    def identifiers_of(self, specimen: SpecimenRecord) -> list[str]:
+        """Return the confidential strings of a specimen and its participant; none of them may be in its files.
 
-        Name, resident registration number (with and without hyphen), the institution's subject code, the
-        specimen's label; after a withdrawal only the last two.
+        They are the name, the resident registration number (with and without hyphen), the subject code and the
+        barcode; after a withdrawal only the last two.
         """
-        specimen_id = specimen if isinstance(specimen, str) else specimen.specimen_id
         query = (
             select(specimens.c.sealed, participants.c.participant_id, participants.c.sealed)
             .join_from(specimens, participants)
-            .where(specimens.c.specimen_id == specimen_id)
+            .where(specimens.c.specimen_id == specimen.specimen_id)
         )
-        with registry_store.reading(self.engine) as connection:
+        with database.reading(self.engine) as connection:
             sealed_specimen, participant_id, sealed_participant = connection.execute(query).one()
-        label = self.ring.unseal(sealed_specimen, identity=f"specimens {specimen_id}")["specimen_id"]
+        barcode = self.ring.unseal(sealed_specimen, identity=f"specimens {specimen.specimen_id}")["specimen_id"]
         values = self.ring.unseal(sealed_participant, identity=f"participants {participant_id}")
         number = values.get("resident_registration_number", "")
         digits = "".join(character for character in number if character.isdigit())
-        found = [values.get("name", ""), number, digits, values["participant"], label]
+        identifiers = [values.get("name", ""), number, digits, values["participant"], barcode]
         if len(digits) == 13:
-            found.append(f"{digits[:6]}-{digits[6:]}")
-        return [value for value in dict.fromkeys(found) if value]
+            identifiers.append(f"{digits[:6]}-{digits[6:]}")
+        return [value for value in dict.fromkeys(identifiers) if value]
 
     def require_participant(self, participant_id: str) -> str:
-        """``participant_id`` when it is registered; InputRefused otherwise."""
+        """Return ``participant_id`` if it is registered; InputRefused otherwise."""
         pseudonyms.check(participant_id, "P")
-        with registry_store.reading(self.engine) as connection:
+        with database.reading(self.engine) as connection:
             known = connection.scalar(
                 select(participants.c.participant_id).where(participants.c.participant_id == participant_id)
             )
@@ -215,25 +188,25 @@ class Registry:
     # -- consent
 
     def consent_events(self, participant_id: str) -> list[ConsentEvent]:
-        """A participant's consent events in the order of their recording."""
-        with registry_store.reading(self.engine) as connection:
+        """Return a participant's consent events in the order of their recording."""
+        with database.reading(self.engine) as connection:
             return self.events_by_participant(connection, [participant_id]).get(participant_id, [])
 
     def events_by_participant(
         self, connection: Connection, participant_ids: Sequence[str]
     ) -> dict[str, list[ConsentEvent]]:
-        """Participant ID -> consent events in the order of their recording; who has none is left out."""
-        found: dict[str, list[ConsentEvent]] = {}
+        """Return participant ID -> consent events in the order of their recording; nothing for an ID without any."""
+        events: dict[str, list[ConsentEvent]] = {}
         columns = (consent_events.c.participant_id, consent_events.c.sealed)
         for some in chunks(participant_ids):
             query = select(*columns).where(columns[0].in_(some)).order_by(consent_events.c.sequence)
             for participant_id, sealed in connection.execute(query):
                 values = self.ring.unseal(sealed, identity=f"consent {participant_id}")
-                found.setdefault(participant_id, []).append(ConsentEvent.from_json(values))
-        return found
+                events.setdefault(participant_id, []).append(ConsentEvent.from_json(values))
+        return events
 
     def consent_states(self, participant_id: str, *, at: date | None = None) -> dict[Scope, ConsentState]:
-        """The state of every scope at the date ``at`` (today by default); all withdrawn once withdrawn."""
+        """Return the state of every scope at the date ``at`` (today by default); all withdrawn after a withdrawal."""
         if self.is_withdrawn(participant_id):
             return dict.fromkeys(ALL_SCOPES, ConsentState.WITHDRAWN)
         return consent.states(self.consent_events(participant_id), at=at or today())
@@ -241,13 +214,13 @@ class Registry:
     def active_consent(
         self, participant_id: str, scope: Scope | str = Scope.GENOME, at: date | None = None
     ) -> ConsentState:
-        """The state of one scope at the date ``at`` (today by default)."""
+        """Return the state of one scope at the date ``at`` (today by default)."""
         return self.consent_states(participant_id, at=at)[Scope(scope)]
 
     def add_consent(self, event: ConsentEvent) -> bool:
-        """Append ``event``; False when the same was recorded before. InputRefused after a withdrawal."""
+        """Append ``event``; return False when the same was recorded before. InputRefused after a withdrawal."""
         self.require_participant(event.participant_id)
-        with registry_store.writing(self.engine) as connection:
+        with database.writing(self.engine) as connection:
             withdrawn_at = connection.scalar(
                 select(participants.c.withdrawn_at).where(participants.c.participant_id == event.participant_id)
             )
@@ -258,7 +231,7 @@ class Registry:
                         place=event.participant_id,
                         expected="a participant who has not withdrawn",
                         found=f"a withdrawal of {withdrawn_at}",
-                        action="register the person anew, under another subject code, if they join again",
+                        action="if they join again, register the person under another subject code",
                     )
                 )
             known = self.events_by_participant(connection, [event.participant_id])
@@ -282,30 +255,30 @@ class Registry:
             connection.execute(consent_events.insert(), rows)
 
     def consent_hash(self, participant_ids: Iterable[str] | None = None, *, at: date | None = None) -> str:
-        """SHA-256 of the consent in force at ``at`` of ``participant_ids``, of everybody by default."""
-        everybody = self.standing(participant_ids, at=at)
-        return consent.state_hash((one, states, events) for one, _, states, events in everybody)
+        """Return the SHA-256 of the consent in force at ``at`` of ``participant_ids`` (by default of everybody)."""
+        return consent.state_hash(
+            (standing.participant_id, standing.states, standing.events)
+            for standing in self.standing(participant_ids, at=at)
+        )
 
-    def standing(
-        self, participant_ids: Iterable[str] | None = None, *, at: date | None = None
-    ) -> Iterator[tuple[str, bool, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
-        """Of each of ``participant_ids`` (everybody by default), by ID: whether withdrawn, states at ``at``, events."""
+    def standing(self, participant_ids: Iterable[str] | None = None, *, at: date | None = None) -> Iterator[Standing]:
+        """Yield the standing at ``at`` (today by default) of ``participant_ids`` (by default of everybody), by ID."""
         day = at or today()
-        with registry_store.paging(self.engine) as connection:
+        with database.paging(self.engine) as connection:
             for withdrawn in self._withdrawn(connection, participant_ids):
                 recorded = self.events_by_participant(connection, list(withdrawn))
-                for one, is_withdrawn in withdrawn.items():
-                    events = recorded.get(one, [])
+                for participant_id, is_withdrawn in withdrawn.items():
+                    events = recorded.get(participant_id, [])
                     states = consent.states(events, at=day)
                     if is_withdrawn:
                         states = dict.fromkeys(ALL_SCOPES, ConsentState.WITHDRAWN)
-                    yield one, is_withdrawn, states, events
+                    yield Standing(participant_id, is_withdrawn, states, events)
 
     def _withdrawn(self, connection: Connection, participant_ids: Iterable[str] | None) -> Iterator[dict[str, bool]]:
-        """ID -> whether withdrawn, of ``participant_ids`` (everybody when None), by ID in parts."""
+        """Yield in parts, by ID: ID -> whether withdrawn, of ``participant_ids`` (of everybody when None)."""
         columns = (participants.c.participant_id, participants.c.withdrawn_at)
         if participant_ids is None:
-            for page in registry_store.pages(connection, *columns):
+            for page in database.pages(connection, *columns):
                 yield {row.participant_id: row.withdrawn_at is not None for row in page}
             return
         for some in chunks(sorted(set(participant_ids))):
@@ -315,27 +288,21 @@ class Registry:
     # -- withdrawal
 
     def is_withdrawn(self, participant_id: str) -> bool:
-        """Whether the participant has withdrawn; this is final."""
+        """Return whether the participant has withdrawn, which is final."""
         query = select(participants.c.withdrawn_at).where(participants.c.participant_id == participant_id)
-        with registry_store.reading(self.engine) as connection:
+        with database.reading(self.engine) as connection:
             return connection.scalar(query) is not None
 
-    def withdrawn(self) -> list[str]:
-        """Every participant who has withdrawn, sorted."""
-        query = select(participants.c.participant_id).where(participants.c.withdrawn_at.is_not(None))
-        with registry_store.reading(self.engine) as connection:
-            return sorted(connection.scalars(query))
-
     def withdraw(self, participant_id: str, *, at: date | None = None) -> bool:
-        """Mark the withdrawal and erase what is not needed to recognise the person; False when done before.
+        """Mark the withdrawal at ``at`` (today by default) and erase; return False when it was marked before.
 
-        Kept, sealed: the institution, its subject code and specimen labels, the consent events. Erased:
-        name, number, year of birth, sex, participant type and array genotypes.
+        Kept, sealed: the institution, the subject code, the barcodes and the consent events. Erased: name, number,
+        year of birth, sex, participant type and array genotypes.
         """
         self.require_participant(participant_id)
         day = at or today()
-        with registry_store.writing(self.engine) as connection:
-            array_staging.settle(connection, self.folder)  # that nothing comes to its place later
+        with database.writing(self.engine) as connection:
+            array_staging.settle(connection, folder=self.folder)  # so that no array comes to its place later
             row = connection.execute(
                 select(participants.c.withdrawn_at, participants.c.sealed).where(
                     participants.c.participant_id == participant_id
@@ -350,26 +317,15 @@ class Registry:
                     .where(participants.c.participant_id == participant_id)
                     .values(withdrawn_at=day.isoformat(), sealed=self.ring.seal(kept, identity=identity))
                 )
-                self.append_consent(
-                    connection,
-                    ConsentEvent(
-                        participant_id=participant_id,
-                        decision=Decision.WITHDRAWN,
-                        scopes=ALL_SCOPES,
-                        valid_from=day,
-                    ),
+                event = ConsentEvent(
+                    participant_id=participant_id, decision=Decision.WITHDRAWN, scopes=ALL_SCOPES, valid_from=day
                 )
+                self.append_consent(connection, event)
         for specimen in self.specimens_of(participant_id):
             self.array_path(specimen.specimen_id).unlink(missing_ok=True)
         return row.withdrawn_at is None
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601 to the second."""
+    """Return the time in UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def chunks(values: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
-    """``values`` in parts that fit into one statement."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]

@@ -1,22 +1,17 @@
 """The registration table: what an institution pre-registers, one row per specimen.
 
-Tab- or comma-separated UTF-8 with a header, columns in any order. What is wrong is told with file, row (the
-header is row 1) and column, and never with the value.
+The table is tab- or comma-separated UTF-8 with a header, its columns in any order. A problem names the file, the row
+(the header is row 1) and the column, and never the value.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
-from baekman.consent import ALL_SCOPES, Decision, Scope
-from baekman.errors import InputRefused, Problem
+from baekman.consent import Decision, Scope
+from baekman.errors import Problem
 
 REQUIRED_COLUMNS = (
     "institution",
@@ -38,29 +33,45 @@ OPTIONAL_COLUMNS = (
     "array_genotypes",
 )
 COLUMNS = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
-# what must be found nowhere else: the leak scan of a registration table looks for these
+# the leak scan of a registration table looks for the values in these
 CONFIDENTIAL_COLUMNS = ("institution", "specimen_id", "participant", "name", "resident_registration_number")
 
 PARTICIPANT_TYPES = ("rare", "severe", "general")
 SEXES = ("female", "male")
 DECISIONS = tuple(Decision)
-_DISEASE = re.compile(r"[ _-]disease$")
-MAX_CHARACTERS = 200
-_CONSENT_COLUMNS = ("consent", "consent_from", "consent_to", "scopes", "consent_template", "consent_version")
-_PERSON_COLUMNS = ("participant_type", "registered_sex", "birth_year")
-_MOST_KNOWN = 10_000
-_NEVER_EMPTY = frozenset(REQUIRED_COLUMNS) - {"consent_from"}
 
 
 @dataclass(kw_only=True, slots=True)  # not frozen: that costs more than all else in a million rows
 class RegistrationRow:
-    """One row of a registration table, parsed. ``repr`` shows where it stands and none of its values."""
+    """One row of a registration table, parsed; ``repr`` shows its place and none of its values.
+
+    Attributes:
+        file: Name of the table, without its folder.
+        row: Row in the table, from 1 (the header).
+        institution: The institution, NFC.
+        barcode: Column ``specimen_id``: the institution's label of the specimen, NFC.
+        subject_code: Column ``participant``: the institution's code of the participant, NFC.
+        participant_type: One of ``PARTICIPANT_TYPES``.
+        registered_sex: One of ``SEXES``.
+        decision: Column ``consent``.
+        scopes: The uses that the decision is about.
+        consent_from: First day of the decision; None when the table gives none.
+        consent_to: Last day of the decision, inclusive; None without an end.
+        consent_template: The consent form; "" when absent.
+        consent_version: Version of the form; "" when absent.
+        birth_year: Year of birth; None when absent.
+        name: Name of the person; "" when absent.
+        resident_registration_number: Number of the person; "" when absent.
+        array_genotypes: Path of the file with array genotypes; None when absent.
+        source_hash: SHA-256 (hex) of the table.
+        number: Number of the row among all rows of an import, from 1.
+    """
 
     file: str
     row: int
     institution: str
-    specimen_id: str
-    participant: str
+    barcode: str
+    subject_code: str
     participant_type: str
     registered_sex: str
     decision: Decision
@@ -74,13 +85,13 @@ class RegistrationRow:
     resident_registration_number: str
     array_genotypes: Path | None
     source_hash: str
-    number: int = 0  # among all rows of an import, from 1 on
+    number: int = 0
 
     def __repr__(self) -> str:
         return f"RegistrationRow({self.file}, row {self.row})"
 
-    def reason(self, column: str, *, expected: str, found: str, action: str) -> Problem:
-        """A reason to refuse this row."""
+    def problem(self, column: str, *, expected: str, found: str, action: str) -> Problem:
+        """Return a problem in ``column`` of this row."""
         return Problem(
             file=self.file,
             place=f"row {self.row}, column {column}",
@@ -90,241 +101,28 @@ class RegistrationRow:
         )
 
 
-def header_problems(file: str, header: list[str]) -> list[Problem]:
-    """What is wrong with the header of ``file``: columns that are missing, unknown or there twice."""
+def header_problems(file: str, *, header: list[str]) -> list[Problem]:
+    """Return the problems in the ``header`` of ``file``: columns that are missing, unknown or repeated."""
     problems = [
         Problem(file=file, place="row 1", expected=f"a column {name}", found="none", action="add it to the header")
         for name in REQUIRED_COLUMNS
         if name not in header
     ]
-    for place, name in enumerate(header, 1):
-        # the header is not quoted: where it is missing, the first row's values stand in its place
+    for field, name in enumerate(header, 1):
+        # the message does not quote the header: if it is missing, the first row's values stand in its place
         if name not in COLUMNS:
             found, action = "another one", "rename or remove the column"
-        elif name in header[: place - 1]:
+        elif name in header[: field - 1]:
             found, action = f"{name} a second time", "keep one of them"
         else:
             continue
         problems.append(
             Problem(
                 file=file,
-                place=f"row 1, field {place}",
+                place=f"row 1, field {field}",
                 expected=f"a column of {' '.join(COLUMNS)}",
                 found=found,
                 action=action,
             )
         )
     return problems
-
-
-class RowParser:
-    """The parser of a table's rows. ``source_hash`` is the SHA-256 of the table."""
-
-    def __init__(self, file: Path, header: Sequence[str], *, source_hash: str) -> None:
-        self.file = file
-        self.header = header
-        self.source_hash = source_hash
-        self._row = 0
-        self._fields: dict[str, str] = {}
-        self._problems: list[Problem] = []
-        # what was read in columns that say few different things, by the fields
-        self._consents: dict[tuple[str, ...], _Consent] = {}
-        self._people: dict[tuple[str, ...], _Person] = {}
-
-    def parse(self, row: int, fields: Sequence[str]) -> RegistrationRow:
-        """The row of this number; InputRefused with everything that is wrong with it."""
-        if len(fields) != len(self.header):
-            raise InputRefused(
-                Problem(
-                    file=self.file.name,
-                    place=f"row {row}",
-                    expected=f"{len(self.header)} fields",
-                    found=f"{len(fields)}",
-                    action="check for a separator inside a field",
-                )
-            )
-        self._row = row
-        self._fields = dict(zip(self.header, fields, strict=True))
-        self._problems = []
-        parsed = self._known() or self._read()
-        if self._problems:
-            raise InputRefused(self._problems)
-        consent, person, texts = parsed
-        array = texts.array_genotypes
-        return RegistrationRow(
-            file=self.file.name,
-            row=row,
-            institution=texts.institution,
-            specimen_id=texts.specimen_id,
-            participant=texts.participant,
-            participant_type=person.participant_type,
-            registered_sex=person.registered_sex,
-            decision=consent.decision,
-            scopes=consent.scopes,
-            consent_from=consent.begins,
-            consent_to=consent.ends,
-            consent_template=consent.template,
-            consent_version=consent.version,
-            birth_year=person.birth_year,
-            name=texts.name,
-            resident_registration_number=texts.resident_registration_number,
-            array_genotypes=self.file.parent / array if array else None,
-            source_hash=self.source_hash,
-        )
-
-    def _problem(self, column: str, expected: str, found: str, action: str = "correct the registration") -> None:
-        self._problems.append(
-            Problem(
-                file=self.file.name,
-                place=f"row {self._row}, column {column}",
-                expected=expected,
-                found=found,
-                action=action,
-            )
-        )
-
-    def _text(self, column: str) -> str:
-        """The field, NFC; empty when absent or refused."""
-        value = self._fields.get(column, "").strip()
-        if not value.isascii():
-            value = unicodedata.normalize("NFC", value)
-        if len(value) > MAX_CHARACTERS or not value.isprintable():
-            found = unfit(value)
-            if found:
-                self._problem(column, f"at most {MAX_CHARACTERS} printable characters on one line", found)
-                return ""
-        if not value and column in _NEVER_EMPTY:
-            self._problem(column, "a value", "none")
-        return value
-
-    def _choice(self, column: str, choices: Sequence[str]) -> str:
-        value = self._text(column).lower()
-        if value and value not in choices:
-            self._problem(column, f"one of {' '.join(choices)}", "another value")
-            return ""
-        return value
-
-    def _day(self, column: str) -> date | None:
-        value = self._text(column)
-        day = _date(value) if value else None
-        if value and day is None:
-            self._problem(column, "a date as YYYY-MM-DD", "another value")
-        return day
-
-    def _birth_year(self) -> int | None:
-        value = self._text("birth_year")
-        if not value:
-            return None
-        if not re.fullmatch(r"(18|19|20)[0-9]{2}", value):
-            self._problem("birth_year", "a year of four digits", "another value")
-            return None
-        return int(value)
-
-    def _scopes(self) -> tuple[Scope, ...]:
-        found = _scopes(self._text("scopes"))
-        if found is None:
-            self._problem("scopes", f"any of {' '.join(ALL_SCOPES)}, separated by ;", "another value")
-        return found or ()
-
-    def _known(self) -> tuple[_Consent, _Person, _Texts] | None:
-        """What the row says, where its consent and person say what an earlier row did and nothing is wrong."""
-        consent = self._consents.get(self._fields_of(_CONSENT_COLUMNS))
-        person = self._people.get(self._fields_of(_PERSON_COLUMNS))
-        if consent is None or person is None:
-            return None
-        texts = _Texts._make(map(self._text, _Texts._fields))
-        if self._problems:
-            self._problems = []
-            return None
-        return consent, person, texts
-
-    def _read(self) -> tuple[_Consent, _Person, _Texts]:
-        """What the row says; problems are noted in the order of the reading."""
-        decision = self._choice("consent", DECISIONS) or Decision.REFUSED.value
-        scopes = self._scopes()
-        if not scopes:
-            # deny by default: an unqualified yes is to sequencing alone, an unqualified no is to everything
-            scopes = (Scope.GENOME,) if decision == Decision.GRANTED else ALL_SCOPES
-        begins, ends = self._day("consent_from"), self._day("consent_to")
-        if decision == Decision.GRANTED and begins is None and not self._fields.get("consent_from", "").strip():
-            self._problem("consent_from", "the date from which consent holds", "none")
-        if begins and ends and ends < begins:
-            self._problem("consent_to", "a date not before consent_from", "an earlier one")
-        array = self._text("array_genotypes")
-        participant_type = self._text("participant_type").lower()
-        # "rare disease" and "rare_disease" are what the programme's own forms say
-        participant_type = _DISEASE.sub("", participant_type)
-        if participant_type and participant_type not in PARTICIPANT_TYPES:
-            self._problem("participant_type", f"one of {' '.join(PARTICIPANT_TYPES)}", "another value")
-        institution, label, subject = self._text("institution"), self._text("specimen_id"), self._text("participant")
-        sex = self._choice("registered_sex", SEXES)
-        form = self._text("consent_template"), self._text("consent_version")
-        person = _Person(participant_type, sex, self._birth_year())
-        name, number = self._text("name"), self._text("resident_registration_number")
-        texts = _Texts(institution, label, subject, name, number, array)
-        consent = _Consent(Decision(decision), scopes, begins, ends, *form)
-        if not self._problems:
-            for known in (self._consents, self._people):
-                if len(known) >= _MOST_KNOWN:
-                    known.clear()
-            self._consents[self._fields_of(_CONSENT_COLUMNS)] = consent
-            self._people[self._fields_of(_PERSON_COLUMNS)] = person
-        return consent, person, texts
-
-    def _fields_of(self, columns: Sequence[str]) -> tuple[str, ...]:
-        return tuple([self._fields.get(column, "") for column in columns])
-
-
-class _Consent(NamedTuple):
-    decision: Decision
-    scopes: tuple[Scope, ...]
-    begins: date | None
-    ends: date | None
-    template: str
-    version: str
-
-
-class _Person(NamedTuple):
-    participant_type: str
-    registered_sex: str
-    birth_year: int | None
-
-
-class _Texts(NamedTuple):
-    institution: str
-    specimen_id: str
-    participant: str
-    name: str
-    resident_registration_number: str
-    array_genotypes: str
-
-
-def unfit(value: str) -> str:
-    """What makes ``value`` no plain one-line text: "" when nothing does."""
-    if len(value) > MAX_CHARACTERS:
-        return f"{len(value)} characters"
-    # Cc: control characters; Cf: invisible ones, which would let two equal-looking barcodes differ
-    if not value.isprintable() and any(
-        unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for character in value
-    ):
-        return "a control or invisible character"
-    return ""
-
-
-@lru_cache(maxsize=1024)
-def _scopes(text: str) -> tuple[Scope, ...] | None:
-    """The scopes named in ``text``; None when it names another thing."""
-    names = {name for name in re.split(r"[,;|\s]+", text.lower()) if name}
-    if not names <= {scope.value for scope in ALL_SCOPES}:
-        return None
-    return tuple(scope for scope in ALL_SCOPES if scope.value in names)
-
-
-@lru_cache(maxsize=4096)
-def _date(value: str) -> date | None:
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-        return None
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        return None

@@ -1,8 +1,8 @@
-"""Registration tables as a whole: looked through once, then read participant by participant.
+"""Registration tables as a whole: checked in one pass, then read participant by participant.
 
-Which rows are of one participant or specimen is kept on disk, in a database that has no name and ends with the
-process: a hash under a random key, file, row and offset of each row, no value. So memory does not grow with
-the tables.
+The rows of each participant and specimen are found by a database on disk, which has no name and ends with the
+process. It holds a hash under a random key, the file, row and offset of each row, and no value. So memory does not
+grow with the tables.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from contextlib import ExitStack, closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
-from baekman.errors import InputRefused, Problem, Refusal
+from baekman.errors import InputRefused, Problem, ProblemList
 from baekman.files.delimited import DelimitedTable
-from baekman.registry.registration import RegistrationRow, RowParser, header_problems
+from baekman.registry.registration import RegistrationRow, header_problems
+from baekman.registry.row_parser import RowParser
 
 # rows of one participant; with more, the column holds something else
 MOST_ROWS = 5_000
 _CACHE_KIB = 32 << 10
-_WRITTEN_AT_ONCE = 10_000
-# between rows that need not be neighbours, with what was said first
+_ROWS_PER_WRITE = 10_000
+# such rows need not be neighbours; each is reported with the first row of the specimen
 _REPEATED_SPECIMENS = """
     SELECT later.file, later.row, earlier.file, earlier.row
     FROM (
@@ -39,7 +40,7 @@ _LONG_PARTICIPANTS = """
         SELECT min(number) AS first, count(*) AS count FROM rows GROUP BY participant HAVING count(*) > ?
     ) JOIN rows ON number = first ORDER BY number
 """
-# a participant stands where the first of their rows does
+# a participant stands at the place of their first row
 _BY_PARTICIPANT = """
     SELECT first, number, file, row, offset FROM (
         SELECT number, file, row, offset, min(number) OVER (PARTITION BY participant) AS first FROM rows
@@ -49,18 +50,18 @@ _ASIDE = "SELECT identifier, number, file, row, offset FROM aside JOIN rows USIN
 
 
 class RegistrationFiles:
-    """The rows of registration tables that are well formed; made by ``open_registrations``."""
+    """The well-formed rows of registration tables; made by ``open_registrations``."""
 
     def __init__(self, tables: Sequence[DelimitedTable], database: sqlite3.Connection) -> None:
         self._tables = tables
-        self._parsers = [RowParser(one.file, one.header, source_hash=one.sha256) for one in tables]
+        self._parsers = [RowParser(table.file, table.header, source_hash=table.sha256) for table in tables]
         self._database = database
         self.count: int = database.execute("SELECT count(*) FROM rows").fetchone()[0]
 
     def parts(self, size: int) -> Iterator[list[RegistrationRow]]:
-        """The rows in parts of ``size``, and as many more as the last participant of the part has.
+        """Yield the rows in parts of ``size`` and the further rows of the part's last participant.
 
-        All rows of a participant come in one part, one after the other, where the first of them stands.
+        All rows of a participant come in one part, one after the other, at the place of the first of them.
         """
         part: list[RegistrationRow] = []
         last = None
@@ -78,53 +79,53 @@ class RegistrationFiles:
     def _row_at(self, number: int, file: int, row: int, offset: int) -> RegistrationRow:
         table = self._tables[file]
         try:
-            parsed = self._parsers[file].parse(row, table.fields_at(offset))
+            parsed = self._parsers[file].parse(row, fields=table.fields_at(offset))
         except InputRefused:
             raise table.changed() from None
         parsed.number = number
         return parsed
 
     def set_aside(self, rows: Iterable[tuple[str, RegistrationRow]]) -> None:
-        """Keep on disk which rows are to be looked at again, each with an identifier."""
+        """Note on disk that these rows are needed again, each with an identifier."""
         self._database.executemany("INSERT INTO aside VALUES (?, ?)", ((name, row.number) for name, row in rows))
 
-    def taken_up(self) -> Iterator[tuple[str, RegistrationRow]]:
-        """The identifiers and rows that were set aside, in the order of the tables."""
+    def rows_set_aside(self) -> Iterator[tuple[str, RegistrationRow]]:
+        """Yield the identifiers and rows that were set aside, in the order of the tables."""
         for identifier, *place in self._database.execute(_ASIDE):
             yield identifier, self._row_at(*place)
 
 
 @contextmanager
 def open_registrations(files: Sequence[Path]) -> Iterator[RegistrationFiles]:
-    """The rows of ``files``; InputRefused with every problem in any of them."""
-    refusal = Refusal()
+    """Yield the rows of ``files``; InputRefused with the problems of all of them."""
+    problems = ProblemList()
     with ExitStack() as stack:
         database = stack.enter_context(closing(sqlite3.connect("", isolation_level=None)))
         index = _RowIndex(database)
         tables = []
         for number, file in enumerate(files):
-            problems = Refusal()
+            in_file = ProblemList()
             try:
                 table = stack.enter_context(DelimitedTable(file))
                 tables.append(table)
-                _look_through(number, table, index, problems)
+                _check_rows(number, table, index, in_file)
             except InputRefused as refused:
-                # the file is no table: its rows are none
-                problems = Refusal()
-                problems.note(*refused.problems, at=(number, 0))
-            if problems:
+                # the file is no table: problems in its rows mean nothing
+                in_file = ProblemList()
+                in_file.note(*refused.problems, at=(number, 0))
+            if in_file:
                 index.forget(number)
-                refusal.take_in(problems)
+                problems.extend(in_file)
         index.finish()
-        _note_repeated_specimens(refusal, database, files)
-        _note_long_participants(refusal, database, files)
-        if refusal:
-            raise refusal.refused(file="registration tables")
+        _note_repeated_specimens(problems, database, files)
+        _note_long_participants(problems, database, files)
+        if problems:
+            raise problems.refusal(file="registration tables")
         yield RegistrationFiles(tables, database)
 
 
 class _RowIndex:
-    """Writes which rows are of one participant and one specimen."""
+    """The writer of the database that finds the rows of a participant or specimen."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -142,15 +143,16 @@ class _RowIndex:
             database.execute(statement)
 
     def add(self, file: int, offset: int, row: RegistrationRow) -> None:
+        """Add a row of the file with the number ``file``, at ``offset`` in bytes."""
         self._number += 1
-        participant = self._hash(row.institution, row.participant)
-        specimen = self._hash(row.institution, row.specimen_id)
+        participant = self._hash(row.institution, row.subject_code)
+        specimen = self._hash(row.institution, row.barcode)
         self._waiting.append((self._number, file, row.row, offset, participant, specimen))
-        if len(self._waiting) == _WRITTEN_AT_ONCE:
+        if len(self._waiting) == _ROWS_PER_WRITE:
             self._write()
 
     def _hash(self, institution: str, label: str) -> bytes:
-        # a length before it tells where the one ends and the other begins
+        # the length separates the two
         text = f"{len(institution)} {institution}{label}"
         return blake2b(text.encode(), digest_size=16, key=self._key).digest()
 
@@ -159,27 +161,28 @@ class _RowIndex:
         self._waiting.clear()
 
     def forget(self, file: int) -> None:
-        """Forget the rows of a file: what is wrong in it is told, and nothing of it goes on."""
+        """Forget the rows of a file: it has problems, and none of its rows is used."""
         self._write()
         self._database.execute("DELETE FROM rows WHERE file = ?", (file,))
 
     def finish(self) -> None:
+        """Write the last rows and the indexes."""
         self._write()
         self._database.execute("CREATE INDEX by_specimen ON rows (specimen, participant)")
         self._database.execute("CREATE INDEX by_participant ON rows (participant)")
         self._database.execute("COMMIT")
 
 
-def _look_through(number: int, table: DelimitedTable, index: _RowIndex, problems: Refusal) -> None:
-    """Index the rows of a table and note what is wrong in them; InputRefused when it is no table to its end."""
-    wrong_header = header_problems(table.file.name, table.header)
-    problems.note(*wrong_header, at=(number, 1))
+def _check_rows(number: int, table: DelimitedTable, index: _RowIndex, problems: ProblemList) -> None:
+    """Index the rows of a table and note their problems; InputRefused when it is no table to its end."""
+    in_header = header_problems(table.file.name, header=table.header)
+    problems.note(*in_header, at=(number, 1))
     parser = RowParser(table.file, table.header, source_hash=table.sha256)
     for row, offset, fields in table.records():
-        if wrong_header:
+        if in_header:
             continue
         try:
-            parsed = parser.parse(row, fields)
+            parsed = parser.parse(row, fields=fields)
         except InputRefused as refused:
             problems.note(*refused.problems, at=(number, row))
         else:
@@ -187,27 +190,27 @@ def _look_through(number: int, table: DelimitedTable, index: _RowIndex, problems
                 index.add(number, offset, parsed)
 
 
-def _note_repeated_specimens(refusal: Refusal, database: sqlite3.Connection, files: Sequence[Path]) -> None:
-    """A specimen belongs to one participant, within the files as in the registry."""
+def _note_repeated_specimens(problems: ProblemList, database: sqlite3.Connection, files: Sequence[Path]) -> None:
+    """Note each specimen that two participants have: within the files as in the registry, it belongs to one."""
     for file, row, earlier_file, earlier_row in database.execute(_REPEATED_SPECIMENS):
-        reason = Problem(
+        problem = Problem(
             file=files[file].name,
             place=f"row {row}, column specimen_id",
             expected="a specimen of one participant",
             found=f"the specimen of another participant in row {earlier_row} of {files[earlier_file].name}",
             action="give each specimen a barcode of its own",
         )
-        # behind what is wrong with rows by themselves
-        refusal.note(reason, at=(len(files), file, row))
+        # after the problems of single rows
+        problems.note(problem, at=(len(files), file, row))
 
 
-def _note_long_participants(refusal: Refusal, database: sqlite3.Connection, files: Sequence[Path]) -> None:
+def _note_long_participants(problems: ProblemList, database: sqlite3.Connection, files: Sequence[Path]) -> None:
     for file, row, count in database.execute(_LONG_PARTICIPANTS, (MOST_ROWS,)):
-        reason = Problem(
+        problem = Problem(
             file=files[file].name,
             place=f"row {row}, column participant",
             expected=f"at most {MOST_ROWS} rows of one participant",
             found=f"{count}",
             action="give each participant a subject code of their own",
         )
-        refusal.note(reason, at=(len(files) + 1, file, row))
+        problems.note(problem, at=(len(files) + 1, file, row))

@@ -1,4 +1,4 @@
-"""The deliveries that a registry has seen, and the verdicts that it remembers of them."""
+"""The deliveries that a registry has seen, and their verdicts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, select
 
 from baekman import pseudonyms
-from baekman.registry import database as registry_store
+from baekman.registry import database
 from baekman.registry.database import deliveries, verdicts
 from baekman.registry.records import Registry, now
 from baekman.verdicts import Verdict
@@ -17,12 +17,13 @@ DeliveryStatus = Literal["new", "same", "changed"]
 
 
 def note_delivery(registry: Registry, institution: str, name: str, digest: str) -> tuple[str, DeliveryStatus]:
-    """The ID of a delivery by its institution, name and the digest of its content, noted when it is new.
+    """Return the ID of a delivery and its status; note a new delivery with the ``digest`` of its content.
 
-    ``same``: noted before with this digest; ``changed``: noted before with another.
+    The institution and the name identify a delivery. ``same``: noted before with this digest; ``changed``: noted
+    before with another.
     """
     index = registry.ring.blind_index("delivery", institution, name)
-    with registry_store.writing(registry.engine) as connection:
+    with database.writing(registry.engine) as connection:
         row = connection.execute(select(deliveries).where(deliveries.c.delivery_index == index)).one_or_none()
         if row is not None:
             values = registry.ring.unseal(row.sealed, identity=f"deliveries {row.delivery_id}")
@@ -40,15 +41,15 @@ def note_delivery(registry: Registry, institution: str, name: str, digest: str) 
     return delivery_id, "new"
 
 
-def record_verdicts(registry: Registry, delivery_id: str, given: Iterable[Verdict]) -> int:
-    """Append verdicts of ``delivery_id``.
+def record_verdicts(registry: Registry, delivery_id: str, new: Iterable[Verdict]) -> int:
+    """Append the verdicts ``new`` of a delivery; return how many.
 
-    One that is the last of its specimen and gate already is left out.
+    A verdict that equals the last of its specimen and gate is not appended again.
     """
-    with registry_store.writing(registry.engine) as connection:
+    with database.writing(registry.engine) as connection:
         known = _verdicts(registry, connection, verdicts.c.delivery_id == delivery_id)
         last = {(verdict.specimen_id, verdict.gate): verdict for _, _, verdict in known}
-        fresh = [verdict for verdict in given if last.get((verdict.specimen_id, verdict.gate)) != verdict]
+        fresh = [verdict for verdict in new if last.get((verdict.specimen_id, verdict.gate)) != verdict]
         for verdict in fresh:
             connection.execute(
                 verdicts.insert().values(
@@ -64,8 +65,8 @@ def record_verdicts(registry: Registry, delivery_id: str, given: Iterable[Verdic
 
 
 def verdict_history(registry: Registry, specimen_id: str) -> list[tuple[str, str, Verdict]]:
-    """(delivery ID, time in UTC, verdict) of a specimen over all deliveries, oldest first."""
-    with registry_store.reading(registry.engine) as connection:
+    """Return (delivery ID, time in UTC, verdict) of a specimen over all deliveries, oldest first."""
+    with database.reading(registry.engine) as connection:
         return _verdicts(registry, connection, verdicts.c.specimen_id == specimen_id)
 
 

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from baekman import pseudonyms
-from baekman.consent import ConsentEvent, ConsentState, Scope, state_hash, stretches_without, today
+from baekman.consent import today
 from baekman.errors import InputRefused, Problem
-from baekman.files.atomic import atomic_file, write_text
-from baekman.files.locks import exclusive
+from baekman.files.atomic import write_text
 from baekman.workspace.paths import Workspace
-
-if TYPE_CHECKING:  # jobs have no use for the registry's database
-    from baekman.registry.records import Registry
 
 
 def mark_withdrawn(workspace: Workspace, participant_id: str, *, specimens: Sequence[str] = ()) -> dict[str, Any]:
@@ -53,38 +48,6 @@ def withdrawn_participants(workspace: Workspace) -> frozenset[str]:
     folder = workspace.withdrawn
     names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
     return frozenset(name for name in names if pseudonyms.is_valid(name, "P"))
-
-
-def update_denied(workspace: Workspace, *, registry: Registry) -> str:
-    """Write ``denied.txt`` and missing marks from ``registry``; call it after every change of the registry.
-
-    Running work reads them again when it commits.
-
-    Returns:
-        The hash of the consent of all participants (``Registry.consent_hash``).
-    """
-    marked = withdrawn_participants(workspace)
-    # The lock covers the reading too: no older state of the registry is written over a newer one.
-    with _lock(workspace), atomic_file(workspace.denied) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for abandoned in set(workspace.root.glob(f".{workspace.denied.name}.*.tmp")) - {temporary}:
-            abandoned.unlink()  # left by a process that was killed
-
-        def listed() -> Iterator[tuple[str, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
-            for participant_id, is_withdrawn, states, events in registry.standing():
-                if is_withdrawn and participant_id not in marked:
-                    specimens = [specimen.specimen_id for specimen in registry.specimens_of(participant_id)]
-                    mark_withdrawn(workspace, participant_id, specimens=specimens)
-                elif not is_withdrawn:
-                    for first, last in stretches_without(events, scope=Scope.GENOME, since=today()):
-                        file.write(f"{participant_id}\t{first}\t{last or ''}\n")
-                yield participant_id, states, events
-
-        return state_hash(listed())
-
-
-def _lock(workspace: Workspace) -> AbstractContextManager[int]:
-    file = workspace.denied.with_name(f".{workspace.denied.name}.lock")
-    return exclusive(file, waits_for="another change of the registry to be noted in the workspace")
 
 
 def denied_participants(workspace: Workspace, *, at: date | None = None) -> frozenset[str]:

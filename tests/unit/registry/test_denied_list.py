@@ -14,11 +14,12 @@ import pytest
 from baekman import consent
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision
 from baekman.registry import database as registry_store
+from baekman.registry.denied_list import update_denied_list
 from baekman.registry.importing import import_registrations
 from baekman.registry.key_rotation import rotate_key
 from baekman.registry.listing import institution_rows, participant_rows
 from baekman.registry.records import Registry, open_registry
-from baekman.workspace.denied import denied_participants, update_denied
+from baekman.workspace.denied import denied_participants
 from baekman.workspace.paths import Workspace
 from support.registrations import FIRST, participant_of, table
 
@@ -48,12 +49,12 @@ class SlowRegistry:
 def test_a_state_read_before_a_change_is_not_written_after_it(on_sqlite: Registry, tmp_path: Path) -> None:
     import_registrations(on_sqlite, [table(tmp_path, FIRST)])
     slow = SlowRegistry(on_sqlite)
-    first = threading.Thread(target=update_denied, args=(Workspace(tmp_path),), kwargs={"registry": slow})
+    first = threading.Thread(target=update_denied_list, args=(Workspace(tmp_path),), kwargs={"registry": slow})
     first.start()
     assert slow.has_read.wait(timeout=60)
     participant = participant_of(on_sqlite)
     on_sqlite.add_consent(refusal(participant))
-    second = threading.Thread(target=update_denied, args=(Workspace(tmp_path),), kwargs={"registry": on_sqlite})
+    second = threading.Thread(target=update_denied_list, args=(Workspace(tmp_path),), kwargs={"registry": on_sqlite})
     second.start()
     second.join(timeout=1)  # without the lock it would end here
     slow.go_on.set()
@@ -64,7 +65,7 @@ def test_a_state_read_before_a_change_is_not_written_after_it(on_sqlite: Registr
 
 def test_the_unfinished_list_of_a_killed_process_is_removed(on_sqlite: Registry, tmp_path: Path) -> None:
     (tmp_path / ".denied.txt.0123.tmp").write_text("P0123456789ABC\t")
-    update_denied(Workspace(tmp_path), registry=on_sqlite)
+    update_denied_list(Workspace(tmp_path), registry=on_sqlite)
     assert {path.name for path in tmp_path.glob("*denied*")} == {"denied.txt", ".denied.txt.lock"}
 
 
@@ -82,7 +83,7 @@ def test_readers_of_all_participants_read_a_page_at_a_time(
         assert everybody == sorted(everybody)
         rows = list(participant_rows(opened))
         assert [row["participant_id"] for row in rows] == everybody
-        hashed = update_denied(Workspace(tmp_path), registry=opened)
+        hashed = update_denied_list(Workspace(tmp_path), registry=opened)
         assert hashed == opened.consent_hash() == opened.consent_hash(everybody)
         assert denied_participants(Workspace(tmp_path)) == {
             row["participant_id"] for row in rows if row["genome"] != "granted"
