@@ -186,6 +186,11 @@ def empty(schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """Return a record batch of ``schema`` without rows."""
+    return pa.RecordBatch.from_arrays([column.combine_chunks() for column in empty(schema).columns], schema=schema)
+
+
 def concat(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
     """All rows, one after the other, as one chunk a column."""
     return pa.concat_tables(tables).combine_chunks() if tables else empty(schema)

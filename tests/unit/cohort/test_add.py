@@ -222,7 +222,7 @@ def test_work_that_the_machine_lost_a_part_of_when_it_stopped_is_done_again(
         patch.setattr("baekman.cohort.batch.collect", killed)
         with pytest.raises(Killed):
             add_batch(store, batch="b", members=people)
-    lost = next(store.work.rglob("000001.parts"))
+    lost = next(store.work.rglob("000001.calls.arrow"))
     written = lost.read_bytes()
     lost.write_bytes(written[:40] + bytes(100) + written[140:])
     add_batch(store, batch="b", members=people)

@@ -24,7 +24,7 @@ import pysam
 import pytest
 from baekman.cli import app
 from baekman.cohort.schema import CALLS, REFERENCE
-from baekman.cohort.work_file import write_parts
+from baekman.cohort.work_file import WorkFile
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.registry.confidential import read_identifiers
@@ -154,8 +154,8 @@ PLANTED: dict[str, Callable[[Path], object]] = {
     f"{CANARY}/file.txt": lambda path: path.write_text(""),
     "link": lambda path: path.symlink_to(f"/nowhere/{CANARY}/x"),
     "x.arrow": lambda path: _arrow(path),
-    "row.parts": lambda path: _parts(path, allele=CANARY),
-    "filter.parts": lambda path: _parts(path, filter=CANARY),
+    "row": lambda path: _work_file(path, allele=CANARY),
+    "filter": lambda path: _work_file(path, filter=CANARY),
 }
 
 
@@ -166,10 +166,10 @@ def _arrow(path: Path) -> None:
         writer.write_table(table)
 
 
-def _parts(path: Path, *, allele: str = "A", filter: str = "LowQual") -> None:
-    columns = [pa.array([allele] if pa.types.is_string(one.type) else [0], one.type) for one in CALLS]
+def _work_file(path: Path, *, allele: str = "A", filter: str = "LowQual") -> None:
+    columns = [pa.array([allele] if pa.types.is_string(f.type) else [0], f.type) for f in CALLS]
     part = pa.RecordBatch.from_arrays(columns, schema=CALLS), pa.RecordBatch.from_pylist([], schema=REFERENCE)
-    write_parts(path, [part], summary=lambda: {"filters": [filter]})
+    WorkFile(path).write([part], summary=lambda: {"filters": [filter]})
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -25,7 +25,7 @@ from baekman.arrow import (
     arrow,
     cast_table,
     concat,
-    empty,
+    empty_batch,
     numpy_of,
     read_parquet,
     strings,
@@ -33,11 +33,11 @@ from baekman.arrow import (
     take,
     write_parquet,
 )
-from baekman.cohort.census import Males, count_alleles, count_called
+from baekman.cohort.census import CALLED_BY, Males, count_alleles, count_called
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
 from baekman.cohort.store import Store
-from baekman.cohort.work_file import is_whole, read_calls, read_reference, read_summary, write_parts
+from baekman.cohort.work_file import WorkFile
 from baekman.files.atomic import fsync_folder, write_text
 from baekman.files.digests import digests_of, read_digests, sha256_of, write_digests
 from baekman.gvcf.reader import ROW_COLUMNS, GvcfReader, Piece, read_in_pieces
@@ -57,6 +57,10 @@ class BatchPlan:
         """Where the work lies, named by its inputs: other inputs never meet this work."""
         return store.work / f"{self.batch}.{self.inputs}"
 
+    def work_file(self, store: Store, index: int) -> WorkFile:
+        """Return the work files of the member ``index``."""
+        return WorkFile(self.folder(store) / "read" / f"{index:06d}")
+
 
 def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
     """Plan a batch and write ``plan.json``; the same inputs find the work that was done before."""
@@ -74,17 +78,17 @@ def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
 
 
 def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
-    """Read one member's gVCF into its work file (``parts``): a part per shard, as they come.
+    """Read one member's gVCF into its work files: a part per shard, as they come.
 
     Holds a piece of a contig at a time. Raises InputRefused (naming the participant and the line) and leaves nothing
     behind.
     """
-    path = _parts_of(store, planned, index)
-    if not is_whole(path):
-        read_in_pieces(partial(_read, store, planned.members[index], index, path))
+    work = planned.work_file(store, index)
+    if not work.is_whole():
+        read_in_pieces(partial(_read, store, planned.members[index], index, work))
 
 
-def _read(store: Store, member: Member, sample: int, path: Path, whole_contigs: bool) -> None:
+def _read(store: Store, member: Member, sample: int, work: WorkFile, whole_contigs: bool) -> None:
     reader = open_gvcf(store, member, whole_contigs=whole_contigs)
     counts = {"call_rows": 0, "reference_rows": 0}
     shards = []
@@ -96,8 +100,7 @@ def _read(store: Store, member: Member, sample: int, path: Path, whole_contigs: 
             counts["reference_rows"] += segments.num_rows
             yield rows, segments
 
-    write_parts(
-        path,
+    work.write(
         parts(),
         summary=lambda: {
             **counts,
@@ -109,10 +112,6 @@ def _read(store: Store, member: Member, sample: int, path: Path, whole_contigs: 
             "shards": shards,
         },
     )
-
-
-def _parts_of(store: Store, planned: BatchPlan, index: int) -> Path:
-    return planned.folder(store) / "read" / f"{index:06d}.parts"
 
 
 def open_gvcf(store: Store, member: Member, *, whole_contigs: bool) -> GvcfReader:
@@ -176,7 +175,7 @@ def _reference_of(piece: Piece, sample: int) -> pa.RecordBatch:
 
 def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.RecordBatch:
     if rows == 0:
-        return pa.RecordBatch.from_arrays([column.combine_chunks() for column in empty(schema).columns], schema=schema)
+        return empty_batch(schema)
     arrays = [
         columns[f.name]
         if isinstance(columns[f.name], pa.Array)
@@ -194,7 +193,9 @@ def build_calls(store: Store, planned: BatchPlan, shard: int) -> dict[str, str]:
     if (folder / "batch" / "census" / f"{name}.parquet").exists():
         return digests_of_shard(folder / "batch", name, "calls", "census")
     collected = _collected(folder)
-    calls = concat([pa.Table.from_batches(_of_members(store, planned, collected, shard, read_calls), CALLS)], CALLS)
+    calls = concat(
+        [pa.Table.from_batches(_of_members(store, planned, collected, shard, WorkFile.read_calls), CALLS)], CALLS
+    )
     # from the codes of each member's gVCF to those of the batch
     codes = np.zeros((len(planned.members), 1 + max(map(len, collected["filters"]))), np.uint16)
     for index, filters in enumerate(collected["filters"]):
@@ -214,9 +215,13 @@ def build_reference(store: Store, planned: BatchPlan, shard: int) -> dict[str, s
     if (folder / "batch" / "called" / f"{name}.parquet").exists():
         return digests_of_shard(folder / "batch", name, "reference", "called")
     collected = _collected(folder)
+    called = pa.schema([CALLS.field(name) for name in CALLED_BY])
     reference, calls = (
         concat([pa.Table.from_batches(_of_members(store, planned, collected, shard, read), schema)], schema)
-        for read, schema in ((read_reference, REFERENCE), (read_calls, CALLS))
+        for read, schema in (
+            (WorkFile.read_reference, REFERENCE),
+            (partial(WorkFile.read_calls, columns=CALLED_BY), called),
+        )
     )
     males = males_of(store, [member.sex for member in planned.members], shard)
     write_reference(folder / "batch", name, calls, reference, males=males)
@@ -233,11 +238,11 @@ def _of_members(
     planned: BatchPlan,
     collected: dict[str, Any],
     shard: int,
-    read: Callable[[Path, int], pa.RecordBatch],
+    read: Callable[[WorkFile, int], pa.RecordBatch],
 ) -> list[pa.RecordBatch]:
     """What ``read`` finds of a shard in the work file of each member who has something there."""
     return [
-        read(_parts_of(store, planned, index), number)
+        read(planned.work_file(store, index), number)
         for index, order in enumerate(collected["orders"])
         if (number := collected["order"][order].get(str(shard))) is not None
     ]
@@ -296,7 +301,7 @@ def collect(store: Store, planned: BatchPlan) -> None:
     folder = planned.folder(store)
     if (folder / "collected.json").exists() and (folder / "batch" / "roster.parquet").exists():
         return
-    counts = [read_summary(_parts_of(store, planned, index)) for index in range(len(planned.members))]
+    counts = [planned.work_file(store, index).read_summary() for index in range(len(planned.members))]
     names = sorted({name for count in counts for name in count["filters"]})
     codes = {name: number for number, name in enumerate(names, start=1)}
     roster: dict[str, Any] = {

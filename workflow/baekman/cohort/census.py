@@ -23,6 +23,7 @@ from baekman.kernels import census as kernel
 
 COUNTS = tuple(name for name in CENSUS.names if name not in ("pos", "ref", "alt"))
 STEPS = tuple(name for name in CALLED.names if name != "start")
+CALLED_BY = ("sample", "pos", "ploidy", "dp", "flags")  # the columns of call rows that ``count_called`` reads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +103,8 @@ def _step_table(steps: npt.NDArray[np.int64], borders: npt.NDArray[np.int32]) ->
 def count_called(calls: pa.Table, reference: pa.Table, *, males: Males) -> pa.Table:
     """How many participants are called, genotyped and covered along a shard, schema CALLED.
 
-    ``calls`` and ``reference`` are one shard of a batch. Before the first ``start``
-    and after the last run (which is all zeros) nobody is covered.
+    ``calls`` (the columns CALLED_BY of schema CALLS) and ``reference`` are one shard of a batch. Before the first
+    ``start`` and after the last run (which is all zeros) nobody is covered.
     """
     reference = males.cut(reference)
     start = numpy_of(reference, "start")

@@ -21,9 +21,9 @@ def digests_of(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
-def write_digests(path: Path, digests: Mapping[str, str]) -> None:
-    """Write a list of digests as JSON, sorted by name."""
-    write_text(path, json.dumps(dict(sorted(digests.items())), indent=1) + "\n")
+def write_digests(path: Path, digests: Mapping[str, str], *, durable: bool = True) -> None:
+    """Write a list of digests as JSON, sorted by name; ``durable`` as in ``write_text``."""
+    write_text(path, json.dumps(dict(sorted(digests.items())), indent=1) + "\n", durable=durable)
 
 
 def read_digests(path: Path) -> dict[str, str] | None:

@@ -1,7 +1,7 @@
 """The leak scan: do identifiers of persons stand anywhere under a path?
 
 Every file is read as it is, and, by its first bytes, opened: gzip and BGZF (BAM, BCF and VCF so), CRAM,
-Parquet and Arrow, work files of batches, SQLite, zip, tar, xz, bzip2, zstd, and gzip in base64 inside HTML. What
+Parquet and Arrow, SQLite, zip, tar, xz, bzip2, zstd, and gzip in base64 inside HTML. What
 is inside is scanned in the same way, to a fixed depth. Names of files and folders, targets of symbolic links and
 extended attributes are scanned too. Memory is bounded: data goes by in windows that overlap by the longest
 pattern.
@@ -30,7 +30,6 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from baekman.cohort.work_file import MAGIC, read_parts
 from baekman.privacy.leak_formats import EmbeddedGzip, chunks, flat, gunzip, prepended, rows, sqlite_row
 from baekman.privacy.leak_patterns import DERIVED_FROM, Matcher
 from baekman.tools import programs as tools
@@ -302,11 +301,6 @@ class _FileScan:
             for number in range(file.num_record_batches):
                 self.columns(file.get_batch(number), _inside(where, "arrow"))
 
-    def parts(self, path: Path, where: str, depth: int) -> None:
-        for batches in read_parts(path):
-            for batch in batches:
-                self.columns(batch, _inside(where, "parts"))
-
     def columns(self, batch: pa.RecordBatch, where: str) -> None:
         for number, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True), 1):
             inside = f"{where} column {number}"
@@ -333,7 +327,6 @@ _KINDS: tuple[tuple[int, bytes, _Opener], ...] = (
     (0, b"PARE", _FileScan.encrypted),
     (0, b"crypt4gh", _FileScan.encrypted),
     (0, b"ARROW1", _FileScan.arrow),
-    (0, MAGIC, _FileScan.parts),
     (0, b"SQLite format 3\0", _FileScan.sqlite),
     (0, b"PK\x03\x04", _FileScan.zip),
     (0, b"BZh", _FileScan.bzip2),
