@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import yaml
 from baekman import data
 from baekman.config import loading as config
 from baekman.config.loading import load_config
+from baekman.config.schema_errors import read_schema
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,14 +52,14 @@ def test_overrides_go_before_files_and_merge_into_sections(workspace: Path) -> N
 def test_the_projects_file_shows_every_default() -> None:
     """What config/config.yaml shows is what the schema gives, so that the page cannot go stale."""
     shown = yaml.safe_load(config.PROJECT_FILE.read_text(encoding="utf-8"))
-    schema = json.loads(data.text(config.SCHEMA))
+    schema = read_schema("config")
     defaults = config._with_defaults({"reference": "reference.fa"}, schema)
     assert shown == defaults
 
 
 def test_every_key_is_in_the_readme() -> None:
     page = (data.workflow_folder() / "config" / "README.md").read_text(encoding="utf-8")
-    schema = json.loads(data.text(config.SCHEMA))
+    schema = read_schema("config")
     for key, rule in schema["properties"].items():
         keys = [f"{key}.{inner}" for inner in rule["properties"]] if "properties" in rule else [key]
         for one in keys:

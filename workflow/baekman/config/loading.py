@@ -6,20 +6,18 @@ import copy
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from baekman import data
+from baekman.config.schema_errors import Fault, faults, read_schema
 from baekman.errors import InputRefused, Problem
 
 PROJECT_FILE = data.user_file("config.yaml")
 THRESHOLDS_FILE = data.user_file("qc_thresholds.yaml")
-SCHEMA = "schemas/config.schema.json"
 FASTA_ENDINGS = (".gz", ".bgz", ".fasta", ".fa", ".fna")
 
 # settings that hold a path; relative ones are meant from the configuration file's folder
@@ -61,14 +59,13 @@ def load_config(
 
 def complete(settings: Mapping[str, Any], *, source: str) -> dict[str, Any]:
     """``settings`` with every default of the schema, checked; ``source`` names them in errors."""
-    schema = _schema()
-    reasons = [_reason(error, source) for error in _errors(schema, settings)]
-    if reasons:
-        raise InputRefused(reasons)
-    filled = _with_defaults(settings, schema)
+    problems = [_problem(fault, source) for fault in faults("config", settings)]
+    if problems:
+        raise InputRefused(problems)
+    filled = _with_defaults(settings, read_schema("config"))
     filled["qc_thresholds"] = filled["qc_thresholds"] or str(THRESHOLDS_FILE)
     filled["reference_name"] = filled["reference_name"] or reference_name(Path(filled["reference"]))
-    reasons = [
+    problems = [
         Problem(
             file=source,
             place=key,
@@ -79,8 +76,8 @@ def complete(settings: Mapping[str, Any], *, source: str) -> dict[str, Any]:
         for key in PATHS
         if filled[key] is not None and not Path(filled[key]).is_file()
     ]
-    if reasons:
-        raise InputRefused(reasons)
+    if problems:
+        raise InputRefused(problems)
     return filled
 
 
@@ -123,11 +120,6 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(data.text(SCHEMA))
-    return schema
-
-
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """``below`` with the values of ``above`` on top, nested mappings merged."""
     merged = dict(below)
@@ -157,67 +149,21 @@ def _with_defaults(settings: Mapping[str, Any], schema: Mapping[str, Any]) -> di
     return filled
 
 
-def _errors(schema: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[ValidationError]:
-    """Every fault of ``settings``, one per unknown key or wrong value, by place."""
-    validator = Draft202012Validator(schema)
-    yield from sorted(validator.iter_errors(settings), key=lambda error: error.json_path)
-
-
-def _reason(error: ValidationError, source: str) -> Problem:
-    """What is wrong, as key, expected and found."""
-    place = ".".join(str(step) for step in error.absolute_path)
-    rule = error.schema if isinstance(error.schema, Mapping) else {}
-    if error.validator == "additionalProperties":
-        unknown = sorted(set(error.instance) - set(rule["properties"]))
-        known = [key for key in rule["properties"] if not key.startswith("$")]
-        near = [match for key in unknown for match in difflib.get_close_matches(str(key), known, n=1)]
+def _problem(fault: Fault, source: str) -> Problem:
+    """Return the line that reports ``fault`` of the configuration file ``source``."""
+    if fault.rule == "additionalProperties":
+        near = [match for key in fault.keys for match in difflib.get_close_matches(key, fault.known, n=1)]
         return Problem(
             file=source,
-            place=place or "top level",
-            expected="one of the keys " + ", ".join(known),
-            found=", ".join(map(str, unknown)),
+            place=fault.place or "top level",
+            expected=fault.expected,
+            found=", ".join(fault.keys),
             action=f"did you mean {', '.join(near)}?" if near else "see config/README.md",
         )
-    if error.validator == "required":
-        missing = sorted(set(rule["required"]) - set(error.instance))
-        return Problem(
-            file=source,
-            place=place or "top level",
-            expected="the key " + ", ".join(missing),
-            found="none",
-            action="see config/README.md",
-        )
-    return Problem(file=source, place=place, expected=_expected(error), found=_found(error.instance), action="")
-
-
-def _expected(error: ValidationError) -> str:
-    """What the schema asks for at the place of ``error``."""
-    value = error.validator_value
-    wording = {
-        "minimum": f"a number of at least {value}",
-        "maximum": f"a number of at most {value}",
-        "minLength": "a text that is not empty",
-        "pattern": "letters, digits and . _ -",
-        "minItems": f"a list of at least {value}",
-        "uniqueItems": "a list without repetition",
-    }
-    if error.validator == "enum":
-        return "one of " + ", ".join(map(str, value))
-    if error.validator == "type":
-        kinds = [value] if isinstance(value, str) else value
-        return " or ".join(_KINDS[kind] for kind in kinds)
-    return wording.get(str(error.validator), str(error.message))
-
-
-_KINDS = {
-    "string": "a text",
-    "integer": "an integer",
-    "number": "a number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "null",
-}
+    if fault.rule == "required":
+        place = fault.place or "top level"
+        return Problem(file=source, place=place, expected=fault.expected, found="none", action="see config/README.md")
+    return Problem(file=source, place=fault.place, expected=fault.expected, found=_found(fault.value))
 
 
 def _kind(value: object) -> str:

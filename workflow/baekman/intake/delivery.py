@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
-from baekman import data
+from baekman.config.schema_errors import Fault, faults
 from baekman.errors import InputRefused, Problem
 from baekman.files.untrusted import FileFault, NoPermission, open_inside
 
@@ -138,8 +135,7 @@ def parse_sheet(content: bytes, *, reasons: list[Problem]) -> dict[str, str]:
         return {}
     sheet = {key: value.strip() for key, value in loaded.items() if isinstance(value, str)}
     checked = {**loaded, **sheet}
-    for error in _errors("delivery.schema.json", checked):
-        reasons.extend(_sheet_reasons(error))
+    reasons.extend(_sheet_problem(fault) for fault in faults("delivery", checked))
     return sheet
 
 
@@ -160,7 +156,7 @@ def parse_manifest(content: bytes, *, reasons: list[Problem]) -> list[ManifestRo
         fields = _fields(line, header, number, reasons)
         if fields is None:
             continue
-        found = [reason for error in _errors("manifest.schema.json", fields) for reason in _row_reasons(error, number)]
+        found = [_row_problem(fault, number) for fault in faults("manifest", fields)]
         reasons.extend(found)
         if found:
             if len(reasons) > REASON_LIMIT:
@@ -305,58 +301,26 @@ def _row(fields: Mapping[str, str], number: int) -> ManifestRow:
     )
 
 
-def _errors(schema_name: str, instance: object) -> Iterator[ValidationError]:
-    """Every fault of ``instance``, by place."""
-    yield from sorted(_validator(schema_name).iter_errors(instance), key=lambda error: error.json_path)
+def _sheet_problem(fault: Fault) -> Problem:
+    """Return the line that reports ``fault`` of ``delivery.yaml``."""
+    found = "none" if fault.rule == "required" else _described(fault.value)
+    return Problem(file=SHEET, place=fault.place, expected=fault.expected, found=found)
 
 
-_VALIDATORS: dict[str, Draft202012Validator] = {}
-
-
-def _validator(schema_name: str) -> Draft202012Validator:
-    if schema_name not in _VALIDATORS:
-        schema = json.loads(data.text(f"schemas/{schema_name}"))
-        _VALIDATORS[schema_name] = Draft202012Validator(schema)
-    return _VALIDATORS[schema_name]
-
-
-def _sheet_reasons(error: ValidationError) -> Iterator[Problem]:
-    if error.validator == "required":
-        missing = [key for key in error.validator_value if key not in error.instance]
-        # jsonschema gives one error per missing key, each with the whole list
-        for key in missing:
-            if f"'{key}' is a required" in error.message:
-                yield Problem(file=SHEET, expected=f"the key {key}", found="none")
-        return
-    key = ".".join(str(step) for step in error.absolute_path)
-    yield Problem(file=SHEET, place=key, expected=_expected(error), found=_described(error.instance))
-
-
-def _row_reasons(error: ValidationError, number: int) -> Iterator[Problem]:
-    if error.validator == "required":
-        for column in error.validator_value:
-            if f"'{column}' is a required" in error.message:
-                yield Problem(
-                    file=MANIFEST,
-                    place=f"line {number}, column {column}",
-                    expected="a value",
-                    found="an empty field",
-                )
-        return
-    if error.validator == "anyOf":
-        yield Problem(
-            file=MANIFEST,
-            place=f"line {number}, column sha256",
-            expected="a checksum (sha256 or md5)",
-            found="an empty field",
-        )
-        return
-    column = str(error.absolute_path[0])
-    yield Problem(
+def _row_problem(fault: Fault, number: int) -> Problem:
+    """Return the line that reports ``fault`` of line ``number`` of the manifest."""
+    if fault.rule == "required":
+        place = f"line {number}, column {fault.keys[0]}"
+        return Problem(file=MANIFEST, place=place, expected="a value", found="an empty field")
+    if fault.rule == "anyOf":
+        place, expected = f"line {number}, column sha256", "a checksum (sha256 or md5)"
+        return Problem(file=MANIFEST, place=place, expected=expected, found="an empty field")
+    quotable = _is_quotable(fault.place, str(fault.value))
+    return Problem(
         file=MANIFEST,
-        place=f"line {number}, column {column}",
-        expected=_expected(error),
-        found=repr(error.instance) if _is_quotable(column, str(error.instance)) else _described(error.instance),
+        place=f"line {number}, column {fault.place}",
+        expected=fault.expected,
+        found=repr(fault.value) if quotable else _described(fault.value),
     )
 
 
@@ -365,15 +329,6 @@ def _is_quotable(column: str, value: str) -> bool:
     if column == "kind":
         return bool(difflib.get_close_matches(value, get_args(Kind)))
     return column == "size" and bool(QUOTABLE_SIZE.fullmatch(value))
-
-
-def _expected(error: ValidationError) -> str:
-    if error.validator == "enum":
-        return "one of " + " ".join(map(str, error.validator_value))
-    if error.validator == "type":
-        return "a text"
-    schema: Any = error.schema
-    return str(schema["$comment"])
 
 
 def _described(value: object) -> str:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
 
 from baekman import data
+from baekman.config.schema_errors import Fault, faults
 from baekman.errors import InputRefused, Problem
 from baekman.qc.contamination import NOT_ASKED
 from baekman.qc.metrics import Metrics, Number
 from baekman.verdicts import Reason, Severity, Verdict
 
 DEFAULTS = data.path("qc_thresholds.yaml")
-SCHEMA = "schemas/qc_thresholds.schema.json"
 
 RESEQUENCE = "sequence more of this library, or re-sequence, and deliver all reads together"
 RE_EXTRACT = "re-extract and re-sequence from another aliquot of the participant's specimen"
@@ -147,35 +145,29 @@ def _read(path: Path) -> dict[str, Any]:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark else ""
         raise InputRefused(Problem(file=path.name, place=place, expected="YAML", found="something else")) from None
-    schema = json.loads(data.text(SCHEMA))
-    faults = sorted(Draft202012Validator(schema).iter_errors(content), key=lambda fault: fault.json_path)
-    if faults:
-        raise InputRefused(
-            Problem(
-                file=path.name,
-                place=".".join(str(step) for step in fault.absolute_path) or "top level",
-                expected=_expected(fault.validator, fault.validator_value),
-                found=fault.message,
-                action="config/qc_thresholds.yaml shows every key",
-            )
-            for fault in faults
+    problems = [
+        Problem(
+            file=path.name,
+            place=fault.place or "top level",
+            expected=_expected(fault),
+            found=fault.message,
+            action="config/qc_thresholds.yaml shows every key",
         )
+        for fault in faults("qc_thresholds", content)
+    ]
+    if problems:
+        raise InputRefused(problems)
     found: dict[str, Any] = content
     return found
 
 
-def _expected(rule: str, value: Any) -> str:
-    """What the schema's rule asks for, in words."""
-    words = {
-        "additionalProperties": "only known keys",
-        "minimum": f"a number of at least {value}",
-        "maximum": f"a number of at most {value}",
-    }
-    if rule == "enum":
-        return "one of " + ", ".join(map(str, value))
-    if rule == "type":
-        return " or ".join([value] if isinstance(value, str) else value)
-    return words.get(rule, rule)
+def _expected(fault: Fault) -> str:
+    """Return what the schema asks for; kinds of values by their names in JSON Schema, as in ``fault.message``."""
+    if fault.rule == "additionalProperties":
+        return "only known keys"
+    if fault.rule == "type":
+        return " or ".join([fault.asked] if isinstance(fault.asked, str) else fault.asked)
+    return fault.expected
 
 
 def judge(metrics: Metrics, thresholds: Thresholds) -> Verdict:
