@@ -18,7 +18,7 @@ from baekman.cohort.sites import SiteFilters
 from baekman.engine.local import Engine
 from baekman.files import atomic
 from baekman.files.digests import sha256_of
-from baekman.genome.reference import find_par
+from baekman.genome.par import find_par
 from baekman.gvcf.reader import Thresholds
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from baekman.cohort.store import create_store
 from baekman.errors import InputRefused
-from baekman.genome.ploidy import par_of_reference
+from baekman.genome.par import par_of_reference
 from baekman.genome.regions import Region
 from support.store_tools import baekman, write_reference
 

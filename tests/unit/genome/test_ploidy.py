@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from baekman.errors import InputRefused
-from baekman.genome.ploidy import Piece, one_copy_in_males, par_of_reference, pieces, read_par
+from baekman.genome.par import par_of_reference, read_par
+from baekman.genome.ploidy import Piece, one_copy_in_males, pieces
 from baekman.genome.regions import Region
 from hypothesis import given
 from hypothesis import strategies as st

@@ -23,7 +23,8 @@ import pysam
 from baekman.call.callers import CALLERS, Caller, Job, Pipe, pileup
 from baekman.call.reference_blocks import GQ_CAP, Block, blocks, reference_evidence
 from baekman.files.atomic import atomic_file
-from baekman.genome.ploidy import Piece, par_of_reference, pieces, read_par
+from baekman.genome.par import par_of_reference, read_par
+from baekman.genome.ploidy import Piece, pieces
 from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped

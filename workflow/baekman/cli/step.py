@@ -49,7 +49,8 @@ def reference(fasta: Path, output: Path, par: Par = "", shards: str = "") -> Non
 
     Example: baekman step reference GRCh38.fa reference/GRCh38.fa --par GRCh38
     """
-    from baekman.genome.reference import find_par, prepare
+    from baekman.genome.par import find_par
+    from baekman.genome.reference import prepare
 
     prepare(fasta, output=output, par=find_par(par), shards=_path(shards))
 
@@ -196,8 +197,7 @@ def call(
     --reference reference/GRCh38.fa --shards reference/shards.tsv --piece 1-of-25 --output 1.g.vcf.gz
     """
     from baekman.call.calling import call_shard
-    from baekman.genome.reference import piece_regions
-    from baekman.genome.shards import read_shards
+    from baekman.genome.shards import piece_regions, read_shards
     from baekman.workspace import sample_check, specimens
 
     sample_check.require_owner(cram, participant=participant)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from baekman.cohort.sites import SiteFilters
-from baekman.genome.ploidy import read_par
+from baekman.genome.par import read_par
 from baekman.genome.regions import Region
 from baekman.gvcf.reader import Thresholds
 

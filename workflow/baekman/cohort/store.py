@@ -21,7 +21,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.files import locks
 from baekman.files.atomic import atomic_folder, write_text
 from baekman.genome.contigs import Contig
-from baekman.genome.ploidy import par_of_reference
+from baekman.genome.par import par_of_reference
 from baekman.genome.regions import Region, parse_region
 from baekman.genome.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
 from baekman.gvcf.reader import Genome, Thresholds

@@ -9,24 +9,22 @@ import numpy as np
 import pysam
 
 from baekman.files import atomic
-from baekman.genome.contigs import is_autosome
-from baekman.genome.ploidy import chromosome_kind
+from baekman.genome.contigs import chromosome_kind, is_autosome
 from baekman.genome.regions import Region
 
 
 def write_regions(reference: Path, *, par: Sequence[Region] = (), output: Path) -> None:
-    """Write where coverage is judged as BED of four columns, the fourth one of ``autosome X Y PAR``."""
-    found = coverage_regions(reference, par=par)
-    atomic.write_text(output, "".join(f"{c}\t{start}\t{end}\t{kind}\n" for c, start, end, kind in found))
+    """Write the regions of ``coverage_regions`` as BED: contig, start, end and kind (``autosome X Y PAR``)."""
+    regions = coverage_regions(reference, par=par)
+    atomic.write_text(output, "".join(f"{c}\t{start}\t{end}\t{kind}\n" for c, start, end, kind in regions))
 
 
 def coverage_regions(reference: Path, *, par: Sequence[Region] = ()) -> list[tuple[str, int, int, str]]:
-    """The non-N bases of autosomes, X and Y as (contig, start, end, kind), 0-based half-open, in genome
-    order.
+    """Return the non-N stretches of autosomes, X and Y as (contig, start, end, kind), 0-based half-open.
 
-    ``kind`` is one of ``KINDS``; ``par`` cuts X and Y. Autosomes are the contigs with a number as name, with
-    or without ``chr``; where no contig has one, all but X, Y and MT. Decoys and alternate contigs are left
-    out.
+    They come in genome order. ``kind`` is ``autosome``, ``X``, ``Y`` or ``PAR``; ``par`` cuts X and Y. Autosomes are
+    the contigs with a number as name, with or without ``chr``; where no contig has one, all but X, Y and MT. Decoys
+    and alternate contigs are left out.
     """
     with pysam.FastaFile(str(reference)) as fasta:
         numbered = any(is_autosome(contig) for contig in fasta.references)
@@ -42,14 +40,14 @@ def coverage_regions(reference: Path, *, par: Sequence[Region] = ()) -> list[tup
 
 
 def non_n(bases: bytes) -> list[tuple[int, int]]:
-    """The maximal stretches without N or n, 0-based half-open."""
+    """Return the maximal stretches without N or n, 0-based half-open."""
     known = (np.frombuffer(bases, dtype=np.uint8) & 0xDF) != ord("N")
     edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
 def _cut(start: int, end: int, kind: str, pars: Iterable[Region]) -> list[tuple[int, int, str]]:
-    """A stretch cut at the borders of the PARs (1-based inclusive)."""
+    """Return a stretch (0-based half-open) cut at the borders of ``pars`` (1-based inclusive)."""
     pieces, at = [], start
     for par in sorted(pars):
         low, high = max(at, par.start - 1), min(end, par.end)

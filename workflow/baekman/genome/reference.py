@@ -1,9 +1,10 @@
-"""The reference in a workspace: the FASTA under its own name, with what every tool wants beside it."""
+"""The reference of a workspace: the FASTA under its own name, and the files next to it that tools read."""
 
 from __future__ import annotations
 
 import gzip
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,35 +14,32 @@ import pysam
 
 from baekman.files import atomic
 from baekman.genome.callable_bases import write_regions
-from baekman.genome.ploidy import par_of_reference, read_par
+from baekman.genome.contigs import Contig, contigs_in
 from baekman.genome.regions import Region
-from baekman.genome.shards import Shard, format_shards, make_shards, read_shards
+from baekman.genome.shards import format_shards, make_shards, read_shards
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
+CACHED_FASTA = "reference.fa"
 COPY_BYTES = 1 << 20
 
 
 def prepare(fasta: Path, *, output: Path, par: Sequence[Region] = (), shards: Path | None = None) -> None:
-    """Write ``output`` (plain FASTA) and beside it .fai, .dict, ``depth_regions.bed`` and ``shards.tsv``.
+    """Write ``output`` (plain FASTA) and next to it .fai, .dict, ``depth_regions.bed`` and ``shards.tsv``.
 
-    A plain ``fasta`` is linked, a compressed one expanded. ``shards`` is a shard table to take over; without
-    one the reference is tiled.
+    A plain ``fasta`` is linked, a compressed one expanded. ``shards`` is a shard table to copy; without it the
+    reference is tiled. Raises ``InputRefused`` for a malformed shard table.
     """
-    if fasta.suffix in (".gz", ".bgz"):
-        with (
-            atomic.atomic_file(output) as temporary,
-            gzip.open(fasta) as source,
-            temporary.open("wb") as sink,
-        ):
-            shutil.copyfileobj(source, sink, COPY_BYTES)
+    if _is_compressed(fasta):
+        with atomic.atomic_file(output) as temporary:
+            _expand(fasta, temporary)
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.unlink(missing_ok=True)
         output.symlink_to(fasta.resolve())
     with atomic.atomic_file(output.with_name(output.name + ".fai")) as index:
         piped([*tools.command("samtools"), "faidx", output, "--fai-idx", index])
-    # without a path in it: UR is what samtools makes of the file's place
+    # samtools writes the path of the file as UR; the dictionary names no path
     dictionary = piped([*tools.command("samtools"), "dict", "-u", ".", output]).decode()
     atomic.write_text(output.with_suffix(".dict"), dictionary.replace("\tUR:.", ""))
     write_regions(output, par=par, output=output.with_name("depth_regions.bed"))
@@ -49,20 +47,49 @@ def prepare(fasta: Path, *, output: Path, par: Sequence[Region] = (), shards: Pa
     atomic.write_text(output.with_name("shards.tsv"), format_shards(table))
 
 
+def cached_reference(reference: Path, *, cache: Path) -> tuple[Path, dict[str, Contig]]:
+    """Return a plain FASTA of ``reference`` with its index, and its contigs by name, in order.
+
+    Both are made once in the folder ``cache``, since the FASTA's own folder may be read-only, and again when the FASTA
+    changes. A plain FASTA is linked. M5s are those of ``samtools dict``.
+    """
+    status = reference.stat()
+    folder = cache / f"{status.st_size}.{status.st_mtime_ns}"
+    if not folder.is_dir():
+        try:
+            with atomic.atomic_folder(folder) as temporary:
+                _fill_cache(reference, temporary)
+        except OSError:
+            if not folder.is_dir():  # else another process was first
+                raise
+    contigs = contigs_in((folder / "contigs.sam").read_text(encoding="utf-8"))
+    return folder / CACHED_FASTA, {contig.name: contig for contig in contigs}
+
+
 def sequences(fasta: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
-    """Name and upper-case bases of each contig of an indexed FASTA."""
+    """Generate the name and the upper-case bases of each contig of an indexed FASTA."""
     with pysam.FastaFile(str(fasta)) as file:
         for name in file.references:
             yield name, np.frombuffer(file.fetch(name).upper().encode("ascii"), np.uint8)
 
 
-def find_par(par: str) -> Sequence[Region]:
-    """The pseudo-autosomal regions in the BED file ``par``, or those of the known reference of that name."""
-    return read_par(Path(par)) if Path(par).is_file() else par_of_reference(par)
+def _fill_cache(reference: Path, folder: Path) -> None:
+    fasta = folder / CACHED_FASTA
+    if _is_compressed(reference):
+        _expand(reference, fasta)
+    else:
+        fasta.symlink_to(reference.resolve())
+    samtools = tools.command("samtools")
+    subprocess.run([*samtools, "faidx", str(fasta)], check=True, capture_output=True)
+    dictionary = subprocess.run([*samtools, "dict", str(fasta)], check=True, capture_output=True).stdout.decode()
+    lines = [f"@SQ\tSN:{c.name}\tLN:{c.length}\tM5:{c.m5}" for c in contigs_in(dictionary)]
+    (folder / "contigs.sam").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def piece_regions(shards: Sequence[Shard], piece: str) -> list[Region]:
-    """The regions of ``piece`` (``N-of-M``, from 1): the shards in M groups of neighbours, evenly."""
-    number, groups = (int(text) for text in piece.split("-of-"))
-    first, last = (len(shards) * border // groups for border in (number - 1, number))
-    return [Region(shard.contig, shard.start, shard.end) for shard in shards[first:last]]
+def _is_compressed(fasta: Path) -> bool:
+    return fasta.suffix in (".gz", ".bgz")
+
+
+def _expand(fasta: Path, output: Path) -> None:
+    with gzip.open(fasta) as source, output.open("wb") as sink:
+        shutil.copyfileobj(source, sink, COPY_BYTES)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from baekman.errors import InputRefused, Problem
+from baekman.genome.regions import Region
 
 DEFAULT_SHARD_BASES = 3_000_000
 SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -157,6 +158,13 @@ def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str)
             )
     if reasons:
         raise InputRefused(reasons)
+
+
+def piece_regions(shards: Sequence[Shard], piece: str) -> list[Region]:
+    """Return the regions of ``piece`` (``N-of-M``, from 1): the shards in M groups of neighbours, evenly."""
+    number, groups = (int(text) for text in piece.split("-of-"))
+    first, last = (len(shards) * border // groups for border in (number - 1, number))
+    return [Region(shard.contig, shard.start, shard.end) for shard in shards[first:last]]
 
 
 def format_shards(shards: Sequence[Shard]) -> str:

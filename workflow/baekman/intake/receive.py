@@ -24,7 +24,7 @@ from baekman.config.loading import load_config
 from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.files.untrusted import FileFault, walk
-from baekman.genome.contigs import prepared
+from baekman.genome.reference import cached_reference
 from baekman.intake import return_report
 from baekman.intake.checks import CONSENT_CODES, check_consent, check_manifest, extra_files
 from baekman.intake.crypt4gh import RecipientKey, recipient_key
@@ -92,7 +92,7 @@ def receive(
             report = return_report.folder_of(workspace, delivery.institution, delivery.name)
             return Receipt(delivery_id=delivery_id, status="same", verdicts=verdicts, report=report)
         require_permission(delivery)
-        fasta, contigs = prepared(Path(settings["reference"]), cache=workspace.intake_cache)
+        fasta, contigs = cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)
         surroundings = Surroundings(
             delivery=delivery,
             delivery_id=delivery_id,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
+from baekman.genome.vcf_header import definitions
+
 _VCF_COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT")
-_NUMERIC = re.compile(r"[<,]Type=(?:Integer|Float)[,>]")
-_KEY = re.compile(r"##(INFO|FORMAT)=<(?:[^\"]*,)?ID=([^,>]+)")
 _DIGITS = re.compile(rb"[0-9]+")
 # names of phase sets and of other alignments are made of positions
 _POSITIONED_KEYS = frozenset({b"PID"})
@@ -21,12 +21,11 @@ class VcfLayout:
     """Lines of VCF records. ``header``: the file's own, which tells fields with numbers from those with text."""
 
     def __init__(self, header: str) -> None:
-        found: dict[str, set[bytes]] = {"INFO": set(), "FORMAT": set()}
-        for line in header.splitlines():
-            key = _KEY.match(line)
-            if key and _NUMERIC.search(line.split('"', 1)[0]):
-                found[key[1]].add(key[2].encode("utf-8", "surrogateescape"))
-        self._numeric_info, self._numeric_format = found["INFO"], found["FORMAT"]
+        numeric: dict[str, set[bytes]] = {"INFO": set(), "FORMAT": set()}
+        for field in definitions(header, *numeric):
+            if field.fields.get("Type") in ("Integer", "Float"):
+                numeric[field.kind].add(field.id.encode("utf-8", "surrogateescape"))
+        self._numeric_info, self._numeric_format = numeric["INFO"], numeric["FORMAT"]
 
     def place(self, line: bytes, at: int) -> str:
         """The column that byte ``at`` stands in."""

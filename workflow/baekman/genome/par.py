@@ -1,0 +1,66 @@
+"""Pseudo-autosomal regions (PAR): the ends of X and Y that pair like autosomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from baekman import data
+from baekman.errors import InputRefused, Problem
+from baekman.genome.contigs import chromosome_kind
+from baekman.genome.regions import Region
+
+GRCH38 = (
+    "grch38",
+    "hg38",
+    "hs38",
+    "hs38dh",
+    "grch38_no_alt",
+    "homo_sapiens_assembly38",
+    "grch38_full_analysis_set_plus_decoy_hla",
+    "gca_000001405.15_grch38_no_alt_analysis_set",
+)
+GRCH37 = ("grch37", "hg19", "b37", "hs37d5", "hs37", "human_g1k_v37", "human_g1k_v37_decoy", "homo_sapiens_assembly19")
+# name of a reference, as in configurations and deliveries, in lower case -> its PAR table
+PAR_TABLES = {**dict.fromkeys(GRCH38, "par_GRCh38.bed"), **dict.fromkeys(GRCH37, "par_GRCh37.bed")}
+
+
+def find_par(par: str) -> Sequence[Region]:
+    """Return the regions in the BED file ``par``, or those of the known reference of that name."""
+    return read_par(Path(par)) if Path(par).is_file() else par_of_reference(par)
+
+
+@cache
+def par_of_reference(name: str) -> tuple[Region, ...]:
+    """Return the regions of a known reference by its name (``PAR_TABLES``); none for any other."""
+    table = PAR_TABLES.get(name.lower())
+    return tuple(read_par(data.path(table))) if table else ()
+
+
+def read_par(par: Path) -> list[Region]:
+    """Read the regions in a BED file (0-based, half-open); ``#`` starts a comment.
+
+    Raises ``InputRefused`` with every line that is not an interval on X or Y.
+    """
+    regions, problems = [], []
+    for number, line in enumerate(par.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip() or line.startswith(("#", "track", "browser")):
+            continue
+        fields = line.split()
+        sound = len(fields) >= 3 and fields[1].isdigit() and fields[2].isdigit()
+        if sound and int(fields[1]) < int(fields[2]) and chromosome_kind(fields[0]) in "XY":
+            regions.append(Region(fields[0], int(fields[1]) + 1, int(fields[2])))
+        else:
+            problems.append(
+                Problem(
+                    file=par.name,
+                    place=f"line {number}",
+                    expected="contig X or Y, start < end (BED: 0-based, half-open)",
+                    found="something else",
+                    action="correct the PAR table",
+                )
+            )
+    if problems:
+        raise InputRefused(problems)
+    return regions
