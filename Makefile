@@ -20,7 +20,7 @@ venv: $(VENV)/.ready ## the Python environment (requirements.txt)
 # before gcc and python3-dev are
 VENV_FIRST := $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo tools)
 COMPILER_FIRST := $(shell scripts/find_compiler.sh $(PYTHON) >/dev/null 2>&1 || echo tools)
-KERNELS := $(wildcard workflow/baekman/kernels/*.pyx workflow/baekman/kernels/*.pxd)
+KERNELS := $(shell find workflow/baekman/kernels -name '*.p[yx][xd]')
 
 $(VENV)/.packages: requirements.txt | $(VENV_FIRST)
 	@scripts/setup_venv.sh $(PYTHON) $(VENV)

@@ -70,7 +70,12 @@ def extension(name: str, source: Path) -> Extension:
     return Extension(name, [str(source)], extra_compile_args=FLAGS)
 
 
-modules = [extension(f"baekman.kernels.{source.stem}", source) for source in sorted(KERNELS.glob("*.pyx"))]
+def module_name(source: Path) -> str:
+    """Return the dotted name of the module that ``source`` is compiled to."""
+    return ".".join(source.relative_to("workflow").with_suffix("").parts)
+
+
+modules = [extension(module_name(source), source) for source in sorted(KERNELS.rglob("*.pyx"))]
 setup(
     ext_modules=[*modules, extension(SHARED, KERNELS / "_shared.c")],
     cmdclass={"build_ext": BuildKernels, "build_py": BuildPackage},

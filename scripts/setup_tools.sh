@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-needed=(bwa samtools bcftools tabix minimap2 mosdepth freebayes)
+needed=(bwa samtools bcftools minimap2 mosdepth freebayes)
 missing=()
 for tool in "${needed[@]}"; do
     command -v "$tool" >/dev/null || missing+=("$tool")

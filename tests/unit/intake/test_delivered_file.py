@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from baekman.files import bgzf
 from baekman.files import untrusted as safe_files
 from baekman.files.untrusted import FileFault, open_inside
-from baekman.intake.delivered_file import BGZF_END, BLOCK, CRAM_ENDS, Measured, expanded, text_lines_bounded
+from baekman.intake.delivered_file import BLOCK, CRAM_ENDS, Measured, expanded, text_lines_bounded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,10 +103,10 @@ def test_what_is_measured_is_the_whole_though_a_reader_gave_up(content: bytes, s
     assert content.endswith(measured.tail) and content.startswith(measured.head)
 
 
-@pytest.mark.parametrize("end", [BGZF_END, *CRAM_ENDS])
+@pytest.mark.parametrize("end", [bgzf.END, *CRAM_ENDS])
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_the_end_marker_is_found_however_the_file_is_cut(end: bytes, size: int) -> None:
-    head = b"CRAM" if end in CRAM_ENDS else BGZF_END
+    head = b"CRAM" if end in CRAM_ENDS else bgzf.END
     for content, whole in ((head + b"x" * 90 + end, True), (head + b"x" * 90 + end[:-1], False)):
         measured = Measured(cut(content, size))
         for _ in measured:

@@ -9,24 +9,28 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any, cast
 
+from isal import isal_zlib
+
+from baekman.files import bgzf
 from baekman.files.untrusted import FileFault, open_inside
 from baekman.intake.crypt4gh import RecipientKey, plaintext
 from baekman.intake.delivery import ManifestRow
 
 BLOCK = 1 << 20
-# zlib is fed small pieces: at the end of each BGZF block it hands back what is left of the piece as a copy
+# The inflater gets small pieces: at the end of each BGZF block it hands back what is left of the piece as a copy
 PIECE = 1 << 17
 # no real FASTQ or gVCF compresses to a hundredth; a bomb compresses to a thousandth
 EXPANSION_LIMIT = 200
 EXPANSION_FREE = 64 << 20
 
-BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 CRAM_ENDS = (
     bytes.fromhex("0f000000ffffffff0fe0454f4600000000010005bdd94f0001000606010001000100ee63014b"),
     bytes.fromhex("0b000000ffffffff0fe0454f46000000000100000606010001000100"),
 )
-LONGEST_END = max(len(BGZF_END), *map(len, CRAM_ENDS))
+_DAMAGED = cast(type[Exception], isal_zlib.error)
+LONGEST_END = max(len(bgzf.END), *map(len, CRAM_ENDS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +129,7 @@ class Measured:
         """Whether it ends with its format's end marker; true for formats that have none."""
         if self.is_cram:
             return self.tail.endswith(CRAM_ENDS)
-        return not self.is_bgzf or self.tail.endswith(BGZF_END)
+        return not self.is_bgzf or self.tail.endswith(bgzf.END)
 
 
 def expanded(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -142,7 +146,7 @@ def expanded(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield first
         yield from source
         return
-    inflater: zlib._Decompress | None = None
+    inflater: Any = None
     consumed = produced = 0
     for piece in _pieces(chain([first], source)):
         consumed += len(piece)
@@ -152,14 +156,14 @@ def expanded(blocks: Iterable[bytes]) -> Iterator[bytes]:
                 pending = pending.lstrip(b"\0")  # padding between members is permitted
                 if not pending:
                     break
-                inflater = zlib.decompressobj(31)
+                inflater = isal_zlib.decompressobj(wbits=31)
             try:
                 out = inflater.decompress(pending, BLOCK)
                 while not inflater.eof and len(out) == BLOCK and not inflater.unconsumed_tail:
                     produced += len(out)
                     yield out
                     out = inflater.decompress(b"", BLOCK)
-            except zlib.error:
+            except _DAMAGED:
                 raise FileFault("unreadable", "damaged gzip data") from None
             produced += len(out)
             if produced > EXPANSION_FREE and produced > EXPANSION_LIMIT * consumed:
@@ -187,6 +191,20 @@ def text_lines_bounded(blocks: Iterable[bytes], *, limit: int) -> Iterator[bytes
         if first >= 0:
             length = len(block) - block.rfind(b"\n") - 1
         yield block
+
+
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield ``blocks`` cut after the end of a line; only the last line may have no end."""
+    rest: list[bytes] = []
+    for block in blocks:
+        end = block.rfind(b"\n") + 1
+        if not end:
+            rest.append(block)
+            continue
+        yield b"".join([*rest, block[:end]])
+        rest = [block[end:]] if block[end:] else []
+    if rest:
+        yield b"".join(rest)
 
 
 def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:

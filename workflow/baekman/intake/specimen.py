@@ -25,7 +25,7 @@ from baekman.intake.delivered_file import DeliveredFile, Measured
 from baekman.intake.delivery import Delivery, ManifestRow
 from baekman.intake.outcome import Outcome, is_withdrawn, keep_outcome, kept_outcome
 from baekman.intake.reasons import Finding, finding
-from baekman.intake.staging import Lane, stage_alignment, stage_fastq, stage_reads, stage_vcf
+from baekman.intake.staging import Lane, Source, stage_alignment, stage_fastq, stage_reads, stage_vcf
 from baekman.registry.records import Registry, SpecimenRecord
 from baekman.registry.verdict_history import verdict_history
 from baekman.verdicts import Verdict
@@ -188,6 +188,10 @@ def _unchanged(delivered: DeliveredFile, contents: Contents) -> Iterator[bytes]:
         raise FileFault("checksum_wrong", "another content than a moment ago: it was changed while it was received")
 
 
+def _source(delivered: DeliveredFile, contents: Contents) -> Source:
+    return Source(blocks=_unchanged(delivered, contents), size=delivered.row.size, header=contents.header)
+
+
 def _stage(
     record: SpecimenRecord,
     delivered: Mapping[int, DeliveredFile],
@@ -239,41 +243,30 @@ def _stage_files(
     if kind == "gvcf":
         (number,) = delivered
         output = folder / "calls.g.vcf.gz"
-        stage_vcf(
-            _unchanged(delivered[number], contents[number]),
-            output,
-            header=contents[number].header,
-            sample=record.participant_id,
-            size=rows[0].size,
-        )
+        stage_vcf(_source(delivered[number], contents[number]), output, sample=record.participant_id)
         return [("gvcf", "L1", output, None)]
     if kind in ("bam", "cram"):
         if not _aligned_anew(rows, around):
             (number,) = delivered
             output = folder / "aligned.cram"
             stage_alignment(
-                _unchanged(delivered[number], contents[number]),
+                _source(delivered[number], contents[number]),
                 output,
-                header=contents[number].header,
                 participant=record.participant_id,
                 platform=around.platform,
                 reference=around.reference,
-                read_groups=read_groups(contents[number].header),
                 rename=rename,
-                size=rows[0].size,
             )
             return [("cram", "L1", output, None)]
         lanes: list[Lane] = []
         for number, one in delivered.items():
             staged, single = stage_reads(
-                _unchanged(one, contents[number]),
+                _source(one, contents[number]),
                 folder,
                 reference=around.reference,
-                read_groups=read_groups(contents[number].header),
                 # read groups without reads leave gaps in the numbers
                 first_lane=1 + max((int(lane.lane[1:]) for lane in lanes), default=0),
                 rename=rename,
-                size=one.row.size,
             )
             lanes += staged
             if single:
@@ -287,8 +280,7 @@ def _stage_files(
         mates = [folder / f"L{number}_{mate}.fastq.gz" for mate in (1, 2)]
         for mate, output in zip(("fastq_1", "fastq_2"), mates, strict=True):
             one = pair[mate]
-            blocks = _unchanged(one, contents[one.row.row])
-            stage_fastq(blocks, output, lane=f"L{number}", rename=rename, size=one.row.size)
+            stage_fastq(_source(one, contents[one.row.row]), output, lane=f"L{number}", rename=rename)
         written.append(("fastq", f"L{number}", mates[0], mates[1]))
     return written
 
@@ -304,18 +296,12 @@ def _stage_array(record: SpecimenRecord, folder: Path) -> Path | None:
     except OSError:
         return None
     try:
-        header = vcf_header_of([content])
-        stage_vcf([content], output, header=header, sample=record.participant_id, size=len(content))
+        array = Source(blocks=[content], size=len(content), header=vcf_header_of([content]))
+        stage_vcf(array, output, sample=record.participant_id)
     except FileFault:
         output.unlink(missing_ok=True)
         return None
     return output
-
-
-def read_groups(header: str) -> list[str]:
-    """The ID of every @RG of a SAM header, in order."""
-    lines = (line for line in header.splitlines() if line.startswith("@RG\t"))
-    return [item[3:] for line in lines for item in line.split("\t") if item.startswith("ID:")]
 
 
 def _aligned_anew(rows: Any, around: Surroundings) -> bool:

@@ -16,7 +16,7 @@ _FOLDER = Path(__file__).parent
 def digest_of_sources() -> str:
     """SHA-256 of all that the modules are compiled from."""
     digest = hashlib.sha256()
-    for source in sorted(_FOLDER.glob("*.p[yx][xd]")):
+    for source in sorted(_FOLDER.rglob("*.p[yx][xd]")):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 

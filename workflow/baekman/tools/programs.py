@@ -30,7 +30,6 @@ VERSION_ARGUMENTS: dict[str, tuple[str, ...]] = {
     "fastp": ("--version",),
     "plink2": ("--version",),
     "verifybamid2": ("--version",),
-    "tabix": ("--version",),
 }
 PACKAGES = ("baekman", "snakemake", "multiqc", "pysam", "pyarrow", "numpy", "dask", "duckdb", "polars")
 _VERSION = re.compile(r"\d+(?:\.\d+)+\S*")

@@ -1,0 +1,168 @@
+"""SAM records, whole lines at a time: their names and tags taken out, or copied with other names and read groups.
+
+A line may end without a newline only where a text ends. ``baekman.intake`` feeds these classes.
+"""
+
+cimport cython
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport free
+from libc.string cimport memcmp
+
+import numpy as np
+
+from baekman.kernels.delivered.buffer cimport NUMBER_ROOM, Buffer, add, add_byte, add_number, reserve, taken
+from baekman.kernels.delivered.lanes cimport Lanes, lane_of
+from baekman.kernels.delivered.lines cimport TAB, find, line_end
+from baekman.kernels.delivered.seen cimport Seen, free_seen, is_new, make_seen
+from baekman.kernels.text cimport COLON, NEWLINE
+
+cdef enum:
+    COLUMNS = 11  # before the tags
+    GROUP_LENGTH = 5
+    QUALITY_TAGS = 9
+
+cdef const uint8_t *GROUP = b"RG:Z:"
+# Tags of qualities: they are noise, and no copy keeps them.
+cdef const uint8_t *QUALITIES = b"OQBQQTQ2CQBZQXCYU2"
+
+
+cdef inline int64_t columns_end(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
+    """The end of the columns before the tags of the line ``text[begin:end]``."""
+    begin -= 1
+    for _ in range(COLUMNS):
+        begin = find(text, begin + 1, end, TAB)
+    return min(begin, end)
+
+
+cdef inline bint is_text(const uint8_t *tag, int64_t length) noexcept nogil:
+    """Whether a tag holds text (types Z, H, A) other than qualities."""
+    cdef int64_t index
+    if length < 5 or tag[2] != COLON or tag[4] != COLON or not (tag[3] == 90 or tag[3] == 72 or tag[3] == 65):
+        return False
+    for index in range(QUALITY_TAGS):
+        if tag[0] == QUALITIES[2 * index] and tag[1] == QUALITIES[2 * index + 1]:
+            return False
+    return True
+
+
+@cython.final
+cdef class SamNames:
+    """Takes out the names of records and the tags that hold text, without those of qualities.
+
+    Tags that came before are left out as far as they are remembered.
+    """
+
+    cdef readonly int64_t records
+    cdef Buffer _names, _tags
+    cdef Seen _seen
+
+    def __cinit__(self):
+        if not make_seen(&self._seen):
+            raise MemoryError
+
+    def __dealloc__(self):
+        free_seen(&self._seen)
+        free(self._names.data)
+        free(self._tags.data)
+
+    def feed(self, const uint8_t[::1] text not None):
+        """Return the names (a line each) and new tags (a tab and a line each) of records. Raises MemoryError."""
+        cdef int64_t size = len(text)
+        # a name and a tag have in the text what ends them here, but the last
+        if not (reserve(&self._names, size + 1) and reserve(&self._tags, size + 1)):
+            raise MemoryError
+        if size:
+            with nogil:
+                self._read(&text[0], size)
+        return taken(&self._names), taken(&self._tags)
+
+    cdef void _read(self, const uint8_t *text, int64_t size) noexcept nogil:
+        cdef int64_t begin = 0, end, tab, stop
+        while begin < size:
+            end = line_end(text, begin, size)
+            add(&self._names, text + begin, find(text, begin, end, TAB) - begin)
+            add_byte(&self._names, NEWLINE)
+            tab = columns_end(text, begin, end)
+            while tab < end:
+                stop = find(text, tab + 1, end, TAB)
+                if is_text(text + tab + 1, stop - tab - 1) and is_new(&self._seen, text + tab + 1, stop - tab - 1):
+                    add(&self._tags, text + tab, stop - tab)
+                    add_byte(&self._tags, NEWLINE)
+                tab = stop
+            self.records += 1
+            begin = end + 1
+
+
+@cython.final
+cdef class SamCopy:
+    """Copies records with the read group of their lane, ``L1``, ``L2``, …, as the last tag.
+
+    ``groups``: the read groups by lane; records of another or no group go to the first lane. With ``rename`` the
+    names are numbered ``L1.<number>``; neighbours of one name keep one name.
+    """
+
+    cdef bytes _names
+    cdef const int64_t[::1] _ends
+    cdef Lanes _groups
+    cdef bint _rename
+    cdef int64_t _number
+    cdef Buffer _name, _out  # _name: of the last record
+
+    def __cinit__(self, groups, *, bint rename):
+        self._names = b"".join(groups)
+        self._ends = np.cumsum([len(group) for group in groups], dtype=np.int64)
+        self._groups.names = self._names
+        self._groups.ends = &self._ends[0] if len(groups) else NULL
+        self._groups.count = len(groups)
+        self._rename = rename
+
+    def __dealloc__(self):
+        free(self._name.data)
+        free(self._out.data)
+
+    def feed(self, const uint8_t[::1] text not None):
+        """Return the copy of ``text``. Raises MemoryError."""
+        cdef int64_t size = len(text)
+        cdef bint done = True
+        if size:
+            with nogil:
+                done = self._copy(&text[0], size)
+        if not done:
+            raise MemoryError
+        return taken(&self._out)
+
+    cdef bint _copy(self, const uint8_t *text, int64_t size) noexcept nogil:
+        cdef int64_t begin = 0, end, tab, stop, lane, found
+        cdef Buffer *out = &self._out
+        while begin < size:
+            end = line_end(text, begin, size)
+            if not (reserve(out, end - begin + 2 * NUMBER_ROOM + 16) and reserve(&self._name, end - begin)):
+                return False
+            stop = find(text, begin, end, TAB)
+            if self._number == 0 or not (
+                stop - begin == self._name.used and memcmp(text + begin, self._name.data, stop - begin) == 0
+            ):
+                self._name.used = 0
+                add(&self._name, text + begin, stop - begin)
+                self._number += 1
+            if self._rename:
+                add(out, b"L1.", 3)
+                add_number(out, self._number)
+            else:
+                add(out, text + begin, stop - begin)
+            tab = columns_end(text, begin, end)
+            add(out, text + stop, tab - stop)
+            lane = 0
+            while tab < end:
+                stop = find(text, tab + 1, end, TAB)
+                if stop - tab > GROUP_LENGTH and memcmp(text + tab + 1, GROUP, GROUP_LENGTH) == 0:
+                    found = lane_of(&self._groups, text + tab + 1 + GROUP_LENGTH, stop - tab - 1 - GROUP_LENGTH)
+                    lane = found if found >= 0 else lane
+                else:
+                    add(out, text + tab, stop - tab)
+                tab = stop
+            add(out, b"\tRG:Z:L", 7)
+            add_number(out, lane + 1)
+            add_byte(out, NEWLINE)
+            begin = end + 1
+        return True
