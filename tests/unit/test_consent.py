@@ -115,7 +115,7 @@ def test_evaluation_equals_a_day_by_day_account(events: list[ConsentEvent], at: 
 
 @given(events=events_of, since=st.dates(date(2024, 12, 30), date(2025, 1, 14)))
 def test_the_days_to_come_without_consent_are_told_in_stretches(events: list[ConsentEvent], since: date) -> None:
-    stretches = consent.stretches_without(events, scope=Scope.GENOME, since=since)
+    stretches = consent.periods_without(events, scope=Scope.GENOME, since=since)
     days = [since + timedelta(days=number) for number in range(30)]
     told = [any(first <= day and (last is None or day <= last) for first, last in stretches) for day in days]
     assert told == [state(events, day) != "granted" for day in days]
@@ -123,7 +123,7 @@ def test_the_days_to_come_without_consent_are_told_in_stretches(events: list[Con
 
 
 def test_a_consent_without_end_in_any_calendar_ends_never() -> None:
-    assert consent.stretches_without([event("granted", ends=date.max)], scope=Scope.GENOME, since=DAY) == []
+    assert consent.periods_without([event("granted", ends=date.max)], scope=Scope.GENOME, since=DAY) == []
 
 
 @given(events=events_of)

@@ -1,9 +1,9 @@
 """The audit log: append-only events in a hash chain, without names, paths or exception texts.
 
-``<workspace>/audit/events.jsonl`` has one event per line, canonical JSON, each with the SHA-256 of the line
-before. An edit, a deletion, a change of order or a fork breaks the chain. Whoever may write the file can
-still cut its tail or compute a whole new chain: against that a *head* (sequence and hash of the last event,
-signed with Ed25519) is saved elsewhere from time to time, and ``verify`` compares the log with it.
+``<workspace>/audit/events.jsonl`` has one event per line, canonical JSON, each with the SHA-256 of the line before. An
+edit, a deletion, a change of order or a fork breaks the chain. A writer of the file can still cut its tail or compute a
+whole new chain. Against that, save a *head* (sequence and hash of the last event, signed with Ed25519) elsewhere from
+time to time; ``verify`` compares the log with it.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ FIELDS = (
     "consent_hash",
     "previous",
 )
-# fields that others fill in: words and identifiers, so that no sentence, path or name fits in by accident
+# fields that callers fill in: words and identifiers, so that no sentence, path or name gets in by accident
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:,-]{0,79}")
 _HASH = re.compile(r"[0-9a-f]{32,128}")
 
 
 @dataclass(frozen=True)
 class BrokenLink:
-    """What is wrong with a log, and at which line (1-based; 0: the log as a whole)."""
+    """A place at which a log is broken: the line (1-based; 0 for the log as a whole) and the problem."""
 
     line: int
     problem: str
 
 
 def log_file(workspace: Path) -> Path:
-    """The log of ``workspace``."""
+    """Return the path of the log of ``workspace``."""
     return workspace / FOLDER / LOG_NAME
 
 
@@ -76,12 +76,23 @@ def record(
     output_hash: str = "",
     consent_hash: str = "",
 ) -> dict[str, Any]:
-    """Append one event and return it; safe beside other writers.
+    """Append one event and return it; several writers may do so at the same time.
 
-    ``action`` is a word such as ``withdraw``; ``object`` a pseudonymous identifier, several joined by
-    commas, or a snapshot's number; ``purpose`` a word; the hashes are hex. ValueError for anything else: no
-    path, name or message belongs here. The actor is ``BAEKMAN_ACTOR`` or the number of the user, the purpose
-    ``BAEKMAN_PURPOSE`` unless given; InputRefused for one of these that is no word.
+    Args:
+        workspace: Folder of the workspace.
+        action: A word such as ``withdraw``.
+        object: A pseudonymous ID, several joined by commas, or the number of a snapshot.
+        purpose: A word; by default the value of ``BAEKMAN_PURPOSE``.
+        input_hash: Hash of the input, hex.
+        output_hash: Hash of the output, hex.
+        consent_hash: Hash of the consent in force, hex.
+
+    Returns:
+        The event, with ``FIELDS``. The actor is ``BAEKMAN_ACTOR``, or the number of the user.
+
+    Raises:
+        ValueError: A field has another form: no path, name or message belongs here.
+        InputRefused: An environment variable is no word.
     """
     actor = _from_environment(ACTOR_VARIABLE) or f"uid:{os.getuid()}"
     purpose = purpose or _from_environment(PURPOSE_VARIABLE)
@@ -119,15 +130,15 @@ def _from_environment(variable: str) -> str:
 
 
 def record_use(workspace: Path, *, action: str, object: str = "", question: Any = None, **hashes: str) -> None:
-    """``record`` the use of a cohort's data, where the workspace that it lies in keeps a log.
+    """Record a use of a cohort's data if its workspace keeps a log.
 
-    ``question`` is noted by its hash. InputRefused where the log may not be written: no use goes unrecorded.
+    The event has the hash of ``question``. InputRefused when the log may not be written: no use goes unrecorded.
     """
     if not log_file(workspace).is_file():
         return
     if question is not None:
-        asked = json.dumps(question, sort_keys=True, default=str).encode()
-        hashes["input_hash"] = hashlib.sha256(asked).hexdigest()
+        text = json.dumps(question, sort_keys=True, default=str).encode()
+        hashes["input_hash"] = hashlib.sha256(text).hexdigest()
     try:
         record(workspace, action=action, object=object, **hashes)
     except PermissionError:
@@ -142,7 +153,7 @@ def record_use(workspace: Path, *, action: str, object: str = "", question: Any 
 
 
 def events(workspace: Path) -> Iterator[dict[str, Any]]:
-    """The events of ``workspace``, oldest first, unverified."""
+    """Yield the events of ``workspace``, oldest first, unverified."""
     file = log_file(workspace)
     if file.is_file():
         with file.open(encoding="utf-8") as lines:
@@ -151,13 +162,13 @@ def events(workspace: Path) -> Iterator[dict[str, Any]]:
 
 
 def verify(file: Path, *, head: Mapping[str, Any] | None = None) -> list[BrokenLink]:
-    """Everything that is wrong with the log ``file``, in order; an empty list when it is whole.
+    """Return every place at which the log ``file`` is broken, in order; an empty list when it is whole.
 
-    ``head`` is a saved head whose signature was checked (``read_head``): the log must still hold that event.
+    ``head`` is a saved head with a verified signature (``read_head``): the log must still hold its event.
     """
     if not file.is_file():
         return [BrokenLink(0, "there is no log: deleted, or the workspace is another")]
-    findings: list[BrokenLink] = []
+    broken: list[BrokenLink] = []
     previous, expected = FIRST, 1
     seen: dict[str, int] = {}
     hash_at_head: str | None = None
@@ -165,24 +176,24 @@ def verify(file: Path, *, head: Mapping[str, Any] | None = None) -> list[BrokenL
         for number, line in enumerate(lines, 1):
             event = _parsed(line)
             if event is None:
-                findings.append(BrokenLink(number, "no event in canonical form: edited or torn"))
+                broken.append(BrokenLink(number, "no event in canonical form: edited or torn"))
                 previous, expected = _digest(line), expected + 1
                 continue
             if event["previous"] != previous:
-                findings.append(BrokenLink(number, _broken_link(event["previous"], seen, number)))
+                broken.append(BrokenLink(number, _broken_link(event["previous"], seen, number)))
             if event["sequence"] != expected:
                 problem = f"sequence {event['sequence']} where {expected} was expected"
-                findings.append(BrokenLink(number, problem))
+                broken.append(BrokenLink(number, problem))
             previous, expected = _digest(line), event["sequence"] + 1
             seen[previous] = number
             if head is not None and event["sequence"] == head["sequence"]:
                 hash_at_head = previous
     if head is not None and head["sequence"] > 0:
         if hash_at_head is None:
-            findings.append(BrokenLink(0, f"event {head['sequence']} of the saved head is missing: truncated"))
+            broken.append(BrokenLink(0, f"event {head['sequence']} of the saved head is missing: truncated"))
         elif hash_at_head != head["hash"]:
-            findings.append(BrokenLink(0, f"event {head['sequence']} is not that of the saved head: rewritten"))
-    return findings
+            broken.append(BrokenLink(0, f"event {head['sequence']} is not that of the saved head: rewritten"))
+    return broken
 
 
 def _broken_link(previous: str, seen: Mapping[str, int], number: int) -> str:
@@ -195,10 +206,7 @@ def _broken_link(previous: str, seen: Mapping[str, int], number: int) -> str:
 
 
 def make_head(workspace: Path) -> dict[str, Any]:
-    """The head of the log: ``sequence hash time public_key signature``.
-
-    The signing key is made where there is none.
-    """
+    """Return the head of the log (``sequence hash time public_key signature``); make a signing key if there is none."""
     file = log_file(workspace)
     with _locked(file) as descriptor:
         last = _last_line(descriptor)
@@ -215,9 +223,9 @@ def make_head(workspace: Path) -> dict[str, Any]:
 
 
 def read_head(file: Path, *, public_key: bytes | None = None) -> dict[str, Any]:
-    """A saved head.
+    """Return a saved head; InputRefused when it is none, or has no signature of ``public_key`` (32 bytes).
 
-    InputRefused when it is none, or its signature is not that of ``public_key`` (32 bytes).
+    Without ``public_key`` the head's own key must have signed it.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -240,13 +248,13 @@ def read_head(file: Path, *, public_key: bytes | None = None) -> dict[str, Any]:
 
 
 def public_key(workspace: Path) -> bytes | None:
-    """The public key that the workspace's heads are signed with, None before the first."""
+    """Return the public key (32 bytes) for the workspace's heads; None before the first head."""
     file = workspace / FOLDER / PUBLIC_NAME
     return read_public_key(file) if file.is_file() else None
 
 
 def read_public_key(file: Path) -> bytes:
-    """A public key in base64, as it lies beside the log; InputRefused when it is none."""
+    """Return the public key (32 bytes) in ``file``, base64 as next to the log; InputRefused when it is none."""
     try:
         key = base64.b64decode(file.read_bytes().strip(), validate=True)
     except (OSError, ValueError):
@@ -277,8 +285,8 @@ def _signing_key(workspace: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    given = os.environ.get(KEY_VARIABLE)
-    file = Path(given) if given else workspace / FOLDER / KEY_NAME
+    chosen = os.environ.get(KEY_VARIABLE)
+    file = Path(chosen) if chosen else workspace / FOLDER / KEY_NAME
     if not file.exists():
         key = Ed25519PrivateKey.generate()
         pem = key.private_bytes(
@@ -335,10 +343,7 @@ def _locked(file: Path) -> AbstractContextManager[int]:
 
 
 def _last_line(descriptor: int) -> bytes:
-    """The last whole line.
-
-    A torn one behind it, of a writer that was killed, was never an event and is cut off.
-    """
+    """Return the last whole line; cut off a torn line after it, which a killed writer left and was never an event."""
     end = os.fstat(descriptor).st_size
     tail = b""
     start = end

@@ -1,7 +1,7 @@
 """Consent: an append-only list of events per participant, denied by default.
 
-An event says what a participant decided, about which uses, under which form, and for which time. Nothing is
-ever changed or deleted; the state at a date follows from the events alone.
+An event is a participant's decision about some uses, under a form and for a time. No event is ever changed or deleted;
+the state at a date follows from the events alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 
 class Scope(StrEnum):
-    """What a participant may allow."""
+    """A use that a participant may allow."""
 
     __hash__ = str.__hash__  # that of enumerations is ten times as slow
     GENOME = "genome"
@@ -30,7 +30,7 @@ class Scope(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a participant decided."""
+    """A decision of a participant."""
 
     __hash__ = str.__hash__  # that of enumerations is ten times as slow
     GRANTED = "granted"
@@ -56,9 +56,17 @@ Terms = tuple[Decision, tuple[Scope, ...], date, date | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConsentEvent:
-    """One decision. ``valid_from`` and ``valid_to`` are inclusive.
+    """One decision of a participant.
 
-    ``source_hash`` is the SHA-256 of its source.
+    Attributes:
+        participant_id: Pseudonym of the participant.
+        decision: The decision.
+        scopes: The uses that it is about.
+        valid_from: First day.
+        valid_to: Last day, inclusive; None without an end.
+        template: The consent form; "" when unknown.
+        template_version: Version of the form; "" when unknown.
+        source_hash: SHA-256 (hex) of the table that the event came from; "" without one.
     """
 
     participant_id: str
@@ -71,7 +79,7 @@ class ConsentEvent:
     source_hash: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The event as JSON values, keys sorted, scopes in their fixed order."""
+        """Return the event as JSON values, keys sorted, scopes in their fixed order."""
         return {
             "decision": self.decision.value,
             "participant_id": self.participant_id,
@@ -85,9 +93,10 @@ class ConsentEvent:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ConsentEvent:
-        """The inverse of ``to_json``."""
-        told = (values["decision"], tuple(values["scopes"]), values["valid_from"], values["valid_to"])
-        decision, scopes, valid_from, valid_to = _terms(*told)
+        """Return the event that ``to_json`` took."""
+        decision, scopes, valid_from, valid_to = _terms(
+            values["decision"], tuple(values["scopes"]), values["valid_from"], values["valid_to"]
+        )
         return cls(
             participant_id=values["participant_id"],
             decision=decision,
@@ -101,19 +110,19 @@ class ConsentEvent:
 
     @property
     def terms(self) -> Terms:
-        """What was decided, without whose decision it is and in which form."""
+        """The decision with its scopes and days, without participant and form."""
         return self.decision, self.scopes, self.valid_from, self.valid_to
 
     def same_decision(self, other: ConsentEvent) -> bool:
-        """Whether both say the same, whatever file they came from."""
-        return self._told() == other._told()
+        """Return whether both events are equal, apart from their source."""
+        return self._content() == other._content()
 
-    def _told(self) -> tuple[object, ...]:
+    def _content(self) -> tuple[object, ...]:
         form = (self.template, self.template_version)
         return (self.participant_id, self.decision, frozenset(self.scopes), self.valid_from, self.valid_to, form)
 
 
-# the events of a million participants say few different things: what follows from them is worked out once
+# the events of a million participants have few different terms: each state is computed once
 
 
 @lru_cache(maxsize=4096)
@@ -132,61 +141,60 @@ def _terms(decision: str, scopes: tuple[str, ...], valid_from: str, valid_to: st
 
 
 def evaluate(events: Sequence[ConsentEvent], *, scope: Scope | str, at: date) -> ConsentState:
-    """The state of ``scope`` at the date ``at``, from one participant's events as they were recorded.
+    """Return the state of ``scope`` at the date ``at``, from one participant's events in the order of their recording.
 
-    The event that began last decides; of those that began on one day, the one recorded last.
+    The event that began last decides; among events that began on the same day, the one recorded last.
     """
     return states(events, at=at)[Scope(scope)]
 
 
 def states(events: Sequence[ConsentEvent], *, at: date) -> dict[Scope, ConsentState]:
-    """The state of every scope at the date ``at``."""
+    """Return the state of every scope at the date ``at``, from events as for ``evaluate``."""
     return dict(zip(ALL_SCOPES, _states(tuple([event.terms for event in events]), at), strict=True))
 
 
-def stretches_without(
+def periods_without(
     events: Sequence[ConsentEvent], *, scope: Scope | str, since: date
 ) -> list[tuple[date, date | None]]:
-    """First and last days (None: without end) from ``since`` on between which ``scope`` is not granted."""
-    return list(_stretches_without(tuple([event.terms for event in events]), Scope(scope), since))
+    """Return the periods from ``since`` on without a grant of ``scope``: first and last day (None: without end)."""
+    return list(_periods_without(tuple([event.terms for event in events]), Scope(scope), since))
 
 
 @lru_cache(maxsize=4096)
-def _stretches_without(events: tuple[Terms, ...], scope: Scope, since: date) -> tuple[tuple[date, date | None], ...]:
+def _periods_without(events: tuple[Terms, ...], scope: Scope, since: date) -> tuple[tuple[date, date | None], ...]:
     ends = (end for _, _, _, end in events if end is not None and end < date.max)
     days = {since, *(begins for _, _, begins, _ in events), *(day + timedelta(days=1) for day in ends)}
     changes = sorted(day for day in days if day >= since)
     place = ALL_SCOPES.index(scope)
-    found: list[tuple[date, date | None]] = []
+    periods: list[tuple[date, date | None]] = []
     for begins, next_change in zip(changes, [*changes[1:], None], strict=True):
         if _states(events, begins)[place] is not ConsentState.GRANTED:
             last = next_change - timedelta(days=1) if next_change else None
-            joined = found and found[-1][1] == begins - timedelta(days=1)
-            found.append((found.pop()[0] if joined else begins, last))
-    return tuple(found)
+            joined = periods and periods[-1][1] == begins - timedelta(days=1)
+            periods.append((periods.pop()[0] if joined else begins, last))
+    return tuple(periods)
 
 
 @lru_cache(maxsize=4096)
 def _states(events: tuple[Terms, ...], at: date) -> tuple[ConsentState, ...]:
-    found = dict.fromkeys(ALL_SCOPES, ConsentState.ABSENT)
-    # in the order in which they begin, those of one day as they were recorded: the last one decides
+    by_scope = dict.fromkeys(ALL_SCOPES, ConsentState.ABSENT)
+    # by first day, then in the order of recording: the last event decides
     for decision, scopes, begins, ends in sorted(events, key=lambda event: event[2]):
         if begins > at:
             break
         state = ConsentState(decision.value)
         if state is ConsentState.GRANTED and ends is not None and at > ends:
             state = ConsentState.EXPIRED
-        found.update(dict.fromkeys(scopes, state))
-    return tuple(found[scope] for scope in ALL_SCOPES)
+        by_scope.update(dict.fromkeys(scopes, state))
+    return tuple(by_scope[scope] for scope in ALL_SCOPES)
 
 
 def state_hash(
     participants: Iterable[tuple[str, Mapping[Scope, ConsentState], Sequence[ConsentEvent]]],
 ) -> str:
-    """SHA-256 (hex) of the consent of ``participants``: their states and the events these follow from.
+    """Return the SHA-256 (hex) of the consent of ``participants``: (ID, states, events) of each, sorted by ID.
 
-    Changed by any new event, expiry or withdrawal of any of them. They come in the order of their IDs; ValueError
-    when they do not, since the hash would be another one.
+    Any new event, expiry or withdrawal changes it. ValueError when the IDs are not sorted: the hash would differ.
     """
     encode = json.JSONEncoder(sort_keys=True).encode
     digest = hashlib.sha256()
@@ -194,8 +202,8 @@ def state_hash(
     for participant_id, by_scope, events in participants:
         if participant_id <= last:
             raise ValueError("participants out of order")
-        told = encode([event.to_json() for event in events])
-        line = f"[{encode(participant_id)}, {_encoded(tuple(by_scope.items()))}, {told}]"
+        encoded = encode([event.to_json() for event in events])
+        line = f"[{encode(participant_id)}, {_encoded(tuple(by_scope.items()))}, {encoded}]"
         digest.update((f"\n{line}" if last else line).encode())
         last = participant_id
     return digest.hexdigest()
@@ -215,11 +223,13 @@ DUO_NON_COMMERCIAL_USE_ONLY = "DUO:0000046"
 
 
 def duo_codes(by_scope: Mapping[Scope, ConsentState]) -> list[str]:
-    """The DUO codes under which the genome may be shared; none at all when it may not.
+    """Return the DUO codes under which the genome may be shared, sorted; an empty list when it may not be shared.
 
-    Permission: health, medical or biomedical research. Modifiers: ethics approval always (every project is
-    reviewed); genetic studies only where neither clinical nor lifestyle records are allowed; non-commercial
-    use only and a geographical restriction (Korea) unless these uses are allowed.
+    The permission is health, medical or biomedical research. The modifiers are:
+
+    - ethics approval, always, since every project is reviewed;
+    - genetic studies only, when neither clinical nor lifestyle records are allowed;
+    - non-commercial use only, and a geographical restriction (Korea), unless these uses are allowed.
     """
 
     def granted(scope: Scope) -> bool:
@@ -238,5 +248,5 @@ def duo_codes(by_scope: Mapping[Scope, ConsentState]) -> list[str]:
 
 
 def today() -> date:
-    """The date in UTC."""
+    """Return the date in UTC."""
     return datetime.now(UTC).date()

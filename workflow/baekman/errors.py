@@ -1,4 +1,4 @@
-"""The exceptions that the command line tells of in words, and its exit codes."""
+"""The exceptions that the command line reports in words, and its exit codes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ EXITS_INTERRUPTED = (129, 130, 143)  # 128 and the number of SIGHUP, SIGINT, SIG
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Why an input is refused: what a stranger needs to mend it.
+    """One line of refused input, with everything that a stranger needs to mend it.
 
-    ``file`` and ``place`` name where (a base name and a row, record or column), never a confidential
-    value; ``found`` describes what is there without quoting a confidential field.
+    ``file`` (a base name) and ``place`` (a row, record or column) say where, and never hold a confidential value.
+    ``found`` describes the input without quoting a confidential field.
     """
 
     file: str
@@ -34,11 +34,11 @@ class Problem:
 
 
 class InputRefused(Exception):
-    """Input that baekman refuses. Carries every reason found, one line each; the command line exits with 3."""
+    """Input that baekman refuses, with every problem in it; the command line prints a line each and exits with 3."""
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems: list[Problem] = [problems] if isinstance(problems, Problem) else list(problems)
-        super().__init__("\n".join(str(reason) for reason in self.problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 class ProblemList:

@@ -1,10 +1,9 @@
-"""Pseudonymous identifiers: one kind letter, twelve random characters, one check character.
+"""Pseudonyms: one kind letter, twelve random characters, one check character.
 
-The alphabet is Crockford's base 32 (no I, L, O, U). The check character is that of H. M. Damm, *Total
-anti-symmetrische Quasigruppen* (Marburg 2004), over GF(32) = GF(2)[x]/(x^5 + x^2 + 1) with the operation
-``a * b = x·(a + b)``. Every character then has its own power of x as a weight, and the kind letter is
-weighed too; x has order 31, so within 31 characters every single substitution, every swap and every twin
-error, next to each other or one apart, changes the sum.
+The alphabet is Crockford's base 32 (no I, L, O, U). The check character is that of H. M. Damm, *Total anti-symmetrische
+Quasigruppen* (Marburg 2004), over GF(32) = GF(2)[x]/(x^5 + x^2 + 1) with the operation ``a * b = x·(a + b)``. So every
+character, the kind letter too, has its own power of x as a weight. x has order 31. Within 31 characters each of these
+changes the sum: a single substitution, a swap and a twin error, of characters that are adjacent or one apart.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _VALUE = {character: value for value, character in enumerate(ALPHABET)}
 
 
 def check_character(body: str) -> str:
-    """The check character of ``body`` (kind letter and random characters, all of ``ALPHABET``)."""
+    """Return the check character of ``body`` (kind letter and random characters, all in ``ALPHABET``)."""
     state = 0
     for character in body:
         state = (state ^ _VALUE[character]) << 1
@@ -39,7 +38,10 @@ def check_character(body: str) -> str:
 
 
 def new(kind: Kind) -> str:
-    """A new identifier of ``kind`` from the system's random source; 60 random bits, derived from nothing."""
+    """Return a new pseudonym of ``kind``: 60 bits of the system's random source, derived from nothing else.
+
+    ValueError for an unknown kind.
+    """
     if kind not in KINDS:
         raise ValueError(f"no such kind of identifier: expected one of {', '.join(KINDS)}")
     bits = secrets.randbits(5 * RANDOM_LENGTH)
@@ -54,13 +56,13 @@ def new(kind: Kind) -> str:
 
 @cache
 def _weight(value: int, *, places: int) -> int:
-    """What a character of ``value`` adds to the check sum from so many places before it: the sum is linear."""
+    """Return the share of a character of ``value`` in the check sum, ``places`` before its end; the sum is linear."""
     return _VALUE[check_character(ALPHABET[value] + "0" * (places - 1))]
 
 
 @cache
 def _pairs() -> tuple[list[str], list[list[int]]]:
-    """Every two characters by ten random bits, and what they add to the check sum at each even place."""
+    """Return each pair of characters by ten random bits, and the shares of the pair in the check sum at each place."""
     both = [(first, second) for first in range(32) for second in range(32)]
     return [ALPHABET[first] + ALPHABET[second] for first, second in both], [
         [_weight(first, places=places) ^ _weight(second, places=places - 1) for first, second in both]
@@ -69,7 +71,7 @@ def _pairs() -> tuple[list[str], list[list[int]]]:
 
 
 def is_valid(text: str, kind: Kind | None = None) -> bool:
-    """Whether ``text`` is an identifier of ``kind`` (any kind if None) in its one canonical spelling."""
+    """Return whether ``text`` is a pseudonym of ``kind`` (of any kind when None), in its only spelling."""
     if len(text) != LENGTH or text[0] not in (KINDS if kind is None else (kind,)):
         return False
     if any(character not in _VALUE for character in text):
@@ -78,9 +80,9 @@ def is_valid(text: str, kind: Kind | None = None) -> bool:
 
 
 def check(text: str, kind: Kind) -> str:
-    """Return ``text`` when it is an identifier of ``kind``; raise InputRefused otherwise.
+    """Return ``text`` if it is a pseudonym of ``kind``; raise InputRefused otherwise.
 
-    The message does not quote ``text``: what stands in the place of an identifier may be a name.
+    The message does not quote ``text``, which may be a name.
     """
     if is_valid(text, kind):
         return text

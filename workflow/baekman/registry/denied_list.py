@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 
-from baekman.consent import ConsentEvent, ConsentState, Scope, state_hash, stretches_without, today
+from baekman.consent import ConsentEvent, ConsentState, Scope, periods_without, state_hash, today
 from baekman.files.atomic import atomic_file
 from baekman.files.locks import exclusive
 from baekman.registry.records import Registry
@@ -33,7 +33,7 @@ def update_denied_list(workspace: Workspace, *, registry: Registry) -> str:
                     specimens = [specimen.specimen_id for specimen in registry.specimens_of(participant_id)]
                     mark_withdrawn(workspace, participant_id, specimens=specimens)
                 elif not is_withdrawn:
-                    for first, last in stretches_without(events, scope=Scope.GENOME, since=today()):
+                    for first, last in periods_without(events, scope=Scope.GENOME, since=today()):
                         file.write(f"{participant_id}\t{first}\t{last or ''}\n")
                 yield participant_id, states, events
 
