@@ -1,4 +1,4 @@
-"""The audit log."""
+"""``baekman audit …``: the audit log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def verify(
     ] = None,
     workspace: WorkspaceOption = HERE,
 ) -> None:
-    """Check the log: every edit, deletion, change of order and fork is one line, and then the exit code is 1.
+    """Check the log; print a line for every edit, deletion, change of order and fork, and exit with 1 if there is any.
 
     Example: baekman audit verify --workspace W --head saved-head.json
     """
@@ -35,10 +35,10 @@ def verify(
     file = audit.log_file(workspace)
     pinned = audit.read_public_key(key) if key else audit.public_key(workspace)
     saved = audit.read_head(head, public_key=pinned) if head else None
-    findings = audit.verify(file, head=saved)
-    for finding in findings:
-        print(f"line {finding.line}: {finding.problem}" if finding.line else finding.problem)
-    if findings:
+    broken = audit.verify(file, head=saved)
+    for link in broken:
+        print(f"line {link.line}: {link.problem}" if link.line else link.problem)
+    if broken:
         raise typer.Exit(1)
     print(f"{sum(1 for _ in audit.events(workspace))} events, whole")
 

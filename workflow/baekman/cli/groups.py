@@ -1,4 +1,4 @@
-"""Where each group of commands is hung on the command line; imported only when a command runs."""
+"""The groups of commands and their names; imported only when a command runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUPS = (
 
 
 def register(app: typer.Typer, *, first: str = "") -> None:
-    """Mount every group on ``app``; only the one that the command line's ``first`` word names, where it names one."""
+    """Mount every group on ``app``; if the command line's ``first`` word names a group, only that one."""
     chosen = [group for group in GROUPS if group[1] and group[1] == first]
     for module_name, name in chosen or GROUPS:
         group = importlib.import_module(module_name).app

@@ -1,4 +1,4 @@
-"""The registry: who was pre-registered and who consented."""
+"""``baekman registry …``: registrations and consent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,24 @@ from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOp
 
 app = typer.Typer(help="The registry: who was pre-registered and who consented.", no_args_is_help=True)
 
-Participant = Annotated[str, typer.Argument(metavar="PARTICIPANT", help="A participant ID, P….")]
+
+def _decision(text: str | None) -> str | None:
+    from baekman.consent import Decision
+
+    if text is not None and text not in tuple(Decision):
+        raise typer.BadParameter(f"one of {' '.join(Decision)}")
+    return text
+
+
+def _scopes(names: list[str] | None) -> list[str] | None:
+    from baekman.consent import ALL_SCOPES
+
+    if names and not set(names) <= set(ALL_SCOPES):
+        raise typer.BadParameter(f"any of {' '.join(ALL_SCOPES)}")
+    return names
+
+
+ParticipantArgument = Annotated[str, typer.Argument(metavar="PARTICIPANT", help="A participant ID, P….")]
 
 
 @app.command()
@@ -40,13 +57,13 @@ def import_(
         list[Path], typer.Argument(metavar="FILE…", help="Registration tables, TSV or CSV.", readable=False)
     ],
     correct: Annotated[
-        bool, typer.Option("--correct", help="Take the tables' word where the registry says otherwise.")
+        bool, typer.Option("--correct", help="Replace values of the registry that differ from the tables.")
     ] = False,
     workspace: WorkspaceOption = HERE,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
 ) -> None:
-    """Import registration tables: all rows, or none and every problem with its row.
+    """Import registration tables: all rows, or none and a line for every problem.
 
     Example: baekman registry import registration.tsv --workspace W
     """
@@ -97,16 +114,19 @@ def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
 
 @app.command()
 def consent(
-    participant: Participant,
+    participant: ParticipantArgument,
     decision: Annotated[
         str | None,
-        typer.Option(help="granted, refused or withdrawn: add this event. Without it, print the state."),
+        typer.Option(
+            help="granted, refused or withdrawn: add this event. Without it, print the state.", callback=_decision
+        ),
     ] = None,
     scope: Annotated[
         list[str] | None,
         typer.Option(
             help="genome, clinical, lifestyle, public_record_linkage, … (repeat); default: genome, "
-            "or all of them unless granted."
+            "or all of them unless granted.",
+            callback=_scopes,
         ),
     ] = None,
     begins: Annotated[
@@ -127,70 +147,50 @@ def consent(
     """
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
-    from baekman.registry.denied_list import update_denied_list
+    from baekman.registry.denied_list import note_change
     from baekman.registry.records import open_registry
     from baekman.workspace.paths import Workspace
 
-    if decision is not None and decision not in tuple(Decision):
-        raise typer.BadParameter(f"one of {' '.join(Decision)}", param_hint="--decision")
-    if scope and not set(scope) <= set(ALL_SCOPES):
-        raise typer.BadParameter(f"any of {' '.join(ALL_SCOPES)}", param_hint="--scope")
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     opened.require_participant(participant)
-    if decision is not None:
-        scopes = tuple(Scope(one) for one in scope or ())
-        added = opened.add_consent(
-            ConsentEvent(
-                participant_id=participant,
-                decision=Decision(decision),
-                scopes=scopes or ((Scope.GENOME,) if decision == Decision.GRANTED else ALL_SCOPES),
-                valid_from=begins.date() if begins else today(),
-                valid_to=ends.date() if ends else None,
-                template=template,
-                template_version=template_version,
-            )
-        )
-        if added:
-            update_denied_list(Workspace(workspace), registry=opened)
-            audit.record(
-                workspace,
-                action="registry.consent",
-                object=participant,
-                consent_hash=opened.consent_hash([participant]),
-            )
-    else:
+    if decision is None:
         audit.record(workspace, action="registry.consent.show", object=participant)
+    else:
+        event = ConsentEvent(
+            participant_id=participant,
+            decision=Decision(decision),
+            scopes=tuple(map(Scope, scope or ())) or ((Scope.GENOME,) if decision == Decision.GRANTED else ALL_SCOPES),
+            valid_from=begins.date() if begins else today(),
+            valid_to=ends.date() if ends else None,
+            template=template,
+            template_version=template_version,
+        )
+        if opened.add_consent(event):
+            note_change(Workspace(workspace), registry=opened, action="registry.consent", participant_id=participant)
     states = opened.consent_states(participant)
-    for one, state in states.items():
-        print(f"{one.value}\t{state.value}")
+    for name, state in states.items():
+        print(f"{name.value}\t{state.value}")
     print(f"duo\t{' '.join(duo_codes(states)) or 'none'}")
 
 
 @app.command()
 def withdraw(
-    participant: Participant,
+    participant: ParticipantArgument,
     workspace: WorkspaceOption = HERE,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
 ) -> None:
-    """Record a withdrawal in the registry alone; `baekman withdraw` also removes the data.
+    """Record a withdrawal in the registry only; `baekman withdraw` also removes the data.
 
     Example: baekman registry withdraw P0123456789ABC --workspace W
     """
-    from baekman import audit
-    from baekman.registry.denied_list import update_denied_list
+    from baekman.registry.denied_list import note_change
     from baekman.registry.records import open_registry
     from baekman.workspace.paths import Workspace
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     if opened.withdraw(participant):
-        update_denied_list(Workspace(workspace), registry=opened)
-        audit.record(
-            workspace,
-            action="registry.withdraw",
-            object=participant,
-            consent_hash=opened.consent_hash([participant]),
-        )
+        note_change(Workspace(workspace), registry=opened, action="registry.withdraw", participant_id=participant)
         print(f"{participant} is withdrawn in the registry; run `baekman withdraw {participant}` for the data")
     else:
         print(f"{participant} was withdrawn before: nothing to do")
@@ -200,7 +200,7 @@ def withdraw(
 def rotate_key(
     workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key_file: KeyFileOption = None
 ) -> None:
-    """Seal the registry with a new key; stopped half-way, run it again.
+    """Seal the registry with a new key; after a stop, run it again.
 
     Example: baekman registry rotate-key --workspace W
     """
@@ -216,7 +216,7 @@ def rotate_key(
 
 @app.command("export-institution")
 def export_institution(
-    institution: Annotated[str, typer.Argument(help="The institution as it registered.")],
+    institution: Annotated[str, typer.Argument(help="Name of the institution, as in its registration table.")],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where to write; default: a folder of its own in WORKSPACE/return."),
@@ -225,7 +225,7 @@ def export_institution(
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
 ) -> None:
-    """Write what one institution registered, with the newest verdicts, in its own terms and for it alone.
+    """Write one institution's registrations and newest verdicts, with its own labels, for this institution only.
 
     Example: baekman registry export-institution "Hospital A" --workspace W
     """

@@ -1,4 +1,4 @@
-"""The keys of encrypted tables."""
+"""``baekman table-keys …``: the keys of encrypted tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ app = typer.Typer(help="The keys of encrypted tables.", no_args_is_help=True)
 
 @app.command()
 def init(workspace: WorkspaceOption = HERE) -> None:
-    """Have the tables of this workspace encrypted from now on, as `encrypt_tables: true` does.
+    """Encrypt the tables of this workspace from now on, as `encrypt_tables: true` does.
 
     Example: baekman table-keys init --workspace W
     """
@@ -28,7 +28,7 @@ def init(workspace: WorkspaceOption = HERE) -> None:
 
 @app.command()
 def rotate(workspace: WorkspaceOption = HERE) -> None:
-    """Seal the participants' keys with a new master key; stopped half-way, run it again.
+    """Seal the participants' keys with a new master key; after a stop, run it again.
 
     Example: baekman table-keys rotate --workspace W
     """

@@ -1,6 +1,6 @@
-"""Tables that a spreadsheet exports: tab- or comma-separated UTF-8 with a header, read record by record.
+"""Delimited tables, as spreadsheets export them: tab- or comma-separated UTF-8 with a header, read by record.
 
-Rows are numbered as a spreadsheet does, the header being row 1; an offset is where a record begins, in bytes.
+Rows are numbered as in a spreadsheet, from 1 (the header). An offset is the start of a record in bytes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from baekman.errors import InputRefused, Problem
 
 MAX_BYTES = 1 << 30
 _BLOCK = 1 << 20
-# characters; the longest field that is read has 131,072, so that a longer line is no row of any table here
+# characters; the csv module reads fields of at most 131,072, so a longer line is no row of any table here
 _LONGEST_LINE = 1 << 22
 
 
 class Record(NamedTuple):
-    """One record, its row and its offset."""
+    """One record with its row and its offset."""
 
     row: int
     offset: int
@@ -32,7 +32,7 @@ class Record(NamedTuple):
 
 
 class DelimitedTable:
-    """An open table; at most one record of it is held. InputRefused when the file is none."""
+    """An open table, with at most one record in memory; InputRefused when the file is no table."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -71,12 +71,12 @@ class DelimitedTable:
         self._text.close()
 
     def records(self) -> Iterator[Record]:
-        """Every record below the header that holds anything."""
+        """Yield every record below the header that is not empty."""
         self._go_to(self._first)
         return islice(self._records(), 1, None)
 
     def fields_at(self, offset: int) -> list[str]:
-        """The fields of the record that begins at ``offset``; quick for one record after the other."""
+        """Return the fields of the record at ``offset``; fast for consecutive records."""
         if offset != self._offset:
             self._go_to(offset)
         try:
@@ -85,17 +85,17 @@ class DelimitedTable:
             raise self.changed() from None
 
     def require_unchanged(self) -> None:
-        """InputRefused when the file was written to since it was opened."""
+        """Raise InputRefused when the file was written to since it was opened."""
         status = os.fstat(self._text.fileno())
         if (status.st_size, status.st_mtime_ns) != (self._status.st_size, self._status.st_mtime_ns):
             raise self.changed()
 
     def changed(self) -> InputRefused:
-        """The refusal of a table that was written to while it was read."""
+        """Return the refusal of a table that was written to while it was read."""
         return self._refused("a table that nobody writes to while it is read", "another one", "do it again")
 
     def _records(self) -> Iterator[Record]:
-        """Every record from here on that holds anything; rows are counted from the first record of the table."""
+        """Yield every record from here on that is not empty; rows are counted as if this were the first record."""
         row, offset = 1, self._offset
         try:
             for fields in self._reader:
@@ -118,13 +118,13 @@ class DelimitedTable:
         )
 
     def _lines(self) -> Iterator[str]:
-        """The lines from here on, with their ends; ``_offset`` is behind the last that was given."""
+        """Yield the lines from here on, with their ends; ``_offset`` is after the last of them."""
         while line := self._text.readline(_LONGEST_LINE):
             self._offset += len(line) if line.isascii() else len(line.encode())
             yield line
 
     def _digest_of_text(self, opened: BinaryIO) -> str:
-        """SHA-256 (hex) of the file, which is looked through for what no text has."""
+        """Return the SHA-256 (hex) of the file; refuse bytes that no UTF-8 text has."""
         if self._status.st_size > MAX_BYTES:
             raise self._refused(f"at most {MAX_BYTES} bytes", "more", "split the table")
         digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()

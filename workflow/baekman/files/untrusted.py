@@ -1,4 +1,4 @@
-"""Opening files that a stranger put there: no link followed, nothing blocks, nothing outside is reached."""
+"""Files that a stranger wrote: opened without following links, without blocking and only inside their folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import BinaryIO
 class FileFault(Exception):
     """A delivered file that must not or cannot be read.
 
-    ``code`` is the reason code; the text says what was found, without the path or anything of the content.
+    ``code`` is the reason code. The text describes the file without its path and without any of its content.
     """
 
     def __init__(self, code: str, found: str) -> None:
@@ -22,7 +22,7 @@ class FileFault(Exception):
 
 
 class NoPermission(FileFault):
-    """A delivered file that is the institution's as it should be, and that whoever runs this may not read."""
+    """A delivered file without a fault that this user may not read."""
 
     def __init__(self) -> None:
         super().__init__("unreadable", "a file that may not be read")
@@ -31,9 +31,9 @@ class NoPermission(FileFault):
 def open_inside(folder: Path, relative: str) -> BinaryIO:
     """Open the plain file ``relative`` (parts separated by ``/``) below ``folder`` for reading.
 
-    Each part is opened from the one before without following links, so that nothing outside ``folder`` can
-    be reached, whatever changes meanwhile; FIFOs and devices do not block. Raises ``FileFault`` with code
-    ``path_unsafe``, ``symbolic_link``, ``not_a_file`` or ``file_missing``.
+    Each part is opened from the part before it without following links. So nothing outside ``folder`` can be reached,
+    also when files change at the same time. FIFOs and devices do not block. Raises ``FileFault`` with code
+    ``path_unsafe``, ``symbolic_link``, ``not_a_file``, ``file_missing`` or ``unreadable``.
     """
     parts = relative.split("/")
     if relative.startswith("/") or "\\" in relative or any(part in ("", ".", "..") for part in parts):
@@ -86,9 +86,9 @@ def _is_link(part: str, parent: int) -> bool:
 
 
 def walk(folder: Path, *, limit: int = 1_000_000) -> Iterator[str]:
-    """Paths below ``folder`` (relative, ``/``-separated) of all that is no folder; links are not followed.
+    """Yield the paths below ``folder`` (relative, ``/``-separated) of everything but folders; do not follow links.
 
-    Stops after ``limit`` entries: a hostile tree is not walked for ever.
+    The walk ends after ``limit`` entries, so a hostile tree does not keep it going.
     """
     pending = [""]
     count = 0

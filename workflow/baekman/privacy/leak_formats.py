@@ -1,4 +1,4 @@
-"""What is inside a file, for the leak scan: bytes out of gzip, base64, Arrow columns and rows."""
+"""The contents of a file for the leak scan: bytes out of gzip, base64, Arrow columns and rows."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _BASE64_GZIP = re.compile(rb"H4sI[A-Za-z0-9+/_-]{40,}={0,2}")
 
 
 def chunks(opened: Any, start: bytes) -> Iterator[bytes]:
+    """Yield ``start``, then the rest of an open file in chunks of at most 1 MiB."""
     if start:
         yield start
     while chunk := opened.read(1 << 20):
@@ -23,12 +24,13 @@ def chunks(opened: Any, start: bytes) -> Iterator[bytes]:
 
 
 def prepended(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield ``first``, then ``rest``."""
     yield first
     yield from rest
 
 
 def gunzip(opened: IO[bytes]) -> Iterator[bytes]:
-    """The members of a gzip file, one after the other, never more than a chunk at once."""
+    """Yield the content of the members of a gzip file in chunks of at most 1 MiB; EOFError for a truncated file."""
     pending = opened.read(1 << 20)
     while pending:
         member = zlib.decompressobj(wbits=31)
@@ -43,7 +45,7 @@ def gunzip(opened: IO[bytes]) -> Iterator[bytes]:
 
 
 class EmbeddedGzip:
-    """Collects the gzip blobs that stand in base64 in a stream, as reports keep their figures."""
+    """A collector of the gzip blobs in base64 in a stream; reports keep their figures so."""
 
     LARGEST = 64 << 20
 
@@ -51,6 +53,7 @@ class EmbeddedGzip:
         self.blobs: list[bytes] = []
 
     def watch(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield ``chunks`` unchanged; put the blobs in them into ``blobs``."""
         pending = b""
         for chunk in chunks:
             yield chunk
@@ -61,16 +64,16 @@ class EmbeddedGzip:
                 if end == len(pending) and len(pending) < self.LARGEST:
                     end = match.start()
                     break
-                self.take(match.group())
-            # what may be the beginning of a blob stays; the rest is done
+                self._decode(match.group())
+            # a possible beginning of a blob stays; the rest is done
             start = pending.find(b"H4sI", max(end, len(pending) - self.LARGEST))
             pending = pending[start if start >= 0 else max(end, len(pending) - 3) :]
         for match in _BASE64_GZIP.finditer(pending):
-            self.take(match.group())
+            self._decode(match.group())
 
-    def take(self, text: bytes) -> None:
+    def _decode(self, text: bytes) -> None:
         text = text.rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
-        if len(text) % 4 == 1:  # a character of what follows
+        if len(text) % 4 == 1:  # the last character is not of the blob
             text = text[:-1]
         try:
             self.blobs.append(base64.b64decode(text + b"=" * (-len(text) % 4)))
@@ -79,7 +82,7 @@ class EmbeddedGzip:
 
 
 def flat(column: pa.Array) -> Iterator[pa.Array]:
-    """The leaves of a column, of whatever nesting."""
+    """Yield the leaves of a column of any nesting."""
     kind = column.type
     if pa.types.is_struct(kind):
         for leaf in column.flatten():
@@ -96,7 +99,7 @@ def flat(column: pa.Array) -> Iterator[pa.Array]:
 
 
 def rows(values: pa.Array) -> Iterator[bytes]:
-    """The values of a leaf as text, one per line; floating point and truth values name nobody."""
+    """Yield the values of a leaf as text, one per line; no floating-point and truth values, which name nobody."""
     kind = values.type
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         yield b"\n".join(value for value in values.to_pylist() if value is not None)
@@ -106,6 +109,7 @@ def rows(values: pa.Array) -> Iterator[bytes]:
 
 
 def sqlite_row(row: Sequence[Any]) -> bytes:
+    """Return the values of a row as bytes, one per line."""
     return b"".join(
         (value if isinstance(value, bytes) else str(value).encode()) + b"\n" for value in row if value is not None
     )

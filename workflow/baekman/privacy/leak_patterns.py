@@ -1,9 +1,13 @@
-"""What a leak looks like: every form in which an identifier may stand in a file, and their search.
+"""Patterns of leaks: every form in which an identifier may stand in a file, and the search for them.
 
-The forms of an identifier: as it is, in upper and lower case, NFC and NFD; these in UTF-8, UTF-16 (both
-orders) and CP949, escaped as in JSON, HTML and URLs, in hexadecimal, in base64 at each of its three
-alignments; and its plain MD5, SHA-1 and SHA-256, in hexadecimal, base64 and raw. A number with separators
-is also looked for without, and a resident registration number with its hyphen.
+The forms of an identifier are:
+
+- the text itself, in upper and lower case, NFC and NFD;
+- each of these in UTF-8, UTF-16 (both byte orders) and CP949, escaped as in JSON, HTML and URLs, in hexadecimal, and in
+  base64 at each of its three alignments;
+- its plain MD5, SHA-1 and SHA-256, in hexadecimal, base64 and raw.
+
+A number with separators is also looked for without them, and a resident registration number with its hyphen.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import numpy.typing as npt
 from baekman.privacy.personal_shapes import spellings
 
 SHORTEST = 4
-# what chance puts into a hundred megabytes of qualities and compressed bytes must stand alone or be longer
+# chance makes shorter patterns in a hundred megabytes of qualities and compressed bytes: they must stand alone
 ALONE_BELOW = 6
 DIGITS_ALONE_BELOW = 9
 DERIVED_FROM = 6
@@ -33,7 +37,7 @@ DERIVED_FROM = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Identifier:
-    """One value to look for, known by its place in the list alone: ``line 7`` or ``line 7, name``."""
+    """One value to look for; messages name it by its place in the list only: ``line 7`` or ``line 7, name``."""
 
     value: str
     place: str
@@ -46,7 +50,12 @@ class Identifier:
 class Pattern:
     """One form of one identifier, as bytes.
 
-    ``folded``: found in any ASCII case. ``alone``: only where neither neighbour is a letter or digit.
+    Attributes:
+        data: The bytes to look for.
+        place: Place of the identifier in the list.
+        encoding: Name of the form.
+        folded: Whether any ASCII case matches.
+        alone: Whether a match counts only if neither neighbour is a letter or digit.
     """
 
     data: bytes
@@ -60,16 +69,16 @@ class Pattern:
 
 
 def is_too_short(value: str) -> bool:
-    """Whether ``value`` is found everywhere by chance: only its hashes are looked for."""
+    """Return whether ``value`` is so short that chance makes it everywhere: only its hashes are looked for."""
     return len(unicodedata.normalize("NFC", value).encode()) < SHORTEST
 
 
 def patterns_of(identifier: Identifier) -> Iterator[Pattern]:
-    """Every form of ``identifier``, each byte string once."""
+    """Yield every form of ``identifier``, each byte string once."""
     seen: set[tuple[bytes, bool]] = set()
     for value in _written(identifier.value):
         for pattern in _forms(value, identifier.place):
-            # for a folded pattern, case is one
+            # the case of a folded pattern does not matter
             key = (pattern.data.lower() if pattern.folded else pattern.data, pattern.folded)
             if key not in seen:
                 seen.add(key)
@@ -77,7 +86,7 @@ def patterns_of(identifier: Identifier) -> Iterator[Pattern]:
 
 
 def _written(value: str) -> list[str]:
-    """``value``; of nine and more digits also without separators, and as a resident number."""
+    """Return ``value``, and a number of nine and more digits also without separators and as a resident number."""
     forms = [value]
     digits = re.sub(r"[-. ()]", "", value)
     if digits.isascii() and digits.isdigit() and len(digits) >= 9:
@@ -102,8 +111,10 @@ def _forms(value: str, place: str) -> Iterator[Pattern]:
             if len(korean) >= DERIVED_FROM and korean.decode("cp949") == spelling:
                 yield Pattern(korean, place, "cp949")
             yield Pattern(json.dumps(spelling)[1:-1].encode(), place, "json", folded=True)
-            yield Pattern("".join(f"&#{ord(one)};" for one in spelling).encode(), place, "html")
-            yield Pattern("".join(f"&#x{ord(one):x};" for one in spelling).encode(), place, "html", folded=True)
+            yield Pattern("".join(f"&#{ord(character)};" for character in spelling).encode(), place, "html")
+            yield Pattern(
+                "".join(f"&#x{ord(character):x};" for character in spelling).encode(), place, "html", folded=True
+            )
         for encoding in ("utf-16-le", "utf-16-be"):
             wide = spelling.encode(encoding)
             if len(wide) >= DERIVED_FROM:
@@ -119,10 +130,10 @@ def _forms(value: str, place: str) -> Iterator[Pattern]:
 
 
 def _hashes(data: bytes, place: str) -> Iterator[Pattern]:
-    # with a newline too: what `echo NAME | md5sum` gives
-    for given in (data, data + b"\n"):
+    # with a newline too, as `echo NAME | md5sum` hashes it
+    for content in (data, data + b"\n"):
         for name in ("md5", "sha1", "sha256"):
-            digest = hashlib.new(name, given, usedforsecurity=False)
+            digest = hashlib.new(name, content, usedforsecurity=False)
             yield Pattern(digest.hexdigest().encode(), place, name, folded=True)
             yield Pattern(digest.digest(), place, f"{name} raw")
             for core in base64_cores(digest.digest()):
@@ -130,7 +141,10 @@ def _hashes(data: bytes, place: str) -> Iterator[Pattern]:
 
 
 def base64_cores(data: bytes) -> Iterator[bytes]:
-    """What of ``data`` stands in the base64 of any text around it: three alignments, two alphabets."""
+    """Yield the base64 of ``data`` inside any text, without the characters that neighbours share.
+
+    There is one for each of the three alignments and the two alphabets.
+    """
     for shift in range(3):
         first, end = math.ceil(8 * shift / 6), 8 * (shift + len(data)) // 6
         padded = b"\0" * shift + data
@@ -141,14 +155,14 @@ def base64_cores(data: bytes) -> Iterator[bytes]:
             yield url_safe
 
 
-# the type and tag of a text field in BAM, which run into its value
+# tag and type of a text field in BAM, which its value follows without a gap
 _BAM_TEXT_TAG = re.compile(rb"[A-Za-z][A-Za-z0-9]Z")
 _TABLE_BITS = 22
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 class Matcher:
-    """Finds many patterns in one pass: their first bytes by a NumPy hash table, the rest by comparison."""
+    """A search for many patterns in one pass: their first bytes by a NumPy hash table, the rest by comparison."""
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         self.longest = 1
@@ -158,7 +172,7 @@ class Matcher:
             self._tables[0 if len(pattern.data) >= 8 else 1].add(pattern)
 
     def find(self, data: bytes) -> Iterator[tuple[int, Pattern]]:
-        """(offset, pattern) of every occurrence in ``data``; not in order."""
+        """Yield (offset in bytes, pattern) of every occurrence in ``data``, in no order."""
         folded = data.lower()
         for table in self._tables:
             for offset, pattern in table.candidates(folded):
@@ -177,7 +191,7 @@ def _inside_word(data: bytes, start: int, end: int) -> bool:
 
 
 class _Table:
-    """The patterns by their first ``width`` bytes in lower case."""
+    """A table of patterns by their first ``width`` bytes in lower case."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -186,6 +200,7 @@ class _Table:
         self.bits = np.zeros(1 << _TABLE_BITS, dtype=np.bool_)
 
     def add(self, pattern: Pattern) -> None:
+        """Add a pattern of at least ``width`` bytes."""
         key = np.frombuffer(pattern.data.lower()[: self.width], dtype=self.type)
         self.by_key[int(key[0])].append(pattern)
         self.bits[self._slot(key)] = True
@@ -197,6 +212,7 @@ class _Table:
         return slots
 
     def candidates(self, data: bytes) -> Iterator[tuple[int, Pattern]]:
+        """Yield (offset, pattern) where ``data``, in lower case, has the first bytes of a pattern."""
         if not self.by_key:
             return
         for shift in range(min(self.width, max(0, len(data) - self.width + 1))):
@@ -208,5 +224,5 @@ class _Table:
 
 
 def matcher_of(identifiers: Sequence[Identifier]) -> Matcher:
-    """A matcher for every form of ``identifiers``."""
+    """Return a matcher for every form of ``identifiers``."""
     return Matcher(pattern for identifier in identifiers for pattern in patterns_of(identifier))

@@ -1,17 +1,19 @@
-"""Identifiers of persons in the text of a delivered file: registered ones, and general shapes.
+"""Identifiers of persons in the text of a delivered file: registered ones, and shapes that numbers and addresses have.
 
-Meant for names, headers and comments: file names, SAM and VCF headers, read names, FASTQ comments. Bases,
-qualities and genotypes are not text and are not to be passed here: thirteen digits in a row mean nothing
-there.
+The search is for names, headers and comments: file names, SAM and VCF headers, read names, FASTQ comments. Never pass
+bases, qualities or genotypes, which are no text: thirteen digits in a row mean nothing there.
 
-Shapes - A resident registration number has thirteen digits, ``YYMMDD-Cnnnnnn``: a date of birth, then 1-8
-for sex and century and Korean or foreign (9 and 0 before 1900), then six digits. Since October 2020 these
-are random, so the old checksum finds only a tenth of the new numbers; the date is what tells a number from
-chance (about 1 in 27 of any thirteen digits pass). So without a separator it must stand alone, between
-characters that are no letters, digits or ``_.:``; with a separator (hyphen, dot, blank, underscore or
-typographic forms) Hangul may be next to it, and its last six characters may be masked (``*``). - A
-telephone number of Korea: 01x mobile, 02 and 0xx area codes, with separators, or ``+82``; a mobile number
-also without. - An e-mail address.
+The shapes are:
+
+- A resident registration number: thirteen digits, ``YYMMDD-Cnnnnnn``. The first six are a date of birth. ``C`` is 1-8
+  for sex, century and Korean or foreign (9 and 0 before 1900). The last six are random since October 2020, so the old
+  checksum finds only a tenth of the new numbers. The date separates numbers from chance: about 1 in 27 of any thirteen
+  digits pass. So a number without a separator must stand alone, between characters that are no letters, digits or
+  ``_.:``. With a separator (hyphen, dot, blank, underscore or typographic forms) Hangul may be next to it, and its last
+  six characters may be masked (``*``).
+- A telephone number of Korea: 01x mobile, 02 and 0xx area codes, with separators, or ``+82``; a mobile number also
+  without.
+- An e-mail address.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ MIN_REGISTERED_BYTES = 4
 
 @dataclass(frozen=True, order=True)
 class PersonalShape:
-    """What kind of identifier stands at which byte (0-based) of the data; never the value."""
+    """The kind of an identifier and its offset in the data (bytes, 0-based); never the value."""
 
     offset: int
     kind: ShapeKind
@@ -65,19 +67,19 @@ _SHAPES: tuple[tuple[ShapeKind, re.Pattern[str]], ...] = (
 
 
 def find_identifiers(data: bytes, confidential: Sequence[str] = ()) -> list[PersonalShape]:
-    """Every identifier in ``data``, by offset: the registered ones in ``confidential``, and general shapes.
+    """Return every identifier in ``data``, sorted by offset: the strings in ``confidential``, and general shapes.
 
-    A registered string is found in any case, in NFC and NFD, in UTF-8, CP949 and UTF-16. One of pure ASCII
-    counts only where it stands alone (``P1`` is not in ``SP12``); one under four bytes is not looked for.
+    A registered string is found in any case, in NFC and NFD, in UTF-8, CP949 and UTF-16. A string of pure ASCII counts
+    only where it stands alone (``P1`` is not in ``SP12``). Strings under four bytes are not looked for.
     """
     text = data.decode("utf-8", "surrogateescape")
-    found = set(_registered(data, confidential))
-    # one character for one: offsets stay those of the text
+    shapes = set(_registered(data, confidential))
+    # each character becomes one character, so offsets stay those of the text
     western = text.translate(_FULL_WIDTH_DIGITS)
     for kind, shape in _SHAPES:
         for match in shape.finditer(western):
-            found.add(PersonalShape(len(text[: match.start()].encode("utf-8", "surrogateescape")), kind))
-    return sorted(found)
+            shapes.add(PersonalShape(len(text[: match.start()].encode("utf-8", "surrogateescape")), kind))
+    return sorted(shapes)
 
 
 def _registered(data: bytes, confidential: Sequence[str]) -> Iterable[PersonalShape]:
@@ -105,7 +107,7 @@ def _stands_alone(data: bytes, start: int, length: int) -> bool:
 
 
 def spellings(value: str) -> list[str]:
-    """The ways one value is written: NFC and NFD, upper and lower case, each once."""
+    """Return the spellings of a value, each once: NFC and NFD, as given, upper and lower case."""
     forms = {
         unicodedata.normalize(form, case) for case in (value, value.upper(), value.lower()) for form in ("NFC", "NFD")
     }

@@ -1,4 +1,4 @@
-"""The registry's tables, on SQLite or PostgreSQL.
+"""The registry's database, on SQLite or PostgreSQL: its location, tables and connections.
 
 Columns in the clear are pseudonyms, blind indexes, dates and sequence numbers. Every value from an institution is in
 ``sealed``.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,10 @@ from sqlalchemy import (
 from sqlalchemy.pool import NullPool
 
 from baekman.errors import InputRefused, Problem
+from baekman.workspace.paths import Top
 
+REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
+KEY_FILE_NAME = "registry.key"
 SCHEMA_VERSION = "1"
 DATABASE_NAME = "registry.sqlite"
 PAGE = 5_000
@@ -97,6 +101,34 @@ verdicts = Table(
     Column("sealed", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
+
+
+@dataclass(frozen=True)
+class Location:
+    """A registry's database (an SQLite file or a PostgreSQL URL), and the folder of its arrays and, by default, key."""
+
+    database: str | Path
+    folder: Path
+
+    @property
+    def key_file(self) -> Path:
+        """The key file, unless an option or a variable gives another."""
+        return self.folder / KEY_FILE_NAME
+
+
+def locate(workspace: Path, *, registry: Path | str | None = None) -> Location:
+    """Return the location of the registry of ``workspace``.
+
+    ``registry`` is a folder, an ``.sqlite`` file or a PostgreSQL URL. Without it ``BAEKMAN_REGISTRY`` counts, else
+    the folder ``registry`` of the workspace.
+    """
+    chosen = registry or os.environ.get(REGISTRY_VARIABLE) or workspace / Top.REGISTRY
+    if "://" in str(chosen):
+        return Location(str(chosen), workspace / Top.REGISTRY)
+    path = Path(chosen)
+    if path.suffix == ".sqlite":
+        return Location(path, path.parent)
+    return Location(path / DATABASE_NAME, path)
 
 
 def connect(database: str | Path) -> Engine:

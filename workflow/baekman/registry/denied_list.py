@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 
+from baekman import audit
 from baekman.consent import ConsentEvent, ConsentState, Scope, periods_without, state_hash, today
 from baekman.files.atomic import atomic_file
 from baekman.files.locks import exclusive
@@ -38,6 +39,14 @@ def update_denied_list(workspace: Workspace, *, registry: Registry) -> str:
                 yield participant_id, states, events
 
         return state_hash(listed())
+
+
+def note_change(workspace: Workspace, *, registry: Registry, action: str, participant_id: str) -> None:
+    """Update the denied list after a change of a participant's consent, and add ``action`` to the audit log."""
+    update_denied_list(workspace, registry=registry)
+    audit.record(
+        workspace.root, action=action, object=participant_id, consent_hash=registry.consent_hash([participant_id])
+    )
 
 
 def _lock(workspace: Workspace) -> AbstractContextManager[int]:

@@ -18,10 +18,9 @@ from sqlalchemy import Connection, Engine, select, update
 from baekman import consent, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, today
 from baekman.errors import InputRefused, Problem
-from baekman.key_ring import Key, KeyRing, make_key_file
+from baekman.key_ring import Key, KeyRing, keys_from_environment, make_key_file, read_key_file
 from baekman.registry import array_staging, database
 from baekman.registry.database import chunks, consent_events, participants, specimens
-from baekman.registry.location import locate
 from baekman.registry.lookalikes import skeleton
 
 # a withdrawal keeps these, so that a later delivery or registration of the same person is recognised and refused
@@ -63,22 +62,22 @@ def create_registry(
 
     A registry that is there already stays as it is. A key file that is named and absent is made.
     """
-    location = locate(workspace, registry=registry)
+    location = database.locate(workspace, registry=registry)
     engine = database.connect(location.database)
     location.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if database.exists(engine):
         return open_registry(workspace, registry=registry, key_file=key_file), False
-    source = location.key_source(key_file)
+    source = key_file or keys_from_environment() or location.key_file
     if isinstance(source, Path) and not source.exists():
         make_key_file(source, [Key.new()])
-    ring = location.key_ring(key_file)
+    ring = source if isinstance(source, KeyRing) else read_key_file(source)
     database.create(engine, key_id=ring.current)
     return Registry(engine, ring, folder=location.folder), True
 
 
 def open_registry(workspace: Path, *, registry: Path | str | None = None, key_file: Path | None = None) -> Registry:
     """Return the registry of ``workspace``; InputRefused when it or its key is absent, or it has another key."""
-    location = locate(workspace, registry=registry)
+    location = database.locate(workspace, registry=registry)
     engine = database.connect(location.database)
     if not database.exists(engine):
         raise InputRefused(
@@ -89,7 +88,8 @@ def open_registry(workspace: Path, *, registry: Path | str | None = None, key_fi
                 action="run `baekman registry init` with the same --workspace and --registry",
             )
         )
-    ring = location.key_ring(key_file)
+    source = key_file or keys_from_environment() or location.key_file
+    ring = source if isinstance(source, KeyRing) else read_key_file(source)
     ring.use(database.key_id(engine))
     array_staging.settle_noted(engine, folder=location.folder)
     return Registry(engine, ring, folder=location.folder)
