@@ -25,7 +25,8 @@ from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.registry.denied_list import update_denied_list
 from baekman.registry.records import Registry
-from baekman.report import delivery as delivery_report
+from baekman.report.multiqc import write_multiqc
+from baekman.report.verdict_table import write_verdict_table
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
@@ -241,10 +242,10 @@ def _write_report_again(workspace: Workspace, path: Path) -> bool:
     verdicts = [file for gate in GATES if (file := delivery.verdicts(gate)).is_file()]
     try:
         if path.name == "verdicts.html" and verdicts:
-            delivery_report.write_verdict_table(verdicts, tsv=path.with_suffix(".tsv"), html=path)
+            write_verdict_table(verdicts, tsv=path.with_suffix(".tsv"), html=path)
             return True
         if path.name == "multiqc.html" and delivery.specimens.is_file():
-            delivery_report.write_multiqc(workspace, delivery.id, output=path)
+            write_multiqc(workspace, delivery.id, output=path)
             return True
     except Exception:  # the report stays deleted; the withdrawal goes on
         path.unlink(missing_ok=True)

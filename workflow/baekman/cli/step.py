@@ -293,9 +293,9 @@ def multiqc(delivery: str, output: Output) -> None:
 
     Example: baekman step multiqc D… --output deliveries/D…/report/multiqc.html
     """
-    from baekman.report import delivery as delivery_report
+    from baekman.report.multiqc import write_multiqc
 
-    delivery_report.write_multiqc(HERE, delivery, output=output)
+    write_multiqc(HERE, delivery, output=output)
 
 
 @app.command()
@@ -306,9 +306,9 @@ def verdict_table(
 
     Example: baekman step verdict-table intake.json qc.json --tsv verdicts.tsv --html verdicts.html
     """
-    from baekman.report import delivery as delivery_report
+    from baekman.report.verdict_table import write_verdict_table
 
-    delivery_report.write_verdict_table(verdicts, tsv=tsv, html=html)
+    write_verdict_table(verdicts, tsv=tsv, html=html)
 
 
 @app.command()
@@ -317,6 +317,6 @@ def manifest(delivery: str, output: Output, settings: str = "{}") -> None:
 
     Example: baekman step manifest D… --output deliveries/D…/report/manifest.json
     """
-    from baekman.report import manifest as run_manifest
+    from baekman.report.run_manifest import write_run_manifest
 
-    run_manifest.write(HERE, delivery, settings=json.loads(settings), output=output)
+    write_run_manifest(HERE, delivery, settings=json.loads(settings), output=output)

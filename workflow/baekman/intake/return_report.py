@@ -26,7 +26,7 @@ from baekman.intake.delivery import Delivery
 from baekman.intake.reasons import Finding
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts
-from baekman.report import text as report_text
+from baekman.report import wording
 from baekman.verdicts import DECISIONS, Decision, Reason, decide, read_verdicts, worst
 from baekman.workspace.paths import Top, Workspace
 
@@ -145,10 +145,10 @@ def _write(folder: Path, report: Report) -> Path:
 
 def render(report: Mapping[str, Any]) -> str:
     """The report as one self-contained HTML page."""
-    return report_text.render(
+    return wording.render(
         "return.html.j2",
         report=report,
-        todo=report_text.to_do(report["specimens"]),
+        todo=wording.to_do(report["specimens"]),
         anchors={told["specimen"]: f"specimen-{number}" for number, told in enumerate(report["specimens"], start=1)},
     )
 

@@ -1,1 +1,1 @@
-"""Reports of a delivery."""
+"""Reports of a delivery: MultiQC, the table of verdicts, the run manifest, and the wording that pages share."""

@@ -1,4 +1,4 @@
-"""What a gate found, in the words of who reads a report: metrics with units, limits with their direction."""
+"""The wording of reports for people: metrics with units, limits with their direction, and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from baekman.verdicts import Scalar
 
 GATES = {"intake": "intake", "qc": "quality control"}
 
-# metric -> its name, its unit, and what a value is multiplied by for that unit
+# metric -> its name, its unit, and the factor from a value to that unit
 METRICS: dict[str, tuple[str, str, float]] = {
     "mean_autosome_coverage": ("mean coverage of the autosomes", "×", 1),
     "yield_bp_q30": ("bases of quality 30 or more", "Gb", 1e-9),
@@ -23,7 +23,7 @@ METRICS: dict[str, tuple[str, str, float]] = {
     "pct_reads_duplicated": ("duplicate reads", "%", 1),
     "median_insert_size": ("median insert size", "bp", 1),
     "identity_concordance": ("agreement with the array", "%", 100),
-    "identity_nonreference_concordance": ("agreement with the array where that has a variant", "%", 100),
+    "identity_nonreference_concordance": ("agreement with the array where the array has a variant", "%", 100),
     "x_autosome_ratio": ("coverage of X against the autosomes", "", 1),
 }
 _BREADTH = re.compile(r"pct_autosomes_(\d+)x")
@@ -31,57 +31,60 @@ _CODE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 
 
 def words(code: str) -> str:
-    """A code as words; any other text as it is."""
+    """Return ``code`` (``low_coverage``) as words."""
     return code.replace("_", " ")
 
 
 def metric(name: str) -> str:
-    """What a metric is called."""
+    """Return the name of the metric ``name`` for people."""
     if match := _BREADTH.fullmatch(name):
         return f"autosomal bases with {match[1]} reads or more"
     return METRICS[name][0] if name in METRICS else words(name)
 
 
-def value(name: str, found: Scalar) -> str:
-    """A value of the metric ``name`` with its unit; nothing for None."""
-    if found is None:
+def value(name: str, observed: Scalar) -> str:
+    """Return the value ``observed`` of the metric ``name`` with its unit; an empty text for None."""
+    if observed is None:
         return ""
-    if isinstance(found, str):
-        return words(found) if _CODE.fullmatch(found) else found
-    if isinstance(found, bool) or not (known := METRICS.get(name, _unit_of_breadth(name))):
-        return f"{found:.6g}" if isinstance(found, float) else str(found)
+    if isinstance(observed, str):
+        return words(observed) if _CODE.fullmatch(observed) else observed
+    if isinstance(observed, bool) or not (known := METRICS.get(name, _unit_of_breadth(name))):
+        return f"{observed:.6g}" if isinstance(observed, float) else str(observed)
     _, unit, factor = known
-    return f"{found * factor:.4g} {unit}".rstrip()
+    return f"{observed * factor:.4g} {unit}".rstrip()
 
 
 def expected(reason: Mapping[str, Any]) -> str:
-    """What the gate asks for: ``threshold``, and where both it and ``observed`` are numbers of QC, on which side."""
+    """Return the ``threshold`` of ``reason`` with its unit.
+
+    Where it and ``observed`` are numbers of the QC gate, the text says on which side of it values are good.
+    """
     observed, threshold, name = reason["observed"], reason["threshold"], reason["metric"]
-    told = value(name, threshold)
+    limit = value(name, threshold)
     if not (is_measured(name) and isinstance(observed, (int, float)) and isinstance(threshold, (int, float))):
-        return told
+        return limit
     if observed < threshold:
-        return f"at least {told}"
+        return f"at least {limit}"
     # a limit that rejects may be reached, one that holds may not
-    return f"below {told}" if observed == threshold or reason["severity"] == "hold" else f"at most {told}"
+    return f"below {limit}" if observed == threshold or reason["severity"] == "hold" else f"at most {limit}"
 
 
 def is_measured(name: str) -> bool:
-    """Whether ``name`` is a metric of the QC gate."""
+    """Return whether ``name`` is a metric of the QC gate."""
     return name in METRICS or bool(_BREADTH.fullmatch(name))
 
 
 def to_do(specimens: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """What is to be done -> whose specimens; those that are held or rejected, each action once, most asked first.
+    """Return the specimens of each action, the most frequent action first.
 
-    ``specimens``: each with ``specimen``, ``verdict`` and ``reasons``. A note asks for nothing.
+    ``specimens``: each with ``specimen``, ``verdict`` and ``reasons``. Accepted specimens and notes need no action.
     """
     asked: dict[str, list[str]] = {}
-    for told in specimens:
-        actions = [reason["action"] for reason in told["reasons"] if reason["severity"] != "note"]
+    for specimen in specimens:
+        actions = [reason["action"] for reason in specimen["reasons"] if reason["severity"] != "note"]
         for action in dict.fromkeys(actions):
-            if action and told["verdict"] != "accept":
-                asked.setdefault(action, []).append(told["specimen"])
+            if action and specimen["verdict"] != "accept":
+                asked.setdefault(action, []).append(specimen["specimen"])
     return dict(sorted(asked.items(), key=lambda item: -len(item[1])))
 
 

@@ -1,4 +1,4 @@
-"""What a report says of a finding: units, the direction of a limit, and what is to be done."""
+"""The wording of reports: units, the direction of a limit, and what to do."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from baekman.intake import return_report
 from baekman.qc.gate import beyond, load_thresholds
-from baekman.report import delivery as delivery_report
-from baekman.report import text as report_text
+from baekman.report import wording
+from baekman.report.verdict_table import write_verdict_table
 from baekman.verdicts import Gate, Reason, Verdict, write_verdicts
 
 
@@ -19,7 +19,7 @@ def reason(metric: str, observed: object, threshold: object, severity: str = "re
 
 
 @pytest.mark.parametrize(
-    ("metric", "observed", "threshold", "severity", "told"),
+    ("metric", "observed", "threshold", "severity", "texts"),
     [
         ("mean_autosome_coverage", 7.9, 20, "reject", ("7.9 ×", "at least 20 ×")),
         ("mean_autosome_coverage", 27.96, 30, "hold", ("27.96 ×", "at least 30 ×")),
@@ -36,10 +36,10 @@ def reason(metric: str, observed: object, threshold: object, severity: str = "re
     ],
 )
 def test_a_value_has_its_unit_and_a_limit_its_direction(
-    metric: str, observed: object, threshold: object, severity: str, told: tuple[str, str]
+    metric: str, observed: object, threshold: object, severity: str, texts: tuple[str, str]
 ) -> None:
-    found = reason(metric, observed, threshold, severity)
-    assert (report_text.value(metric, found["observed"]), report_text.expected(found)) == told
+    texts_of_reason = wording.value(metric, observed), wording.expected(reason(metric, observed, threshold, severity))
+    assert texts_of_reason == texts
 
 
 def _broken_limits() -> Iterator[tuple[str, float, dict[str, float]]]:
@@ -58,31 +58,31 @@ def test_the_direction_is_that_of_the_limit_that_was_broken(
     if severity is not None:
         (key,) = limits
         side = {"hold_below": "at least", "reject_below": "at least", "hold_from": "below", "reject_above": "at most"}
-        assert report_text.expected(reason(metric, observed, limit, severity)).startswith(side[key])
+        assert wording.expected(reason(metric, observed, limit, severity)).startswith(side[key])
 
 
 def test_every_metric_of_the_gate_has_a_name_and_a_unit() -> None:
     for metric in load_thresholds().metrics:
-        assert report_text.is_measured(metric), metric
-        assert report_text.metric(metric) != report_text.words(metric) or metric == "median_insert_size"
+        assert wording.is_measured(metric), metric
+        assert wording.metric(metric) != wording.words(metric) or metric == "median_insert_size"
 
 
-def test_what_is_to_be_done_is_told_once_with_everybody_it_is_asked_of() -> None:
+def test_each_action_is_listed_once_with_all_its_specimens() -> None:
     again, register = reason("", None, None, action="send it again"), reason("", None, None, action="register it")
     note = reason("", None, None, "note", "follows from low_coverage")
-    told = report_text.to_do(
+    actions = wording.to_do(
         [
             {"specimen": "A", "verdict": "reject", "reasons": [register, again, note]},
             {"specimen": "B", "verdict": "reject", "reasons": [again, again]},
             {"specimen": "C", "verdict": "accept", "reasons": [note]},
         ]
     )
-    assert list(told.items()) == [("send it again", ["A", "B"]), ("register it", ["A"])]
+    assert list(actions.items()) == [("send it again", ["A", "B"]), ("register it", ["A"])]
 
 
 def report(*specimens: tuple[str, str, list[Any]], gates: Sequence[str] = ("intake", "qc")) -> dict[str, Any]:
-    """What ``return.json`` holds."""
-    told = [{"specimen": label, "verdict": verdict, "reasons": reasons} for label, verdict, reasons in specimens]
+    """Return the contents of ``return.json``."""
+    rows = [{"specimen": barcode, "verdict": verdict, "reasons": reasons} for barcode, verdict, reasons in specimens]
     return {
         "institution": "Hanbit <Hospital>",
         "delivery": "HB-1",
@@ -91,38 +91,38 @@ def report(*specimens: tuple[str, str, list[Any]], gates: Sequence[str] = ("inta
         "deadline": "2026-03-30",
         "gates": list(gates),
         "extra_files": [],
-        "specimens": told,
+        "specimens": rows,
         "summary": {
-            verdict: sum(one["verdict"] == verdict for one in told) for verdict in ("accept", "hold", "reject")
+            verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("accept", "hold", "reject")
         },
     }
 
 
 def low(severity: str = "reject") -> dict[str, Any]:
-    found = reason("mean_autosome_coverage", 7.9, 20, severity, action="sequence more")
-    return {"gate": "qc", "code": "low_coverage", "files": [], **found}
+    coverage = reason("mean_autosome_coverage", 7.9, 20, severity, action="sequence more")
+    return {"gate": "qc", "code": "low_coverage", "files": [], **coverage}
 
 
-def test_the_return_report_begins_with_what_is_to_be_done_and_leads_to_each_specimen() -> None:
+def test_the_return_report_begins_with_the_actions_and_links_to_each_specimen() -> None:
     page = return_report.render(report(("A-1", "accept", [low("note")]), ("A-2", "reject", [low()])))
     begin, details = page.split("<h2>Rejected", 1)
     assert "<b>Sequence more</b>" in begin and '<a href="#specimen-2">A-2</a>' in begin
     assert 'id="specimen-2"' in details
-    # where there is no room for the table's head, as on a telephone, each cell says what it is
+    # without room for the table's head, as on a telephone, each cell shows the name of its column
     assert '<td data-name="Observed">7.9 ×</td>' in details and '<td data-name="Expected">at least 20 ×</td>' in details
     accepted = details.split("<h2>Accepted", 1)[1]
-    assert "A-1<br>" in accepted and "low coverage" in accepted, "the note of an accepted specimen is not told"
+    assert "A-1<br>" in accepted and "low coverage" in accepted, "the note of an accepted specimen is missing"
     assert "Please answer by" in begin and "30 March 2026" in begin
 
 
 @pytest.mark.parametrize("gates", [("intake",), ("intake", "qc")])
-def test_where_all_was_accepted_nothing_is_asked(gates: Sequence[str]) -> None:
+def test_a_delivery_that_was_accepted_whole_asks_for_nothing(gates: Sequence[str]) -> None:
     page = return_report.render(report(("A-1", "accept", []), gates=gates))
     assert "Nothing: every specimen was accepted" in page and "Please answer by" not in page
     assert ("quality control follows" in page) == ("so far" in page) == ("qc" not in gates)
 
 
-def test_the_verdicts_of_both_gates_stand_together_who_failed_first(tmp_path: Path) -> None:
+def test_the_table_joins_the_verdicts_of_both_gates_and_begins_with_the_rejected(tmp_path: Path) -> None:
     def verdict_of(specimen: str, gate: Gate, *reasons: Reason) -> Verdict:
         return Verdict.of(specimen_id=specimen, participant_id=f"P{specimen}", gate=gate, reasons=reasons)
 
@@ -131,7 +131,7 @@ def test_the_verdicts_of_both_gates_stand_together_who_failed_first(tmp_path: Pa
     write_verdicts(tmp_path / "qc.json", [verdict_of("S1", "qc"), verdict_of("S2", "qc", rejected)])
     folder = tmp_path / "D0000000000000" / "report"
     files = [tmp_path / "intake.json", tmp_path / "qc.json"]
-    delivery_report.write_verdict_table(files, tsv=folder / "verdicts.tsv", html=folder / "verdicts.html")
+    write_verdict_table(files, tsv=folder / "verdicts.tsv", html=folder / "verdicts.html")
     page = (folder / "verdicts.html").read_text()
     assert "Delivery D0000000000000" in page
     assert [page.count(f">{specimen} ") for specimen in ("S1", "S2")] == [1, 1]

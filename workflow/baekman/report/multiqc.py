@@ -1,0 +1,44 @@
+"""MultiQC's report on the participants of a delivery."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from baekman.files.atomic import atomic_file
+from baekman.tools import programs as tools
+from baekman.workspace import specimens
+from baekman.workspace.paths import Workspace
+
+OPTIONS = ("--quiet", "--no-ansi", "--no-version-check", "--no-ai", "--no-data-dir")
+# MultiQC would list the folder of each participant at the top, by the path of the workspace
+CONFIGURATION = """show_analysis_paths: false
+intro_text: The reads of each participant, by pseudonymous ID. The verdicts of the gates are in verdicts.html.
+"""
+NO_READS = (
+    b'<!doctype html><html lang="en"><meta charset="utf-8"><title>MultiQC</title>'
+    b"<p>There is nothing to report: no reads were delivered.</p></html>\n"
+)
+
+
+def write_multiqc(workspace: Workspace, delivery_id: str, *, output: Path) -> None:
+    """Write MultiQC's report on the QC folders of the delivery's participants to ``output``, as one HTML file.
+
+    Raises ``CalledProcessError`` when MultiQC fails; its messages go to stderr.
+    """
+    rows = specimens.read(workspace.delivery(delivery_id).specimens)
+    folders = sorted({str(workspace.participant(row.participant_id).qc) for row in rows})
+    with atomic_file(output) as temporary, tempfile.TemporaryDirectory(prefix="baekman-") as scratch:
+        file_list = Path(scratch) / "folders.txt"
+        file_list.write_text("\n".join(folders) + "\n", encoding="utf-8")
+        command = [*tools.command("multiqc"), *OPTIONS, "--cl-config", CONFIGURATION, "--filename", "report.html"]
+        command += ["--title", f"Delivery {delivery_id}", "--outdir", scratch, "--file-list", str(file_list)]
+        done = subprocess.run(command, check=False, capture_output=True)
+        if done.returncode:
+            sys.stderr.buffer.write(done.stderr)
+            done.check_returncode()
+        report = Path(scratch) / "report.html"
+        # MultiQC writes no file when it finds nothing, as for a delivery of gVCFs
+        temporary.write_bytes(report.read_bytes() if report.is_file() else NO_READS)

@@ -1,0 +1,65 @@
+"""The table of a delivery's verdicts, of both gates, by pseudonymous ID."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from baekman.files.atomic import write_text
+from baekman.report.wording import render
+from baekman.verdicts import DECISIONS, Scalar, Verdict, merge, read_verdicts
+
+REASON_COLUMNS = ("code", "severity", "metric", "observed", "threshold", "action")
+COLUMNS = ("specimen", "participant", "gate", "verdict", *REASON_COLUMNS)
+
+
+def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path) -> None:
+    """Write the verdicts in ``files`` as TSV, one row per reason or verdict without one, and as HTML by specimen."""
+    verdicts = [verdict for file in files for verdict in read_verdicts(file)]
+    lines = ["\t".join(COLUMNS), *("\t".join(row[column] for column in COLUMNS) for row in verdict_rows(verdicts))]
+    specimens = _by_specimen(verdicts)
+    counts = {decision: sum(row["verdict"] == decision for row in specimens) for decision in DECISIONS}
+    page = render("verdicts.html.j2", delivery=html.parents[1].name, specimens=specimens, counts=counts)
+    write_text(html, page)
+    write_text(tsv, "\n".join(lines) + "\n")
+
+
+def verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
+    """Return one row per reason, or per verdict without a reason, in the order of ``verdicts``; all values are texts.
+
+    The keys are ``COLUMNS``; ``specimen`` and ``participant`` are pseudonymous IDs.
+    """
+    rows = []
+    for verdict in verdicts:
+        common = {
+            "specimen": verdict.specimen_id,
+            "participant": verdict.participant_id or "",
+            "gate": verdict.gate,
+            "verdict": verdict.verdict,
+        }
+        reasons = [reason.to_json() for reason in verdict.reasons] or [{}]
+        rows += [common | {column: _text(reason.get(column)) for column in REASON_COLUMNS} for reason in reasons]
+    return rows
+
+
+def _by_specimen(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Return each specimen once, with its worst decision and the reasons of both gates."""
+    decisions = merge(verdicts)
+    specimens: dict[str, dict[str, Any]] = {}
+    for verdict in verdicts:
+        specimen = specimens.setdefault(
+            verdict.specimen_id,
+            {
+                "specimen": verdict.specimen_id,
+                "participant": verdict.participant_id,
+                "verdict": decisions[verdict.specimen_id],
+                "reasons": [],
+            },
+        )
+        specimen["reasons"] += [{"gate": verdict.gate, **reason.to_json()} for reason in verdict.reasons]
+    return list(specimens.values())
+
+
+def _text(value: Scalar) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
