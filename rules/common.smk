@@ -80,7 +80,7 @@ def receive(folder):
     from baekman.intake import receive as intake  # jobs never open the registry
 
     if is_planning():
-        return intake.known(folder, workspace=Workspace(Path.cwd()))
+        return intake.received_id(folder, workspace=Workspace(Path.cwd()))
     try:
         workspace = Workspace(Path.cwd())
         return intake.receive(folder, workspace=workspace, config=SETTINGS).delivery_id

@@ -12,10 +12,10 @@ import crypt4gh.keys
 import crypt4gh.lib
 import pysam
 import pytest
-from baekman.intake import receive as intake
 from baekman.intake import specimen as intake_specimen
-from baekman.intake.specimen import Surroundings
-from baekman.registry.records import SpecimenRecord
+from baekman.intake.receive import receive
+from baekman.intake.reception import Reception
+from baekman.intake.staged_specimen import ExaminedSpecimen
 from baekman.workspace import specimens
 from baekman.workspace.paths import Workspace
 from crypt4gh.keys.c4gh import generate
@@ -43,7 +43,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_reads_keep_their_bases_and_lose_their_names(tmp_path: Path, reference: Path) -> None:
     make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
     delivery = simple_delivery(tmp_path / "in", reference, "A-1")
-    receipt = intake.receive(delivery, workspace=Workspace(tmp_path / "W"))
+    receipt = receive(delivery, workspace=Workspace(tmp_path / "W"))
     (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
     assert (row.entry, row.lane, row.sex, row.array_genotypes) == ("fastq", "L1", "female", "")
     for mate, file in ((1, row.file_1), (2, row.file_2)):
@@ -57,7 +57,7 @@ def test_reads_keep_their_bases_and_lose_their_names(tmp_path: Path, reference: 
 
 def test_names_are_kept_without_comment_when_the_configuration_says_so(tmp_path: Path, reference: Path) -> None:
     make_workspace(tmp_path / "W", reference, [registration("A-1", 1)], more="rename_reads: false\n")
-    receipt = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=Workspace(tmp_path / "W"))
+    receipt = receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=Workspace(tmp_path / "W"))
     (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
     assert fastq_records(tmp_path / "W" / row.file_2)[0][0] == "@A005:7:FLOW:1:1101:0:99"
 
@@ -69,7 +69,7 @@ def test_an_alignment_is_staged_as_the_pairs_of_its_lanes(tmp_path: Path, refere
     path = builder.folder / f"a.{suffix}"
     write_alignment(path, reference, sample="A-1", seed=3, groups=("X.1", "UNUSED", "X.2"))
     builder.add("A-1", path.name, suffix)
-    receipt = intake.receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
+    receipt = receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
     assert codes(receipt) == [("accept", [])]
     rows = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
     assert [(row.entry, row.lane) for row in rows] == [("fastq", "L1"), ("fastq", "L2"), ("fastq", "L3")]
@@ -94,7 +94,7 @@ def test_an_accepted_alignment_has_a_rebuilt_header_and_numbered_names(tmp_path:
     path = builder.folder / "a.bam"
     write_alignment(path, reference, sample="A-1", seed=3, groups=("X.1", "X.2"), header={"CO": ["ward7"]})
     builder.add("A-1", path.name, "bam")
-    receipt = intake.receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
+    receipt = receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
     assert codes(receipt) == [("accept", [])]
     (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
     assert row.entry == "cram"
@@ -130,7 +130,7 @@ def test_a_gvcf_keeps_its_calls_and_nothing_of_its_header(tmp_path: Path, refere
     delivered = re.sub(r"(?m)^(chr1\t100\t.*?)\t\.\t\.\t", r"\1\t.\tLowQual;ofward7\t", delivered)
     write_gvcf(builder.folder / "a.g.vcf.gz", delivered)
     builder.add("A-1", "a.g.vcf.gz", "gvcf")
-    receipt = intake.receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
+    receipt = receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
     (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
     text = gzip.decompress((tmp_path / "W" / row.file_1).read_bytes()).decode()
     assert "ward7" not in text and "hospital" not in text
@@ -150,7 +150,7 @@ def test_another_reference_is_a_note_when_reads_are_aligned_anew(tmp_path: Path,
     builder = DeliveryBuilder(tmp_path / "in", reference)  # says that its reference is `tiny`
     write_alignment(builder.folder / "a.bam", reference, sample="A-1", seed=1, header={"SQ": [{"SN": "1", "LN": 9000}]})
     builder.add("A-1", "a.bam", "bam")
-    receipt = intake.receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
+    receipt = receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
     assert codes(receipt) == [("accept", ["reference_differs"])]
 
 
@@ -165,7 +165,7 @@ def test_reads_without_their_mate_are_left_out_and_that_is_told(tmp_path: Path, 
             for read in kept:
                 out.write(read)
     builder.add("A-1", "a.bam", "bam")
-    receipt = intake.receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
+    receipt = receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
     assert codes(receipt) == [("accept", ["reads_without_mate"])]
     (note,) = receipt.verdicts[0].reasons
     assert (note.metric, note.observed) == ("reads", 2)
@@ -185,7 +185,7 @@ def test_lanes_of_a_second_file_never_replace_those_of_the_first(tmp_path: Path,
                 for read in kept:
                     out.write(read)
         builder.add("A-1", file, "bam")
-    receipt = intake.receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
+    receipt = receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
     rows = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
     assert [row.lane for row in rows] == ["L1", "L3", "L4", "L6"]
     reads = {sequence for row in rows for _, sequence, *_ in fastq_records(tmp_path / "W" / row.file_1)}
@@ -201,7 +201,7 @@ def test_array_genotypes_come_along_under_the_participants_id(tmp_path: Path, re
         "chr1\t100\trs1\tA\tC\t.\t.\t.\tGT\t0/1\n"
     )
     make_workspace(tmp_path / "W", reference, [registration("A-1", 1, array_genotypes="array.vcf")])
-    receipt = intake.receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=Workspace(tmp_path / "W"))
+    receipt = receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=Workspace(tmp_path / "W"))
     (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
     with pysam.VariantFile(str(tmp_path / "W" / row.array_genotypes)) as staged:
         assert list(staged.header.samples) == [row.participant_id]
@@ -223,7 +223,7 @@ def test_an_encrypted_delivery_is_received_with_its_key(
         row[1] += ".c4gh"  # sums and size stay those of the plaintext
     delivery = builder.finish()
     monkeypatch.setenv("BAEKMAN_CRYPT4GH_KEY", str(tmp_path / "key.sec"))
-    receipt = intake.receive(delivery, workspace=Workspace(tmp_path / "W"))
+    receipt = receive(delivery, workspace=Workspace(tmp_path / "W"))
     assert codes(receipt) == [("accept", [])]
     (row_staged,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
     staged = fastq_records(tmp_path / "W" / row_staged.file_1)
@@ -235,16 +235,16 @@ def test_a_file_that_is_changed_after_it_was_examined_is_not_staged(
 ) -> None:
     make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
     folder = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
-    stage = intake_specimen._stage
+    stage = intake_specimen.stage
 
-    def changed(record: SpecimenRecord, delivered: Any, contents: Any, *, around: Surroundings) -> Any:
-        for one in delivered.values():
-            if one.row.specimen == "A-2" and one.row.kind == "fastq_2":
-                write_fastq(folder / one.row.file, fastq(99, 2))
-        return stage(record, delivered, contents, around=around)
+    def changed(reception: Reception, specimen: ExaminedSpecimen) -> Any:
+        for row in specimen.rows:
+            if row.barcode == "A-2" and row.kind == "fastq_2":
+                write_fastq(folder / row.file, fastq(99, 2))
+        return stage(reception, specimen)
 
-    monkeypatch.setattr(intake_specimen, "_stage", changed)
-    receipt = intake.receive(folder, workspace=Workspace(tmp_path / "W"))
+    monkeypatch.setattr(intake_specimen, "stage", changed)
+    receipt = receive(folder, workspace=Workspace(tmp_path / "W"))
     assert codes(receipt) == [("accept", []), ("reject", ["checksum_wrong"])]
     staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
     assert [one.name for one in staged.iterdir()] == [receipt.verdicts[0].participant_id]

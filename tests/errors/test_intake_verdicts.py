@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pysam
 import pytest
-from baekman.intake import receive as intake
-from baekman.intake.reasons import KINDS
+from baekman.intake.reasons import REASON_KINDS
+from baekman.intake.receive import receive
+from baekman.intake.reception import ReceivedDelivery
 from baekman.verdicts import Verdict
 from baekman.workspace.paths import Workspace
 from support.delivery_builder import (
@@ -250,7 +251,7 @@ def build(folder: Path, reference: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, intake.Receipt]]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, ReceivedDelivery]]:
     """(workspace, delivery, what intake said of it)."""
     folder = tmp_path_factory.mktemp("intake")
     reference = write_reference(folder / "reference")
@@ -263,64 +264,63 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path
     record = registry.specimen(INSTITUTION, "WITHDRAWN")
     assert record is not None
     registry.withdraw(record.participant_id)
-    yield folder / "W", delivery, intake.receive(delivery, workspace=Workspace(folder / "W"))
+    yield folder / "W", delivery, receive(delivery, workspace=Workspace(folder / "W"))
 
 
 @pytest.fixture(scope="module")
-def told(world: tuple[Path, Path, intake.Receipt]) -> dict[str, Verdict]:
-    """Label -> verdict: the verdicts are in the order in which the manifest first names the specimens."""
-    _, delivery, receipt = world
+def verdicts(world: tuple[Path, Path, ReceivedDelivery]) -> dict[str, Verdict]:
+    """Return the verdicts by barcode; they are in the order of the specimens' first lines in the manifest."""
+    _, delivery, received = world
     lines = (delivery / "manifest.tsv").read_text().splitlines()[1:]
-    labels = list(dict.fromkeys(line.split("\t")[0] for line in lines))
-    return dict(zip(labels, receipt.verdicts, strict=True))
+    barcodes = list(dict.fromkeys(line.split("\t")[0] for line in lines))
+    return dict(zip(barcodes, received.verdicts, strict=True))
 
 
-@pytest.mark.parametrize("label", EXPECTED)
-def test_each_fault_has_its_own_reason(told: dict[str, Verdict], label: str) -> None:
-    verdict, codes = EXPECTED[label]
-    assert (told[label].verdict, list(dict.fromkeys(reason.code for reason in told[label].reasons))) == (
-        verdict,
-        codes,
-    )
+@pytest.mark.parametrize("barcode", EXPECTED)
+def test_each_fault_has_its_own_reason(verdicts: dict[str, Verdict], barcode: str) -> None:
+    verdict = verdicts[barcode]
+    assert (verdict.verdict, list(dict.fromkeys(reason.code for reason in verdict.reasons))) == EXPECTED[barcode]
 
 
-def test_every_kind_of_reason_is_seen_here_or_in_the_tests_of_deliveries() -> None:
+def test_every_reason_occurs_here_or_in_the_tests_of_deliveries() -> None:
     elsewhere = {"specimen_reused", "reference_differs", "reads_without_mate", "array_genotypes_unusable"}
-    assert {code for _, codes in EXPECTED.values() for code in codes} | elsewhere == set(KINDS)
+    assert {code for _, codes in EXPECTED.values() for code in codes} | elsewhere == set(REASON_KINDS)
 
 
-def test_only_the_accepted_are_staged(world: tuple[Path, Path, intake.Receipt], told: dict[str, Verdict]) -> None:
-    workspace, _, receipt = world
-    accepted = {verdict.participant_id for verdict in told.values() if verdict.verdict == "accept"}
-    staged = workspace / "deliveries" / receipt.delivery_id / "staged"
+def test_only_accepted_specimens_are_staged(
+    world: tuple[Path, Path, ReceivedDelivery], verdicts: dict[str, Verdict]
+) -> None:
+    workspace, _, received = world
+    accepted = {verdict.participant_id for verdict in verdicts.values() if verdict.verdict == "accept"}
+    staged = workspace / "deliveries" / received.delivery_id / "staged"
     assert {folder.name for folder in staged.iterdir()} == accepted
     summary = json.loads((staged.parent / "delivery.json").read_text())
     assert (summary["specimens"], summary["accepted"]) == (len(EXPECTED), 6)
 
 
-def test_the_institution_is_told_by_its_own_names(world: tuple[Path, Path, intake.Receipt]) -> None:
-    _, _, receipt = world
-    report = json.loads((receipt.report / "return.json").read_text())
-    by_label = {told["specimen"]: told for told in report["specimens"]}
-    assert {label: told["verdict"] for label, told in by_label.items()} == {
-        label: verdict for label, (verdict, _) in EXPECTED.items()
+def test_the_return_report_uses_the_names_of_the_institution(world: tuple[Path, Path, ReceivedDelivery]) -> None:
+    _, _, received = world
+    report = json.loads((received.report / "return.json").read_text())
+    specimens = {specimen["specimen"]: specimen for specimen in report["specimens"]}
+    assert {barcode: specimen["verdict"] for barcode, specimen in specimens.items()} == {
+        barcode: verdict for barcode, (verdict, _) in EXPECTED.items()
     }
-    (reason,) = by_label["WRONG-SUM"]["reasons"]
+    (reason,) = specimens["WRONG-SUM"]["reasons"]
     assert reason["files"] == ["WRONG-SUM_LANE1_R2.fastq.gz"]
     assert reason["action"] == "send the file again"
-    (reason,) = by_label["NAME-IN-TAG"]["reasons"]
+    (reason,) = specimens["NAME-IN-TAG"]["reasons"]
     assert reason["observed"] == "registered in tag CO"
-    (reason,) = by_label["PHONE-IN-INFO"]["reasons"]
+    (reason,) = specimens["PHONE-IN-INFO"]["reasons"]
     assert reason["observed"] == "telephone in INFO column"
-    page = (receipt.report / "return.html").read_text()
-    for verdict in receipt.verdicts:
+    page = (received.report / "return.html").read_text()
+    for verdict in received.verdicts:
         for text in (page, json.dumps(report)):
             assert verdict.specimen_id not in text
             assert verdict.participant_id is None or verdict.participant_id not in text
 
 
 def expanded(content: bytes) -> bytes:
-    """What gzip, BGZF and BAM hide."""
+    """Return the content of gzip, BGZF and BAM."""
     out = b""
     while content.startswith(b"\x1f\x8b"):
         inflater = zlib.decompressobj(31)
@@ -332,7 +332,9 @@ def expanded(content: bytes) -> bytes:
     return out
 
 
-def test_no_name_of_the_institution_is_left_in_the_workspace(world: tuple[Path, Path, intake.Receipt]) -> None:
+def test_only_the_return_report_holds_names_of_the_institution(
+    world: tuple[Path, Path, ReceivedDelivery],
+) -> None:
     workspace, delivery, _ = world
     lines = (delivery / "manifest.tsv").read_text().splitlines()[1:]
     names = {field for line in lines for field in line.split("\t")[:2]}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pysam
-from baekman.intake.receive import Receipt
+from baekman.intake.reception import ReceivedDelivery
 from baekman.registry.importing import import_registrations
 from baekman.registry.records import Registry, create_registry
 
@@ -235,9 +235,9 @@ def simple_delivery(folder: Path, reference: Path, *labels: str, name: str = "D-
     return builder.finish()
 
 
-def codes(receipt: Receipt) -> list[tuple[str, list[str]]]:
-    """The verdicts of a delivery, each with the codes of its reasons."""
-    return [(verdict.verdict, [reason.code for reason in verdict.reasons]) for verdict in receipt.verdicts]
+def codes(received: ReceivedDelivery) -> list[tuple[str, list[str]]]:
+    """Return the verdicts of a delivery, each with the codes of its reasons."""
+    return [(verdict.verdict, [reason.code for reason in verdict.reasons]) for verdict in received.verdicts]
 
 
 def fastq_records(path: Path) -> list[tuple[str, str, str, str]]:

@@ -20,12 +20,12 @@ PROGRAM = f"""
 import sys
 from pathlib import Path
 from baekman import deliver
-from baekman.intake.receive import Receipt
+from baekman.intake.reception import ReceivedDelivery
 from baekman.cli import main
 
 deliver.load_config = lambda workspace, config: {{}}
-receipt = Receipt(delivery_id="{DELIVERY}", status="received", verdicts=(), report=Path())
-deliver.receive = lambda *_, **__: receipt
+received = ReceivedDelivery(delivery_id="{DELIVERY}", status="received", verdicts=(), report=Path())
+deliver.receive = lambda *_, **__: received
 deliver.snakemake_command = lambda *_, **__: ["bash", "-c", Path("snakemake.sh").read_text(), "bash"]
 main()
 """

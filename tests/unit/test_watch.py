@@ -21,7 +21,7 @@ HEADER = "specimen_id\tfile\tkind\tread_group\tsha256\tsize\n"
 
 @pytest.fixture
 def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(watch, "known", lambda folder, *, workspace: None)
+    monkeypatch.setattr(watch, "received_id", lambda folder, *, workspace: None)
     (tmp_path / "inbox").mkdir()
     return tmp_path / "inbox"
 
@@ -162,7 +162,7 @@ def test_a_delivery_that_found_another_run_at_work_is_delivered_at_the_next_look
 
 def test_what_went_all_the_way_before_is_not_delivered_again(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(inbox, "one")
-    monkeypatch.setattr(watch, "known", lambda folder, *, workspace: "DONE")
+    monkeypatch.setattr(watch, "received_id", lambda folder, *, workspace: "DONE")
     report = inbox.parent / "deliveries" / "DONE" / "report"
     report.mkdir(parents=True)
     assert len(look(inbox)[0]) == 1

@@ -281,8 +281,8 @@ def test_nobody_is_released_or_added_by_hand_without_consent(workspace: Finished
     consent(workspace, 1, Decision.REFUSED, date(2025, 2, 1))
     one = workspace.participant_ids[1]
     message = (
-        "participant whose consent to sequencing is in force, found a participant who has withdrawn, or whose consent "
-        f"was refused or has ended; leave the participant out (of a cohort: `baekman cohort withdraw {one}`)"
+        "participant with consent to sequencing in force, found a withdrawal, or a consent that was refused or has "
+        f"ended; leave the participant out (of a cohort: `baekman cohort withdraw {one}`)"
     )
     with pytest.raises(InputRefused) as refused:
         freeze(open_store(workspace.cohort), output=tmp_path / "release")

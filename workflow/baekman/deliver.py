@@ -6,17 +6,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from baekman import data, withdrawal, workflow_run
 from baekman.config.loading import load_config
-from baekman.intake.receive import Receipt, receive
-from baekman.verdicts import Decision, Verdict, merge, read_verdicts
+from baekman.intake.receive import receive
+from baekman.intake.reception import ReceivedDelivery
+from baekman.verdicts import GATES, Decision, Verdict, merge, read_verdicts
 from baekman.workflow_run import LAST_LINES, FailedJob, WorkflowRun
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder, Workspace
-
-GATES: tuple[Literal["intake", "qc"], ...] = ("intake", "qc")
 
 Progress = Callable[[str, int, int], None]  # the work, how much of it is done, how much there is
 
@@ -73,7 +71,7 @@ def deliver(
     """
     settings = load_config(workspace.root, config)
 
-    def receive_delivery(*, again: bool) -> Receipt:
+    def receive_delivery(*, again: bool) -> ReceivedDelivery:
         return receive(
             delivery,
             workspace=workspace,

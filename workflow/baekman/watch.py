@@ -8,7 +8,7 @@ from pathlib import Path
 
 from baekman.errors import InputRefused
 from baekman.intake.delivery import MANIFEST, SHEET, Delivery, read_delivery
-from baekman.intake.receive import known
+from baekman.intake.receive import received_id
 from baekman.workspace.paths import Workspace
 
 QUIET_SECONDS = 30.0
@@ -72,7 +72,7 @@ def is_complete(delivery: Delivery) -> bool:
 
 def is_done(folder: Path, *, workspace: Workspace) -> bool:
     """Return whether the delivery in ``folder`` is finished: its run manifest is there."""
-    delivery_id = known(folder, workspace=workspace)
+    delivery_id = received_id(folder, workspace=workspace)
     return delivery_id is not None and workspace.delivery(delivery_id).run_manifest.is_file()
 
 

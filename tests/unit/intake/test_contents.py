@@ -23,7 +23,7 @@ def delivered(path: Path, kind: str) -> DeliveredFile:
     content = path.read_bytes()
     row = ManifestRow(
         row=2,
-        specimen="A",
+        barcode="A",
         file=path.name,
         kind=kind,
         read_group="",

@@ -75,7 +75,7 @@ def delivered(folder: Path, container: bytes, content: bytes, key: RecipientKey)
     (folder / "reads.fastq.c4gh").write_bytes(container)
     row = ManifestRow(
         row=2,
-        specimen="A",
+        barcode="A",
         file="reads.fastq.c4gh",
         kind="fastq_1",
         read_group="",

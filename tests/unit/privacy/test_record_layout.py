@@ -32,7 +32,7 @@ def look(path: Path, kind: str, reference: Path) -> Contents:
     content = path.read_bytes()
     row = ManifestRow(
         row=2,
-        specimen="A",
+        barcode="A",
         file=path.name,
         kind=kind,
         read_group="",

@@ -44,30 +44,29 @@ def receive(
     from rich.progress import Progress as Bar
 
     from baekman.config.loading import load_config
-    from baekman.intake import receive as intake
+    from baekman.intake.receive import Access
+    from baekman.intake.receive import receive as receive_delivery
     from baekman.workspace.paths import Workspace
 
     columns = (TextColumn("receiving"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("receiving", total=None)
-        receipt = intake.receive(
+        received = receive_delivery(
             delivery,
             workspace=Workspace(workspace),
             config=load_config(workspace, config),
-            registry=registry,
-            key_file=key_file,
-            crypt4gh_key=crypt4gh_key,
+            access=Access(registry=registry, key_file=key_file, crypt4gh_key=crypt4gh_key),
             workers=workers,
             again=again,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    if receipt.status == "same":
-        print(f"{receipt.delivery_id} was received before: nothing to do")
+    if received.status == "same":
+        print(f"{received.delivery_id} was received before: nothing to do")
         return
     print("delivery\tspecimen\tverdict\treasons")
-    for verdict in receipt.verdicts:
+    for verdict in received.verdicts:
         codes = ",".join(dict.fromkeys(reason.code for reason in verdict.reasons))
-        print(f"{receipt.delivery_id}\t{verdict.specimen_id}\t{verdict.verdict}\t{codes}")
+        print(f"{received.delivery_id}\t{verdict.specimen_id}\t{verdict.verdict}\t{codes}")
 
 
 @app.command("return-report")

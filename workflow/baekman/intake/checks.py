@@ -1,4 +1,4 @@
-"""What intake holds against a specimen, as pure functions of what was read and registered."""
+"""The checks of intake: pure functions from the delivery, the contents of files and the registry to findings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from baekman.consent import ConsentState
 from baekman.genome.contigs import Contig, differences
 from baekman.intake.contents import Contents
 from baekman.intake.delivery import MANIFEST, SHEET, Delivery, ManifestRow
-from baekman.intake.reasons import Finding, finding
+from baekman.intake.reasons import Finding
 from baekman.privacy.stream_search import found_in
 from baekman.verdicts import Verdict, worst
 
-# what may lie in a delivery beside the files of its manifest
+# Endings of files that may lie in a delivery without being in its manifest.
 COMPANIONS = (".bai", ".crai", ".csi", ".tbi", ".gzi", ".fai", ".md5", ".sha256", ".sha256sum", ".txt", ".pdf")
 SEQUENCING = (".fastq", ".fq", ".bam", ".cram", ".g.vcf", ".gvcf")
 PACKED = (".c4gh", ".gz", ".bgz")
@@ -27,15 +27,17 @@ CONSENT_CODES = {
 
 
 def check_consent(state: ConsentState) -> list[Finding]:
-    """Anything but a consent in force to genome sequencing is against the specimen."""
+    """Return a finding unless consent to genome sequencing is in force."""
     if state is ConsentState.GRANTED:
         return []
-    return [finding(CONSENT_CODES[state], metric="consent", observed=state.value, threshold="granted")]
+    return [Finding.of(CONSENT_CODES[state], metric="consent", observed=state.value, threshold="granted")]
 
 
 def accepted_before(history: Iterable[tuple[str, str, Verdict]], *, delivery_id: str) -> bool:
-    """Whether a delivery other than ``delivery_id`` brought the specimen through intake and nothing since
-    (the QC gate) sent it back. ``history``: (delivery, time, verdict), oldest first.
+    """Return whether another delivery than ``delivery_id`` brought the specimen through both gates.
+
+    A gate without a verdict yet counts as passed, except intake. ``history`` has (delivery ID, time, verdict),
+    oldest first; the last verdict of a gate counts.
     """
     by_delivery: dict[str, dict[str, Verdict]] = defaultdict(dict)
     for delivery, _, verdict in history:
@@ -48,36 +50,36 @@ def accepted_before(history: Iterable[tuple[str, str, Verdict]], *, delivery_id:
 
 
 def check_manifest(delivery: Delivery, *, present: Sequence[str]) -> dict[str, list[Finding]]:
-    """Findings by specimen label that follow from the manifest and the names of the files ``present``."""
-    findings: dict[str, list[Finding]] = {label: [] for label in delivery.specimens}
-    for label, rows in delivery.specimens.items():
-        findings[label] += _check_entries(rows)
+    """Return the findings by barcode that follow from the manifest and from the names of the files ``present``."""
+    findings: dict[str, list[Finding]] = {barcode: [] for barcode in delivery.specimens}
+    for barcode, rows in delivery.specimens.items():
+        findings[barcode] += _check_entries(rows)
     for repeated in _repeated(delivery.rows, lambda row: row.file):
         for row in repeated:
-            findings[row.specimen].append(finding("file_repeated", rows=(row.row,)))
+            findings[row.barcode].append(Finding.of("file_repeated", rows=(row.row,)))
     for alike in _repeated(delivery.rows, lambda row: row.sha256 or row.md5):
         if len({row.file for row in alike}) > 1:
             for row in alike:
-                findings[row.specimen].append(finding("content_repeated", metric="checksum", rows=(row.row,)))
+                findings[row.barcode].append(Finding.of("content_repeated", metric="checksum", rows=(row.row,)))
     for file in extra_files(delivery, present=present):
         owner = _owner(file, findings)
         if owner is not None and _is_sequencing(file):
-            findings[owner].append(finding("file_extra", metric="files", observed="not in the manifest"))
+            findings[owner].append(Finding.of("file_extra", metric="files", observed="not in the manifest"))
     return findings
 
 
 def extra_files(delivery: Delivery, *, present: Sequence[str]) -> list[str]:
-    """The files ``present`` that the manifest does not name and that go with none of its files, sorted."""
+    """Return the files ``present``, sorted, that are neither in the manifest nor companions such as indexes."""
     named = {row.file for row in delivery.rows} | {SHEET, MANIFEST}
     return sorted(file for file in present if file not in named and not file.lower().endswith(COMPANIONS))
 
 
-def check_names(rows: Iterable[ManifestRow], *, registered: Sequence[str], label: str) -> list[Finding]:
-    """Identifiers of a person in the names of delivered files; the specimen's label is none."""
+def check_names(rows: Iterable[ManifestRow], *, registered: Sequence[str], barcode: str) -> list[Finding]:
+    """Return a finding for each file name with an identifier of a person; ``barcode`` is not an identifier."""
     return [
-        finding("identifier_in_file_name", metric="kind", observed=", ".join(sorted(kinds)), rows=(row.row,))
+        Finding.of("identifier_in_file_name", metric="kind", observed=", ".join(sorted(kinds)), rows=(row.row,))
         for row in rows
-        if (kinds := found_in(row.file, registered, label=label))
+        if (kinds := found_in(row.file, registered, label=barcode))
     ]
 
 
@@ -88,73 +90,78 @@ def check_contents(
     is_another: Callable[[str], bool],
     reference: Mapping[str, Contig],
     claims_reference: bool,
-    aligned_anew: bool,
+    realigns: bool,
 ) -> list[Finding]:
-    """What one file holds against its specimen.
+    """Return the findings of one file.
 
-    ``is_another`` tells whether a sample name is another specimen's; ``claims_reference`` whether the delivery
-    says that it was made with our ``reference``; ``aligned_anew`` whether its alignment will not be used.
+    Args:
+        row: The file's row of the manifest.
+        contents: The contents of the file.
+        is_another: Returns whether a sample name belongs to another specimen.
+        reference: The contigs of our reference, by name.
+        claims_reference: The delivery states that it was made with our reference.
+        realigns: The delivered alignment will be replaced.
     """
     rows = (row.row,)
-    found = [_content_fault(code, text, row) for code, text in contents.faults]
+    findings = [_content_fault(code, text, row) for code, text in contents.faults]
     if row.kind in ("bam", "cram", "gvcf") and contents.header:
-        found += _check_samples(row, contents.samples, is_another=is_another)
-        found += _check_reference(
+        findings += _check_samples(row, contents.samples, is_another=is_another)
+        findings += _check_reference(
             row,
             contents,
             reference=dict(reference),
             claims_reference=claims_reference,
-            aligned_anew=aligned_anew and row.kind in ("bam", "cram"),
+            realigns=realigns and row.kind in ("bam", "cram"),
         )
     for code, kinds in (
         ("identifier_in_header", contents.identifiers),
         ("identifier_in_read_name", contents.read_identifiers),
     ):
         if kinds:
-            found.append(finding(code, metric="kind", observed=", ".join(sorted(kinds)), rows=rows))
+            findings.append(Finding.of(code, metric="kind", observed=", ".join(sorted(kinds)), rows=rows))
     if contents.record_identifiers:
-        told = ", ".join(f"{kind} in {place}" for kind, place in sorted(contents.record_identifiers.items()))
-        found.append(finding("identifier_in_record", metric="kind", observed=told, rows=rows))
-    return found
+        places = ", ".join(f"{kind} in {place}" for kind, place in sorted(contents.record_identifiers.items()))
+        findings.append(Finding.of("identifier_in_record", metric="kind", observed=places, rows=rows))
+    return findings
 
 
 def check_pairs(rows: Sequence[ManifestRow], contents: Mapping[int, Contents]) -> list[Finding]:
-    """Pairs of FASTQ files whose reads are not each other's mates. ``contents`` by manifest row."""
+    """Return a finding for each pair of FASTQ files with different reads; ``contents`` are by row of the manifest."""
     by_lane: dict[str, dict[str, ManifestRow]] = defaultdict(dict)
     for row in rows:
         by_lane[row.read_group][row.kind] = row
-    found = []
+    findings = []
     for pair in by_lane.values():
         if not {"fastq_1", "fastq_2"} <= set(pair):
             continue
         first, second = pair["fastq_1"], pair["fastq_2"]
-        one, other = contents[first.row], contents[second.row]
-        # a file that could not be read to its end has no digest: it has its own finding
-        if one.names_digest and other.names_digest and one.names_digest != other.names_digest:
-            found.append(
-                finding(
+        reads_1, reads_2 = contents[first.row], contents[second.row]
+        # a file that could not be read to its end has no digest, and has its own finding
+        if reads_1.names_digest and reads_2.names_digest and reads_1.names_digest != reads_2.names_digest:
+            findings.append(
+                Finding.of(
                     "pairs_differ",
                     metric="reads",
-                    observed=f"{one.records} and {other.records}",
+                    observed=f"{reads_1.records} and {reads_2.records}",
                     threshold="the same names in the same order",
                     rows=(first.row, second.row),
                 )
             )
-    return found
+    return findings
 
 
 def _check_entries(rows: Sequence[ManifestRow]) -> list[Finding]:
-    """One kind of entry per specimen, FASTQ in pairs, one gVCF."""
+    """Return findings unless a specimen has one form of data, FASTQ in pairs, and at most one gVCF."""
     kinds = {row.kind for row in rows}
     all_rows = tuple(row.row for row in rows)
     entries = {"fastq" if kind.startswith("fastq") else kind for kind in kinds}
     if len(entries) > 1 or (entries == {"gvcf"} and len(rows) > 1):
-        return [finding("entries_mixed", metric="entries", observed=len(rows), threshold=1, rows=all_rows)]
+        return [Finding.of("entries_mixed", metric="entries", observed=len(rows), threshold=1, rows=all_rows)]
     lanes: dict[str, list[ManifestRow]] = defaultdict(list)
     for row in rows:
         lanes[row.read_group].append(row)
     return [
-        finding(
+        Finding.of(
             "mate_missing",
             metric="files of the pair",
             observed=len(lane),
@@ -174,14 +181,14 @@ def _content_fault(code: str, text: str, row: ManifestRow) -> Finding:
         "truncated": "the whole file",
         "empty": "reads or records",
     }.get(code)
-    return finding(code, metric="file", observed=text, threshold=threshold, rows=(row.row,))
+    return Finding.of(code, metric="file", observed=text, threshold=threshold, rows=(row.row,))
 
 
 def _check_samples(row: ManifestRow, samples: Sequence[str], *, is_another: Callable[[str], bool]) -> list[Finding]:
-    others = [sample for sample in samples if sample != row.specimen]
+    others = [sample for sample in samples if sample != row.barcode]
     if any(is_another(sample) for sample in others) or len(samples) > 1:
         return [
-            finding(
+            Finding.of(
                 "sample_mismatch",
                 metric="samples inside",
                 observed="another specimen's" if len(samples) == 1 else len(samples),
@@ -191,7 +198,7 @@ def _check_samples(row: ManifestRow, samples: Sequence[str], *, is_another: Call
         ]
     if others:
         return [
-            finding(
+            Finding.of(
                 "sample_unknown",
                 metric="samples inside",
                 observed="a name that is not the specimen's barcode",
@@ -208,18 +215,18 @@ def _check_reference(
     *,
     reference: dict[str, Contig],
     claims_reference: bool,
-    aligned_anew: bool,
+    realigns: bool,
 ) -> list[Finding]:
-    """The contigs of the header against ours; those that records lie on must all be ours."""
+    """Return a finding when the contigs of the header differ from ours, or records lie on an unknown contig."""
     shared, differing = differences(contents.contigs, reference)
     unknown = sum(name not in reference for name in contents.used_contigs)
-    if not aligned_anew and row.kind in ("bam", "cram"):
+    if not realigns and row.kind in ("bam", "cram"):
         unknown += sum(contig.name not in reference for contig in contents.contigs)
     if not unknown and not differing and (shared or not contents.contigs):
         return []
-    code = "reference_differs" if aligned_anew and not claims_reference else "reference_mismatch"
+    code = "reference_differs" if realigns and not claims_reference else "reference_mismatch"
     return [
-        finding(
+        Finding.of(
             code,
             metric="contigs",
             observed=f"{shared} of ours, {differing} with another length or M5, {unknown} unknown",
@@ -236,10 +243,10 @@ def _repeated(rows: Iterable[ManifestRow], key: Callable[[ManifestRow], str]) ->
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _owner(file: str, labels: Iterable[str]) -> str | None:
-    """The specimen in whose label's name ``file`` comes; of several the longest."""
+def _owner(file: str, barcodes: Iterable[str]) -> str | None:
+    """Return the longest of the ``barcodes`` that the name of ``file`` contains; None when there is none."""
     name = file.rsplit("/", 1)[-1]
-    return max((label for label in labels if label in name), key=len, default=None)
+    return max((barcode for barcode in barcodes if barcode in name), key=len, default=None)
 
 
 def _is_sequencing(file: str) -> bool:

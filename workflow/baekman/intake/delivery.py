@@ -19,7 +19,7 @@ from baekman.config.schema_errors import Fault, faults
 from baekman.errors import InputRefused, Problem
 from baekman.files.untrusted import FileFault, NoPermission, open_inside
 
-Kind = Literal["fastq_1", "fastq_2", "bam", "cram", "gvcf"]
+FileKind = Literal["fastq_1", "fastq_2", "bam", "cram", "gvcf"]
 
 SHEET = "delivery.yaml"
 MANIFEST = "manifest.tsv"
@@ -40,9 +40,9 @@ class ManifestRow:
     """One delivered file. ``row`` is the line of the manifest (the header is line 1); sums in lower case."""
 
     row: int
-    specimen: str
+    barcode: str
     file: str
-    kind: Kind
+    kind: FileKind
     read_group: str
     sha256: str
     md5: str
@@ -68,11 +68,11 @@ class Delivery:
 
     @property
     def specimens(self) -> dict[str, tuple[ManifestRow, ...]]:
-        """Specimen label -> its rows."""
+        """The rows of each specimen by its barcode, in the manifest's order."""
         grouped: dict[str, list[ManifestRow]] = {}
         for row in self.rows:
-            grouped.setdefault(row.specimen, []).append(row)
-        return {label: tuple(rows) for label, rows in grouped.items()}
+            grouped.setdefault(row.barcode, []).append(row)
+        return {barcode: tuple(rows) for barcode, rows in grouped.items()}
 
 
 def read_delivery(folder: Path) -> Delivery:
@@ -163,7 +163,7 @@ def parse_manifest(content: bytes, *, reasons: list[Problem]) -> list[ManifestRo
                 return rows
             continue
         row = _row(fields, number)
-        key = (row.specimen, row.kind, row.read_group)
+        key = (row.barcode, row.kind, row.read_group)
         if row.kind.startswith("fastq") and key in seen:
             reasons.append(
                 Problem(
@@ -291,7 +291,7 @@ def _row(fields: Mapping[str, str], number: int) -> ManifestRow:
     kind: Any = fields["kind"]
     return ManifestRow(
         row=number,
-        specimen=fields["specimen_id"],
+        barcode=fields["specimen_id"],
         file=fields["file"],
         kind=kind,
         read_group=fields.get("read_group", ""),
@@ -327,7 +327,7 @@ def _row_problem(fault: Fault, number: int) -> Problem:
 def _is_quotable(column: str, value: str) -> bool:
     """Whether ``value`` is a slip of the pen, and not another column's value that was put into the wrong place."""
     if column == "kind":
-        return bool(difflib.get_close_matches(value, get_args(Kind)))
+        return bool(difflib.get_close_matches(value, get_args(FileKind)))
     return column == "size" and bool(QUOTABLE_SIZE.fullmatch(value))
 
 

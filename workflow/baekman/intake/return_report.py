@@ -1,12 +1,11 @@
-"""The return report: what an institution is told about its own delivery, in its own terms.
+"""The return report: the verdicts on an institution's own delivery, in the institution's own terms.
 
-``<workspace>/return/<institution>/<delivery>/return.json`` and ``return.html`` are the only files of a
-workspace that hold specimen labels and file names. They never name a pseudonymous participant or specimen ID
-(that would be the link that only the registry holds) nor anything of another institution.
+Only ``<workspace>/return/<institution>/<delivery>/return.json`` and ``return.html`` hold barcodes and delivered file
+names. They never name a pseudonymous participant or specimen ID, since that would be the link that only the registry
+holds, nor anything of another institution.
 
-Intake writes the report (``write_intake``). After the QC gate the main process, which may open the registry,
-adds what that gate says: ``write_return_report(workspace, delivery_id, registry=opened)``, or the command
-``baekman return-report D… --workspace DIR``. Jobs of the workflow never do.
+Intake writes the report (``write_intake``). After the QC gate the main process, which may open the registry, adds the
+QC verdicts (``write_return_report``, or the command ``baekman return-report``). Jobs of the workflow never do.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -23,28 +22,28 @@ from typing import Any
 from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.intake.delivery import Delivery
-from baekman.intake.reasons import Finding
+from baekman.intake.inspection import Inspection
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts
 from baekman.report import wording
-from baekman.verdicts import DECISIONS, Decision, Reason, decide, read_verdicts, worst
+from baekman.verdicts import DECISIONS, Gate, Reason, Verdict, decide, read_verdicts, worst
 from baekman.workspace.paths import Top, Workspace
 
 JSON_NAME = "return.json"
 HTML_NAME = "return.html"
-# how long an institution has to send again what was not accepted
-DEADLINE_DAYS = 28
+DEADLINE_DAYS = 28  # for sending again what was not accepted
+LONGEST_NAME = 120  # bytes of a folder's name
 
 Report = dict[str, Any]
 
 
 def folder_of(workspace: Workspace, institution: str, delivery: str) -> Path:
-    """Where the report of a delivery lies."""
+    """Return the folder of the report on a delivery, by the institution's names."""
     return workspace.returned / _file_name(institution) / _file_name(delivery)
 
 
 def read(folder: Path) -> Report | None:
-    """The report in ``folder``; None when there is none."""
+    """Return the report in ``folder``; None when there is none."""
     file = folder / JSON_NAME
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
@@ -53,42 +52,47 @@ def write_intake(
     workspace: Workspace,
     delivery: Delivery,
     *,
-    receipt: str,
-    findings: Mapping[str, tuple[Decision, Sequence[Finding]]],
+    delivery_id: str,
+    inspections: Iterable[Inspection],
     extra: Iterable[str],
 ) -> Path:
-    """Write the report of a delivery that went through intake; returns its folder.
+    """Write the report of a delivery that went through intake; return its folder.
 
-    ``findings``: specimen label -> verdict and findings; ``extra``: files that the manifest does not name.
-    ``receipt`` is the delivery's ID, which the institution may quote.
+    The institution may quote ``delivery_id``. ``extra`` are the files that the manifest does not name.
     """
-    names = {row.row: row.file for row in delivery.rows}
+    files = {row.row: row.file for row in delivery.rows}
     received = datetime.now(UTC).date()
     report: Report = {
         "institution": delivery.institution,
         "delivery": delivery.name,
-        "receipt": receipt,
+        "receipt": delivery_id,
         "received": received.isoformat(),
         "deadline": (received + timedelta(days=DEADLINE_DAYS)).isoformat(),
         "gates": ["intake"],
         "extra_files": list(extra),
         "specimens": [
             {
-                "specimen": label,
-                "verdict": verdict,
-                "reasons": [_told(one.reason, gate="intake", files=[names[row] for row in one.rows]) for one in found],
+                "specimen": inspection.barcode,
+                "verdict": inspection.verdict.verdict,
+                "reasons": [
+                    _entry(finding.reason, gate="intake", files=[files[row] for row in finding.rows])
+                    for finding in inspection.findings
+                ],
             }
-            for label, (verdict, found) in findings.items()
+            for inspection in inspections
         ],
     }
     return _write(folder_of(workspace, delivery.institution, delivery.name), report)
 
 
 def write_return_report(workspace: Workspace, delivery_id: str, *, registry: Registry) -> Path:
-    """Bring the report of ``delivery_id`` up to date with its QC verdicts; returns its folder.
+    """Add the QC verdicts of ``delivery_id`` to its report; return the report's folder.
 
-    Labels are looked up in ``registry``; the verdicts are also recorded there. Without QC verdicts the report
-    stays as intake wrote it. Raises ``InputRefused`` when there is no such report.
+    Specimens are looked up by barcode in ``registry``, which also records the verdicts. Without QC verdicts the
+    report stays as intake wrote it.
+
+    Raises:
+        InputRefused: The delivery has no report.
     """
     folder, report = _find(workspace, delivery_id)
     file = workspace.delivery(delivery_id).verdicts("qc")
@@ -96,22 +100,22 @@ def write_return_report(workspace: Workspace, delivery_id: str, *, registry: Reg
         return folder
     verdicts = read_verdicts(file)
     record_verdicts(registry, delivery_id, verdicts)
-    by_specimen = {verdict.specimen_id: verdict for verdict in verdicts}
-    for told in report["specimens"]:
-        record = registry.specimen(report["institution"], told["specimen"])
-        verdict = by_specimen.get(record.specimen_id) if record else None
-        kept = [reason for reason in told["reasons"] if reason["gate"] != "qc"]
-        if verdict is not None:
-            kept += [_told(reason, gate="qc", files=[]) for reason in verdict.reasons]
-            at_intake = decide(
-                Reason(code=reason["code"], severity=reason["severity"])
-                for reason in kept
-                if reason["gate"] == "intake"
-            )
-            told["verdict"] = worst((at_intake, verdict.verdict))
-        told["reasons"] = kept
+    verdict_of = {verdict.specimen_id: verdict for verdict in verdicts}
+    for specimen in report["specimens"]:
+        record = registry.specimen(report["institution"], specimen["specimen"])
+        _set_qc(specimen, verdict_of.get(record.specimen_id) if record else None)
     report["gates"] = ["intake", "qc"]
     return _write(folder, report)
+
+
+def _set_qc(specimen: dict[str, Any], verdict: Verdict | None) -> None:
+    """Replace the QC reasons of a specimen in the report, and its verdict by the worse of both gates'."""
+    reasons = [entry for entry in specimen["reasons"] if entry["gate"] != "qc"]
+    if verdict is not None:
+        at_intake = decide(Reason(code=entry["code"], severity=entry["severity"]) for entry in reasons)
+        specimen["verdict"] = worst((at_intake, verdict.verdict))
+        reasons += [_entry(reason, gate="qc", files=[]) for reason in verdict.reasons]
+    specimen["reasons"] = reasons
 
 
 def _find(workspace: Workspace, delivery_id: str) -> tuple[Path, Report]:
@@ -130,12 +134,12 @@ def _find(workspace: Workspace, delivery_id: str) -> tuple[Path, Report]:
     )
 
 
-def _told(reason: Reason, *, gate: str, files: list[str]) -> dict[str, Any]:
+def _entry(reason: Reason, *, gate: Gate, files: list[str]) -> dict[str, Any]:
     return {"gate": gate, **reason.to_json(), "files": files}
 
 
 def _write(folder: Path, report: Report) -> Path:
-    counts = Counter(told["verdict"] for told in report["specimens"])
+    counts = Counter(specimen["verdict"] for specimen in report["specimens"])
     report["summary"] = {verdict: counts[verdict] for verdict in DECISIONS}
     atomic.write_text(folder / JSON_NAME, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     atomic.write_text(folder / HTML_NAME, render(report))
@@ -144,19 +148,20 @@ def _write(folder: Path, report: Report) -> Path:
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The report as one self-contained HTML page."""
+    """Return the report as one self-contained HTML page."""
+    numbered = enumerate(report["specimens"], start=1)
     return wording.render(
         "return.html.j2",
         report=report,
         todo=wording.to_do(report["specimens"]),
-        anchors={told["specimen"]: f"specimen-{number}" for number, told in enumerate(report["specimens"], start=1)},
+        anchors={specimen["specimen"]: f"specimen-{number}" for number, specimen in numbered},
     )
 
 
 def _file_name(text: str) -> str:
-    """``text`` as a file name that is nothing else; told apart by a hash where characters were replaced."""
+    """Return ``text`` as the name of a folder; a hash is added where characters had to be replaced or cut."""
     name = re.sub(r"[^\w.\- ]", "_", text.strip())
     name = name.lstrip(".") or "_"
-    if name == text and len(name.encode()) <= 120:
+    if name == text and len(name.encode()) <= LONGEST_NAME:
         return name
     return f"{name[:30]}-{sha256(text.encode()).hexdigest()[:8]}"

@@ -78,8 +78,8 @@ def require_consent(workspace: Workspace, participants: Iterable[str], *, file: 
             Problem(
                 file=file,
                 place=participant_id,
-                expected="a participant whose consent to sequencing is in force",
-                found="a participant who has withdrawn, or whose consent was refused or has ended",
+                expected="a participant with consent to sequencing in force",
+                found="a withdrawal, or a consent that was refused or has ended",
                 action=f"leave the participant out (of a cohort: `baekman cohort withdraw {participant_id}`)",
             )
             for participant_id in denied

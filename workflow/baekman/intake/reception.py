@@ -1,0 +1,198 @@
+"""The reception of one delivery: what the inspections of its specimens share, and what concludes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from baekman import audit
+from baekman.errors import InputRefused, Problem
+from baekman.files import atomic
+from baekman.files.locks import exclusive
+from baekman.files.untrusted import walk
+from baekman.genome.contigs import Contig
+from baekman.intake import return_report
+from baekman.intake.checks import CONSENT_CODES, accepted_before, check_consent, extra_files
+from baekman.intake.crypt4gh import RecipientKey
+from baekman.intake.delivery import Delivery, ManifestRow
+from baekman.intake.inspection import Inspection
+from baekman.intake.reasons import Finding
+from baekman.registry.records import Registry
+from baekman.registry.verdict_history import record_verdicts, verdict_history
+from baekman.verdicts import GateMode, Verdict, write_verdicts
+from baekman.workspace import specimens
+from baekman.workspace.paths import DeliveryFolder, Workspace
+
+# Values of PL in SAM, by words in the name of a platform.
+PLATFORMS = {
+    "DNBSEQ": ("DNBSEQ", "MGI", "BGI"),
+    "ELEMENT": ("ELEMENT", "AVITI"),
+    "ULTIMA": ("ULTIMA",),
+    "SINGULAR": ("SINGULAR",),
+    "IONTORRENT": ("ION",),
+    "ONT": ("ONT", "NANOPORE"),
+    "PACBIO": ("PACBIO", "REVIO", "SEQUEL"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceivedDelivery:
+    """The result of receiving a delivery.
+
+    ``status`` is ``received``; ``same`` when it was received before and nothing had to be done; or ``again`` when it
+    was received before and its files were staged again. ``report`` is the folder of the return report.
+    """
+
+    delivery_id: str
+    status: Literal["received", "same", "again"]
+    verdicts: tuple[Verdict, ...]
+    report: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reception:
+    """The delivery and everything that the inspection of its specimens needs.
+
+    ``home`` is the delivery's folder in the workspace. ``key`` opens encrypted files. ``reference`` is the FASTA,
+    ``contigs`` are its contigs by name.
+    """
+
+    delivery: Delivery
+    home: DeliveryFolder
+    workspace: Workspace
+    registry: Registry
+    settings: Mapping[str, Any]
+    key: RecipientKey | None
+    reference: Path
+    contigs: Mapping[str, Contig]
+
+    @property
+    def platform(self) -> str:
+        """The platform as SAM names it; the institution's own words are not passed on."""
+        words = self.delivery.platform.upper()
+        return next((name for name, parts in PLATFORMS.items() if any(part in words for part in parts)), "ILLUMINA")
+
+    @property
+    def gate(self) -> GateMode:
+        """The mode of the intake gate."""
+        mode: GateMode = self.settings["gates"]["intake"]
+        return mode
+
+    @property
+    def claims_reference(self) -> bool:
+        """Whether the delivery states that it was made with our reference."""
+        return self.delivery.reference.casefold() == str(self.settings["reference_name"]).casefold()
+
+    def realigns(self, rows: Sequence[ManifestRow]) -> bool:
+        """Return whether a delivered alignment is replaced; several files of one specimen always are."""
+        return self.settings["aligned_input"] == "realign" or len(rows) > 1
+
+    def is_accepted_elsewhere(self, specimen_id: str) -> bool:
+        """Return whether another delivery brought the specimen through both gates."""
+        return accepted_before(verdict_history(self.registry, specimen_id), delivery_id=self.home.id)
+
+
+def conclude(
+    reception: Reception, inspections: Sequence[Inspection], before: Mapping[str, Any] | None = None
+) -> ReceivedDelivery:
+    """Write verdicts, ``specimens.tsv``, the return report and, last, the summary: intake is complete with it.
+
+    ``before`` is the earlier summary of a delivery that is received again.
+    """
+    home, delivery, registry = reception.home, reception.delivery, reception.registry
+    # two deliveries may have brought the same specimen at the same time: the first of them to get here keeps it
+    lock = reception.workspace.deliveries / ".verdicts.lock"
+    with exclusive(lock, waits_for="the verdicts of another delivery to be recorded"):
+        inspections = [_settled(reception, inspection) for inspection in inspections]
+        verdicts = tuple(inspection.verdict for inspection in inspections)
+        record_verdicts(registry, home.id, verdicts)
+    write_verdicts(home.verdicts("intake"), verdicts)
+    rows = [row for inspection in inspections for row in inspection.rows]
+    specimens.write(home.specimens, rows)
+    _write_inputs(home, inspections)
+    report = return_report.write_intake(
+        reception.workspace,
+        delivery,
+        delivery_id=home.id,
+        inspections=inspections,
+        extra=extra_files(delivery, present=list(walk(delivery.folder))),
+    )
+    participants = sorted({row.participant_id for row in rows})
+    consent_hash = registry.consent_hash(participants)
+    summary = {
+        "delivery": home.id,
+        "reference": reception.settings["reference_name"],
+        "platform": reception.platform,
+        "consent_hash": consent_hash,
+        "received": before["received"] if before else datetime.now(UTC).isoformat(timespec="seconds"),
+        "specimens": len(inspections),
+        "accepted": len(participants),
+    }
+    audit.record(reception.workspace.root, action="receive", object=home.id, consent_hash=consent_hash)
+    atomic.write_text(home.summary, json.dumps(summary, indent=1) + "\n")
+    shutil.rmtree(home.progress, ignore_errors=True)
+    if before:
+        _set_times(home.staged, datetime.fromisoformat(before["received"]))
+    return ReceivedDelivery(
+        delivery_id=home.id, status="again" if before else "received", verdicts=verdicts, report=report
+    )
+
+
+def _settled(reception: Reception, inspection: Inspection) -> Inspection:
+    """Return ``inspection``, rejected if something happened during it.
+
+    Another delivery may have brought the specimen through, or the participant may have withdrawn.
+    """
+    participant_id = inspection.verdict.participant_id
+    if not inspection.rows or participant_id is None:
+        return inspection
+    late = check_consent(reception.registry.active_consent(participant_id))
+    own = reception.registry.specimens_of(participant_id)
+    if any(reception.is_accepted_elsewhere(specimen.specimen_id) for specimen in own):
+        late.append(Finding.of("specimen_reused", metric="deliveries", observed=2, threshold=1))
+    if not late:
+        return inspection
+    shutil.rmtree(reception.home.staged / participant_id, ignore_errors=True)
+    return inspection.rejected(late)
+
+
+def _write_inputs(home: DeliveryFolder, inspections: Sequence[Inspection]) -> None:
+    """Write checksum and times of each delivered file, with its specimen, so that a withdrawal removes them."""
+    fingerprints = {
+        str(row): {**values, "specimen": inspection.verdict.specimen_id}
+        for inspection in inspections
+        for row, values in inspection.fingerprints.items()
+    }
+    atomic.write_text(home.inputs, json.dumps(fingerprints, indent=1, sort_keys=True) + "\n")
+
+
+def _set_times(staged: Path, received: datetime) -> None:
+    """Make files that were staged again as old as the delivery, so that jobs with current outputs do not run."""
+    for file in staged.rglob("*"):
+        os.utime(file, (received.timestamp(), received.timestamp()))
+
+
+def require_as_before(reception: Reception, inspections: Iterable[Inspection]) -> None:
+    """Raise InputRefused when files that passed earlier do not pass now; a consent may have ended."""
+    passed = {row.specimen_id for row in specimens.read(reception.home.specimens)}
+    problems = [
+        Problem(
+            file=f"delivery {reception.home.id}",
+            place=f"specimen {inspection.verdict.specimen_id}",
+            expected="the files that passed when it was received",
+            found=", ".join(finding.reason.code for finding in inspection.findings if finding.blocks) or "none",
+            action="put them back as they were and run the same command again",
+        )
+        for inspection in inspections
+        if inspection.verdict.specimen_id in passed
+        and not inspection.rows
+        and not any(finding.reason.code in CONSENT_CODES.values() for finding in inspection.findings)
+    ]
+    if problems:
+        raise InputRefused(problems)

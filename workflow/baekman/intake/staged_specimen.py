@@ -1,0 +1,171 @@
+"""The staged folder of one specimen: sanitised copies of its files, under pseudonymous names."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from baekman.files import atomic
+from baekman.files.untrusted import FileFault
+from baekman.intake.contents import Contents, vcf_header_of
+from baekman.intake.delivered_file import DeliveredFile, Measured
+from baekman.intake.delivery import ManifestRow
+from baekman.intake.reasons import Finding
+from baekman.intake.reception import Reception
+from baekman.intake.staging import Lane, Source, stage_alignment, stage_fastq, stage_reads, stage_vcf
+from baekman.registry.records import SpecimenRecord
+from baekman.workspace.specimens import StagedFiles
+
+# The name of a lane (L1, L2, …), its file, and the second file of a pair.
+StagedLane = tuple[str, Path, Path | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExaminedSpecimen:
+    """A registered specimen with its delivered files and their contents, by row of the manifest."""
+
+    record: SpecimenRecord
+    files: Mapping[int, DeliveredFile]
+    contents: Mapping[int, Contents]
+
+    @property
+    def rows(self) -> list[ManifestRow]:
+        """The rows of the manifest."""
+        return [delivered.row for delivered in self.files.values()]
+
+    def source(self, row: ManifestRow) -> Source:
+        """Return the file of ``row`` for staging.
+
+        Its blocks raise FileFault when the file cannot be read, and at its end when it has changed since it was
+        examined.
+        """
+        return Source(blocks=self._blocks(row.row), size=row.size, header=self.contents[row.row].header)
+
+    def _blocks(self, number: int) -> Iterator[bytes]:
+        measured = Measured(self.files[number].blocks())
+        yield from measured
+        if measured.sha256 != self.contents[number].sha256:
+            raise FileFault("checksum_wrong", "another content than a moment ago: it was changed while it was received")
+
+
+def stage(reception: Reception, specimen: ExaminedSpecimen) -> tuple[list[StagedFiles], list[Finding]]:
+    """Write the staged folder of ``specimen``.
+
+    Returns:
+        The rows of ``specimens.tsv``, and findings to note.
+
+    Raises:
+        FileFault: A tool refuses a file, or a file has changed since it was examined.
+    """
+    record = specimen.record
+    target = reception.home.staged / record.participant_id
+    shutil.rmtree(target, ignore_errors=True)
+    notes: list[Finding] = []
+    with atomic.atomic_folder(target) as folder:
+        kind = specimen.rows[0].kind
+        if kind == "gvcf":
+            entry, lanes = "gvcf", [_stage_gvcf(specimen, folder)]
+        elif kind in ("bam", "cram") and not reception.realigns(specimen.rows):
+            entry, lanes = "cram", [_stage_alignment(reception, specimen, folder)]
+        elif kind in ("bam", "cram"):
+            entry, lanes = "fastq", _stage_aligned_reads(reception, specimen, folder, notes=notes)
+        else:
+            entry, lanes = "fastq", _stage_pairs(reception, specimen, folder)
+        array = _stage_array(record, folder)
+        if record.array_genotypes and array is None:
+            notes.append(Finding.of("array_genotypes_unusable"))
+
+    def relative(file: Path | None) -> str:
+        return reception.workspace.relative(target / file.name) if file else ""
+
+    return [
+        StagedFiles(
+            participant_id=record.participant_id,
+            specimen_id=record.specimen_id,
+            entry=entry,
+            lane=lane,
+            file_1=relative(file_1),
+            file_2=relative(file_2),
+            sex=record.registered_sex,
+            array_genotypes=relative(array),
+        )
+        for lane, file_1, file_2 in lanes
+    ], notes
+
+
+def _stage_gvcf(specimen: ExaminedSpecimen, folder: Path) -> StagedLane:
+    (row,) = specimen.rows
+    output = folder / "calls.g.vcf.gz"
+    stage_vcf(specimen.source(row), output, sample=specimen.record.participant_id)
+    return "L1", output, None
+
+
+def _stage_alignment(reception: Reception, specimen: ExaminedSpecimen, folder: Path) -> StagedLane:
+    """Stage the delivered alignment as it is, with its header and read names replaced."""
+    (row,) = specimen.rows
+    output = folder / "aligned.cram"
+    stage_alignment(
+        specimen.source(row),
+        output,
+        participant=specimen.record.participant_id,
+        platform=reception.platform,
+        reference=reception.reference,
+        rename=bool(reception.settings["rename_reads"]),
+    )
+    return "L1", output, None
+
+
+def _stage_aligned_reads(
+    reception: Reception, specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]
+) -> list[StagedLane]:
+    """Stage the reads of delivered alignments as FASTQ; a finding on reads without mates goes to ``notes``."""
+    lanes: list[Lane] = []
+    for row in specimen.rows:
+        staged, single = stage_reads(
+            specimen.source(row),
+            folder,
+            reference=reception.reference,
+            # read groups without reads leave gaps in the numbers
+            first_lane=1 + max((int(lane.lane[1:]) for lane in lanes), default=0),
+            rename=bool(reception.settings["rename_reads"]),
+        )
+        lanes += staged
+        if single:
+            notes.append(Finding.of("reads_without_mate", metric="reads", observed=single, rows=(row.row,)))
+    return [(lane.lane, lane.file_1, lane.file_2) for lane in lanes]
+
+
+def _stage_pairs(reception: Reception, specimen: ExaminedSpecimen, folder: Path) -> list[StagedLane]:
+    """Stage delivered pairs of FASTQ files, one lane per read group of the manifest."""
+    pairs: dict[str, dict[str, ManifestRow]] = {}
+    for row in specimen.rows:
+        pairs.setdefault(row.read_group, {})[row.kind] = row
+    rename = bool(reception.settings["rename_reads"])
+    lanes: list[StagedLane] = []
+    for number, pair in enumerate(pairs.values(), start=1):
+        lane = f"L{number}"
+        file_1, file_2 = (folder / f"{lane}_{mate}.fastq.gz" for mate in (1, 2))
+        for kind, output in (("fastq_1", file_1), ("fastq_2", file_2)):
+            stage_fastq(specimen.source(pair[kind]), output, lane=lane, rename=rename)
+        lanes.append((lane, file_1, file_2))
+    return lanes
+
+
+def _stage_array(record: SpecimenRecord, folder: Path) -> Path | None:
+    """Stage the registered array genotypes under the participant's ID; return None when they cannot be read."""
+    if record.array_genotypes is None:
+        return None
+    output = folder / "array.vcf.gz"
+    try:
+        content = Path(record.array_genotypes).read_bytes()
+    except OSError:
+        return None
+    try:
+        array = Source(blocks=[content], size=len(content), header=vcf_header_of([content]))
+        stage_vcf(array, output, sample=record.participant_id)
+    except FileFault:
+        output.unlink(missing_ok=True)
+        return None
+    return output
