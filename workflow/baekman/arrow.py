@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-
-# pyarrow.compute says the same, but wraps all of Arrow's functions first: a twelfth of what a short command takes
-from pyarrow._compute import CastOptions, call_function
 
 from baekman.files.atomic import atomic_file
 
@@ -98,10 +96,8 @@ def arrow(values: npt.NDArray[Any], *, missing: npt.NDArray[np.bool_] | None = N
 
 def values_of(array: pa.Array) -> npt.NDArray[Any]:
     """The numbers of an Arrow array without nulls, not copied (and without pandas, as in ``arrow``)."""
-    kind = np.dtype(array.type.to_pandas_dtype())
-    if len(array) == 0:
-        return np.empty(0, kind)
-    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize)
+    values: npt.NDArray[Any] = np.from_dlpack(array)
+    return values
 
 
 def numpy_of(table: pa.Table, name: str) -> npt.NDArray[Any]:
@@ -112,35 +108,21 @@ def numpy_of(table: pa.Table, name: str) -> npt.NDArray[Any]:
 
 def take(data: ArrowData, rows: npt.NDArray[Any]) -> ArrowData:
     """The ``rows`` (numbers from 0) of an array or table, in their order."""
-    return call_function("take", [data, arrow(rows)])
+    return data.take(arrow(rows))
 
 
 def filtered(data: ArrowData, keep: npt.NDArray[np.bool_]) -> ArrowData:
     """The rows of an array or table that are to be kept."""
-    return call_function("filter", [data, arrow(keep)])
-
-
-def cast(array: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    """An array as one of another type; raises pyarrow.ArrowInvalid for a value that the type cannot hold."""
-    return array if array.type == kind else call_function("cast", [array], CastOptions.safe(kind))
-
-
-def cast_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table's columns as those of a schema: the same names in the same order."""
-    if table.column_names != schema.names:
-        raise ValueError("columns of another schema")
-    columns = [cast(column, field.type) for column, field in zip(table.columns, schema, strict=True)]
-    return pa.Table.from_arrays(columns, schema=schema)
+    return data.filter(arrow(keep))
 
 
 def allele_ranks(ref: pa.ChunkedArray | pa.Array, alt: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
     """A number per row that orders and identifies (ref, alt) bytewise within this table."""
-    tab = strings(np.array([0, 1], np.int32), np.frombuffer(b"\t", np.uint8))[0]
-    joined = call_function("binary_join_element_wise", [ref, alt, tab])
+    joined = pc.binary_join_element_wise(ref, alt, column(["\t"])[0])
     if isinstance(joined, pa.ChunkedArray):
         joined = joined.combine_chunks()
-    encoded = call_function("dictionary_encode", [joined])
-    order = call_function("array_sort_indices", [encoded.dictionary])
+    encoded = joined.dictionary_encode()
+    order = pc.array_sort_indices(encoded.dictionary)
     rank = np.empty(len(encoded.dictionary), np.int64)
     rank[values_of(order)] = np.arange(len(order))
     ranks: npt.NDArray[np.int64] = rank[values_of(encoded.indices)]
@@ -173,22 +155,17 @@ def column(values: Any) -> pa.Array:
 
 def table_of(schema: pa.Schema, arrays: Mapping[str, Any]) -> pa.Table:
     """A table with exactly the columns of ``schema``, each cast to its type."""
-    return pa.Table.from_arrays([cast(column(arrays[f.name]), f.type) for f in schema], schema=schema)
+    return pa.Table.from_arrays([column(arrays[f.name]).cast(f.type) for f in schema], schema=schema)
 
 
 def empty(schema: pa.Schema) -> pa.Table:
     """No rows of ``schema``, of numbers and strings (without pandas, as in ``arrow``)."""
-    nothing = pa.py_buffer(bytes(4))  # the one offset of no strings
-    arrays = [
-        pa.Array.from_buffers(f.type, 0, [None, nothing, nothing] if pa.types.is_string(f.type) else [None, nothing])
-        for f in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return pa.Table.from_batches([empty_batch(schema)])
 
 
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     """Return a record batch of ``schema`` without rows."""
-    return pa.RecordBatch.from_arrays([column.combine_chunks() for column in empty(schema).columns], schema=schema)
+    return pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
 
 
 def concat(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:

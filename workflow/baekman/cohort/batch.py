@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 from baekman.arrow import (
     allele_ranks,
     arrow,
-    cast_table,
     concat,
     empty_batch,
     numpy_of,
@@ -329,7 +328,7 @@ def collect(store: Store, planned: BatchPlan) -> None:
 def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str]) -> None:
     """Write a batch's roster; its metadata names the caller filters by code."""
     schema = roster.schema.with_metadata({"filters": json.dumps(list(filters))})
-    write_parquet(cast_table(roster, schema), folder / "roster.parquet")
+    write_parquet(roster.cast(schema), folder / "roster.parquet")
 
 
 def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from baekman import __version__
-from baekman.arrow import cast_table, with_metadata, write_parquet
+from baekman.arrow import with_metadata, write_parquet
 from baekman.cohort import batch as batches
 from baekman.cohort import snapshot as snapshots
 from baekman.cohort.census import merge_alleles, merge_called
@@ -95,7 +95,7 @@ def _merge_shard(
     census = merge_alleles(
         chain(
             (snapshots.read_census(store, one, shard) for one in before),
-            (cast_table(batches.read_shard(store, name, "census", shard), CENSUS) for name in added),
+            (batches.read_shard(store, name, "census", shard).cast(CENSUS) for name in added),
         )
     )
     steps = merge_called(

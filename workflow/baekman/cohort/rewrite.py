@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from baekman.arrow import (
     arrow,
-    cast_table,
     concat,
     filtered,
     numpy_of,
@@ -100,7 +99,7 @@ def rewrite_batches(
         f"writing {new}", partial(_rewrite_shard, store, rewriting, filters, working), len(store.shards)
     )
     numbered = members.set_column(0, ROSTER.field(0), arrow(np.arange(len(rows), dtype=np.uint32)))
-    write_roster(working, cast_table(numbered, ROSTER), filters=filters)
+    write_roster(working, numbered.cast(ROSTER), filters=filters)
     seal(working, written, inputs=f"rewritten from {' '.join(old)}")
     target = store.batch(new)
     shutil.rmtree(target, ignore_errors=True)

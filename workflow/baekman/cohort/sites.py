@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.arrow import arrow, cast, column, empty, numpy_of, take
+from baekman.arrow import arrow, column, empty, numpy_of, take
 from baekman.cohort.census import called_at
 from baekman.cohort.schema import CENSUS, SITES
 from baekman.genome.contigs import chromosome_kind
@@ -136,7 +136,7 @@ def describe_sites(
         "filter": take(_filter_texts(), codes),
     }
     arrays = [
-        census.column(f.name).combine_chunks() if f.name in CENSUS.names else cast(column(columns[f.name]), f.type)
+        census.column(f.name).combine_chunks() if f.name in CENSUS.names else column(columns[f.name]).cast(f.type)
         for f in SITES
     ]
     return pa.table(arrays, schema=SITES)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
-from baekman.arrow import cast_table, empty, read_parquet
+from baekman.arrow import empty, read_parquet
 from baekman.cohort.schema import CALLED, CENSUS
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.store import Store
@@ -169,7 +169,7 @@ def read_sites(store: Store, snapshot: Snapshot, shard: int, *, columns: Sequenc
 
 def read_census(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
     """The census (schema CENSUS) inside the sites of one shard: what the next snapshot adds to."""
-    return cast_table(read_sites(store, snapshot, shard, columns=CENSUS.names), CENSUS)
+    return read_sites(store, snapshot, shard, columns=CENSUS.names).cast(CENSUS)
 
 
 def read_called(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.arrow import allele_ranks, arrow, cast, filtered, group_starts, numpy_of, take
+from baekman.arrow import allele_ranks, arrow, filtered, group_starts, numpy_of, take
 from baekman.cohort.schema import FLAG_CALLED, REFERENCE_TABLE, STATE_CALLED, TABLE
 from baekman.genome.ploidy import own_ploidy
 from baekman.genotyping.joint import joint_rows
@@ -113,8 +113,8 @@ def _repeat(text: str, count: int) -> pa.Array:
 
 def _dictionary(values: pa.ChunkedArray) -> pa.Array:
     encoded = values.combine_chunks().dictionary_encode()
-    return pa.DictionaryArray.from_arrays(cast(encoded.indices, pa.int32()), encoded.dictionary)
+    return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int32()), encoded.dictionary)
 
 
 def _nullable(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
-    return cast(arrow(values, missing=values < 0), kind)
+    return arrow(values, missing=values < 0).cast(kind)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from baekman.arrow import cast_table, concat
+from baekman.arrow import concat
 from baekman.cohort import batch as batches
 from baekman.cohort import snapshot as snapshots
 from baekman.cohort.gvcf_list import Member
@@ -88,4 +88,4 @@ def _of_shards(
 def _stored(store: Store, batch: str, shard: int, sample: int) -> Iterator[tuple[str, pa.Table]]:
     for kind, schema in (("calls", CALLS), ("reference", REFERENCE)):
         table = batches.read_shard(store, batch, kind, shard, filters=[("sample", "==", sample)])
-        yield kind, concat([cast_table(table, schema)], schema)
+        yield kind, concat([table.cast(schema)], schema)

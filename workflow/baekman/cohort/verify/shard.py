@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from baekman.arrow import allele_ranks, cast_table, empty, numpy_of, read_parquet, string_parts, write_parquet
+from baekman.arrow import allele_ranks, empty, numpy_of, read_parquet, string_parts, write_parquet
 from baekman.cohort import snapshot as snapshots
 from baekman.cohort.batch import males_of, read_roster, read_shard, sealed_digests
 from baekman.cohort.census import count_alleles, count_called, merge_alleles, merge_called
@@ -209,7 +209,7 @@ def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]
         if not merged <= names:
             census, called, merged = empty(CENSUS), empty(CALLED_SCHEMA), set()
         new = sorted(names - merged)
-        of_new = (cast_table(read_shard(store, name, "census", shard), CENSUS) for name in new)
+        of_new = (read_shard(store, name, "census", shard).cast(CENSUS) for name in new)
         census = merge_alleles(chain([census], of_new))
         called = merge_called(chain([called], (read_shard(store, name, "called", shard) for name in new)))
         merged = names
