@@ -1,7 +1,7 @@
 """The samtools and bcftools that pysam bundles, as a program: ``python -P bundled.py bcftools ARGUMENTS…``.
 
-One participant needs about fifty such processes. To start fast, this file imports pysam and nothing else, not even
-its own package.
+One participant needs about fifty such processes. To start fast, this file imports nothing of its own package, and
+of pysam the tools alone.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import importlib
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-
-from pysam import SamtoolsError
+from importlib.machinery import PathFinder
+from types import ModuleType
 
 STDOUT = "/dev/stdout"
 # These commands close the stdout that pysam gives them. pysam closes it a second time, and the process aborts.
@@ -23,6 +22,8 @@ CLOSES_STDOUT = (("bcftools", "query"), ("bcftools", "consensus"))
 
 def run(tool: str, arguments: Sequence[str]) -> int:
     """Run the bundled ``tool`` in this process; return its exit code."""
+    from pysam.utils import SamtoolsError
+
     subcommand, *rest = arguments
     dispatch = getattr(importlib.import_module(f"pysam.{tool}"), subcommand, None)
     if dispatch is None:
@@ -47,6 +48,8 @@ def _kept_stdout() -> Iterator[None]:
     if not stat.S_ISREG(os.fstat(1).st_mode):
         yield
         return
+    import subprocess
+
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as cat:
         assert cat.stdin is not None
         file = os.dup(1)
@@ -61,5 +64,15 @@ def _names_output(arguments: Sequence[str]) -> bool:
     return any(word in ("-o", "--output") or word.startswith("--output=") for word in arguments)
 
 
+def _skip_package_init() -> None:
+    """Import no more of pysam than is asked for: its ``__init__`` loads ten modules that are not needed here."""
+    spec = PathFinder.find_spec("pysam")
+    if spec is not None and spec.submodule_search_locations is not None:
+        package = ModuleType("pysam")
+        package.__path__ = spec.submodule_search_locations
+        sys.modules["pysam"] = package
+
+
 if __name__ == "__main__":
+    _skip_package_init()
     sys.exit(run(sys.argv[1], sys.argv[2:]))
