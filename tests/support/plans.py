@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,8 @@ import pysam
 from baekman import pseudonyms
 from baekman.verdicts import write_verdicts
 from baekman.workspace import specimens
+
+from support import snakemake_fork
 
 PROJECT = Path(__file__).resolve().parents[2]
 MOMENT = 1_700_000_000  # of every made-up file: none is newer than another
@@ -112,14 +112,9 @@ class Workspace:
 
     def snakemake(self, *arguments: str) -> str:
         """Run Snakemake here; what it said. Raises AssertionError when it fails."""
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile")]
-        done = subprocess.run(
-            [*command, "--directory", str(self.folder), "--nocolor", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PWD": str(self.folder)},
-            cwd=self.folder,
+        fixed = ("--snakefile", str(PROJECT / "Snakefile"), "--directory", str(self.folder), "--nocolor")
+        done = snakemake_fork.run(
+            [*fixed, *arguments], folder=self.folder, environment={**os.environ, "PWD": str(self.folder)}
         )
         text = done.stdout + done.stderr
         assert done.returncode == 0, text
