@@ -25,7 +25,7 @@ import pytest
 from baekman.cli import app
 from baekman.cohort.schema import CALLS, REFERENCE
 from baekman.cohort.work_file import WorkFile
-from baekman.privacy import leakscan
+from baekman.privacy import file_scan, leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.registry.confidential import read_identifiers
 from hypothesis import given
@@ -252,13 +252,13 @@ def test_matcher_finds_what_a_plain_search_finds(data: bytes, at: int) -> None:
 
 
 def test_a_canary_across_two_windows_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leakscan, "WINDOW", 4096)
+    monkeypatch.setattr(file_scan, "WINDOW", 4096)
     for start in range(3900, 5200, 7):
         data = b"\0" * start + CANARY.encode() + b"\0" * (12_000 - start)
-        result = leakscan.Scan()
-        scan = leakscan._FileScan(tmp_path, tmp_path, MATCHER, result)
+        result = file_scan.Scan()
+        scan = file_scan.FileScan(tmp_path, shown="x", matcher=MATCHER, result=result)
         scan.stream((data[at : at + 1000] for at in range(0, len(data), 1000)), "x")
-        assert scan.found == {("x", "line 1", "plain"): (start, 1)}
+        assert scan.matches == {("x", "line 1", "plain"): (start, 1)}
 
 
 def test_a_short_code_counts_only_where_it_stands_alone(tmp_path: Path) -> None:

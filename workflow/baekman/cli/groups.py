@@ -1,4 +1,4 @@
-"""The groups of commands and their names; imported only when a command runs."""
+"""The groups of commands with their names; each is imported only when a command needs it."""
 
 from __future__ import annotations
 

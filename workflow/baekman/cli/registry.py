@@ -12,7 +12,7 @@ import typer
 
 from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
 
-app = typer.Typer(help="The registry: who was pre-registered and who consented.", no_args_is_help=True)
+app = typer.Typer(help="The registry: registrations, pseudonyms and consent.", no_args_is_help=True)
 
 
 def _decision(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The registry: who was pre-registered, under which pseudonym, and what they consented to.
+"""The registry: pre-registered specimens and participants, their pseudonyms and their consent.
 
 It is the only place that holds the link between an institution's specimen and a participant. Every value from an
 institution is sealed (``key_ring``), and records are found by blind index. The jobs of the workflow get the
