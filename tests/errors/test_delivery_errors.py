@@ -1,4 +1,4 @@
-"""What a malformed delivery is told: every fault at once, and no confidential value quoted."""
+"""A malformed delivery is refused with every fault at once; no message quotes a confidential value."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ GOOD = f"SECRET-1\treads_1.fastq.gz\tfastq_1\tL1\t{SUM}\t10\n"
 
 
 def faults(folder: Path, sheet: str | bytes = SHEET, manifest: str | bytes = HEADER + GOOD) -> list[str]:
-    """Every line that reading the delivery is refused with."""
+    """Return the lines with which the delivery is refused."""
     for name, content in (("delivery.yaml", sheet), ("manifest.tsv", manifest)):
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputRefused) as refused:
         read_delivery(folder)
-    lines = [str(reason) for reason in refused.value.problems]
+    lines = [str(problem) for problem in refused.value.problems]
     assert not any("SECRET" in line for line in lines)
     return lines
 
@@ -40,10 +40,10 @@ def test_a_sound_delivery_is_read(tmp_path: Path) -> None:
     ]
 
 
-def test_an_empty_folder_is_told_both_files(tmp_path: Path) -> None:
+def test_the_message_on_an_empty_folder_names_both_files(tmp_path: Path) -> None:
     with pytest.raises(InputRefused) as refused:
         read_delivery(tmp_path)
-    assert [str(reason) for reason in refused.value.problems] == [
+    assert [str(problem) for problem in refused.value.problems] == [
         "delivery.yaml: expected a plain file in the delivery's folder, found no such file",
         "manifest.tsv: expected a plain file in the delivery's folder, found no such file",
     ]
@@ -54,7 +54,7 @@ def test_a_fifo_as_manifest_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "manifest.tsv")
     with pytest.raises(InputRefused) as refused:
         read_delivery(tmp_path)
-    assert [str(reason) for reason in refused.value.problems] == [
+    assert [str(problem) for problem in refused.value.problems] == [
         "manifest.tsv: expected a plain file in the delivery's folder, found a folder, FIFO, socket or device"
     ]
 
@@ -64,7 +64,7 @@ def test_a_link_as_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").symlink_to("/etc/passwd")
     with pytest.raises(InputRefused) as refused:
         read_delivery(tmp_path)
-    assert [str(reason) for reason in refused.value.problems] == [
+    assert [str(problem) for problem in refused.value.problems] == [
         "manifest.tsv: expected a plain file in the delivery's folder, found a symbolic link"
     ]
 
@@ -185,7 +185,7 @@ def test_missing_columns_are_all_named(tmp_path: Path) -> None:
     ]
 
 
-def test_faults_of_both_files_come_at_once(tmp_path: Path) -> None:
+def test_faults_of_both_files_are_reported_at_once(tmp_path: Path) -> None:
     lines = faults(tmp_path, SHEET.replace("platform", "plattform"), HEADER + "a\tb\n")
     assert lines == [
         "delivery.yaml: expected the key platform, found none",
@@ -193,7 +193,7 @@ def test_faults_of_both_files_come_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_manifest_of_nothing_but_faults_is_told_briefly(tmp_path: Path) -> None:
+def test_the_number_of_reported_faults_is_limited(tmp_path: Path) -> None:
     lines = faults(tmp_path, manifest=HEADER + "a\tb\n" * 100_000)
     assert len(lines) == 201
     assert lines[-1] == "manifest.tsv: expected a manifest, found more faults than are listed here"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from baekman.errors import InputRefused
-from baekman.intake.delivery import MANIFEST, SHEET, Delivery, read_delivery
+from baekman.intake.delivery import SHEET, Delivery, read_delivery
+from baekman.intake.manifest import MANIFEST
 from baekman.intake.receive import received_id
 from baekman.workspace.paths import Workspace
 

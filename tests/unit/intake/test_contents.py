@@ -14,7 +14,7 @@ from baekman.errors import WorkerDied
 from baekman.intake import contents as contents_module
 from baekman.intake.contents import Contents, examine
 from baekman.intake.delivered_file import DeliveredFile
-from baekman.intake.delivery import ManifestRow
+from baekman.intake.manifest import ManifestRow
 from baekman.tools import programs as tools
 from support.delivery_builder import fastq, write_alignment, write_reference
 

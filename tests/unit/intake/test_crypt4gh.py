@@ -15,7 +15,7 @@ from baekman.files.untrusted import FileFault
 from baekman.intake.contents import examine
 from baekman.intake.crypt4gh import CIPHER_SEGMENT, RecipientKey, plaintext, recipient_key
 from baekman.intake.delivered_file import DeliveredFile
-from baekman.intake.delivery import ManifestRow
+from baekman.intake.manifest import ManifestRow
 from crypt4gh.keys.c4gh import generate
 
 

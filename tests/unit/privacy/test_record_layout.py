@@ -10,7 +10,7 @@ import pysam
 import pytest
 from baekman.intake.contents import Contents, examine
 from baekman.intake.delivered_file import DeliveredFile
-from baekman.intake.delivery import ManifestRow
+from baekman.intake.manifest import ManifestRow
 from baekman.privacy.record_layout import TagLayout, VcfLayout
 from baekman.privacy.stream_search import IdentifierSearch
 from support.delivery_builder import gvcf_text, write_alignment, write_gvcf, write_reference

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from baekman.consent import ConsentState
 from baekman.genome.contigs import Contig, differences
 from baekman.intake.contents import Contents
-from baekman.intake.delivery import MANIFEST, SHEET, Delivery, ManifestRow
+from baekman.intake.delivery import SHEET, Delivery
+from baekman.intake.manifest import MANIFEST, ManifestRow
 from baekman.intake.reasons import Finding
 from baekman.privacy.stream_search import found_in
 from baekman.verdicts import Verdict, worst

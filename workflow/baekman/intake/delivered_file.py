@@ -16,7 +16,7 @@ from isal import isal_zlib
 from baekman.files import bgzf
 from baekman.files.untrusted import FileFault, open_inside
 from baekman.intake.crypt4gh import RecipientKey, plaintext
-from baekman.intake.delivery import ManifestRow
+from baekman.intake.manifest import ManifestRow
 
 BLOCK = 1 << 20
 # The inflater gets small pieces: at the end of each BGZF block it hands back what is left of the piece as a copy

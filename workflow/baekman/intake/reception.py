@@ -20,8 +20,9 @@ from baekman.genome.contigs import Contig
 from baekman.intake import return_report
 from baekman.intake.checks import CONSENT_CODES, accepted_before, check_consent, extra_files
 from baekman.intake.crypt4gh import RecipientKey
-from baekman.intake.delivery import Delivery, ManifestRow
+from baekman.intake.delivery import Delivery
 from baekman.intake.inspection import Inspection
+from baekman.intake.manifest import ManifestRow
 from baekman.intake.reasons import Finding
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts, verdict_history

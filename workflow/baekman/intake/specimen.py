@@ -9,8 +9,8 @@ from baekman.files.untrusted import FileFault
 from baekman.intake.checks import check_consent, check_contents, check_names, check_pairs
 from baekman.intake.contents import examine
 from baekman.intake.delivered_file import DeliveredFile
-from baekman.intake.delivery import ManifestRow
 from baekman.intake.inspection import Inspection, is_withdrawn, read_note, write_note
+from baekman.intake.manifest import ManifestRow
 from baekman.intake.reasons import Finding
 from baekman.intake.reception import Reception
 from baekman.intake.staged_specimen import ExaminedSpecimen, stage

@@ -11,7 +11,7 @@ from baekman.files import atomic
 from baekman.files.untrusted import FileFault
 from baekman.intake.contents import Contents, vcf_header_of
 from baekman.intake.delivered_file import DeliveredFile, Measured
-from baekman.intake.delivery import ManifestRow
+from baekman.intake.manifest import ManifestRow
 from baekman.intake.reasons import Finding
 from baekman.intake.reception import Reception
 from baekman.intake.staging import Lane, Source, stage_alignment, stage_fastq, stage_reads, stage_vcf
