@@ -1,4 +1,4 @@
-"""Whether every package of a requirements file is installed in exactly the version named there."""
+"""Check that every package of a requirements file is installed in exactly the pinned version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def is_installed(requirement: str) -> bool:
-    """``name==version`` is there."""
+    """Return whether ``name==version`` is installed."""
     name, wanted = requirement.split("==")
     try:
         return version(name) == wanted
@@ -17,7 +17,7 @@ def is_installed(requirement: str) -> bool:
 
 
 def main() -> int:
-    """0 when all are there, else 1."""
+    """Return 0 when all packages are installed, else 1."""
     lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     return 0 if all(is_installed(requirement) for requirement in wanted) else 1

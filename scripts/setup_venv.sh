@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the Python environment of requirements.txt: setup_venv.sh PYTHON FOLDER. Run again it does only what changed.
+# Make the Python environment of requirements.txt: setup_venv.sh PYTHON FOLDER. Later runs install only changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1
@@ -7,7 +7,7 @@ folder=$2
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "Python 3.11 or newer is needed; $python is $("$python" --version 2>&1)" >&2
-    echo "Say which one to use: make PYTHON=/path/to/python3.11 ..." >&2
+    echo "Name one that is: make PYTHON=/path/to/python3.11 ..." >&2
     exit 1
 }
 [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
@@ -16,10 +16,10 @@ complete=("$folder/bin/python" scripts/check_requirements.py requirements.txt)
 
 if ! "${complete[@]}"; then
     echo "installing the Python packages of requirements.txt" >&2
-    # The list is complete, so nothing has to be resolved and a pip per core can take a part of it each. Byte
-    # code is written at the end, by all cores, without that of the packages' own tests.
+    # The list is complete: pip resolves nothing, and one pip per core installs a part. Byte code is written at the end,
+    # by all cores, without the packages' own tests.
     grep -v '^#' requirements.txt | xargs -n 20 -P "$(nproc)" "${pip[@]}" --no-deps --no-compile || true
-    # where one of them failed, one pip for all says why
+    # after a failure, one pip for all reports the cause
     "${complete[@]}" || "${pip[@]}" -r requirements.txt
     "$folder/bin/python" -m compileall -q -j 0 -x '/tests?/' "$folder/lib" || true
 fi

@@ -80,7 +80,7 @@ def test_shards_that_name_no_file_or_lie_apart(tmp_path: Path) -> None:
     with pytest.raises(InputRefused) as refused:
         check_tiling(read_shards(path), {"c1": 40, "c2": 40}, file="shards.tsv")
     assert str(refused.value) == (
-        "shards.tsv: contig c1: expected its shards one behind the other, found those of another contig between them"
+        "shards.tsv: contig c1: expected its shards one after the other, found those of another contig between them"
     )
 
 

@@ -1,4 +1,4 @@
-"""A wrong configuration is refused before any work, every fault at once, with key, expected and found."""
+"""A wrong configuration is refused before any work: every fault at once, with key, expected and found value."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ CASES = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """Return a folder with a reference."""
     (tmp_path / "genome.fa").write_text(">1\nACGT\n", encoding="ascii")
     return tmp_path
 
@@ -73,7 +74,7 @@ def test_the_message_names_key_expected_and_found(folder: Path, case: str) -> No
     assert str(refused.value) == message.format(folder=folder)
 
 
-def test_all_faults_are_told_at_once(folder: Path) -> None:
+def test_all_faults_are_reported_at_once(folder: Path) -> None:
     (folder / "config.yaml").write_text("caller: none\nrename_reads: 3\ncohort: {min_dp: -1}\n", encoding="utf-8")
     with pytest.raises(InputRefused) as refused:
         load_config(folder)
@@ -85,13 +86,13 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
     ]
 
 
-def test_a_file_that_is_not_there(folder: Path) -> None:
+def test_an_absent_file_is_refused(folder: Path) -> None:
     with pytest.raises(InputRefused, match=r"^mine.yaml: expected a configuration file, found no such file"):
         load_config(folder, folder / "mine.yaml")
 
 
-def test_a_workspace_without_a_configuration_is_told_so(tmp_path: Path) -> None:
-    """The project's own configuration, which is in force then, names a reference that nobody has."""
+def test_a_workspace_without_a_configuration_is_refused(tmp_path: Path) -> None:
+    """The project's own configuration is in force then, and its reference does not exist."""
     with pytest.raises(InputRefused) as refused:
         load_config(tmp_path / "mistyped")
     assert str(refused.value) == (

@@ -1,3 +1,5 @@
+"""Wrong QC thresholds are refused: every fault at once, with key, expected and found value."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -58,7 +60,7 @@ from baekman.qc.gate import load_thresholds
         ("metrics: {", "own.yaml: line 1: expected YAML, found something else"),
     ],
 )
-def test_a_fault_in_thresholds_is_told(tmp_path: Path, text: str, message: str) -> None:
+def test_a_fault_in_thresholds_is_reported(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputRefused) as refused:
@@ -66,7 +68,7 @@ def test_a_fault_in_thresholds_is_told(tmp_path: Path, text: str, message: str) 
     assert str(refused.value) == message
 
 
-def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("metrics: {pct_bases_q30: {hold_below: -1}, median_insert_size: {hold_below: x}}")
     with pytest.raises(InputRefused) as refused:
@@ -74,7 +76,7 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     assert len(refused.value.problems) == 2
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputRefused) as refused:
         load_thresholds(tmp_path / "own.yaml")
     assert str(refused.value) == (

@@ -72,11 +72,13 @@ def unpacked_source(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the unpacked source distribution."""
     return unpacked_source(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="session")
 def wheel(source: Path) -> Path:
+    """Build the wheel from the source distribution."""
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist"]
     command = [sys.executable, "-m", "pip", "wheel", *options, "."]
     done = subprocess.run(command, cwd=source, env=clean_environment(), capture_output=True, text=True, check=False)
@@ -87,6 +89,7 @@ def wheel(source: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Install the wheel into a virtual environment of its own."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
     venv.create(folder, with_pip=False)
     purelib = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))

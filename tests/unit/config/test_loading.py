@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
+    """Return a workspace with a reference and a configuration of two settings."""
     (tmp_path / "genome.fa").write_text(">1\nACGT\n", encoding="ascii")
     (tmp_path / "config.yaml").write_text("reference: genome.fa\ncohort: {min_dp: 5}\n", encoding="utf-8")
     return tmp_path
@@ -29,12 +30,12 @@ def test_the_reference_is_enough_to_begin_with(workspace: Path) -> None:
     assert settings["qc_thresholds"] == str(config.THRESHOLDS_FILE)
 
 
-def test_a_section_keeps_the_defaults_of_what_it_does_not_name(workspace: Path) -> None:
+def test_a_section_keeps_the_defaults_of_absent_keys(workspace: Path) -> None:
     assert load_config(workspace)["cohort"]["min_dp"] == 5
     assert load_config(workspace)["cohort"]["min_gq"] == 20
 
 
-def test_the_file_given_goes_before_the_workspaces(workspace: Path) -> None:
+def test_an_own_file_goes_before_that_of_the_workspace(workspace: Path) -> None:
     other = workspace / "other" / "mine.yaml"
     other.parent.mkdir()
     other.write_text("reference: ../genome.fa\ncaller: freebayes\n", encoding="utf-8")
@@ -49,8 +50,8 @@ def test_overrides_go_before_files_and_merge_into_sections(workspace: Path) -> N
     assert settings["cohort"]["min_gq"] == 30 and settings["cohort"]["min_dp"] == 5
 
 
-def test_the_projects_file_shows_every_default() -> None:
-    """What config/config.yaml shows is what the schema gives, so that the page cannot go stale."""
+def test_the_project_s_file_shows_every_default() -> None:
+    """Settings and comments of ``config/config.yaml`` cannot go stale: it has the defaults of the schema."""
     shown = yaml.safe_load(config.PROJECT_FILE.read_text(encoding="utf-8"))
     schema = read_schema("config")
     defaults = config._with_defaults({"reference": "reference.fa"}, schema)
@@ -62,8 +63,8 @@ def test_every_key_is_in_the_readme() -> None:
     schema = read_schema("config")
     for key, rule in schema["properties"].items():
         keys = [f"{key}.{inner}" for inner in rule["properties"]] if "properties" in rule else [key]
-        for one in keys:
-            assert key.startswith("$") or f"`{one}`" in page, one
+        for name in keys:
+            assert key.startswith("$") or f"`{name}`" in page, name
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans(), max_size=5), st.randoms())

@@ -1,1 +1,1 @@
-"""The configuration of a workspace."""
+"""The configuration of a workspace, and the faults that a schema finds in settings."""

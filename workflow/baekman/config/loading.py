@@ -1,4 +1,4 @@
-"""The configuration: science settings of a workspace, defaults filled in, checked against their schema."""
+"""The configuration: the science settings of a workspace, checked and filled with defaults."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PROJECT_FILE = data.user_file("config.yaml")
 THRESHOLDS_FILE = data.user_file("qc_thresholds.yaml")
 FASTA_ENDINGS = (".gz", ".bgz", ".fasta", ".fa", ".fna")
 
-# settings that hold a path; relative ones are meant from the configuration file's folder
+# settings that hold a path; a relative one starts at the configuration file's folder
 PATHS = ("reference", "qc_thresholds", "contamination_sites", "par_regions", "shards")
 
 
 def config_file(workspace: Path, file: Path | None = None) -> Path:
-    """The configuration file in force: ``file``, else the workspace's, else the project's."""
+    """Return the configuration file in force: ``file``, else the workspace's, else the project's."""
     if file is not None:
         return file
     of_workspace = workspace / "config.yaml"
@@ -35,11 +35,11 @@ def config_file(workspace: Path, file: Path | None = None) -> Path:
 def load_config(
     workspace: Path, file: Path | None = None, *, overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The settings of ``workspace``: read, overlaid with ``overrides``, filled with defaults, checked.
+    """Read the settings of ``workspace``, check them and fill in the defaults.
 
-    Precedence: ``overrides`` (relative paths in them are meant from the current folder), then ``file``,
-    then ``<workspace>/config.yaml``, then ``<project>/config/config.yaml``. Paths come out absolute.
-    Raises ``InputRefused`` with every fault at once.
+    Precedence: ``overrides``, then one file: ``file``, else ``<workspace>/config.yaml``, else
+    ``<project>/config/config.yaml``. Relative paths start at the file's folder, in ``overrides`` at the current folder;
+    the returned ones are absolute. Raises ``InputRefused`` with every fault at once.
     """
     path = config_file(workspace, file)
     settings = _absolute(_read(path), folder=path.parent.resolve())
@@ -58,7 +58,10 @@ def load_config(
 
 
 def complete(settings: Mapping[str, Any], *, source: str) -> dict[str, Any]:
-    """``settings`` with every default of the schema, checked; ``source`` names them in errors."""
+    """Return ``settings`` with every default of the schema.
+
+    Messages call their file ``source``. Raises ``InputRefused`` with every fault at once.
+    """
     problems = [_problem(fault, source) for fault in faults("config", settings)]
     if problems:
         raise InputRefused(problems)
@@ -82,7 +85,7 @@ def complete(settings: Mapping[str, Any], *, source: str) -> dict[str, Any]:
 
 
 def reference_name(reference: Path) -> str:
-    """The name of a reference: its file name without the endings of a FASTA file."""
+    """Return the name of a reference: its file name without the endings of a FASTA file."""
     name = reference.name
     for ending in FASTA_ENDINGS:
         name = name.removesuffix(ending)
@@ -90,13 +93,13 @@ def reference_name(reference: Path) -> str:
 
 
 def config_hash(settings: Mapping[str, Any]) -> str:
-    """SHA-256 of the settings, the same whatever order they were written in."""
+    """Return the SHA-256 of ``settings`` in hex; the order of keys does not change it."""
     canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The mapping in the YAML file ``path``."""
+    """Read the mapping in the YAML file ``path``."""
     if not path.is_file():
         raise InputRefused(
             Problem(
@@ -121,17 +124,17 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``below`` with the values of ``above`` on top, nested mappings merged."""
+    """Return ``below`` with the values of ``above`` on top; nested mappings are merged."""
     merged = dict(below)
     for key, value in above.items():
-        under = merged.get(key)
-        both_nested = isinstance(value, Mapping) and isinstance(under, Mapping)
-        merged[key] = _merge(under, value) if both_nested else value  # type: ignore[arg-type]
+        lower = merged.get(key)
+        both_nested = isinstance(value, Mapping) and isinstance(lower, Mapping)
+        merged[key] = _merge(lower, value) if both_nested else value  # type: ignore[arg-type]
     return merged
 
 
 def _absolute(settings: dict[str, Any], *, folder: Path) -> dict[str, Any]:
-    """``settings`` with their paths made absolute from ``folder``."""
+    """Return ``settings`` with absolute paths; relative ones start at ``folder``."""
     return {
         key: str(folder / Path(value).expanduser()) if key in PATHS and isinstance(value, str) else value
         for key, value in settings.items()
@@ -139,7 +142,7 @@ def _absolute(settings: dict[str, Any], *, folder: Path) -> dict[str, Any]:
 
 
 def _with_defaults(settings: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """``settings`` with the schema's defaults where a key is absent, sorted as in the schema."""
+    """Return ``settings`` with the schema's defaults for absent keys, in the order of the schema."""
     filled: dict[str, Any] = {}
     for key, rule in schema["properties"].items():
         if key.startswith("$"):
@@ -167,7 +170,7 @@ def _problem(fault: Fault, source: str) -> Problem:
 
 
 def _kind(value: object) -> str:
-    """The name of a YAML value's kind."""
+    """Return the name of a YAML value's kind."""
     if isinstance(value, bool):
         return "truth value"
     return {str: "text", int: "integer", float: "number", list: "list", dict: "mapping"}.get(
@@ -176,7 +179,7 @@ def _kind(value: object) -> str:
 
 
 def _found(value: object) -> str:
-    """A configuration value as a message shows it (none of them is confidential)."""
+    """Return a configuration value as a message shows it; none of them is confidential."""
     if isinstance(value, str | int | float | bool):
         return f"{value!r}" if isinstance(value, str) else str(value).lower()
     return f"a {_kind(value)}"

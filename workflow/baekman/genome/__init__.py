@@ -1,1 +1,1 @@
-"""The reference: contigs, regions, shards, ploidy."""
+"""The reference genome: contigs, regions, shards, PARs, ploidy, callable bases, and the header of a VCF."""

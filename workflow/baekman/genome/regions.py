@@ -1,4 +1,4 @@
-"""Regions of the reference: a stretch of one contig, 1-based, both ends included."""
+"""Regions of the reference: stretches of one contig, 1-based, both ends included."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parse_region(text: str, *, contigs: Sequence[Contig], aliases: Mapping[str, 
     else:
         end = int(matched[4].replace(",", "")) if matched[4].replace(",", "") else lengths[contig]
     if start < 1 or end < start:
-        raise refused("a start of at least 1 and an end at or behind it", f"{start}-{end}")
+        raise refused("a start of at least 1 and an end at or after it", f"{start}-{end}")
     if start > lengths[contig]:
         raise refused(f"positions of {contig} up to {lengths[contig]}", f"{start}-{end}")
     return Region(contig, start, min(end, lengths[contig]))

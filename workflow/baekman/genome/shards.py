@@ -1,4 +1,4 @@
-"""Shards: the tiles of the reference that bound every chunk of work for the life of a store."""
+"""Shards: tiles of the reference, which bound every chunk of work for the life of a store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADER = ("shard", "contig", "start", "end")
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """One tile: ``start`` and ``end`` are 1-based and inclusive; ``name`` is the zero-padded number."""
+    """A tile: ``start`` and ``end`` are 1-based and inclusive; ``name`` is the zero-padded number."""
 
     name: str
     contig: str
@@ -30,16 +30,16 @@ class Shard:
     end: int
 
 
-def tile(contig: str, called: npt.NDArray[np.bool_], *, bases: int) -> list[tuple[int, int]]:
-    """Cut one contig into tiles with about ``bases`` non-N bases each.
+def tile(known: npt.NDArray[np.bool_], *, bases: int) -> list[tuple[int, int]]:
+    """Cut a contig into tiles with about ``bases`` non-N bases each.
 
-    ``called`` is True where the reference base is not N. Returns 1-based inclusive (start, end) pairs that
-    tile the whole contig, N included, so that every record has a shard.
+    ``known`` is True where the reference base is not N. Returns 1-based inclusive (start, end) pairs. They tile the
+    whole contig, N included, so that every record has a shard.
     """
-    length = len(called)
-    total = int(called.sum())
+    length = len(known)
+    total = int(known.sum())
     pieces = max(1, round(total / bases))
-    cumulative = np.cumsum(called)
+    cumulative = np.cumsum(known)
     targets = [total * piece // pieces for piece in range(1, pieces)]
     cuts = [int(np.searchsorted(cumulative, target)) + 1 for target in targets]
     borders = [0, *cuts, length]
@@ -49,10 +49,10 @@ def tile(contig: str, called: npt.NDArray[np.bool_], *, bases: int) -> list[tupl
 def make_shards(
     contigs: Iterable[tuple[str, npt.NDArray[np.uint8]]], *, bases: int = DEFAULT_SHARD_BASES
 ) -> list[Shard]:
-    """Tile a reference: ``contigs`` yields (name, upper-case sequence bytes) in reference order."""
+    """Tile a reference; ``contigs`` are (name, upper-case bases) in the order of the reference."""
     shards: list[Shard] = []
     for name, sequence in contigs:
-        for start, end in tile(name, sequence != ord("N"), bases=bases):
+        for start, end in tile(sequence != ord("N"), bases=bases):
             shards.append(Shard(name=f"{len(shards):05d}", contig=name, start=start, end=end))
     return shards
 
@@ -62,7 +62,7 @@ def read_shards(path: Path) -> list[Shard]:
 
     Raises InputRefused with every line that is malformed.
     """
-    reasons: list[Problem] = []
+    problems: list[Problem] = []
     shards: list[Shard] = []
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -82,7 +82,7 @@ def read_shards(path: Path) -> list[Shard]:
     for number, line in enumerate(lines[1:], start=2):
         fields = line.split("\t")
         if len(fields) != 4 or not (fields[2].isdecimal() and fields[3].isdecimal()):
-            reasons.append(
+            problems.append(
                 Problem(
                     file=path.name,
                     place=f"line {number}",
@@ -92,7 +92,7 @@ def read_shards(path: Path) -> list[Shard]:
             )
             continue
         if not SHARD_NAME.fullmatch(fields[0]):
-            reasons.append(
+            problems.append(
                 Problem(
                     file=path.name,
                     place=f"line {number}",
@@ -101,19 +101,22 @@ def read_shards(path: Path) -> list[Shard]:
                 )
             )
         shards.append(Shard(name=fields[0], contig=fields[1], start=int(fields[2]), end=int(fields[3])))
-    if reasons:
-        raise InputRefused(reasons)
+    if problems:
+        raise InputRefused(problems)
     return shards
 
 
 def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str) -> None:
-    """Refuse shards that do not tile every contig of the reference exactly once, in order."""
-    reasons: list[Problem] = []
+    """Raise InputRefused unless the shards tile every contig of the reference exactly once, in order.
+
+    ``lengths``: contig -> number of bases. ``file``: name of the shard table in messages.
+    """
+    problems: list[Problem] = []
     by_contig: dict[str, list[Shard]] = {}
     for shard in shards:
         by_contig.setdefault(shard.contig, []).append(shard)
     for contig in by_contig.keys() - lengths.keys():
-        reasons.append(
+        problems.append(
             Problem(
                 file=file,
                 place=f"contig {contig}",
@@ -122,14 +125,14 @@ def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str)
             )
         )
     if len({shard.name for shard in shards}) != len(shards):
-        reasons.append(Problem(file=file, expected="a name of its own for each shard", found="a name used twice"))
+        problems.append(Problem(file=file, expected="a name of its own for each shard", found="a name used twice"))
     pieces = [contig for contig, _ in itertools.groupby(shards, key=lambda shard: shard.contig)]
     for contig in sorted({contig for contig in pieces if pieces.count(contig) > 1}):
-        reasons.append(
+        problems.append(
             Problem(
                 file=file,
                 place=f"contig {contig}",
-                expected="its shards one behind the other",
+                expected="its shards one after the other",
                 found="those of another contig between them",
             )
         )
@@ -137,7 +140,7 @@ def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str)
         expected = 1
         for shard in by_contig.get(contig, []):
             if shard.start != expected or shard.end < shard.start:
-                reasons.append(
+                problems.append(
                     Problem(
                         file=file,
                         place=f"shard {shard.name}",
@@ -148,7 +151,7 @@ def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str)
                 )
             expected = shard.end + 1
         if expected != length + 1:
-            reasons.append(
+            problems.append(
                 Problem(
                     file=file,
                     place=f"contig {contig}",
@@ -156,8 +159,8 @@ def check_tiling(shards: Sequence[Shard], lengths: dict[str, int], *, file: str)
                     found=f"shards up to base {expected - 1}",
                 )
             )
-    if reasons:
-        raise InputRefused(reasons)
+    if problems:
+        raise InputRefused(problems)
 
 
 def piece_regions(shards: Sequence[Shard], piece: str) -> list[Region]:
@@ -168,12 +171,12 @@ def piece_regions(shards: Sequence[Shard], piece: str) -> list[Region]:
 
 
 def format_shards(shards: Sequence[Shard]) -> str:
-    """The shard table as text, the inverse of ``read_shards``."""
+    """Return the shard table as text, the inverse of ``read_shards``."""
     rows = ["\t".join(HEADER)]
     rows += [f"{s.name}\t{s.contig}\t{s.start}\t{s.end}" for s in shards]
     return "\n".join(rows) + "\n"
 
 
 def shards_hash(shards: Sequence[Shard]) -> str:
-    """SHA-256 of the shard table: what a store fixes for its life."""
+    """Return the SHA-256 of the shard table, which a store fixes for its life."""
     return hashlib.sha256(format_shards(shards).encode()).hexdigest()
