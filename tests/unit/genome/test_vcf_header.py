@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from baekman.genome.contigs import Contig
-from baekman.genome.vcf_header import HeaderText, contigs, definitions, read_header, samples
+from baekman.genome.vcf_header import HeaderText, definitions, read_header, vcf_contigs, vcf_samples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,9 +37,9 @@ def test_definitions_have_their_fields_in_any_order_and_no_field_of_a_quoted_tex
 
 
 def test_contigs_and_samples_are_those_of_the_header() -> None:
-    assert contigs(HEADER) == (Contig(name="chr1", length=100, m5="abcdef"), Contig(name="chrM", length=-1, m5=""))
-    assert samples(HEADER) == samples(HEADER.replace("\n", "\r\n")) == ("P1", "P2")
-    assert samples(HEADER.replace(COLUMNS, "##")) == samples("") == ()
+    assert vcf_contigs(HEADER) == (Contig(name="chr1", length=100, m5="abcdef"), Contig(name="chrM", length=-1, m5=""))
+    assert vcf_samples(HEADER) == vcf_samples(HEADER.replace("\n", "\r\n")) == ("P1", "P2")
+    assert vcf_samples(HEADER.replace(COLUMNS, "##")) == vcf_samples("") == ()
 
 
 @given(QUOTED)

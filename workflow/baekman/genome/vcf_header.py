@@ -74,7 +74,7 @@ def read_header(path: Path) -> str:
     return str(header)
 
 
-def samples(header: str) -> tuple[str, ...]:
+def vcf_samples(header: str) -> tuple[str, ...]:
     """Return the names of the sample columns; none where the last line of ``header`` is no ``#CHROM`` line."""
     last = header.rstrip("\r\n").rsplit("\n", 1)[-1]
     return tuple(last.split("\t")[9:]) if last.startswith("#CHROM\t") else ()
@@ -91,7 +91,7 @@ def definitions(header: str, *kinds: str) -> Iterator[Definition]:
             yield Definition(kind=kind, id=fields["ID"], fields=fields)
 
 
-def contigs(header: str) -> tuple[Contig, ...]:
+def vcf_contigs(header: str) -> tuple[Contig, ...]:
     """Return the contigs that ``header`` defines; the length is -1 where it is no number."""
     return tuple(
         Contig(

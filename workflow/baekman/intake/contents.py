@@ -9,8 +9,9 @@ from pathlib import Path
 
 from baekman.files.untrusted import FileFault
 from baekman.genome.contigs import Contig, contigs_in
+from baekman.genome.vcf_header import HeaderText, lines_end, vcf_contigs, vcf_samples
 from baekman.intake.delivered_file import DeliveredFile, Measured, expanded, text_lines_bounded, whole_lines
-from baekman.intake.headers import sam_samples, vcf_contigs, vcf_samples
+from baekman.intake.headers import sam_samples
 from baekman.kernels.delivered.fastq import FastqNames
 from baekman.kernels.delivered.sam import SamNames
 from baekman.kernels.delivered.vcf import RecordOrder
@@ -148,7 +149,7 @@ def _examine_aligned(
         for text in sam_text(pipe.blocks()):
             body = text
             if in_header:
-                end = _header_end(text, b"@")
+                end = lines_end(text, b"@")
                 header += text[:end]
                 in_header = end == len(text)
                 body = text[end:]
@@ -167,10 +168,10 @@ def _examine_aligned(
 
 
 def _examine_gvcf(measured: Measured, contents: Contents, *, search: IdentifierSearch, size: int) -> None:
-    header = _VcfHeader(search)
+    header = HeaderText()
     query = [*tools.command("bcftools"), "query", "-f", "%CHROM %POS\\n", "-"]
     order = RecordOrder()
-    with piped(header.noted(vcf_text(measured)), query, size=size) as pipe:
+    with piped(_noted(vcf_text(measured), header, search), query, size=size) as pipe:
         for text in whole_lines(pipe.blocks()):
             order.feed(text)
             if len(order.contigs) > CONTIGS_LIMIT:
@@ -178,7 +179,7 @@ def _examine_gvcf(measured: Measured, contents: Contents, *, search: IdentifierS
         if not order.sorted:
             contents.faults.append(("unreadable", "records out of order"))
         failed = any(pipe.finish())
-        contents.header = header.text
+        contents.header = str(header)
         if not contents.header.startswith("##fileformat=VCF"):
             raise FileFault("format_wrong", "no VCF header")
         contents.contigs = vcf_contigs(contents.header)
@@ -193,48 +194,25 @@ def _examine_gvcf(measured: Measured, contents: Contents, *, search: IdentifierS
 
 def vcf_header_of(blocks: Iterable[bytes]) -> str:
     """Return the header of the VCF file ``blocks``. Raises ``FileFault``."""
-    header = _VcfHeader()
-    for _ in header.noted(vcf_text(blocks)):
-        if header.whole:
+    header = HeaderText()
+    for _ in _noted(vcf_text(blocks), header):
+        if header.is_whole:
             break
-    return header.text
+    return str(header)
 
 
-class _VcfHeader:
-    """The lines that begin with ``#`` at the head of a VCF text, noted while the text passes.
-
-    The records go to ``search``.
-    """
-
-    def __init__(self, search: IdentifierSearch | None = None) -> None:
-        self._lines = bytearray()
-        self._search = search
-        self.whole = False
-
-    @property
-    def text(self) -> str:
-        return self._lines.decode("utf-8", "surrogateescape")
-
-    def noted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield ``blocks`` as they are."""
-        rest = b""
-        for block in blocks:
-            records = block
-            if not self.whole:
-                seen = rest + block
-                end = _header_end(seen, b"#")
-                self._lines += seen[:end]
-                rest = seen[end:]
-                # a header line may continue in the next block
-                self.whole = bool(rest) and (b"\n" in rest or not rest.startswith(b"#"))
-                if len(self._lines) + len(rest) > HEADER_LIMIT:
-                    raise FileFault("unreadable", f"a header longer than {HEADER_LIMIT} bytes")
-                records = rest if self.whole else b""
-                if self.whole and self._search is not None:
-                    self._search.layout = VcfLayout(self.text)
-            if self._search is not None:
-                self._search.feed(records)
-            yield block
+def _noted(blocks: Iterable[bytes], header: HeaderText, search: IdentifierSearch | None = None) -> Iterator[bytes]:
+    """Yield ``blocks`` of a VCF text as they are; its header lines go to ``header``, its records to ``search``."""
+    for block in blocks:
+        was_whole = header.is_whole
+        records = header.feed(block)
+        if len(header) > HEADER_LIMIT:
+            raise FileFault("unreadable", f"a header longer than {HEADER_LIMIT} bytes")
+        if search is not None:
+            if header.is_whole and not was_whole:
+                search.layout = VcfLayout(str(header))
+            search.feed(records)
+        yield block
 
 
 def _sniffed(measured: Measured, kind: str) -> Iterator[bytes]:
@@ -269,14 +247,3 @@ def _sum_faults(measured: Measured, delivered: DeliveredFile) -> list[tuple[str,
     if (row.sha256 and measured.sha256 != row.sha256) or (row.md5 and measured.md5 != row.md5):
         faults.append(("checksum_wrong", "another checksum"))
     return faults
-
-
-def _header_end(text: bytes, mark: bytes) -> int:
-    """Return where the whole lines that begin with ``mark`` end in ``text``."""
-    position = 0
-    while text.startswith(mark, position):
-        end = text.find(b"\n", position)
-        if end < 0:
-            break
-        position = end + 1
-    return position

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from baekman.genome.contigs import Contig
+from baekman.genome.vcf_header import definitions
 
 ALT_IDS = ("NON_REF", "*", "DEL", "INS", "DUP", "INV", "CNV")
 INFO_IDS = (
@@ -55,35 +55,12 @@ def sam_header(header: str, *, participant: str, platform: str, lanes: Iterable[
     return "\n".join(lines) + "\n"
 
 
-def vcf_samples(header: str) -> tuple[str, ...]:
-    """Return the sample names of a VCF header's last line."""
-    last = header.rstrip("\n").rsplit("\n", 1)[-1]
-    return tuple(last.split("\t")[9:]) if last.startswith("#CHROM\t") else ()
-
-
-def vcf_contigs(header: str) -> tuple[Contig, ...]:
-    """Return the contigs of a VCF header; the length is -1 where there is none."""
-    contigs = []
-    for line in header.splitlines():
-        if line.startswith("##contig=<"):
-            fields = dict(re.findall(r"[<,]\s*([A-Za-z0-9_]+)=([^,>\"]+)", line))
-            length = fields.get("length", "")
-            if fields.get("ID"):
-                contigs.append(
-                    Contig(
-                        name=fields["ID"],
-                        length=int(length) if length.isdigit() else -1,
-                        m5=fields.get("md5", "").lower(),
-                    )
-                )
-    return tuple(contigs)
-
-
 def vcf_header(header: str, *, sample: str) -> str:
     """Return a VCF header rebuilt from ``header``: version, filters, contigs, and the allowed ALT, INFO and FORMAT."""
     lines = ["##fileformat=VCFv4.2"]
     filters = filter_names(header)
-    for kind, name, fields in _definitions(header):
+    for definition in definitions(header):
+        kind, name, fields = definition.kind, definition.id, definition.fields
         if kind == "contig":
             length = f",length={fields['length']}" if fields.get("length", "").isdigit() else ""
             lines.append(f"##contig=<ID={name}{length}>")
@@ -99,14 +76,14 @@ def vcf_header(header: str, *, sample: str) -> str:
 
 def filter_names(header: str) -> dict[str, str]:
     """Return the kept name of each filter in ``header``: callers' own stay, others are ``filter1``, ``filter2``, …"""
-    declared = dict.fromkeys(name for kind, name, _ in _definitions(header) if kind == "FILTER")
+    declared = dict.fromkeys(definition.id for definition in definitions(header, "FILTER"))
     unknown = [name for name in declared if not FILTER_NAMES.fullmatch(name)]
     return {name: name for name in declared} | {name: f"filter{n}" for n, name in enumerate(unknown, 1)}
 
 
 def dropped_fields(header: str) -> str:
     """Return the argument of ``bcftools annotate -x`` that drops IDs and each INFO and FORMAT field not allowed."""
-    defined = {(kind, name) for kind, name, _ in _definitions(header)}
+    defined = {(definition.kind, definition.id) for definition in definitions(header, "INFO", "FORMAT")}
     info = [f"INFO/{name}" for name in INFO_IDS if ("INFO", name) in defined]
     formats = [f"FORMAT/{name}" for name in FORMAT_IDS if ("FORMAT", name) in defined]
     return ",".join(["ID", f"^{','.join(info)}" if info else "INFO", f"^{','.join(formats)}" if formats else "FORMAT"])
@@ -116,13 +93,3 @@ def _read_group_items(header: str) -> Iterator[str]:
     for line in header.splitlines():
         if line.startswith("@RG\t"):
             yield from line.split("\t")
-
-
-def _definitions(header: str) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Yield kind, ID and plain fields (those before the free text) of each ``##KIND=<ID=…>`` line."""
-    for line in header.splitlines():
-        kind, _, rest = line.removeprefix("##").partition("=<")
-        plain = rest.split(",Description=", 1)[0].rstrip(">")
-        fields = dict(item.split("=", 1) for item in plain.split(",") if "=" in item)
-        if line.startswith("##") and fields.get("ID"):
-            yield kind, fields["ID"], fields

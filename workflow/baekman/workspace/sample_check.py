@@ -8,12 +8,12 @@ import pysam
 
 from baekman import pseudonyms
 from baekman.errors import InputRefused, Problem
-from baekman.genome.vcf_header import read_header, samples
+from baekman.genome.vcf_header import read_header, vcf_samples
 
 
 def require_owner(file: Path, *, participant: str) -> None:
     """Raise InputRefused unless ``participant`` is the only sample of the CRAM, BAM or gVCF ``file``."""
-    names = _read_group_samples(file) if file.suffix in (".cram", ".bam") else set(samples(read_header(file)))
+    names = _read_group_samples(file) if file.suffix in (".cram", ".bam") else set(vcf_samples(read_header(file)))
     if names == {participant}:
         return
     other = next(iter(names), "") if len(names) == 1 else ""
