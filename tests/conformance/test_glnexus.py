@@ -51,29 +51,48 @@ class Outcome:
         return (case, str(sum(counts[:4])), *map(str, counts))
 
 
-def near_the_start(case: dict[str, Any]) -> dict[str, Any]:
-    """The case with every contig's records moved to its start: the chromosomes before them would only cost time."""
+GAP = 1000  # bases
+
+
+def closed_up(case: dict[str, Any]) -> dict[str, Any]:
+    """Return the case with its records moved to the contig's start and no gap over ``GAP``.
+
+    Half a chromosome without a record would only take time.
+    """
     texts = [*case["input"]["body"], *case.get("truth_output_vcf", [])]
-    first: dict[str, int] = {}
+    spans: dict[str, list[tuple[int, int]]] = {}
     for entry in texts:
         for text in entry.values():
-            for contig, pos in re.findall(r"(?m)^([^#\t\n]+)\t(\d+)\t", text):
-                first[contig] = min(first.get(contig, int(pos)), int(pos))
+            for contig, pos, ref, rest in re.findall(r"(?m)^([^#\t\n]+)\t(\d+)\t[^\t]*\t([^\t]*)\t(.*)", text):
+                block = re.search(r"\bEND=(\d+)", rest)
+                end = max(int(pos) + len(ref) - 1, int(block[1]) if block else 0)
+                spans.setdefault(contig, []).append((int(pos), end))
+    # by contig: from which position on records move back, and how far
+    moves: dict[str, list[tuple[int, int]]] = {}
+    for contig, covered in spans.items():
+        last = back = 0
+        for start, end in sorted(covered):
+            if start - last > GAP:
+                back += start - last - GAP
+                moves.setdefault(contig, []).append((start, back))
+            last = max(last, end)
+
+    def new(contig: str, pos: int) -> int:
+        return pos - max((back for start, back in moves.get(contig, []) if start <= pos), default=0)
 
     def moved(line: str) -> str:
         contig, _, rest = line.partition("\t")
-        if contig not in first or not rest[:1].isdigit():
+        if contig not in moves or not rest[:1].isdigit():
             return line
         pos, _, rest = rest.partition("\t")
-        back = max(first[contig] - 1000, 0)
-        rest = re.sub(r"\bEND=(\d+)", lambda end: f"END={int(end[1]) - back}", rest)
-        return f"{contig}\t{int(pos) - back}\t{rest}"
+        rest = re.sub(r"\bEND=(\d+)", lambda end: f"END={new(contig, int(end[1]))}", rest)
+        return f"{contig}\t{new(contig, int(pos))}\t{rest}"
 
     for entry in texts:
         for name, text in entry.items():
             entry[name] = "\n".join(map(moved, text.splitlines())) + "\n"
     for allele in case.get("truth_discovered_alleles", []):
-        allele["range"]["beg"] -= max(first[allele["range"]["ref"]] - 1000, 0)
+        allele["range"]["beg"] = new(allele["range"]["ref"], allele["range"]["beg"])
     return case
 
 
@@ -148,7 +167,7 @@ def ours(samples: dict[str, Path], reference: dict[str, str], folder: Path) -> d
 
 
 def compare(case: dict[str, Any], folder: Path) -> Outcome:
-    case = near_the_start(case)
+    case = closed_up(case)
     samples = inputs(case, folder)
     outcome = Outcome()
     if "truth_output_vcf" not in case:  # a case of allele discovery alone

@@ -16,13 +16,8 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.snapshot import numbers
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
-from support.ground import SEED, Ground, copy_of, fifty_gvcfs, traces
+from support.ground import SEED, Ground, copy_of, traces
 from support.store_tools import baekman, hashes, write_list
-
-
-@pytest.fixture(scope="module")
-def ground(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("laws"), fifty_gvcfs(shared_data))
 
 
 @pytest.fixture(scope="module")
@@ -98,27 +93,30 @@ def test_workers_give_the_bytes_of_one(ground: Ground, expected: dict[str, str])
     assert ground.frozen(store, engine=Engine(workers=9)) == expected
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Dask scheduler with two workers, each a process of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"tcp://127.0.0.1:{port}"
-    common = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    folder = tmp_path_factory.mktemp("cluster")
     started: list[subprocess.Popen[bytes]] = []
 
     def start(module: str, *arguments: str) -> None:
-        started.append(subprocess.Popen([sys.executable, "-m", module, *arguments], **common))  # type: ignore[call-overload]
+        command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments, "--no-dashboard"]
+        started.append(
+            subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL),
+        )
 
     try:
-        start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+        start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port))
         for _ in range(2):
-            start("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard")
+            start("dask_worker", address, "--nthreads", "1", "--no-nanny")
         yield address
     finally:
-        for process in reversed(started):
-            process.terminate()
+        for process in started:
+            process.kill()  # asked to end, a worker waits for a scheduler that has gone
         for process in started:
             process.wait(timeout=60)
 

@@ -6,24 +6,26 @@ import multiprocessing
 import random
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pysam
 import pytest
 from baekman.cohort import rewrite
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import numbers, read_snapshot
-from baekman.cohort.store import Store, create_store
+from baekman.cohort.store import Store
 from baekman.cohort.verify.gvcfs import compare_gvcfs
 from baekman.cohort.verify.whole import verify
 from baekman.engine.local import Engine
 from baekman.export.write import Content, export
-from baekman.tables.freeze import freeze
+from support.ground import Ground
 from support.state_oracle import Record, alleles_of, answer, read_records
-from support.store_tools import hashes, implied_bases, write_reference
+from support.store_tools import implied_bases, write_reference
 
 GVCFS = {
     "GRCh37": {
@@ -42,46 +44,53 @@ GVCFS = {
 ALIASES = {"GRCh37": {"chr20": "20"}, "GRCh38": {}}
 
 
-@dataclass
-class Ground:
-    """The gVCFs of one build, the reference that they imply, and stores on it."""
+@dataclass(frozen=True)
+class Build:
+    """The gVCFs of one build on their ground, and the bases of its reference."""
 
-    folder: Path
-    members: list[Member]
+    ground: Ground
     bases: Mapping[str, str]
-    aliases: Mapping[str, str]
-    made: int = 0
 
-    def store(self) -> Store:
-        self.made += 1
-        return create_store(self.folder / f"cohort-{self.made}", reference=self.folder / "ref.fa", aliases=self.aliases)
-
-    def frozen(self, store: Store, *, engine: Engine | None = None) -> dict[str, str]:
-        output = self.folder / f"{store.path.name}.freeze"
-        freeze(store, output=output, engine=engine)
-        return hashes(output)
-
-    def from_scratch(self, members: Sequence[Member]) -> dict[str, str]:
-        store = self.store()
-        add_batch(store, batch="all", members=members)
-        return self.frozen(store)
+    @cached_property
+    def records(self) -> dict[tuple[str, str], Near]:
+        """The records of each participant on each contig of the reference, read slowly."""
+        read = {}
+        for member in self.ground.members:
+            with pysam.VariantFile(member.gvcf) as gvcf:
+                inside = set(gvcf.header.contigs)
+            for contig, bases in self.bases.items():
+                names = [name for name in (contig, *self.ground.aliases) if name in inside]
+                records = read_records(Path(member.gvcf), bases, names[0]) if names else []
+                read[member.participant_id, contig] = Near(records)
+        return read
 
 
 @pytest.fixture(scope="module", params=sorted(GVCFS))
-def ground(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    build = request.param
-    aliases = ALIASES[build]
-    members = [Member(participant_id=p, gvcf=str(shared_data / "gvcf" / name)) for p, name in GVCFS[build].items()]
+def build(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    name: str = request.param
+    aliases = ALIASES[name]
+    gvcfs = {participant: shared_data / "gvcf" / path for participant, path in GVCFS[name].items()}
+    members = [Member(participant_id=participant, gvcf=str(path)) for participant, path in gvcfs.items()]
     bases: dict[str, str] = {}
-    for member in members:
-        for contig, found in implied_bases([Path(member.gvcf)]).items():
-            own = bases.get(aliases.get(contig, contig), "")
-            length = max(len(own), len(found))
-            pairs = zip(own.ljust(length, "N"), found.ljust(length, "N"), strict=True)
-            bases[aliases.get(contig, contig)] = "".join(a if a != "N" else b for a, b in pairs)
-    folder = tmp_path_factory.mktemp(build)
-    write_reference(folder / "ref.fa", bases)
-    return Ground(folder, members, bases, aliases)
+    for path in gvcfs.values():
+        for contig, implied in implied_bases([path]).items():
+            contig = aliases.get(contig, contig)
+            bases[contig] = either(bases.get(contig, ""), implied)
+    folder = tmp_path_factory.mktemp(name)
+    reference = write_reference(folder / "ref.fa", bases)
+    return Build(Ground(folder, members, reference=reference, aliases=aliases), bases)
+
+
+def either(first: str, second: str) -> str:
+    """Return ``first``, with the bases of ``second`` where ``first`` has N or has ended."""
+    length = max(len(first), len(second))
+    known, other = (np.frombuffer(bases.ljust(length, "N").encode(), np.uint8) for bases in (first, second))
+    return np.where(known != ord("N"), known, other).tobytes().decode()
+
+
+@pytest.fixture(scope="module")
+def ground(build: Build) -> Ground:
+    return build.ground
 
 
 @pytest.fixture(scope="module")
@@ -154,29 +163,24 @@ def test_the_store_verifies_and_says_what_the_gvcfs_say(ground: Ground, whole: S
 
 @pytest.mark.parametrize("mode", ["called", "raw"])
 def test_the_export_says_what_the_gvcfs_say_and_counts_it(
-    ground: Ground, whole: Store, tmp_path: Path, mode: str
+    build: Build, whole: Store, tmp_path: Path, mode: str
 ) -> None:
     """Laws 5 and 6, by a slow reading: everybody's genotypes at some hundred alleles."""
     export(whole, read_snapshot(whole), format="bcf", output=tmp_path / "x.bcf", content=Content(mode=mode))
     lines = list(pysam.VariantFile(str(tmp_path / "x.bcf")))
     step = max(len(lines) // 150, 1)
     compared = named = 0
-    for member in ground.members:
-        with pysam.VariantFile(member.gvcf) as gvcf:
-            inside = set(gvcf.header.contigs)
-        for contig in ground.bases:
-            name = next((one for one in (contig, *ground.aliases) if one in inside), contig)
-            records = Near(read_records(Path(member.gvcf), ground.bases[contig], name) if name in inside else [])
-            own = alleles_of(records.records)
-            for number, line in enumerate(lines):
-                allele = (line.pos, line.ref, line.alts[0])
-                if line.chrom != contig or (number % step and not (allele in own and len(own) < 100)):
-                    continue
-                state, copies = answer(records.at(line.pos), allele, raw=mode == "raw")
-                genotype = line.samples[member.participant_id]["GT"]
-                assert (None if None in genotype else sum(genotype)) == copies, (member, allele, state)
-                compared += 1
-                named += allele in own
+    for (participant, contig), records in build.records.items():
+        own = alleles_of(records.records)
+        for number, line in enumerate(lines):
+            allele = (line.pos, line.ref, line.alts[0])
+            if line.chrom != contig or (number % step and not (allele in own and len(own) < 100)):
+                continue
+            state, copies = answer(records.at(line.pos), allele, raw=mode == "raw")
+            genotype = line.samples[participant]["GT"]
+            assert (None if None in genotype else sum(genotype)) == copies, (participant, allele, state)
+            compared += 1
+            named += allele in own
     for line in lines:
         genotypes = [allele for call in line.samples.values() for allele in call["GT"] if allele is not None]
         assert (line.info["AC"], line.info["AN"]) == ((sum(genotypes),), len(genotypes))
@@ -188,11 +192,11 @@ class Near:
 
     def __init__(self, records: list[Record]) -> None:
         self.records = records
-        self.found: dict[int, list[Record]] = {}
+        self.bins: dict[int, list[Record]] = {}
         for record in records:
             # an allele may slide to the left of its record
             for bin_ in range((record.start - 200) // 1000, record.end // 1000 + 1):
-                self.found.setdefault(bin_, []).append(record)
+                self.bins.setdefault(bin_, []).append(record)
 
     def at(self, pos: int) -> list[Record]:
-        return self.found.get(pos // 1000, [])
+        return self.bins.get(pos // 1000, [])

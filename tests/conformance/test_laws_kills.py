@@ -18,15 +18,10 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import numbers, read_snapshot
 from baekman.cohort.store import Store, open_store
-from support.ground import SEED, Ground, copy_of, fifty_gvcfs, traces
+from support.ground import SEED, Ground, copy_of, traces
 
 # Kills at random moments and at steps of the work; more of both with a larger BAEKMAN_KILLS.
 KILLS = int(os.environ.get("BAEKMAN_KILLS", "6"))
-
-
-@pytest.fixture(scope="module")
-def ground(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("laws"), fifty_gvcfs(shared_data))
 
 
 def _add(path: Path, batch: str, members: list[Member]) -> None:

@@ -1,10 +1,11 @@
-"""The ground that the laws are tested on: fifty real gVCFs, and stores of them."""
+"""The ground that the laws are tested on: real gVCFs, the reference that they imply, and stores on it."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,59 +19,89 @@ from baekman.tables.freeze import freeze
 from support.store_tools import hashes, reference_from_gvcfs
 
 SEED = int(os.environ.get("BAEKMAN_SEED", "1"))
-BORDERS = (10_550_000, 10_600_000, 10_650_000)
+BORDERS = (10_550_000, 10_600_000, 10_650_000)  # of the shards of the fifty
 
 
 class Ground:
-    """Fifty real gVCFs, the reference that they imply, and stores on it."""
+    """The participants of some gVCFs, their reference, and stores on it in ``folder``."""
 
-    def __init__(self, folder: Path, gvcfs: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        members: Sequence[Member],
+        *,
+        reference: Path,
+        shards_file: Path | None = None,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
-        self.members = [Member(participant_id=path.name.split(".")[0], gvcf=str(path)) for path in gvcfs]
-        self.reference = reference_from_gvcfs(gvcfs, folder / "ref.fa")
-        with self.reference.open() as bases:
-            length = sum(len(row) - 1 for row in bases if not row.startswith(">"))
-        starts, ends = (0, *BORDERS), (*BORDERS, length)
-        (folder / "shards.tsv").write_text(
-            "shard\tcontig\tstart\tend\n"
-            + "".join(f"{n:05d}\tchr22\t{a + 1}\t{b}\n" for n, (a, b) in enumerate(zip(starts, ends, strict=True)))
-        )
+        self.members = list(members)
+        self.reference = reference
+        self.shards_file = shards_file
+        self.aliases = dict(aliases or {})
         self.made = 0
 
-    def store(self) -> Store:
-        self.made += 1
+    @cached_property
+    def _empty(self) -> Path:
+        """The store that each new one is a copy of: to create one means to read the reference three times."""
         return create_store(
-            self.folder / f"cohort-{self.made}", reference=self.reference, shards_file=self.folder / "shards.tsv"
-        )
+            self.folder / "empty", reference=self.reference, shards_file=self.shards_file, aliases=self.aliases
+        ).path
+
+    def store(self) -> Store:
+        """Make an empty store."""
+        self.made += 1
+        path = self.folder / f"cohort-{self.made}"
+        shutil.copytree(self._empty, path)
+        return open_store(path)
 
     def frozen(self, store: Store, *, engine: Engine | None = None) -> dict[str, str]:
-        """The hashes of every file of a freeze; the freeze itself is deleted."""
+        """Return the hash of each file of a freeze; the freeze itself is deleted."""
         output = store.path.with_name(f"{store.path.name}.freeze")
         freeze(store, output=output, engine=engine)
-        found = hashes(output)
+        files = hashes(output)
         shutil.rmtree(output)
-        return found
+        return files
 
     def from_scratch(self, members: Sequence[Member]) -> dict[str, str]:
+        """Return the freeze of a new store to which ``members`` were added as one batch."""
         store = self.store()
         add_batch(store, batch="all", members=members)
         return self.frozen(store)
 
 
+def ground_of_fifty(folder: Path, shared_data: Path) -> Ground:
+    """Return the ground of fifty GATK gVCFs of GRCh38 chr22, in four shards."""
+    gvcfs = fifty_gvcfs(shared_data)
+    reference = reference_from_gvcfs(gvcfs, folder / "ref.fa")
+    with reference.open() as bases:
+        length = sum(len(row) - 1 for row in bases if not row.startswith(">"))
+    starts, ends = (0, *BORDERS), (*BORDERS, length)
+    shards_file = folder / "shards.tsv"
+    shards_file.write_text(
+        "shard\tcontig\tstart\tend\n"
+        + "".join(f"{n:05d}\tchr22\t{a + 1}\t{b}\n" for n, (a, b) in enumerate(zip(starts, ends, strict=True)))
+    )
+    members = [Member(participant_id=path.name.split(".")[0], gvcf=str(path)) for path in gvcfs]
+    return Ground(folder, members, reference=reference, shards_file=shards_file)
+
+
 def fifty_gvcfs(shared_data: Path) -> list[Path]:
+    """Return the fifty gVCFs, in the order of their names."""
     gvcfs = sorted((shared_data / "gvcf" / "gatk_1kg50_grch38_chr22").glob("*.g.vcf.gz"))
     assert len(gvcfs) == 50
     return gvcfs
 
 
 def copy_of(store: Store, folder: Path) -> Store:
+    """Copy a store to ``folder/cohort``."""
     shutil.copytree(store.path, folder / "cohort")
     return open_store(folder / "cohort")
 
 
 def traces(store: Store, needles: Sequence[str]) -> list[str]:
-    """Files of the store that hold one of ``needles``, in their bytes, their names or their decoded columns."""
-    found = []
+    """Return the files of the store that hold one of ``needles`` in their bytes, names or decoded columns."""
+    files = []
     for path in sorted(store.path.rglob("*")):
         raw = path.read_bytes() if path.is_file() else b""
         texts = [str(path.relative_to(store.path)).encode(), raw]
@@ -79,5 +110,5 @@ def traces(store: Store, needles: Sequence[str]) -> list[str]:
                 if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
                     texts.append("\n".join(map(str, column.unique().to_pylist())).encode())
         if any(needle.encode() in text for needle in needles for text in texts):
-            found.append(str(path.relative_to(store.path)))
-    return found
+            files.append(str(path.relative_to(store.path)))
+    return files
