@@ -9,6 +9,7 @@ import pytest
 from baekman import pseudonyms
 from baekman.cli import app
 from baekman.errors import InputRefused
+from baekman.genome.shards import Shard, format_shards
 from baekman.workspace.sample_check import require_owner
 from support.delivery_builder import gvcf_text, write_alignment, write_gvcf, write_reference
 from typer.testing import CliRunner
@@ -70,8 +71,11 @@ def test_the_steps_check_the_sample_before_they_work(
     if not app.registered_groups:
         groups.register(app)
     cram, output = str(files[OTHER, "cram"]), tmp_path / "out"
-    words = [cram, "--shards", "s.tsv"] if step == "call" else ["--cram", cram]
+    shards = tmp_path / "shards.tsv"
+    shards.write_text(format_shards([Shard(name="0001", contig="chr1", start=1, end=3000)]))
+    words = [cram, "--shards", str(shards)] if step == "call" else ["--cram", cram]
     common = ["--delivery", "D0", "--participant", ONE, "--reference", "r.fa", "--output", str(output)]
     result = CliRunner().invoke(app, ["step", step, *words, *common])
     assert isinstance(result.exception, InputRefused)
+    assert f"found the sample {OTHER}" in str(result.exception)
     assert not output.exists()

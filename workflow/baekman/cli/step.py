@@ -1,4 +1,4 @@
-"""The steps that the workflow's rules call; they run in the workspace and know pseudonymous IDs only."""
+"""The commands that the workflow's rules call; they run in the workspace and know pseudonymous IDs only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ HERE = Workspace(Path())  # a step runs in its workspace
 app = typer.Typer(help="The steps that the workflow's rules call; they run in the workspace.", no_args_is_help=True)
 
 Delivery = Annotated[str, typer.Option("--delivery", help="A delivery ID, D….")]
+DeliveryArgument = Annotated[str, typer.Argument(metavar="DELIVERY", help="A delivery ID, D….")]
 Participant = Annotated[str, typer.Option("--participant", help="A participant ID, P….")]
 Reference = Annotated[Path, typer.Option("--reference", help="The workspace's reference FASTA.")]
-Output = Annotated[Path, typer.Option("--output", help="What to write.")]
+Shards = Annotated[Path, typer.Option("--shards", help="The workspace's table of shards.")]
+Output = Annotated[Path, typer.Option("--output", help="The file to write.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of the tools.")]
 Par = Annotated[str, typer.Option("--par", help="BED of the pseudo-autosomal regions, or a reference's name.")]
 
@@ -57,7 +59,7 @@ def reference(fasta: Path, output: Path, par: Par = "", shards: str = "") -> Non
 
 @app.command()
 def index(fasta: Path, aligner: str = "bwa") -> None:
-    """Write the files that an aligner needs beside the reference.
+    """Write the index of an aligner next to the reference.
 
     Example: baekman step index reference/GRCh38.fa --aligner bwa
     """
@@ -68,20 +70,13 @@ def index(fasta: Path, aligner: str = "bwa") -> None:
 
 @app.command()
 def staged(delivery: Delivery) -> None:
-    """Refuse: a staged file is needed that was used and deleted.
+    """Refuse: a job needs a staged file that was used and deleted.
 
     Example: baekman step staged --delivery D…
     """
-    from baekman.errors import InputRefused, Problem
+    from baekman.workspace.specimens import used_files
 
-    raise InputRefused(
-        Problem(
-            file=delivery,
-            expected="the files that intake staged",
-            found="none: they were used and deleted",
-            action="receive the delivery again: baekman receive DELIVERY --again",
-        )
-    )
+    raise used_files(delivery)
 
 
 @app.command()
@@ -90,7 +85,7 @@ def align(
     participant: Participant,
     reference: Reference,
     output: Output,
-    metrics: Annotated[Path, typer.Option()],
+    metrics: Annotated[Path, typer.Option(help="The file for the counts of duplicates.")],
     aligner: str = "bwa",
     aligned_input: str = "realign",
     threads: Threads = 1,
@@ -100,23 +95,11 @@ def align(
     Example: baekman step align --delivery D… --participant P… --reference reference/GRCh38.fa
     --output participants/P…/aligned.cram --metrics participants/P…/qc/markdup.txt
     """
-    from baekman.align import alignment
-    from baekman.workspace import specimens
+    from baekman.align.participant import AlignmentOptions, align_participant
 
-    folder = HERE.delivery(delivery)
-    lanes = specimens.of_participant(folder.specimens, participant)
-    if aligned_input == "accept" and lanes[0].entry in ("bam", "cram"):
-        alignment.accept(Path(lanes[0].file_1), reference=reference, output=output, metrics=metrics, threads=threads)
-        return
-    alignment.align(
-        lanes,
-        reference=reference,
-        output=output,
-        metrics=metrics,
-        aligner=aligner,
-        threads=threads,
-        platform=json.loads(folder.summary.read_text(encoding="utf-8"))["platform"],
-    )
+    options = AlignmentOptions(aligner=aligner, accepts_aligned=aligned_input == "accept", threads=threads)
+    home = HERE.delivery(delivery)
+    align_participant(home, participant, reference=reference, options=options, output=output, metrics=metrics)
 
 
 @app.command()
@@ -133,47 +116,39 @@ def metrics(
     sites: str = "",
     array: str = "",
 ) -> None:
-    """Measure one participant: coverage, reads, contamination, sex, identity. What is not given is not assessed.
+    """Measure one participant: coverage, reads, contamination, sex, identity. An absent file is not assessed.
 
     Example: baekman step metrics --delivery D… --participant P… --cram participants/P…/aligned.cram
     --reference reference/GRCh38.fa --output participants/P…/qc/metrics.json
     """
-    from baekman.qc import contamination, identity
-    from baekman.qc import measure as qc
-    from baekman.workspace import sample_check, specimens
+    from baekman.qc.participant import Evidence, measure_participant
 
-    sample_check.require_owner(Path(cram or gvcf), participant=participant)
-    row = specimens.of_participant(HERE.delivery(delivery).specimens, participant)[0]
-    contamination_file, identity_file = (output.with_name(f"{name}.json") for name in ("contamination", "identity"))
-    contamination.measure(_path(cram), reference=reference, sites=_path(sites), output=contamination_file)
-    identity.measure(cram=_path(cram), gvcf=_path(gvcf), reference=reference, array=_path(array), output=identity_file)
-    qc.measure(
-        participant=participant,
-        specimen=row.specimen_id,
-        registered_sex=row.sex,
+    evidence = Evidence(
+        cram=_path(cram),
+        gvcf=_path(gvcf),
         stats=_path(stats),
-        mosdepth_regions=_path(depth),
-        mosdepth_thresholds=_path(depth_thresholds),
-        contamination_file=contamination_file if cram else None,
-        identity_file=identity_file,
-        output=output,
+        depth=_path(depth),
+        depth_thresholds=_path(depth_thresholds),
+        array=_path(array),
     )
+    home = HERE.delivery(delivery)
+    measure_participant(home, participant, evidence=evidence, reference=reference, sites=_path(sites), output=output)
 
 
 @app.command()
 def verdicts(
-    delivery: str,
-    thresholds: Annotated[Path, typer.Option()],
+    delivery: DeliveryArgument,
+    thresholds: Annotated[Path, typer.Option(help="YAML with the thresholds.")],
     output: Output,
-    accepted: Annotated[Path, typer.Option()],
+    accepted: Annotated[Path, typer.Option(help="The file for the list of those who go on.")],
     gate: GateMode = "enforce",
 ) -> None:
-    """Judge a delivery's participants by their metrics; list the gVCFs of those who go on.
+    """Judge a delivery's participants by their metrics, and list the gVCFs of those who go on.
 
     Example: baekman step verdicts D… --thresholds config/qc_thresholds.yaml
     --output deliveries/D…/verdicts/qc.json --accepted deliveries/D…/accepted.tsv
     """
-    from baekman.qc.verdicts import judge_delivery
+    from baekman.qc.delivery import judge_delivery
 
     judge_delivery(HERE, delivery, thresholds=thresholds, gate=gate, output=output, accepted=accepted)
 
@@ -184,7 +159,7 @@ def call(
     delivery: Delivery,
     participant: Participant,
     reference: Reference,
-    shards: Annotated[Path, typer.Option()],
+    shards: Shards,
     output: Output,
     piece: str = "1-of-1",
     caller: str = "bcftools",
@@ -196,22 +171,17 @@ def call(
     Example: baekman step call participants/P…/aligned.cram --delivery D… --participant P…
     --reference reference/GRCh38.fa --shards reference/shards.tsv --piece 1-of-25 --output 1.g.vcf.gz
     """
-    from baekman.call.calling import call_shard
+    from baekman.call.participant import CallOptions, call_regions
     from baekman.genome.shards import piece_regions, read_shards
-    from baekman.workspace import sample_check, specimens
 
-    sample_check.require_owner(cram, participant=participant)
-    rows = specimens.of_participant(HERE.delivery(delivery).specimens, participant)
-    call_shard(
-        cram,
+    call_regions(
+        HERE.delivery(delivery),
+        participant,
+        cram=cram,
         reference=reference,
         regions=piece_regions(read_shards(shards), piece),
-        participant=participant,
-        sex=rows[0].sex,
+        options=CallOptions(caller=caller, par=par, threads=threads),
         output=output,
-        caller=caller,
-        par=Path(par) if Path(par).is_file() else par or None,
-        threads=threads,
     )
 
 
@@ -228,10 +198,10 @@ def gather(pieces: list[Path], output: Output) -> None:
 
 @app.command()
 def batch(
-    delivery: str,
-    gvcfs: Annotated[Path, typer.Option()],
+    delivery: DeliveryArgument,
+    gvcfs: Annotated[Path, typer.Option(help="The list of accepted participants.")],
     reference: Reference,
-    shards: Annotated[Path, typer.Option()],
+    shards: Shards,
     output: Output,
     thresholds: str = "{}",
     filters: str = "{}",
@@ -239,7 +209,7 @@ def batch(
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Add the accepted participants of a delivery to the cohort, which is made when it is not there.
+    """Add the accepted participants of a delivery to the cohort; create the cohort when there is none.
 
     Example: baekman step batch D… --gvcfs deliveries/D…/accepted.tsv --reference reference/GRCh38.fa
     --shards reference/shards.tsv --output deliveries/D…/batch.json
@@ -247,26 +217,17 @@ def batch(
     from baekman.engine.local import Engine
     from baekman.steps import CohortSettings, add_delivery
 
-    add_delivery(
-        HERE,
-        delivery,
-        accepted=gvcfs,
-        settings=CohortSettings(
-            reference=reference,
-            shards=shards,
-            thresholds=json.loads(thresholds),
-            filters=json.loads(filters),
-            par=par,
-        ),
-        engine=Engine(workers=workers, scheduler=scheduler),
-        output=output,
+    settings = CohortSettings(
+        reference=reference, shards=shards, thresholds=json.loads(thresholds), filters=json.loads(filters), par=par
     )
+    engine = Engine(workers=workers, scheduler=scheduler)
+    add_delivery(HERE, delivery, accepted=gvcfs, settings=settings, engine=engine, output=output)
 
 
 @app.command()
 def tables(
-    batch: Annotated[Path, typer.Option()],
-    report: Annotated[Path, typer.Option()],
+    batch: Annotated[Path, typer.Option(help="The file that `step batch` wrote.")],
+    report: Annotated[Path, typer.Option(help="The file for the numbers of rows.")],
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     encrypt: Annotated[bool, typer.Option("--encrypt", help="With a key for each participant.")] = False,
@@ -278,17 +239,12 @@ def tables(
     from baekman.engine.local import Engine
     from baekman.steps import write_tables
 
-    write_tables(
-        HERE,
-        batch=batch,
-        engine=Engine(workers=workers, scheduler=scheduler),
-        report=report,
-        encrypt=encrypt,
-    )
+    engine = Engine(workers=workers, scheduler=scheduler)
+    write_tables(HERE, batch=batch, engine=engine, report=report, encrypt=encrypt)
 
 
 @app.command()
-def multiqc(delivery: str, output: Output) -> None:
+def multiqc(delivery: DeliveryArgument, output: Output) -> None:
     """Write the MultiQC report of a delivery's participants.
 
     Example: baekman step multiqc D… --output deliveries/D…/report/multiqc.html
@@ -312,7 +268,7 @@ def verdict_table(
 
 
 @app.command()
-def manifest(delivery: str, output: Output, settings: str = "{}") -> None:
+def manifest(delivery: DeliveryArgument, output: Output, settings: str = "{}") -> None:
     """Write the run manifest: versions, settings, inputs, consent state, snapshot.
 
     Example: baekman step manifest D… --output deliveries/D…/report/manifest.json

@@ -87,6 +87,18 @@ def of_participant(path: Path, participant: str) -> list[StagedFiles]:
     return rows
 
 
+def used_files(delivery_id: str) -> InputRefused:
+    """Return the error for a job that needs staged files of a delivery which other jobs used and deleted."""
+    return InputRefused(
+        Problem(
+            file=delivery_id,
+            expected="the files that intake staged",
+            found="none: they were used and deleted",
+            action="receive the delivery again: baekman receive DELIVERY --again",
+        )
+    )
+
+
 def write(path: Path, rows: Iterable[StagedFiles]) -> None:
     """Write ``rows`` as a ``specimens.tsv`` to ``path``, atomically."""
     lines = ["\t".join(COLUMNS)]

@@ -1,0 +1,63 @@
+"""The alignment of one participant of a delivery, from the staged files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from baekman.align import alignment
+from baekman.workspace import specimens
+from baekman.workspace.paths import DeliveryFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentOptions:
+    """The options of an alignment.
+
+    ``aligner`` is one of ``alignment.INDEX_ENDINGS``. With ``accepts_aligned`` a delivered BAM or CRAM stays as it
+    is; otherwise its reads are aligned again.
+    """
+
+    aligner: str
+    accepts_aligned: bool
+    threads: int
+
+
+def align_participant(
+    delivery: DeliveryFolder,
+    participant_id: str,
+    *,
+    reference: Path,
+    options: AlignmentOptions,
+    output: Path,
+    metrics: Path,
+) -> None:
+    """Write the CRAM of a participant, and its index, from the staged files of ``delivery``.
+
+    Args:
+        delivery: The delivery; a job runs in its workspace.
+        participant_id: A participant of the delivery.
+        reference: The FASTA, with the index of the aligner next to it.
+        options: The aligner, and the use of delivered alignments.
+        output: The coordinate-sorted CRAM; its index gets the ending ``.crai``.
+        metrics: Counts of duplicates: samtools markdup's, or samtools flagstat's of a delivered alignment.
+
+    Raises:
+        InputRefused: The participant is not in the delivery.
+        ToolFailed: A tool fails; no output appears.
+    """
+    lanes = specimens.of_participant(delivery.specimens, participant_id)
+    if options.accepts_aligned and lanes[0].entry in ("bam", "cram"):
+        delivered = Path(lanes[0].file_1)
+        alignment.accept(delivered, reference=reference, output=output, metrics=metrics, threads=options.threads)
+        return
+    alignment.align(
+        lanes,
+        reference=reference,
+        output=output,
+        metrics=metrics,
+        aligner=options.aligner,
+        threads=options.threads,
+        platform=json.loads(delivery.summary.read_text(encoding="utf-8"))["platform"],
+    )

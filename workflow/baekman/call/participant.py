@@ -1,0 +1,66 @@
+"""The gVCF of one participant, called region by region."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from baekman.call.calling import call_shard
+from baekman.genome.regions import Region
+from baekman.workspace import specimens
+from baekman.workspace.paths import DeliveryFolder
+from baekman.workspace.sample_check import require_owner
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallOptions:
+    """The options of calling.
+
+    ``caller`` is one of ``callers.CALLERS``. ``par`` is a BED of the pseudo-autosomal regions or the name of a known
+    reference; where it is empty, the reference's own name decides.
+    """
+
+    caller: str
+    par: str
+    threads: int
+
+
+def call_regions(
+    delivery: DeliveryFolder,
+    participant_id: str,
+    *,
+    cram: Path,
+    reference: Path,
+    regions: Sequence[Region],
+    options: CallOptions,
+    output: Path,
+) -> None:
+    """Write the gVCF (bgzip, with .tbi) of a participant for ``regions`` to ``output``.
+
+    Args:
+        delivery: The delivery; a job runs in its workspace.
+        participant_id: A participant of the delivery; their registered sex decides the ploidy of X and Y.
+        cram: The participant's alignment.
+        reference: The FASTA of the CRAM.
+        regions: Regions in the order of the reference.
+        options: The caller.
+        output: The gVCF.
+
+    Raises:
+        InputRefused: The participant is not in the delivery, or the CRAM is of another sample.
+    """
+    require_owner(cram, participant=participant_id)
+    rows = specimens.of_participant(delivery.specimens, participant_id)
+    par = Path(options.par)
+    call_shard(
+        cram,
+        reference=reference,
+        regions=regions,
+        participant=participant_id,
+        sex=rows[0].sex,
+        output=output,
+        caller=options.caller,
+        par=par if par.is_file() else options.par or None,
+        threads=options.threads,
+    )
