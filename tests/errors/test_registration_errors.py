@@ -1,4 +1,4 @@
-"""A registration table that is wrong: every problem at once, by file, row and column, without a value."""
+"""Problems of a registration table: all at once, by file, row and column, without a value."""
 
 from __future__ import annotations
 
@@ -111,18 +111,18 @@ CASES: dict[str, tuple[str | bytes, list[str]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_problem_is_told_at_once(case: str, tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once(case: str, tmp_path: Path) -> None:
     text, expected = CASES[case]
     with pytest.raises(InputRefused) as refused:
         read_rows([write(tmp_path, text)])
-    assert [str(reason) for reason in refused.value.problems] == expected
+    assert [str(problem) for problem in refused.value.problems] == expected
 
 
-def test_problems_of_every_file_are_told(tmp_path: Path) -> None:
+def test_problems_of_every_file_are_reported(tmp_path: Path) -> None:
     bad = write(tmp_path, f"{HEADER}\n{ROW.replace('rare', '?')}\n", "a.tsv")
     with pytest.raises(InputRefused) as refused:
         read_rows([bad, tmp_path / "absent.tsv"])
-    assert [str(reason) for reason in refused.value.problems] == [
+    assert [str(problem) for problem in refused.value.problems] == [
         "a.tsv: row 2, column participant_type: expected one of rare severe general, found another value; "
         "correct the registration",
         "absent.tsv: expected a readable file, found none; check the path",
@@ -160,7 +160,7 @@ def test_a_row_shows_no_value() -> None:
 
 
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_whatever_is_read_is_refused_or_a_table(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_bytes_are_refused_or_read_as_a_table(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("registration")
     for start in (b"", HEADER.encode() + b"\n"):
         try:

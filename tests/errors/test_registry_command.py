@@ -1,4 +1,4 @@
-"""The registry commands: what they print; no refusal or failure shows a value, path or traceback."""
+"""The output of the registry commands; no refusal or failure shows a value, path or traceback."""
 
 from __future__ import annotations
 

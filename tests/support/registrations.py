@@ -18,20 +18,20 @@ SECOND = "서울병원\tBAR-0002\tSUBJ-2\tgeneral\tmale\trefused\t\t\t\t\t\t\t"
 
 
 def table(folder: Path, *rows: str, name: str = "registration.tsv") -> Path:
-    """A registration table of ``rows``."""
+    """Write a registration table of ``rows`` and return its path."""
     file = folder / name
     file.write_text("\n".join([HEADER, *rows]) + "\n", encoding="utf-8")
     return file
 
 
 def read_rows(files: Sequence[Path]) -> list[RegistrationRow]:
-    """All rows of ``files``."""
+    """Return all rows of ``files``."""
     with open_registrations(files) as tables:
         return [row for part in tables.parts(1000) for row in part]
 
 
 def array(file: Path, *samples: str, genotype: str = "0/1") -> Path:
-    """A VCF of array genotypes that names somebody, with a column per sample."""
+    """Write a VCF of array genotypes that names a person, with a column per sample; return its path."""
     calls = "\t".join([genotype] * len(samples))
     names = "\t".join(samples)
     file.write_text(
@@ -43,8 +43,8 @@ def array(file: Path, *samples: str, genotype: str = "0/1") -> Path:
     return file
 
 
-def participant_of(registry: Registry, label: str = "BAR-0001") -> str:
-    """The participant whose specimen has this label."""
-    record = registry.specimen("서울병원", label)
+def participant_of(registry: Registry, barcode: str = "BAR-0001") -> str:
+    """Return the ID of the participant of the specimen with this barcode."""
+    record = registry.specimen("서울병원", barcode)
     assert record is not None
     return record.participant_id

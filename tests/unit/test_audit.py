@@ -1,4 +1,4 @@
-"""The audit log: any edit, deletion, change of order, fork or cut is seen; no sentence fits into it."""
+"""The audit log: any edit, deletion, change of order, fork or cut is found; no sentence fits into it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def filled(workspace: Path, count: int = 5) -> Path:
 
 
 def problems(file: Path, head: dict[str, object] | None = None) -> list[tuple[int, str]]:
-    return [(finding.line, finding.problem) for finding in audit.verify(file, head=head)]
+    return [(link.line, link.problem) for link in audit.verify(file, head=head)]
 
 
-def test_a_whole_log_has_no_findings(tmp_path: Path) -> None:
+def test_a_whole_log_has_no_broken_link(tmp_path: Path) -> None:
     file = filled(tmp_path)
     assert problems(file) == []
     assert problems(file, audit.make_head(tmp_path)) == []
     assert [event["sequence"] for event in audit.events(tmp_path)] == [1, 2, 3, 4, 5]
 
 
-def test_a_log_that_is_not_there_is_not_whole(tmp_path: Path) -> None:
+def test_an_absent_log_is_reported(tmp_path: Path) -> None:
     (filled(tmp_path)).unlink()
     assert problems(audit.log_file(tmp_path)) == [(0, "there is no log: deleted, or the workspace is another")]
 
@@ -95,7 +95,7 @@ def test_a_forgery_is_found_at_its_line(forgery: str, tmp_path: Path) -> None:
 
 
 def test_a_fork_is_found(tmp_path: Path) -> None:
-    """Two logs from one copy, joined again."""
+    """Join two logs that grew from copies of the same log."""
     file = filled(tmp_path / "a", 3)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     filled(tmp_path / "a", 1)
@@ -226,35 +226,35 @@ def test_the_command_verifies_against_a_saved_head(tmp_path: Path) -> None:
 
 def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp_path: Path) -> None:
     made = finished_workspace(tmp_path)
-    one, other = made.participant_ids[:2]
+    first, second = made.participant_ids[:2]
     audit.record(made.root, action="registry.init")
     groups.register(app)
     cohort = ["--cohort", str(made.cohort)]
     commands = [
-        ["query", *cohort, "--participant", one, "--format", "csv"],
+        ["query", *cohort, "--participant", first, "--format", "csv"],
         ["query", *cohort, "--sql", "SELECT count(*) FROM sites"],
         ["tables", *cohort, "--output", str(tmp_path / "tables")],
         ["export", *cohort, "--format", "vcf", "--output", str(tmp_path / "x.vcf")],
         ["cohort", "verify", *cohort],
         ["cohort", "freeze", *cohort, "--output", str(tmp_path / "release")],
-        ["cohort", "withdraw", *cohort, other],
+        ["cohort", "withdraw", *cohort, second],
         ["cohort", "compact", *cohort],
-        ["registry", "consent", one, "--workspace", str(made.root)],
+        ["registry", "consent", first, "--workspace", str(made.root)],
     ]
     for command in commands:
         ran = CliRunner().invoke(app, command, env={"BAEKMAN_PURPOSE": "project-7", "BAEKMAN_ACTOR": "kim"})
         assert ran.exit_code == 0, ran.output
     events = list(audit.events(made.root))[1:]
     assert [(event["action"], event["object"]) for event in events] == [
-        ("query", one),
+        ("query", first),
         ("query", "1"),
         ("tables", "1"),
         ("export", "1"),
         ("cohort.verify", "1"),
         ("cohort.freeze", "1"),
-        ("cohort.withdraw", other),
+        ("cohort.withdraw", second),
         ("cohort.compact", "2"),
-        ("registry.consent.show", one),
+        ("registry.consent.show", first),
     ]
     assert {(event["actor"], event["purpose"]) for event in events} == {("kim", "project-7")}
     assert events[0]["input_hash"] != events[1]["input_hash"] and events[5]["consent_hash"]
@@ -280,7 +280,7 @@ def test_no_use_goes_unrecorded_and_a_cohort_without_a_log_needs_none(
     )
 
 
-def test_an_identifier_with_a_wrong_check_character_is_not_looked_for(tmp_path: Path) -> None:
+def test_an_identifier_with_a_wrong_check_character_is_refused(tmp_path: Path) -> None:
     groups.register(app)
     for shown, code in ((PARTICIPANT, 2), (pseudonyms.new("P"), 0)):
         assert CliRunner().invoke(app, ["audit", "show", shown, "--workspace", str(tmp_path)]).exit_code == code

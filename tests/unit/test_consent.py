@@ -1,4 +1,4 @@
-"""Consent: denied by default, the newest decision counts, expiry and scope are exact."""
+"""Consent: denied by default; the newest decision counts; expiry and scope are exact."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_consent_holds_from_its_first_day_to_its_last() -> None:
     assert [state(events, day) for day in days] == ["absent", "granted", "granted", "expired"]
 
 
-def test_a_withdrawal_ends_consent_from_its_day_whatever_order_they_were_recorded_in() -> None:
+def test_a_withdrawal_ends_consent_from_its_day_in_any_order_of_recording() -> None:
     granted, withdrawn = event("granted"), event("withdrawn", LATER)
     for events in ([granted, withdrawn], [withdrawn, granted]):
         assert (state(events, DAY), state(events, LATER)) == ("granted", "withdrawn")
 
 
-def test_of_one_day_the_decision_recorded_last_counts() -> None:
+def test_the_decision_recorded_last_on_a_day_counts() -> None:
     assert state([event("granted"), event("refused")]) == "refused"
     assert state([event("refused"), event("granted")]) == "granted"
 
@@ -57,13 +57,13 @@ def test_an_expired_consent_does_not_bring_an_older_one_back() -> None:
     assert state(events, LATER + timedelta(days=5)) == "expired"
 
 
-def test_scopes_are_apart() -> None:
+def test_scopes_are_independent() -> None:
     events = [
         event("granted", DAY, Scope.GENOME, Scope.COMMERCIAL_USE),
         event("withdrawn", LATER, Scope.COMMERCIAL_USE),
     ]
     states = consent.states(events, at=LATER)
-    assert {scope.value: found.value for scope, found in states.items() if found != "absent"} == {
+    assert {scope.value: state.value for scope, state in states.items() if state != "absent"} == {
         "genome": "granted",
         "commercial_use": "withdrawn",
     }
@@ -79,7 +79,7 @@ def test_scopes_are_apart() -> None:
         (ALL_SCOPES, ["DUO:0000006", "DUO:0000021"]),
     ],
 )
-def test_duo_codes_say_no_more_than_was_granted(granted: tuple[Scope, ...], codes: list[str]) -> None:
+def test_duo_codes_allow_no_more_than_was_granted(granted: tuple[Scope, ...], codes: list[str]) -> None:
     assert consent.duo_codes(dict.fromkeys(granted, ConsentState.GRANTED)) == codes
 
 
@@ -97,12 +97,12 @@ events_of = st.lists(
 
 @given(events=events_of, at=st.dates(date(2024, 12, 30), date(2025, 1, 14)), scope=st.sampled_from(ALL_SCOPES))
 def test_evaluation_equals_a_day_by_day_account(events: list[ConsentEvent], at: date, scope: Scope) -> None:
-    """An independent account: walk through the days, each day's events in the order of recording."""
+    """Compare with a walk through the days, each day's events in the order of recording."""
     current, day = None, date(2024, 12, 1)
     while day <= at:
-        for one in events:
-            if one.valid_from == day and scope in one.scopes:
-                current = one
+        for recorded in events:
+            if recorded.valid_from == day and scope in recorded.scopes:
+                current = recorded
         day += timedelta(days=1)
     if current is None:
         expected = "absent"
@@ -114,18 +114,18 @@ def test_evaluation_equals_a_day_by_day_account(events: list[ConsentEvent], at: 
 
 
 @given(events=events_of, since=st.dates(date(2024, 12, 30), date(2025, 1, 14)))
-def test_the_days_to_come_without_consent_are_told_in_stretches(events: list[ConsentEvent], since: date) -> None:
-    stretches = consent.periods_without(events, scope=Scope.GENOME, since=since)
+def test_future_days_without_consent_are_grouped_into_periods(events: list[ConsentEvent], since: date) -> None:
+    periods = consent.periods_without(events, scope=Scope.GENOME, since=since)
     days = [since + timedelta(days=number) for number in range(30)]
-    told = [any(first <= day and (last is None or day <= last) for first, last in stretches) for day in days]
-    assert told == [state(events, day) != "granted" for day in days]
-    assert all(last is not None and last + timedelta(days=1) < first for (_, last), (first, _) in pairwise(stretches))
+    denied = [any(first <= day and (last is None or day <= last) for first, last in periods) for day in days]
+    assert denied == [state(events, day) != "granted" for day in days]
+    assert all(last is not None and last + timedelta(days=1) < first for (_, last), (first, _) in pairwise(periods))
 
 
-def test_a_consent_without_end_in_any_calendar_ends_never() -> None:
+def test_a_consent_until_the_last_day_of_the_calendar_never_ends() -> None:
     assert consent.periods_without([event("granted", ends=date.max)], scope=Scope.GENOME, since=DAY) == []
 
 
 @given(events=events_of)
 def test_events_survive_json(events: list[ConsentEvent]) -> None:
-    assert [ConsentEvent.from_json(one.to_json()) for one in events] == events
+    assert [ConsentEvent.from_json(event.to_json()) for event in events] == events

@@ -25,7 +25,7 @@ def test_a_fixed_key_makes_the_bytes_of_earlier_versions() -> None:
     assert ring.unseal(SEALED, identity="specimens S1") == {"a": "홍", "b": [1, None]}
 
 
-def test_a_value_is_sealed_with_fresh_bytes_for_its_record_alone() -> None:
+def test_a_value_is_sealed_with_fresh_bytes_for_its_record_only() -> None:
     ring = KeyRing([FIXED])
     first, second = (ring.seal({"a": "홍"}, identity="specimens S1") for _ in range(2))
     assert first != second

@@ -1,24 +1,24 @@
-"""Pseudonymous identifiers: unguessable, and no common slip of the hand turns one into another."""
+"""Pseudonyms: random, and no common slip of the hand turns one into another."""
 
 from __future__ import annotations
 
 import pytest
-from baekman import pseudonyms as identifiers
+from baekman import pseudonyms
 from baekman.errors import InputRefused
 from baekman.pseudonyms import ALPHABET, KINDS, LENGTH
 from hypothesis import given
 from hypothesis import strategies as st
 
-IDS = [identifiers.new(kind) for kind in KINDS for _ in range(50)]  # type: ignore[arg-type]
+IDS = [pseudonyms.new(kind) for kind in KINDS for _ in range(50)]  # type: ignore[arg-type]
 bodies = st.builds(
-    lambda kind, body: kind + body + identifiers.check_character(kind + body),
+    lambda kind, body: kind + body + pseudonyms.check_character(kind + body),
     st.sampled_from(sorted(KINDS)),
     st.text(ALPHABET, min_size=12, max_size=12),
 )
 
 
 def slow_multiply_by_x(value: int) -> int:
-    """x times ``value`` in GF(2)[x]/(x^5 + x^2 + 1), by polynomial long division."""
+    """Return x times ``value`` in GF(2)[x]/(x^5 + x^2 + 1), by polynomial long division."""
     product = value * 2
     return product % 32 ^ (0b00101 if product & 32 else 0)
 
@@ -48,12 +48,12 @@ def test_every_single_substitution_is_caught(identifier: str) -> None:
     for place in range(LENGTH):
         for character in ALPHABET:
             changed = identifier[:place] + character + identifier[place + 1 :]
-            assert identifiers.is_valid(changed) == (changed == identifier)
+            assert pseudonyms.is_valid(changed) == (changed == identifier)
 
 
 @pytest.mark.parametrize("distance", [1, 2])
 def test_every_swap_is_caught(distance: int) -> None:
-    """For each two places and each two different characters there, whatever stands elsewhere."""
+    """Try each two places and each two different characters; the other characters do not matter."""
     for place in range(LENGTH - distance):
         other = place + distance
         for first in ALPHABET:
@@ -69,7 +69,7 @@ def test_every_swap_is_caught(distance: int) -> None:
 
 @pytest.mark.parametrize("distance", [1, 2])
 def test_every_twin_error_is_caught(distance: int) -> None:
-    """``aa`` read as ``bb`` and ``axa`` read as ``bxb``, at every place."""
+    """Try ``aa`` read as ``bb`` and ``axa`` read as ``bxb``, at every place."""
     for place in range(LENGTH - distance):
         for first in ALPHABET:
             for second in ALPHABET:
@@ -83,25 +83,25 @@ def test_every_twin_error_is_caught(distance: int) -> None:
 
 @given(identifier=bodies, data=st.data())
 def test_slips_of_the_hand_are_caught_in_whole_identifiers(identifier: str, data: st.DataObject) -> None:
-    assert identifiers.is_valid(identifier)
+    assert pseudonyms.is_valid(identifier)
     distance = data.draw(st.sampled_from([1, 2]))
     place = data.draw(st.integers(0, LENGTH - 1 - distance))
     text = list(identifier)
     text[place], text[place + distance] = text[place + distance], text[place]
-    assert identifiers.is_valid("".join(text)) == ("".join(text) == identifier)
+    assert pseudonyms.is_valid("".join(text)) == ("".join(text) == identifier)
     if identifier[place] == identifier[place + distance]:
         twin = data.draw(st.sampled_from(ALPHABET))
         text = list(identifier)
         text[place] = text[place + distance] = twin
-        assert identifiers.is_valid("".join(text)) == (twin == identifier[place])
+        assert pseudonyms.is_valid("".join(text)) == (twin == identifier[place])
 
 
-@given(text=st.text(min_size=1, max_size=20).filter(lambda text: not identifiers.is_valid(text)))
-def test_anything_else_is_refused_without_being_quoted(text: str) -> None:
+@given(text=st.text(min_size=1, max_size=20).filter(lambda text: not pseudonyms.is_valid(text)))
+def test_any_other_text_is_refused_without_being_quoted(text: str) -> None:
     with pytest.raises(InputRefused) as refused:
-        identifiers.check(text, "P")
+        pseudonyms.check(text, "P")
     with pytest.raises(InputRefused) as other:
-        identifiers.check("\n" * len(text), "P")
+        pseudonyms.check("\n" * len(text), "P")
     allowed = {str(other.value).replace("another first letter", found) for found in FOUND}
     allowed.add(str(other.value))
     assert str(refused.value) in allowed
@@ -124,9 +124,9 @@ FOUND = (
         ("P0000000000000", "a wrong check character"),
     ],
 )
-def test_refusal_says_what_is_wrong(text: str, found: str) -> None:
+def test_a_refusal_names_the_fault(text: str, found: str) -> None:
     with pytest.raises(InputRefused) as refused:
-        identifiers.check(text, "P")
+        pseudonyms.check(text, "P")
     assert str(refused.value) == (
         "participant identifier: expected P, 12 characters of 0123456789ABCDEFGHJKMNPQRSTVWXYZ and a check "
         f"character, found {found}; copy it again from where it was issued"
@@ -134,14 +134,14 @@ def test_refusal_says_what_is_wrong(text: str, found: str) -> None:
 
 
 def test_kinds_do_not_pass_for_each_other() -> None:
-    specimen = identifiers.new("S")
+    specimen = pseudonyms.new("S")
     with pytest.raises(InputRefused, match=r"another kind \(specimen\)"):
-        identifiers.check(specimen, "P")
+        pseudonyms.check(specimen, "P")
 
 
 def test_identifiers_do_not_repeat() -> None:
-    assert len({identifiers.new("P") for _ in range(20_000)}) == 20_000
+    assert len({pseudonyms.new("P") for _ in range(20_000)}) == 20_000
 
 
 def _sum(text: str) -> str:
-    return identifiers.check_character(text)
+    return pseudonyms.check_character(text)

@@ -1,4 +1,4 @@
-"""Attacks that no other test has: the ladder of contamination, a swap within one sex, and talkative failures."""
+"""Attacks that no other test has: the ladder of contamination, a swap within one sex, and values in failures."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def judged(**values: Number) -> Verdict:
 
 
 def reads_of_two(share: float, *, sites: int = 10_000, depth: float = 30) -> tuple[Counts, np.ndarray]:
-    """Allele counts of a genome at 30x of which ``share`` of the reads are another person's."""
+    """Return allele counts of a genome; ``share`` of the reads are of another person."""
     rng = np.random.default_rng(20)
     frequency = rng.uniform(0.05, 0.95, sites)
     own, others = rng.binomial(2, frequency) / 2, rng.binomial(2, frequency) / 2
@@ -62,35 +62,35 @@ def reads_of_two(share: float, *, sites: int = 10_000, depth: float = 30) -> tup
 )
 def test_each_step_of_the_ladder_of_contamination_gets_its_verdict(percent: float, decision: str) -> None:
     counts, frequency = reads_of_two(percent / 100)
-    found = estimate(counts, frequency=frequency)
-    assert found.alpha == pytest.approx(percent / 100, rel=0.1)
-    verdict = judged(cross_contamination_rate=found.alpha)
+    estimated = estimate(counts, frequency=frequency)
+    assert estimated.alpha == pytest.approx(percent / 100, rel=0.1)
+    verdict = judged(cross_contamination_rate=estimated.alpha)
     assert verdict.verdict == decision
     assert [reason.code for reason in verdict.reasons] == ([] if decision == "accept" else ["contamination"])
 
 
-def test_an_estimator_that_fails_lets_nobody_through() -> None:
+def test_a_failed_estimate_of_contamination_accepts_nobody() -> None:
     counts, frequency = reads_of_two(0.1, sites=50)
-    found = estimate(counts, frequency=frequency)
-    assert (found.alpha, found.failure) == (None, "too_few_sites")
+    estimated = estimate(counts, frequency=frequency)
+    assert (estimated.alpha, estimated.failure) == (None, "too_few_sites")
     metrics = Metrics(
         participant="P0",
         specimen="S0",
         registered_sex="female",
         observed_sex="female",
         values=GOOD | {"cross_contamination_rate": None},
-        unassessed={"cross_contamination_rate": found.failure or ""},
+        unassessed={"cross_contamination_rate": estimated.failure or ""},
     )
     verdict = qc_gate.judge(metrics, qc_gate.load_thresholds())
     assert (verdict.verdict, [reason.code for reason in verdict.reasons]) == ("hold", ["contamination_unassessed"])
 
 
-def test_a_swap_within_one_sex_is_seen_by_the_array_alone() -> None:
+def test_only_the_array_reveals_a_swap_within_one_sex() -> None:
     """Unrelated people agree at about two thirds of common sites; all else of such a specimen is perfect."""
     verdict = judged(identity_concordance=0.66, identity_nonreference_concordance=0.45)
     assert (verdict.verdict, [reason.code for reason in verdict.reasons]) == ("reject", ["identity_mismatch"])
-    told = json.dumps(verdict.to_json())
-    assert "another participant" not in told and told.count("P0") == 1
+    text = json.dumps(verdict.to_json())
+    assert "another participant" not in text and text.count("P0") == 1
 
 
 FAILURES = {
@@ -111,7 +111,7 @@ def chained() -> None:
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_failure_tells_its_kind_and_no_value(
+def test_a_failure_shows_its_kind_and_no_value(
     failure: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("BAEKMAN_TRACEBACK", raising=False)
@@ -119,10 +119,10 @@ def test_a_failure_tells_its_kind_and_no_value(
     monkeypatch.setattr("baekman.cli.groups.register", lambda app, first: None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    told = capfd.readouterr()
-    assert (ended.value.code, told.out) == (1, "")
-    assert told.err.startswith("failed: ") and told.err.count("\n") == 1
-    assert not any(part in told.err for part in (*SECRET.split(), "nowhere"))
+    output = capfd.readouterr()
+    assert (ended.value.code, output.out) == (1, "")
+    assert output.err.startswith("failed: ") and output.err.count("\n") == 1
+    assert not any(part in output.err for part in (*SECRET.split(), "nowhere"))
 
 
 @pytest.mark.parametrize("words", [("deliver",), ("receive",), ("watch",), ("registry", "import"), ("leakscan",)])
@@ -153,7 +153,7 @@ def test_a_folder_that_may_not_be_read_is_not_named(
     ],
     ids=lambda words: words[0] + words[-1].strip("-")[:4] if words[0] == "registry" else words[0],
 )
-def test_what_is_typed_by_mistake_is_not_repeated(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_value_typed_by_mistake_is_not_repeated(words: tuple[str, ...], tmp_path: Path) -> None:
     """Logs of cron and shells keep stderr; a delivery's path names its institution."""
     program = Path(sys.executable).parent / "baekman"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("BAEKMAN_")}

@@ -1,4 +1,4 @@
-"""The leak scan finds a planted canary in every format and every form, and nothing where there is none."""
+"""The leak scan finds a planted canary in every format and every form, and nothing in clean files."""
 
 from __future__ import annotations
 
@@ -213,7 +213,9 @@ FORMS: dict[str, Callable[[str], bytes]] = {
     "upper hex": lambda text: text.encode().hex().upper().encode(),
     "json": lambda text: json.dumps(text).encode(),
     "url": lambda text: quote(text).encode(),
-    "html": lambda text: "".join(f"&#{ord(one)};" if ord(one) > 127 else one for one in text).encode(),
+    "html": lambda text: "".join(
+        f"&#{ord(character)};" if ord(character) > 127 else character for character in text
+    ).encode(),
     "md5": lambda text: hashlib.md5(text.encode()).hexdigest().encode(),
     "sha1": lambda text: hashlib.sha1(text.encode()).hexdigest().upper().encode(),
     "sha256": lambda text: hashlib.sha256(text.encode()).digest(),
@@ -239,16 +241,16 @@ def test_a_resident_number_is_found_with_and_without_hyphen(written: str, tmp_pa
 
 
 @given(before=st.binary(max_size=9), after=st.binary(max_size=9), text=st.binary(min_size=5, max_size=12))
-def test_base64_cores_stand_in_the_base_64_of_whatever_surrounds_them(before: bytes, after: bytes, text: bytes) -> None:
-    whole = base64.b64encode(before + text + after)
-    assert any(core in whole for core in base64_cores(text))
+def test_base64_cores_stand_in_the_base64_of_any_surrounding_text(before: bytes, after: bytes, text: bytes) -> None:
+    encoded = base64.b64encode(before + text + after)
+    assert any(core in encoded for core in base64_cores(text))
 
 
 @given(data=st.binary(max_size=300), at=st.integers(0, 300))
-def test_matcher_finds_what_a_plain_search_finds(data: bytes, at: int) -> None:
+def test_the_matcher_finds_the_matches_of_a_plain_search(data: bytes, at: int) -> None:
     data = data[:at] + CANARY.encode() + data[at:]
-    found = {offset for offset, pattern in MATCHER.find(data) if pattern.encoding == "plain"}
-    assert found == {data.index(CANARY.encode())}
+    offsets = {offset for offset, pattern in MATCHER.find(data) if pattern.encoding == "plain"}
+    assert offsets == {data.index(CANARY.encode())}
 
 
 def test_a_canary_across_two_windows_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,9 +274,9 @@ def test_a_short_code_counts_only_where_it_stands_alone(tmp_path: Path) -> None:
     assert len(leakscan.scan([tmp_path / "tag.bam"], matcher=matcher).leaks) == 1
 
 
-def test_damaged_files_are_told_and_scanned_as_far_as_they_go(tmp_path: Path) -> None:
-    whole = gzip.compress(CANARY.encode() + os.urandom(100_000))
-    (tmp_path / "cut.gz").write_bytes(whole[:-50_000])
+def test_damaged_files_are_reported_and_scanned_as_far_as_they_go(tmp_path: Path) -> None:
+    complete = gzip.compress(CANARY.encode() + os.urandom(100_000))
+    (tmp_path / "cut.gz").write_bytes(complete[:-50_000])
     (tmp_path / "no.parquet").write_bytes(b"PAR1" + b"x" * 100)
     (tmp_path / "no.cram").write_bytes(b"CRAM" + b"x" * 100)
     (tmp_path / "no.sqlite").write_bytes(b"SQLite format 3\0" + b"x" * 100)
@@ -312,7 +314,7 @@ def test_the_command_names_the_line_and_never_the_value(tmp_path: Path) -> None:
     assert err == "line 4: too short to look for but by its hashes\n"
 
 
-def test_the_command_is_silent_where_nothing_is(tmp_path: Path) -> None:
+def test_the_command_is_silent_without_a_leak(tmp_path: Path) -> None:
     listed = tmp_path / "identifiers.txt"
     listed.write_text(f"{CANARY}\n")
     (tmp_path / "x.txt").write_text("nothing")
@@ -326,7 +328,7 @@ def test_a_registration_table_lists_its_confidential_columns(tmp_path: Path) -> 
         "institution\tspecimen_id\tparticipant\tparticipant_type\tregistered_sex\tconsent\tconsent_from\tname\n"
         f"Hospital A\tB-0001\tSUBJ-1\trare\tfemale\tgranted\t2025-01-01\t{NAME}\n"
     )
-    assert [(one.value, one.place) for one in read_identifiers(table)] == [
+    assert [(identifier.value, identifier.place) for identifier in read_identifiers(table)] == [
         ("Hospital A", "line 2, institution"),
         ("B-0001", "line 2, specimen_id"),
         ("SUBJ-1", "line 2, participant"),

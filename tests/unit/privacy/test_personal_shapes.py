@@ -1,4 +1,4 @@
-"""Identifiers of persons in headers, names and comments are seen; sequence machinery is not one."""
+"""Identifiers of persons in headers, names and comments are seen; names of machines and references are none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 
 def kinds(text: str, *confidential: str) -> list[str]:
-    return [finding.kind for finding in find_identifiers(text.encode(), confidential)]
+    return [shape.kind for shape in find_identifiers(text.encode(), confidential)]
 
 
 @pytest.mark.parametrize("seventh", "0123456789")
@@ -39,7 +39,7 @@ def test_a_resident_number_is_seen_next_to_hangul_masked_and_in_wide_digits(text
         "A00123:8402291234567:1101",  # a field of a read name
     ],
 )
-def test_what_is_no_resident_number_is_let_be(text: str) -> None:
+def test_other_numbers_are_no_resident_number(text: str) -> None:
     assert kinds(text) == []
 
 
@@ -76,7 +76,7 @@ def test_sequence_machinery_is_no_identifier() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "cp949", "utf-16-le", "utf-16-be"])
 def test_a_registered_name_is_seen_in_every_encoding(encoding: str) -> None:
     data = "prefix ".encode(encoding) + "홍길동".encode(encoding)
-    assert [finding.kind for finding in find_identifiers(data, ["홍길동"])] == ["registered"]
+    assert [shape.kind for shape in find_identifiers(data, ["홍길동"])] == ["registered"]
 
 
 def test_a_registered_name_is_seen_decomposed_and_in_another_case() -> None:
@@ -91,7 +91,7 @@ def test_a_registered_code_counts_only_where_it_stands_alone() -> None:
 
 
 @given(before=st.binary(max_size=40), after=st.binary(max_size=40))
-def test_bytes_that_are_no_text_hide_nothing(before: bytes, after: bytes) -> None:
+def test_bytes_that_are_no_text_hide_no_identifier(before: bytes, after: bytes) -> None:
     data = before + b" 840229-2234567 " + after
     expected = PersonalShape(len(before) + 1, "resident_registration_number")
     assert expected in find_identifiers(data)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from baekman import consent
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision
-from baekman.registry import database as registry_store
+from baekman.registry import database
 from baekman.registry.denied_list import update_denied_list
 from baekman.registry.importing import import_registrations
 from baekman.registry.key_rotation import rotate_key
@@ -90,18 +90,18 @@ def test_readers_of_all_participants_read_a_page_at_a_time(
         }
         return rows, institution_rows(opened, "서울병원"), hashed, (tmp_path / "denied.txt").read_text()
 
-    whole = read()
-    monkeypatch.setattr(registry_store, "PAGE", 3)
+    everything = read()
+    monkeypatch.setattr(database, "PAGE", 3)
     sizes = [len(page) for page in _pages_of(registry)]
     assert sizes == [3, 3, 1]
-    assert read() == whole
+    assert read() == everything
     assert rotate_key(registry) == 7 + 7 + 9
-    assert read() == whole
+    assert read() == everything
 
 
 def _pages_of(registry: Registry) -> Iterator[Any]:
-    with registry_store.paging(registry.engine) as connection:
-        yield from registry_store.pages(connection, registry_store.participants.c.participant_id)
+    with database.paging(registry.engine) as connection:
+        yield from database.pages(connection, database.participants.c.participant_id)
 
 
 def test_the_consent_hash_of_some_reads_only_their_events(
@@ -114,7 +114,7 @@ def test_the_consent_hash_of_some_reads_only_their_events(
     monkeypatch.setattr(
         on_sqlite.ring, "unseal", lambda sealed, identity: opened.append(identity) or unseal(sealed, identity=identity)
     )  # type: ignore[func-returns-value]
-    monkeypatch.setattr(registry_store, "pages", None)
+    monkeypatch.setattr(database, "pages", None)
     on_sqlite.consent_hash(some)
     assert sorted(opened) == sorted(f"consent {participant_id}" for participant_id in some)
 

@@ -1,4 +1,4 @@
-"""Registration tables come into the registry: idempotent, conflicts refused, on SQLite and on PostgreSQL."""
+"""The import of registration tables: idempotent, conflicts refused, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def test_a_conflict_is_refused_with_its_row_and_no_value(column: str, on_sqlite:
 
 def test_a_specimen_of_another_participant_is_refused(registry: Registry, tmp_path: Path) -> None:
     import_registrations(registry, [table(tmp_path, FIRST)])
-    stolen = table(tmp_path, FIRST.replace("SUBJ-1", "SUBJ-7"), name="second.tsv")
+    reused = table(tmp_path, FIRST.replace("SUBJ-1", "SUBJ-7"), name="second.tsv")
     for correct in (False, True):
         with pytest.raises(InputRefused) as refused:
-            import_registrations(registry, [stolen], correct=correct)
+            import_registrations(registry, [reused], correct=correct)
         assert str(refused.value) == (
             "second.tsv: row 2, column specimen_id: expected a specimen of this participant, "
             "found one that is registered for another participant; give each specimen a barcode of its own"
@@ -87,7 +87,7 @@ def test_a_conflict_within_one_table_names_both_rows(on_sqlite: Registry, tmp_pa
     second = FIRST.replace("BAR-0001", "BAR-0003").replace("female", "male").replace("granted", "refused")
     with pytest.raises(InputRefused) as refused:
         import_registrations(on_sqlite, [table(tmp_path, FIRST, second)])
-    assert [str(reason) for reason in refused.value.problems] == [
+    assert [str(problem) for problem in refused.value.problems] == [
         "registration.tsv: row 3, column registered_sex: expected this participant's value in row 2 of "
         "registration.tsv, found another value; correct the table",
         "registration.tsv: row 3, column consent: expected the decision in row 2 of registration.tsv, or another "
@@ -98,11 +98,11 @@ def test_a_conflict_within_one_table_names_both_rows(on_sqlite: Registry, tmp_pa
 def test_two_imports_at_once_both_succeed(registry: Registry, location: str | None, tmp_path: Path) -> None:
     files = [table(tmp_path, FIRST, SECOND.replace("2\tSUBJ-2", f"9{n}\tSUBJ-9{n}"), name=f"{n}.tsv") for n in range(6)]
 
-    def one(file: Path) -> ImportSummary:
+    def import_one(file: Path) -> ImportSummary:
         return import_registrations(open_registry(tmp_path, registry=location), [file])
 
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        summaries = list(pool.map(one, files))
+        summaries = list(pool.map(import_one, files))
     assert sum(summary.participants for summary in summaries) == 7
     assert len(list(participant_rows(registry))) == 7
 
@@ -110,14 +110,16 @@ def test_two_imports_at_once_both_succeed(registry: Registry, location: str | No
 # -- array genotypes
 
 
-def test_array_genotypes_are_kept_without_anything_else(registry: Registry, tmp_path: Path) -> None:
+def test_only_the_genotypes_of_an_array_file_are_kept(registry: Registry, tmp_path: Path) -> None:
     array(tmp_path / "array.vcf", "other", "BAR-0001")
     import_registrations(registry, [table(tmp_path, FIRST + "array.vcf")])
     record = registry.specimen("서울병원", "BAR-0001")
     assert record is not None and record.array_genotypes is not None
     with pysam.VariantFile(record.array_genotypes) as kept:
         assert list(kept.header.samples) == [record.specimen_id]
-        assert [(one.chrom, one.pos, one.id, one.alleles) for one in kept] == [("20", 100, None, ("A", "C"))]
+        assert [(variant.chrom, variant.pos, variant.id, variant.alleles) for variant in kept] == [
+            ("20", 100, None, ("A", "C"))
+        ]
     with pysam.BGZFile(record.array_genotypes) as raw:
         content = raw.read().decode()
     assert "홍길순" not in content and "BAR-0001" not in content
@@ -160,16 +162,16 @@ def test_missing_and_other_array_genotypes_are_refused(on_sqlite: Registry, tmp_
     record = on_sqlite.specimen("서울병원", "BAR-0001")
     assert record is not None and record.array_genotypes is not None
     with pysam.VariantFile(record.array_genotypes) as kept:
-        assert [one.samples[0]["GT"] for one in kept] == [(1, 1)]
+        assert [variant.samples[0]["GT"] for variant in kept] == [(1, 1)]
 
 
-def genotypes(registry: Registry, label: str = "BAR-0001") -> list[tuple[int, ...]] | None:
-    """The genotypes that are kept of a specimen."""
-    record = registry.specimen("서울병원", label)
+def genotypes(registry: Registry, barcode: str = "BAR-0001") -> list[tuple[int, ...]] | None:
+    """Return the genotypes that the registry keeps of a specimen."""
+    record = registry.specimen("서울병원", barcode)
     if record is None or record.array_genotypes is None:
         return None
     with pysam.VariantFile(record.array_genotypes) as kept:
-        return [one.samples[0]["GT"] for one in kept]
+        return [variant.samples[0]["GT"] for variant in kept]
 
 
 def staged(folder: Path) -> list[str]:
@@ -181,7 +183,7 @@ def die(*_: object, **__: object) -> None:
 
 
 def only_once(function: Callable[..., None]) -> Callable[..., None]:
-    """``function``, and death in its place the second time."""
+    """Return a function that calls ``function`` once; the second call raises KeyboardInterrupt."""
     functions = iter([function, die])
     return lambda *arguments, **options: next(functions)(*arguments, **options)
 
@@ -226,7 +228,7 @@ def test_arrays_of_a_killed_import_are_those_of_before_or_after(
     assert (genotypes(opened), staged(tmp_path)) == ([(1, 1)], [])
 
 
-def test_a_withdrawal_takes_the_arrays_that_have_not_come_to_their_place(
+def test_a_withdrawal_removes_arrays_that_are_still_staged(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import_registrations(registry, [table(tmp_path, FIRST)])

@@ -1,4 +1,4 @@
-"""What the registry holds is sealed, with keys that are kept apart and can be rotated."""
+"""The values of the registry are sealed with keys that are kept apart and can be rotated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from baekman.registry.verdict_history import note_delivery
 from support.registrations import FIRST, SECOND, array, table
 
 
-def test_rotation_seals_everything_anew(registry: Registry, location: str | None, tmp_path: Path) -> None:
+def test_a_rotation_seals_every_record_again(registry: Registry, location: str | None, tmp_path: Path) -> None:
     import_registrations(registry, [table(tmp_path, FIRST, SECOND)])
     note_delivery(registry, "서울병원", "1", "aa")
     before, consent = registry.specimen("서울병원", "BAR-0001"), registry.consent_hash()
@@ -89,9 +89,9 @@ def test_swapped_and_changed_records_are_refused(tmp_path: Path) -> None:
     registry, _ = create_registry(tmp_path)
     import_registrations(registry, [table(tmp_path, FIRST, SECOND)])
     with sqlite3.connect(tmp_path / "registry" / "registry.sqlite") as connection:
-        (one, first), (two, second) = connection.execute("SELECT participant_id, sealed FROM participants")
-        connection.execute("UPDATE participants SET sealed = ? WHERE participant_id = ?", (second, one))
-        connection.execute("UPDATE participants SET sealed = ? WHERE participant_id = ?", (first, two))
+        (first_id, first), (second_id, second) = connection.execute("SELECT participant_id, sealed FROM participants")
+        connection.execute("UPDATE participants SET sealed = ? WHERE participant_id = ?", (second, first_id))
+        connection.execute("UPDATE participants SET sealed = ? WHERE participant_id = ?", (first, second_id))
     connection.close()
     with pytest.raises(InputRefused, match="expected a value sealed for this record"):
         registry.specimen("서울병원", "BAR-0001")

@@ -1,4 +1,4 @@
-"""The registry: who is in it, what they consented to, who has left; the same on SQLite and on PostgreSQL."""
+"""Specimens, consent, withdrawals and verdicts in the registry; the same on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from baekman import pseudonyms
 from baekman.consent import ConsentEvent, ConsentState, Decision, Scope
 from baekman.errors import InputRefused
-from baekman.registry import database as registry_store
+from baekman.registry import database
 from baekman.registry.importing import ImportSummary, import_registrations
 from baekman.registry.listing import institution_rows, write_institution
 from baekman.registry.records import Registry, create_registry, open_registry
@@ -18,7 +18,7 @@ from baekman.registry.verdict_history import note_delivery, record_verdicts, ver
 from baekman.verdicts import Reason, Verdict
 from support.registrations import FIRST, SECOND, array, participant_of, table
 
-# -- what is looked for, and look-alikes
+# -- confidential strings and look-alikes
 
 
 def test_identifiers_of_a_specimen(registry: Registry, tmp_path: Path) -> None:
@@ -30,11 +30,11 @@ def test_identifiers_of_a_specimen(registry: Registry, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("label", ["BAR-O001", "ВАR-0001", "bar-0001", "ＢＡＲ-0001", "BAR_0001", "BAR-00Ol"])
-def test_a_label_that_reads_like_another_is_recognised(label: str, on_sqlite: Registry, tmp_path: Path) -> None:
+@pytest.mark.parametrize("barcode", ["BAR-O001", "ВАR-0001", "bar-0001", "ＢＡＲ-0001", "BAR_0001", "BAR-00Ol"])
+def test_a_barcode_that_looks_like_another_is_recognised(barcode: str, on_sqlite: Registry, tmp_path: Path) -> None:
     import_registrations(on_sqlite, [table(tmp_path, FIRST, SECOND)])
-    assert on_sqlite.specimen("서울병원", label) is None
-    assert on_sqlite.specimen("서울병원", "BAR-0001") in on_sqlite.lookalikes("서울병원", label)
+    assert on_sqlite.specimen("서울병원", barcode) is None
+    assert on_sqlite.specimen("서울병원", "BAR-0001") in on_sqlite.lookalikes("서울병원", barcode)
     assert on_sqlite.lookalikes("서울병원", "BAR-0001") == []
 
 
@@ -60,23 +60,23 @@ def test_consent_is_denied_by_default_and_follows_its_events(registry: Registry,
 def test_the_consent_hash_changes_with_any_event_and_only_then(registry: Registry, tmp_path: Path) -> None:
     import_registrations(registry, [table(tmp_path, FIRST, SECOND)])
     first, second = participant_of(registry), participant_of(registry, "BAR-0002")
-    whole, one = registry.consent_hash(), registry.consent_hash([first])
-    assert registry.consent_hash([second, first]) == whole
+    of_all, of_first = registry.consent_hash(), registry.consent_hash([first])
+    assert registry.consent_hash([second, first]) == of_all
     event = ConsentEvent(
         participant_id=second, decision=Decision.GRANTED, scopes=(Scope.GENOME,), valid_from=date(2026, 1, 1)
     )
     assert registry.add_consent(event)
     assert not registry.add_consent(event)
-    assert registry.consent_hash() != whole
-    assert registry.consent_hash([first]) == one
+    assert registry.consent_hash() != of_all
+    assert registry.consent_hash([first]) == of_first
     registry.withdraw(first)
-    assert registry.consent_hash([first]) != one
+    assert registry.consent_hash([first]) != of_first
 
 
 # -- withdrawal
 
 
-def test_a_withdrawal_erases_what_is_not_needed_and_is_final(registry: Registry, tmp_path: Path) -> None:
+def test_a_withdrawal_keeps_only_what_recognises_the_person_and_is_final(registry: Registry, tmp_path: Path) -> None:
     array(tmp_path / "array.vcf", "BAR-0001")
     file = table(tmp_path, FIRST + "array.vcf")
     import_registrations(registry, [file])
@@ -137,14 +137,14 @@ def test_verdicts_keep_their_history(registry: Registry) -> None:
     assert [(delivery, verdict) for delivery, _, verdict in history] == [(first, rejected), (second, accepted)]
 
 
-def test_an_institution_sees_its_own_rows_alone(registry: Registry, tmp_path: Path) -> None:
+def test_an_institution_sees_its_own_rows_only(registry: Registry, tmp_path: Path) -> None:
     import_registrations(registry, [table(tmp_path, FIRST, SECOND.replace("서울", "부산"))])
     assert institution_rows(registry, "서울병원") == [
         {"specimen_id": "BAR-0001", "participant": "SUBJ-1", "genome": "granted", "delivered": "", "verdict": ""}
     ]
 
 
-def test_the_file_for_an_institution_is_readable_by_its_owner_alone(registry: Registry, tmp_path: Path) -> None:
+def test_the_file_for_an_institution_is_readable_by_its_owner_only(registry: Registry, tmp_path: Path) -> None:
     import_registrations(registry, [table(tmp_path, FIRST, SECOND.replace("서울", "부산"))])
     file = write_institution(registry, "서울병원", folder=tmp_path / "return")
     assert file.parent == tmp_path / "return" and "서울" not in file.name
@@ -156,10 +156,10 @@ def test_the_file_for_an_institution_is_readable_by_its_owner_alone(registry: Re
         write_institution(registry, "대구병원", folder=tmp_path / "return")
 
 
-# -- making and opening it
+# -- creation and opening
 
 
-def test_an_absent_registry_says_what_to_do(tmp_path: Path) -> None:
+def test_the_message_about_an_absent_registry_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(InputRefused) as refused:
         open_registry(tmp_path)
     assert str(refused.value) == (
@@ -186,7 +186,7 @@ def test_database_errors_show_no_value(registry: Registry) -> None:
     assert "SECRET" not in str(failure.value)
 
 
-def test_a_long_import_of_another_is_waited_for(on_sqlite: Registry) -> None:
-    with registry_store.reading(on_sqlite.engine) as connection:
+def test_a_connection_waits_for_a_long_import(on_sqlite: Registry) -> None:
+    with database.reading(on_sqlite.engine) as connection:
         milliseconds = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
-    assert milliseconds > 5 * 60 * 1000  # what a million rows take
+    assert milliseconds > 5 * 60 * 1000  # the time of a million rows

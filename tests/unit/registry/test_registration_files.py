@@ -1,4 +1,4 @@
-"""Registration tables of any length: read a part at a time, refused with a list that ends."""
+"""Registration tables of any length: read a part at a time; a bounded number of problems is reported."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from baekman.errors import InputRefused, ProblemList
 from baekman.files.delimited import DelimitedTable
-from baekman.registry import importing as registry_import
-from baekman.registry import registration_files
+from baekman.registry import importing, registration_files
 from baekman.registry.importing import import_registrations
 from baekman.registry.listing import participant_rows
 from baekman.registry.records import Registry
@@ -26,13 +25,13 @@ def people(count: int) -> list[str]:
 def messages(registry: Registry, files: list[Path]) -> list[str]:
     with pytest.raises(InputRefused) as refused:
         import_registrations(registry, files)
-    return [str(reason) for reason in refused.value.problems]
+    return [str(problem) for problem in refused.value.problems]
 
 
-def test_no_more_rows_are_asked_for_than_a_part_before_they_are_written(
+def test_no_more_rows_than_a_part_are_read_before_they_are_written(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_import, "ROWS_PER_PART", 4)
+    monkeypatch.setattr(importing, "ROWS_PER_PART", 4)
     read, written, waiting = 0, 0, []
     fields_at = DelimitedTable.fields_at
 
@@ -53,7 +52,7 @@ def test_no_more_rows_are_asked_for_than_a_part_before_they_are_written(
     assert (read, written, max(waiting)) == (30, 30, 4)
 
 
-def test_the_first_look_keeps_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_pass_keeps_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registration_files, "_ROWS_PER_WRITE", 3)
     kept = []
     add = registration_files._RowIndex.add
@@ -69,7 +68,7 @@ def test_the_first_look_keeps_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_the_rows_of_a_participant_come_together_wherever_they_stand(size: int, tmp_path: Path) -> None:
+def test_the_rows_of_a_participant_come_together_in_any_order_of_the_table(size: int, tmp_path: Path) -> None:
     first, second, third = people(3)
     again = [row.replace("BAR-", "TWO-") for row in (first, second)]
     files = [table(tmp_path, first, second, name="a.tsv"), table(tmp_path, third, *reversed(again), name="b.tsv")]
@@ -82,14 +81,14 @@ def test_the_rows_of_a_participant_come_together_wherever_they_stand(size: int, 
 
 
 @pytest.mark.parametrize("size", [1, 100])
-def test_conflicts_are_told_in_the_order_of_the_rows(
+def test_conflicts_are_reported_in_the_order_of_the_rows(
     size: int, on_sqlite: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_import, "ROWS_PER_PART", size)
+    monkeypatch.setattr(importing, "ROWS_PER_PART", size)
     first, second, third = people(3)
     import_registrations(on_sqlite, [table(tmp_path, third)])
-    others = [row.replace("BAR-", "TWO-").replace("female", "male") for row in (first, second)]
-    file = table(tmp_path, first, second, third.replace("1984", "1985"), *reversed(others))
+    conflicting = [row.replace("BAR-", "TWO-").replace("female", "male") for row in (first, second)]
+    file = table(tmp_path, first, second, third.replace("1984", "1985"), *reversed(conflicting))
     value, action = "expected this participant's value in", "found another value; correct the table"
     assert messages(on_sqlite, [file]) == [
         f"registration.tsv: row 4, column birth_year: {value} the registry, {action}, or import it with --correct",
@@ -99,20 +98,20 @@ def test_conflicts_are_told_in_the_order_of_the_rows(
     assert len(list(participant_rows(on_sqlite))) == 1
 
 
-def test_of_very_many_problems_the_first_are_told_and_the_rest_counted(
+def test_the_first_of_very_many_problems_are_reported_and_the_rest_counted(
     on_sqlite: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ProblemList, "LIMIT", 3)
     rest = "registration tables: expected at most the 3 problems above, found 4 more; mend these first"
     by_themselves = [row.replace("rare", "?") for row in people(7)]
-    found = messages(on_sqlite, [table(tmp_path, *by_themselves)])
-    assert [line.split(",")[0] for line in found[:3]] == [f"registration.tsv: row {row}" for row in (2, 3, 4)]
-    assert found[3:] == [rest]
+    lines = messages(on_sqlite, [table(tmp_path, *by_themselves)])
+    assert [line.split(",")[0] for line in lines[:3]] == [f"registration.tsv: row {row}" for row in (2, 3, 4)]
+    assert lines[3:] == [rest]
     import_registrations(on_sqlite, [table(tmp_path, *people(7))])
     with_the_registry = [row.replace("1984", "1985") for row in people(7)]
-    found = messages(on_sqlite, [table(tmp_path, *with_the_registry)])
-    assert [line.split(",")[0] for line in found[:3]] == [f"registration.tsv: row {row}" for row in (2, 3, 4)]
-    assert found[3:] == [rest]
+    lines = messages(on_sqlite, [table(tmp_path, *with_the_registry)])
+    assert [line.split(",")[0] for line in lines[:3]] == [f"registration.tsv: row {row}" for row in (2, 3, 4)]
+    assert lines[3:] == [rest]
 
 
 def test_a_subject_code_of_very_many_rows_is_refused(
@@ -126,7 +125,7 @@ def test_a_subject_code_of_very_many_rows_is_refused(
     ]
 
 
-def test_a_table_that_is_written_to_meanwhile_is_refused(on_sqlite: Registry, tmp_path: Path) -> None:
+def test_a_table_that_changes_during_an_import_is_refused(on_sqlite: Registry, tmp_path: Path) -> None:
     file = table(tmp_path, *people(3))
     message = "expected a table that nobody writes to while it is read, found another one; do it again"
     for change in (file.read_bytes() + b"\n", file.read_bytes().replace(b"rare", b"????")):
@@ -139,17 +138,15 @@ def test_a_table_that_is_written_to_meanwhile_is_refused(on_sqlite: Registry, tm
 def test_a_pipe_is_refused(on_sqlite: Registry) -> None:
     reading, writing = os.pipe()
     try:
-        found = messages(on_sqlite, [Path(f"/dev/fd/{reading}")])
+        lines = messages(on_sqlite, [Path(f"/dev/fd/{reading}")])
     finally:
         os.close(reading)
         os.close(writing)
-    assert found == [f"{reading}: expected a file, found a pipe; save the table to a file: it is read more than once"]
+    assert lines == [f"{reading}: expected a file, found a pipe; save the table to a file: it is read more than once"]
 
 
-def test_no_array_is_kept_of_a_refused_table(
-    on_sqlite: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry_import, "ROWS_PER_PART", 1)
+def test_a_refused_table_leaves_no_array(on_sqlite: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "ROWS_PER_PART", 1)
     array(tmp_path / "array.vcf", "BAR-0000")
     first, second = people(2)
     file = table(tmp_path, first + "array.vcf", second, second.replace("female", "male"))
@@ -158,7 +155,7 @@ def test_no_array_is_kept_of_a_refused_table(
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_rows_and_offsets_are_those_of_the_file_however_lines_end(end: str, tmp_path: Path) -> None:
+def test_rows_and_offsets_do_not_depend_on_line_ends(end: str, tmp_path: Path) -> None:
     file = tmp_path / "r.csv"
     lines = ["h1,h2", "서울,1", "", '"a' + end + 'b",2', "c,3"]
     file.write_bytes(b"\xef\xbb\xbf" + end.join(lines).encode())
@@ -172,7 +169,7 @@ def test_rows_and_offsets_are_those_of_the_file_however_lines_end(end: str, tmp_
             assert opened.fields_at(offset) == fields
 
 
-def test_rows_read_again_are_those_read_first(tmp_path: Path) -> None:
+def test_rows_read_again_equal_those_of_the_first_pass(tmp_path: Path) -> None:
     rows = read_rows([table(tmp_path, *people(5))])
     assert [row.barcode for row in rows] == [f"BAR-{n:04d}" for n in range(5)]
     assert [row.number for row in rows] == [1, 2, 3, 4, 5]
