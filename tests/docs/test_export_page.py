@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
 from pathlib import Path
 
+import baekman
 import pytest
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.cohort.store import create_store
-from support.store_tools import baekman, block, gvcf_text, line, write_reference
+from support.example_workspace import example_workspace
+from support.store_tools import baekman as run
+from support.store_tools import block, gvcf_text, line, write_reference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BASES = "ACGTACGTTGCA" * 200_000
@@ -43,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_command_of_the_page_runs(place: Path, command: str) -> None:
     program, *arguments = shlex.split(command)
     assert program == "baekman"
-    done = baekman(*arguments, cwd=place)
+    done = run(*arguments, cwd=place)
     assert done.stderr == ""
     if arguments[0] == "query" and "--output" not in arguments:
         assert len(done.stdout.splitlines()) == 2
@@ -53,3 +57,10 @@ def test_the_page_names_every_column_of_the_tables() -> None:
     text = (DOCS / "exports.md").read_text().split("## Tables\n", 1)[1].split("\n## ", 1)[0]
     columns = {row.split("`")[1].split("/")[1]: row.split("`")[3].split() for row in re.findall(r"^\| `.*", text, re.M)}
     assert columns == {"variants": TABLE.names, "reference": REFERENCE_TABLE.names}
+
+
+def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example_workspace(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testfile(str(DOCS / "exports.md"), module_relative=False, globs={"baekman": baekman})
+    assert result.failed == 0 and result.attempted >= 6

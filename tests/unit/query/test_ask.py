@@ -15,9 +15,10 @@ from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store, create_store, open_store
 from baekman.errors import InputRefused
 from baekman.genome.regions import Region
-from baekman.query import ask as query
-from baekman.query.ask import ask, check_sql, write_answer
-from baekman.query.views import open_views
+from baekman.query.ask import Question, ask, check_sql
+from baekman.query.output import write_answer
+from baekman.query.views import connect
+from baekman.tables.make import make_tables
 from support.store_tools import baekman, block, gvcf_text, line, write_reference
 
 GENOME = "ACGTTTTACACACAGGCATTAGCCCGATATATACGGGTCAATTGGCCAACTGACTTTTTTGCA"
@@ -45,13 +46,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def answer(store: Store, capfdbinary: pytest.CaptureFixture[bytes], **question: object) -> list[dict[str, object]]:
-    ask(store, read_snapshot(store), format="csv", **question)  # type: ignore[arg-type]
+    with ask(store, read_snapshot(store), Question(**question)) as relation:  # type: ignore[arg-type]
+        write_answer(relation, format="csv")
     out = capfdbinary.readouterr().out
     return pl.read_csv(out).to_dicts() if out.count(b"\n") > 1 else []
 
 
 def test_a_region_gives_its_sites(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    found = answer(store, capfdbinary, region=Region("c1", 3, 20))
+    found = answer(store, capfdbinary, region="c1:3-20")
     assert [(site["contig"], site["pos"], site["ref"], site["alt"], site["ac"], site["an"]) for site in found] == [
         ("c1", 3, "G", "A", 1, 2),
         ("c1", 3, "G", "C", 0, 2),
@@ -75,8 +77,17 @@ def test_a_participant_gives_their_call_rows(store: Store, capfdbinary: pytest.C
 
 
 def test_a_participant_in_a_region(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    found = answer(store, capfdbinary, participant="P1", region=Region("c1", 21, 21))
+    found = answer(store, capfdbinary, participant="P1", region="c1:21")
     assert [row["pos"] for row in found] == [21]
+
+
+def test_a_region_of_a_finished_table_is_of_its_contig(
+    store: Store, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    make_tables(store, output=tmp_path)
+    question = {"participant": "P1", "tables": tmp_path}
+    assert [row["pos"] for row in answer(store, capfdbinary, region="c1:1-20", **question)] == [3]
+    assert answer(store, capfdbinary, region="HLA:1:1-20", **question) == []
 
 
 def test_sql_sees_every_view(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -88,7 +99,7 @@ def test_sql_sees_every_view(store: Store, capfdbinary: pytest.CaptureFixture[by
 
 
 def test_an_older_snapshot_has_its_own_participants(store: Store) -> None:
-    with open_views(store, read_snapshot(store, 1)) as connection:
+    with connect(store, read_snapshot(store, 1)) as connection:
         assert connection.sql("SELECT participant_id FROM calls").fetchall() == [("P1",), ("P1",)]
         assert connection.sql("SELECT count(*) FROM sites").fetchall() == [(2,)]
 
@@ -101,32 +112,24 @@ def test_a_question_opens_the_files_that_it_is_about(
     shutil.rmtree(copy.batch("bP2"))
     assert [row["pos"] for row in answer(copy, capfdbinary, participant="P1")] == [3, 21]
     shutil.rmtree(copy.path / "batches")
-    assert len(answer(copy, capfdbinary, region=Region("c1", 3, 20))) == 2
+    assert len(answer(copy, capfdbinary, region="c1:3-20")) == 2
 
 
 @pytest.mark.parametrize("question", [{"participant": "P1"}, {"sql": "SELECT count(*) FROM calls"}])
-def test_who_asks_a_snapshot_is_told_that_it_went_meanwhile(
-    store: Store,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfdbinary: pytest.CaptureFixture[bytes],
-    question: dict[str, str],
+def test_a_snapshot_that_is_deleted_while_it_is_read_is_reported(
+    store: Store, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], question: dict[str, str]
 ) -> None:
     copy = open_store(shutil.copytree(store.path, tmp_path / "cohort"))
-    asked = read_snapshot(copy)
-
-    def late(*arguments: object, **options: object) -> None:
+    with (
+        pytest.raises(InputRefused) as refused,
+        ask(copy, read_snapshot(copy), Question(**question)) as relation,  # type: ignore[arg-type]
+    ):
         rewrite.compact(copy)
-        write_answer(*arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(query, "write_answer", late)
-    with pytest.raises(InputRefused) as refused:
-        ask(copy, asked, **question)  # type: ignore[arg-type]
+        write_answer(relation, format="csv")
     assert str(refused.value) == (
         "snapshot 2: expected one that stays while it is read, found one that a withdrawal or compaction took away; "
         "run the same command again"
     )
-    monkeypatch.undo()
     assert answer(copy, capfdbinary, **question)
 
 
@@ -142,8 +145,9 @@ def test_who_asks_a_snapshot_is_told_that_it_went_meanwhile(
 def test_sql_reads_no_other_file(store: Store, tmp_path: Path, sql: str) -> None:
     other = tmp_path / "other.csv"
     other.write_text("a\n1\n")
-    with pytest.raises(InputRefused, match="Permission Error"):
-        ask(store, read_snapshot(store), sql=sql.format(other=other, folder=store.path.parent))
+    question = Question(sql=sql.format(other=other, folder=store.path.parent))
+    with pytest.raises(InputRefused, match="Permission Error"), ask(store, read_snapshot(store), question) as relation:
+        relation.fetchall()
 
 
 @pytest.mark.parametrize(
@@ -173,7 +177,8 @@ def test_messages(store: Store) -> None:
 
 def test_parquet_keeps_lists(store: Store, tmp_path: Path) -> None:
     output = tmp_path / "x.parquet"
-    ask(store, read_snapshot(store), participant="P1", format="parquet", output=output)
+    with ask(store, read_snapshot(store), Question(participant="P1")) as relation:
+        write_answer(relation, format="parquet", output=output)
     assert pq.read_table(output)["pl"].to_pylist() == [[250, 0, 300], [300, 0]]
 
 

@@ -39,30 +39,16 @@ def tables(
 
     Example: baekman tables --cohort cohort --output tables --participants P0123456789ABX
     """
-    from baekman import audit
-    from baekman.cohort.snapshot import read_snapshot
-    from baekman.cohort.store import open_store
-    from baekman.engine.local import Engine
+    from baekman.api import open_cohort
     from baekman.tables.files import convert_layout
-    from baekman.tables.make import make_tables, read_participants
+    from baekman.tables.make import read_participants
 
-    store = open_store(cohort)
+    opened = open_cohort(cohort, snapshot=snapshot, workers=workers, scheduler=scheduler)
     if convert:
         typer.echo(str(convert_layout(output)))
         return
-    chosen: list[str] | None = None
-    if participants is not None:
-        chosen = read_participants(participants)
-    at = read_snapshot(store, snapshot)
-    audit.record_use(store.workspace, action="tables", object=str(at.number), question=chosen)
-    count = make_tables(
-        store,
-        output=output,
-        snapshot=at,
-        participants=chosen,
-        engine=Engine(workers=workers, scheduler=scheduler),
-    )
-    typer.echo(str(count))
+    chosen = read_participants(participants) if participants is not None else None
+    typer.echo(str(opened.write_tables(output, participants=chosen)))
 
 
 @app.command()
@@ -87,29 +73,13 @@ def export(
 
     Example: baekman export --cohort cohort --format bcf --region chr20:1-5000000 --output chr20.bcf
     """
-    from baekman import audit
-    from baekman.cohort.snapshot import read_snapshot
-    from baekman.cohort.store import open_store
-    from baekman.engine.local import Engine
-    from baekman.export import write as exports
+    from baekman.api import open_cohort
 
     if raw and joint:
         raise typer.BadParameter("--raw and --joint exclude each other")
-    store = open_store(cohort)
-    at = read_snapshot(store, snapshot)
-    audit.record_use(store.workspace, action="export", object=str(at.number), question=[region, raw, joint, sites])
-    exports.export(
-        store,
-        at,
-        format=format,
-        output=output,
-        content=exports.Content(
-            region=store.parse_region(region) if region is not None else None,
-            mode="raw" if raw else "joint" if joint else "called",
-            by_position=sites,
-        ),
-        engine=Engine(workers=workers, scheduler=scheduler),
-    )
+    opened = open_cohort(cohort, snapshot=snapshot, workers=workers, scheduler=scheduler)
+    mode = "raw" if raw else "joint" if joint else "called"
+    opened.export(output, format=format, region=region, mode=mode, by_position=sites)
 
 
 @app.command()
@@ -136,26 +106,14 @@ def query(
 
     Example: baekman query --cohort cohort --sql "SELECT contig, count(*) FROM sites GROUP BY contig"
     """
-    from baekman import audit, pseudonyms
-    from baekman.cohort.snapshot import read_snapshot
-    from baekman.cohort.store import open_store
-    from baekman.query.ask import ask
+    from baekman.api import open_cohort
+    from baekman.query.ask import Question
+    from baekman.query.output import write_answer
 
     if (sql is None) == (region is None and participant is None):
         raise typer.BadParameter("give --region, --participant or both, or else --sql")
     if tables is not None and participant is None:
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
-    store = open_store(cohort)
-    at = read_snapshot(store, snapshot)
-    asked = participant if participant is not None and pseudonyms.is_valid(participant, "P") else str(at.number)
-    audit.record_use(store.workspace, action="query", object=asked, question=[region, participant, sql])
-    ask(
-        store,
-        at,
-        region=store.parse_region(region) if region is not None else None,
-        participant=participant,
-        sql=sql,
-        format=format,
-        output=output,
-        tables=tables,
-    )
+    question = Question(region=region, participant=participant, sql=sql, tables=tables)
+    with open_cohort(cohort, snapshot=snapshot).query(question) as relation:
+        write_answer(relation, format=format, output=output)

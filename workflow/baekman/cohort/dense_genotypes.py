@@ -24,6 +24,7 @@ from baekman.cohort.schema import ROSTER as ROSTER_SCHEMA
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 from baekman.genome.ploidy import one_copy_in_males, own_ploidy
+from baekman.genome.regions import Region
 from baekman.genotyping.joint import GQ_LIMITS, LIKELIHOOD, joint_rows
 from baekman.kernels import dense as kernel
 from baekman.kernels import layout
@@ -117,6 +118,14 @@ def _participants(store: Path, batches: tuple[str, ...], content: str) -> Partic
         male=male[values_of(order)],
         columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {},
     )
+
+
+def sites_within(sites: pa.Table, region: Region | None) -> pa.Table:
+    """Return the ``sites`` of a shard that have their POS in ``region``; all of them without a region."""
+    if region is None:
+        return sites
+    first, last = np.searchsorted(numpy_of(sites, "pos"), [region.start, region.end + 1])
+    return sites.slice(first, last - first).combine_chunks()
 
 
 def chunks(sites: pa.Table, wanted: npt.NDArray[np.bool_], participants: int) -> Iterator[pa.Table]:

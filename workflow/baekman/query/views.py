@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -19,6 +20,7 @@ from baekman.tables.files import open_table
 from baekman.tables.keys import TableKeys
 
 SCHEMAS = {"rosters": ROSTER, "calls": CALLS, "reference": REFERENCE, "sites": SITES}
+VIEW_NAMES = ("sites", "calls", "reference", "participants")
 
 # …/<batch>/roster.parquet and …/<batch>/<kind>/<shard>.parquet: a file's batch and shard are in its name
 VIEWS = f"""
@@ -42,14 +44,14 @@ JOIN members AS r ON r.batch = split_part(c.filename, '/', -3) AND r.sample = c.
 """
 
 
-@contextlib.contextmanager
-def open_views(
+def connect(
     store: Store, snapshot: Snapshot, *, shards: Sequence[int] | None = None, batches: Sequence[str] | None = None
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the views ``sites``, ``calls``, ``reference`` and ``participants`` of a snapshot.
+) -> duckdb.DuckDBPyConnection:
+    """Open the views ``sites``, ``calls``, ``reference`` and ``participants`` of a snapshot.
 
-    It can read the snapshot's files and nothing else, and write nothing. ``shards`` (indices) and ``batches``
-    narrow what the views read. A file is opened when a question needs it: duckdb.Error says then that it is not there.
+    The connection can read the snapshot's files and nothing else, and write nothing. ``shards`` (indices) and
+    ``batches`` narrow what the views read. A file is opened when a query needs it; duckdb.Error then reports a
+    missing file.
     """
     names = [entry.name for entry in snapshot.batches if batches is None or entry.name in batches]
     tiles = [store.shards[shard] for shard in (range(len(store.shards)) if shards is None else shards)]
@@ -64,22 +66,31 @@ def open_views(
     caller_filters = [
         (name, code, text) for name in names for code, text in enumerate(_caller_filters(store, name), start=1)
     ]
-    with tempfile.TemporaryDirectory() as spill, duckdb.connect() as connection:
-        _fill(connection, "shards", ("name", "contig"), ((tile.name, tile.contig) for tile in tiles))
-        _fill(connection, "caller_filters", ("batch", "code", "name"), caller_filters)
-        sources = {}
-        for kind, listed in files.items():
-            nothing = SCHEMAS[kind].append(pa.field("filename", pa.string())).empty_table()
-            connection.register(f"no_{kind}", nothing)
-            quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in listed)
-            sources[kind] = f"read_parquet([{quoted}], filename = true)" if listed else f"no_{kind}"
-        connection.execute(VIEWS.format(**sources))
-        connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
-        connection.execute("SET temp_directory = ?", [spill])
-        connection.execute("SET allowed_paths = ?", [[str(path) for listed in files.values() for path in listed]])
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
-        yield connection
+    connection = duckdb.connect()
+    _fill(connection, "shards", ("name", "contig"), ((tile.name, tile.contig) for tile in tiles))
+    _fill(connection, "caller_filters", ("batch", "code", "name"), caller_filters)
+    sources = {}
+    for kind, paths in files.items():
+        nothing = SCHEMAS[kind].append(pa.field("filename", pa.string())).empty_table()
+        connection.register(f"no_{kind}", nothing)
+        quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        sources[kind] = f"read_parquet([{quoted}], filename = true)" if paths else f"no_{kind}"
+    connection.execute(VIEWS.format(**sources))
+    connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
+    connection.execute("SET temp_directory = ?", [str(Path(_spill().name) / uuid.uuid4().hex)])
+    connection.execute("SET allowed_paths = ?", [[str(path) for paths in files.values() for path in paths]])
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+@functools.cache
+def _spill() -> tempfile.TemporaryDirectory[str]:
+    """Return this process's folder (0700, deleted at exit) for what does not fit in memory.
+
+    A relation may outlive the code that opened its connection, so DuckDB deletes each connection's part.
+    """
+    return tempfile.TemporaryDirectory(prefix="baekman-query-")
 
 
 def _caller_filters(store: Store, batch: str) -> list[str]:
@@ -92,16 +103,16 @@ def _fill(
 ) -> None:
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
     types = [pa.int64() if column == "code" else pa.string() for column in columns]
-    given = [pa.array(value, kind) for value, kind in zip(values, types, strict=True)]
-    connection.register("given", pa.table(given, names=list(columns)))
-    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
-    connection.unregister("given")
+    arrays = [pa.array(value, kind) for value, kind in zip(values, types, strict=True)]
+    connection.register("rows", pa.table(arrays, names=list(columns)))
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
+    connection.unregister("rows")
 
 
-@contextlib.contextmanager
-def open_table_view(path: Path, *, participant: str, keys: TableKeys | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with a participant's finished table, encrypted or not, as the view ``calls``, and nothing else."""
-    with open_table(path, participant=participant, keys=keys) as file, duckdb.connect() as connection:
+def connect_table(path: Path, *, participant: str, keys: TableKeys | None) -> duckdb.DuckDBPyConnection:
+    """Open a participant's finished table, encrypted or not, as the view ``calls``; nothing else can be read."""
+    connection = duckdb.connect()
+    with open_table(path, participant=participant, keys=keys) as file:
         connection.register("calls", file.read())
-        connection.execute("SET enable_external_access = false")
-        yield connection
+    connection.execute("SET enable_external_access = false")
+    return connection

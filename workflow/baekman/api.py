@@ -1,0 +1,400 @@
+"""The cohort as an object: what ``import baekman`` offers, and what the command line goes through.
+
+A method that uses individual data leaves an event in the audit log of the workspace, if it keeps one. Heavy libraries
+are imported by the methods that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baekman import audit, pseudonyms
+from baekman.cohort import snapshot as snapshots
+from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import PARTICIPANT_ID, Store, check_names, create_store, open_store
+from baekman.engine.local import Engine
+from baekman.errors import InputRefused, Problem
+from baekman.genome.regions import Region
+from baekman.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+    import pyarrow as pa
+
+    from baekman.query.ask import Question
+    from baekman.query.genotypes import GenotypeBlock
+
+Location = str | PathLike[str]
+
+
+def open_cohort(
+    path: Location, *, snapshot: int | None = None, workers: int = 1, scheduler: str | None = None
+) -> Cohort:
+    """Open the cohort store in the folder ``path`` at a snapshot, by default the latest.
+
+    ``workers`` is the number of local processes for methods with many tasks; ``scheduler`` a Dask cluster instead:
+    its address or scheduler file, or ``slurm:N``. Raises InputRefused for no store, no such snapshot, or a store of
+    another schema version.
+
+    Example:
+        >>> import baekman
+        >>> baekman.open_cohort("W/cohort")
+        <Cohort cohort, snapshot 1: 2 participants>
+    """
+    store = open_store(Path(path))
+    engine = Engine(workers=workers, scheduler=scheduler)
+    return Cohort(store, snapshots.read_snapshot(store, snapshot), engine=engine)
+
+
+def create_cohort(
+    path: Location, *, reference: Location, shards: Location | None = None, config: Location | None = None
+) -> Cohort:
+    """Create an empty cohort store that is bound to a reference; an equal store that is there already is opened.
+
+    ``reference`` is a FASTA, plain or bgzip; ``shards`` a shard table, without which the reference is tiled; ``config``
+    a configuration (section ``cohort``), by default ``config.yaml`` next to a folder named ``cohort``. Raises
+    InputRefused when one of them does not fit, or ``path`` holds something else.
+
+    Example:
+        >>> baekman.create_cohort("new", reference="ref.fa")
+        <Cohort new, snapshot 0: 0 participants>
+    """
+    from baekman.cohort.settings import aliases, configuration_of, par_regions, thresholds
+
+    settings = configuration_of(Path(path), _path(config))
+    store = create_store(
+        Path(path),
+        reference=Path(reference),
+        shards_file=_path(shards),
+        thresholds=thresholds(settings),
+        aliases=aliases(settings),
+        par_regions=par_regions(settings),
+    )
+    return Cohort(store, snapshots.read_snapshot(store), engine=Engine())
+
+
+class Cohort:
+    """A cohort store, read through one snapshot. ``open_cohort`` and ``create_cohort`` make it.
+
+    ``store`` is the store on disk (``contigs``, ``shards``, ``reference``), ``snapshot`` the snapshot that is read,
+    ``workspace`` the folder around the store; ``engine`` runs long work. A method that changes the store moves the
+    object to the new snapshot. Positions are 1-based and ends inclusive; a region is ``contig``, ``contig:pos`` or
+    ``contig:start-end``, and commas in numbers are ignored.
+
+    The examples of the methods go on from this one:
+        >>> cohort = baekman.open_cohort("W/cohort")
+        >>> [contig.name for contig in cohort.store.contigs], cohort.snapshot.participants
+        (['chr20'], 2)
+    """
+
+    def __init__(self, store: Store, snapshot: Snapshot, *, engine: Engine) -> None:
+        self.store = store
+        self.snapshot = snapshot
+        self.engine = engine
+        self.workspace = Workspace(store.workspace)
+
+    def __repr__(self) -> str:
+        people = self.snapshot.participants
+        return f"<Cohort {self.store.path.name}, snapshot {self.snapshot.number}: {people} participants>"
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return all snapshots, oldest first.
+
+        Example:
+            >>> [(each.number, each.participants) for each in cohort.snapshots()]
+            [(1, 2)]
+        """
+        return [snapshots.read_snapshot(self.store, number) for number in snapshots.numbers(self.store)]
+
+    def participants(self) -> pa.Table:
+        """Return a row per participant, sorted by ID: the roster (docs/cohort-format.md) and ``batch``.
+
+        Example:
+            >>> cohort.participants().select(["participant_id", "sex"]).to_pylist()
+            [{'participant_id': 'P000000000001K', 'sex': 'female'}, {'participant_id': 'P000000000002N', 'sex': 'male'}]
+        """
+        return self._table(None, sql="SELECT * FROM participants ORDER BY participant_id")
+
+    def sites(self, region: str | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return a row per allele with its POS in ``region`` (else in the genome), in the order of the genome.
+
+        Columns: ``contig pos ref alt ac an af filter …`` (docs/cohort-format.md, sites). ``ac`` and ``an`` count
+        called genotypes, ``ac_raw`` and ``an_raw`` all; ``qual`` and ``excess_het`` are phred. Raises InputRefused for
+        an unknown region or column.
+
+        Example:
+            >>> cohort.sites("chr20:1-2,000", columns=["pos", "ref", "alt", "ac", "an"]).to_pylist()
+            [{'pos': 1001, 'ref': 'A', 'alt': 'T', 'ac': 3, 'an': 4}]
+        """
+        return self._table(columns, region=region)
+
+    def calls(self, participant: str, region: str | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return a participant's call rows, one per allele, in the order of the genome.
+
+        Columns: ``participant_id contig pos ref alt copies ploidy other genotyped called gq dp ad_ref ad_alt pl phase
+        phase_set caller_filter``; ``gq`` and ``pl`` are phred, null is missing. A row with 0 copies is an allele that
+        the participant's record names with evidence. Raises InputRefused for an unknown participant, region or column.
+
+        Example:
+            >>> cohort.calls("P000000000001K", "chr20", columns=["pos", "alt", "copies", "pl"]).to_pylist()
+            [{'pos': 1001, 'alt': 'T', 'copies': 1, 'pl': [250, 0, 300]}]
+        """
+        return self._table(columns, participant=participant, region=region)
+
+    def genotypes(self, region: str | None = None, *, mode: str = "called") -> Iterator[GenotypeBlock]:
+        """Return the genotypes of all participants at the alleles of a region, in blocks that fit in memory.
+
+        A block has ``sites`` (Arrow), ``participants``, and the NumPy arrays ``copies`` (int8, -1: not shown),
+        ``ploidy`` (uint8) and ``state`` (uint8), each alleles × participants; ``to_pandas`` makes a data frame. Mode
+        ``called`` shows genotypes that meet the store's thresholds, ``raw`` all of the callers', ``joint`` the joint
+        genotypes. Raises InputRefused for an unknown region or mode.
+
+        Example:
+            >>> for block in cohort.genotypes("chr20:1-2,000", mode="joint"):
+            ...     print(block.sites["alt"].to_pylist(), block.copies.tolist(), block.state.tolist())
+            ['T'] [[1, 2]] [[4, 4]]
+        """
+        from baekman.query.genotypes import genotype_blocks
+
+        blocks = genotype_blocks(self.store, self.snapshot, region=self._region(region), mode=mode)
+        self._record("query", question=["genotypes", region, mode])
+        return blocks
+
+    def scan(self, view: str) -> pl.LazyFrame:
+        """Return a view as a Polars LazyFrame, which reads only the needed columns and rows.
+
+        ``view``: ``sites``, ``calls``, ``reference`` or ``participants`` (see docs/exports.md); else InputRefused.
+
+        Example:
+            >>> import polars as pl
+            >>> cohort.scan("sites").filter(pl.col("pos") > 1_000).select("pos", "af").collect().rows()
+            [(1001, 0.75)]
+        """
+        from baekman.query.views import VIEW_NAMES
+
+        if view not in VIEW_NAMES:
+            raise InputRefused(Problem(file="view", expected=f"one of {', '.join(VIEW_NAMES)}", found=repr(view)))
+        frame: pl.LazyFrame = self.sql(f"SELECT * FROM {view}").pl(lazy=True)
+        return frame
+
+    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+        """Return the answer to one SELECT over the views (see ``scan``) as a DuckDB relation.
+
+        The relation is evaluated by its own methods, such as ``.fetchall()``, ``.to_arrow_table()``, ``.pl()`` and
+        ``.df()`` (pandas). The SQL can read the snapshot's files and nothing else, and write nothing. Raises
+        InputRefused for SQL that does not parse, names an unknown column or view, or does more than read.
+
+        Example:
+            >>> cohort.sql("SELECT filter, count(*) AS alleles FROM sites GROUP BY ALL").df().to_dict("records")
+            [{'filter': 'PASS', 'alleles': 1}]
+        """
+        import duckdb
+
+        from baekman.query.ask import check_sql, refused_sql
+
+        check_sql(query)
+        self._record("query", question=[None, None, query])
+        try:
+            return self._views.sql(query)
+        except duckdb.Error as error:
+            raise refused_sql(error) from None
+
+    @contextmanager
+    def query(self, question: Question) -> Iterator[duckdb.DuckDBPyRelation]:
+        """Yield the answer to a question of ``baekman query`` as a DuckDB relation, to be read within the block.
+
+        Only the files that the question needs are opened. Raises InputRefused as ``calls`` and ``sql`` do, and when the
+        snapshot is deleted within the block.
+
+        Example:
+            >>> from baekman.query.ask import Question
+            >>> with cohort.query(Question(region="chr20:1001")) as relation:
+            ...     relation.project("pos, ac").fetchall()
+            [(1001, 3)]
+        """
+        from baekman.query.ask import ask
+
+        shown = question.participant if pseudonyms.is_valid(question.participant or "", "P") else None
+        self._record("query", object=shown, question=[question.region, question.participant, question.sql])
+        with ask(self.store, self.snapshot, question) as relation:
+            yield relation
+
+    def write_tables(self, output: Location, *, participants: Sequence[str] | None = None) -> int:
+        """Write the tables of ``participants`` (else of everyone) at this snapshot; returns how many participants.
+
+        ``output`` gets ``variants/`` and ``reference/``. Tables of this snapshot that are there already stay. Raises
+        InputRefused for an unknown participant, and when the workspace encrypts tables and the master key is missing.
+
+        Example:
+            >>> cohort.write_tables("tables", participants=["P000000000001K"])
+            1
+        """
+        from baekman.tables.make import make_tables
+
+        self._record("tables", question=participants)
+        return make_tables(
+            self.store, output=Path(output), snapshot=self.snapshot, participants=participants, engine=self.engine
+        )
+
+    def export(
+        self,
+        output: Location,
+        *,
+        format: str,
+        region: str | None = None,
+        mode: str = "called",
+        by_position: bool = False,
+    ) -> None:
+        """Write the cohort as one multi-sample file, a column per participant (docs/exports.md).
+
+        ``output`` is ``x.vcf``, ``x.vcf.gz``, ``x.bcf``, ``x.pgen`` (with ``.pvar`` and ``.psam``) or ``x.vcz``.
+        ``mode`` is as for ``genotypes``; with ``by_position`` all alleles of a position are one line. Raises
+        InputRefused when ``output`` does not fit the format, or a program or package for it is missing.
+
+        Example:
+            >>> cohort.export("chr20.bcf", format="bcf", region="chr20", mode="joint")
+        """
+        from baekman.export.write import Content, export
+
+        self._record("export", question=[region, mode == "raw", mode == "joint", by_position])
+        export(
+            self.store,
+            self.snapshot,
+            format=format,
+            output=Path(output),
+            content=Content(region=self._region(region), mode=mode, by_position=by_position),
+            engine=self.engine,
+        )
+
+    def freeze(self, output: Location) -> Snapshot:
+        """Write ``sites/`` and ``tables/`` of everyone at the latest snapshot to ``output``; returns that snapshot.
+
+        Raises InputRefused when a participant's consent is not in force, or ``output`` holds another freeze.
+
+        Example:
+            >>> cohort.freeze("release-1").number
+            1
+        """
+        from baekman.tables.freeze import freeze
+        from baekman.workspace.denied import denied_hash
+
+        self._move_to(freeze(self.store, output=Path(output), engine=self.engine))
+        consent_hash = denied_hash(self.workspace)
+        self._record("cohort.freeze", output_hash=self.snapshot.content, consent_hash=consent_hash)
+        return self.snapshot
+
+    def add(self, batch: str, gvcfs: Location, *, config: Location | None = None) -> Snapshot:
+        """Add a batch of gVCFs and return the new snapshot; the same batch again changes nothing.
+
+        ``gvcfs`` is a file with lines of participant ID, path and optionally sex (``female``, ``male``), separated by
+        tabs; ``config`` a configuration (section ``sites``), by default as for ``create_cohort``. Raises InputRefused
+        for an unreadable gVCF, a participant who is in the cohort already or has no consent in force, and a batch name
+        with other members.
+
+        Example:
+            >>> cohort.add("b2", "more.tsv").participants
+            3
+        """
+        from baekman.cohort.add import add_batch
+        from baekman.cohort.gvcf_list import read_members
+        from baekman.cohort.settings import configuration_of, site_filters
+        from baekman.workspace.denied import denied_hash, require_consent
+
+        members = read_members(Path(gvcfs))
+        require_consent(self.workspace, (member.participant_id for member in members), file="list of gVCFs")
+        filters = site_filters(configuration_of(self.store.path, _path(config)))
+        self._move_to(add_batch(self.store, batch=batch, members=members, engine=self.engine, filters=filters))
+        self._record("cohort.add", object=batch, consent_hash=denied_hash(self.workspace))
+        return self.snapshot
+
+    def withdraw(self, participants: Sequence[str]) -> Snapshot:
+        """Take participants out of the cohort, of every snapshot that counts them and of the tables next to it.
+
+        For a cohort ``W/cohort`` these are ``W/tables``: those of ``participants`` are deleted, and others' that
+        counted them are written again. Unknown IDs change nothing. Returns the new snapshot. Raises InputRefused for an
+        entry that cannot be an ID, and when the master key of encrypted tables is missing.
+
+        Example:
+            >>> cohort.withdraw(["P000000000002N"]).participants
+            1
+        """
+        from baekman.cohort import rewrite
+        from baekman.tables.keys import open_keys
+        from baekman.tables.make import withdraw_tables
+
+        check_names(participants, kind="participants", pattern=PARTICIPANT_ID)
+        open_keys(self.store.workspace)  # others' encrypted tables may have to be written again
+        self._move_to(rewrite.withdraw(self.store, participants, engine=self.engine))
+        withdraw_tables(self.store, participants, engine=self.engine)
+        self._record("cohort.withdraw", object=",".join(participants))
+        return self.snapshot
+
+    def compact(self, *, below: int = 1000, keep: int | None = None) -> Snapshot:
+        """Merge batches of fewer than ``below`` participants into larger ones; returns the new snapshot.
+
+        Sites and tables of a freeze stay byte for byte the same. Snapshots that name the merged batches are deleted,
+        and of the others all but the last ``keep``, if it is given.
+
+        Example:
+            >>> cohort.compact().number
+            1
+        """
+        from baekman.cohort import rewrite
+
+        self._move_to(rewrite.compact(self.store, below=below, keep=keep, engine=self.engine))
+        self._record("cohort.compact")
+        return self.snapshot
+
+    def verify(self, gvcfs: Location | None = None) -> list[str]:
+        """Read the whole store again and return a line per finding; an empty list for a sound store.
+
+        ``gvcfs`` is a list as for ``add``, to compare call rows and segments with; InputRefused if it cannot be read.
+
+        Example:
+            >>> cohort.verify()
+            []
+        """
+        from baekman.cohort.gvcf_list import read_members
+        from baekman.cohort.verify.gvcfs import compare_gvcfs
+        from baekman.cohort.verify.whole import verify
+
+        members = read_members(Path(gvcfs)) if gvcfs is not None else []
+        findings = verify(self.store, engine=self.engine)
+        if not findings and members:
+            findings = compare_gvcfs(self.store, members, engine=self.engine)
+        self._record("cohort.verify", object=str(max(snapshots.numbers(self.store), default=0)))
+        return findings
+
+    @cached_property
+    def _views(self) -> duckdb.DuckDBPyConnection:
+        from baekman.query.views import connect
+
+        return connect(self.store, self.snapshot)
+
+    def _table(self, columns: Sequence[str] | None, **question: Any) -> pa.Table:
+        from baekman.query.ask import Question
+        from baekman.query.output import arrow_table
+
+        with self.query(Question(**question)) as relation:
+            return arrow_table(relation, columns=columns)
+
+    def _move_to(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.__dict__.pop("_views", None)
+
+    def _region(self, text: str | None) -> Region | None:
+        return self.store.parse_region(text) if text is not None else None
+
+    def _record(self, action: str, *, object: str | None = None, question: Any = None, **hashes: str) -> None:
+        shown = str(self.snapshot.number) if object is None else object
+        audit.record_use(self.store.workspace, action=action, object=shown, question=question, **hashes)
+
+
+def _path(path: Location | None) -> Path | None:
+    return None if path is None else Path(path)
