@@ -311,7 +311,7 @@ def test_the_command_names_the_line_and_never_the_value(tmp_path: Path) -> None:
     code, out, err = run("leakscan", scanned, "--identifiers", listed)
     assert code == 1
     assert out == f"line 3: plain in {scanned}/x.txt: content at byte 0 (2 times)\n"
-    assert err == "line 4: too short to look for but by its hashes\n"
+    assert err == "line 4: too short to search for, except by its hashes\n"
 
 
 def test_the_command_is_silent_without_a_leak(tmp_path: Path) -> None:

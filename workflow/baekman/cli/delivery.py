@@ -1,14 +1,14 @@
-"""Deliveries."""
+"""Commands on deliveries: intake alone, and the return report."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from baekman.cli.options import HERE, WORKERS, ConfigOption, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.cli.progress import progress_bar
 from baekman.cli.workflow import readable_folder
 
 app = typer.Typer(help="Deliveries.", no_args_is_help=True)
@@ -30,27 +30,21 @@ def receive(
     ] = None,
     workers: Annotated[int | None, WORKERS] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Stage a delivery anew whose staged files were used and deleted.")
+        bool, typer.Option("--again", help="Stage a complete delivery again: jobs delete the files that they used.")
     ] = False,
 ) -> None:
-    """Inspect a delivery, stage what passes, and write verdicts and the institution's return report.
+    """Inspect a delivery, stage the specimens that pass, and write verdicts and the return report.
 
     Prints one line per specimen: its pseudonymous ID, the verdict and the reasons.
 
     Example: baekman receive inbox/2026-03-02 --workspace W
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
     from baekman.config.loading import load_config
     from baekman.intake.receive import Access
     from baekman.intake.receive import receive as receive_delivery
     from baekman.workspace.paths import Workspace
 
-    columns = (TextColumn("receiving"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("receiving", total=None)
+    with progress_bar() as show:
         received = receive_delivery(
             delivery,
             workspace=Workspace(workspace),
@@ -58,7 +52,7 @@ def receive(
             access=Access(registry=registry, key_file=key_file, crypt4gh_key=crypt4gh_key),
             workers=workers,
             again=again,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=lambda done, total: show("receiving", done, total),
         )
     if received.status == "same":
         print(f"{received.delivery_id} was received before: nothing to do")
@@ -76,7 +70,7 @@ def return_report(
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
 ) -> None:
-    """Add what the QC gate says to the institution's return report of a delivery.
+    """Add the QC verdicts of a delivery to the institution's return report.
 
     Example: baekman return-report D0123456789ABC --workspace W
     """

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from baekman.cli.options import HERE, ConfigOption, WorkspaceOption
+from baekman.cli.progress import progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 
 if TYPE_CHECKING:
-    from baekman.deliver import Outcome, Progress
+    from baekman.deliver import Outcome
     from baekman.workspace.paths import Workspace
 
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
@@ -120,30 +120,13 @@ def _deliver(
     from baekman.deliver import deliver as deliver_folder
     from baekman.workspace.paths import Workspace
 
-    with _progress_bar() as progress:
+    with progress_bar() as progress:
         outcome = deliver_folder(
             delivery, workspace=Workspace(workspace), config=config, profile=profile, cores=cores, progress=progress
         )
     print("\n".join(_summary(outcome, Workspace(workspace))), file=sys.stderr)
     typer.echo(outcome.delivery_id)
     return outcome
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Progress]:
-    """Show a progress bar on stderr when that is a terminal; else show nothing."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def show(work: str, done: int, total: int) -> None:
-            bar.update(task, description=work, completed=done, total=total or None)
-
-        yield show
 
 
 def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
