@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pysam
 import pytest
-from baekman.call.calling import EVIDENCE_LIMIT, call_shard, gather, gvcf_record
+from baekman.call.calling import call_shard, gather
+from baekman.call.records import EVIDENCE_LIMIT
 from baekman.call.reference_blocks import Evidence, blocks, homozygous_reference_gq
-from baekman.genome.ploidy import Piece
 from baekman.genome.regions import Region
 from hypothesis import given
 from hypothesis import strategies as st
@@ -311,49 +311,3 @@ def test_blocks_tell_of_each_free_covered_base_once(bases: list[tuple[int, int]]
         inside = [free[pos] for pos in range(block.start, block.end + 1)]
         assert (block.min_dp, block.gq) == (min(depth for depth, _ in inside), min(gq for _, gq in inside))
         assert len({sum(gq >= border for border in bands) for _, gq in inside}) == 1
-
-
-def record(line: str, ploidy: int = 2) -> list[str] | None:
-    found = gvcf_record(line.replace(" ", "\t") + "\n", Piece(WHOLE, ploidy), ("MQ",))
-    return found.columns if found else None
-
-
-def test_gq_of_a_variant_is_no_higher_than_its_quality() -> None:
-    columns = record("1 10 . A C 30.9 . MQ=60;AC=1 GT:PL:DP:AD 0/1:80,0,90:20:10,10")
-    assert columns is not None
-    assert columns[6:8] == ["PASS", "MQ=60"]
-    assert columns[9].split(":")[:2] == ["0/1", "30"]
-
-
-def test_likelihoods_of_freebayes_become_phred() -> None:
-    columns = record("1 10 . A C 0 . . GT:DP:AD:GL 0/0:4:3,1:-0.04,-0.85,-9.0")
-    assert columns is not None
-    assert columns[9] == "0/0:8:4:3,1:0,8,90"
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        f"1 10 . A C 0 . . GT:PL:DP:AD 0/0:0,{EVIDENCE_LIMIT},255:30:28,2",  # the reads exclude it
-        "1 2001 . A C 50 . . GT:PL:DP:AD 0/1:80,0,90:20:10,10",  # starts elsewhere
-        "1 10 . N C 50 . . GT:PL:DP:AD 1/1:80,9,0:20:0,20",  # the reference has no base
-        "1 10 . A . 50 . . GT:DP 0/0:20",
-    ],
-)
-def test_lines_that_make_no_record(line: str) -> None:
-    assert record(line) is None
-
-
-@pytest.mark.parametrize(
-    ("info", "qual", "expected"),
-    [
-        (".", "19", "LowQual"),
-        ("RPBZ=4.6;MQ=60", "92", "ReadPosition"),  # the limit: 3 + 3 x 40 / 92 = 4.3
-        ("RPBZ=-4.2;MQ=60", "92", "PASS"),
-        ("INDEL;RPBZ=9", "92", "PASS"),
-    ],
-)
-def test_filters(info: str, qual: str, expected: str) -> None:
-    columns = record(f"1 10 . A C {qual} . {info} GT:PL:DP:AD 0/1:80,0,90:40:30,10")
-    assert columns is not None
-    assert columns[6] == expected

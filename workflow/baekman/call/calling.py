@@ -12,16 +12,15 @@ genotype is no surer than that there is a variant). It holds no prior: no reads 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pysam
 
 from baekman.call.callers import CALLERS, Caller, Job, Pipe, pileup
-from baekman.call.reference_blocks import GQ_CAP, Block, blocks, reference_evidence
+from baekman.call.records import read_records
+from baekman.call.reference_blocks import Block, blocks, reference_evidence
 from baekman.files.atomic import atomic_file
 from baekman.genome.par import par_of_reference, read_par
 from baekman.genome.ploidy import Piece, pieces
@@ -29,11 +28,6 @@ from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
-# A record stays unless its reads make every genotype with an ALT this much (phred) worse than the reference. The
-# HWE prior of a het against the reference, 2f / (1 - f), turns that round only where the ALT's frequency f > 0.9998.
-EVIDENCE_LIMIT = 40
-LOW_QUAL = 20
-NOWHERE = (0, -1)
 BASES = np.frombuffer(b"ACGT", np.uint8)
 # INFO of called variants that goes on into the gVCF: annotations of bias and quality; never AC, AN, AF
 KEPT_INFO = ("INDEL", "MQ", "MQ0F", "VDB", "SGB", "RPBZ", "MQBZ", "MQSBZ", "BQBZ", "SCBZ", "DP4")
@@ -131,7 +125,7 @@ def _call_piece(job: Job, name: str) -> tuple[Iterable[str], str]:
     _run(pileup(job))
     _run(caller.steps(job))
     kept = KEPT_INFO_FREEBAYES if name == "freebayes" else KEPT_INFO
-    records, declared = _read_records(job.records, job.piece, kept)
+    records, declared = read_records(job.records, piece=job.piece, kept_info=kept)
     region = job.piece.region
     evidence = reference_evidence(job.pileup_table, start=region.start, end=region.end, ploidy=job.piece.ploidy)
     with pysam.FastaFile(str(job.reference)) as fasta:
@@ -161,137 +155,3 @@ def _block_line(block: Block, piece: Piece, sequence: str) -> str:
     evidence = f"{genotype}:{block.gq}:{block.min_dp}:{block.min_dp}"
     where = f"{piece.region.contig}\t{block.start}\t.\t{base}\t<*>"
     return f"{where}\t.\t.\tEND={block.end}\tGT:GQ:DP:MIN_DP\t{evidence}\n"
-
-
-@dataclass(frozen=True)
-class Record:
-    """One record of a caller, as the columns of a line of the gVCF.
-
-    ``taken``: the positions for which no block is written; ``lost``: those that no haplotype has (empty: a > b).
-    """
-
-    pos: int
-    columns: list[str]
-    taken: tuple[int, int]
-    lost: tuple[int, int] = NOWHERE
-
-    @property
-    def line(self) -> str:
-        return "\t".join(self.columns) + "\n"
-
-
-def _read_records(path: Path, piece: Piece, kept_info: Sequence[str]) -> tuple[list[Record], list[str]]:
-    """The records of a caller that start in the piece and have evidence, and the header lines of ``kept_info``."""
-    records: list[Record] = []
-    wanted = tuple(f"##INFO=<ID={name}," for name in kept_info)
-    declared: list[str] = []
-    with path.open(encoding="ascii") as lines:
-        for line in lines:
-            if line.startswith("#"):
-                # bcftools declares MQ an Integer and then says that it should be a Float
-                line = line.replace("ID=MQ,Number=1,Type=Integer", "ID=MQ,Number=1,Type=Float")
-                declared += [line] if line.startswith(wanted) else []
-            elif (record := gvcf_record(line, piece, kept_info)) is not None:
-                records.append(record)
-    _mark_deleted(records)
-    return records, declared
-
-
-def gvcf_record(line: str, piece: Piece, kept_info: Sequence[str]) -> Record | None:
-    """A caller's VCF line as a gVCF record; None when its reads exclude every ALT.
-
-    None, too, for one that starts outside the piece, or where the reference has no base (N). Takes PL, or GL
-    where there is no PL (freebayes).
-    """
-    contig, pos_text, _, ref, alt, qual, _, info, keys, values = line.rstrip("\n").split("\t")
-    pos = int(pos_text)
-    if not piece.region.start <= pos <= piece.region.end or alt == "." or not set(ref.upper()) <= set("ACGT"):
-        return None
-    sample = dict(zip(keys.split(":"), values.split(":"), strict=False))
-    pl = _likelihoods(sample)
-    called = _allele_numbers(sample.get("GT", "."))
-    if pl is None or not called:
-        return None
-    genotypes = list(_genotypes(alt.count(",") + 2, piece.ploidy))
-    if len(pl) != len(genotypes):
-        raise ValueError(f"{contig}:{pos}: {len(pl)} likelihoods for {len(genotypes)} genotypes")
-    index = genotypes.index(tuple(sorted(called)))
-    rival = min(value for i, value in enumerate(pl) if i != index)
-    gq = max(0, min(rival - pl[index], GQ_CAP))
-    if any(called):
-        gq = min(gq, int(float(qual)))
-        passed = _filter(qual, info, int(sample["DP"]))
-        info = _kept(info, kept_info)
-        taken = (pos, pos + len(ref) - 1)
-    elif rival - pl[index] >= EVIDENCE_LIMIT:
-        return None
-    else:
-        qual, passed, info, taken = "0", ".", ".", (pos, pos)
-    genotype = "/".join(map(str, called))
-    evidence = f"{genotype}:{gq}:{sample.get('DP', '.')}:{sample.get('AD', '.')}:{','.join(map(str, pl))}"
-    columns = [contig, pos_text, ".", ref, alt, qual, passed, info, "GT:GQ:DP:AD:PL", evidence]
-    return Record(pos, columns, taken, _lost(pos, ref, alt.split(","), called) if passed == "PASS" else NOWHERE)
-
-
-def _lost(pos: int, ref: str, alts: Sequence[str], called: Sequence[int]) -> tuple[int, int]:
-    """The positions that a homozygous deletion takes away once its alleles are trimmed (right end first)."""
-    if called[0] == 0 or called[0] != called[-1]:
-        return NOWHERE
-    alt = alts[called[0] - 1]
-    while len(ref) > 1 and len(alt) > 1 and ref[-1] == alt[-1]:
-        ref, alt = ref[:-1], alt[:-1]
-    return pos + len(alt), pos + len(ref) - 1
-
-
-def _mark_deleted(records: Sequence[Record]) -> None:
-    """Set the filter of SNVs that lie where a homozygous deletion before them left no base."""
-    lost = NOWHERE
-    for record in records:
-        if record.columns[6] == "PASS" and lost[0] <= record.pos <= lost[1] and len(record.columns[3]) == 1:
-            record.columns[6] = "Deleted"
-        elif record.lost[1] > lost[1]:
-            lost = record.lost
-
-
-def _filter(qual: str, info: str, depth: int) -> str:
-    """``LowQual``, ``ReadPosition`` or ``PASS`` of a record with an ALT genotype.
-
-    The limit of RPBZ is that of the htslib guide "Filtering of VCF files" for SNVs of one genome. It stands in for
-    BAQ: what reads misaligned at an indel show lies at their ends.
-    """
-    quality = float(qual)
-    if quality < LOW_QUAL:
-        return "LowQual"
-    found = dict(entry.split("=", 1) for entry in info.split(";") if "=" in entry)
-    biased = abs(float(found.get("RPBZ", 0))) > 3 + 3 * depth / quality
-    return "ReadPosition" if biased and "INDEL" not in info.split(";") else "PASS"
-
-
-def _allele_numbers(genotype: str) -> list[int]:
-    numbers = genotype.replace("|", "/").split("/")
-    return [] if "." in numbers else sorted(map(int, numbers))
-
-
-def _likelihoods(sample: dict[str, str]) -> list[int] | None:
-    """PL, or GL (log10) turned into PL; the best is 0. None where either is missing."""
-    if "PL" in sample and "." not in sample["PL"].split(","):
-        values = [int(value) for value in sample["PL"].split(",")]
-    elif "GL" in sample and "." not in sample["GL"].split(","):
-        values = [round(-10 * float(value)) for value in sample["GL"].split(",")]
-    else:
-        return None
-    best = min(values)
-    return [value - best for value in values]
-
-
-def _genotypes(alleles: int, ploidy: int) -> Iterator[tuple[int, ...]]:
-    """Genotypes in the order of PL (VCF 4.3, section 1.6.2)."""
-    if ploidy == 1:
-        yield from ((allele,) for allele in range(alleles))
-        return
-    ordered = sorted(combinations_with_replacement(range(alleles), 2), key=lambda genotype: genotype[::-1])
-    yield from ordered
-
-
-def _kept(info: str, names: Sequence[str]) -> str:
-    return ";".join(entry for entry in info.split(";") if entry.split("=", 1)[0] in names) or "."
