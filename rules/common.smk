@@ -48,7 +48,7 @@ def settings():
     given = workflow.config_settings.config
     overrides = {key: value for key, value in given.items() if key not in RUN_KEYS}
     try:
-        return load_config(Path.cwd(), file, overrides=overrides)
+        return load_config(Path.cwd(), file=file, overrides=overrides)
     except InputRefused as refused:
         raise WorkflowError("configuration refused", *map(str, refused.problems))
 

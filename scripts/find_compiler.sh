@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whether extension modules can be compiled for a Python: find_compiler.sh PYTHON. Names the packages that are missing.
+# Check that extension modules can be compiled for a Python: find_compiler.sh PYTHON. Prints the missing packages.
 set -euo pipefail
 missing=()
 command -v cc >/dev/null || missing+=(gcc libc6-dev)

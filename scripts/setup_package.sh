@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install this package in place into the virtual environment FOLDER: setup_package.sh FOLDER. Later runs compile only changes.
+# Install this package in place into a virtual environment: setup_package.sh FOLDER. Later runs compile only changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1/bin/python

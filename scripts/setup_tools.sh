@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install the tools of envs/apt.txt that are missing. What is on PATH already is used as it is.
+# Install the missing tools of envs/apt.txt. Tools that are on PATH already stay as they are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,13 +8,13 @@ missing=()
 for tool in "${needed[@]}"; do
     command -v "$tool" >/dev/null || missing+=("$tool")
 done
-# in CI no test is skipped for want of a server that it would start
+# in CI no test may be skipped because a server is missing
 if [ -n "${CI:-}" ]; then
     for server in slurmctld slurmd /usr/lib/postgresql/*/bin/initdb; do
         command -v "$server" >/dev/null || missing+=("$server")
     done
 fi
-# mosdepth loads libhts.so when it starts: having the binary is not enough
+# mosdepth loads libhts.so when it starts: its program alone is not enough
 if command -v mosdepth >/dev/null && ! mosdepth --version >/dev/null 2>&1; then
     missing+=("libhts-dev")
 fi
@@ -36,7 +36,7 @@ if [ "$(id -u)" -ne 0 ]; then
     echo "or with conda: conda env create -f envs/baekman.yaml && conda activate baekman" >&2
     exit 1
 fi
-echo "installing ${missing[*]} and what goes with them (envs/apt.txt)" >&2
+echo "installing ${missing[*]} and the rest of envs/apt.txt" >&2
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 xargs apt-get install -y -qq --no-install-recommends < envs/apt.txt >/dev/null

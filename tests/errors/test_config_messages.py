@@ -88,7 +88,7 @@ def test_all_faults_are_reported_at_once(folder: Path) -> None:
 
 def test_an_absent_file_is_refused(folder: Path) -> None:
     with pytest.raises(InputRefused, match=r"^mine.yaml: expected a configuration file, found no such file"):
-        load_config(folder, folder / "mine.yaml")
+        load_config(folder, file=folder / "mine.yaml")
 
 
 def test_a_workspace_without_a_configuration_is_refused(tmp_path: Path) -> None:

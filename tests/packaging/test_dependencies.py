@@ -84,7 +84,7 @@ def needed(requirements: Iterable[Requirement]) -> set[str]:
 
 
 def test_the_package_imports_what_it_declares_and_nothing_else() -> None:
-    imports = imported("workflow/baekman", "rules")
+    imports = imported("workflow", "rules")
     assert imports <= names_of(USERS)
     assert names_of(USERS) - imports <= RUN_AS_PROGRAMS | LOADED_BY_OTHERS.keys() | AWAITED
 

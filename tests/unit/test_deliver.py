@@ -23,7 +23,7 @@ from baekman import deliver
 from baekman.intake.reception import ReceivedDelivery
 from baekman.cli import main
 
-deliver.load_config = lambda workspace, config: {{}}
+deliver.load_config = lambda workspace, file: {{}}
 received = ReceivedDelivery(delivery_id="{DELIVERY}", status="received", verdicts=(), report=Path())
 deliver.receive = lambda *_, **__: received
 deliver.snakemake_command = lambda *_, **__: ["bash", "-c", Path("snakemake.sh").read_text(), "bash"]

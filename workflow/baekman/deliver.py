@@ -69,7 +69,7 @@ def deliver(
     Raises:
         InputRefused: the delivery or the configuration is malformed.
     """
-    settings = load_config(workspace.root, config)
+    settings = load_config(workspace.root, file=config)
 
     def receive_delivery(*, again: bool) -> ReceivedDelivery:
         return receive(

@@ -39,7 +39,7 @@ def test_an_own_file_goes_before_that_of_the_workspace(workspace: Path) -> None:
     other = workspace / "other" / "mine.yaml"
     other.parent.mkdir()
     other.write_text("reference: ../genome.fa\ncaller: freebayes\n", encoding="utf-8")
-    settings = load_config(workspace, other)
+    settings = load_config(workspace, file=other)
     assert settings["caller"] == "freebayes"
     assert Path(settings["reference"]).samefile(workspace / "genome.fa")
 

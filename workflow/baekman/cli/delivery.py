@@ -48,7 +48,7 @@ def receive(
         received = receive_delivery(
             delivery,
             workspace=Workspace(workspace),
-            config=load_config(workspace, config),
+            config=load_config(workspace, file=config),
             access=Access(registry=registry, key_file=key_file, crypt4gh_key=crypt4gh_key),
             workers=workers,
             again=again,

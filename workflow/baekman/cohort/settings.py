@@ -23,7 +23,7 @@ def _settings(config: Path | None) -> dict[str, Any]:
         return {}
     from baekman.config.loading import load_config
 
-    return load_config(Path.cwd(), config)
+    return load_config(Path.cwd(), file=config)
 
 
 def _section(config: Path | None, name: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ FASTA_ENDINGS = (".gz", ".bgz", ".fasta", ".fa", ".fna")
 PATHS = ("reference", "qc_thresholds", "contamination_sites", "par_regions", "shards")
 
 
-def config_file(workspace: Path, file: Path | None = None) -> Path:
+def config_file(workspace: Path, *, file: Path | None = None) -> Path:
     """Return the configuration file in force: ``file``, else the workspace's, else the project's."""
     if file is not None:
         return file
@@ -33,7 +33,7 @@ def config_file(workspace: Path, file: Path | None = None) -> Path:
 
 
 def load_config(
-    workspace: Path, file: Path | None = None, *, overrides: Mapping[str, Any] | None = None
+    workspace: Path, *, file: Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Read the settings of ``workspace``, check them and fill in the defaults.
 
@@ -41,7 +41,7 @@ def load_config(
     ``<project>/config/config.yaml``. Relative paths start at the file's folder, in ``overrides`` at the current folder;
     the returned ones are absolute. Raises ``InputRefused`` with every fault at once.
     """
-    path = config_file(workspace, file)
+    path = config_file(workspace, file=file)
     settings = _absolute(_read(path), folder=path.parent.resolve())
     overlay = _absolute(dict(overrides or {}), folder=Path.cwd())
     merged = _merge(settings, overlay)

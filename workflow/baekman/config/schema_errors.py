@@ -103,7 +103,7 @@ def _unknown(instance: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator
 def _expected(
     error: ValidationError, schema: Mapping[str, Any], *, keys: tuple[str, ...], known: tuple[str, ...]
 ) -> str:
-    """Return what the broken rule asks for; ``$comment`` of the schema says it where the rule alone does not."""
+    """Return the demand of the broken rule in words; a ``$comment`` of the schema replaces the general ones."""
     asked = error.validator_value
     if error.validator == "required":
         return "the key " + ", ".join(keys)
