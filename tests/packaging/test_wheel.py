@@ -47,8 +47,8 @@ def clean_environment() -> dict[str, str]:
 def unpacked_source(folder: Path) -> Path:
     """Make the source distribution of the checkout and unpack it in ``folder``; return the unpacked folder.
 
-    The kernels that are compiled in the checkout go with it: a build takes them when they are newer than their
-    sources, and compiles them otherwise.
+    The kernels that are compiled in the checkout go with it. They are those of the sources, or ``baekman`` could not be
+    imported here; as copies they are newer than their sources, so that a build does not compile them again.
     """
     copy = folder / "checkout"
     ignored = shutil.ignore_patterns(
@@ -61,12 +61,13 @@ def unpacked_source(folder: Path) -> Path:
         packed.extractall(folder, filter="data")
     source = folder / archive.name.removesuffix(".tar.gz")
     platform = f"lib.{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
-    compiled = source / "build" / platform / "baekman" / "kernels"
-    compiled.mkdir(parents=True)
+    compiled = source / "build" / platform
     if (PROJECT / "build" / "cython").is_dir():
-        shutil.copytree(PROJECT / "build" / "cython", source / "build" / "cython")
-    for module in (PROJECT / "workflow" / "baekman" / "kernels").glob("*.so"):
-        shutil.copy2(module, compiled)
+        shutil.copytree(PROJECT / "build" / "cython", source / "build" / "cython", copy_function=shutil.copy)
+    for module in (PROJECT / "workflow" / "baekman").rglob("*.so"):
+        copy = compiled / module.relative_to(PROJECT / "workflow")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(module, copy)
     return source
 
 
