@@ -1,9 +1,8 @@
-"""The command line: ``baekman COMMAND``. Each command is a few lines; the work is in the module it names."""
+"""The command line: ``baekman COMMAND``. Each command is a few lines; the module that it imports does the work."""
 
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
 import os
 import sys
@@ -13,8 +12,6 @@ import typer
 from baekman import __version__
 from baekman.errors import EXIT_FAILED, EXIT_REFUSED, EXITS_INTERRUPTED, InputRefused
 from baekman.tools.processes import keep_from_others
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 app = typer.Typer(
     name="baekman",
@@ -33,36 +30,24 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
         raise typer.Exit
 
 
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed, to some extent: the next gVCF's buffers would get it back page by page."""
-    allocator = ctypes.CDLL(None)
-    if hasattr(allocator, "mallopt"):
-        allocator.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-        allocator.mallopt(M_TRIM_THRESHOLD, 64 << 20)
-
-
-def _leave() -> None:
-    if "duckdb" not in sys.modules:  # it reports on stderr what is not taken apart
+def _skip_last_collection() -> None:
+    """Exempt all objects from the garbage collection at exit; DuckDB needs it, and reports objects that stay."""
+    if "duckdb" not in sys.modules:
         gc.freeze()
 
 
 def main() -> None:
-    """Run the command line; refused input exits with 3, a failure with 1, and neither shows a traceback.
+    """Run the command line; exit with 3 for refused input and with 1 for a failure, without a traceback.
 
-    ``BAEKMAN_TRACEBACK=1`` shows the traceback of a failure (it may hold values: never in production logs).
+    ``BAEKMAN_TRACEBACK=1`` shows the traceback of a failure. It may hold values, so never set it in production.
     """
     from baekman.cli import groups
 
     keep_from_others()
-    # no command multiplies matrices for which starting OpenBLAS's threads would pay
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Arrow's own allocator keeps and zeroes more than the system's: a tenth of the time and memory of adding a batch
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    _keep_freed_memory()
-    # imports make many objects and no garbage: looking for it all the while is a tenth of a short command's time
-    gc.set_threshold(100_000)
-    # and what a command leaves behind need not be gone through when it ends
-    atexit.register(_leave)
+    # docs/benchmarks.md, "Start-up", has the measurements of these three
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no command multiplies matrices: threads only cost time
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own allocator keeps more memory
+    atexit.register(_skip_last_collection)
     groups.register(app, first=sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         app()
@@ -71,7 +56,7 @@ def main() -> None:
             print(f"refused: {reason}", file=sys.stderr)
         sys.exit(EXIT_REFUSED)
     except SystemExit as ended:
-        if ended.code in EXITS_INTERRUPTED:  # Typer's own for Ctrl-C, which it says nothing of, among them
+        if ended.code in EXITS_INTERRUPTED:  # Typer exits with 130 after Ctrl-C, and prints nothing
             print("interrupted: run the same command again to go on", file=sys.stderr)
         raise
     except Exception as failure:
