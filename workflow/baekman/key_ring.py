@@ -41,8 +41,11 @@ _ID_BYTES = 4
 class Purpose:
     """The purpose of keys, with the words that messages about them need.
 
-    ``name`` is the name of the store, ``given_with`` the options that give a key, ``variable`` the environment
-    variable that gives one, and ``command`` the command that makes one.
+    Attributes:
+        name: Name of the store.
+        given_with: The options or variables that give a key.
+        variable: The environment variable that gives a key.
+        command: The command that makes a key.
     """
 
     name: str

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from baekman.files.secret_file import write_secret
+from baekman.files.secret_file import destroy_secret, write_secret
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
@@ -44,3 +44,15 @@ def test_a_stop_leaves_the_secret_of_before_and_nothing_else(tmp_path: Path, mon
         write_secret(tmp_path / "a.key", b"two")
     assert [path.name for path in tmp_path.iterdir()] == ["a.key"]
     assert (tmp_path / "a.key").read_bytes() == b"one"
+
+
+def test_a_destroyed_secret_is_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_secret(tmp_path / "a.key", b"one")
+    write_secret(tmp_path / "b.key", b"two")
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda *_, **__: None)  # a killed writer does not clean up
+        write_secret(tmp_path / "a.key", b"three", replace=False)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert destroy_secret(tmp_path / "a.key")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.key"]
+    assert not destroy_secret(tmp_path / "a.key")

@@ -19,7 +19,7 @@ def write_secret(path: Path, content: bytes, *, replace: bool = True) -> bool:
     Without ``replace`` a file that is there stays, also one that another process makes at the same moment.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    temporary = path.parent / _temporary_name(path, uuid.uuid4().hex)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
     try:
         with os.fdopen(descriptor, "wb") as output:
@@ -37,3 +37,25 @@ def write_secret(path: Path, content: bytes, *, replace: bool = True) -> bool:
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def destroy_secret(path: Path) -> bool:
+    """Overwrite and delete ``path`` and the copies that killed writers left; return whether any existed.
+
+    Nobody may write to ``path`` at the same time.
+    """
+    secrets = [path, *path.parent.glob(_temporary_name(path, "*"))]
+    existing = [secret for secret in secrets if secret.exists()]
+    for secret in existing:
+        with secret.open("r+b") as opened:
+            opened.write(os.urandom(os.fstat(opened.fileno()).st_size))
+            opened.flush()
+            os.fsync(opened.fileno())
+        secret.unlink()
+    if existing:
+        fsync_folder(path.parent)
+    return bool(existing)
+
+
+def _temporary_name(path: Path, unique: str) -> str:
+    return f".{path.name}.{unique}.tmp"

@@ -3,8 +3,8 @@
 The forms of an identifier are:
 
 - the text itself, in upper and lower case, NFC and NFD;
-- each of these in UTF-8, UTF-16 (both byte orders) and CP949, escaped as in JSON, HTML and URLs, in hexadecimal, and in
-  base64 at each of its three alignments;
+- each spelling in UTF-8, UTF-16 (both byte orders) and CP949;
+- each spelling escaped as in JSON, HTML and URLs, in hexadecimal, and in base64 at each of its three alignments;
 - its plain MD5, SHA-1 and SHA-256, in hexadecimal, base64 and raw.
 
 A number with separators is also looked for without them, and a resident registration number with its hyphen.

@@ -1,7 +1,7 @@
 """A new key for the registry, safe against a stop at any instant.
 
 First the key file gets the new key next to the old one. Then one transaction seals every record again and notes the
-name of the new key. Last the key file drops the old key. The store always names the key that it is sealed with, so the
+name of the new key. Last the key file drops the old key. The store always names the key that seals it. So the
 registry opens after a stop at any step, and the same command finishes the work.
 """
 

@@ -20,8 +20,8 @@ import pyarrow.parquet.encryption as parquet_encryption
 
 from baekman.errors import InputRefused, Problem
 from baekman.files import locks
-from baekman.files.atomic import fsync_folder, write_text
-from baekman.files.secret_file import write_secret
+from baekman.files.atomic import write_text
+from baekman.files.secret_file import destroy_secret, write_secret
 from baekman.key_ring import (
     KEY_BYTES,
     Key,
@@ -154,21 +154,12 @@ def open_keys(workspace: Path) -> TableKeys | None:
 
 
 def destroy(workspace: Path, participant: str) -> bool:
-    """Destroy a participant's key, for which no master key is needed; False when there was none."""
+    """Destroy a participant's key, without the master key; return False when there was none."""
     folder = folder_of(workspace)
-    if folder is None:
+    if folder is None or not folder.is_dir():
         return False
-    file = _key_file(folder, participant)
-    try:
-        with file.open("r+b") as opened:
-            opened.write(secrets.token_bytes(os.fstat(opened.fileno()).st_size))
-            opened.flush()
-            os.fsync(opened.fileno())
-    except FileNotFoundError:
-        return False
-    file.unlink(missing_ok=True)
-    fsync_folder(file.parent)
-    return True
+    with locks.exclusive(folder / LOCK, waits_for=ROTATION):
+        return destroy_secret(_key_file(folder, participant))
 
 
 def has_key(workspace: Path, participant: str) -> bool:
