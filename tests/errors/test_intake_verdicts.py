@@ -1,4 +1,4 @@
-"""Each thing that can be wrong with a specimen has its own reason code, and stops nobody else."""
+"""Each fault of a specimen has its own reason code, and stops no other specimen."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from support.delivery_builder import (
     write_reference,
 )
 
-# label -> (verdict, codes); the labels say what is done to the specimen below
+# The verdict and the codes by barcode; the barcode names the fault of the specimen.
 EXPECTED = {
     "GOOD-FASTQ": ("accept", []),
     "GOOD-LANES": ("accept", []),
@@ -109,157 +109,190 @@ SPECIAL = {
 }
 
 
-def build(folder: Path, reference: Path) -> Path:
-    """The delivery: one specimen per line of ``EXPECTED``, each with one fault."""
-    b = DeliveryBuilder(folder, reference)
-    d = b.folder
-    seeds = {label: number for number, label in enumerate(EXPECTED, start=100)}
+class Faults:
+    """A delivery with one specimen per barcode of ``EXPECTED``, each with one fault."""
 
-    def pair(label: str, **more: object) -> tuple[Path, Path]:
-        return b.pair(label, seed=seeds[label], **more)  # type: ignore[arg-type]
+    def __init__(self, folder: Path, reference: Path) -> None:
+        self.builder = DeliveryBuilder(folder, reference)
+        self.folder = self.builder.folder
+        self.reference = reference
+        self.seeds = {barcode: number for number, barcode in enumerate(EXPECTED, start=100)}
 
-    def alignment(label: str, suffix: str = "bam", sample: str | None = "", **more: object) -> Path:
-        path = d / f"{label}.{suffix}"
-        own = label if sample == "" else sample
-        write_alignment(path, reference, sample=own, seed=seeds[label], **more)  # type: ignore[arg-type]
+    def pair(self, barcode: str, **more: object) -> tuple[Path, Path]:
+        return self.builder.pair(barcode, seed=self.seeds[barcode], **more)  # type: ignore[arg-type]
+
+    def write_alignment(self, barcode: str, suffix: str = "bam", sample: str | None = "", **more: object) -> Path:
+        path = self.folder / f"{barcode}.{suffix}"
+        inside = barcode if sample == "" else sample
+        write_alignment(path, self.reference, sample=inside, seed=self.seeds[barcode], **more)  # type: ignore[arg-type]
         return path
 
-    def gvcf(label: str, text: str | None = None, **more: object) -> Path:
-        path = d / f"{label}.g.vcf.gz"
-        write_gvcf(path, gvcf_text(reference, sample=label, **more) if text is None else text)  # type: ignore[arg-type]
-        b.add(label, path.name, "gvcf")
-        return path
+    def alignment(self, barcode: str, suffix: str = "bam", sample: str | None = "", **more: object) -> None:
+        path = self.write_alignment(barcode, suffix, sample, **more)
+        self.builder.add(barcode, path.name, suffix)
 
-    pair("GOOD-FASTQ")
-    pair("GOOD-LANES")
-    b.pair("GOOD-LANES", seed=1, lane="LANE2")
-    alignment("GOOD-BAM", groups=("LANE.1", "LANE.2", "UNUSED"))
-    b.add("GOOD-BAM", "GOOD-BAM.bam", "bam")
-    alignment("GOOD-CRAM", "cram")
-    b.add("GOOD-CRAM", "GOOD-CRAM.cram", "cram")
-    gvcf("GOOD-GVCF", meta=["##sample=GOOD-GVCF"])
-    pair("GOOD-NAMED-INSIDE", name=lambda number: f"GOOD-NAMED-INSIDE.{number}")
-    for label in ("NOT-REGISTERED", "CONSENT-REFUSED", "CONSENT-LATER", "CONSENT-EXPIRED", "WITHDRAWN"):
-        pair(label)
-    pair("LOOKALIKE-0")
-    for label in ("TWICE-1", "TWICE-2", "OTHER-HOSPITALS"):
-        pair(label)
-
-    pair("FILE-MISSING")[1].unlink()
-    first, _ = pair("FILE-REPEATED")
-    b.add("FILE-REPEATED", first.name, "fastq_1", "LANE2")
-    b.add("FILE-REPEATED", "FILE-REPEATED_LANE1_R2.fastq.gz", "fastq_2", "LANE2")
-    pair("FILE-EXTRA")
-    write_fastq(d / "FILE-EXTRA_LANE2_R1.fastq.gz", fastq(3, 1))
-    pair("CONTENT-1")
-    for mate in (1, 2):
-        (d / f"CONTENT-2_R{mate}.fastq.gz").write_bytes((d / f"CONTENT-1_LANE1_R{mate}.fastq.gz").read_bytes())
-        b.add("CONTENT-2", f"CONTENT-2_R{mate}.fastq.gz", f"fastq_{mate}")
-    pair("MATE-MISSING")
-    b.rows.pop()
-    (d / "MATE-MISSING_LANE1_R2.fastq.gz").unlink()
-    pair("ENTRIES-MIXED")
-    alignment("ENTRIES-MIXED")
-    b.add("ENTRIES-MIXED", "ENTRIES-MIXED.bam", "bam")
-
-    (d.parent / "outside.bam").write_bytes(b"outside")
-    b.add("PATH-UP", "../outside.bam", "bam", sha256="1" * 64)
-    b.add("PATH-ABSOLUTE", "/etc/hostname", "bam", sha256="2" * 64)
-    b.add("PATH-UP-GVCF", "../outside.g.vcf.gz", "gvcf", sha256="8" * 64)
-    (d / "link.g.vcf.gz").symlink_to("/etc/hostname")
-    b.add("A-LINK-GVCF", "link.g.vcf.gz", "gvcf", sha256="a" * 64)
-    (d / "link.bam").symlink_to("/etc/hostname")
-    b.add("A-LINK", "link.bam", "bam", sha256="3" * 64)
-    (d / "linked").symlink_to(d.parent)
-    b.add("LINKED-FOLDER", "linked/outside.bam", "bam", sha256="4" * 64)
-    os.mkfifo(d / "fifo.bam")
-    b.add("NAMED-PIPE", "fifo.bam", "bam", sha256="5" * 64)
-    (d / "folder.bam").mkdir()
-    b.add("A-FOLDER", "folder.bam", "bam", sha256="6" * 64)
-
-    pair("WRONG-SIZE")
-    b.rows[-1][-1] = "1"
-    pair("WRONG-SUM")
-    b.rows[-1][-2] = "7" * 64
-
-    def replaced(label: str, content: bytes, mate: int = 2) -> None:
-        """The FASTQ file of ``mate`` has ``content``, and the manifest says so."""
-        pair(label)
-        path = d / f"{label}_LANE1_R{mate}.fastq.gz"
-        path.write_bytes(content)
-        b.rows[-3 + mate][-2:] = [hashlib.sha256(content).hexdigest(), str(len(content))]
-
-    def packed(label: str) -> bytes:
-        return gzip.compress(fastq(seeds[label], 2).encode())
-
-    replaced("GZIP-TRUNCATED", packed("GZIP-TRUNCATED")[:-200])
-    damaged = bytearray(packed("GZIP-DAMAGED"))
-    damaged[300] ^= 0xFF
-    replaced("GZIP-DAMAGED", bytes(damaged))
-    replaced("FASTQ-MALFORMED", gzip.compress(b"@a\nACGT\n+\nFFF\n"))
-    replaced("FASTQ-NUL", gzip.compress(fastq(1, 2).encode() + b"@x\nAC\0T\n+\nFFFF\n"))
-    replaced("NO-READS", gzip.compress(b""))
-    replaced("A-BOMB", gzip.compress(b"@r\nA\n+\nF\n" * 7_500_000, 9))
-    replaced("LONG-LINE", gzip.compress(b"@" + os.urandom(5_000_000).hex().encode() + b"\nA\n+\nF\n", 1))
-    replaced("PAIRS-COUNT", gzip.compress(fastq(seeds["PAIRS-COUNT"], 2, pairs=19).encode()))
-    swapped = fastq(seeds["PAIRS-ORDER"], 2).splitlines(keepends=True)
-    replaced("PAIRS-ORDER", gzip.compress("".join([*swapped[4:8], *swapped[:4], *swapped[8:]]).encode()))
-    pair("BGZF-NO-END")
-    path = d / "BGZF-NO-END_LANE1_R2.fastq.gz"
-    with pysam.BGZFile(str(path), "wb") as out:  # type: ignore[call-arg]
-        out.write(fastq(seeds["BGZF-NO-END"], 2).encode())
-    path.write_bytes(path.read_bytes()[:-28])
-    b.rows.pop()
-    b.add("BGZF-NO-END", path.name, "fastq_2", "LANE1")
-    for label, suffix, cut in (("BAM-NO-END", "bam", 28), ("CRAM-NO-END", "cram", 38), ("BAM-CUT", "bam", 500)):
-        path = alignment(label, suffix)
+    def cut_alignment(self, barcode: str, suffix: str, cut: int) -> None:
+        """Add an alignment without its last ``cut`` bytes."""
+        path = self.write_alignment(barcode, suffix)
         path.write_bytes(path.read_bytes()[:-cut])
-        b.add(label, path.name, suffix)
-    (d / "text.bam").write_bytes(fastq(9, 1).encode())
-    b.add("BAM-IS-TEXT", "text.bam", "bam")
-    lines = gvcf_text(reference, sample="GVCF-UNSORTED").splitlines(keepends=True)
-    gvcf("GVCF-UNSORTED", "".join([*lines[:-2], lines[-1], lines[-2]]))
-    gvcf("GVCF-MALFORMED", gvcf_text(reference, sample="GVCF-MALFORMED").replace("\t100\t", "\tone hundred\t"))
-    (d / "ENCRYPTED.bam.c4gh").write_bytes(b"crypt4gh")
-    b.add("ENCRYPTED-NO-KEY", "ENCRYPTED.bam.c4gh", "bam")
-    (d / "ENCRYPTED.g.vcf.gz.c4gh").write_bytes(b"crypt4gh too")
-    b.add("ENCRYPTED-NO-KEY-GVCF", "ENCRYPTED.g.vcf.gz.c4gh", "gvcf")
+        self.builder.add(barcode, path.name, suffix)
 
-    for label, header in (
-        ("REFERENCE-LENGTH", {"SQ": [{"SN": "chr1", "LN": 2999}]}),
-        ("REFERENCE-M5", {"SQ": [{"SN": "chr1", "LN": 3000, "M5": "0" * 32}]}),
-    ):
-        alignment(label, header=header)
-        b.add(label, f"{label}.bam", "bam")
-    gvcf("REFERENCE-GVCF", contigs=[("chr9", 3000)])
-    alignment("SAMPLE-ANOTHER", sample="GOOD-BAM")
-    b.add("SAMPLE-ANOTHER", "SAMPLE-ANOTHER.bam", "bam")
-    gvcf("SAMPLE-TWO", samples=["OTHER"])
-    alignment("SAMPLE-UNKNOWN", sample="somebody")
-    b.add("SAMPLE-UNKNOWN", "SAMPLE-UNKNOWN.bam", "bam")
-    alignment("NAME-IN-HEADER", header={"CO": ["patient 김한빛"]})
-    b.add("NAME-IN-HEADER", "NAME-IN-HEADER.bam", "bam")
-    gvcf("NUMBER-IN-VCF", meta=["##patient=850101-2999999"])
-    pair("PHONE-IN-COMMENT", name=lambda number: f"r{number} call 010-1234-5678")
-    subject = registration("SUBJECT-IN-READ", seeds["SUBJECT-IN-READ"])["participant"]
-    pair("SUBJECT-IN-READ", name=lambda number: f"{subject}:{number}")
-    pair("SUBJECT-IN-FILE", stem=registration("", seeds["SUBJECT-IN-FILE"])["participant"].lower())
-    alignment("NAME-IN-TAG", tag=f"of {registration('NAME-IN-TAG', seeds['NAME-IN-TAG'])['name']}")
-    b.add("NAME-IN-TAG", "NAME-IN-TAG.bam", "bam")
-    gvcf("PHONE-IN-INFO", gvcf_text(reference, sample="PHONE-IN-INFO").replace("=ward7\t", "=010-1234-5678\t"))
-    return b.finish()
+    def gvcf(self, barcode: str, text: str | None = None, **more: object) -> None:
+        path = self.folder / f"{barcode}.g.vcf.gz"
+        content = gvcf_text(self.reference, sample=barcode, **more) if text is None else text  # type: ignore[arg-type]
+        write_gvcf(path, content)
+        self.builder.add(barcode, path.name, "gvcf")
+
+    def replaced(self, barcode: str, content: bytes) -> None:
+        """Add a pair with ``content`` as its second file, with the right size and checksum in the manifest."""
+        self.pair(barcode)
+        path = self.folder / f"{barcode}_LANE1_R2.fastq.gz"
+        path.write_bytes(content)
+        self.builder.rows[-1][-2:] = [hashlib.sha256(content).hexdigest(), str(len(content))]
+
+    def mate(self, barcode: str, **more: int) -> str:
+        """Return the second FASTQ file of a pair."""
+        return fastq(self.seeds[barcode], 2, **more)
+
+    def good(self) -> None:
+        self.pair("GOOD-FASTQ")
+        self.pair("GOOD-LANES")
+        self.builder.pair("GOOD-LANES", seed=1, lane="LANE2")
+        self.alignment("GOOD-BAM", groups=("LANE.1", "LANE.2", "UNUSED"))
+        self.alignment("GOOD-CRAM", "cram")
+        self.gvcf("GOOD-GVCF", meta=["##sample=GOOD-GVCF"])
+        self.pair("GOOD-NAMED-INSIDE", name=lambda number: f"GOOD-NAMED-INSIDE.{number}")
+
+    def registration(self) -> None:
+        """Add specimens with faults of the registration or the consent."""
+        for barcode in ("NOT-REGISTERED", "CONSENT-REFUSED", "CONSENT-LATER", "CONSENT-EXPIRED", "WITHDRAWN"):
+            self.pair(barcode)
+        for barcode in ("LOOKALIKE-0", "TWICE-1", "TWICE-2", "OTHER-HOSPITALS"):
+            self.pair(barcode)
+
+    def list_of_files(self) -> None:
+        b, d = self.builder, self.folder
+        self.pair("FILE-MISSING")[1].unlink()
+        first, second = self.pair("FILE-REPEATED")
+        b.add("FILE-REPEATED", first.name, "fastq_1", "LANE2")
+        b.add("FILE-REPEATED", second.name, "fastq_2", "LANE2")
+        self.pair("FILE-EXTRA")
+        write_fastq(d / "FILE-EXTRA_LANE2_R1.fastq.gz", fastq(3, 1))
+        self.pair("CONTENT-1")
+        for mate in (1, 2):
+            (d / f"CONTENT-2_R{mate}.fastq.gz").write_bytes((d / f"CONTENT-1_LANE1_R{mate}.fastq.gz").read_bytes())
+            b.add("CONTENT-2", f"CONTENT-2_R{mate}.fastq.gz", f"fastq_{mate}")
+        self.pair("MATE-MISSING")
+        b.rows.pop()
+        (d / "MATE-MISSING_LANE1_R2.fastq.gz").unlink()
+        self.pair("ENTRIES-MIXED")
+        self.alignment("ENTRIES-MIXED")
+
+    def places(self) -> None:
+        """Add files outside the delivery, links, and entries that are not plain files."""
+        b, d = self.builder, self.folder
+        (d.parent / "outside.bam").write_bytes(b"outside")
+        b.add("PATH-UP", "../outside.bam", "bam", sha256="1" * 64)
+        b.add("PATH-ABSOLUTE", "/etc/hostname", "bam", sha256="2" * 64)
+        b.add("PATH-UP-GVCF", "../outside.g.vcf.gz", "gvcf", sha256="8" * 64)
+        (d / "link.g.vcf.gz").symlink_to("/etc/hostname")
+        b.add("A-LINK-GVCF", "link.g.vcf.gz", "gvcf", sha256="a" * 64)
+        (d / "link.bam").symlink_to("/etc/hostname")
+        b.add("A-LINK", "link.bam", "bam", sha256="3" * 64)
+        (d / "linked").symlink_to(d.parent)
+        b.add("LINKED-FOLDER", "linked/outside.bam", "bam", sha256="4" * 64)
+        os.mkfifo(d / "fifo.bam")
+        b.add("NAMED-PIPE", "fifo.bam", "bam", sha256="5" * 64)
+        (d / "folder.bam").mkdir()
+        b.add("A-FOLDER", "folder.bam", "bam", sha256="6" * 64)
+
+    def transfer(self) -> None:
+        b, d = self.builder, self.folder
+        self.pair("WRONG-SIZE")
+        b.rows[-1][-1] = "1"
+        self.pair("WRONG-SUM")
+        b.rows[-1][-2] = "7" * 64
+        self.replaced("GZIP-TRUNCATED", gzip.compress(self.mate("GZIP-TRUNCATED").encode())[:-200])
+        damaged = bytearray(gzip.compress(self.mate("GZIP-DAMAGED").encode()))
+        damaged[300] ^= 0xFF
+        self.replaced("GZIP-DAMAGED", bytes(damaged))
+        self.pair("BGZF-NO-END")
+        path = d / "BGZF-NO-END_LANE1_R2.fastq.gz"
+        with pysam.BGZFile(str(path), "wb") as out:  # type: ignore[call-arg]
+            out.write(self.mate("BGZF-NO-END").encode())
+        path.write_bytes(path.read_bytes()[:-28])
+        b.rows.pop()
+        b.add("BGZF-NO-END", path.name, "fastq_2", "LANE1")
+        for barcode, suffix, cut in (("BAM-NO-END", "bam", 28), ("CRAM-NO-END", "cram", 38), ("BAM-CUT", "bam", 500)):
+            self.cut_alignment(barcode, suffix, cut)
+        (d / "ENCRYPTED.bam.c4gh").write_bytes(b"crypt4gh")
+        b.add("ENCRYPTED-NO-KEY", "ENCRYPTED.bam.c4gh", "bam")
+        (d / "ENCRYPTED.g.vcf.gz.c4gh").write_bytes(b"crypt4gh too")
+        b.add("ENCRYPTED-NO-KEY-GVCF", "ENCRYPTED.g.vcf.gz.c4gh", "gvcf")
+
+    def formats(self) -> None:
+        self.replaced("FASTQ-MALFORMED", gzip.compress(b"@a\nACGT\n+\nFFF\n"))
+        self.replaced("FASTQ-NUL", gzip.compress(fastq(1, 2).encode() + b"@x\nAC\0T\n+\nFFFF\n"))
+        self.replaced("NO-READS", gzip.compress(b""))
+        self.replaced("A-BOMB", gzip.compress(b"@r\nA\n+\nF\n" * 7_500_000, 9))
+        self.replaced("LONG-LINE", gzip.compress(b"@" + os.urandom(5_000_000).hex().encode() + b"\nA\n+\nF\n", 1))
+        self.replaced("PAIRS-COUNT", gzip.compress(self.mate("PAIRS-COUNT", pairs=19).encode()))
+        swapped = self.mate("PAIRS-ORDER").splitlines(keepends=True)
+        self.replaced("PAIRS-ORDER", gzip.compress("".join([*swapped[4:8], *swapped[:4], *swapped[8:]]).encode()))
+        (self.folder / "text.bam").write_bytes(fastq(9, 1).encode())
+        self.builder.add("BAM-IS-TEXT", "text.bam", "bam")
+        lines = gvcf_text(self.reference, sample="GVCF-UNSORTED").splitlines(keepends=True)
+        self.gvcf("GVCF-UNSORTED", "".join([*lines[:-2], lines[-1], lines[-2]]))
+        malformed = gvcf_text(self.reference, sample="GVCF-MALFORMED").replace("\t100\t", "\tone hundred\t")
+        self.gvcf("GVCF-MALFORMED", malformed)
+
+    def references_and_samples(self) -> None:
+        self.alignment("REFERENCE-LENGTH", header={"SQ": [{"SN": "chr1", "LN": 2999}]})
+        self.alignment("REFERENCE-M5", header={"SQ": [{"SN": "chr1", "LN": 3000, "M5": "0" * 32}]})
+        self.gvcf("REFERENCE-GVCF", contigs=[("chr9", 3000)])
+        self.alignment("SAMPLE-ANOTHER", sample="GOOD-BAM")
+        self.gvcf("SAMPLE-TWO", samples=["OTHER"])
+        self.alignment("SAMPLE-UNKNOWN", sample="somebody")
+
+    def identifiers(self) -> None:
+        self.alignment("NAME-IN-HEADER", header={"CO": ["patient 김한빛"]})
+        self.gvcf("NUMBER-IN-VCF", meta=["##patient=850101-2999999"])
+        self.pair("PHONE-IN-COMMENT", name=lambda number: f"r{number} call 010-1234-5678")
+        subject_code = registration("SUBJECT-IN-READ", self.seeds["SUBJECT-IN-READ"])["participant"]
+        self.pair("SUBJECT-IN-READ", name=lambda number: f"{subject_code}:{number}")
+        subject_code = registration("", self.seeds["SUBJECT-IN-FILE"])["participant"]
+        self.pair("SUBJECT-IN-FILE", stem=subject_code.lower())
+        name = registration("NAME-IN-TAG", self.seeds["NAME-IN-TAG"])["name"]
+        self.alignment("NAME-IN-TAG", tag=f"of {name}")
+        phone = gvcf_text(self.reference, sample="PHONE-IN-INFO").replace("=ward7\t", "=010-1234-5678\t")
+        self.gvcf("PHONE-IN-INFO", phone)
+
+
+def build(folder: Path, reference: Path) -> Path:
+    """Write the delivery: one specimen per barcode of ``EXPECTED``, each with one fault."""
+    faults = Faults(folder, reference)
+    faults.good()
+    faults.registration()
+    faults.list_of_files()
+    faults.places()
+    faults.transfer()
+    faults.formats()
+    faults.references_and_samples()
+    faults.identifiers()
+    return faults.builder.finish()
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, ReceivedDelivery]]:
-    """(workspace, delivery, what intake said of it)."""
+    """Yield the workspace, the delivery and the result of its intake."""
     folder = tmp_path_factory.mktemp("intake")
     reference = write_reference(folder / "reference")
     delivery = build(folder / "inbox", reference)
-    labels = [*(label for label in EXPECTED if label not in ("NOT-REGISTERED", "LOOKALIKE-0")), "LOOKALIKE-O"]
-    numbers = {label: number for number, label in enumerate(EXPECTED, start=100)}
+    unregistered = ("NOT-REGISTERED", "LOOKALIKE-0")
+    barcodes = [*(barcode for barcode in EXPECTED if barcode not in unregistered), "LOOKALIKE-O"]
+    numbers = {barcode: number for number, barcode in enumerate(EXPECTED, start=100)}
     numbers["TWICE-2"] = numbers["TWICE-1"]
-    rows = [registration(label, numbers.get(label, 99), **SPECIAL.get(label, {})) for label in labels]
+    rows = [registration(barcode, numbers.get(barcode, 99), **SPECIAL.get(barcode, {})) for barcode in barcodes]
     registry = make_workspace(folder / "W", reference, rows)
     record = registry.specimen(INSTITUTION, "WITHDRAWN")
     assert record is not None
@@ -348,8 +381,8 @@ def test_only_the_return_report_holds_names_of_the_institution(
             continue
         content = path.read_bytes()
         text = content + expanded(content)
-        found = [needle for needle in needles if needle in text or needle.decode() in str(inside)]
-        assert not found, (inside, found)
+        leaks = [needle for needle in needles if needle in text or needle.decode() in str(inside)]
+        assert not leaks, (inside, leaks)
 
 
 def test_references_differ_in_every_base(tmp_path: Path) -> None:

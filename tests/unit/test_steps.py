@@ -1,4 +1,4 @@
-"""How many workers a delivery's calls are worth."""
+"""The number of workers for a delivery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gate decides."""
+"""Verdicts of a gate: JSON, the worst decision, the gate's mode."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ reasons = st.builds(
 
 
 @given(st.lists(reasons))
-def test_a_verdict_survives_json(found: list[Reason]) -> None:
-    verdict = Verdict.of(specimen_id="S1", participant_id="P1", gate="qc", reasons=found)
+def test_a_verdict_survives_json(listed: list[Reason]) -> None:
+    verdict = Verdict.of(specimen_id="S1", participant_id="P1", gate="qc", reasons=listed)
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
@@ -34,11 +34,11 @@ def test_the_worst_decision_wins_in_any_order(decisions: list) -> None:
     assert worst(decisions) == worst(reversed(decisions)) == expected
 
 
-def test_a_note_changes_nothing() -> None:
+def test_a_note_changes_no_decision() -> None:
     assert decide([Reason(code="x", severity="note")]) == "accept"
 
 
-def test_report_mode_keeps_the_verdict_and_holds_nobody_back() -> None:
+def test_in_report_mode_the_verdict_stays_and_every_specimen_goes_on() -> None:
     verdict = Verdict.of(
         specimen_id="S1", participant_id="P1", gate="qc", reasons=[Reason(code="x", severity="reject")]
     )

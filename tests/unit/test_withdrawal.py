@@ -1,4 +1,4 @@
-"""A withdrawal reaches every layer, changes nothing when done again, and wins against running work."""
+"""A withdrawal reaches every layer, changes nothing the second time, and holds against running work."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_others_keep_everything(workspace: FinishedWorkspace) -> None:
     assert after["return/report.json"] == before["return/report.json"]
 
 
-def test_done_again_it_changes_nothing(workspace: FinishedWorkspace) -> None:
+def test_a_second_withdrawal_changes_nothing(workspace: FinishedWorkspace) -> None:
     withdraw(workspace)
     before, stamps = workspace.files(), _stamps(workspace.root)
     receipt = withdraw(workspace)
@@ -107,7 +107,7 @@ def test_done_again_it_changes_nothing(workspace: FinishedWorkspace) -> None:
 
 
 def _stamps(path: Path) -> dict[str, int]:
-    return {str(one): one.stat().st_mtime_ns for one in path.rglob("*.json") if "cohort" not in one.parts}
+    return {str(file): file.stat().st_mtime_ns for file in path.rglob("*.json") if "cohort" not in file.parts}
 
 
 def test_editing_a_table_does_not_make_it_newer(workspace: FinishedWorkspace) -> None:
@@ -129,11 +129,11 @@ def _withdraw_in_a_process(path: Path, participant: str) -> None:
     withdrawal.withdraw(Workspace(path), participant, registry=open_registry(path))
 
 
-def test_two_withdrawals_at_once_both_hold(workspace: FinishedWorkspace) -> None:
+def test_two_withdrawals_at_the_same_time_both_hold(workspace: FinishedWorkspace) -> None:
     context = multiprocessing.get_context("spawn")
     both = [
-        context.Process(target=_withdraw_in_a_process, args=(workspace.root, one))
-        for one in workspace.participant_ids[1:]
+        context.Process(target=_withdraw_in_a_process, args=(workspace.root, participant_id))
+        for participant_id in workspace.participant_ids[1:]
     ]
     for process in both:
         process.start()
@@ -145,7 +145,7 @@ def test_two_withdrawals_at_once_both_hold(workspace: FinishedWorkspace) -> None
 
 
 def test_work_that_finishes_after_the_withdrawal_leaves_nothing(workspace: FinishedWorkspace) -> None:
-    """A delivery that was under way: its files, its batch and its tables come after the withdrawal."""
+    """The files, batch and tables of a running delivery come after the withdrawal."""
     gone = workspace.participant_ids[1]
     withdraw(workspace)
     write_calls(workspace.participant(gone).gvcf, gone, 1)
@@ -158,7 +158,7 @@ def test_work_that_finishes_after_the_withdrawal_leaves_nothing(workspace: Finis
     assert withdrawal.sweep(workspace) == []
 
 
-def test_a_withdrawal_that_was_killed_is_finished_by_the_next_sweep(
+def test_the_next_sweep_finishes_a_withdrawal_that_was_killed(
     workspace: FinishedWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*arguments: object, **options: object) -> None:
@@ -173,13 +173,13 @@ def test_a_withdrawal_that_was_killed_is_finished_by_the_next_sweep(
     assert workspace.leaks(1) == []
 
 
-def test_marks_are_seen_without_the_registry(workspace: FinishedWorkspace) -> None:
+def test_jobs_see_marks_without_the_registry(workspace: FinishedWorkspace) -> None:
     withdraw(workspace)
     assert withdrawn_participants(workspace) == {workspace.participant_ids[1]}
     assert withdrawn_participants(Workspace(workspace.root / "nowhere")) == frozenset()
 
 
-def test_who_is_not_registered_is_refused_before_anything_happens(workspace: FinishedWorkspace) -> None:
+def test_an_unregistered_id_is_refused_before_anything_changes(workspace: FinishedWorkspace) -> None:
     before = workspace.files()
     with pytest.raises(InputRefused, match="expected a registered participant, found none of this ID"):
         withdrawal.withdraw(workspace, "P0123456789ABA", registry=workspace.opened_registry)
@@ -213,18 +213,20 @@ def deliver_batch(workspace: FinishedWorkspace, name: str, tmp_path: Path) -> li
 
 
 def write_accepted(workspace: FinishedWorkspace, name: str, participants: list[str]) -> None:
-    lines = [f"{one}\t{workspace.participant(one).gvcf}\tfemale\n" for one in participants]
+    lines = [
+        f"{participant_id}\t{workspace.participant(participant_id).gvcf}\tfemale\n" for participant_id in participants
+    ]
     write(workspace.delivery(name).accepted, "".join(lines))
 
 
-def test_a_delivery_whose_batch_was_compacted_before_it_was_noted_counts_as_added(
+def test_a_delivery_with_its_batch_compacted_before_the_job_ended_counts_as_added(
     workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
-    """The job's result was lost, and its people are in another batch now; with other gVCFs they are refused."""
+    """The job's result is lost and its participants are in another batch; with other gVCFs they are refused."""
     opened = open_store(workspace.cohort)
     rewrite.withdraw(opened, workspace.participant_ids)
-    for one in workspace.participant_ids[1:]:
-        add_to_cohort(workspace, f"of-{one}", [one])
+    for participant_id in workspace.participant_ids[1:]:
+        add_to_cohort(workspace, f"of-{participant_id}", [participant_id])
     write_accepted(workspace, "D1", workspace.participant_ids[1:])
     before = rewrite.compact(opened, below=1000)
     assert [entry.name.startswith("compact") for entry in before.batches] == [True]
@@ -235,7 +237,7 @@ def test_a_delivery_whose_batch_was_compacted_before_it_was_noted_counts_as_adde
         deliver_batch(workspace, "D1", tmp_path)
 
 
-def test_whose_consent_ended_since_intake_is_left_out_of_the_batch(
+def test_a_participant_without_consent_since_intake_stays_out_of_the_batch(
     workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
     rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
@@ -264,7 +266,7 @@ def consent(
     update_denied_list(workspace, registry=workspace.opened_registry)
 
 
-def test_consent_that_ends_or_begins_while_nobody_touches_the_registry_counts_from_its_day(
+def test_consent_that_ends_or_begins_counts_from_its_day_without_a_change_of_the_registry(
     workspace: FinishedWorkspace,
 ) -> None:
     today, day = date.today(), timedelta(days=1)
@@ -277,26 +279,28 @@ def test_consent_that_ends_or_begins_while_nobody_touches_the_registry_counts_fr
     assert other not in frozenset().union(*in_days)
 
 
-def test_nobody_is_released_or_added_by_hand_without_consent(workspace: FinishedWorkspace, tmp_path: Path) -> None:
+def test_a_freeze_and_an_add_by_hand_refuse_participants_without_consent(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
     consent(workspace, 1, Decision.REFUSED, date(2025, 2, 1))
-    one = workspace.participant_ids[1]
+    participant_id = workspace.participant_ids[1]
     message = (
         "participant with consent to sequencing in force, found a withdrawal, or a consent that was refused or has "
-        f"ended; leave the participant out (of a cohort: `baekman cohort withdraw {one}`)"
+        f"ended; leave the participant out (of a cohort: `baekman cohort withdraw {participant_id}`)"
     )
     with pytest.raises(InputRefused) as refused:
         freeze(open_store(workspace.cohort), output=tmp_path / "release")
-    assert str(refused.value) == f"cohort: {one}: expected a {message}"
+    assert str(refused.value) == f"cohort: {participant_id}: expected a {message}"
     assert not (tmp_path / "release").exists()
-    rewrite.withdraw(open_store(workspace.cohort), [one])
+    rewrite.withdraw(open_store(workspace.cohort), [participant_id])
     freeze(open_store(workspace.cohort), output=tmp_path / "release")
-    assert not table_files.table_path(tmp_path / "release" / "tables", one).exists()
-    write(tmp_path / "list.tsv", f"{one}\t{workspace.participant(one).gvcf}\n")
+    assert not table_files.table_path(tmp_path / "release" / "tables", participant_id).exists()
+    write(tmp_path / "list.tsv", f"{participant_id}\t{workspace.participant(participant_id).gvcf}\n")
     words = ["cohort", "add", "--cohort", str(workspace.cohort), "--batch", "B", "--gvcfs"]
     groups.register(app)
     ran = CliRunner().invoke(app, [*words, str(tmp_path / "list.tsv")])
     assert isinstance(ran.exception, InputRefused)
-    assert str(ran.exception) == f"list of gVCFs: {one}: expected a {message}"
+    assert str(ran.exception) == f"list of gVCFs: {participant_id}: expected a {message}"
 
 
 def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
@@ -309,7 +313,7 @@ def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
 
     def add(*arguments: Any, **options: Any) -> Any:
         withdraw(workspace)
-        write(kept, content)  # as if it had been read before
+        write(kept, content)  # the batch has read it before
         return real(*arguments, **options)
 
     monkeypatch.setattr("baekman.steps.add_batch", add)
@@ -317,25 +321,27 @@ def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
     assert listed == sorted([workspace.participant_ids[0], workspace.participant_ids[2]])
     monkeypatch.undo()
     assert workspace.leaks(1) == []
-    # the job, run again as after a kill: the batch is there
+    # the job runs again, as after a kill, and finds the batch
     assert deliver_batch(workspace, "D1", tmp_path) == listed
 
 
-def test_the_others_tables_are_those_of_a_cohort_that_never_had_the_participant(
+def test_tables_of_others_equal_those_of_a_cohort_that_never_had_the_participant(
     workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
     withdraw(workspace)
     stayers = [workspace.participant_ids[number] for number in (0, 2)]
     alone = create_store(tmp_path / "alone", reference=tmp_path / "reference.fa")
-    members = [Member(participant_id=one, gvcf=str(workspace.participant(one).gvcf), sex="female") for one in stayers]
+    members = [
+        Member(participant_id=stayer, gvcf=str(workspace.participant(stayer).gvcf), sex="female") for stayer in stayers
+    ]
     add_batch(alone, batch="b", members=members)
     tables.make_tables(alone, output=tmp_path / "tables")
-    for one in stayers:
+    for stayer in stayers:
         for place in (table_files.table_path, table_files.reference_path):
-            assert place(workspace.tables, one).read_bytes() == place(tmp_path / "tables", one).read_bytes()
+            assert place(workspace.tables, stayer).read_bytes() == place(tmp_path / "tables", stayer).read_bytes()
 
 
-def test_the_others_tables_may_be_left_to_the_next_freeze_and_the_receipt_says_so(workspace: FinishedWorkspace) -> None:
+def test_the_receipt_names_tables_that_are_left_to_the_next_freeze(workspace: FinishedWorkspace) -> None:
     gone, stayer = workspace.participant_ids[1], workspace.participant_ids[0]
     before = table_files.table_path(workspace.tables, stayer).read_bytes()
     left = withdrawal.withdraw(workspace, gone, registry=workspace.opened_registry, leave_tables=True)
@@ -346,10 +352,10 @@ def test_the_others_tables_may_be_left_to_the_next_freeze_and_the_receipt_says_s
     assert rewritten["remains"] == list(withdrawal.REMAINS)
 
 
-def test_tables_that_are_written_during_a_withdrawal_do_not_count_who_left(
+def test_tables_written_during_a_withdrawal_do_not_count_the_participant(
     workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The snapshot is taken away while the tables of a batch are written."""
+    """The snapshot is deleted while the tables of a batch are written."""
     real = tables.make_tables
     stayer = workspace.participant_ids[0]
 
@@ -366,7 +372,7 @@ def test_tables_that_are_written_during_a_withdrawal_do_not_count_who_left(
     assert workspace.leaks(1) == []
 
 
-def test_what_a_run_told_meanwhile_goes_when_it_has_ended(workspace: FinishedWorkspace) -> None:
+def test_records_of_a_run_go_when_the_run_has_ended(workspace: FinishedWorkspace) -> None:
     gone = workspace.participant_ids[1]
     lock = workspace.snakemake / "locks" / "0.output.lock"
     write(lock, f"participants/{gone}/aligned.cram\n")
@@ -386,15 +392,15 @@ def test_what_a_run_told_meanwhile_goes_when_it_has_ended(workspace: FinishedWor
 
 def test_a_swapped_gvcf_is_refused_before_it_is_added(workspace: FinishedWorkspace, tmp_path: Path) -> None:
     rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
-    first, second = (workspace.participant(one).gvcf for one in workspace.participant_ids[:2])
+    first, second = (workspace.participant(participant_id).gvcf for participant_id in workspace.participant_ids[:2])
     first.rename(tmp_path / "x")
     second.rename(first)
     (tmp_path / "x").rename(second)
-    one, other = workspace.participant_ids[:2]
+    owner, other = workspace.participant_ids[:2]
     with pytest.raises(InputRefused) as refused:
         deliver_batch(workspace, "D1", tmp_path)
     assert str(refused.value.problems[0]) in {
         f"participants/{a}/calls.g.vcf.gz: header: expected the sample {a}, found the sample {b}; files of two "
         "participants may have been swapped: find out how, and put each in its place"
-        for a, b in ((one, other), (other, one))
+        for a, b in ((owner, other), (other, owner))
     }
