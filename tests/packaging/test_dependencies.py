@@ -34,8 +34,6 @@ LOADED_BY_OTHERS = {
 }
 # run with a Python of its own: scripts/benchmarks/hail_combiner.py
 NOT_DECLARED = {"hail"}
-# of the Python API
-AWAITED = {"cyvcf2", "pandas", "polars"}
 
 
 def names_of(requirements: Iterable[Requirement]) -> set[str]:
@@ -86,7 +84,7 @@ def needed(requirements: Iterable[Requirement]) -> set[str]:
 def test_the_package_imports_what_it_declares_and_nothing_else() -> None:
     imports = imported("workflow", "rules")
     assert imports <= names_of(USERS)
-    assert names_of(USERS) - imports <= RUN_AS_PROGRAMS | LOADED_BY_OTHERS.keys() | AWAITED
+    assert names_of(USERS) - imports <= RUN_AS_PROGRAMS | LOADED_BY_OTHERS.keys()
 
 
 def test_tests_and_scripts_import_what_developers_install_and_nothing_else() -> None:
