@@ -18,7 +18,7 @@ from baekman.cohort.store import Store, create_store, open_store
 from baekman.cohort.verify.whole import verify
 from baekman.export import write as exports
 from baekman.export.write import Content, export
-from baekman.gvcf.reader import Thresholds
+from baekman.gvcf.thresholds import Thresholds
 from support.state_oracle import alleles_of, answer, read_records
 from support.store_tools import baekman, block, gvcf_text, line, reference_from_gvcfs, write_reference
 

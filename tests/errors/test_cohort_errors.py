@@ -9,7 +9,7 @@ from baekman.cohort.schema import SCHEMA_VERSION
 from baekman.cohort.store import Store, create_store
 from baekman.errors import InputRefused
 from baekman.genome.shards import check_tiling, read_shards
-from baekman.gvcf.reader import Thresholds
+from baekman.gvcf.thresholds import Thresholds
 from support.store_tools import baekman, write_reference
 
 

@@ -14,7 +14,7 @@ from baekman.cohort.snapshot import numbers
 from baekman.cohort.store import Store, create_store, open_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
-from baekman.gvcf.reader import Thresholds
+from baekman.gvcf.thresholds import Thresholds
 from support.store_tools import (
     BASES,
     baekman,

@@ -11,7 +11,7 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import Snapshot, read_snapshot
 from baekman.cohort.store import Store, create_store
-from baekman.gvcf.reader import Thresholds
+from baekman.gvcf.thresholds import Thresholds
 from hypothesis import strategies as st
 
 from support.state_oracle import normalised

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from baekman.arrow import strings
 from baekman.cohort.schema import FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK
-from baekman.gvcf.reader import ROW_COLUMNS, Genome, GvcfReader, ReadCounts, Thresholds, read_in_pieces
+from baekman.gvcf.piece import ROW_COLUMNS
+from baekman.gvcf.reader import Genome, GvcfReader, ReadCounts, read_in_pieces
+from baekman.gvcf.thresholds import Thresholds
 
 STATES = {STATE_CALLED: "called", STATE_WEAK: "weak", STATE_MISSING: "missing"}
 FORMAT = "GT:GQ:DP:AD:PL"

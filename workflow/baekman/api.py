@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from baekman import audit, pseudonyms
 from baekman.cohort import snapshot as snapshots
 from baekman.cohort.snapshot import Snapshot
-from baekman.cohort.store import PARTICIPANT_ID, Store, check_names, create_store, open_store
+from baekman.cohort.store import Store, check_names, create_store, open_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
+from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.workspace.paths import Workspace
 
 if TYPE_CHECKING:

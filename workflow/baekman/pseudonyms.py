@@ -8,6 +8,7 @@ changes the sum: a single substitution, a swap and a twin error, of characters t
 
 from __future__ import annotations
 
+import re
 import secrets
 from functools import cache
 from typing import Literal
@@ -22,6 +23,9 @@ RANDOM_LENGTH = 12
 LENGTH = 1 + RANDOM_LENGTH + 1
 # A regular expression of the form alone; ``is_valid`` also proves the check character.
 PATTERN = rf"[PSDR][{ALPHABET}]{{{RANDOM_LENGTH + 1}}}"
+# The IDs that a cohort store accepts: pseudonyms, and others that are safe as the name of a file and of a sample. The
+# table of a participant ``P.reference`` would have the file name of the reference blocks of P.
+PARTICIPANT_ID = re.compile(r"(?!.*\.reference\Z)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 _POLYNOMIAL = 0b100101
 _VALUE = {character: value for value, character in enumerate(ALPHABET)}

@@ -19,7 +19,7 @@ from baekman.engine.local import Engine
 from baekman.files import atomic
 from baekman.files.digests import sha256_of
 from baekman.genome.par import find_par
-from baekman.gvcf.reader import Thresholds
+from baekman.gvcf.thresholds import Thresholds
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
 from baekman.workspace import sample_check

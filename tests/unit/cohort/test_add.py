@@ -19,7 +19,7 @@ from baekman.cohort.verify.whole import verify
 from baekman.errors import InputRefused
 from baekman.export import write as exports
 from baekman.export.write import Content, export
-from baekman.gvcf.reader import Thresholds
+from baekman.gvcf.thresholds import Thresholds
 from baekman.tables import make as tables
 from baekman.tables.freeze import freeze
 from baekman.tables.make import make_tables

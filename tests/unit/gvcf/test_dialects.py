@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from baekman.gvcf.reader import Thresholds
+from baekman.gvcf.thresholds import Thresholds
 from support.store_tools import BASES, C1, Segment, block, genome_of, gvcf_text, line, read_gvcf, read_lines, spans
 
 

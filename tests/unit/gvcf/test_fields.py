@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from baekman.errors import InputRefused
-from baekman.gvcf.reader import Thresholds
+from baekman.gvcf.thresholds import Thresholds
 from support.store_tools import BASES, C1, block, line, read_lines, spans
 
 

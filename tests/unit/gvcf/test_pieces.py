@@ -13,7 +13,9 @@ from baekman.cohort.store import create_store
 from baekman.cohort.verify.gvcfs import compare_gvcfs
 from baekman.errors import InputRefused
 from baekman.gvcf import reader as gvcf
-from baekman.gvcf.reader import AlleleSlid, GvcfReader, Piece, Thresholds
+from baekman.gvcf.piece import Piece
+from baekman.gvcf.reader import AlleleSlid, GvcfReader
+from baekman.gvcf.thresholds import Thresholds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.generated_gvcfs import CONTIGS, gvcfs

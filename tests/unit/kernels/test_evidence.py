@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from baekman.cohort.schema import STATE_CALLED, STATE_MISSING, STATE_WEAK
-from baekman.gvcf.reader import INTERVAL_COLUMNS
+from baekman.gvcf.piece import INTERVAL_COLUMNS
 from baekman.kernels.evidence import resolve
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from baekman.cohort.dense_genotypes import ROW_FIELDS
-from baekman.gvcf.reader import INTERVAL_COLUMNS, ROW_COLUMNS, SEGMENT_COLUMNS
+from baekman.gvcf.piece import INTERVAL_COLUMNS, ROW_COLUMNS, SEGMENT_COLUMNS
 from baekman.kernels.layout import widths
 
 

@@ -116,8 +116,9 @@ def withdraw(
     from baekman.cohort import rewrite
     from baekman.cohort.index import find_batches
     from baekman.cohort.snapshot import read_snapshot
-    from baekman.cohort.store import PARTICIPANT_ID, check_names, open_store
+    from baekman.cohort.store import check_names, open_store
     from baekman.engine.local import Engine
+    from baekman.pseudonyms import PARTICIPANT_ID
     from baekman.tables.keys import open_keys
     from baekman.tables.make import withdraw_tables
 

@@ -39,7 +39,8 @@ from baekman.cohort.store import Store
 from baekman.cohort.work_file import WorkFile
 from baekman.files.atomic import fsync_folder, write_text
 from baekman.files.digests import digests_of, read_digests, sha256_of, write_digests
-from baekman.gvcf.reader import ROW_COLUMNS, GvcfReader, Piece, read_in_pieces
+from baekman.gvcf.piece import ROW_COLUMNS, Piece
+from baekman.gvcf.reader import GvcfReader, read_in_pieces
 
 HASHES = "hashes.json"
 

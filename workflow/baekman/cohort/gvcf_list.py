@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from baekman.cohort.store import PARTICIPANT_ID
 from baekman.errors import InputRefused, Problem
 from baekman.genome.ploidy import SEXES
+from baekman.pseudonyms import PARTICIPANT_ID
 
 
 @dataclass(frozen=True, kw_only=True)

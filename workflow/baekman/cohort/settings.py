@@ -9,7 +9,7 @@ from typing import Any
 from baekman.cohort.sites import SiteFilters
 from baekman.genome.par import read_par
 from baekman.genome.regions import Region
-from baekman.gvcf.reader import Thresholds
+from baekman.gvcf.thresholds import Thresholds
 
 
 def configuration_of(cohort: Path, config: Path | None) -> Path | None:

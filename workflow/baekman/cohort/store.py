@@ -24,11 +24,10 @@ from baekman.genome.contigs import Contig
 from baekman.genome.par import par_of_reference
 from baekman.genome.regions import Region, parse_region
 from baekman.genome.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
-from baekman.gvcf.reader import Genome, Thresholds
+from baekman.gvcf.reader import Genome
+from baekman.gvcf.thresholds import Thresholds
 
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-# the table of a ``P.reference`` would have the file name of P's reference blocks
-PARTICIPANT_ID = re.compile(r"(?!.*\.reference\Z)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 PLAIN = np.full(256, ord("N"), np.uint8)
 PLAIN[[*b"ACGT"]] = [*b"ACGT"]

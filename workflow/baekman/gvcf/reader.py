@@ -6,24 +6,24 @@ BGZF or BCF. Everything that a record says is checked; a file is refused whole o
 
 from __future__ import annotations
 
-import gzip
-import subprocess
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from isal import igzip, isal_zlib
 
 from baekman.arrow import group_starts
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import sha256_of
+from baekman.gvcf.piece import INTERVAL_COLUMNS, ROW_COLUMNS, SEGMENT_COLUMNS, Bytes, Ints, Piece
+from baekman.gvcf.problems import PROBLEMS
+from baekman.gvcf.text import BROKEN, open_text
+from baekman.gvcf.thresholds import Thresholds
 from baekman.kernels import reader as kernel
 from baekman.kernels.evidence import gather_strings, resolve, settle_rows
-from baekman.tools import programs as tools
 
 T = TypeVar("T")
 
@@ -32,59 +32,6 @@ PIECE_RECORDS = 1 << 16  # rows and intervals that are worth a piece
 SLIDE_BASES = 10_000  # how far behind a piece a record stands that may still, once left-aligned, begin in it
 MAX_LINE_BYTES = 64 << 20
 MAX_HEADER_BYTES = 64 << 20
-BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-
-# Columns of the call rows, intervals and segments that reading makes (``kernels/layout.pxd`` has them as structs).
-ROW_INTS = ("pos", "copies", "ploidy", "other", "gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2")
-ROW_COLUMNS = (*ROW_INTS, "phase", "phase_set", "filter", "flags", "quality", "ref_end", "alt_end")
-INTERVAL_COLUMNS = ("start", "end", "gq", "dp", "ploidy", "other", "state", "spans", "record")
-SEGMENT_COLUMNS = INTERVAL_COLUMNS[:-2]
-
-Ints = npt.NDArray[np.int32]
-Bytes = npt.NDArray[np.uint8]
-# what reading broken compressed data may raise
-BROKEN: tuple[type[Exception], ...] = (
-    EOFError,
-    OSError,
-    ValueError,
-    zlib.error,
-    cast(type[Exception], isal_zlib.error),
-)
-
-PROBLEMS = {
-    kernel.BAD_COLUMNS: ("ten columns: one sample", "another number of columns"),
-    kernel.BAD_CONTIG: ("a contig of the store's reference", "a contig that is not in it"),
-    kernel.BAD_POS: ("POS of 1 or more", "no such number"),
-    kernel.BAD_ORDER: ("records in the order of POS", "a record before the one above it"),
-    kernel.PAST_END: ("a record within its contig", "one that goes past the contig's end"),
-    kernel.BAD_REF: ("REF of bases", "something else"),
-    kernel.BAD_REF_BASE: ("REF as in the store's reference", "another base"),
-    kernel.BAD_ALT: ("ALT alleles of bases, symbolic alleles or breakends", "something else"),
-    kernel.TOO_MANY_ALLELES: ("at most 4095 ALT alleles", "more"),
-    kernel.BAD_END: ("END at POS or behind it", "END before POS"),
-    kernel.BAD_GENOTYPE: ("GT that names alleles of the record", "an allele that it does not have"),
-    kernel.BAD_PLOIDY: ("GT of ploidy 1 or 2", "more alleles"),
-    kernel.REVISITED: ("each contig's records in one piece", "a contig that was left before"),
-    kernel.TOO_MANY_FIELDS: ("a FORMAT of at most 64 fields", "more"),
-    kernel.MORE_FIELDS: ("no more fields of the sample than FORMAT names", "more"),
-    kernel.DUPLICATED: ("each record once", "the same as a record above it"),
-    kernel.TOO_MANY_FILTERS: ("at most 250 different values of FILTER", "more"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """When a record or block is called; fixed in ``store.json`` for the store's life.
-
-    ``min_het_percent``: the least share (percent of AD) of the weaker allele of a heterozygote; 0 is off.
-    ``gq_bands``: the lower ends of the GQ bands that reference blocks are merged in, ascending from 0.
-    """
-
-    min_gq: int = 20
-    min_dp: int = 0
-    min_het_percent: int = 0
-    gq_bands: tuple[int, ...] = (0, 1, 3, 6, 9, 12, 15, 20, 30, 40, 50, 60, 80)
-    max_contradicting: int = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,24 +45,6 @@ class Genome:
     aliases: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """What one participant's gVCF says of some shards of a contig, ``first`` to ``last`` (numbers in the contig).
-
-    ``rows``: (n, len(ROW_COLUMNS)) sorted by position, allele strings in ``ref`` and ``alt`` (bytes and n + 1
-    offsets); ``segments``: (m, len(SEGMENT_COLUMNS)), sorted, without overlap, cut at shard borders.
-    """
-
-    contig: int
-    first: int
-    last: int
-    rows: Ints
-    ref: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
-    alt: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
-    segments: Ints
-    duplicates: int
-
-
 @dataclass(kw_only=True)
 class ReadCounts:
     """What was counted while a gVCF was read."""
@@ -125,29 +54,6 @@ class ReadCounts:
     duplicates: int = 0
     filters: list[str] = field(default_factory=list)  # by code - 1; complete when reading has ended
     sha256: str = ""
-
-
-def _open(path: Path) -> tuple[IO[bytes], subprocess.Popen[bytes] | None]:
-    with path.open("rb") as raw:
-        magic = raw.read(18)
-        if magic[:2] != b"\x1f\x8b":
-            if magic[:3] != b"BCF":
-                return path.open("rb"), None
-        elif magic[12:14] == b"BC":
-            raw.seek(-min(len(BGZF_END), path.stat().st_size), 2)
-            if raw.read() != BGZF_END:
-                raise EOFError("no BGZF end marker")
-    if magic[:3] != b"BCF":
-        with gzip.open(path, "rb") as inside:
-            magic = inside.read(3)
-    if magic[:3] == b"BCF":
-        viewer = subprocess.Popen(
-            [*tools.command("bcftools"), "view", "-Ov", str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        assert viewer.stdout is not None
-        return viewer.stdout, viewer
-    opener: Any = igzip.open  # it has no types
-    return cast(IO[bytes], opener(path, "rb")), None
 
 
 class AlleleSlid(Exception):
@@ -216,7 +122,7 @@ class GvcfReader:
         """Whole lines, a chunk at a time, header included."""
         try:
             self.counts.sha256 = sha256_of(self.path)
-            stream, viewer = _open(self.path)
+            stream, viewer = open_text(self.path)
         except (FileNotFoundError, PermissionError) as error:
             raise self._refuse(
                 place="",

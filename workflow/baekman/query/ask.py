@@ -12,9 +12,10 @@ import duckdb
 from baekman.cohort.index import find_batches
 from baekman.cohort.schema import SITES
 from baekman.cohort.snapshot import Snapshot, reading
-from baekman.cohort.store import PARTICIPANT_ID, Store
+from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
+from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.query.views import VIEW_NAMES, connect, connect_table
 from baekman.tables.files import require_layout, table_path
 from baekman.tables.keys import open_keys

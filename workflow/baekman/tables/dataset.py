@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 
 from baekman import audit, pseudonyms
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
-from baekman.cohort.store import PARTICIPANT_ID, open_store
+from baekman.cohort.store import open_store
 from baekman.errors import InputRefused, Problem
 from baekman.genome.contigs import Contig
 from baekman.genome.regions import Region, parse_region
+from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.tables import keys as table_keys
 from baekman.tables.files import REFERENCE, VARIANTS, require_layout, table_path
 from baekman.tables.files import open_table as open_file

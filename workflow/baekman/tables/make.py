@@ -23,10 +23,11 @@ from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import find_batches, participants_of
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.cohort.snapshot import Snapshot
-from baekman.cohort.store import PARTICIPANT_ID, Store
+from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.genome.ploidy import one_copy_in_males
+from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.tables import keys as table_keys
 from baekman.tables.files import (
     DATASETS,

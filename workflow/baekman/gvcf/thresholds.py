@@ -1,0 +1,22 @@
+"""The thresholds of a cohort store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """When a record or block is called; fixed in ``store.json`` for the store's life.
+
+    ``min_gq``: least GQ. ``min_dp``: least depth (reads); 0 is off.
+    ``min_het_percent``: the least share (percent of AD) of the weaker allele of a heterozygote; 0 is off.
+    ``gq_bands``: the lower ends of the GQ bands that reference blocks are merged in, ascending from 0.
+    ``max_contradicting``: most fields of a gVCF that may contradict their header; each is read as missing.
+    """
+
+    min_gq: int = 20
+    min_dp: int = 0
+    min_het_percent: int = 0
+    gq_bands: tuple[int, ...] = (0, 1, 3, 6, 9, 12, 15, 20, 30, 40, 50, 60, 80)
+    max_contradicting: int = 1000
