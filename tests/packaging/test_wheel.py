@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,9 +112,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installa
 
 
 def test_the_package_comes_from_the_new_environment(installed: Installation, tmp_path: Path) -> None:
-    program = "import baekman, baekman.data; print(baekman.__file__); print(baekman.data.workflow_folder())"
-    for path in installed.run("python", "-c", program, cwd=tmp_path).splitlines():
-        assert Path(path).is_relative_to(installed.folder)
+    """The command that prints the folder of the workflow is that of the page on operating."""
+    page = (PROJECT / "docs" / "operating.md").read_text(encoding="utf-8")
+    (workflow_folder,) = re.findall(r'^python -c "(.*workflow_folder.*)"$', page, re.M)
+    for program in ("import baekman; print(baekman.__file__)", workflow_folder):
+        assert Path(installed.run("python", "-c", program, cwd=tmp_path).strip()).is_relative_to(installed.folder)
 
 
 def test_a_wheel_holds_the_workflow_as_it_is_in_the_repository(wheel: Path) -> None:
