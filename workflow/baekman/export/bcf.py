@@ -46,7 +46,7 @@ OUTPUT_BYTES = 32 << 20
 
 
 def header(store: Store, ids: Sequence[str]) -> bytes:
-    """The BCF header with sample columns ``ids``: nothing of the machine, the command or the day."""
+    """Return the BCF header with sample columns ``ids``; it says nothing of the machine, the command or the day."""
     lines = ["##fileformat=VCFv4.3", '##FILTER=<ID=PASS,Description="All filters passed">']
     lines += [f'##FILTER=<ID={name},Description="{FILTER_TEXT[name]}">' for name in FILTER_NAMES]
     for kind, fields in (("INFO", INFO), ("FORMAT", FORMAT)):
@@ -62,7 +62,7 @@ def header(store: Store, ids: Sequence[str]) -> bytes:
 
 
 def filter_bits(texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Each site filter as a number: bit n is ``FILTER_NAMES[n]``, 0 is PASS."""
+    """Return each site filter as a number: bit n is ``FILTER_NAMES[n]``, 0 is PASS."""
     known: dict[str, int] = {}
     for text in set(texts):
         known[text] = sum(1 << FILTER_NAMES.index(name) for name in text.split(";") if name != "PASS")
@@ -72,9 +72,9 @@ def filter_bits(texts: Sequence[str]) -> npt.NDArray[np.int64]:
 def encode(
     evidence: Evidence, *, wanted: npt.NDArray[np.bool_], mode: int, by_position: bool, contig: int
 ) -> Iterator[memoryview]:
-    """BCF records of the alleles in ``wanted``, in pieces of whole records; each piece is valid until the next.
+    """Yield BCF records of the alleles in ``wanted``, in pieces of whole records; each piece is valid until the next.
 
-    ``by_position`` puts all alleles of a position in one record, with ``*`` for a haplotype that carries none of
+    ``by_position`` puts all alleles of a position in one record, with ``*`` for a haplotype that carries neither one of
     them nor the reference. Its QUAL is the best, and it passes the filters when one of its alleles does.
     """
     alleles = evidence.alleles

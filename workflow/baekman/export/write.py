@@ -1,14 +1,13 @@
 """The cohort as one multi-sample file: BCF and VCF with a column per participant, and from these pgen and zarr.
 
-One task per shard writes a piece of BGZF-compressed records; put one behind the other, after the header, they are
-the file, whoever wrote them.
+One task per shard writes a piece of BGZF-compressed records. The header and the pieces in their order are the file,
+whichever process wrote them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -22,14 +21,24 @@ import pyarrow as pa
 import pysam.bcftools
 
 from baekman.arrow import numpy_of
-from baekman.cohort.batch import read_roster
 from baekman.cohort.commit import sites_metadata
-from baekman.cohort.dense_genotypes import JOINT, MODES, chunks, count, genotypes, participants_of, read_evidence
+from baekman.cohort.dense_genotypes import (
+    JOINT,
+    MODES,
+    chunks,
+    count,
+    genotypes,
+    participants_of,
+    read_evidence,
+    sites_within,
+)
 from baekman.cohort.snapshot import Snapshot, read_sites, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.export import bcf
+from baekman.export.pgen import write_pgen
+from baekman.export.vcz import write_vcz
 from baekman.files import bgzf
 from baekman.files.atomic import atomic_file, fsync_folder
 from baekman.genome.regions import Region
@@ -37,12 +46,11 @@ from baekman.tools import programs as tools
 
 FORMATS = ("vcf", "bcf", "pgen", "zarr")
 TBI_LIMIT = 1 << 29  # the longest contig that a .tbi index can hold
-PGEN_FILES = (".pgen", ".pvar", ".psam")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What an export shows: ``mode`` is called, raw or joint; ``by_position`` one site per line."""
+    """The content of an export: ``mode`` is called, raw or joint; ``by_position`` puts one position on a line."""
 
     region: Region | None = None
     mode: str = "called"
@@ -54,9 +62,11 @@ def export(
 ) -> None:
     """Write the cohort at ``snapshot`` to ``output`` in one of ``FORMATS``.
 
-    VCF whose name ends in ``.gz`` and BCF are BGZF with an index beside them. pgen makes ``output`` with
-    ``.pvar`` and ``.psam`` beside it, zarr a folder. Run again after a kill it goes on with the shards that are
-    missing. Raises InputRefused when the output cannot be of that format.
+    BCF, and VCF with a name that ends in ``.gz``, are BGZF with an index next to them. pgen makes ``output`` with
+    ``.pvar`` and ``.psam``, zarr makes a folder. A second run after a kill goes on with the missing shards.
+
+    Raises:
+        InputRefused: the name of ``output`` does not fit the format, or a program or package for it is missing.
     """
     _check_output(format, output)
     output = output.absolute()  # a cluster's workers have folders of their own
@@ -68,8 +78,8 @@ def export(
         map_tasks("exporting", partial(_run, store, snapshot, content, work, shards), len(shards))
     whole = work / "cohort.bcf"
     join_pieces(store, snapshot, [work / f"{store.shards[shard].name}.piece" for shard in shards], whole)
-    {"bcf": _finish_bcf, "vcf": _finish_vcf, "pgen": _finish_pgen, "zarr": _finish_zarr}[format](
-        store, snapshot, whole, output
+    {"bcf": _write_bcf, "vcf": _write_vcf, "pgen": write_pgen, "zarr": write_vcz}[format](
+        store, snapshot, whole=whole, output=output
     )
     shutil.rmtree(work)
     fsync_folder(output.parent)
@@ -126,7 +136,7 @@ def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: in
     with atomic_file(piece) as temporary, temporary.open("wb") as raw:
         blocks = bgzf.BlockWriter(raw)
         if snapshot.number:
-            sites = _in_region(read_sites(store, snapshot, shard), content.region)
+            sites = sites_within(read_sites(store, snapshot, shard), content.region)
             for alleles in chunks(sites, _candidates(sites, mode), people):
                 evidence = read_evidence(store, snapshot, shard, alleles=alleles)
                 if mode == JOINT:
@@ -141,22 +151,15 @@ def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: in
 
 
 def _candidates(sites: pa.Table, mode: int) -> npt.NDArray[np.bool_]:
-    """Alleles that may have a line: those of the raw genotypes; any may turn up in a joint one."""
+    """Return the alleles that may have a line: those of raw genotypes, or all, since any may be in a joint genotype."""
     if mode == JOINT:
         return np.ones(sites.num_rows, np.bool_)
     carried: npt.NDArray[np.bool_] = numpy_of(sites, "ac_raw") > 0
     return carried
 
 
-def _in_region(sites: pa.Table, region: Region | None) -> pa.Table:
-    if region is None:
-        return sites
-    first, last = np.searchsorted(numpy_of(sites, "pos"), [region.start, region.end + 1])
-    return sites.slice(first, last - first).combine_chunks()
-
-
 def join_pieces(store: Store, snapshot: Snapshot, pieces: Sequence[Path], target: Path) -> None:
-    """Put the header, the pieces and the end marker together as a BCF file."""
+    """Write the header, the pieces and the end marker as a BCF file."""
     with atomic_file(target) as temporary, temporary.open("wb") as raw:
         head = bgzf.BlockWriter(raw)
         head.write(bcf.header(store, participants_of(store, snapshot).ids.to_pylist()))
@@ -168,19 +171,19 @@ def join_pieces(store: Store, snapshot: Snapshot, pieces: Sequence[Path], target
 
 
 def _publish(data: Path, index: Path, output: Path) -> None:
-    """Put a file and its index where they belong; an older index never stands beside newer data."""
+    """Move a file and its index to their places; an older index never lies next to newer data."""
     for suffix in (".csi", ".tbi"):
         output.with_name(output.name + suffix).unlink(missing_ok=True)
     data.replace(output)
     index.replace(output.with_name(output.name + index.suffix))
 
 
-def _finish_bcf(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> None:
+def _write_bcf(store: Store, snapshot: Snapshot, *, whole: Path, output: Path) -> None:
     pysam.bcftools.index("-f", str(whole))
     _publish(whole, whole.with_name(whole.name + ".csi"), output)
 
 
-def _finish_vcf(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> None:
+def _write_vcf(store: Store, snapshot: Snapshot, *, whole: Path, output: Path) -> None:
     compressed = output.name.endswith(".gz")
     text = whole.with_suffix(".vcf.gz" if compressed else ".vcf")
     flag = "-Oz" if compressed else "-Ov"
@@ -191,64 +194,3 @@ def _finish_vcf(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> 
     long = any(contig.length >= TBI_LIMIT for contig in store.contigs)
     pysam.bcftools.index("-f", "-c" if long else "-t", str(text))
     _publish(text, text.with_name(text.name + (".csi" if long else ".tbi")), output)
-
-
-def _finish_pgen(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> None:
-    if not any(piece.stat().st_size for piece in whole.parent.glob("*.piece")):
-        shutil.rmtree(whole.parent)
-        raise InputRefused(
-            Problem(
-                file="--format",
-                place="pgen",
-                expected="a line to write at least: plink2 makes no file of none",
-                found="nobody who carries an allele there",
-                action="choose another region, or --format bcf",
-            )
-        )
-    sexes = whole.with_name("sex.tsv")
-    code = {"male": "1", "female": "2"}
-    with sexes.open("w") as out:
-        out.write("#IID\tSEX\n")
-        for entry in snapshot.batches:
-            roster, _ = read_roster(store, entry.name)
-            for participant, sex in zip(roster["participant_id"].to_pylist(), roster["sex"].to_pylist(), strict=True):
-                out.write(f"{participant}\t{code.get(sex, 'NA')}\n")
-    prefix = whole.with_name("pgen")
-    # plink2 knows human contigs by number and would write them so; the cohort's names stay as they are
-    style = "chrM" if any(contig.name.startswith("chr") for contig in store.contigs) else "MT"
-    done = subprocess.run(
-        [
-            tools.require("plink2"), "--bcf", str(whole), "--make-pgen", "--out", str(prefix), "--allow-extra-chr",
-            "--output-chr", style, "--set-all-var-ids", "@:#:$r:$a", "--new-id-max-allele-len", "200", "truncate",
-            "--vcf-half-call", "missing", "--update-sex", str(sexes), "--silent",
-        ],
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
-    if done.returncode:
-        told = " ".join((done.stdout + done.stderr).split())
-        if limit := re.search(r"has (\d+) alleles; this build of plink2 is limited to (\d+)", told):
-            shutil.rmtree(whole.parent)
-            raise InputRefused(
-                Problem(
-                    file="--format",
-                    place="pgen",
-                    expected=f"sites of at most {limit[2]} alleles: plink2 reads no more",
-                    found=f"one of {limit[1]}",
-                    action="leave out --sites, or take --format bcf",
-                )
-            )
-        raise RuntimeError(f"plink2 could not make a pgen: {told}")
-    for suffix in reversed(PGEN_FILES):
-        prefix.with_suffix(suffix).replace(output.with_suffix(suffix))
-
-
-def _finish_zarr(store: Store, snapshot: Snapshot, whole: Path, output: Path) -> None:
-    from bio2zarr import vcf
-
-    pysam.bcftools.index("-f", str(whole))
-    made = whole.with_name("cohort.vcz")
-    shutil.rmtree(made, ignore_errors=True)
-    vcf.convert([str(whole)], str(made), icf_path=str(whole.with_name("icf")), worker_processes=0)
-    shutil.rmtree(output, ignore_errors=True)
-    made.replace(output)
