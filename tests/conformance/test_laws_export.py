@@ -337,7 +337,7 @@ def test_pgen_of_a_site_with_more_alleles_than_plink2_reads_is_refused(tmp_path:
     done = baekman("export", "--cohort", store.path, "--format", "pgen", *output, check=False)
     assert (done.returncode, done.stderr) == (
         3,
-        "refused: --format: pgen: expected sites of at most 255 alleles: plink2 reads no more, found one of 257; "
+        "refused: --format: pgen: expected sites of at most 255 alleles: plink2 reads no more, found a site of 257; "
         "leave out --sites, or take --format bcf\n",
     )
     assert list((tmp_path / "out").iterdir()) == []
@@ -349,8 +349,8 @@ def test_pgen_of_nothing_is_refused(small: Path, tmp_path: Path) -> None:
     done = baekman("export", "--cohort", small, *output, "--snapshot", "0", check=False)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
-        "refused: --format: pgen: expected a line to write at least: plink2 makes no file of none, "
-        "found nobody who carries an allele there; choose another region, or --format bcf\n"
+        "refused: --format: pgen: expected at least one allele to write: plink2 makes no empty file, "
+        "found no carrier of any allele there; choose another region, or --format bcf\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -22,11 +22,11 @@ BASES = "ACGTACGTTGCA" * 200_000
 
 
 def commands() -> list[str]:
-    found = []
+    lines = []
     for page in ("exports.md", "cohort-format.md"):
         for shown in re.findall(r"```console\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
-            found += shown.splitlines()
-    return found
+            lines += shown.splitlines()
+    return lines
 
 
 @pytest.fixture(scope="module")

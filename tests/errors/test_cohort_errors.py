@@ -116,7 +116,9 @@ def test_a_file_of_participants_that_is_not_there(store: Store, tmp_path: Path) 
         check=False,
     )
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == "refused: ids: expected a file with an ID a line, found none that can be read as UTF-8 text\n"
+    assert (
+        done.stderr == "refused: ids: expected a file with an ID per line, found none that can be read as UTF-8 text\n"
+    )
 
 
 def test_a_file_is_no_cohort(reference: Path) -> None:

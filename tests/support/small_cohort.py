@@ -16,7 +16,7 @@ BASES = "ACGT" * 30
 
 
 def member(folder: Path, number: int, *, filter: str = ".") -> Member:
-    """Participant ``P<number>``, who carries an allele of their own."""
+    """Write the gVCF of participant ``P<number>`` with an allele that no other participant carries."""
     path = folder / f"{number}.g.vcf"
     record = line(4 * number + 1, "A", "G", "0/1:40:22:11,11:45,0,42", filter=filter)
     path.write_text(gvcf_text([record], contigs={"c1": len(BASES)}))
@@ -31,14 +31,14 @@ def small_store(folder: Path, *, participants: int = 3) -> Store:
 
 
 def everyone(store: Store) -> set[str]:
-    """The participants of the latest snapshot."""
-    return {one for entry in read_snapshot(store).batches for one in participants_of(store, entry.name)}
+    """Return the participants of the latest snapshot."""
+    return {participant for entry in read_snapshot(store).batches for participant in participants_of(store, entry.name)}
 
 
 class Killed(BaseException):
-    """What stands for a kill."""
+    """An exception that stands for a kill."""
 
 
 def killed(*_: object, **__: object) -> None:
-    """Stands in for a function that is killed when it is called."""
+    """Raise Killed: stands in for a function that is killed when it is called."""
     raise Killed

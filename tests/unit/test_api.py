@@ -131,12 +131,12 @@ def test_a_use_that_cannot_be_recorded_is_refused(place: Path, monkeypatch: pyte
             use()
 
 
-def test_what_is_not_there_is_refused(place: Path) -> None:
+def test_absent_things_are_refused(place: Path) -> None:
     cohort = baekman.open_cohort("W/cohort")
     refused: dict[str, Callable[[], object]] = {
         "no store.json": lambda: baekman.open_cohort("nowhere"),
         "found 7": lambda: baekman.open_cohort("W/cohort", snapshot=7),
-        "found one who is not in this snapshot": lambda: cohort.calls(LATER),
+        "found no participant of that ID in snapshot 1": lambda: cohort.calls(LATER),
         "expected a contig of the store": lambda: cohort.sites("chr99"),
         "columns: expected some of contig, pos, .* found 'pso'": lambda: cohort.sites("chr20", columns=["pso"]),
         "mode: expected one of called, raw, joint, found 'raww'": lambda: cohort.genotypes(mode="raww"),
@@ -177,7 +177,7 @@ def test_genotypes_come_in_blocks_of_whole_positions(place: Path, monkeypatch: p
     assert list(baekman.create_cohort("new", reference="ref.fa").genotypes()) == []
 
 
-def test_who_reads_genotypes_while_the_snapshot_goes_is_told_so(place: Path) -> None:
+def test_a_snapshot_that_is_deleted_while_genotypes_are_read_is_reported(place: Path) -> None:
     cohort = baekman.open_cohort("W/cohort")
     blocks = cohort.genotypes()
     rewrite.withdraw(cohort.store, [SECOND])
@@ -197,7 +197,7 @@ def add_a_contig(folder: Path) -> None:
 
 def test_tables_are_pruned_by_participant_and_by_region(place: Path) -> None:
     add_a_contig(place)
-    shutil.rmtree("W/cohort")  # a folder of tables needs none: regions are then taken as they are written
+    shutil.rmtree("W/cohort")  # without a cohort a region is taken as it is written
     everybody = baekman.open_tables("W/tables")
     assert everybody.count_rows() == 4
     assert len(list(everybody.get_fragments(ds.field("participant_id") == FIRST))) == 1

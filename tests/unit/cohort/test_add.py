@@ -122,7 +122,7 @@ def test_tables_made_with_other_settings_are_made_anew(store: Store, stricter: S
 
 def test_a_freeze_made_with_other_settings_is_another_one(store: Store, stricter: Store, tmp_path: Path) -> None:
     freeze(store, output=tmp_path / "release")
-    with pytest.raises(InputRefused, match="a freeze of another one, or with other settings"):
+    with pytest.raises(InputRefused, match="a freeze of another snapshot, or with other settings"):
         freeze(stricter, output=tmp_path / "release")
 
 

@@ -1,4 +1,4 @@
-"""BCF records hold, for everybody and in every form, what the store's rows and segments say; htslib reads them."""
+"""BCF records hold the store's rows and segments for all participants in every mode; htslib reads them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def records_of(store: Store, snapshot: Snapshot, content: Content) -> list[pysam
     return list(pysam.VariantFile(str(folder / "x.bcf")))
 
 
-def said_of(store: Store, snapshot: Snapshot) -> tuple[dict[Any, dict[str, int]], dict[Any, dict[str, int]]]:
-    """Call rows by (participant, pos, ref, alt), and segments by (participant, position)."""
+def evidence_of(store: Store, snapshot: Snapshot) -> tuple[dict[Any, dict[str, int]], dict[Any, dict[str, int]]]:
+    """Return call rows by (participant, pos, ref, alt), and segments by (participant, position)."""
     rows, segments = {}, {}
     for entry in snapshot.batches:
         ids = batches.read_roster(store, entry.name)[0]["participant_id"].to_pylist()
@@ -62,7 +62,7 @@ def test_every_field_is_that_of_the_store(participants: list[list[str]], mode: s
         evidence = dense_genotypes.read_evidence(store, snapshot, 0, alleles=sites)
         genotypes = dense_genotypes.genotypes(evidence, mode=dense_genotypes.MODES[mode])
         alleles = list(zip(*(sites[name].to_pylist() for name in ("pos", "ref", "alt")), strict=True))
-        rows, segments = said_of(store, snapshot)
+        rows, segments = evidence_of(store, snapshot)
         carried = dense_genotypes.count(genotypes)[0] > 0 if mode == "joint" else numpy_of(sites, "ac_raw") > 0
         records = records_of(store, snapshot, Content(mode=mode))
         assert [(r.pos, r.ref, r.alts[0]) for r in records] == [alleles[i] for i in np.flatnonzero(carried)]
@@ -111,7 +111,7 @@ def test_one_site_per_line_holds_the_same_copies(participants: list[list[str]], 
                 expected = split[name, record.pos]
                 genotype = call["GT"]
                 assert len(genotype) == ploidies[name, record.pos]
-                # what a weak record says stays open, beside what another record of the position says
+                # a weak record stays open next to another record of the position
                 if None in genotype:
                     assert None in expected.values()
                 if set(genotype) == {None}:
@@ -119,16 +119,14 @@ def test_one_site_per_line_holds_the_same_copies(participants: list[list[str]], 
                     continue
                 total = 0
                 for number, alt in enumerate(record.alts, start=1):
-                    found = genotype.count(number)
+                    shown = genotype.count(number)
                     if alt == "*":
                         continue
-                    (wanted,) = (
-                        copies for (ref, one), copies in expected.items() if (ref, one) == trimmed(record.ref, alt)
-                    )
+                    (wanted,) = (copies for allele, copies in expected.items() if allele == trimmed(record.ref, alt))
                     # two alleles on one haplotype cannot both be shown
                     room = len(genotype) - total
                     total += wanted or 0
-                    assert found == min(wanted or 0, max(room, 0))
+                    assert shown == min(wanted or 0, max(room, 0))
         assert seen == set(split)
 
 

@@ -1,4 +1,4 @@
-"""Questions to the cohort: what the views hold, and what they keep out."""
+"""Questions to the cohort: the rows of the views, and the limits of SQL."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def answer(store: Store, capfdbinary: pytest.CaptureFixture[bytes], **question: 
     return pl.read_csv(out).to_dicts() if out.count(b"\n") > 1 else []
 
 
-def test_a_region_gives_its_sites(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    found = answer(store, capfdbinary, region="c1:3-20")
-    assert [(site["contig"], site["pos"], site["ref"], site["alt"], site["ac"], site["an"]) for site in found] == [
+def test_a_region_has_its_sites(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    rows = answer(store, capfdbinary, region="c1:3-20")
+    assert [(site["contig"], site["pos"], site["ref"], site["alt"], site["ac"], site["an"]) for site in rows] == [
         ("c1", 3, "G", "A", 1, 2),
         ("c1", 3, "G", "C", 0, 2),
     ]
 
 
-def test_a_participant_gives_their_call_rows(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_participant_has_call_rows(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     first, second = answer(store, capfdbinary, participant="P1")
     assert {key: first[key] for key in ("participant_id", "pos", "copies", "gq", "dp", "pl", "caller_filter")} == {
         "participant_id": "P1",
@@ -77,8 +77,8 @@ def test_a_participant_gives_their_call_rows(store: Store, capfdbinary: pytest.C
 
 
 def test_a_participant_in_a_region(store: Store, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    found = answer(store, capfdbinary, participant="P1", region="c1:21")
-    assert [row["pos"] for row in found] == [21]
+    rows = answer(store, capfdbinary, participant="P1", region="c1:21")
+    assert [row["pos"] for row in rows] == [21]
 
 
 def test_a_region_of_a_finished_table_is_of_its_contig(
@@ -104,10 +104,10 @@ def test_an_older_snapshot_has_its_own_participants(store: Store) -> None:
         assert connection.sql("SELECT count(*) FROM sites").fetchall() == [(2,)]
 
 
-def test_a_question_opens_the_files_that_it_is_about(
+def test_a_question_opens_only_the_files_that_it_needs(
     store: Store, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """Sites of a region need no batch, and a participant's calls theirs alone, however many there are."""
+    """Sites of a region need no batch, and a participant's calls only the batch of the participant."""
     copy = open_store(shutil.copytree(store.path, tmp_path / "cohort"))
     shutil.rmtree(copy.batch("bP2"))
     assert [row["pos"] for row in answer(copy, capfdbinary, participant="P1")] == [3, 21]
@@ -164,8 +164,8 @@ def test_messages(store: Store) -> None:
     cases = {
         ("--sql", "SELEC 1"): "--sql: expected SQL over the views sites, calls, reference and participants, found "
         'Parser Error: syntax error at or near "SELEC"',
-        ("--participant", "P9"): "--participant: expected a participant of the cohort, found one who is not in this "
-        "snapshot\n",
+        ("--participant", "P9"): "--participant: expected a participant of the cohort, found no participant of "
+        "that ID in snapshot 2\n",
         ("--region", "c9:1-2"): "--region: expected a contig of the store's reference, or contig:start-end, found "
         "'c9:1-2'; e.g. chr20:1000-2000\n",
     }
@@ -200,6 +200,6 @@ def test_regions_as_people_write_them(store: Store, text: str, contig: str, star
 
 
 @pytest.mark.parametrize("text", ["c1:0-5", "c1:9-5", "c1:100-200", "c2", "", "c1:a-b"])
-def test_regions_that_are_none(store: Store, text: str) -> None:
+def test_texts_that_are_no_region(store: Store, text: str) -> None:
     with pytest.raises(InputRefused, match="--region"):
         store.parse_region(text)

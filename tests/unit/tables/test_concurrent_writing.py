@@ -1,4 +1,4 @@
-"""Tables while somebody else writes them too, or takes participants out of them."""
+"""Tables that another process writes at the same time, or takes participants out of."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def store(tmp_path: Path) -> Store:
     return small_store(tmp_path)
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
-    """Let something happen when the first table is written and about to appear."""
+def before_closing(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Call ``happens`` when the first table is written and about to appear."""
     real = TableWriters.close
 
     def close(*arguments: Any) -> None:
@@ -39,7 +39,7 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("gone", ["P0", "P2"])
-def test_who_withdraws_while_tables_are_written_has_none_and_nobody_has_one_that_counts_them(
+def test_a_participant_who_withdraws_during_the_writing_gets_no_table_and_is_counted_in_none(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
 ) -> None:
     output = tmp_path / "tables"
@@ -49,7 +49,7 @@ def test_who_withdraws_while_tables_are_written_has_none_and_nobody_has_one_that
         withdraw_tables(store, [gone])
 
     make_tables(store, output=output, participants=["P1"])
-    meanwhile(monkeypatch, withdrawal)
+    before_closing(monkeypatch, withdrawal)
     with pytest.raises(SnapshotGone):
         make_tables(store, output=output)
     assert files(output) == ["reference/1_/P1.parquet", "variants/1_/P1.parquet"]
@@ -58,27 +58,25 @@ def test_who_withdraws_while_tables_are_written_has_none_and_nobody_has_one_that
         assert metadata_of(path)["baekman.snapshot"] == read_snapshot(store).content
 
 
-def test_two_may_write_the_same_tables_at_the_same_moment(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    meanwhile(monkeypatch, lambda: make_tables(store, output=tmp_path / "tables"))
+def test_two_processes_may_write_the_same_tables(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before_closing(monkeypatch, lambda: make_tables(store, output=tmp_path / "tables"))
     assert make_tables(store, output=tmp_path / "tables") == 3
     places = [f"{dataset}/{number}_/P{number}.parquet" for dataset in DATASETS for number in range(3)]
     assert files(tmp_path / "tables") == sorted(places)
 
 
-def test_what_another_began_to_write_later_is_left_to_them(
+def test_files_that_another_process_is_writing_stay(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_batch(store, batch="b2", members=[member(tmp_path, 3)])
     others: list[TableWriters] = []
-    meanwhile(monkeypatch, lambda: others.append(TableWriters(tmp_path / "tables", "P3", {}, None)))
+    before_closing(monkeypatch, lambda: others.append(TableWriters(tmp_path / "tables", "P3", {}, None)))
     assert make_tables(store, output=tmp_path / "tables") == 4
     assert all(path.exists() for other in others for path in other.temporary)
     others[0].discard()
 
 
-def test_what_a_killed_run_left_of_a_table_is_deleted(
+def test_unfinished_files_of_a_killed_run_are_deleted(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TableWriters, "close", killed)
@@ -91,7 +89,7 @@ def test_what_a_killed_run_left_of_a_table_is_deleted(
     assert not any(name.endswith(".tmp") for name in files(tmp_path / "tables"))
 
 
-def test_work_that_another_command_deletes_meanwhile_stops_no_withdrawal(
+def test_a_withdrawal_goes_on_when_another_command_deletes_the_same_work(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("b7.0", "b8.0"):
@@ -111,7 +109,7 @@ def test_work_that_another_command_deletes_meanwhile_stops_no_withdrawal(
     assert rewrite.withdraw(store, ["P0"]).participants == 2
 
 
-def test_a_table_that_another_withdrawal_deletes_meanwhile_is_not_stale(
+def test_a_table_that_another_withdrawal_has_just_deleted_is_not_stale(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "tables"

@@ -1,4 +1,4 @@
-"""Encrypted tables: what their keys open, and that nothing opens them when a key was destroyed."""
+"""Encrypted tables: a key opens its own participant's tables, and nothing opens them once it is destroyed."""
 
 from __future__ import annotations
 
@@ -61,28 +61,28 @@ def master_of(workspace: FinishedWorkspace) -> Path:
 
 
 def ask(workspace: FinishedWorkspace, participant: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """`baekman query` in a process of its own."""
+    """Run `baekman query` as a process of its own."""
     question = ["--participant", participant, "--tables", str(folder), "--format", "csv"]
     command = [sys.executable, "-c", READ, "query", "--cohort", str(workspace.cohort), *question]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_a_table_cannot_be_read_without_its_key_and_says_nothing(workspace: FinishedWorkspace) -> None:
-    one = workspace.participant_ids[0]
-    for path in both(workspace.tables, one):
+    participant = workspace.participant_ids[0]
+    for path in both(workspace.tables, participant):
         with pytest.raises(OSError, match="encrypted"):
             pq.read_table(path)
-        for telling in (one.encode(), b"participant_id", b"baekman", b"PAR1"):
+        for telling in (participant.encode(), b"participant_id", b"baekman", b"PAR1"):
             assert telling not in path.read_bytes()
 
 
 def test_the_rows_of_an_encrypted_table_are_byte_for_byte_those_of_a_plain_one(
     workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
-    for one in workspace.participant_ids:
-        plain = table_files.table_path(tmp_path / "plain", one)
+    for participant in workspace.participant_ids:
+        plain = table_files.table_path(tmp_path / "plain", participant)
         with table_files.open_table(
-            table_files.table_path(workspace.tables, one), participant=one, keys=keys_of(workspace)
+            table_files.table_path(workspace.tables, participant), participant=participant, keys=keys_of(workspace)
         ) as file:
             schema = TABLE.with_metadata(dict(sorted(file.schema_arrow.metadata.items())))
             with pq.ParquetWriter(tmp_path / "again", schema, **parquet_options(schema)) as writer:
@@ -92,38 +92,36 @@ def test_the_rows_of_an_encrypted_table_are_byte_for_byte_those_of_a_plain_one(
         assert (tmp_path / "again").read_bytes() == plain.read_bytes()
 
 
-def test_written_again_at_the_same_snapshot_an_encrypted_table_stays_as_it_is(workspace: FinishedWorkspace) -> None:
+def test_an_encrypted_table_of_the_same_snapshot_is_not_written_again(workspace: FinishedWorkspace) -> None:
     before = workspace.files()
     write_tables(workspace)
     assert workspace.files() == before
 
 
 def test_a_participants_key_opens_no_other_table(workspace: FinishedWorkspace) -> None:
-    one, other = workspace.participant_ids[:2]
-    shutil.copy(table_files.table_path(workspace.tables, one), table_files.table_path(workspace.tables, other))
+    participant, other = workspace.participant_ids[:2]
+    shutil.copy(table_files.table_path(workspace.tables, participant), table_files.table_path(workspace.tables, other))
     with pytest.raises(OSError, match="decryption"):
         table_files.open_table(
             table_files.table_path(workspace.tables, other), participant=other, keys=keys_of(workspace)
         )
     keys = workspace.table_keys
-    files = [keys / name[1:3] / f"{name}.key" for name in (one, other)]
+    files = [keys / name[1:3] / f"{name}.key" for name in (participant, other)]
     files[1].write_bytes(files[0].read_bytes())
     with pytest.raises(InputRefused, match="expected a value sealed for this record"):
         keys_of(workspace).decryption(other)
 
 
-def test_a_freeze_and_a_query_work_for_whoever_holds_the_master_key(
-    workspace: FinishedWorkspace, tmp_path: Path
-) -> None:
+def test_the_master_key_is_enough_for_a_freeze_and_a_query(workspace: FinishedWorkspace, tmp_path: Path) -> None:
     freeze(open_store(workspace.cohort), output=tmp_path / "release")
-    one = workspace.participant_ids[0]
-    assert all(table_keys.is_encrypted(path) for path in both(tmp_path / "release" / "tables", one))
-    answer = ask(workspace, one, tmp_path / "release" / "tables")
+    participant = workspace.participant_ids[0]
+    assert all(table_keys.is_encrypted(path) for path in both(tmp_path / "release" / "tables", participant))
+    answer = ask(workspace, participant, tmp_path / "release" / "tables")
     assert answer.returncode == 0, answer.stderr
-    told = pl.read_csv(answer.stdout.encode())
-    with pq.ParquetFile(table_files.table_path(tmp_path / "plain", one)) as plain:
-        assert (told.height, told.columns) == (plain.metadata.num_rows, TABLE.names)
-    assert told["participant_id"].unique().to_list() == [one]
+    rows = pl.read_csv(answer.stdout.encode())
+    with pq.ParquetFile(table_files.table_path(tmp_path / "plain", participant)) as plain:
+        assert (rows.height, rows.columns) == (plain.metadata.num_rows, TABLE.names)
+    assert rows["participant_id"].unique().to_list() == [participant]
 
 
 def test_a_withdrawal_makes_every_copy_unreadable_in_a_fresh_process(
@@ -191,10 +189,10 @@ def test_without_the_master_key_a_withdrawal_is_refused_before_anything_or_leave
 def test_no_table_is_written_plain_where_the_keys_are_not_at_hand(workspace: FinishedWorkspace, tmp_path: Path) -> None:
     keys = workspace.table_keys
     keys.rename(tmp_path / "elsewhere")
-    with pytest.raises(InputRefused, match="found an encrypted table and no table_keys beside the cohort"):
+    with pytest.raises(InputRefused, match="found an encrypted table and no table_keys next to the cohort"):
         write_tables(workspace)
     keys.symlink_to(tmp_path / "not mounted")
-    with pytest.raises(InputRefused, match=r"table_keys: master\.id: expected the name of the master key, found none"):
+    with pytest.raises(InputRefused, match=r"table_keys: master\.id: expected the ID of the master key, found none"):
         write_tables(workspace)
     keys.unlink()
     keys.symlink_to(tmp_path / "elsewhere")
@@ -227,20 +225,24 @@ def test_keys_are_for_their_owner_alone(workspace: FinishedWorkspace) -> None:
         table_keys.open_keys(workspace.root)
 
 
-def test_a_new_master_key_opens_what_the_old_one_did_and_the_old_one_nothing(
+def test_after_a_rotation_only_the_new_master_key_opens_tables(
     workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(master_of(workspace), tmp_path / "old.key")
     shutil.copytree(workspace.table_keys, tmp_path / "old keys")
-    before = [path.read_bytes() for one in workspace.participant_ids for path in both(workspace.tables, one)]
+    before = [
+        path.read_bytes() for participant in workspace.participant_ids for path in both(workspace.tables, participant)
+    ]
     groups.register(app)
     ran = CliRunner().invoke(app, ["table-keys", "rotate", "--workspace", str(workspace.root)])
     assert (ran.exit_code, ran.output) == (0, "3 keys sealed with a new master key\n")
-    after = [path.read_bytes() for one in workspace.participant_ids for path in both(workspace.tables, one)]
+    after = [
+        path.read_bytes() for participant in workspace.participant_ids for path in both(workspace.tables, participant)
+    ]
     assert after == before
-    for one in workspace.participant_ids:
-        for path in both(workspace.tables, one):
-            table_files.open_table(path, participant=one, keys=keys_of(workspace)).close()
+    for participant in workspace.participant_ids:
+        for path in both(workspace.tables, participant):
+            table_files.open_table(path, participant=participant, keys=keys_of(workspace)).close()
     monkeypatch.setenv("BAEKMAN_TABLES_KEY", str(tmp_path / "old.key"))
     with pytest.raises(InputRefused, match="found another key"):
         table_keys.open_keys(workspace.root)
@@ -250,7 +252,7 @@ def test_a_new_master_key_opens_what_the_old_one_did_and_the_old_one_nothing(
 def test_a_rotation_that_is_stopped_anywhere_loses_no_key_and_is_finished_by_the_next(
     workspace: FinishedWorkspace, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    """It is stopped before its first write, between two, and before its last."""
+    """The rotation is stopped before its first write, between two writes, and before its last."""
     old = master_of(workspace).read_bytes()
     count = 0
 
@@ -268,18 +270,18 @@ def test_a_rotation_that_is_stopped_anywhere_loses_no_key_and_is_finished_by_the
         for name in ("write_secret", "make_key_file", "write_text"):
             patched.setattr(table_keys, name, stopping(getattr(table_keys, name)))
         keys_of(workspace).rotate()
-    for one in workspace.participant_ids:
+    for participant in workspace.participant_ids:
         table_files.open_table(
-            table_files.table_path(workspace.tables, one), participant=one, keys=keys_of(workspace)
+            table_files.table_path(workspace.tables, participant), participant=participant, keys=keys_of(workspace)
         ).close()
     keys_of(workspace).rotate()
     assert old.strip() not in master_of(workspace).read_bytes().split()
     assert len(master_of(workspace).read_bytes().split()) == 1
-    for one in workspace.participant_ids:
-        keys_of(workspace).decryption(one)
+    for participant in workspace.participant_ids:
+        keys_of(workspace).decryption(participant)
 
 
-def test_the_configuration_switches_it_on_and_the_audit_log_says_so(tmp_path: Path) -> None:
+def test_the_configuration_switches_encryption_on_and_the_audit_log_records_it(tmp_path: Path) -> None:
     (tmp_path / "reference.fa").write_text(">c\nA\n")
     assert complete({"reference": str(tmp_path / "reference.fa")}, source="x")["encrypt_tables"] is False
     made = finished_workspace(tmp_path)
@@ -292,9 +294,11 @@ def test_the_configuration_switches_it_on_and_the_audit_log_says_so(tmp_path: Pa
             report=home.report / "tables.json",
             encrypt=True,
         )
-    assert all(table_keys.is_encrypted(path) for one in made.participant_ids for path in both(made.tables, one))
+    assert all(
+        table_keys.is_encrypted(path) for participant in made.participant_ids for path in both(made.tables, participant)
+    )
     counts = json.loads((home.report / "tables.json").read_text())["tables"]
-    assert [counts[one]["rows"] for one in made.participant_ids] == [1, 1, 1]
+    assert [counts[participant]["rows"] for participant in made.participant_ids] == [1, 1, 1]
     withdrawal.withdraw(made, made.participant_ids[1], registry=made.opened_registry)
     assert [(event["action"], event["object"]) for event in audit.events(made.root)] == [
         ("table-keys.init", ""),
@@ -308,7 +312,7 @@ def test_the_configuration_switches_it_on_and_the_audit_log_says_so(tmp_path: Pa
 def test_no_key_is_in_any_file_but_its_own(workspace: FinishedWorkspace) -> None:
     keys = keys_of(workspace)
     secret = [base64.b64decode(master_of(workspace).read_bytes())]
-    secret += [keys._key(one) for one in workspace.participant_ids]
+    secret += [keys._key(participant) for participant in workspace.participant_ids]
     withdrawal.withdraw(workspace, workspace.participant_ids[1], registry=workspace.opened_registry)
     for key in secret:
         forms = (key, base64.b64encode(key), key.hex().encode())
@@ -318,7 +322,7 @@ def test_no_key_is_in_any_file_but_its_own(workspace: FinishedWorkspace) -> None
     assert base64.b64encode(secret[0]).decode() not in f"{keys!r} {keys.ring!r} {keys.ring.keys!r} {vars(keys)}"
 
 
-def test_the_leak_scan_says_that_it_does_not_see_into_an_encrypted_table(workspace: FinishedWorkspace) -> None:
+def test_the_leak_scan_reports_that_it_cannot_read_an_encrypted_table(workspace: FinishedWorkspace) -> None:
     path = table_files.table_path(workspace.tables, workspace.participant_ids[0])
-    found = leakscan.scan([path], matcher=matcher_of([Identifier(value="SUBJ-0", place="line 1")]))
-    assert found.damaged == [(str(path), "content: encrypted")]
+    result = leakscan.scan([path], matcher=matcher_of([Identifier(value="SUBJ-0", place="line 1")]))
+    assert result.damaged == [(str(path), "content: encrypted")]

@@ -14,7 +14,7 @@ app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)
 RegionOption = Annotated[
     str | None, typer.Option("--region", help="contig or contig:start-end, 1-based, both ends included.")
 ]
-SnapshotOption = Annotated[int | None, typer.Option("--snapshot", help="Number of a snapshot; the latest without.")]
+SnapshotOption = Annotated[int | None, typer.Option("--snapshot", help="Number of a snapshot; default: the latest.")]
 
 
 @app.command()
@@ -23,7 +23,9 @@ def tables(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the tables.")],
     participants: Annotated[
         str | None,
-        typer.Option("--participants", help="IDs separated by commas, or @FILE with one a line; else everyone."),
+        typer.Option(
+            "--participants", help="IDs separated by commas, or @FILE with an ID per line; default: everyone."
+        ),
     ] = None,
     snapshot: SnapshotOption = None,
     convert: Annotated[
@@ -60,16 +62,16 @@ def export(
     ],
     region: RegionOption = None,
     snapshot: SnapshotOption = None,
-    raw: Annotated[bool, typer.Option("--raw", help="All genotypes that the callers gave.")] = False,
-    joint: Annotated[bool, typer.Option("--joint", help="The joint genotypes.")] = False,
-    sites: Annotated[bool, typer.Option("--sites", help="One site per line with all alleles.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Show all genotypes of the callers.")] = False,
+    joint: Annotated[bool, typer.Option("--joint", help="Show the joint genotypes.")] = False,
+    sites: Annotated[bool, typer.Option("--sites", help="Write one site per line with all of its alleles.")] = False,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
 ) -> None:
     """Write the cohort as one multi-sample file, a column per participant.
 
-    Genotypes that meet the store's thresholds are shown and ./. elsewhere, one allele per line, unless an option
-    says otherwise. A line belongs to a region when its POS does.
+    By default a line has one allele, and shows the genotypes that meet the store's thresholds and ./. elsewhere. A line
+    belongs to a region when its POS does.
 
     Example: baekman export --cohort cohort --format bcf --region chr20:1-5000000 --output chr20.bcf
     """
@@ -91,14 +93,14 @@ def query(
         str | None, typer.Option("--sql", help="A SELECT over the views sites, calls, reference and participants.")
     ] = None,
     format: Annotated[str, typer.Option("--format", help="table, csv or parquet.")] = "table",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; stdout without.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: stdout.")] = None,
     snapshot: SnapshotOption = None,
     tables: Annotated[
         Path | None,
         typer.Option("--tables", help="With --participant: read the finished table in this folder, encrypted or not."),
     ] = None,
 ) -> None:
-    """Ask the cohort: the sites of a region, what a participant carries (there, with both), or anything in SQL.
+    """Print the sites of a region, a participant's call rows (in a region, with both), or the answer to SQL.
 
     Example: baekman query --cohort cohort --region chr20:1000000-2000000 --format csv
 

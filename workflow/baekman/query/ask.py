@@ -77,7 +77,9 @@ def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
     if participant not in batches:
         raise InputRefused(
             Problem(
-                file="--participant", expected="a participant of the cohort", found="one who is not in this snapshot"
+                file="--participant",
+                expected="a participant of the cohort",
+                found=f"no participant of that ID in snapshot {snapshot.number}",
             )
         )
     return batches[participant]

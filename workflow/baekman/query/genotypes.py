@@ -67,7 +67,7 @@ def genotype_blocks(
     and one shard of one batch at a time.
 
     Raises:
-        InputRefused: ``mode`` is another, or the snapshot was deleted meanwhile (SnapshotGone).
+        InputRefused: ``mode`` is another, or the snapshot was deleted while it was read (SnapshotGone).
     """
     if mode not in dense_genotypes.MODES:
         raise InputRefused(

@@ -82,8 +82,8 @@ def open_tables(
 
     No row is read before the data set is scanned. A scan opens the files of ``participants`` only, and reads the row
     groups (a shard each) that ``region`` touches. A filter on ``participant_id`` opens only the files of these
-    participants too. ``polars.scan_pyarrow_dataset`` makes it a LazyFrame. Tables whose key was destroyed by a
-    withdrawal are left out, unless ``participants`` names them.
+    participants too. ``polars.scan_pyarrow_dataset`` makes it a LazyFrame. A withdrawal destroys a participant's key;
+    such tables are left out, unless ``participants`` names them.
 
     Arguments, columns and the audit log are as for ``open_table``.
 
@@ -126,17 +126,15 @@ def _paths(folder: Path, dataset: str, participants: Sequence[str] | None, keys:
         paths = sorted((folder / dataset).glob("*/*.parquet"), key=lambda path: path.name)
         readable = [path for path in paths if keys is None or keys.has(path.stem) or not table_keys.is_encrypted(path)]
         if not readable:
-            raise _missing("tables", "none that can be read" if paths else "none")
+            raise InputRefused(
+                Problem(file="tables", expected="tables", found="none that can be read" if paths else "none")
+            )
         return readable
     paths = [table_path(folder, participant, dataset=dataset) for participant in participants]
     for participant, path in zip(participants, paths, strict=True):
         if not PARTICIPANT_ID.fullmatch(participant) or not path.is_file():
-            raise _missing("a table of this participant", "none")
+            raise InputRefused(Problem(file="tables", expected="a table of this participant", found="none"))
     return paths
-
-
-def _missing(expected: str, found: str) -> InputRefused:
-    return InputRefused(Problem(file="tables", expected=expected, found=found))
 
 
 def _parse_region(text: str, workspace: Workspace) -> Region:

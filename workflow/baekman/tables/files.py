@@ -141,7 +141,7 @@ def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.Pa
             Problem(
                 file=path.name,
                 expected="a table that can be read without a key, or the keys of its workspace",
-                found=f"an encrypted table and no {table_keys.FOLDER} beside the cohort",
+                found=f"an encrypted table and no {table_keys.FOLDER} next to the cohort",
                 action="put the workspace's keys back in their place",
             )
         )
@@ -175,7 +175,7 @@ def is_done(output: Path, participant: str, metadata: dict[str, str], keys: Tabl
 def metadata_of(table: Path, *, participant: str = "", keys: TableKeys | None = None) -> dict[str, str]:
     """Return the metadata (``sites_metadata``) of a participant's table, or of a file of sites.
 
-    Empty for a table whose key was destroyed: it can never be read.
+    Empty for a table without its key, which can never be read again.
     """
     if keys is not None and table_keys.is_encrypted(table) and not keys.has(participant):
         return {}

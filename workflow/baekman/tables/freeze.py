@@ -37,12 +37,12 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
                 Problem(
                     file="--output",
                     expected="a new folder, or one with a freeze of this snapshot",
-                    found="a freeze of another one, or with other settings",
-                    action="choose another folder: a freeze is never written over",
+                    found="a freeze of another snapshot, or with other settings",
+                    action="choose another folder: a freeze is never overwritten",
                 )
             )
     elif snapshot.number:
-        for stale in output.glob(".sites.*.tmp"):  # what a killed run left
+        for stale in output.glob(".sites.*.tmp"):  # left by a killed run
             shutil.rmtree(stale)
         with snapshots.reading(store, snapshot), atomic_folder(existing) as folder:
             for shard in store.shards:

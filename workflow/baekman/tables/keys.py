@@ -1,11 +1,10 @@
 """The keys of encrypted tables: one for each participant, sealed by a master key, destroyed by a withdrawal.
 
-Where the folder ``<workspace>/table_keys`` is (or a link to one elsewhere), tables are written encrypted:
+Where the folder ``<workspace>/table_keys`` exists (or a link to one elsewhere), tables are written encrypted:
 Parquet modular encryption, AES-GCM with a key of 256 bits for footer and columns. The folder holds
-``<two characters of the ID>/<ID>.key``, each sealed for that participant, ``master.id``, which names the
-master key and says nothing of it, and ``master.key`` unless ``BAEKMAN_TABLES_KEY`` gives the key. Without a
-participant's key no copy of the participant's tables can be read, wherever it is and whoever holds the
-master key.
+``<two characters of the ID>/<ID>.key``, each sealed for that participant, and ``master.id``, the ID of the master key,
+which reveals nothing about it. ``master.key`` is there unless ``BAEKMAN_TABLES_KEY`` gives the key. Without a
+participant's key no copy of the participant's tables can be read anywhere, even with the master key.
 """
 
 from __future__ import annotations
@@ -44,14 +43,14 @@ TABLES = Purpose("tables", "BAEKMAN_TABLES_KEY", "BAEKMAN_TABLES_KEY", "baekman 
 
 
 class TableKeys:
-    """The participants' keys, opened with the master key. No representation and no error shows one."""
+    """The participants' keys, opened with the master key. No representation and no error shows a key."""
 
     def __init__(self, folder: Path, ring: KeyRing) -> None:
         self.folder = folder
         self.ring = ring
 
     def encryption(self, participant: str) -> Any:
-        """pyarrow's properties to write a participant's table; the key is made when there is none."""
+        """Return pyarrow's properties to write a participant's table; a missing key is made."""
         if not self.has(participant):
             with locks.shared(self.folder / LOCK, waits_for=ROTATION):
                 self.ring.use(_master_name(self.folder))
@@ -60,11 +59,11 @@ class TableKeys:
         return parquet_encryption.create_encryption_properties(self._key(participant))
 
     def decryption(self, participant: str) -> Any:
-        """pyarrow's properties to read a participant's table; InputRefused when the key is gone."""
+        """Return pyarrow's properties to read a participant's table; raises InputRefused without the key."""
         return parquet_encryption.create_decryption_properties(self._key(participant))
 
     def has(self, participant: str) -> bool:
-        """Whether there is a key for a participant's tables."""
+        """Return whether there is a key for a participant's tables."""
         return _key_file(self.folder, participant).exists()
 
     def _key(self, participant: str) -> bytes:
@@ -86,15 +85,15 @@ class TableKeys:
         return self.ring.seal({"key": base64.b64encode(key).decode()}, identity=f"tables {participant}")
 
     def rotate(self) -> int:
-        """Seal every key with a new master key, which replaces the old one in its file; how many keys.
+        """Seal every key with a new master key, which replaces the old one in its file; returns the number of keys.
 
-        The tables are not touched. Stopped half-way, the same again finishes it.
+        The tables are not touched. A second call finishes a rotation that was stopped.
         """
         file = require_file(self.ring)
         with locks.exclusive(self.folder / LOCK, waits_for=ROTATION):
             self.ring.use(_master_name(self.folder))
             fresh = Key.new(TABLES)
-            # until all is done the file keeps every key that something may be sealed with
+            # until the end the file keeps every master key that a participant's key may be sealed with
             both = TableKeys(self.folder, KeyRing([fresh, *self.ring.keys]))
             make_key_file(file, both.ring.keys)
             participants = [path.name.removesuffix(".key") for path in sorted(self.folder.glob("*/*.key"))]
@@ -108,22 +107,22 @@ class TableKeys:
 
 
 def bucket_of(participant: str) -> str:
-    """The folder, one of about a thousand, of a participant's files: two characters of the ID."""
+    """Return the name of the folder, one of about a thousand, of a participant's files: two characters of the ID."""
     return participant[1:3].replace(".", "_").ljust(2, "_")
 
 
 def folder_of(workspace: Path) -> Path | None:
-    """Where the keys of ``workspace`` are; None where tables are not encrypted."""
+    """Return the folder of the keys of ``workspace``; None where tables are not encrypted."""
     folder = workspace / FOLDER
-    # a link whose target is not there (a disk that is not mounted) is no leave to write plain tables
+    # a broken link (a disk that is not mounted) does not permit plain tables
     return folder if folder.is_symlink() or folder.exists() else None
 
 
 def create(workspace: Path) -> bool:
-    """Have the tables of ``workspace`` encrypted from now on; False when they are already.
+    """Encrypt the tables of ``workspace`` from now on; returns False when they are encrypted already.
 
-    A master key is made in ``master.key`` (0600) unless ``BAEKMAN_TABLES_KEY`` gives one; a file that it
-    names and that is absent is made.
+    A master key is made in ``master.key`` (0600) unless ``BAEKMAN_TABLES_KEY`` gives one. A missing file that the
+    variable names is made.
     """
     folder = workspace / FOLDER
     if (folder / MASTER_NAME).is_file():
@@ -133,22 +132,22 @@ def create(workspace: Path) -> bool:
     with locks.exclusive(folder / LOCK, waits_for=ROTATION):
         if (folder / MASTER_NAME).is_file():
             return False
-        given = keys_from_environment(TABLES) or folder / MASTER_FILE
-        if isinstance(given, Path) and not given.exists():
-            make_key_file(given, [Key.new(TABLES)])
-        ring = given if isinstance(given, KeyRing) else read_key_file(given, TABLES)
+        master = keys_from_environment(TABLES) or folder / MASTER_FILE
+        if isinstance(master, Path) and not master.exists():
+            make_key_file(master, [Key.new(TABLES)])
+        ring = master if isinstance(master, KeyRing) else read_key_file(master, TABLES)
         write_text(folder / MASTER_NAME, ring.current.hex() + "\n")
     return True
 
 
 def open_keys(workspace: Path) -> TableKeys | None:
-    """The keys of ``workspace``; None where tables are not encrypted. InputRefused without the master key."""
+    """Return the keys of ``workspace``, None where tables are not encrypted; raises InputRefused without master key."""
     folder = folder_of(workspace)
     if folder is None:
         return None
     name = _master_name(folder)
-    given = keys_from_environment(TABLES) or folder / MASTER_FILE
-    ring = given if isinstance(given, KeyRing) else read_key_file(given, TABLES)
+    master = keys_from_environment(TABLES) or folder / MASTER_FILE
+    ring = master if isinstance(master, KeyRing) else read_key_file(master, TABLES)
     ring.use(name)
     return TableKeys(folder, ring)
 
@@ -163,13 +162,13 @@ def destroy(workspace: Path, participant: str) -> bool:
 
 
 def has_key(workspace: Path, participant: str) -> bool:
-    """Whether there is a key for a participant's tables."""
+    """Return whether there is a key for a participant's tables."""
     folder = folder_of(workspace)
     return folder is not None and _key_file(folder, participant).exists()
 
 
 def is_encrypted(table: Path) -> bool:
-    """Whether a Parquet file needs a key."""
+    """Return whether a Parquet file needs a key."""
     with table.open("rb") as file:
         file.seek(-len(ENCRYPTED), os.SEEK_END)
         return file.read() == ENCRYPTED
@@ -187,7 +186,7 @@ def _master_name(folder: Path) -> bytes:
             Problem(
                 file=FOLDER,
                 place=MASTER_NAME,
-                expected="the name of the master key",
+                expected="the ID of the master key",
                 found="none",
                 action="mount the disk with the keys, or restore them: without them the tables cannot be read",
             )

@@ -1,7 +1,7 @@
-"""The per-participant variant tables: one Parquet file of call rows and one of reference blocks each.
+"""Writing the per-participant tables: for each participant a file of call rows and one of reference blocks.
 
-Rows are in the order of the genome, a row group per shard; the pseudonymous ID stands in every row. Where the
-workspace has keys (``table_keys``) the files are encrypted.
+Rows are in the order of the genome, a row group per shard, and every row has the pseudonymous ID. Where the workspace
+has keys (``table_keys``) the files are encrypted.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ LEAST_PER_TASK = 25  # a task reads all of a shard, and holds the rows of its pa
 
 
 def read_participants(text: str) -> list[str]:
-    """Participants from IDs separated by commas, or from ``@FILE`` with one a line; InputRefused when it is no text."""
+    """Return participant IDs from a text with commas, or from ``@FILE`` with an ID per line.
+
+    Raises:
+        InputRefused: the file cannot be read as UTF-8 text.
+    """
     if text.startswith("@"):
         path = Path(text[1:])
         try:
@@ -56,7 +60,7 @@ def read_participants(text: str) -> list[str]:
         except (OSError, ValueError):
             raise InputRefused(
                 Problem(
-                    file=path.name, expected="a file with an ID a line", found="none that can be read as UTF-8 text"
+                    file=path.name, expected="a file with an ID per line", found="none that can be read as UTF-8 text"
                 )
             ) from None
     return [line.strip() for line in text.replace(",", "\n").splitlines() if line.strip()]
@@ -64,7 +68,7 @@ def read_participants(text: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class TablesTask:
-    """The participants ``[first, last)`` of one batch, or those of them that were asked for."""
+    """The samples ``[first, last)`` of a batch; with ``only`` those of them, by number in the roster."""
 
     batch: str
     first: int
@@ -75,28 +79,29 @@ class TablesTask:
 def plan_tables(
     store: Store, snapshot: Snapshot, *, participants: Sequence[str] | None = None, workers: int = 1
 ) -> list[TablesTask]:
-    """Which tasks write the tables of ``participants``, or of everyone; so many that ``workers`` have the same to do.
+    """Return the tasks that write the tables of ``participants`` (default: everyone), shared out among ``workers``.
 
-    Raises InputRefused for a stranger.
+    Raises:
+        InputRefused: a participant is not in the snapshot.
     """
     wanted: dict[str, set[int]] | None = None
     if participants is not None:
-        found = find_batches(store, participants, at=snapshot)
-        strangers = [participant for participant in participants if participant not in found]
-        if strangers:
+        batch_of = find_batches(store, participants, at=snapshot)
+        unknown = [participant for participant in participants if participant not in batch_of]
+        if unknown:
             raise InputRefused(
                 Problem(
                     file="--participants",
                     place=participant,
                     expected="a participant of the cohort",
-                    found=f"nobody of that ID in snapshot {snapshot.number}",
+                    found=f"no participant of that ID in snapshot {snapshot.number}",
                 )
-                for participant in strangers
+                for participant in unknown
             )
         wanted = {}
-        for name in sorted(set(found.values())):
+        for name in sorted(set(batch_of.values())):
             sample_of = {participant: sample for sample, participant in enumerate(participants_of(store, name))}
-            wanted[name] = {sample_of[participant] for participant, batch in found.items() if batch == name}
+            wanted[name] = {sample_of[participant] for participant, batch in batch_of.items() if batch == name}
     tasks = []
     for entry in snapshot.batches:
         if wanted is not None and entry.name not in wanted:
@@ -112,16 +117,18 @@ def plan_tables(
 
 
 def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], output: Path, number: int) -> None:
-    """Run one task: write the tables of its participants, each verified before it appears.
+    """Run one task: write the tables of its participants and verify each before it appears.
 
-    None appears, and SnapshotGone is raised, when the snapshot is no more: they would count who has withdrawn.
-    Participants whose tables are of this snapshot and made with these settings already are left as they are.
+    Finished tables of this snapshot with the same settings stay as they are.
+
+    Raises:
+        SnapshotGone: the snapshot was deleted. No table of it appears, since it counts withdrawn participants.
     """
     task = tasks[number]
     ids = participants_of(store, task.batch)
     roster, filters = batches.read_roster(store, task.batch)
     male = np.array(roster.column("sex").to_pylist()) == "male"
-    # opened in each process anew: keys are not sent to workers
+    # each process opens them: keys are not sent to workers
     keys = table_keys.open_keys(store.workspace)
     chosen = sorted(task.only) if task.only is not None else list(range(task.first, task.last))
     metadata = sites_metadata(store, snapshot)
@@ -157,14 +164,20 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
 
 
 def row_counts(store: Store, output: Path, participants: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Participant -> rows of the table and of the reference blocks, as the finished files tell them."""
+    """Return, for each participant, the number of rows of the table and of the reference blocks in the files."""
     keys = table_keys.open_keys(store.workspace)
 
-    def rows(path: Path, participant: str) -> int:
+    def count(path: Path, participant: str) -> int:
         with open_table(path, participant=participant, keys=keys) as file:
             return int(file.metadata.num_rows)
 
-    return {one: (rows(table_path(output, one), one), rows(reference_path(output, one), one)) for one in participants}
+    return {
+        participant: (
+            count(table_path(output, participant), participant),
+            count(reference_path(output, participant), participant),
+        )
+        for participant in participants
+    }
 
 
 def make_tables(
@@ -175,7 +188,11 @@ def make_tables(
     participants: Sequence[str] | None = None,
     engine: Engine | None = None,
 ) -> int:
-    """Write the tables of ``participants`` (else of everyone) at a snapshot (else the latest); how many."""
+    """Write the tables of ``participants`` (default: everyone) at ``snapshot`` (default: the latest).
+
+    Returns:
+        The number of participants.
+    """
     output = output.absolute()  # a cluster's workers have folders of their own
     at = snapshot or snapshots.read_snapshot(store)
     with snapshots.reading(store, at):
@@ -191,9 +208,12 @@ def make_tables(
 def make_latest_tables(
     store: Store, *, output: Path, participants: Sequence[str], engine: Engine | None = None
 ) -> tuple[list[str], Snapshot]:
-    """Write the tables of those of ``participants`` who are in the latest snapshot; who they are, and it.
+    """Write the tables of the ``participants`` that are in the latest snapshot.
 
-    A withdrawal meanwhile takes the snapshot away: then they are written again, of the next.
+    When a withdrawal deletes the snapshot during the work, the tables of the next one are written.
+
+    Returns:
+        The participants with tables, sorted, and the snapshot.
     """
     while True:
         latest = snapshots.read_snapshot(store)
@@ -207,7 +227,7 @@ def make_latest_tables(
 
 
 def stale_tables(store: Store, output: Path) -> list[str]:
-    """Whose tables in ``output`` are of a snapshot that is no more: they count somebody who has withdrawn."""
+    """Return the participants with tables of a deleted snapshot in ``output``: these count a withdrawn participant."""
     existing = {snapshots.read_snapshot(store, number).content for number in snapshots.numbers(store)}
     keys = table_keys.open_keys(store.workspace)
     stale = set()
@@ -221,10 +241,10 @@ def stale_tables(store: Store, output: Path) -> list[str]:
 
 
 def withdraw_tables(store: Store, participants: Sequence[str], *, engine: Engine | None = None) -> None:
-    """Delete the tables of ``participants`` beside the cohort, and write anew those of others that counted them.
+    """Delete the tables of ``participants`` next to the cohort, and write again those of others that counted them.
 
-    To be called when they have left the cohort. Only the tables of a workspace are known, ``tables`` beside
-    ``cohort``; a store of another name has none.
+    Call it when the participants have left the cohort. Only the tables of a workspace are known: ``tables`` next to
+    ``cohort``. A store of another name has none.
     """
     output = Workspace(store.workspace).tables
     if store.path.absolute().name != "cohort" or not output.is_dir():

@@ -15,12 +15,12 @@ from baekman.cohort.schema import FLAG_CALLED, REFERENCE_TABLE, STATE_CALLED, TA
 from baekman.genome.ploidy import own_ploidy
 from baekman.genotyping.joint import joint_rows
 
-# what of the sites a participant's rows show or follow from
+# the columns of sites that a participant's rows show or are computed from
 SITE_COLUMNS = ("pos", "ref", "alt", "af", "af_joint", "filter")
 
 
 def site_of_rows(calls: pa.Table, sites: pa.Table) -> npt.NDArray[np.int64]:
-    """For each call row the number of its site; both sorted by pos, ref, alt, and every row has a site."""
+    """Return the number of the site of each call row; both are sorted by pos, ref, alt, and every row has a site."""
     ranks = allele_ranks(
         pa.chunked_array([*sites.column("ref").chunks, *calls.column("ref").chunks], pa.string()),
         pa.chunked_array([*sites.column("alt").chunks, *calls.column("alt").chunks], pa.string()),
@@ -28,14 +28,14 @@ def site_of_rows(calls: pa.Table, sites: pa.Table) -> npt.NDArray[np.int64]:
     site_pos = numpy_of(sites, "pos").astype(np.int64)
     pos = numpy_of(calls, "pos").astype(np.int64)
     width = int(ranks.max(initial=0)) + 1
-    found: npt.NDArray[np.int64] = np.searchsorted(
+    sites_of: npt.NDArray[np.int64] = np.searchsorted(
         site_pos * width + ranks[: len(site_pos)], pos * width + ranks[len(site_pos) :]
     )
-    return found
+    return sites_of
 
 
 def by_sample(table: pa.Table, samples: Collection[int]) -> tuple[pa.Table, list[tuple[int, slice]]]:
-    """The rows of ``samples``, those of each together and in their order, and where those of each are."""
+    """Return the rows of ``samples``, sorted by sample and otherwise in their order, and the slice of each sample."""
     sample = numpy_of(table, "sample")
     order = np.argsort(sample, kind="stable")
     order = order[np.isin(sample[order], list(samples))]
@@ -47,12 +47,12 @@ def by_sample(table: pa.Table, samples: Collection[int]) -> tuple[pa.Table, list
 
 
 def variant_rows(calls: pa.Table, sites: pa.Table, filters: pa.Array, *, one_copy: npt.NDArray[np.bool_]) -> pa.Table:
-    """The columns of TABLE for call rows of one shard, but those that ``of_participants`` adds.
+    """Return the columns of TABLE for call rows of one shard, except those that ``of_participants`` adds.
 
-    ``one_copy``: of which rows the participant has one copy; ``filters``: the caller's by code. Values of FILTER are
-    strings still.
+    ``one_copy``: the rows where the participant has one copy; ``filters``: the caller's filters by code. Values of
+    FILTER are still strings.
     """
-    # of a large cohort's sites few are at the positions of a few participants
+    # a few participants have rows at few of a large cohort's sites
     sites = filtered(sites, np.isin(numpy_of(sites, "pos"), numpy_of(calls, "pos")))
     site = site_of_rows(calls, sites)
     copies, ploidy, gq = (numpy_of(calls, name) for name in ("copies", "ploidy", "gq"))
@@ -81,7 +81,7 @@ def variant_rows(calls: pa.Table, sites: pa.Table, filters: pa.Array, *, one_cop
 
 
 def reference_rows(reference: pa.Table) -> pa.Table:
-    """The columns of REFERENCE_TABLE for reference blocks of one shard, but those that ``of_participants`` adds."""
+    """Return the columns of REFERENCE_TABLE for blocks of one shard, except those that ``of_participants`` adds."""
     start = numpy_of(reference, "start")
     columns: dict[str, Any] = {
         "end": arrow(start + numpy_of(reference, "length") - 1),
@@ -95,7 +95,7 @@ def reference_rows(reference: pa.Table) -> pa.Table:
 def of_participants(
     rows: pa.Table, where: Collection[tuple[int, slice]], schema: pa.Schema, *, contig: str, ids: list[str]
 ) -> Iterator[tuple[int, pa.Table]]:
-    """Each sample with its rows (``schema`` TABLE or REFERENCE_TABLE): ID, contig, and dictionaries of its own."""
+    """Yield each sample with its rows (``schema`` TABLE or REFERENCE_TABLE): ID, contig, and own dictionaries."""
     for sample, part in where:
         count = part.stop - part.start
         columns = {"participant_id": _repeat(ids[sample], count), "contig": _repeat(contig, count)}
