@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
-from baekman.cli.progress import file_count
+from baekman.engine.progress import file_count
 
 app = typer.Typer(help="Leak scan and withdrawal.", no_args_is_help=True)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from baekman.cli.options import HERE, ConfigOption, WorkspaceOption
-from baekman.cli.progress import progress_bar
+from baekman.engine.progress import progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 
 if TYPE_CHECKING:

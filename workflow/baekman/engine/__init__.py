@@ -1,1 +1,1 @@
-"""Running the tasks of a plan."""
+"""The engines that run the tasks of a plan."""

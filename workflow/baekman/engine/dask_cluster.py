@@ -1,4 +1,4 @@
-"""A Dask cluster that does the tasks of a plan: one that runs already, or one whose workers are jobs of Slurm."""
+"""A Dask cluster that runs the tasks of a plan: one that is there already, or workers that are jobs of Slurm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from baekman.engine.tasks import MapTasks, piece, progress
+from baekman.engine.progress import task_bar
+from baekman.engine.tasks import MapTasks, tasks_at_a_time
 from baekman.errors import InputRefused, Problem, WorkerDied
 
 T = TypeVar("T")
@@ -25,11 +26,11 @@ SETTINGS = {"distributed.comm.timeouts.connect": "60s"}
 
 @contextmanager
 def open_cluster(scheduler: str) -> Iterator[MapTasks]:
-    """Yield what does tasks, until the block ends.
+    """Yield the function that runs tasks, until the block ends.
 
-    ``scheduler`` is the address of a running Dask scheduler (``tcp://…``), the path of its scheduler file, or
-    ``slurm:N``: N workers, which Slurm starts when it has room for them and which end with the block. Raises
-    InputRefused where there is no Slurm, and WorkerDied when workers die of a task.
+    ``scheduler``: the address of a running Dask scheduler (``tcp://…``), the path of its scheduler file, or
+    ``slurm:N``. For the last, Slurm starts N workers when it has room for them; they end with the block.
+    Raises InputRefused when there is no Slurm, and WorkerDied when a task kills its workers.
     """
     import dask
     from distributed import Client, KilledWorker
@@ -39,21 +40,21 @@ def open_cluster(scheduler: str) -> Iterator[MapTasks]:
         try:
             if slurm:
                 with _slurm_cluster(int(slurm[1])) as cluster, Client(cluster) as client:
-                    yield _on(client, workers=int(slurm[1]))
+                    yield partial(_map_tasks, client, int(slurm[1]))
             else:
                 arguments = {"scheduler_file": scheduler} if Path(scheduler).exists() else {"address": scheduler}
                 with Client(**arguments) as client:
-                    # some may still be on their way
-                    yield _on(client, workers=max(sum(client.nthreads().values()), 1))
+                    # more workers may still be on their way
+                    yield partial(_map_tasks, client, max(sum(client.nthreads().values()), 1))
         except KilledWorker:
             raise WorkerDied from None
 
 
 @contextmanager
 def _slurm_cluster(workers: int) -> Iterator[Any]:
-    """Workers of one thread each; Dask's configuration (``jobqueue.slurm``) says what a job of them asks for.
+    """Yield a cluster of workers with one thread each; Dask's configuration (``jobqueue.slurm``) describes their jobs.
 
-    What they are told is encrypted, by a key that is made for them.
+    Its messages are encrypted, with a key that is made for it.
     """
     import dask
     from tornado.ioloop import PeriodicCallback
@@ -91,7 +92,7 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
             scheduler_options={"dashboard": False, **settings["scheduler-options"]},
         )
         with cluster:
-            # again and again: a worker whose job has ended, since its time was over for one, is replaced
+            # repeated, to replace a worker if its job ends, for example at its time limit
             scale = PeriodicCallback(partial(cluster.scale, workers), REPLACE_MILLISECONDS)
             cluster.scale(workers)
             cluster.loop.add_callback(scale.start)
@@ -99,29 +100,25 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
             cluster.loop.add_callback(scale.stop)
 
 
-def _on(client: Any, *, workers: int) -> MapTasks:
+def _map_tasks(client: Any, workers: int, title: str, run: Callable[[int], T], count: int) -> list[T]:
     from distributed import as_completed
 
-    def map_tasks(title: str, run: Callable[[int], T], count: int) -> list[T]:
-        found: dict[int, list[T]] = {}
-        with progress(title, count) as advance:
-            step = piece(count, workers)
-            pieces = (range(count)[at : at + step] for at in range(0, count, step))
-            # what the tasks share goes to each worker once; as a task it is made again when a worker is lost
-            shared = client.submit(_itself, run, pure=False)
-            # a bounded number of tasks is known to the scheduler at once, however long the plan is
-            window = max(4 * workers, 16)
-            first = [client.submit(_run_all, shared, some, pure=False) for some in islice(pieces, window)]
-            running = as_completed(first)
-            for future in running:
-                begin, results = future.result()
-                found[begin] = results
-                advance(len(results))
-                for some in islice(pieces, 1):
-                    running.add(client.submit(_run_all, shared, some, pure=False))
-        return [result for begin in sorted(found) for result in found[begin]]
-
-    return map_tasks
+    results: dict[int, list[T]] = {}
+    with task_bar(title, count) as advance:
+        step = tasks_at_a_time(count, workers=workers)
+        pieces = (range(count)[at : at + step] for at in range(0, count, step))
+        # each worker gets the shared part once; as a task it is made again when a worker is lost
+        shared = client.submit(_itself, run, pure=False)
+        # the scheduler knows a bounded number of tasks at once, however long the plan is
+        window = max(4 * workers, 16)
+        running = as_completed([client.submit(_run_all, shared, piece, pure=False) for piece in islice(pieces, window)])
+        for future in running:
+            first, of_piece = future.result()
+            results[first] = of_piece
+            advance(len(of_piece))
+            for piece in islice(pieces, 1):
+                running.add(client.submit(_run_all, shared, piece, pure=False))
+    return [result for first in sorted(results) for result in results[first]]
 
 
 def _itself(run: Callable[[int], Any]) -> Callable[[int], Any]:

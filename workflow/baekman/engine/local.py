@@ -1,7 +1,7 @@
-"""Running the tasks of a plan: in a plain loop, on local workers, or on a Dask cluster; the same bytes each way.
+"""The engine that runs the tasks of a plan: a plain loop, local workers or a Dask cluster, with the same bytes.
 
-Every chunked step follows one contract: a plan says how many tasks there are, ``run(i)`` does one of them with
-atomic output and returns at once when that is there already, and finishing is the caller's.
+Every chunked step follows one contract. A plan counts the tasks. ``run(i)`` does one task with atomic output, and
+returns at once when that output is there already. The caller does the finish.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from baekman.engine.tasks import MapTasks, piece, progress
+from baekman.engine.progress import task_bar
+from baekman.engine.tasks import MapTasks, tasks_at_a_time
 from baekman.errors import WorkerDied
 from baekman.tools.processes import end_with
 
@@ -26,10 +27,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """Where tasks run. ``workers`` 0 or 1 is a plain loop in this process; more are processes of Dask's, forked from
-    this one, so that they begin with all that it has read.
+    """The place where tasks run.
 
-    ``scheduler`` is a Dask cluster (see ``cluster.open_cluster``); with it ``workers`` does not count.
+    ``workers`` 0 or 1: a plain loop in this process. More: Dask's processes, forked from this one, so that they share
+    the memory of everything that it has read.
+    ``scheduler``: a Dask cluster (see ``dask_cluster.open_cluster``); ``workers`` has no effect then.
     """
 
     workers: int = 1
@@ -37,7 +39,7 @@ class Engine:
 
     @contextmanager
     def open(self) -> Iterator[MapTasks]:
-        """Yield what does tasks, until the block ends."""
+        """Yield the function that runs tasks, until the block ends."""
         if self.scheduler is None:
             yield partial(_in_processes, self.workers)
             return
@@ -48,12 +50,12 @@ class Engine:
 
 
 def _loop(title: str, run: Callable[[int], T], count: int) -> list[T]:
-    found = []
-    with progress(title, count) as advance:
+    results = []
+    with task_bar(title, count) as advance:
         for index in range(count):
-            found.append(run(index))
+            results.append(run(index))
             advance(1)
-    return found
+    return results
 
 
 def _in_processes(workers: int, title: str, run: Callable[[int], T], count: int) -> list[T]:
@@ -70,16 +72,16 @@ def _in_processes(workers: int, title: str, run: Callable[[int], T], count: int)
     context = multiprocessing.get_context("fork")
     stop = context.Event()
     tasks = {f"task-{index}": (_run_held, index) for index in range(count)}
+    at_a_time = tasks_at_a_time(count, workers=workers)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_hold, initargs=(run, stop, os.getpid())) as pool:
-        pool.submit(int)  # forks all workers, before a bar has a thread that they would be without
+        pool.submit(int)  # forks all workers before the progress bar starts its thread: a fork copies no thread
         try:
-            with progress(title, count) as advance, Callback(posttask=lambda *_: advance(1)):
-                found = get(tasks, list(tasks), pool=pool, optimize_graph=False, chunksize=piece(count, workers))
-                return list(found)
+            with task_bar(title, count) as advance, Callback(posttask=lambda *_: advance(1)):
+                return list(get(tasks, list(tasks), pool=pool, optimize_graph=False, chunksize=at_a_time))
         except BrokenProcessPool:
             raise WorkerDied from None
         except BaseException:
-            stop.set()  # what runs is waited for, and nothing else is begun
+            stop.set()  # running tasks are waited for, and no other task begins
             raise
 
 
@@ -88,7 +90,7 @@ _stop: Event
 
 
 def _hold(run: Callable[[int], Any], stop: Event, parent: int) -> None:
-    """Make a forked worker ready for ``_run_held``; it dies with its parent, by Ctrl-C too, and without a word."""
+    """Prepare a forked worker for ``_run_held``: it dies with its parent and by Ctrl-C, and prints nothing then."""
     global _held, _stop
     _held, _stop = run, stop
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -98,8 +100,3 @@ def _hold(run: Callable[[int], Any], stop: Event, parent: int) -> None:
 
 def _run_held(index: int) -> Any:
     return None if _stop.is_set() else _held(index)
-
-
-def default_workers() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
