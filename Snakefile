@@ -1,13 +1,14 @@
-# One sequencing delivery, from what was delivered to per-participant tables:
+# One sequencing delivery, from the delivered files to per-participant tables:
 #
 #     snakemake --config delivery=DIR [workspace=DIR] [--configfile FILE] [--profile profiles/slurm]
 #
-# Last stage by target: align, qc, call, cohort, tables, report.
+# The last stage, by target: align, qc, call, cohort, tables, report.
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.12")  # the first with the path variables <logs> and <benchmarks>
 
 
+include: "rules/run.smk"
 include: "rules/common.smk"
 include: "rules/intake.smk"
 include: "rules/align.smk"
@@ -21,21 +22,13 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
-        of_participants(
+        crams=of_participants(
             "participants/{participant}/aligned.cram", ("fastq", "bam", "cram")
         ),
-        of_participants("participants/{participant}/qc/metrics.json"),
-        of_accepted("participants/{participant}/calls.g.vcf.gz"),
-        of_delivery("deliveries/{delivery}/verdicts/qc.json"),
-        of_delivery("deliveries/{delivery}/report/tables.json"),
-        of_delivery("deliveries/{delivery}/report/verdicts.html"),
-        of_delivery("deliveries/{delivery}/report/multiqc.html"),
-        of_delivery("deliveries/{delivery}/report/manifest.json"),
-
-
-onsuccess:
-    conclude()
-
-
-onerror:
-    conclude()
+        metrics=of_participants("participants/{participant}/qc/metrics.json"),
+        gvcfs=of_accepted("participants/{participant}/calls.g.vcf.gz"),
+        verdicts=of_delivery("deliveries/{delivery}/verdicts/qc.json"),
+        tables=of_delivery("deliveries/{delivery}/report/tables.json"),
+        verdict_table=of_delivery("deliveries/{delivery}/report/verdicts.html"),
+        multiqc=of_delivery("deliveries/{delivery}/report/multiqc.html"),
+        manifest=of_delivery("deliveries/{delivery}/report/manifest.json"),

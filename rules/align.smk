@@ -1,4 +1,4 @@
-# Reads of any form to one CRAM per participant.
+# Delivered reads or alignments become one CRAM per participant.
 
 
 rule reference:
@@ -18,7 +18,7 @@ rule reference:
     conda:
         "../envs/step.yaml"
     params:
-        par=SETTINGS["par_regions"] or SETTINGS["reference_name"],
+        par=PAR,
     shell:
         "baekman step reference {input.fasta} {output.fasta} --par {params.par}"
         " --shards '{input.shards}' 2> {log}"
@@ -69,6 +69,6 @@ rule align_reads:
 
 rule align:
     input:
-        of_participants(
+        crams=of_participants(
             "participants/{participant}/aligned.cram", ("fastq", "bam", "cram")
         ),

@@ -1,4 +1,4 @@
-# One gVCF per participant whom the QC gate let through, called in pieces and gathered, or taken as delivered.
+# One gVCF per participant accepted by the QC gate: called in pieces and gathered, or taken as delivered.
 CALL_ENVS = {
     "bcftools": "../envs/step.yaml",
     "freebayes": "../envs/freebayes.yaml",
@@ -8,7 +8,7 @@ CALL_ENVS = {
 
 
 rule call_piece:
-    """`caller` chooses the command; every caller gives reference blocks with evidence, and PL at every ALT seen."""
+    """Call one piece of the genome; every caller writes reference blocks with evidence, and PL at each ALT seen."""
     input:
         cram="participants/{participant}/aligned.cram",
         crai="participants/{participant}/aligned.cram.crai",
@@ -29,7 +29,7 @@ rule call_piece:
     params:
         delivery=config.get("delivery"),
         caller=SETTINGS["caller"],
-        par=SETTINGS["par_regions"] or SETTINGS["reference_name"],
+        par=PAR,
     shell:
         "baekman step call {input.cram} --delivery {params.delivery} --participant {wildcards.participant}"
         " --caller {params.caller} --reference {input.reference} --shards {input.shards}"
@@ -49,7 +49,7 @@ rule gather_calls:
     conda:
         "../envs/step.yaml"
     params:
-        # pieces are temporary, so what they depend on is looked at here
+        # Pieces are temporary, so a change of the settings that they depend on is noticed here.
         made_by=caller_of,
     shell:
         "baekman step gather {input.pieces} --output {output.gvcf} 2> {log}"
@@ -57,4 +57,4 @@ rule gather_calls:
 
 rule call:
     input:
-        of_accepted("participants/{participant}/calls.g.vcf.gz"),
+        gvcfs=of_accepted("participants/{participant}/calls.g.vcf.gz"),

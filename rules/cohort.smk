@@ -1,8 +1,8 @@
-# The accepted participants of the delivery, added to the cohort together.
+# The accepted participants of the delivery are added to the cohort together.
 
 
 rule batch:
-    """The store is not an output: Snakemake deletes outputs before it makes them anew."""
+    """Add the batch to the store. The store is no output: Snakemake deletes outputs before it makes them again."""
     input:
         accepted="deliveries/{delivery}/accepted.tsv",
         gvcfs=of_accepted("participants/{participant}/calls.g.vcf.gz"),
@@ -21,7 +21,7 @@ rule batch:
     params:
         thresholds=json.dumps(SETTINGS["cohort"]),
         filters=json.dumps(SETTINGS["sites"]),
-        par=SETTINGS["par_regions"] or SETTINGS["reference_name"],
+        par=PAR,
     shell:
         "baekman step batch {wildcards.delivery} --gvcfs {input.accepted} --reference {input.reference}"
         " --shards {input.shards} --thresholds {params.thresholds:q} --filters {params.filters:q}"
@@ -30,4 +30,4 @@ rule batch:
 
 rule cohort:
     input:
-        of_delivery("deliveries/{delivery}/batch.json"),
+        batch=of_delivery("deliveries/{delivery}/batch.json"),

@@ -1,4 +1,4 @@
-# What the reads are worth: metrics per participant, then one gate for the delivery.
+# Metrics per participant, then one gate for the delivery.
 
 
 rule alignment_statistics:
@@ -50,7 +50,7 @@ rule depth:
 
 
 rule metrics:
-    """GA4GH WGS-QC metrics, with contamination, sex and identity."""
+    """Write GA4GH WGS-QC metrics, with contamination, sex and identity."""
     input:
         unpack(evidence_of),
         reference=REFERENCE,
@@ -74,7 +74,7 @@ rule metrics:
 
 
 checkpoint verdicts:
-    """Who goes on is known only now."""
+    """Judge each participant; jobs after the gate are known only now."""
     input:
         metrics=of_participants("participants/{participant}/qc/metrics.json"),
         thresholds=SETTINGS["qc_thresholds"],
@@ -96,4 +96,4 @@ checkpoint verdicts:
 
 rule qc:
     input:
-        of_delivery("deliveries/{delivery}/verdicts/qc.json"),
+        verdicts=of_delivery("deliveries/{delivery}/verdicts/qc.json"),

@@ -1,4 +1,4 @@
-# What the delivery came to: MultiQC, the table of verdicts, and the manifest of the run.
+# The reports on the delivery: MultiQC, the table of verdicts, and the manifest of the run.
 
 
 rule multiqc:
@@ -54,6 +54,6 @@ rule run_manifest:
 
 rule report:
     input:
-        of_delivery("deliveries/{delivery}/report/multiqc.html"),
-        of_delivery("deliveries/{delivery}/report/verdicts.html"),
-        of_delivery("deliveries/{delivery}/report/manifest.json"),
+        multiqc=of_delivery("deliveries/{delivery}/report/multiqc.html"),
+        verdict_table=of_delivery("deliveries/{delivery}/report/verdicts.html"),
+        manifest=of_delivery("deliveries/{delivery}/report/manifest.json"),

@@ -1,4 +1,4 @@
-# One Parquet per participant of the batch, and its reference blocks; verified after writing.
+# Each participant of the batch gets one Parquet of variants and one of reference blocks, verified after writing.
 
 
 rule write_tables:
@@ -22,4 +22,4 @@ rule write_tables:
 
 rule tables:
     input:
-        of_delivery("deliveries/{delivery}/report/tables.json"),
+        tables=of_delivery("deliveries/{delivery}/report/tables.json"),

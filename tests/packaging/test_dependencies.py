@@ -30,6 +30,7 @@ RUN_AS_PROGRAMS = {"multiqc", "cython-lint", "import-linter", "mypy", "ruff", "s
 LOADED_BY_OTHERS = {
     "psycopg": "SQLAlchemy, for a PostgreSQL URL",
     "pytest-xdist": "pytest, for -n",
+    "snakemake-executor-plugin-cluster-generic": "Snakemake, for a test of jobs on other machines",
     "snakemake-executor-plugin-slurm": "Snakemake, for profiles/slurm",
 }
 # run with a Python of its own: scripts/benchmarks/hail_combiner.py
@@ -44,7 +45,7 @@ def names_of(requirements: Iterable[Requirement]) -> set[str]:
 def imported(*folders: str) -> set[str]:
     """Return the distributions of the modules that Python files and rules in ``folders`` import; not our own."""
     files = [file for folder in folders for suffix in ("py", "smk") for file in (PROJECT / folder).rglob(f"*.{suffix}")]
-    places = [PROJECT / place for place in ("workflow", "tests", "scripts", "scripts/benchmarks")]
+    places = [PROJECT / place for place in ("workflow", "rules", "tests", "scripts", "scripts/benchmarks")]
     own = {path.stem for place in places for path in place.glob("*.py")}
     own |= {path.parent.name for place in places for path in place.glob("*/__init__.py")}
     modules = {module for file in files for module in modules_of(file)} - sys.stdlib_module_names - own - NOT_DECLARED

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from baekman import data, withdrawal, workflow_run
 from baekman.config.loading import load_config
+from baekman.errors import InputRefused
 from baekman.intake.receive import receive
 from baekman.intake.reception import ReceivedDelivery
+from baekman.intake.return_report import write_return_report
+from baekman.registry.records import open_registry
 from baekman.verdicts import GATES, Decision, Verdict, merge, read_verdicts
 from baekman.workflow_run import LAST_LINES, FailedJob, WorkflowRun
 from baekman.workspace import specimens
@@ -106,6 +109,21 @@ def snakemake_command(
     command += ["--cores", str(cores)] if cores else []
     command += ["--configfile", str(config.resolve())] if config else []
     return [*command, "--config", f"delivery={delivery_id}"]
+
+
+def conclude(workspace: Workspace, delivery_id: str) -> str:
+    """Tidy up after the last job of a delivery and bring its return report up to date with the QC verdicts.
+
+    Returns:
+        Why the return report lacks the QC verdicts; "" when it has them.
+    """
+    specimens.tidy_staged(workspace.delivery(delivery_id))
+    withdrawal.sweep_after(workspace, delivery_id)
+    try:
+        write_return_report(workspace, delivery_id, registry=open_registry(workspace.root))
+    except InputRefused as refusal:
+        return f"the return report stays as intake wrote it: {refusal.problems[0]}"
+    return ""
 
 
 def verdicts_of(folder: DeliveryFolder) -> Iterator[Verdict]:

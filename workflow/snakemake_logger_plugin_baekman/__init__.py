@@ -24,7 +24,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from io import FileIO
-from logging import Handler, LogRecord
+from logging import LogRecord
 from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -49,7 +49,6 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         """Open the file descriptor; jobs do not inherit it."""
-        Handler.__init__(self)  # Snakemake 9.0 leaves it to the plugin
         assert isinstance(self.settings, LogHandlerSettings) and self.settings.events is not None
         os.set_inheritable(self.settings.events, False)
         self._pipe: FileIO | None = FileIO(self.settings.events, "w")

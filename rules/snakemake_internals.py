@@ -1,0 +1,108 @@
+"""Every attribute of Snakemake that baekman uses and that Snakemake's documentation does not promise.
+
+Rule files import this module; Snakemake puts their folder on the import path. ``check`` runs first: it names the
+attributes that another version of Snakemake no longer has. Versions 9.12 to 9.27 have them all.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import snakemake
+from snakemake.cli import get_argument_parser
+from snakemake.exceptions import WorkflowError
+
+TESTED_VERSIONS = "9.12 to 9.27"
+
+ATTRIBUTES = (
+    "config_settings.config",  # the values of --config
+    "config_settings.config_args",  # the same as jobs on other machines get them, or None
+    "config_settings.configfiles",
+    "global_resources",
+    "is_main_process",  # False in a job
+    "resource_settings.cores",
+    "resource_settings.nodes",  # number of jobs at the same time on other machines, or None
+)
+# Options that plan, list or tidy, and run nothing.
+PLANNING_OPTIONS = (
+    *("dag", "detailed_summary", "dryrun", "filegraph", "lint"),
+    *("list_rules", "list_target_rules", "rulegraph", "summary", "unlock"),
+)
+OPTIONS = ("cores", "executor", "profile", *PLANNING_OPTIONS)
+
+
+def check(workflow: Any) -> None:
+    """Raise ``WorkflowError`` when this Snakemake lacks an attribute or option that this module uses."""
+    missing = [f"workflow.{name}" for name in ATTRIBUTES if not _has(workflow, name)]
+    missing += [f"option {name}" for name in OPTIONS if not hasattr(command_line(), name)]
+    if missing:
+        raise WorkflowError(
+            f"Snakemake {snakemake.__version__} has no {', no '.join(missing)}; "
+            f"install a Snakemake from {TESTED_VERSIONS}, or change rules/snakemake_internals.py"
+        )
+
+
+@functools.cache
+def command_line() -> Namespace:
+    """Return the options of Snakemake's command line as typed, without those of profiles.
+
+    Relative paths of profiles are not resolved again: they are not found from the workspace.
+    """
+    options: Namespace = get_argument_parser().parse_known_args(sys.argv[1:])[0]
+    return options
+
+
+def is_planning() -> bool:
+    """Return whether Snakemake was asked to plan, list or tidy, and not to run."""
+    options = command_line()
+    return any(getattr(options, name) for name in PLANNING_OPTIONS)
+
+
+def is_main_process(workflow: Any) -> bool:
+    """Return whether this process is the one that a user started, not a job."""
+    return bool(workflow.is_main_process)
+
+
+def config_file(workflow: Any) -> Path | None:
+    """Return the file of --configfile, or None."""
+    return next(iter(workflow.config_settings.configfiles), None)
+
+
+def config_options(workflow: Any) -> Mapping[str, Any]:
+    """Return the values of --config."""
+    values: Mapping[str, Any] = workflow.config_settings.config
+    return values
+
+
+def set_config_for_jobs(workflow: Any, key: str, value: object) -> None:
+    """Set ``key`` of --config in the command lines of jobs on other machines."""
+    settings = workflow.config_settings
+    others = [text for text in settings.config_args or [] if not text.startswith(f"{key}=")]
+    settings.config_args = [*others, f"{key}={value!r}"]
+
+
+def lift_core_limit(workflow: Any) -> None:
+    """Take the limit of cores away where jobs run on other machines and the user set none by ``--cores``.
+
+    profiles/default counts the cores of this machine, and Snakemake would cut the threads of each job to them.
+    """
+    options = command_line()
+    is_elsewhere = workflow.resource_settings.nodes and (options.profile or options.executor)
+    if workflow.is_main_process and is_elsewhere and options.cores is None:
+        workflow.resource_settings.cores = sys.maxsize
+        workflow.global_resources["_cores"] = sys.maxsize
+
+
+def _has(workflow: Any, name: str) -> bool:
+    """Return whether ``workflow`` has the attribute ``name``, which may be dotted."""
+    try:
+        attrgetter(name)(workflow)
+    except AttributeError:
+        return False
+    return True
