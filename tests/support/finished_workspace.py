@@ -8,7 +8,9 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from baekman import withdrawal
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import create_store, open_store
@@ -143,3 +145,9 @@ def _write_delivery(workspace: FinishedWorkspace) -> None:
     batch = base64.b64encode(b"deliveries/batch.json", b"_-").decode()
     write(workspace.snakemake / "metadata" / batch, json.dumps({"input": participants}))
     write(workspace.returned / "report.json", json.dumps({"specimen": "B-0001"}))
+
+
+def withdraw(workspace: FinishedWorkspace, number: int = 1) -> dict[str, Any]:
+    """Withdraw a participant; return the receipt."""
+    participant_id = workspace.participant_ids[number]
+    return withdrawal.withdraw(workspace, participant_id, registry=workspace.opened_registry)

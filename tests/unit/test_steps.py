@@ -1,13 +1,38 @@
-"""The number of workers for a delivery."""
+"""The jobs that add a delivery to the cohort and write its tables, also next to a withdrawal."""
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+from baekman import steps
+from baekman.cohort import rewrite, snapshot
+from baekman.cohort.add import add_batch
+from baekman.cohort.store import open_store
+from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.engine.local import Engine
+from baekman.errors import InputRefused
+from baekman.registry.denied_list import update_denied_list
 from baekman.steps import BYTES_PER_WORKER, worthwhile
+from baekman.tables import files as table_files
+from baekman.tables import make as tables
+from support.finished_workspace import (
+    FinishedWorkspace,
+    add_to_cohort,
+    finished_workspace,
+    withdraw,
+    write,
+    write_calls,
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> FinishedWorkspace:
+    return finished_workspace(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +55,114 @@ def test_a_small_delivery_starts_no_workers_and_a_large_one_all(tmp_path: Path, 
     assert worthwhile(Engine(workers=8), files) == Engine(workers=workers)
     cluster = worthwhile(Engine(workers=1, scheduler="slurm:40"), files).scheduler
     assert cluster == ("slurm:40" if workers > 1 else None)
+
+
+def deliver_batch(workspace: FinishedWorkspace, name: str, tmp_path: Path) -> list[str]:
+    """Run the workflow's job for a delivery of everybody; return the participants of its result."""
+    home = workspace.delivery(name)
+    if not home.accepted.is_file():
+        write_accepted(workspace, name, workspace.participant_ids)
+    settings = steps.CohortSettings(
+        reference=tmp_path / "reference.fa", shards=tmp_path / "shards.tsv", thresholds={}, filters={}
+    )
+    steps.add_delivery(workspace, name, accepted=home.accepted, settings=settings, engine=Engine(), output=home.batch)
+    listed: list[str] = json.loads(home.batch.read_text())["participants"]
+    return listed
+
+
+def write_accepted(workspace: FinishedWorkspace, name: str, participants: list[str]) -> None:
+    lines = [
+        f"{participant_id}\t{workspace.participant(participant_id).gvcf}\tfemale\n" for participant_id in participants
+    ]
+    write(workspace.delivery(name).accepted, "".join(lines))
+
+
+def test_a_delivery_with_its_batch_compacted_before_the_job_ended_counts_as_added(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    """The job's result is lost and its participants are in another batch; with other gVCFs they are refused."""
+    opened = open_store(workspace.cohort)
+    rewrite.withdraw(opened, workspace.participant_ids)
+    for participant_id in workspace.participant_ids[1:]:
+        add_to_cohort(workspace, f"of-{participant_id}", [participant_id])
+    write_accepted(workspace, "D1", workspace.participant_ids[1:])
+    before = rewrite.compact(opened, below=1000)
+    assert [entry.name.startswith("compact") for entry in before.batches] == [True]
+    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participant_ids[1:])
+    assert snapshot.read_snapshot(opened).number == before.number
+    write_calls(workspace.participant(workspace.participant_ids[1]).gvcf, workspace.participant_ids[1], 500)
+    with pytest.raises(InputRefused, match="expected participants who are not in the cohort yet"):
+        deliver_batch(workspace, "D1", tmp_path)
+
+
+def test_a_participant_without_consent_since_intake_stays_out_of_the_batch(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
+    refused = ConsentEvent(
+        participant_id=workspace.participant_ids[0],
+        decision=Decision.REFUSED,
+        scopes=ALL_SCOPES,
+        valid_from=date(2025, 2, 1),
+    )
+    workspace.opened_registry.add_consent(refused)
+    update_denied_list(workspace, registry=workspace.opened_registry)
+    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participant_ids[1:])
+
+
+def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
+    workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
+    real = add_batch
+    kept = workspace.participant(workspace.participant_ids[1]).gvcf
+    content = kept.read_bytes()
+
+    def add(*arguments: Any, **options: Any) -> Any:
+        withdraw(workspace)
+        write(kept, content)  # the batch has read it before
+        return real(*arguments, **options)
+
+    monkeypatch.setattr("baekman.steps.add_batch", add)
+    listed = deliver_batch(workspace, "D1", tmp_path)
+    assert listed == sorted([workspace.participant_ids[0], workspace.participant_ids[2]])
+    monkeypatch.undo()
+    assert workspace.leaks(1) == []
+    # the job runs again, as after a kill, and finds the batch
+    assert deliver_batch(workspace, "D1", tmp_path) == listed
+
+
+def test_tables_written_during_a_withdrawal_do_not_count_the_participant(
+    workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot is deleted while the tables of a batch are written."""
+    real = tables.make_tables
+    stayer = workspace.participant_ids[0]
+
+    def make_tables(*arguments: Any, **options: Any) -> int:
+        monkeypatch.setattr(tables, "make_tables", real)
+        withdraw(workspace)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(tables, "make_tables", make_tables)
+    batch = workspace.home.batch
+    steps.write_tables(workspace, batch=batch, engine=Engine(), report=workspace.home.report / "tables.json")
+    assert tables.stale_tables(open_store(workspace.cohort), workspace.tables) == []
+    assert table_files.table_path(workspace.tables, stayer).is_file()
+    assert workspace.leaks(1) == []
+
+
+def test_a_swapped_gvcf_is_refused_before_it_is_added(workspace: FinishedWorkspace, tmp_path: Path) -> None:
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
+    first, second = (workspace.participant(participant_id).gvcf for participant_id in workspace.participant_ids[:2])
+    first.rename(tmp_path / "x")
+    second.rename(first)
+    (tmp_path / "x").rename(second)
+    owner, other = workspace.participant_ids[:2]
+    with pytest.raises(InputRefused) as refused:
+        deliver_batch(workspace, "D1", tmp_path)
+    assert str(refused.value.problems[0]) in {
+        f"participants/{a}/calls.g.vcf.gz: header: expected the sample {a}, found the sample {b}; files of two "
+        "participants may have been swapped: find out how, and put each in its place"
+        for a, b in ((owner, other), (other, owner))
+    }

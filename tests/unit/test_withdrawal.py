@@ -7,17 +7,15 @@ import multiprocessing
 import os
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from baekman import audit, steps, withdrawal
+from baekman import audit, withdrawal
 from baekman.cli import app, groups
 from baekman.cohort import rewrite, snapshot
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
-from baekman.engine.local import Engine
 from baekman.errors import InputRefused
 from baekman.registry.denied_list import update_denied_list
 from baekman.registry.records import open_registry
@@ -32,6 +30,7 @@ from support.finished_workspace import (
     FinishedWorkspace,
     add_to_cohort,
     finished_workspace,
+    withdraw,
     write,
     write_calls,
     write_tables,
@@ -42,10 +41,6 @@ from typer.testing import CliRunner
 @pytest.fixture
 def workspace(tmp_path: Path) -> FinishedWorkspace:
     return finished_workspace(tmp_path)
-
-
-def withdraw(workspace: FinishedWorkspace, number: int = 1) -> dict[str, object]:
-    return withdrawal.withdraw(workspace, workspace.participant_ids[number], registry=workspace.opened_registry)
 
 
 def test_nothing_of_the_participant_is_left(workspace: FinishedWorkspace) -> None:
@@ -199,59 +194,6 @@ def test_the_command_prints_the_receipt(workspace: FinishedWorkspace) -> None:
     assert (second.stdout, second.stderr) == (first.stdout, "withdrawn before: nothing to do\n")
 
 
-def deliver_batch(workspace: FinishedWorkspace, name: str, tmp_path: Path) -> list[str]:
-    """Run the workflow's job for a delivery of everybody; return the participants of its result."""
-    home = workspace.delivery(name)
-    if not home.accepted.is_file():
-        write_accepted(workspace, name, workspace.participant_ids)
-    settings = steps.CohortSettings(
-        reference=tmp_path / "reference.fa", shards=tmp_path / "shards.tsv", thresholds={}, filters={}
-    )
-    steps.add_delivery(workspace, name, accepted=home.accepted, settings=settings, engine=Engine(), output=home.batch)
-    listed: list[str] = json.loads(home.batch.read_text())["participants"]
-    return listed
-
-
-def write_accepted(workspace: FinishedWorkspace, name: str, participants: list[str]) -> None:
-    lines = [
-        f"{participant_id}\t{workspace.participant(participant_id).gvcf}\tfemale\n" for participant_id in participants
-    ]
-    write(workspace.delivery(name).accepted, "".join(lines))
-
-
-def test_a_delivery_with_its_batch_compacted_before_the_job_ended_counts_as_added(
-    workspace: FinishedWorkspace, tmp_path: Path
-) -> None:
-    """The job's result is lost and its participants are in another batch; with other gVCFs they are refused."""
-    opened = open_store(workspace.cohort)
-    rewrite.withdraw(opened, workspace.participant_ids)
-    for participant_id in workspace.participant_ids[1:]:
-        add_to_cohort(workspace, f"of-{participant_id}", [participant_id])
-    write_accepted(workspace, "D1", workspace.participant_ids[1:])
-    before = rewrite.compact(opened, below=1000)
-    assert [entry.name.startswith("compact") for entry in before.batches] == [True]
-    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participant_ids[1:])
-    assert snapshot.read_snapshot(opened).number == before.number
-    write_calls(workspace.participant(workspace.participant_ids[1]).gvcf, workspace.participant_ids[1], 500)
-    with pytest.raises(InputRefused, match="expected participants who are not in the cohort yet"):
-        deliver_batch(workspace, "D1", tmp_path)
-
-
-def test_a_participant_without_consent_since_intake_stays_out_of_the_batch(
-    workspace: FinishedWorkspace, tmp_path: Path
-) -> None:
-    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
-    refused = ConsentEvent(
-        participant_id=workspace.participant_ids[0],
-        decision=Decision.REFUSED,
-        scopes=ALL_SCOPES,
-        valid_from=date(2025, 2, 1),
-    )
-    workspace.opened_registry.add_consent(refused)
-    update_denied_list(workspace, registry=workspace.opened_registry)
-    assert deliver_batch(workspace, "D1", tmp_path) == sorted(workspace.participant_ids[1:])
-
-
 def consent(
     workspace: FinishedWorkspace, number: int, decision: Decision, begins: date, ends: date | None = None
 ) -> None:
@@ -303,28 +245,6 @@ def test_a_freeze_and_an_add_by_hand_refuse_participants_without_consent(
     assert str(ran.exception) == f"list of gVCFs: {participant_id}: expected a {message}"
 
 
-def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
-    workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
-    real = add_batch
-    kept = workspace.participant(workspace.participant_ids[1]).gvcf
-    content = kept.read_bytes()
-
-    def add(*arguments: Any, **options: Any) -> Any:
-        withdraw(workspace)
-        write(kept, content)  # the batch has read it before
-        return real(*arguments, **options)
-
-    monkeypatch.setattr("baekman.steps.add_batch", add)
-    listed = deliver_batch(workspace, "D1", tmp_path)
-    assert listed == sorted([workspace.participant_ids[0], workspace.participant_ids[2]])
-    monkeypatch.undo()
-    assert workspace.leaks(1) == []
-    # the job runs again, as after a kill, and finds the batch
-    assert deliver_batch(workspace, "D1", tmp_path) == listed
-
-
 def test_tables_of_others_equal_those_of_a_cohort_that_never_had_the_participant(
     workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
@@ -352,26 +272,6 @@ def test_the_receipt_names_tables_that_are_left_to_the_next_freeze(workspace: Fi
     assert rewritten["remains"] == list(withdrawal.REMAINS)
 
 
-def test_tables_written_during_a_withdrawal_do_not_count_the_participant(
-    workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The snapshot is deleted while the tables of a batch are written."""
-    real = tables.make_tables
-    stayer = workspace.participant_ids[0]
-
-    def make_tables(*arguments: Any, **options: Any) -> int:
-        monkeypatch.setattr(tables, "make_tables", real)
-        withdraw(workspace)
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(tables, "make_tables", make_tables)
-    batch = workspace.home.batch
-    steps.write_tables(workspace, batch=batch, engine=Engine(), report=workspace.home.report / "tables.json")
-    assert tables.stale_tables(open_store(workspace.cohort), workspace.tables) == []
-    assert table_files.table_path(workspace.tables, stayer).is_file()
-    assert workspace.leaks(1) == []
-
-
 def test_records_of_a_run_go_when_the_run_has_ended(workspace: FinishedWorkspace) -> None:
     gone = workspace.participant_ids[1]
     lock = workspace.snakemake / "locks" / "0.output.lock"
@@ -388,19 +288,3 @@ def test_records_of_a_run_go_when_the_run_has_ended(workspace: FinishedWorkspace
     receipt = json.loads((workspace.receipt(gone)).read_text())
     assert (receipt["left"], ".snakemake/metadata/x" in receipt["removed"]) == ([], True)
     assert withdrawal.sweep_after(workspace, DELIVERY) == []
-
-
-def test_a_swapped_gvcf_is_refused_before_it_is_added(workspace: FinishedWorkspace, tmp_path: Path) -> None:
-    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
-    first, second = (workspace.participant(participant_id).gvcf for participant_id in workspace.participant_ids[:2])
-    first.rename(tmp_path / "x")
-    second.rename(first)
-    (tmp_path / "x").rename(second)
-    owner, other = workspace.participant_ids[:2]
-    with pytest.raises(InputRefused) as refused:
-        deliver_batch(workspace, "D1", tmp_path)
-    assert str(refused.value.problems[0]) in {
-        f"participants/{a}/calls.g.vcf.gz: header: expected the sample {a}, found the sample {b}; files of two "
-        "participants may have been swapped: find out how, and put each in its place"
-        for a, b in ((owner, other), (other, owner))
-    }

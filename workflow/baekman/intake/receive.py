@@ -92,9 +92,7 @@ def receive(
         if before is not None:
             _require_same_content(home, delivery, key)
         if before is not None and not again:
-            verdicts = tuple(read_verdicts(home.verdicts("intake")))
-            report = return_report.folder_of(workspace, delivery.institution, delivery.name)
-            return ReceivedDelivery(delivery_id=delivery_id, status="same", verdicts=verdicts, report=report)
+            return _received_before(workspace, home, delivery)
         require_permission(delivery)
         reference, contigs = cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)
         reception = Reception(
@@ -111,6 +109,15 @@ def receive(
         if before is not None:
             require_as_before(reception, inspections)
         return conclude(reception, inspections, before)
+
+
+def _received_before(workspace: Workspace, home: DeliveryFolder, delivery: Delivery) -> ReceivedDelivery:
+    return ReceivedDelivery(
+        delivery_id=home.id,
+        status="same",
+        verdicts=tuple(read_verdicts(home.verdicts("intake"))),
+        report=return_report.folder_of(workspace, delivery.institution, delivery.name),
+    )
 
 
 def received_id(folder: Path, *, workspace: Workspace) -> str | None:
