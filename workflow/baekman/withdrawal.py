@@ -43,14 +43,14 @@ LEFT_TABLES = {
 
 REMAINS = (
     {
-        "what": "the registry's link from institution, subject code and specimen label to this ID, sealed",
+        "what": "the registry's link from institution, subject code and barcode to this ID, sealed",
         "why": "to recognise and refuse a later delivery or registration of the same person",
     },
     {"what": "consent events", "why": "proof of the consent under which data was used, and of its end"},
     {"what": "events of the audit log that name this ID", "why": "the log is append-only; it holds no other data"},
     {"what": "the mark and this receipt", "why": "so that no running work brings the data back"},
     {
-        "what": "return reports, with the institution's own labels",
+        "what": "return reports, with barcodes",
         "why": "they were handed to the institution and hold no genetic data",
     },
     {
