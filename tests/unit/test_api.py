@@ -248,3 +248,12 @@ def test_the_python_interface_and_the_command_line_give_the_same_rows(place: Pat
     ):
         run("query", "--cohort", "W/cohort", option, value, "--format", "parquet", "--output", "x.parquet", cwd=place)
         assert pl.read_parquet("x.parquet").equals(pl.from_arrow(table))
+
+
+def test_the_command_that_verifies_reports_a_broken_snapshot_as_a_finding(place: Path) -> None:
+    from support.store_tools import baekman as run
+
+    Path("W/cohort/snapshots/00000001.json").write_text("{")
+    done = run("cohort", "verify", "--cohort", "W/cohort", cwd=place, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "snapshots/00000001.json" in done.stdout

@@ -17,25 +17,18 @@ app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.
 def init(
     cohort: CohortOption,
     reference: Annotated[Path, typer.Option("--reference", help="Reference FASTA (plain or bgzip).")],
-    shards: Annotated[Path | None, typer.Option("--shards", help="Shard table; else the reference is tiled.")] = None,
+    shards: Annotated[
+        Path | None, typer.Option("--shards", help="Shard table; default: the reference is tiled.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Create an empty store bound to a reference.
 
     Example: baekman cohort init --cohort cohort --reference GRCh38.fa
     """
-    from baekman.cohort.settings import aliases, configuration_of, par_regions, thresholds
-    from baekman.cohort.store import create_store
+    from baekman.api import create_cohort
 
-    config = configuration_of(cohort, config)
-    store = create_store(
-        cohort,
-        reference=reference,
-        shards_file=shards,
-        thresholds=thresholds(config),
-        aliases=aliases(config),
-        par_regions=par_regions(config),
-    )
+    store = create_cohort(cohort, reference=reference, shards=shards, config=config).store
     typer.echo(f"{len(store.contigs)} contigs, {len(store.shards)} shards")
 
 
@@ -52,45 +45,25 @@ def add(
 
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
-    from baekman import audit
-    from baekman.cohort.add import add_batch
-    from baekman.cohort.gvcf_list import read_members
-    from baekman.cohort.settings import configuration_of, site_filters
-    from baekman.cohort.store import open_store
-    from baekman.engine.local import Engine
-    from baekman.workspace.denied import denied_hash, require_consent
-    from baekman.workspace.paths import Workspace
+    from baekman.api import open_cohort
 
-    store, members = open_store(cohort), read_members(gvcfs)
-    workspace = Workspace(store.workspace)
-    require_consent(workspace, (member.participant_id for member in members), file="list of gVCFs")
-    snapshot = add_batch(
-        store,
-        batch=batch,
-        members=members,
-        engine=Engine(workers=workers, scheduler=scheduler),
-        filters=site_filters(configuration_of(cohort, config)),
-    )
-    audit.record_use(store.workspace, action="cohort.add", object=batch, consent_hash=denied_hash(workspace))
-    typer.echo(str(snapshot.number))
+    opened = open_cohort(cohort, workers=workers, scheduler=scheduler)
+    typer.echo(str(opened.add(batch, gvcfs, config=config).number))
 
 
 @app.command("snapshots")
 def list_snapshots(cohort: CohortOption) -> None:
-    """List the snapshots, one JSON object a line.
+    """List the snapshots, a JSON object per line.
 
     Example: baekman cohort snapshots --cohort cohort
     """
-    from baekman.cohort.snapshot import numbers, read_snapshot
-    from baekman.cohort.store import open_store
+    from baekman.api import open_cohort
 
-    store = open_store(cohort)
-    for number in numbers(store):
-        snapshot = read_snapshot(store, number)
+    for snapshot in open_cohort(cohort).snapshots():
         typer.echo(
             json.dumps(
                 {
-                    "snapshot": number,
+                    "snapshot": snapshot.number,
                     "participants": snapshot.participants,
                     "batches": [entry.name for entry in snapshot.batches],
                     "content": snapshot.content,
@@ -105,58 +78,43 @@ def withdraw(
     cohort: CohortOption,
     workers: WorkersOption = 1,
 ) -> None:
-    """Take participants out of the cohort, of every snapshot that counted them and of the tables beside the cohort.
+    """Take participants out of the cohort, of every snapshot that counts them and of the tables next to the cohort.
 
-    Of a cohort that is W/cohort these are W/tables: theirs are deleted, others' that counted them are written anew.
-    Who is not in the cohort, since they were withdrawn before or the ID is mistyped, is told on stderr.
+    For a cohort W/cohort these are W/tables: tables of the participants are deleted, and others' that counted them are
+    written again. A line on stderr names each ID that is not in the cohort (withdrawn before, or mistyped).
 
     Example: baekman cohort withdraw P0123456789ABX --cohort cohort
     """
-    from baekman import audit
-    from baekman.cohort import rewrite
+    from baekman.api import open_cohort
     from baekman.cohort.index import find_batches
-    from baekman.cohort.snapshot import read_snapshot
-    from baekman.cohort.store import check_names, open_store
-    from baekman.engine.local import Engine
-    from baekman.pseudonyms import PARTICIPANT_ID
-    from baekman.tables.keys import open_keys
-    from baekman.tables.make import withdraw_tables
 
-    check_names(participants, kind="participants", pattern=PARTICIPANT_ID)
-    store, engine = open_store(cohort), Engine(workers=workers)
-    open_keys(store.workspace)  # others' encrypted tables may have to be written anew
-    known = find_batches(store, participants, at=read_snapshot(store))
+    opened = open_cohort(cohort, workers=workers)
+    known = find_batches(opened.store, participants, at=opened.snapshot)
+    snapshot = opened.withdraw(participants)
     for participant in dict.fromkeys(participants):
         if participant not in known:
             typer.echo(f"{participant} is not in the cohort", err=True)
-    snapshot = rewrite.withdraw(store, participants, engine=engine)
-    withdraw_tables(store, participants, engine=engine)
-    audit.record_use(store.workspace, action="cohort.withdraw", object=",".join(participants))
     typer.echo(str(snapshot.number))
 
 
 @app.command()
 def compact(
     cohort: CohortOption,
-    below: Annotated[int, typer.Option("--below", min=2, help="Participants of a batch that stays as it is.")] = 1000,
+    below: Annotated[
+        int, typer.Option("--below", min=2, help="A batch with this many participants stays as it is.")
+    ] = 1000,
     keep: Annotated[
-        int | None, typer.Option("--keep", min=1, help="Delete all snapshots but the last so many, with their sites.")
+        int | None, typer.Option("--keep", min=1, help="Keep this many snapshots; delete older ones with their sites.")
     ] = None,
     workers: WorkersOption = 1,
 ) -> None:
-    """Merge small batches into larger ones; sites and freeze tables stay byte for byte the same.
+    """Merge small batches into larger ones; sites and tables of a freeze stay byte for byte the same.
 
     Example: baekman cohort compact --cohort cohort
     """
-    from baekman import audit
-    from baekman.cohort import rewrite
-    from baekman.cohort.store import open_store
-    from baekman.engine.local import Engine
+    from baekman.api import open_cohort
 
-    store = open_store(cohort)
-    snapshot = rewrite.compact(store, below=below, keep=keep, engine=Engine(workers=workers))
-    audit.record_use(store.workspace, action="cohort.compact", object=str(snapshot.number))
-    typer.echo(str(snapshot.number))
+    typer.echo(str(open_cohort(cohort, workers=workers).compact(below=below, keep=keep).number))
 
 
 @app.command()
@@ -170,24 +128,10 @@ def freeze(
 
     Example: baekman cohort freeze --cohort cohort --output release-1
     """
-    from baekman import audit
-    from baekman.cohort.store import open_store
-    from baekman.engine.local import Engine
-    from baekman.tables.freeze import freeze as make_freeze
-    from baekman.workspace.denied import denied_hash
-    from baekman.workspace.paths import Workspace
+    from baekman.api import open_cohort
 
-    store = open_store(cohort)
-    folder = output or cohort.parent / "freeze"
-    snapshot = make_freeze(store, output=folder, engine=Engine(workers=workers, scheduler=scheduler))
-    audit.record_use(
-        store.workspace,
-        action="cohort.freeze",
-        object=str(snapshot.number),
-        output_hash=snapshot.content,
-        consent_hash=denied_hash(Workspace(store.workspace)),
-    )
-    typer.echo(str(snapshot.number))
+    opened = open_cohort(cohort, workers=workers, scheduler=scheduler)
+    typer.echo(str(opened.freeze(output or cohort.parent / "freeze").number))
 
 
 @app.command()
@@ -200,27 +144,17 @@ def verify(
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Read the whole store again and prove its hashes, order and counts; one line per finding, and exit 1 with any.
+    """Read the whole store again and prove its hashes, order and counts; a line per finding, and exit 1 with any.
 
-    With the gVCFs that went in it also proves that the store says what they say.
+    With --gvcfs it also compares the store with the gVCFs that went in.
 
     Example: baekman cohort verify --cohort cohort --workers 8
     """
-    from baekman import audit
-    from baekman.cohort.gvcf_list import read_members
-    from baekman.cohort.snapshot import numbers
-    from baekman.cohort.store import open_store
-    from baekman.cohort.verify.gvcfs import compare_gvcfs
-    from baekman.cohort.verify.whole import verify as prove
-    from baekman.engine.local import Engine
+    from baekman.api import open_cohort
     from baekman.errors import EXIT_FAILED
 
-    members = read_members(gvcfs) if gvcfs else []
-    store, engine = open_store(cohort), Engine(workers=workers, scheduler=scheduler)
-    findings = prove(store, engine=engine)
-    if members and not findings:
-        findings = compare_gvcfs(store, members, engine=engine)
-    audit.record_use(store.workspace, action="cohort.verify", object=str(max(numbers(store), default=0)))
+    # at snapshot 0, the empty cohort: a snapshot that cannot be read is a finding
+    findings = open_cohort(cohort, snapshot=0, workers=workers, scheduler=scheduler).verify(gvcfs)
     for finding in findings:
         typer.echo(finding)
     if findings:
