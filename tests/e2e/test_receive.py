@@ -186,7 +186,7 @@ def test_a_file_without_read_permission_rejects_nobody(
     with monkeypatch.context() as patch, pytest.raises(InputRefused) as refused:
         patch.setattr(os, "open", denied)  # root, who may run the tests, may read everything
         receive(folder, workspace=workspace)
-    action = "give who runs this access to it, then run the same command again"
+    action = "give the user who runs this access to it, then run the same command again"
     assert str(refused.value).splitlines() == [
         f"manifest.tsv: line {line}, column file: expected a file that may be read, found a file that may not be read;"
         f" {action}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from baekman import data, withdrawal, workflow_run
 from baekman.config.loading import load_config
+from baekman.engine.progress import Show
 from baekman.errors import InputRefused
 from baekman.intake.receive import receive
 from baekman.intake.reception import ReceivedDelivery
@@ -18,8 +19,6 @@ from baekman.verdicts import GATES, Decision, Verdict, merge, read_verdicts
 from baekman.workflow_run import LAST_LINES, FailedJob, WorkflowRun
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder, Workspace
-
-Progress = Callable[[str, int, int], None]  # the work, how much of it is done, how much there is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ def deliver(
     config: Path | None = None,
     profile: str | None = None,
     cores: int | None = None,
-    progress: Progress = lambda work, done, total: None,
+    progress: Show = lambda work, done, total: None,
 ) -> Outcome:
     """Receive the delivery in the folder ``delivery`` and run its workflow to the tables.
 

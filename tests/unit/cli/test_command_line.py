@@ -1,4 +1,4 @@
-"""The command line that others call: every command is there and shows how it is used."""
+"""The command line that others call: every command is there and shows an example."""
 
 from __future__ import annotations
 
@@ -35,14 +35,22 @@ def test_every_command_is_there_and_has_an_example(runner: CliRunner, command: s
 
 
 @pytest.mark.parametrize("command", ["deliver", "watch"])
-def test_a_profile_that_is_not_there_is_told_before_any_work(runner: CliRunner, command: str, tmp_path: Path) -> None:
+def test_a_missing_profile_is_refused_before_any_work(runner: CliRunner, command: str, tmp_path: Path) -> None:
     result = runner.invoke(app, [command, str(tmp_path), "--workspace", str(tmp_path / "w"), "--profile", "slrum"])
     assert result.exit_code == 2 and "no such folder, nor one of ci, default, slurm" in " ".join(result.output.split())
     assert not (tmp_path / "w").exists()
 
 
-def test_only_the_group_that_is_asked_for_is_loaded() -> None:
-    """Each of a workflow's hundred jobs starts the command line anew."""
+@pytest.mark.parametrize("scheduler", ["slurm", "slurm:", "slurm:0", "slurm:x", "slurm 4"])
+def test_a_slip_in_the_scheduler_is_refused_before_any_work(runner: CliRunner, scheduler: str, tmp_path: Path) -> None:
+    arguments = ["--cohort", str(tmp_path / "cohort"), "--batch", "b", "--gvcfs", "list.tsv", "--scheduler", scheduler]
+    result = runner.invoke(app, ["cohort", "add", *arguments])
+    assert result.exit_code == 2
+    assert "expected slurm:N, N workers from 1 to 99999, as in slurm:40" in " ".join(result.output.split())
+
+
+def test_only_the_group_of_the_command_is_loaded() -> None:
+    """Each of a workflow's hundred jobs starts the command line again."""
     program = (
         "import sys; from baekman.cli import app, groups; groups.register(app, first='step');"
         "print(sorted(name for name in sys.modules if name.startswith('baekman.cli.')), 'pysam' in sys.modules)"
@@ -51,7 +59,7 @@ def test_only_the_group_that_is_asked_for_is_loaded() -> None:
     assert done.stdout == "['baekman.cli.groups', 'baekman.cli.options', 'baekman.cli.step'] False\n"
 
 
-def test_a_batch_is_added_without_what_takes_long_to_load(tmp_path: Path) -> None:
+def test_a_batch_is_added_without_packages_that_load_slowly(tmp_path: Path) -> None:
     (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
     head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS\n"
     row = "c\t3\t.\tG\tT,<NON_REF>\t50\t.\t.\tGT:AD:DP:GQ:PL\t0/1:9,9,0:18:60:60,0,70,80,90,99\n"
@@ -69,7 +77,7 @@ def test_a_batch_is_added_without_what_takes_long_to_load(tmp_path: Path) -> Non
 
     cohort = str(tmp_path / "cohort")
     run("cohort", "init", "--cohort", cohort, "--reference", str(tmp_path / "ref.fa"))
-    for name in "PQ":  # the first sites, and those that are added to
+    for name in "PQ":  # the first sites, and sites added to them
         (tmp_path / "list.tsv").write_text(f"{name}\tA.g.vcf\n")
         added = run("cohort", "add", "--cohort", cohort, "--batch", name, "--gvcfs", str(tmp_path / "list.tsv"))
         assert added == "[]"
@@ -91,8 +99,8 @@ def test_tables_of_chosen_participants_hold_their_rows(tmp_path: Path) -> None:
 
     baekman("cohort", "init", "--cohort", cohort, "--reference", str(tmp_path / "ref.fa"))
     baekman("cohort", "add", "--cohort", cohort, "--batch", "b", "--gvcfs", str(tmp_path / "list.tsv"))
-    said = baekman("tables", "--cohort", cohort, "--output", str(tmp_path / "t"), "--participants", "PB")
-    assert said == "1\n"
+    stdout = baekman("tables", "--cohort", cohort, "--output", str(tmp_path / "t"), "--participants", "PB")
+    assert stdout == "1\n"
     names = sorted(path.relative_to(tmp_path / "t").as_posix() for path in (tmp_path / "t").rglob("*.parquet"))
     assert names == ["reference/B_/PB.parquet", "variants/B_/PB.parquet"]
     table = pl.from_arrow(pq.read_table(tmp_path / "t" / "variants" / "B_" / "PB.parquet"))
@@ -102,7 +110,7 @@ def test_tables_of_chosen_participants_hold_their_rows(tmp_path: Path) -> None:
     ]
 
 
-def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
+def test_an_interrupted_command_shows_the_next_step(tmp_path: Path) -> None:
     (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
     code = (
         "import signal; from baekman.cohort import store;"
@@ -115,7 +123,7 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path) -> None:
     assert done.stderr == "interrupted: run the same command again to go on\n"
 
 
-def test_what_the_system_refuses_is_told_in_its_words_with_the_folder_that_was_given(tmp_path: Path) -> None:
+def test_a_refusal_by_the_system_is_reported_in_its_words_with_the_path_as_typed(tmp_path: Path) -> None:
     (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
     (tmp_path / "file").touch()
     command = [str(Path(sys.executable).parent / "baekman"), "cohort", "init"]
@@ -126,7 +134,9 @@ def test_what_the_system_refuses_is_told_in_its_words_with_the_folder_that_was_g
 
 
 @pytest.mark.parametrize(("before", "file", "folder"), [(0o022, 0o640, 0o750), (0o077, 0o600, 0o700)])
-def test_what_is_written_is_for_the_owner_and_the_group(tmp_path: Path, before: int, file: int, folder: int) -> None:
+def test_files_are_readable_for_the_owner_and_the_group_only(
+    tmp_path: Path, before: int, file: int, folder: int
+) -> None:
     (tmp_path / "ref.fa").write_text(">c\nACGTACGTAC\n")
     command = [str(Path(sys.executable).parent / "baekman"), "cohort", "init"]
     subprocess.run([*command, "--cohort", "c", "--reference", "ref.fa"], check=True, cwd=tmp_path, umask=before)

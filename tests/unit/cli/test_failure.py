@@ -1,4 +1,4 @@
-"""What is told of a failure: which file, where that names nobody, and what to do; never a path of a delivery."""
+"""The words for a failure: the file where its path names nobody, and the next step; never a path of a delivery."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 import pytest
-from baekman.cli.failure import told
+from baekman.cli.failure import describe
 from baekman.tools.pipes import PipeFailed, piped
 
 SECRET = "HB-2026-Kim"
 DENIED = "PermissionError: Permission denied"
-ACCESS = "; give who runs this access to it, then run the same command again"
+ACCESS = "; give the user who runs this access to it, then run the same command again"
 
 
 def denied(path: str | Path, *arguments: str, number: int = errno.EACCES, **environment: str) -> str:
     failure = OSError(number, os.strerror(number), str(path))
-    return told(failure, arguments=arguments, environment=environment)
+    return describe(failure, arguments=arguments, environment=environment)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_file_of_a_delivery_is_never_named(path: str, arguments: tuple[str, ..
     assert denied(path, *arguments) == DENIED + ACCESS
 
 
-def test_of_the_return_reports_their_folder_is_named_alone() -> None:
+def test_only_the_folder_of_all_return_reports_is_named() -> None:
     assert (
         denied(f"w/return/{SECRET}/{SECRET}", "deliver", "inbox", "--workspace", "w") == f"{DENIED}: w/return{ACCESS}"
     )
@@ -66,25 +66,29 @@ def test_the_workspace_of_the_environment_counts() -> None:
     assert denied("/w/cohort", "deliver", "inbox", BAEKMAN_WORKSPACE="/w") == f"{DENIED}: /w/cohort{ACCESS}"
 
 
-def test_a_failure_of_sqlite_is_told_by_its_code(tmp_path: Path) -> None:
+def test_a_failure_of_sqlite_shows_its_code(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError) as failed:
         sqlite3.connect(tmp_path / SECRET / "index.sqlite").execute("SELECT 1")
-    access = "give who runs this access to the registry or cohort and its folder, then run the same command again"
-    assert told(failed.value, arguments=(), environment={}) == f"OperationalError: SQLITE_CANTOPEN; {access}"
+    access = (
+        "give the user who runs this access to the registry or cohort and its folder, then run the same command again"
+    )
+    assert describe(failed.value, arguments=(), environment={}) == f"OperationalError: SQLITE_CANTOPEN; {access}"
 
 
-def test_the_tool_that_failed_is_named_and_not_what_it_was_told() -> None:
+def test_the_tool_that_failed_is_named_without_its_arguments() -> None:
     failure = CalledProcessError(2, ["/usr/bin/multiqc", "--title", SECRET])
-    assert told(failure, arguments=(), environment={}) == "multiqc ended with exit code 2"
-    assert told(CalledProcessError(2, f"multiqc {SECRET}"), arguments=(), environment={}).startswith("multiqc ended")
+    assert describe(failure, arguments=(), environment={}) == "multiqc ended with exit code 2"
+    assert describe(CalledProcessError(2, f"multiqc {SECRET}"), arguments=(), environment={}).startswith(
+        "multiqc ended"
+    )
     with pytest.raises(PipeFailed) as failed:
         piped(["false", SECRET], ["cat"])
-    assert told(failed.value, arguments=(), environment={}) == "false ended with exit code 1"
+    assert describe(failed.value, arguments=(), environment={}) == "false ended with exit code 1"
 
 
 def test_a_full_disk_and_a_failure_without_a_number() -> None:
     room = "; make room there, then run the same command again"
     full = denied("w/tables/AB/P0.parquet", "tables", "--workspace", "w", number=errno.ENOSPC)
     assert full == f"OSError: No space left on device: w/tables/AB/P0.parquet{room}"
-    assert told(KeyError(SECRET), arguments=(), environment={}) == "KeyError"
-    assert told(OSError(SECRET), arguments=(), environment={}) == "OSError"
+    assert describe(KeyError(SECRET), arguments=(), environment={}) == "KeyError"
+    assert describe(OSError(SECRET), arguments=(), environment={}) == "OSError"

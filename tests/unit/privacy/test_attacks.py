@@ -138,7 +138,7 @@ def test_a_folder_that_may_not_be_read_is_not_named(
     assert ran.exit_code != 0
     assert not any(part in ran.output + str(ran.exception) for part in SECRET.split())
     if words[0] in ("deliver", "receive", "watch"):
-        assert ran.exit_code == 2 and "may not be read; give the user of this process access" in ran.output
+        assert ran.exit_code == 2 and "may not be read; give the user who runs this access" in ran.output
 
 
 @pytest.mark.parametrize(

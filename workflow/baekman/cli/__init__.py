@@ -62,8 +62,8 @@ def main() -> None:
     except Exception as failure:
         if os.environ.get("BAEKMAN_TRACEBACK"):
             raise
-        from baekman.cli.failure import told
+        from baekman.cli.failure import describe
 
-        words = told(failure, arguments=sys.argv[1:], environment=os.environ)
+        words = describe(failure, arguments=sys.argv[1:], environment=os.environ)
         print(f"failed: {words} (set BAEKMAN_TRACEBACK=1 to see where)", file=sys.stderr)
         sys.exit(EXIT_FAILED)

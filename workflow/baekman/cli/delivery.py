@@ -7,8 +7,15 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.options import HERE, WORKERS, ConfigOption, KeyFileOption, RegistryOption, WorkspaceOption
-from baekman.cli.workflow import readable_folder
+from baekman.cli.options import (
+    HERE,
+    WORKERS,
+    ConfigOption,
+    KeyFileOption,
+    RegistryOption,
+    WorkspaceOption,
+    readable_folder,
+)
 from baekman.engine.progress import progress_bar
 
 app = typer.Typer(help="Deliveries.", no_args_is_help=True)

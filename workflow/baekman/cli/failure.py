@@ -1,4 +1,4 @@
-"""A failure in words: its kind, what the operating system calls it, and where, if the place names nobody."""
+"""The words for a failure: its kind, the message of the operating system, and the file if its path names nobody."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from baekman.errors import WorkerDied
 from baekman.tools.pipes import PipeFailed, tool_name
 from baekman.workspace.paths import PSEUDONYMOUS, Top
 
+_AGAIN = "then run the same command again"
 _ACTIONS = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give who runs this access to it"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give the user who runs this access to it"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
 }
-_OF_SQLITE = {
+_SQLITE_ACTIONS = {
     "SQLITE_FULL": "make room on the disk of the registry or cohort",
     **dict.fromkeys(
         ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"),
-        "give who runs this access to the registry or cohort and its folder",
+        "give the user who runs this access to the registry or cohort and its folder",
     ),
 }
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp")
 
 
-def told(failure: Exception, *, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
-    """What went wrong, without a value, and what to do where that is known.
+def describe(failure: Exception, *, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return the words for ``failure``, without a value, and with the next step where it is known.
 
-    A file is named where it lies in the workspace, cohort or output that ``arguments`` or ``environment`` name:
-    never one of a delivery, nor one that bears an institution's name.
+    A file is named where it lies in a workspace, cohort or output that ``arguments`` or ``environment`` name. A file
+    of a delivery is never named, nor one with an institution's name.
     """
     if isinstance(failure, (WorkerDied, PipeFailed)):
         return str(failure)
@@ -39,27 +40,28 @@ def told(failure: Exception, *, arguments: Sequence[str], environment: Mapping[s
         command = failure.cmd.split() if isinstance(failure.cmd, str) else failure.cmd
         return f"{tool_name(command)} ended with exit code {failure.returncode}"
     kind = type(failure).__name__
-    # of SQLite's failures, SQLAlchemy's among them, the text may hold a value and the code never does
+    # The text of an error of SQLite, or of SQLAlchemy with SQLite, may hold a value; its code never does.
     if code := str(getattr(getattr(failure, "orig", failure), "sqlite_errorname", "")):
-        advice = next((words for name, words in _OF_SQLITE.items() if code.startswith(name)), "")
-        return f"{kind}: {code}" + (f"; {advice}, then run the same command again" if advice else "")
+        action = next((action for name, action in _SQLITE_ACTIONS.items() if code.startswith(name)), "")
+        return f"{kind}: {code}" + (f"; {action}, {_AGAIN}" if action else "")
     if not isinstance(failure, OSError) or not failure.errno:
         return kind
-    words = [f"{kind}: {os.strerror(failure.errno)}"]
+    parts = [f"{kind}: {os.strerror(failure.errno)}"]
     if isinstance(failure.filename, (str, Path)) and (place := _place(failure.filename, arguments, environment)):
-        words.append(place)
-    action = _ACTIONS.get(failure.errno)
-    return ": ".join(words) + (f"; {action}, then run the same command again" if action else "")
+        parts.append(place)
+    action = _ACTIONS.get(failure.errno, "")
+    return ": ".join(parts) + (f"; {action}, {_AGAIN}" if action else "")
 
 
 def _place(file: str | Path, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return the path of ``file`` as the command line names its folder; "" where a message may not show it."""
     path = Path(file).resolve()
     if hidden := _TEMPORARY.fullmatch(path.name):
         path = path.with_name(hidden[1])
-    given, others = _given(arguments, environment)
+    folders, others = _folders(arguments, environment)
     if any(path.is_relative_to(Path(other).resolve()) for other in others):  # a delivery may lie in a workspace
         return ""
-    for option, folder in given:
+    for option, folder in folders:
         root = Path(folder).resolve()
         top = path.relative_to(root).parts[:1] if path.is_relative_to(root) else ()
         if top == (Top.RETURNED,):
@@ -70,15 +72,15 @@ def _place(file: str | Path, arguments: Sequence[str], environment: Mapping[str,
     return ""
 
 
-def _given(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """The folders that the command works in, each with the option that says so, and whatever else is given."""
+def _folders(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the folders that the command works in, each with its option, and the other arguments."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
-    given, others = [], []
+    folders, others = [], []
     for option, word in zip(["", *words], words, strict=False):
         if option in ("--workspace", "--cohort", "--output"):
-            given.append((option, word))
+            folders.append((option, word))
         elif not word.startswith("-"):
             others.append(word)
-    if not given:
-        given.append(("--workspace", environment.get("BAEKMAN_WORKSPACE", ".")))
-    return given, others
+    if not folders:
+        folders.append(("--workspace", environment.get("BAEKMAN_WORKSPACE", ".")))
+    return folders, others

@@ -1,7 +1,8 @@
-"""Options that mean the same in every command that has them."""
+"""Options and arguments that mean the same in every command that has them."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,26 @@ import typer
 
 HERE = Path()  # the default of --workspace
 WORKERS = typer.Option("--workers", min=1, help="Tasks at the same time on this machine.")
+
+
+def readable_folder(path: Path) -> Path:
+    """Return ``path`` when it is a folder that may be read; no message repeats it, as it may name an institution."""
+    if not path.is_dir():
+        raise typer.BadParameter("no such folder")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise typer.BadParameter("the folder may not be read; give the user who runs this access to it")
+    return path
+
+
+def _known_scheduler(scheduler: str | None) -> str | None:
+    """Return ``scheduler``; refuse a slip in ``slurm:N``, which would be taken for an address."""
+    if scheduler is not None and scheduler.startswith("slurm") and not Path(scheduler).exists():
+        from baekman.engine.dask_cluster import SLURM
+
+        if not SLURM.fullmatch(scheduler):
+            raise typer.BadParameter("expected slurm:N, N workers from 1 to 99999, as in slurm:40")
+    return scheduler
+
 
 WorkspaceOption = Annotated[
     Path,
@@ -42,5 +63,6 @@ SchedulerOption = Annotated[
         "--scheduler",
         envvar="BAEKMAN_SCHEDULER",
         help="A Dask cluster: the address or scheduler file of one that runs, or slurm:N for N workers by Slurm.",
+        callback=_known_scheduler,
     ),
 ]

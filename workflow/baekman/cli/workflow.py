@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baekman.cli.options import HERE, ConfigOption, WorkspaceOption
+from baekman.cli.options import HERE, ConfigOption, WorkspaceOption, readable_folder
 from baekman.engine.progress import progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 
@@ -38,15 +37,6 @@ ProfileOption = Annotated[
     str | None,
     typer.Option("--profile", help="Snakemake profile: a folder, or a name in profiles/.", callback=_existing_profile),
 ]
-
-
-def readable_folder(path: Path) -> Path:
-    """Return ``path`` when it is a folder that may be read; no message repeats it, as it may name an institution."""
-    if not path.is_dir():
-        raise typer.BadParameter("no such folder")
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise typer.BadParameter("the folder may not be read; give the user of this process access to it")
-    return path
 
 
 @app.command()

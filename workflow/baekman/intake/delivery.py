@@ -21,7 +21,7 @@ SHEET = "delivery.yaml"
 SHEET_LIMIT = 1 << 16  # bytes
 MANIFEST_LIMIT = 1 << 28  # bytes
 YAML_LINES = "`key: value` lines of YAML"
-GIVE_ACCESS = "give who runs this access to it, then run the same command again"
+GIVE_ACCESS = "give the user who runs this access to it, then run the same command again"
 
 
 @dataclass(frozen=True, kw_only=True)
