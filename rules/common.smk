@@ -2,7 +2,7 @@
 import json
 from pathlib import Path
 
-from baekman.align.alignment import INDEX_ENDINGS
+from baekman.align.aligners import INDEX_ENDINGS
 from baekman.workspace import specimens
 
 PARTICIPANT = r"P[0-9A-Z]{13}"
@@ -12,9 +12,7 @@ QC = "participants/{participant}/qc/{participant}"
 
 REFERENCE = f"reference/{SETTINGS['reference_name']}.fa"
 DICTIONARY = f"reference/{SETTINGS['reference_name']}.dict"
-INDEX = [f"{REFERENCE}{ending}" for ending in INDEX_ENDINGS[SETTINGS["aligner"]]]
-# The file of the pseudo-autosomal regions, or the reference's name, by which the package knows them.
-PAR = SETTINGS["par_regions"] or SETTINGS["reference_name"]
+from baekman.align.aligners import INDEX_ENDINGS
 
 
 scattergather:

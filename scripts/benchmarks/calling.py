@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pysam
-from baekman.align import alignment
+from baekman.align.aligners import Aligner
+from baekman.align.alignment import align
 from baekman.call.calling import call_shard
 from baekman.genome.regions import Region
 from baekman.tools import programs as tools
@@ -54,7 +55,8 @@ def na12878(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[
     with pysam.FastaFile(str(source / "ucsc.hg19.chr20.unittest.fasta.gz")) as fasta:
         sequence = fasta.fetch("chr20", 0, 10_150_000)
     reference = write_reference(folder / "ref.fa", contig="chr20", sequence=sequence)
-    alignment.index(reference, aligner="bwa")
+    aligner = Aligner(name="bwa", reference=reference)
+    aligner.write_index()
     reads = [folder / f"reads_{mate}.fq.gz" for mate in (1, 2)]
     samtools = tools.command("samtools")
     piped(
@@ -90,7 +92,7 @@ def na12878(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[
         array_genotypes="",
     )
     cram = folder / "aligned.cram"
-    alignment.align([lane], reference=reference, output=cram, metrics=folder / "markdup")
+    align([lane], aligner=aligner, output=cram, metrics=folder / "markdup")
     aligned = cpu_seconds() - started
     for caller in callers:
         started = cpu_seconds()

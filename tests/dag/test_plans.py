@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from baekman.align.alignment import INDEX_ENDINGS
+from baekman.align.aligners import INDEX_ENDINGS
 from baekman.call.callers import CALLERS
 from baekman.workspace import specimens
 from support.plans import PROJECT, Workspace

@@ -45,7 +45,7 @@ def _server() -> subprocess.Popen[str]:
 
 def _serve() -> None:
     # everything that each run imports
-    import baekman.align.alignment
+    import baekman.align.aligners
     import baekman.config.loading  # noqa: F401
     from snakemake import cli
 

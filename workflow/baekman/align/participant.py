@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from baekman.align import alignment
+from baekman.align.aligners import Aligner
+from baekman.align.alignment import accept, align
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder
 
@@ -15,7 +16,7 @@ from baekman.workspace.paths import DeliveryFolder
 class AlignmentOptions:
     """The options of an alignment.
 
-    ``aligner`` is one of ``alignment.INDEX_ENDINGS``. With ``accepts_aligned`` a delivered BAM or CRAM stays as it
+    ``aligner`` is one of ``aligners.INDEX_ENDINGS``. With ``accepts_aligned`` a delivered BAM or CRAM stays as it
     is; otherwise its reads are aligned again.
     """
 
@@ -45,19 +46,17 @@ def align_participant(
 
     Raises:
         InputRefused: The participant is not in the delivery.
-        ToolFailed: A tool fails; no output appears.
+        PipeFailed: A tool fails; no output appears.
     """
     lanes = specimens.of_participant(delivery.specimens, participant_id)
     if options.accepts_aligned and lanes[0].entry in ("bam", "cram"):
         delivered = Path(lanes[0].file_1)
-        alignment.accept(delivered, reference=reference, output=output, metrics=metrics, threads=options.threads)
+        accept(delivered, reference=reference, output=output, metrics=metrics, threads=options.threads)
         return
-    alignment.align(
+    align(
         lanes,
-        reference=reference,
+        aligner=Aligner(name=options.aligner, reference=reference, threads=options.threads),
         output=output,
         metrics=metrics,
-        aligner=options.aligner,
-        threads=options.threads,
         platform=json.loads(delivery.summary.read_text(encoding="utf-8"))["platform"],
     )

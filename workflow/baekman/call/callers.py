@@ -15,8 +15,7 @@ from baekman.call.reference_blocks import PILEUP_FORMAT
 from baekman.genome.ploidy import Piece
 from baekman.tools import programs as tools
 
-Command = list[str]
-Pipe = list[Command]
+Commands = list[list[str]]
 
 # Why these options: docs/benchmarks.md, "Calling".
 #   --indels-cns      realigns reads to consensus haplotypes: the best indel genotypes
@@ -53,7 +52,7 @@ class Job:
         return self.folder / "records.vcf"
 
 
-def pileup(job: Job) -> list[Pipe]:
+def pileup(job: Job) -> list[Commands]:
     """The reads' evidence: ``job.pileup`` (likelihoods of every covered base) and ``job.pileup_table``."""
     bcftools = tools.command("bcftools")
     region = str(job.piece.region)
@@ -65,7 +64,7 @@ def pileup(job: Job) -> list[Pipe]:
     ]
 
 
-def bcftools(job: Job) -> list[Pipe]:
+def bcftools(job: Job) -> list[Commands]:
     """Genotypes at every position of the pileup where a read shows an ALT; all ALTs and their PLs are kept."""
     command = tools.command("bcftools")
     ploidy = str(job.piece.ploidy)
@@ -74,7 +73,7 @@ def bcftools(job: Job) -> list[Pipe]:
     return [[with_alt, [*call, "-o", str(job.records), "-"]]]
 
 
-def freebayes(job: Job) -> list[Pipe]:
+def freebayes(job: Job) -> list[Commands]:
     """Haplotype-based records, those too whose genotype is the reference."""
     region = job.piece.region
     where = f"{region.contig}:{region.start - 1}-{region.end}"  # freebayes counts from 0, end exclusive
@@ -83,7 +82,7 @@ def freebayes(job: Job) -> list[Pipe]:
     return [[[*call, "-v", str(job.records), str(job.cram)]]]
 
 
-def gatk(job: Job) -> list[Pipe]:
+def gatk(job: Job) -> list[Commands]:
     """GATK HaplotypeCaller in GVCF mode; needs ``<reference>.dict`` beside the reference's .fai."""
     where = ["-L", str(job.piece.region), "--sample-ploidy", str(job.piece.ploidy)]
     paths = ["-R", str(job.reference), "-I", str(job.cram), "-O", str(job.records)]
@@ -91,7 +90,7 @@ def gatk(job: Job) -> list[Pipe]:
     return [[[*tools.command("gatk"), "HaplotypeCaller", "-ERC", "GVCF", *paths, *where, *threads]]]
 
 
-def deepvariant(job: Job) -> list[Pipe]:
+def deepvariant(job: Job) -> list[Commands]:
     """DeepVariant's WGS model; its gVCF goes to ``job.records``."""
     region = job.piece.region
     haploid = [f"--haploid_contigs={region.contig}"] if job.piece.ploidy == 1 else []
@@ -117,7 +116,7 @@ def deepvariant(job: Job) -> list[Pipe]:
 class Caller:
     """``steps`` of a job; ``own_blocks``: its records are a whole gVCF and need no pileup."""
 
-    steps: Callable[[Job], list[Pipe]]
+    steps: Callable[[Job], list[Commands]]
     own_blocks: bool
 
 

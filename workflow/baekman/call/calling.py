@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 
-from baekman.call.callers import CALLERS, Caller, Job, Pipe, pileup
+from baekman.call.callers import CALLERS, Caller, Commands, Job, pileup
 from baekman.call.records import read_records
 from baekman.call.reference_blocks import Block, blocks, reference_evidence
 from baekman.files.atomic import atomic_file
@@ -109,9 +109,9 @@ def _index(gvcf: Path, *, index: Path) -> None:
         piped([*tools.command("bcftools"), "index", "-f", "-t", "-o", str(temporary), str(gvcf)])
 
 
-def _run(steps: Iterable[Pipe]) -> None:
-    for pipe in steps:
-        piped(*pipe)
+def _run(steps: Iterable[Commands]) -> None:
+    for commands in steps:
+        piped(*commands)
 
 
 def _call_piece(job: Job, name: str) -> tuple[Iterable[str], str]:

@@ -63,9 +63,9 @@ def index(fasta: Path, aligner: str = "bwa") -> None:
 
     Example: baekman step index reference/GRCh38.fa --aligner bwa
     """
-    from baekman.align import alignment
+    from baekman.align.aligners import Aligner
 
-    alignment.index(fasta, aligner=aligner)
+    Aligner(name=aligner, reference=fasta).write_index()
 
 
 @app.command()

@@ -18,7 +18,7 @@ from baekman.kernels.delivered.vcf import RecordOrder
 from baekman.privacy.record_layout import TagLayout, VcfLayout
 from baekman.privacy.stream_search import IdentifierSearch
 from baekman.tools import programs as tools
-from baekman.tools.untrusted_pipes import piped
+from baekman.tools.pipes import Pipe, Untrusted, running
 
 # A gVCF record may hold a long allele and its likelihoods. No read is this long on the platforms that deliver.
 VCF_LINE_LIMIT = 64 << 20
@@ -112,6 +112,12 @@ def vcf_text(blocks: Iterable[bytes]) -> Iterator[bytes]:
     return text_lines_bounded(expanded(blocks), limit=VCF_LINE_LIMIT)
 
 
+def require_readable(pipe: Pipe) -> None:
+    """Wait for the tools of ``pipe``; raise ``FileFault`` (``unreadable``) when one failed."""
+    if any(pipe.finish()):
+        raise FileFault("unreadable", "content that its format does not allow")
+
+
 def _examine_fastq(measured: Measured, contents: Contents, *, search: IdentifierSearch) -> None:
     digest = hashlib.sha256()
     reads = FastqNames()
@@ -145,7 +151,7 @@ def _examine_aligned(
     header = bytearray()
     in_header = True
     reads = SamNames()
-    with piped(blocks, view, size=size) as pipe:
+    with running(view, source=blocks, untrusted=Untrusted(size)) as pipe:
         for text in sam_text(pipe.blocks()):
             body = text
             if in_header:
@@ -161,7 +167,7 @@ def _examine_aligned(
         contents.header = header.decode("utf-8", "surrogateescape")
         contents.contigs = tuple(contigs_in(contents.header))
         contents.samples = sam_samples(contents.header)
-        pipe.require_success()
+        require_readable(pipe)
     contents.records = reads.records
     if not contents.records:
         raise FileFault("empty", "no read")
@@ -171,7 +177,8 @@ def _examine_gvcf(measured: Measured, contents: Contents, *, search: IdentifierS
     header = HeaderText()
     query = [*tools.command("bcftools"), "query", "-f", "%CHROM %POS\\n", "-"]
     order = RecordOrder()
-    with piped(_noted(vcf_text(measured), header, search), query, size=size) as pipe:
+    text_blocks = _noted(vcf_text(measured), header, search)
+    with running(query, source=text_blocks, untrusted=Untrusted(size)) as pipe:
         for text in whole_lines(pipe.blocks()):
             order.feed(text)
             if len(order.contigs) > CONTIGS_LIMIT:

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from baekman.files import bgzf
 from baekman.files.untrusted import FileFault
-from baekman.intake.contents import fastq_text, sam_text, vcf_text
+from baekman.intake.contents import fastq_text, require_readable, sam_text, vcf_text
 from baekman.intake.delivered_file import whole_lines
 from baekman.intake.headers import dropped_fields, filter_names, read_groups, sam_header, vcf_header
 from baekman.kernels.delivered.fastq import FastqCopy, PairLanes
 from baekman.kernels.delivered.sam import SamCopy
 from baekman.kernels.delivered.vcf import FilterCopy
 from baekman.tools import programs as tools
-from baekman.tools.untrusted_pipes import Pipe, piped
+from baekman.tools.pipes import Pipe, Untrusted, running
 
 ROOM = 64 << 20  # bytes; with less the disk is full
 # Each lane has two open files. The reads of more read groups than this go to one lane.
@@ -38,6 +38,11 @@ class Source:
     blocks: Iterable[bytes]
     size: int
     header: str = ""
+
+    @property
+    def bounds(self) -> Untrusted:
+        """The bounds of tools that read it."""
+        return Untrusted(self.size)
 
     @property
     def read_groups(self) -> list[str]:
@@ -85,7 +90,7 @@ def stage_reads(
         singles = Path(scratch, "singles.fastq")
         fastq = ["fastq", "-n", "-T", "RG", "-0", os.devnull, "-s", str(singles), "-"]
         commands = (_collate(reference, scratch), [*tools.command("samtools"), *fastq])
-        with piped(source.blocks, *commands, size=source.size) as pipe:
+        with running(*commands, source=source.blocks, untrusted=source.bounds) as pipe:
             for text in sam_text(pipe.blocks()):
                 pairs.feed(text)
                 for index, mate, writer in writers:
@@ -121,9 +126,10 @@ def stage_alignment(
             *(*samtools, "sort", "--no-PG", "-m", "512M", "-T", str(Path(scratch, "sort"))),
             *("-O", "cram,version=3.0", "--reference", str(reference), "-o", str(output), "-"),
         ]
-        with piped(source.blocks, _collate(reference, scratch), view, size=source.size) as reads:
+        commands = (_collate(reference, scratch), view)
+        with running(*commands, source=source.blocks, untrusted=source.bounds) as reads:
             copied = _copied(sam_text(reads.blocks()), copy.feed, header=header)
-            with piped(copied, sort, size=source.size) as sorting:
+            with running(sort, source=copied, untrusted=source.bounds) as sorting:
                 _finish_both(reads, sorting, output.parent)
 
 
@@ -137,11 +143,11 @@ def stage_vcf(source: Source, output: Path, *, sample: str) -> None:
     copy = FilterCopy({_bytes(name): _bytes(kept) for name, kept in filter_names(source.header).items()})
     annotate = [*bcftools, "annotate", "--no-version", "-x", dropped_fields(source.header), "-"]
     view = [*bcftools, "view", "--no-version", "-O", "z1", "-o", str(output), "-"]
-    with piped(vcf_text(source.blocks), annotate, size=source.size) as records:
+    with running(annotate, source=vcf_text(source.blocks), untrusted=source.bounds) as records:
         copied = _copied(whole_lines(records.blocks()), copy.feed, header=vcf_header(source.header, sample=sample))
-        with piped(copied, view, size=source.size) as writing:
+        with running(view, source=copied, untrusted=source.bounds) as writing:
             _finish_both(records, writing, output.parent)
-    with piped((), [*bcftools, "index", "--tbi", "--force", str(output)], size=source.size) as indexing:
+    with running([*bcftools, "index", "--tbi", "--force", output], untrusted=source.bounds) as indexing:
         if any(indexing.finish()):
             _require_room(output.parent)
             raise FileFault("unreadable", "records that cannot be indexed")
@@ -156,7 +162,7 @@ def _copied(texts: Iterable[bytes], copy: Callable[[bytes], bytes], *, header: s
 def _finish(pipe: Pipe, folder: Path) -> None:
     """Wait for the tools; raise OSError where they had no room in ``folder``, which is no fault of the file."""
     try:
-        pipe.require_success()
+        require_readable(pipe)
     except FileFault:
         _require_room(folder)
         raise
