@@ -9,10 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from baekman.cohort.add import add_batch
+from baekman.cohort.store import Store, create_store
 from baekman.registry.records import Registry, create_registry
-from support import postgresql
-
-PROJECT = Path(__file__).resolve().parent.parent
+from support import PROJECT, postgresql, small_cohort
+from support.finished_workspace import FinishedWorkspace, finished_workspace
+from support.store_tools import write_reference
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +64,28 @@ def registry(location: str | None, tmp_path: Path) -> Registry:
 def on_sqlite(tmp_path: Path) -> Registry:
     """An empty registry, for what does not depend on the database."""
     return create_registry(tmp_path)[0]
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    """``ref.fa`` in ``tmp_path``: the 120 bases of the contig ``c1``."""
+    return write_reference(tmp_path / "ref.fa", {"c1": small_cohort.BASES})
+
+
+@pytest.fixture
+def store(tmp_path: Path, reference: Path) -> Store:
+    """The empty store ``cohort`` in ``tmp_path``."""
+    return create_store(tmp_path / "cohort", reference=reference)
+
+
+@pytest.fixture
+def cohort(store: Store, tmp_path: Path) -> Store:
+    """The store with the participants ``P0``, ``P1`` and ``P2`` in the batch ``b1``."""
+    add_batch(store, batch="b1", members=[small_cohort.member(tmp_path, number) for number in range(3)])
+    return store
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> FinishedWorkspace:
+    """The workspace ``w`` in ``tmp_path``: three participants went from a delivery to their tables."""
+    return finished_workspace(tmp_path)

@@ -13,8 +13,8 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.store import create_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
-from support import slurm
-from support.plans import PROJECT, Workspace
+from support import PROJECT, slurm
+from support.plans import Workspace
 from support.small_cohort import BASES, member
 from support.store_tools import baekman, hashes, write_list, write_reference
 

@@ -18,7 +18,7 @@ from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import create_store
 from baekman.errors import InputRefused
 from baekman.export.write import Content, export
-from conftest import PROJECT
+from support import PROJECT
 from support.store_tools import genome_of, implied_bases, read_gvcf, write_reference
 
 PAGE = PROJECT / "docs" / "conformance.md"

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from low_coverage import concordance
+from support import PROJECT
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks" / "low_coverage.py"
+BENCHMARK = PROJECT / "scripts" / "benchmarks" / "low_coverage.py"
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ import yaml
 from baekman.align.aligners import INDEX_ENDINGS
 from baekman.call.callers import CALLERS
 from baekman.workspace import specimens
-from support.plans import PROJECT, Workspace
+from support import PROJECT
+from support.plans import Workspace
 
 OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, "run_manifest": 1, "all": 1}
 

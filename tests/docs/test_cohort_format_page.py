@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from baekman.cohort.schema import CALLED, CALLS, CENSUS, REFERENCE, ROSTER, SITES
+from support import PROJECT
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "cohort-format.md"
+PAGE = PROJECT / "docs" / "cohort-format.md"
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.cohort.store import create_store
+from support import PROJECT
 from support.example_workspace import example_workspace
 from support.store_tools import baekman as run
 from support.store_tools import block, gvcf_text, line, write_reference
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = PROJECT / "docs"
 BASES = "ACGTACGTTGCA" * 200_000
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from support import PROJECT
+
 PAGE = (PROJECT / "docs" / "privacy.md").read_text(encoding="utf-8")
 NAMED = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE)
 

@@ -23,10 +23,10 @@ from baekman.registry.confidential import read_identifiers
 from baekman.registry.records import SpecimenRecord, open_registry
 from baekman.tables import files as table_files
 from baekman.tables.freeze import freeze
+from support import PROJECT
 from support.canaries import INSTITUTION, LABELS, Canaries, make_canaries, plant
 from support.delivery_builder import write_reference
 
-PROJECT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
 pytestmark = pytest.mark.slow

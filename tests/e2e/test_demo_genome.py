@@ -18,8 +18,8 @@ import truth
 from baekman.registry.records import open_registry
 from baekman.tables.files import table_path
 from baekman.verdicts import read_verdicts
+from support import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 DELIVERIES = {"first": "HANBIT", "second": "SAEBYEOK"}
 
 pytestmark = pytest.mark.slow

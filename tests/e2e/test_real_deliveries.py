@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import PROJECT
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks" / "real_deliveries.py"
+SCRIPT = PROJECT / "scripts" / "benchmarks" / "real_deliveries.py"
 
 pytestmark = pytest.mark.slow
 

@@ -34,7 +34,6 @@ from support.delivery_builder import (
     make_workspace,
     registration,
     simple_delivery,
-    write_reference,
 )
 
 
@@ -42,11 +41,6 @@ from support.delivery_builder import (
 def workspace(tmp_path: Path) -> Workspace:
     """A folder for ``make_workspace``."""
     return Workspace(tmp_path / "W")
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_reference(tmp_path_factory.mktemp("reference"))
 
 
 def test_a_delivery_received_twice_is_left_alone(workspace: Workspace, tmp_path: Path, reference: Path) -> None:

@@ -31,13 +31,7 @@ from support.delivery_builder import (
     write_alignment,
     write_fastq,
     write_gvcf,
-    write_reference,
 )
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_reference(tmp_path_factory.mktemp("reference"))
 
 
 def test_reads_keep_their_bases_and_lose_their_names(tmp_path: Path, reference: Path) -> None:

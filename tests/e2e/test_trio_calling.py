@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import PROJECT
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "scripts" / "benchmarks" / "calling.py"
+BENCHMARK = PROJECT / "scripts" / "benchmarks" / "calling.py"
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from baekman import data
-from conftest import PROJECT
+from support import PROJECT
 
 COPIES = ("config/config.yaml", "config/qc_thresholds.yaml", "resources/par_GRCh37.bed", "resources/par_GRCh38.bed")
 

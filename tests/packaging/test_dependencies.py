@@ -10,9 +10,9 @@ from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support import PROJECT
 
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = {name: tuple(map(Requirement, lines)) for name, lines in DECLARED["project"]["optional-dependencies"].items()}

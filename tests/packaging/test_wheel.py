@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
-from support import delivery_builder
+from support import PROJECT, delivery_builder
 from support.store_tools import block, gvcf_text, line
 
 BASES = "ACGT" * 300

@@ -13,9 +13,8 @@ from baekman import pseudonyms
 from baekman.verdicts import write_verdicts
 from baekman.workspace import specimens
 
-from support import snakemake_fork
+from support import PROJECT, snakemake_fork
 
-PROJECT = Path(__file__).resolve().parents[2]
 MOMENT = 1_700_000_000  # of every made-up file: none is newer than another
 CONTIG = "ACGTTGCATGCC" * 100
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.index import participants_of
 from baekman.cohort.snapshot import read_snapshot
-from baekman.cohort.store import Store, create_store
+from baekman.cohort.store import Store
 
-from support.store_tools import gvcf_text, line, write_reference
+from support.store_tools import gvcf_text, line
 
 BASES = "ACGT" * 30
 
@@ -21,13 +20,6 @@ def member(folder: Path, number: int, *, filter: str = ".") -> Member:
     record = line(4 * number + 1, "A", "G", "0/1:40:22:11,11:45,0,42", filter=filter)
     path.write_text(gvcf_text([record], contigs={"c1": len(BASES)}))
     return Member(participant_id=f"P{number}", gvcf=str(path))
-
-
-def small_store(folder: Path, *, participants: int = 3) -> Store:
-    """Make the store ``cohort`` with a batch ``b1`` of the participants ``P0``, ``P1`` …."""
-    store = create_store(folder / "cohort", reference=write_reference(folder / "ref.fa", {"c1": BASES}))
-    add_batch(store, batch="b1", members=[member(folder, number) for number in range(participants)])
-    return store
 
 
 def everyone(store: Store) -> set[str]:

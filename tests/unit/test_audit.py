@@ -15,7 +15,7 @@ from baekman.cli import app, groups
 from baekman.errors import InputRefused
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.finished_workspace import finished_workspace
+from support.finished_workspace import FinishedWorkspace
 from typer.testing import CliRunner
 
 PARTICIPANT = "P0000000000000"
@@ -224,12 +224,13 @@ def test_the_command_verifies_against_a_saved_head(tmp_path: Path) -> None:
     )
 
 
-def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp_path: Path) -> None:
-    made = finished_workspace(tmp_path)
-    first, second = made.participant_ids[:2]
-    audit.record(made.root, action="registry.init")
+def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    first, second = workspace.participant_ids[:2]
+    audit.record(workspace.root, action="registry.init")
     groups.register(app)
-    cohort = ["--cohort", str(made.cohort)]
+    cohort = ["--cohort", str(workspace.cohort)]
     commands = [
         ["query", *cohort, "--participant", first, "--format", "csv"],
         ["query", *cohort, "--sql", "SELECT count(*) FROM sites"],
@@ -239,12 +240,12 @@ def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp
         ["cohort", "freeze", *cohort, "--output", str(tmp_path / "release")],
         ["cohort", "withdraw", *cohort, second],
         ["cohort", "compact", *cohort],
-        ["registry", "consent", first, "--workspace", str(made.root)],
+        ["registry", "consent", first, "--workspace", str(workspace.root)],
     ]
     for command in commands:
         ran = CliRunner().invoke(app, command, env={"BAEKMAN_PURPOSE": "project-7", "BAEKMAN_ACTOR": "kim"})
         assert ran.exit_code == 0, ran.output
-    events = list(audit.events(made.root))[1:]
+    events = list(audit.events(workspace.root))[1:]
     assert [(event["action"], event["object"]) for event in events] == [
         ("query", first),
         ("query", "1"),
@@ -258,7 +259,7 @@ def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(tmp
     ]
     assert {(event["actor"], event["purpose"]) for event in events} == {("kim", "project-7")}
     assert events[0]["input_hash"] != events[1]["input_hash"] and events[5]["consent_hash"]
-    assert audit.verify(audit.log_file(made.root)) == []
+    assert audit.verify(audit.log_file(workspace.root)) == []
 
 
 def test_no_use_goes_unrecorded_and_a_cohort_without_a_log_needs_none(

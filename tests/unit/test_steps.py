@@ -23,16 +23,10 @@ from baekman.tables import make as tables
 from support.finished_workspace import (
     FinishedWorkspace,
     add_to_cohort,
-    finished_workspace,
     withdraw,
     write,
     write_calls,
 )
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> FinishedWorkspace:
-    return finished_workspace(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -29,18 +29,12 @@ from support.finished_workspace import (
     DELIVERY,
     FinishedWorkspace,
     add_to_cohort,
-    finished_workspace,
     withdraw,
     write,
     write_calls,
     write_tables,
 )
 from typer.testing import CliRunner
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> FinishedWorkspace:
-    return finished_workspace(tmp_path)
 
 
 def test_nothing_of_the_participant_is_left(workspace: FinishedWorkspace) -> None:

@@ -26,12 +26,6 @@ from baekman.tables.make import make_tables
 from support.small_cohort import BASES, Killed, killed, member
 from support.store_tools import baekman, gvcf_text, hashes, line, write_reference
 
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": BASES}))
-
-
 # --- sites -------------------------------------------------------------------------------------------------
 
 

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from baekman.cohort.batch import digest_members
 from baekman.cohort.snapshot import BatchEntry, Snapshot, create_snapshot, numbers, read_called, read_snapshot
-from baekman.cohort.store import Store, create_store
+from baekman.cohort.store import Store
 from baekman.errors import InputRefused
-from support.store_tools import write_reference
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": "ACGT" * 20}))
 
 
 def entry(name: str, *ids: str) -> BatchEntry:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from baekman.intake.reasons import REASON_KINDS
+from support import PROJECT
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "deliveries.md"
+PAGE = PROJECT / "docs" / "deliveries.md"
 
 
 def test_the_page_for_institutions_lists_every_reason_with_its_severity_and_action() -> None:

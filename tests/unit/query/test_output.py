@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
+from baekman.cohort.store import Store
 from baekman.errors import InputRefused
 from baekman.query.output import TERMINAL_ROWS, arrow_table, write_answer
-from support.small_cohort import small_store
 
 ROWS = """
 SELECT * FROM (VALUES
@@ -76,11 +76,10 @@ def test_a_format_without_its_file_and_an_unknown_one_are_refused() -> None:
             write_answer(connection.sql(ROWS), format="tsv")
 
 
-def test_a_terminal_gets_a_table_that_fits_its_width(tmp_path: Path) -> None:
-    store = small_store(tmp_path)
+def test_a_terminal_gets_a_table_that_fits_its_width(cohort: Store) -> None:
     leader, follower = pty.openpty()
     command = "from baekman.cli import main; main()"
-    arguments = ["query", "--cohort", store.path, "--region", "c1"]
+    arguments = ["query", "--cohort", cohort.path, "--region", "c1"]
     environment = {**os.environ, "COLUMNS": "100"}
     subprocess.run([sys.executable, "-c", command, *map(str, arguments)], stdout=follower, check=True, env=environment)
     os.close(follower)

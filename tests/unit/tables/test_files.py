@@ -13,16 +13,16 @@ from baekman.cohort.store import Store, open_store
 from baekman.tables import keys as table_keys
 from baekman.tables.files import convert_layout, open_table, reference_path, remove_unfinished, table_path
 from baekman.tables.make import make_tables, stale_tables, withdraw_tables
-from support.finished_workspace import finished_workspace
-from support.small_cohort import Killed, small_store
+from support.finished_workspace import FinishedWorkspace
+from support.small_cohort import Killed
 from support.store_tools import baekman, hashes
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = small_store(tmp_path)
-    make_tables(store, output=tmp_path / "tables")
-    return store
+def cohort(cohort: Store, tmp_path: Path) -> Store:
+    """The small cohort, and its tables in ``tmp_path``."""
+    make_tables(cohort, output=tmp_path / "tables")
+    return cohort
 
 
 def to_old_layout(tables: Path) -> None:
@@ -34,7 +34,7 @@ def to_old_layout(tables: Path) -> None:
         shutil.rmtree(tables / dataset)
 
 
-def test_any_tool_can_glob_the_two_datasets_apart(store: Store, tmp_path: Path) -> None:
+def test_any_tool_can_glob_the_two_datasets_apart(cohort: Store, tmp_path: Path) -> None:
     for dataset, schema in (("variants", TABLE), ("reference", REFERENCE_TABLE)):
         folder = tmp_path / "tables" / dataset
         assert ds.dataset(folder).schema.remove_metadata().equals(schema)
@@ -43,18 +43,18 @@ def test_any_tool_can_glob_the_two_datasets_apart(store: Store, tmp_path: Path) 
     assert sorted(rows["participant_id"]) == ["P0", "P1", "P2"]
 
 
-def test_the_first_command_that_writes_converts_the_old_layout(store: Store, tmp_path: Path) -> None:
+def test_the_first_command_that_writes_converts_the_old_layout(cohort: Store, tmp_path: Path) -> None:
     before = hashes(tmp_path / "tables")
     to_old_layout(tmp_path / "tables")
     inodes = {path.stat().st_ino for path in (tmp_path / "tables").rglob("*.parquet")}
-    make_tables(store, output=tmp_path / "tables", participants=["P0"])
+    make_tables(cohort, output=tmp_path / "tables", participants=["P0"])
     assert hashes(tmp_path / "tables") == before
     assert {path.stat().st_ino for path in (tmp_path / "tables").rglob("*.parquet")} == inodes
     assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == ["reference", "variants"]
 
 
 def test_a_conversion_that_was_killed_is_finished_by_the_next(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cohort: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = hashes(tmp_path / "tables")
     to_old_layout(tmp_path / "tables")
@@ -75,11 +75,10 @@ def test_a_conversion_that_was_killed_is_finished_by_the_next(
     assert convert_layout(tmp_path / "tables") == 0
 
 
-def test_encrypted_tables_are_converted_without_their_keys(tmp_path: Path) -> None:
-    workspace = finished_workspace(tmp_path)
+def test_encrypted_tables_are_converted_without_their_keys(workspace: FinishedWorkspace, tmp_path: Path) -> None:
     table_keys.create(workspace.root)
-    store, tables = open_store(workspace.cohort), workspace.tables
-    make_tables(store, output=tables)
+    cohort, tables = open_store(workspace.cohort), workspace.tables
+    make_tables(cohort, output=tables)
     keys = workspace.table_keys
     keys.rename(tmp_path / "elsewhere")
     to_old_layout(tables)
@@ -92,15 +91,15 @@ def test_encrypted_tables_are_converted_without_their_keys(tmp_path: Path) -> No
             assert file.read().column("participant_id").unique().to_pylist() == [participant]
 
 
-def test_a_withdrawal_deletes_tables_of_the_old_layout(store: Store, tmp_path: Path) -> None:
+def test_a_withdrawal_deletes_tables_of_the_old_layout(cohort: Store, tmp_path: Path) -> None:
     tables = tmp_path / "tables"
     to_old_layout(tables)
     unfinished = tables / "0_" / ".P0.reference.parquet.0123.tmp"
     unfinished.touch()
-    withdraw_tables(store, ["P0"])
+    withdraw_tables(cohort, ["P0"])
     assert sorted(path.stem for path in tables.rglob("*.parquet")) == ["P1", "P1", "P2", "P2"]
     assert not unfinished.exists()
-    assert stale_tables(store, tables) == []
+    assert stale_tables(cohort, tables) == []
 
 
 def test_unfinished_files_of_one_participant_are_deleted(tmp_path: Path) -> None:
@@ -114,9 +113,9 @@ def test_unfinished_files_of_one_participant_are_deleted(tmp_path: Path) -> None
     assert hashes(tmp_path) == {}
 
 
-def test_a_reader_that_finds_the_old_layout_reports_the_command_that_converts_it(store: Store, tmp_path: Path) -> None:
+def test_a_reader_that_finds_the_old_layout_reports_the_command_that_converts_it(cohort: Store, tmp_path: Path) -> None:
     tables = tmp_path / "tables"
-    question = ("query", "--cohort", store.path, "--participant", "P0", "--tables", tables, "--format", "csv")
+    question = ("query", "--cohort", cohort.path, "--participant", "P0", "--tables", tables, "--format", "csv")
     answer = baekman(*question).stdout
     to_old_layout(tables)
     refused = baekman(*question, check=False)
@@ -125,5 +124,5 @@ def test_a_reader_that_finds_the_old_layout_reports_the_command_that_converts_it
         "refused: tables: expected tables in variants/ and reference/, found tables of an earlier version, both kinds "
         "in one folder; move them with: baekman tables --cohort COHORT --output TABLES --convert\n"
     )
-    assert baekman("tables", "--cohort", store.path, "--output", tables, "--convert").stdout == "6\n"
+    assert baekman("tables", "--cohort", cohort.path, "--output", tables, "--convert").stdout == "6\n"
     assert baekman(*question).stdout == answer

@@ -37,13 +37,12 @@ READ = "import sys; from baekman.cli import main; sys.argv[0] = 'baekman'; main(
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> FinishedWorkspace:
-    """Three participants; their tables were written plain and then, with keys, encrypted."""
-    made = finished_workspace(tmp_path)
-    shutil.copytree(made.tables, tmp_path / "plain")
-    table_keys.create(made.root)
-    write_tables(made)
-    return made
+def workspace(workspace: FinishedWorkspace, tmp_path: Path) -> FinishedWorkspace:
+    """The finished workspace with keys; its tables were written plain first, and are encrypted."""
+    shutil.copytree(workspace.tables, tmp_path / "plain")
+    table_keys.create(workspace.root)
+    write_tables(workspace)
+    return workspace
 
 
 def both(folder: Path, participant: str) -> list[Path]:

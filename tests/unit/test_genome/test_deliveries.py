@@ -19,13 +19,14 @@ import pysam.bcftools
 import pytest
 from baekman.genome.shards import check_tiling, read_shards
 from baekman.intake.delivery import read_delivery
+from support import PROJECT
 from support.registrations import read_rows
 from test_genome.population import PEOPLE, haplotype, make_population
 from test_genome.reference import AUTOSOME, LENGTHS, MT, X, Y, make_reference
 from test_genome.registration import resident_registration_number
 from test_genome.specimens import SPECIMENS
 
-SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+SCRIPTS = PROJECT / "scripts"
 DEPTH = 0.2
 
 
