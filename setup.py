@@ -61,8 +61,10 @@ class BuildPackage(build_py):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for name in WORKFLOW:
-            copy = shutil.copytree if Path(name).is_dir() else shutil.copy2
-            copy(name, folder / name)
+            if Path(name).is_dir():
+                shutil.copytree(name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(name, folder / name)
 
 
 def extension(name: str, source: Path) -> Extension:

@@ -5,7 +5,6 @@ As a program it reads requests from stdin, a JSON object a line, and answers eac
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -47,10 +46,10 @@ def _serve() -> None:
     # everything that each run imports
     import baekman.align.aligners
     import baekman.config.loading  # noqa: F401
+    import smart_open  # noqa: F401
     from snakemake import cli
 
     cli.get_argument_parser()  # imports the plugins
-    importlib.import_module("smart_open")  # Snakemake's, which declares it
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
