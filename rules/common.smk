@@ -12,7 +12,9 @@ QC = "participants/{participant}/qc/{participant}"
 
 REFERENCE = f"reference/{SETTINGS['reference_name']}.fa"
 DICTIONARY = f"reference/{SETTINGS['reference_name']}.dict"
-from baekman.align.aligners import INDEX_ENDINGS
+INDEX = [f"{REFERENCE}{ending}" for ending in INDEX_ENDINGS[SETTINGS["aligner"]]]
+# The file of the pseudo-autosomal regions, or the reference's name, by which the package knows them.
+PAR = SETTINGS["par_regions"] or SETTINGS["reference_name"]
 
 
 scattergather:
