@@ -173,7 +173,7 @@ def test_reads_come_from_whom_they_should(small: Path, reason: str) -> None:
 
 
 def test_registration_deliveries_and_shards_are_read_by_baekman(small: Path) -> None:
-    registered = {row.specimen_id: row for row in read_rows([small / "registration.tsv"])}
+    registered = {row.barcode: row for row in read_rows([small / "registration.tsv"])}
     assert set(registered) == {one.label for one in SPECIMENS if one.registered}
     assert all(row.array_genotypes and row.array_genotypes.is_file() for row in registered.values())
     for folder in sorted((small / "deliveries").iterdir()):
