@@ -11,13 +11,12 @@ LINT_CONFIG := --configfile tests/dag/lint.yaml
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-tools: ## the bioinformatics tools (envs/apt.txt), where they are missing
+tools: ## install the missing bioinformatics tools (envs/apt.txt)
 	@scripts/setup_tools.sh
 
 venv: $(VENV)/.ready ## the Python environment (requirements.txt)
 
-# Debian's python3 makes no virtual environment before its package python3-venv is there, and compiles nothing
-# before gcc and python3-dev are
+# Debian's python3 needs the package python3-venv for a virtual environment, and gcc and python3-dev for the kernels.
 VENV_FIRST := $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo tools)
 COMPILER_FIRST := $(shell scripts/find_compiler.sh $(PYTHON) >/dev/null 2>&1 || echo tools)
 KERNELS := $(shell find workflow/baekman/kernels -name '*.p[yx][xd]')
@@ -37,13 +36,13 @@ demo: ## run two deliveries of the small test genome, from reads to tables
 test: tools venv ## every test
 	@$(RUN) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
-lint: venv ## ruff, mypy, cython-lint, snakefmt, snakemake --lint
+lint: venv ## ruff, mypy, import-linter, cython-lint, snakefmt, snakemake --lint
 	@$(RUN) ruff check . && ruff format --check . && mypy && lint-imports && cython-lint workflow/baekman/kernels \
 	  && snakefmt --check Snakefile rules workflow/Snakefile \
 	  && snakemake --lint $(LINT_CONFIG)
 
-format: venv ## write everything in the project's style
+format: venv ## rewrite all files in the project's style
 	@$(RUN) ruff format . && ruff check --fix . && snakefmt Snakefile rules workflow/Snakefile
 
-clean: ## what make demo and the tests left
+clean: ## remove the files of make demo and the tests
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake

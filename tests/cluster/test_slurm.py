@@ -1,4 +1,4 @@
-"""On a cluster of Slurm: the workflow's jobs by its profile, and a batch's tasks on workers that it starts."""
+"""A cluster of Slurm runs the workflow's jobs by their profile, and a batch's tasks on Dask workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.store_tools import baekman, hashes, write_list, write_reference
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[dict[str, str]]:
-    """What the commands of a running Slurm want in the environment: optional on a laptop, required in CI."""
+    """The environment for the commands of a running Slurm: optional on a laptop, required in CI."""
     if not slurm.is_installed():
         message = "no Slurm: Debian's packages slurmctld, slurmd and slurm-client are not installed"
         if os.environ.get("CI"):
@@ -31,15 +31,15 @@ def cluster() -> Iterator[dict[str, str]]:
         yield environment
 
 
-def test_workers_that_slurm_starts_give_the_bytes_of_one(
+def test_workers_from_slurm_write_the_bytes_of_one_process(
     cluster: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = write_reference(tmp_path / "ref.fa", {"c1": BASES})
-    people = [member(tmp_path, number) for number in range(5)]
+    members = [member(tmp_path, number) for number in range(5)]
     whole = create_store(tmp_path / "whole", reference=reference)
-    add_batch(whole, batch="b", members=people)
+    add_batch(whole, batch="b", members=members)
     create_store(tmp_path / "here" / "cohort", reference=reference)
-    write_list(tmp_path / "list.tsv", [(one.participant_id, Path(one.gvcf)) for one in people])
+    write_list(tmp_path / "list.tsv", [(person.participant_id, Path(person.gvcf)) for person in members])
     chosen = {"BAEKMAN_SCHEDULER": "slurm:2", "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
     for name, value in {**cluster, **chosen}.items():
         monkeypatch.setenv(name, value)
@@ -84,7 +84,7 @@ def test_the_jobs_of_the_workflow_run_by_its_profile(cluster: dict[str, str], tm
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", PROJECT / "Snakefile", "--directory", tmp_path,
         "--profile", PROJECT / "profiles" / "slurm", "--config", f"delivery={delivery}", "--until", "reference",
-        # a real cluster keeps accounts, and is not asked every second
+        # unlike a real cluster, this one keeps no accounts and answers every second
         "--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1",
     ]  # fmt: skip
     done = subprocess.run(
@@ -100,7 +100,7 @@ def test_the_jobs_of_the_workflow_run_by_its_profile(cluster: dict[str, str], tm
     assert (tmp_path / "reference" / "genome.fa.fai").is_file()
 
 
-def test_without_slurm_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_slurm_is_refused_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputRefused) as refused, Engine(scheduler="slurm:2").open():
         pass

@@ -1,4 +1,4 @@
-"""What Snakemake plans: for one delivery, for the next, and after a change of the configuration."""
+"""Snakemake's plans: for one delivery, for the next, and after a change of the configuration."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
+    """A workspace without a delivery."""
     return Workspace(tmp_path)
 
 
@@ -34,7 +35,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
 
 @pytest.fixture
 def finished(_made: tuple[Workspace, str]) -> tuple[Workspace, str]:
-    """A workspace with one delivery that went all the way; dry runs leave it as it is."""
+    """A workspace with one finished delivery; dry runs leave it as it is."""
     workspace, delivery = _made
     workspace.configure(workspace.config)
     return workspace, delivery
@@ -58,9 +59,9 @@ def test_a_new_delivery_is_planned_up_to_the_gate_and_beyond_it(workspace: Works
 
 def test_the_aligners_index_is_made_only_for_reads_that_are_aligned(workspace: Workspace) -> None:
     workspace.configure(workspace.config + "aligned_input: accept\n")
-    accepted = workspace.plan(workspace.receive("cram", "bam"), "align").jobs
-    assert accepted["align_reads"] == 2
-    assert "aligner_index" not in accepted
+    jobs = workspace.plan(workspace.receive("cram", "bam"), "align").jobs
+    assert jobs["align_reads"] == 2
+    assert "aligner_index" not in jobs
     assert workspace.plan(workspace.receive("cram", "fastq"), "align").jobs["aligner_index"] == 1
 
 
@@ -94,7 +95,7 @@ def test_a_finished_delivery_plans_nothing(finished: tuple[Workspace, str]) -> N
     assert "Nothing to be done" in workspace.plan(delivery).text
 
 
-def test_staged_files_may_go_when_they_are_used(finished: tuple[Workspace, str]) -> None:
+def test_deleted_staged_files_that_were_used_plan_nothing(finished: tuple[Workspace, str]) -> None:
     workspace, delivery = finished
     for file in (workspace.folder / "deliveries" / delivery / "staged").rglob("*.*"):
         file.unlink()
@@ -140,7 +141,7 @@ def test_a_second_delivery_plans_only_its_own_jobs_and_the_cohorts(finished: tup
     ],
     ids=["caller", "site_filter", "gate"],
 )
-def test_a_changed_setting_reruns_what_depends_on_it_and_nothing_else(
+def test_a_changed_setting_reruns_the_jobs_that_depend_on_it_and_no_other(
     finished: tuple[Workspace, str], setting: str, rerun: set[str]
 ) -> None:
     workspace, delivery = finished
@@ -167,7 +168,7 @@ def test_a_genome_in_pieces_is_called_in_pieces(workspace: Workspace) -> None:
     assert jobs == {"call_piece": 4, "gather_calls": 1, "call": 1}
 
 
-def test_tools_that_conda_brings_are_planned_like_the_others(workspace: Workspace) -> None:
+def test_tools_from_conda_are_planned_like_the_others(workspace: Workspace) -> None:
     workspace.configure(f"{workspace.config}caller: gatk\naligner: bwa-mem2\n")
     delivery = workspace.receive("fastq")
     plan = workspace.plan(delivery, "qc")
@@ -187,12 +188,12 @@ def test_every_environment_of_a_rule_pins_its_tools() -> None:
         assert packages and all(re.fullmatch(r"[\w-]+=\d[\w.]*", package) for package in packages)
 
 
-def test_a_profile_by_a_relative_path_is_found_though_the_work_is_elsewhere(workspace: Workspace) -> None:
+def test_a_profile_by_a_relative_path_is_found_from_another_workspace(workspace: Workspace) -> None:
     delivery = workspace.receive("gvcf")
-    # as the README has it, in the project's folder
-    words = ["--dry-run", "--config", f"delivery={delivery}", f"workspace={workspace.folder}"]
+    # the command of the README, in the project's folder
+    arguments = ["--dry-run", "--config", f"delivery={delivery}", f"workspace={workspace.folder}"]
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *words, "--profile", "profiles/slurm"],
+        [sys.executable, "-m", "snakemake", *arguments, "--profile", "profiles/slurm"],
         capture_output=True,
         text=True,
         check=False,
@@ -212,7 +213,7 @@ def test_the_threads_of_jobs_elsewhere_are_not_those_of_this_machine(workspace: 
     assert "threads: 3\n" in workspace.plan(delivery, "align", options=(*profile, *many, "--cores", "3")).text
 
 
-def test_a_delivery_that_was_never_received_plans_nothing_and_says_so(workspace: Workspace) -> None:
+def test_a_delivery_that_was_never_received_plans_nothing_and_is_reported(workspace: Workspace) -> None:
     inbox = workspace.folder / "inbox"
     inbox.mkdir()
     (inbox / "delivery.yaml").write_text(

@@ -56,27 +56,27 @@ def started(tmp_path: Path) -> Started:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_whoever_stops_the_command_stops_snakemake_and_its_jobs(
+def test_a_signal_that_stops_the_command_stops_snakemake_and_its_jobs(
     started: Started, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    # the job ends later than it is asked to, and is waited for
+    # the job ends a second after the signal, and the command waits for it
     job = "trap 'sleep 1; touch ended; exit' INT; touch running; while true; do sleep 0.1; done"
     running = started(f"trap : INT; bash -c '{job.replace(chr(39), chr(34))}'; touch over")
     while not (tmp_path / "w" / "running").exists():
         assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(number)
-    said = running.communicate(timeout=30)
+    output = running.communicate(timeout=30)
     assert (tmp_path / "w" / "ended").exists() and (tmp_path / "w" / "over").exists()
-    assert (running.returncode, *said) == (code, "", "interrupted: run the same command again to go on\n")
+    assert (running.returncode, *output) == (code, "", "interrupted: run the same command again to go on\n")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a process that its parent was killed")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems send no signal when a parent is killed")
 @pytest.mark.parametrize("is_late", [False, True])
 def test_snakemake_and_its_jobs_stop_when_the_command_is_killed(
     started: Started, tmp_path: Path, is_late: bool
 ) -> None:
-    # what rules/common.smk does; ``is_late``: the command is killed before Snakemake has come so far
+    # as in rules/run.smk; ``is_late``: the command is killed before Snakemake gets there
     snakemake = f"""
 import pathlib, subprocess, time
 from baekman.tools import processes
@@ -100,18 +100,19 @@ time.sleep(60)
 
 
 def _wait_for(file: Path) -> None:
+    """Wait until ``file`` exists, at most a minute."""
     until = time.monotonic() + 60
     while not file.exists():
-        assert time.monotonic() < until, f"{file.name} never came"
+        assert time.monotonic() < until, f"no {file.name} after a minute"
         time.sleep(0.05)
 
 
-def test_a_background_command_that_ignores_ctrl_c_can_be_stopped_nevertheless(started: Started, tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def test_a_background_command_that_ignores_ctrl_c_stops_by_sigterm(started: Started, tmp_path: Path) -> None:
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         running = started("touch running; sleep 60")
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
     while not (tmp_path / "w" / "running").exists():
         assert running.poll() is None
         time.sleep(0.05)
@@ -120,7 +121,7 @@ def test_a_background_command_that_ignores_ctrl_c_can_be_stopped_nevertheless(st
     assert running.returncode == 143
 
 
-def test_snakemake_starts_in_the_workspace_and_finds_what_was_given_by_a_relative_path(
+def test_snakemake_starts_in_the_workspace_and_gets_absolute_paths_in_variables(
     started: Started, tmp_path: Path
 ) -> None:
     (tmp_path / "registry.key").touch()

@@ -1,4 +1,4 @@
-"""Which deliveries of an inbox are delivered, and when."""
+"""The watch over an inbox: deliveries that are due, and the looks at which they are delivered."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ HEADER = "specimen_id\tfile\tkind\tread_group\tsha256\tsize\n"
 
 @pytest.fixture
 def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty inbox next to a workspace without deliveries."""
     monkeypatch.setattr(watch, "received_id", lambda folder, *, workspace: None)
     (tmp_path / "inbox").mkdir()
     return tmp_path / "inbox"
 
 
 def put(inbox: Path, name: str, *, content: bytes = b"0123456789", size: int = 10) -> Path:
+    """Write a delivery of one BAM into the inbox, ``size`` bytes by its manifest, and return its folder."""
     folder = inbox / name
     folder.mkdir()
     (folder / "delivery.yaml").write_text(SHEET, encoding="utf-8")
@@ -39,18 +41,21 @@ def put(inbox: Path, name: str, *, content: bytes = b"0123456789", size: int = 1
 
 
 def look(inbox: Path, times: int = 1, is_busy: Sequence[bool] = ()) -> tuple[list[Path], list[InputRefused]]:
-    """What one process does in so many looks; ``is_busy``: whether another run is at work, at each delivery."""
+    """Return the deliveries that one process delivers and refuses in ``times`` looks.
+
+    ``is_busy``: whether another run works on the same files, for each delivery.
+    """
     delivered: list[Path] = []
     refused: list[InputRefused] = []
-    left = times
+    remaining = times
 
     class Done(Exception):
         pass
 
     def sleep(seconds: float) -> None:
-        nonlocal left
-        left -= 1
-        if not left:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining:
             raise Done
 
     busy = iter(is_busy)
@@ -71,18 +76,18 @@ def look(inbox: Path, times: int = 1, is_busy: Sequence[bool] = ()) -> tuple[lis
 
 
 def test_a_complete_delivery_is_delivered_once(inbox: Path) -> None:
-    folder = put(inbox, "one")
+    folder = put(inbox, "first")
     assert look(inbox, times=3) == ([folder], [])
 
 
-def test_a_file_that_is_not_whole_is_waited_for(inbox: Path) -> None:
-    put(inbox, "one", content=b"0123", size=10)
+def test_a_delivery_with_an_incomplete_file_waits(inbox: Path) -> None:
+    put(inbox, "first", content=b"0123", size=10)
     assert look(inbox) == ([], [])
 
 
-def test_a_file_that_is_not_there_is_waited_for(inbox: Path) -> None:
-    (put(inbox, "one") / "s1.bam").unlink()
-    os.utime(inbox / "one", (1_700_000_000, 1_700_000_000))
+def test_a_delivery_with_a_missing_file_waits(inbox: Path) -> None:
+    (put(inbox, "first") / "s1.bam").unlink()
+    os.utime(inbox / "first", (1_700_000_000, 1_700_000_000))
     assert look(inbox) == ([], [])
 
 
@@ -91,13 +96,13 @@ def test_a_folder_without_manifest_is_no_delivery(inbox: Path) -> None:
     assert look(inbox) == ([], [])
 
 
-def test_a_delivery_that_is_still_being_written_is_waited_for(inbox: Path) -> None:
-    folder = put(inbox, "one")
+def test_a_delivery_that_is_still_being_written_waits(inbox: Path) -> None:
+    folder = put(inbox, "first")
     os.utime(folder / "s1.bam")
     assert look(inbox) == ([], [])
 
 
-def test_a_refused_delivery_is_told_once_and_stops_no_other(inbox: Path) -> None:
+def test_a_refused_delivery_is_reported_once_and_stops_no_other(inbox: Path) -> None:
     bad, good = put(inbox, "bad"), put(inbox, "good")
     (bad / "manifest.tsv").write_text("nothing\n", encoding="utf-8")
     for path in (bad, bad / "manifest.tsv"):
@@ -119,14 +124,14 @@ def test_a_refused_delivery_is_found_by_the_operator_and_not_named(
         app, ["watch", str(inbox), "--workspace", str(inbox.parent), "--once", "--quiet-seconds", "0"]
     )
     assert ran.exit_code == 1, ran.output
-    told = ran.stderr.splitlines()
-    assert told[1].startswith("refused: manifest.tsv: ") and "Hanbit" not in ran.stderr
-    command = re.search("`(.+)`", told[0])
+    lines = ran.stderr.splitlines()
+    assert lines[1].startswith("refused: manifest.tsv: ") and "Hanbit" not in ran.stderr
+    command = re.search("`(.+)`", lines[0])
     assert command
-    found = subprocess.run(
+    find = subprocess.run(
         command[1].replace("INBOX", str(inbox)), shell=True, capture_output=True, text=True, check=True
     )
-    assert found.stdout == f"{bad}\n"
+    assert find.stdout == f"{bad}\n"
 
 
 @pytest.mark.parametrize("file", ["x" * 300, "s1.bam/s2.bam"])
@@ -140,14 +145,12 @@ def test_a_file_that_cannot_exist_stops_no_other_delivery(inbox: Path, file: str
     assert (delivered, refused) == ([good], [])
 
 
-def test_a_file_that_is_renamed_while_it_is_looked_at_stops_no_watch(
-    inbox: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_renamed_during_a_look_stops_no_watch(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, good = put(inbox, "being written"), put(inbox, "good")
-    listed = Path.rglob
+    original = Path.rglob
 
     def rglob(self: Path, pattern: str) -> Iterator[Path]:
-        yield from listed(self, pattern)
+        yield from original(self, pattern)
         if self == folder:
             yield folder / ".s1.bam.of-rsync"
 
@@ -155,13 +158,13 @@ def test_a_file_that_is_renamed_while_it_is_looked_at_stops_no_watch(
     assert look(inbox, times=2) == ([good], [])
 
 
-def test_a_delivery_that_found_another_run_at_work_is_delivered_at_the_next_look(inbox: Path) -> None:
-    folder = put(inbox, "one")
+def test_a_delivery_on_which_another_run_works_is_delivered_at_the_next_look(inbox: Path) -> None:
+    folder = put(inbox, "first")
     assert look(inbox, times=3, is_busy=[True, False]) == ([folder, folder], [])
 
 
-def test_what_went_all_the_way_before_is_not_delivered_again(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(inbox, "one")
+def test_a_finished_delivery_is_not_delivered_again(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(inbox, "first")
     monkeypatch.setattr(watch, "received_id", lambda folder, *, workspace: "DONE")
     report = inbox.parent / "deliveries" / "DONE" / "report"
     report.mkdir(parents=True)
