@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from baekman.cohort.gvcf_list import Member
-from baekman.cohort.index import participants_of
+from baekman.cohort.roster import participants_of
 from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store
 

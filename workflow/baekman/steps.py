@@ -11,9 +11,9 @@ from typing import Any
 from baekman import audit, withdrawal
 from baekman.cohort import rewrite, snapshot, store
 from baekman.cohort.add import add_batch
-from baekman.cohort.batch import read_roster
 from baekman.cohort.gvcf_list import Member, read_members
 from baekman.cohort.index import find_batches
+from baekman.cohort.roster import read_roster
 from baekman.cohort.sites import SiteFilters
 from baekman.engine.local import Engine
 from baekman.files import atomic

@@ -172,7 +172,7 @@ def test_who_reads_a_snapshot_is_told_that_it_went_meanwhile(
     with pytest.raises(InputRefused) as refused:
         read(store, tmp_path)
     assert str(refused.value) == (
-        "snapshot 2: expected one that stays while it is read, found one that a withdrawal or compaction took away; "
+        "snapshot 2: expected one that stays while it is read, found one that a withdrawal or compaction deleted; "
         "run the same command again"
     )
     read(store, tmp_path)
@@ -198,7 +198,7 @@ def test_an_add_of_changed_gvcfs_clears_the_work_on_the_old_ones(
 ) -> None:
     people = [member(tmp_path, 0), member(tmp_path, 1)]
     with monkeypatch.context() as patch:
-        patch.setattr("baekman.cohort.batch.collect", killed)
+        patch.setattr("baekman.cohort.add.collect", killed)
         for batch in ("b", "b.x"):
             with pytest.raises(Killed):
                 add_batch(store, batch=batch, members=people)
@@ -213,7 +213,7 @@ def test_work_that_the_machine_lost_a_part_of_when_it_stopped_is_done_again(
 ) -> None:
     people = [member(tmp_path, 0), member(tmp_path, 1)]
     with monkeypatch.context() as patch:
-        patch.setattr("baekman.cohort.batch.collect", killed)
+        patch.setattr("baekman.cohort.add.collect", killed)
         with pytest.raises(Killed):
             add_batch(store, batch="b", members=people)
     lost = next(store.work.rglob("000001.calls.arrow"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from baekman.cohort import rewrite
 from baekman.cohort.add import add_batch
-from baekman.cohort.batch import read_roster
 from baekman.cohort.gvcf_list import Member
+from baekman.cohort.roster import read_roster
 from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store, create_store
 from hypothesis import HealthCheck, given, settings

@@ -96,7 +96,7 @@ def test_chunks_hold_whole_positions_and_together_everything(monkeypatch: pytest
         sites = read_sites(store, snapshot, 0)
         everything = dense_genotypes.genotypes(dense_genotypes.read_evidence(store, snapshot, 0, alleles=sites))
         monkeypatch.setattr(dense_genotypes, "CHUNK_CELLS", 10)
-        parts = list(dense_genotypes.chunks(sites, np.ones(sites.num_rows, np.bool_), 2))
+        parts = list(dense_genotypes.chunks(sites, wanted=np.ones(sites.num_rows, np.bool_), participants=2))
         assert len(parts) == 3
         assert [len(np.unique(numpy_of(part, "pos"))) for part in parts] == [5, 5, 3]
         copies = [

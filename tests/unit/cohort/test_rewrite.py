@@ -12,13 +12,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from baekman.cohort import batch as batches
 from baekman.cohort import garbage, rewrite
-from baekman.cohort import snapshot as snapshots
 from baekman.cohort.add import add_batch
-from baekman.cohort.batch import read_roster
+from baekman.cohort.batch import BatchPlan, collect, read_participant
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.index import find_batches
+from baekman.cohort.roster import read_roster
 from baekman.cohort.snapshot import numbers, read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.cohort.verify.gvcfs import compare_gvcfs
@@ -212,7 +211,7 @@ def test_a_withdrawal_sweeps_what_a_killed_add_left_of_sites(
 ) -> None:
     add_batch(store, batch="b0", members=[member(tmp_path, 0)])
     with monkeypatch.context() as patch:
-        patch.setattr(snapshots, "create_snapshot", killed)
+        patch.setattr("baekman.cohort.commit.create_snapshot", killed)
         with pytest.raises(Killed):
             add_batch(store, batch="b1", members=[member(tmp_path, 1)])
     # and one that died while it merged
@@ -229,14 +228,13 @@ def test_a_withdrawal_while_their_batch_is_read_leaves_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = [member(tmp_path, number) for number in range(2)]
-    collect = batches.collect
 
-    def withdrawn_before(store: Store, planned: batches.BatchPlan) -> None:
+    def withdrawn_before(store: Store, plan: BatchPlan) -> None:
         rewrite.withdraw(store, ["P1"])
-        batches.read_participant(store, planned, 1)  # a worker that is late
-        collect(store, planned)
+        read_participant(store, plan, 1)  # a worker that is late
+        collect(store, plan)
 
-    monkeypatch.setattr(batches, "collect", withdrawn_before)
+    monkeypatch.setattr("baekman.cohort.add.collect", withdrawn_before)
     with pytest.raises(InputRefused) as refused:
         add_batch(store, batch="b", members=people)
     assert str(refused.value) == (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from baekman.cohort.batch import digest_members
+from baekman.cohort.roster import digest_members
 from baekman.cohort.snapshot import BatchEntry, Snapshot, create_snapshot, numbers, read_called, read_snapshot
 from baekman.cohort.store import Store
 from baekman.errors import InputRefused

@@ -102,7 +102,7 @@ def test_a_withdrawal_meanwhile_is_told_and_no_finding(
     with pytest.raises(InputRefused) as refused:
         verify(changing)
     assert str(refused.value) == (
-        "snapshot 1: expected one that stays while it is read, found one that a withdrawal or compaction took away; "
+        "snapshot 1: expected one that stays while it is read, found one that a withdrawal or compaction deleted; "
         "run the same command again"
     )
     assert verify(changing) == []
@@ -151,7 +151,7 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
         "batches/b0/calls/0.parquet",
         set_value("copies", 0, 2),
         True,
-        ["batches/b0/census/0.parquet: not what the call rows add up to"],
+        ["batches/b0/census/0.parquet: not the sum of the call rows"],
     ),
     "ref": (
         "batches/b0/calls/0.parquet",
@@ -159,8 +159,8 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
         True,
         [
             "batches/b0/calls/0.parquet: rows out of order or twice",
-            "batches/b0/calls/0.parquet: a REF that is not the reference's",
-            "batches/b0/census/0.parquet: not what the call rows add up to",
+            "batches/b0/calls/0.parquet: a REF that differs from the reference",
+            "batches/b0/census/0.parquet: not the sum of the call rows",
         ],
     ),
     "sample": (
@@ -175,8 +175,8 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
         True,
         [
             "batches/b0/calls/1.parquet: a row outside of the shard",
-            "batches/b0/census/1.parquet: not what the call rows add up to",
-            "batches/b0/called/1.parquet: not what call rows and segments add up to",
+            "batches/b0/census/1.parquet: not the sum of the call rows",
+            "batches/b0/called/1.parquet: not the sum of call rows and segments",
         ],
     ),
     "caller filter": (
@@ -195,7 +195,7 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
         "batches/b0/calls/0.parquet",
         set_value("phase", 0, 4),
         True,
-        ["batches/b0/calls/0.parquet: a number that nothing can have"],
+        ["batches/b0/calls/0.parquet: a value out of range"],
     ),
     "other copies of a segment": (
         "batches/b0/reference/0.parquet",
@@ -210,14 +210,14 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
         [
             "batches/b0/reference/0.parquet: segments of a participant overlap",
             "batches/b0: shard 0: a call row inside a reference segment of its participant",
-            "batches/b0/called/0.parquet: not what call rows and segments add up to",
+            "batches/b0/called/0.parquet: not the sum of call rows and segments",
         ],
     ),
     "census": (
         "batches/b1/census/1.parquet",
         set_value("hom", 0, 9),
         True,
-        ["batches/b1/census/1.parquet: not what the call rows add up to"],
+        ["batches/b1/census/1.parquet: not the sum of the call rows"],
     ),
     "schema": (
         "batches/b1/census/1.parquet",
@@ -230,7 +230,7 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
         set_value("ac", 0, 9),
         True,
         [
-            "sites/00000002/0.parquet: not what its batches add up to",
+            "sites/00000002/0.parquet: not the sum of its batches",
             "sites/00000002/0.parquet: ac of 1 alleles is not a count of genotypes, first at 3",
         ],
     ),
@@ -238,7 +238,7 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
         "sites/00000002/1.parquet",
         lambda table: table.replace_schema_metadata(table.schema.metadata | {b"baekman.settings": b"others"}),
         True,
-        ["sites/00000002/1.parquet: says of itself what this snapshot of this store is not"],
+        ["sites/00000002/1.parquet: metadata of another snapshot or store"],
     ),
     "a column of sites": (
         "sites/00000002/0.parquet",
@@ -250,7 +250,7 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
         "sites/00000001/0.parquet",
         set_value("af", 0, 0.9),
         True,
-        ["sites/00000001/0.parquet: not what its batches add up to"],
+        ["sites/00000001/0.parquet: not the sum of its batches"],
     ),
 }
 
@@ -275,9 +275,7 @@ def test_a_flipped_bit_of_what_readers_skip_is_found(sound: Path, tmp_path: Path
     at = whole.index(b"\x18\x04", len(whole) // 4) + 2  # a statistic that a query would go by
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     assert pq.read_table(path).equals(pq.read_table(sound / "sites" / "00000002" / f"{kind}0.parquet"))
-    assert verify(open_store(tmp_path / "c")) == [
-        f"sites/00000002/{kind}0.parquet: other bytes than those in which it was written"
-    ]
+    assert verify(open_store(tmp_path / "c")) == [f"sites/00000002/{kind}0.parquet: other bytes than were written"]
 
 
 def test_counts_that_the_roster_does_not_tell(sound: Path, tmp_path: Path) -> None:
@@ -398,6 +396,4 @@ def test_what_the_gvcf_does_not_say_is_found(sound: Path, tmp_path: Path, kind: 
     path = store_path / "batches" / "b0" / kind / "1.parquet"
     change(path, set_value(column, 0, 1))
     members = [Member(participant_id=f"P{number}", gvcf=str(sound.parent / f"{number}.g.vcf")) for number in range(3)]
-    assert compare_gvcfs(open_store(store_path), members) == [
-        f"participant P0: {kind} of shard 1 are not what the gVCF says"
-    ]
+    assert compare_gvcfs(open_store(store_path), members) == [f"participant P0: {kind} of shard 1 differ from the gVCF"]

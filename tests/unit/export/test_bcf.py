@@ -10,8 +10,9 @@ import numpy as np
 import pysam
 import pytest
 from baekman.arrow import numpy_of
-from baekman.cohort import batch as batches
 from baekman.cohort import dense_genotypes
+from baekman.cohort.batch import read_shard
+from baekman.cohort.roster import read_roster
 from baekman.cohort.snapshot import Snapshot, read_sites
 from baekman.cohort.store import Store
 from baekman.export import bcf
@@ -35,10 +36,10 @@ def evidence_of(store: Store, snapshot: Snapshot) -> tuple[dict[Any, dict[str, i
     """Return call rows by (participant, pos, ref, alt), and segments by (participant, position)."""
     rows, segments = {}, {}
     for entry in snapshot.batches:
-        ids = batches.read_roster(store, entry.name)[0]["participant_id"].to_pylist()
-        for row in batches.read_shard(store, entry.name, "calls", 0).to_pylist():
+        ids = read_roster(store, entry.name)[0]["participant_id"].to_pylist()
+        for row in read_shard(store, entry.name, "calls", 0).to_pylist():
             rows[ids[row["sample"]], row["pos"], row["ref"], row["alt"]] = row
-        for segment in batches.read_shard(store, entry.name, "reference", 0).to_pylist():
+        for segment in read_shard(store, entry.name, "reference", 0).to_pylist():
             for pos in range(segment["start"], segment["start"] + segment["length"]):
                 segments[ids[segment["sample"]], pos] = segment
     return rows, segments

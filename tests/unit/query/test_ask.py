@@ -127,7 +127,7 @@ def test_a_snapshot_that_is_deleted_while_it_is_read_is_reported(
         rewrite.compact(copy)
         write_answer(relation, format="csv")
     assert str(refused.value) == (
-        "snapshot 2: expected one that stays while it is read, found one that a withdrawal or compaction took away; "
+        "snapshot 2: expected one that stays while it is read, found one that a withdrawal or compaction deleted; "
         "run the same command again"
     )
     assert answer(copy, capfdbinary, **question)

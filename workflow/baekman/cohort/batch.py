@@ -1,7 +1,7 @@
 """A batch: the participants of one delivery, read into columns together; immutable once it is committed.
 
-``plan`` writes what the tasks are, ``read_participant`` reads one gVCF, ``build_calls`` and ``build_reference`` put one
-shard of the batch together, ``finish`` turns the work into the batch's folder.
+``plan_batch`` lists the tasks. ``read_participant`` reads one gVCF. ``build_calls`` and ``build_reference`` put one
+shard of the batch together. ``finish`` turns the work into the batch's folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -34,6 +33,7 @@ from baekman.arrow import (
 )
 from baekman.cohort.census import CALLED_BY, Males, count_alleles, count_called
 from baekman.cohort.gvcf_list import Member
+from baekman.cohort.roster import read_roster, write_roster
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
 from baekman.cohort.store import Store
 from baekman.cohort.work_file import WorkFile
@@ -42,19 +42,20 @@ from baekman.files.digests import digests_of, read_digests, sha256_of, write_dig
 from baekman.gvcf.piece import ROW_COLUMNS, Piece
 from baekman.gvcf.reader import GvcfReader, read_in_pieces
 
-HASHES = "hashes.json"
+DIGESTS = "hashes.json"
+INPUTS = "inputs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
-    """What the tasks of a batch are: one per member, then one per shard. Members are sorted by ID."""
+    """The tasks of a batch: one per member, then two per shard. Members are sorted by ID."""
 
     batch: str
     members: tuple[Member, ...]
     inputs: str  # digest of the members and of their files' sizes and times
 
     def folder(self, store: Store) -> Path:
-        """Where the work lies, named by its inputs: other inputs never meet this work."""
+        """Return the folder of the work; its name has the digest of the inputs, so other inputs have other work."""
         return store.work / f"{self.batch}.{self.inputs}"
 
     def work_file(self, store: Store, index: int) -> WorkFile:
@@ -62,30 +63,30 @@ class BatchPlan:
         return WorkFile(self.folder(store) / "read" / f"{index:06d}")
 
 
-def plan(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
-    """Plan a batch and write ``plan.json``; the same inputs find the work that was done before."""
+def plan_batch(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
+    """Plan a batch and write ``plan.json``; the same inputs find the work of an earlier run."""
     ordered = tuple(sorted(members, key=lambda member: member.participant_id))
     digest = hashlib.sha256()
     for member in ordered:
         status = Path(member.gvcf).stat()
         digest.update(f"{json.dumps(asdict(member))}\t{status.st_size}\t{status.st_mtime_ns}\n".encode())
-    made = BatchPlan(batch=batch, members=ordered, inputs=digest.hexdigest()[:16])
-    folder = made.folder(store)
+    plan = BatchPlan(batch=batch, members=ordered, inputs=digest.hexdigest()[:16])
+    folder = plan.folder(store)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "plan.json").exists():
-        write_text(folder / "plan.json", json.dumps({"batch": batch, "members": [asdict(m) for m in made.members]}))
-    return made
+        write_text(folder / "plan.json", json.dumps({"batch": batch, "members": [asdict(m) for m in plan.members]}))
+    return plan
 
 
-def read_participant(store: Store, planned: BatchPlan, index: int) -> None:
-    """Read one member's gVCF into its work files: a part per shard, as they come.
+def read_participant(store: Store, plan: BatchPlan, index: int) -> None:
+    """Read the gVCF of the member ``index`` into work files, shard by shard; nothing to do if they are whole.
 
-    Holds a piece of a contig at a time. Raises InputRefused (naming the participant and the line) and leaves nothing
-    behind.
+    Holds a piece of a contig at a time. Raises InputRefused (naming the participant and the line), and leaves no file
+    then.
     """
-    work = planned.work_file(store, index)
+    work = plan.work_file(store, index)
     if not work.is_whole():
-        read_in_pieces(partial(_read, store, planned.members[index], index, work))
+        read_in_pieces(partial(_read, store, plan.members[index], index, work))
 
 
 def _read(store: Store, member: Member, sample: int, work: WorkFile, whole_contigs: bool) -> None:
@@ -115,7 +116,7 @@ def _read(store: Store, member: Member, sample: int, work: WorkFile, whole_conti
 
 
 def open_gvcf(store: Store, member: Member, *, whole_contigs: bool) -> GvcfReader:
-    """The reader of a member's gVCF (``read_in_pieces``); its errors name the participant."""
+    """Return the reader of a member's gVCF (for ``read_in_pieces``); its errors name the participant."""
     return GvcfReader(
         Path(member.gvcf),
         label=f"gVCF of {member.participant_id}",
@@ -127,12 +128,13 @@ def open_gvcf(store: Store, member: Member, *, whole_contigs: bool) -> GvcfReade
 
 
 def shards_of(store: Store, reader: GvcfReader, *, sample: int) -> Iterator[tuple[int, pa.RecordBatch, pa.RecordBatch]]:
-    """Shard, call rows (schema CALLS, ``filter`` by the gVCF's own codes) and reference segments (REFERENCE) of a gVCF.
+    """Yield a shard's number, call rows and reference segments, in the order of the gVCF's contigs.
 
-    In the order of its contigs; those of which it says nothing are left out.
+    The call rows have schema CALLS, with the gVCF's own codes in ``filter``; the segments have schema REFERENCE. Shards
+    that the gVCF does not cover are left out.
     """
     for piece in reader.pieces():
-        # columns are made once a piece: of these a shard's part is a slice
+        # columns are made once per piece; the part of a shard is a slice of them
         calls, reference = _calls_of(piece, sample), _reference_of(piece, sample)
         shards = store.shards_of[store.contigs[piece.contig].name][piece.first : piece.last + 1]
         borders = [store.shards[shards[0]].start, *(store.shards[index].end + 1 for index in shards)]
@@ -185,45 +187,45 @@ def _record_batch(schema: pa.Schema, columns: dict[str, Any], rows: int) -> pa.R
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def build_calls(store: Store, planned: BatchPlan, shard: int) -> dict[str, str]:
-    """Put the calls of one shard of the batch together, and their census: two files, whose hashes it returns."""
-    folder = planned.folder(store)
+def build_calls(store: Store, plan: BatchPlan, shard: int) -> dict[str, str]:
+    """Write the calls of one shard of the batch, and their census; return the digests of both files."""
+    folder = plan.folder(store)
     name = store.shards[shard].name
-    # the last of the two that is written says that both are
+    # it is written last: both files are there
     if (folder / "batch" / "census" / f"{name}.parquet").exists():
         return digests_of_shard(folder / "batch", name, "calls", "census")
     collected = _collected(folder)
     calls = concat(
-        [pa.Table.from_batches(_of_members(store, planned, collected, shard, WorkFile.read_calls), CALLS)], CALLS
+        [pa.Table.from_batches(_of_members(store, plan, collected, shard, WorkFile.read_calls), CALLS)], CALLS
     )
-    # from the codes of each member's gVCF to those of the batch
-    codes = np.zeros((len(planned.members), 1 + max(map(len, collected["filters"]))), np.uint16)
+    # the batch's code of each filter, by member and by the code in the member's gVCF
+    codes = np.zeros((len(plan.members), 1 + max(map(len, collected["filters"]))), np.uint16)
     for index, filters in enumerate(collected["filters"]):
         codes[index, 1 : 1 + len(filters)] = filters
     column = CALLS.get_field_index("filter")
     renumbered = codes[numpy_of(calls, "sample"), numpy_of(calls, "filter")]
     calls = sort_calls(calls.set_column(column, CALLS.field(column), arrow(renumbered)))
-    males = males_of(store, [member.sex for member in planned.members], shard)
+    males = males_of(store, [member.sex for member in plan.members], shard)
     write_calls(folder / "batch", name, calls, males=males)
     return digests_of_shard(folder / "batch", name, "calls", "census")
 
 
-def build_reference(store: Store, planned: BatchPlan, shard: int) -> dict[str, str]:
-    """Put the reference segments of one shard together, and who is called where: two files, and their hashes, too."""
-    folder = planned.folder(store)
+def build_reference(store: Store, plan: BatchPlan, shard: int) -> dict[str, str]:
+    """Write the reference segments of one shard, and the number of called participants; return both digests."""
+    folder = plan.folder(store)
     name = store.shards[shard].name
     if (folder / "batch" / "called" / f"{name}.parquet").exists():
         return digests_of_shard(folder / "batch", name, "reference", "called")
     collected = _collected(folder)
     called = pa.schema([CALLS.field(name) for name in CALLED_BY])
     reference, calls = (
-        concat([pa.Table.from_batches(_of_members(store, planned, collected, shard, read), schema)], schema)
+        concat([pa.Table.from_batches(_of_members(store, plan, collected, shard, read), schema)], schema)
         for read, schema in (
             (WorkFile.read_reference, REFERENCE),
             (partial(WorkFile.read_calls, columns=CALLED_BY), called),
         )
     )
-    males = males_of(store, [member.sex for member in planned.members], shard)
+    males = males_of(store, [member.sex for member in plan.members], shard)
     write_reference(folder / "batch", name, calls, reference, males=males)
     return digests_of_shard(folder / "batch", name, "reference", "called")
 
@@ -235,21 +237,21 @@ def _collected(folder: Path) -> dict[str, Any]:
 
 def _of_members(
     store: Store,
-    planned: BatchPlan,
+    plan: BatchPlan,
     collected: dict[str, Any],
     shard: int,
     read: Callable[[WorkFile, int], pa.RecordBatch],
 ) -> list[pa.RecordBatch]:
-    """What ``read`` finds of a shard in the work file of each member who has something there."""
+    """Return the result of ``read`` for each member with a part of the shard."""
     return [
-        read(planned.work_file(store, index), number)
+        read(plan.work_file(store, index), number)
         for index, order in enumerate(collected["orders"])
         if (number := collected["order"][order].get(str(shard))) is not None
     ]
 
 
 def sort_calls(calls: pa.Table) -> pa.Table:
-    """Call rows in the store's order: pos, ref, alt, sample."""
+    """Return call rows in the store's order: pos, ref, alt, sample."""
     if calls.num_rows == 0:
         return calls
     rank = allele_ranks(calls.column("ref"), calls.column("alt"))
@@ -258,7 +260,7 @@ def sort_calls(calls: pa.Table) -> pa.Table:
 
 
 def males_of(store: Store, sexes: Sequence[str], shard: int) -> Males:
-    """Who has one copy of what in a shard, from the ``sexes`` of a batch's samples."""
+    """Return the males of a batch, from the ``sexes`` of its samples, for counting in a shard."""
     return Males(male=np.array(sexes) == "male", contig=store.shards[shard].contig, par=store.par_regions)
 
 
@@ -268,46 +270,49 @@ def digests_of_shard(folder: Path, name: str, *kinds: str) -> dict[str, str]:
 
 
 def seal(folder: Path, of_shards: Iterable[Mapping[str, str]], *, inputs: str) -> None:
-    """Write ``hashes.json`` of a batch's Parquet files, then ``inputs``: a batch with that file is complete.
+    """Write ``hashes.json`` of a batch's Parquet files, then ``inputs``, which marks the batch as complete.
 
     ``of_shards``: the result of ``digests_of_shard`` for each shard. The roster's digest is added here.
     """
     digests = digests_of(folder, [folder / "roster.parquet"])
     for of_shard in of_shards:
         digests |= of_shard
-    write_digests(folder / HASHES, digests)
-    write_text(folder / "inputs", inputs)
+    write_digests(folder / DIGESTS, digests)
+    write_text(folder / INPUTS, inputs)
 
 
 def sealed_digests(store: Store, batch: str) -> dict[str, str] | None:
     """Return the SHA-256 of a batch's files when they were written, by path; None when the batch is not sealed."""
-    return read_digests(store.batch(batch) / HASHES)
+    return read_digests(store.batch(batch) / DIGESTS)
 
 
 def write_calls(folder: Path, name: str, calls: pa.Table, *, males: Males) -> None:
-    """Write a shard's calls, sorted as the store has them, and then their census."""
+    """Write a shard's calls (in the store's order), and then their census."""
     write_parquet(calls, folder / "calls" / f"{name}.parquet")
     write_parquet(count_alleles(calls, males=males), folder / "census" / f"{name}.parquet")
 
 
 def write_reference(folder: Path, name: str, calls: pa.Table, reference: pa.Table, *, males: Males) -> None:
-    """Write a shard's reference segments and then, with its ``calls`` in any order, who is called."""
+    """Write a shard's reference segments and then, with its ``calls`` in any order, the called participants."""
     write_parquet(reference, folder / "reference" / f"{name}.parquet")
     write_parquet(count_called(calls, reference, males=males), folder / "called" / f"{name}.parquet")
 
 
-def collect(store: Store, planned: BatchPlan) -> None:
-    """Between the two kinds of tasks: the roster, one numbering of the caller's filters, and where each shard is."""
-    folder = planned.folder(store)
+def collect(store: Store, plan: BatchPlan) -> None:
+    """Write the roster and ``collected.json``, between the two kinds of tasks.
+
+    The latter has one numbering of the callers' filters, and the place of each shard in the work files.
+    """
+    folder = plan.folder(store)
     if (folder / "collected.json").exists() and (folder / "batch" / "roster.parquet").exists():
         return
-    counts = [planned.work_file(store, index).read_summary() for index in range(len(planned.members))]
+    counts = [plan.work_file(store, index).read_summary() for index in range(len(plan.members))]
     names = sorted({name for count in counts for name in count["filters"]})
     codes = {name: number for number, name in enumerate(names, start=1)}
     roster: dict[str, Any] = {
         "sample": np.arange(len(counts)),
-        "participant_id": [member.participant_id for member in planned.members],
-        "sex": [member.sex for member in planned.members],
+        "participant_id": [member.participant_id for member in plan.members],
+        "sex": [member.sex for member in plan.members],
     }
     for name in ROSTER.names[3:]:
         roster[name] = [count[name] for count in counts]
@@ -318,7 +323,7 @@ def collect(store: Store, planned: BatchPlan) -> None:
         json.dumps(
             {
                 "filters": [[codes[name] for name in count["filters"]] for count in counts],
-                # shard -> number of its part: the few orders that there are, and each member's
+                # each distinct order of shards as shard -> number of its part, and the order of each member
                 "order": [{shard: number for number, shard in enumerate(order)} for order in orders],
                 "orders": [list(orders).index(tuple(count["shards"])) for count in counts],
             }
@@ -326,27 +331,15 @@ def collect(store: Store, planned: BatchPlan) -> None:
     )
 
 
-def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str]) -> None:
-    """Write a batch's roster; its metadata names the caller filters by code."""
-    schema = roster.schema.with_metadata({"filters": json.dumps(list(filters))})
-    write_parquet(roster.cast(schema), folder / "roster.parquet")
-
-
-def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:
-    """A batch's roster (schema ROSTER) and the names of its caller filters by code - 1."""
-    roster = read_parquet(store.batch(batch) / "roster.parquet")
-    return roster.replace_schema_metadata(None), json.loads(roster.schema.metadata[b"filters"])
-
-
-def finish(store: Store, planned: BatchPlan) -> None:
-    """Move the finished work to ``batches/<batch>``; it is no part of the cohort before a snapshot names it."""
-    folder = planned.folder(store) / "batch"
-    target = store.batch(planned.batch)
+def finish(store: Store, plan: BatchPlan) -> None:
+    """Move the finished work to ``batches/<batch>``; it becomes part of the cohort when a snapshot names it."""
+    folder = plan.folder(store) / "batch"
+    target = store.batch(plan.batch)
     if folder.exists():
-        for stale in folder.rglob(".*.tmp"):  # what a killed run left
+        for stale in folder.rglob(".*.tmp"):  # of a killed run
             stale.unlink()
         if target.exists():
-            # left by a run that died between this and its snapshot: same inputs would have found no work left
+            # of a run with other inputs that died before its snapshot: the same inputs leave no work here
             shutil.rmtree(target)
         folder.rename(target)
         fsync_folder(target.parent)
@@ -355,35 +348,26 @@ def finish(store: Store, planned: BatchPlan) -> None:
 def read_shard(
     store: Store, batch: str, kind: str, shard: int, *, filters: list[tuple[str, str, int]] | None = None
 ) -> pa.Table:
-    """One shard of a batch, or its rows that pass ``filters``; ``kind`` is calls, reference, census or called."""
+    """Return one shard of a batch, or its rows that pass ``filters`` (``pyarrow.parquet.read_table``).
+
+    ``kind``: calls, reference, census or called.
+    """
     path = shard_path(store, batch, kind, shard)
     return pq.read_table(path, filters=filters) if filters else read_parquet(path)
 
 
 def shard_path(store: Store, batch: str, kind: str, shard: int) -> Path:
-    """Where one shard of a batch is."""
+    """Return the path of one shard of a batch; ``kind`` as in ``read_shard``."""
     return store.batch(batch) / kind / f"{store.shards[shard].name}.parquet"
 
 
-def digest_members(ids: npt.NDArray[Any] | Sequence[str], hashes: Sequence[str], sexes: Sequence[str]) -> str:
-    """An order-free digest of who is in a batch: the sum of each member's SHA-256 modulo 2^256, in hex.
-
-    Sums of digests add up over batches, so a cohort's digest needs no list of its participants.
-    """
-    total = 0
-    for participant, content, sex in zip(ids, hashes, sexes, strict=True):
-        member = hashlib.sha256(f"{participant}\t{content}\t{sex}".encode()).digest()
-        total += int.from_bytes(member, "big")
-    return f"{total % (1 << 256):064x}"
-
-
-def is_same(store: Store, planned: BatchPlan) -> bool:
-    """Whether the batch of that name was made of the members of ``planned``: same people, gVCFs and sexes."""
-    made = store.batch(planned.batch) / "inputs"
-    if made.exists() and made.read_text() == planned.folder(store).name:
+def is_same(store: Store, plan: BatchPlan) -> bool:
+    """Return whether the batch of that name has the members of ``plan``: same participants, gVCFs and sexes."""
+    made = store.batch(plan.batch) / INPUTS
+    if made.exists() and made.read_text() == plan.folder(store).name:
         return True
-    roster, _ = read_roster(store, planned.batch)
+    roster, _ = read_roster(store, plan.batch)
     columns = (roster.column(name).to_pylist() for name in ("participant_id", "sex", "gvcf_sha256"))
     return list(zip(*columns, strict=True)) == [
-        (member.participant_id, member.sex, sha256_of(Path(member.gvcf))) for member in planned.members
+        (member.participant_id, member.sex, sha256_of(Path(member.gvcf))) for member in plan.members
     ]

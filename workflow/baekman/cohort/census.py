@@ -1,7 +1,7 @@
 """The census of a shard: integer summaries per allele and along the genome, which add up over batches.
 
-AC is additive per allele and AN per position, so the AN of an allele that was never seen before is known for
-every old batch without opening it.
+AC is additive per allele and AN per position. So the AN of a new allele is known for every old batch without opening
+it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ CALLED_BY = ("sample", "pos", "ploidy", "dp", "flags")  # the columns of call ro
 
 @dataclass(frozen=True, kw_only=True)
 class Males:
-    """Who of a batch has one copy of X and Y outside the PARs, whatever ploidy they were called with.
+    """The males of a batch: they have one copy of X and Y outside the PARs, whatever ploidy they were called with.
 
-    ``male`` is by sample number; ``contig`` that of the shard; ``par`` the reference's PARs, empty when not known.
+    ``male``: by sample number. ``contig``: the contig of the shard. ``par``: the reference's PARs, empty when unknown.
     """
 
     male: npt.NDArray[np.bool_]
@@ -38,13 +38,13 @@ class Males:
     par: Sequence[Region]
 
     def have_one_copy(self, sample: npt.NDArray[np.uint32], pos: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        """Of each sample at the 1-based position beside it."""
-        found = one_copy_in_males(self.contig, pos, self.par)
-        found[found] = self.male[sample[found]]
-        return found
+        """Return whether each sample has one copy at the 1-based position of the same index."""
+        one_copy = one_copy_in_males(self.contig, pos, self.par)
+        one_copy[one_copy] = self.male[sample[one_copy]]
+        return one_copy
 
     def cut(self, reference: pa.Table) -> pa.Table:
-        """The segments ``reference``, cut where a PAR of the contig begins or ends; in no order."""
+        """Return the segments ``reference``, cut where a PAR of the contig begins or ends; in no order."""
         for border in sorted({end for region in self.par for end in (region.start, region.end + 1)}):
             if one_copy_in_males(self.contig, np.array([border - 1, border]), self.par).sum() != 1:
                 continue
@@ -52,13 +52,13 @@ class Males:
             crosses = (start < border) & (start + length > border)
             if crosses.any():
                 before = _placed(reference, start, np.where(crosses, border - start, length))
-                behind = _placed(reference, np.full_like(start, border), start + length - border)
-                reference = pa.concat_tables([before, filtered(behind, crosses)]).combine_chunks()
+                after = _placed(reference, np.full_like(start, border), start + length - border)
+                reference = pa.concat_tables([before, filtered(after, crosses)]).combine_chunks()
         return reference
 
 
 def _placed(reference: pa.Table, start: npt.NDArray[np.int32], length: npt.NDArray[np.int32]) -> pa.Table:
-    """The segments ``reference`` in other places."""
+    """Return the segments ``reference`` with other places."""
     for name, values in (("start", start), ("length", length)):
         number = reference.schema.get_field_index(name)
         reference = reference.set_column(number, reference.schema.field(number), arrow(values))
@@ -66,7 +66,7 @@ def _placed(reference: pa.Table, start: npt.NDArray[np.int32], length: npt.NDArr
 
 
 def count_alleles(calls: pa.Table, *, males: Males) -> pa.Table:
-    """The census of call rows (schema CALLS, sorted by pos, ref, alt): one row per allele, schema CENSUS."""
+    """Return the census of call rows (schema CALLS, sorted by pos, ref, alt): one row per allele, schema CENSUS."""
     if calls.num_rows == 0:
         return empty(CENSUS)
     pos = numpy_of(calls, "pos")
@@ -90,7 +90,7 @@ def count_alleles(calls: pa.Table, *, males: Males) -> pa.Table:
 
 
 def _step_table(steps: npt.NDArray[np.int64], borders: npt.NDArray[np.int32]) -> pa.Table:
-    """``steps`` holds the differences at ``borders``."""
+    """Return a step function; ``steps`` holds the differences at ``borders``."""
     runs = kernel.accumulate(steps)
     at = np.empty(runs, np.int32)
     out = np.empty((runs, len(STEPS)), np.int64)
@@ -101,7 +101,7 @@ def _step_table(steps: npt.NDArray[np.int64], borders: npt.NDArray[np.int32]) ->
 
 
 def count_called(calls: pa.Table, reference: pa.Table, *, males: Males) -> pa.Table:
-    """How many participants are called, genotyped and covered along a shard, schema CALLED.
+    """Return the number of participants who are called, genotyped and covered along a shard, schema CALLED.
 
     ``calls`` (the columns CALLED_BY of schema CALLS) and ``reference`` are one shard of a batch. Before the first
     ``start`` and after the last run (which is all zeros) nobody is covered.
@@ -112,14 +112,14 @@ def count_called(calls: pa.Table, reference: pa.Table, *, males: Males) -> pa.Ta
     pos = numpy_of(calls, "pos")
     if len(start) == 0 and len(pos) == 0:
         return empty(CALLED)
-    # a batch changes at few of a shard's positions: these are counted, the others need neither time nor memory
+    # a batch changes at few of a shard's positions: only these take time and memory
     first = int(min(start.min(initial=2**31 - 2), pos.min(initial=2**31 - 2)))
     begin, end, at = start - first, start - first + length, pos - first
     changes = np.zeros(max(end.max(initial=0), at.max(initial=0) + 1) + 1, np.bool_)
     for positions in (begin, end, at, at + 1):
         changes[positions] = True
     borders = np.flatnonzero(changes).astype(np.int32)
-    number = np.empty(len(changes), np.int32)  # of the border at a position, from 1; looked up at borders alone
+    number = np.empty(len(changes), np.int32)  # of the border at a position, from 1; only defined at borders
     number[borders] = np.arange(1, len(borders) + 1, dtype=np.int32)
     steps = np.zeros((len(borders), len(STEPS)), np.int64)
     begin, length = number[begin], number[end] - number[begin]
@@ -134,25 +134,25 @@ def count_called(calls: pa.Table, reference: pa.Table, *, males: Males) -> pa.Ta
 
 
 def merge_alleles(censuses: Iterable[pa.Table]) -> pa.Table:
-    """Add up censuses (schema CENSUS); the result is sorted by pos, ref, alt."""
+    """Return the sum of censuses (schema CENSUS), sorted by pos, ref, alt."""
     return _add_up(censuses, _add_alleles, CENSUS)
 
 
 def merge_called(tables: Iterable[pa.Table]) -> pa.Table:
-    """Add up step functions (schema CALLED)."""
+    """Return the sum of step functions (schema CALLED)."""
     return _add_up(tables, _add_called, CALLED)
 
 
 def _add_up(tables: Iterable[pa.Table], add: Callable[[pa.Table, pa.Table], pa.Table], schema: pa.Schema) -> pa.Table:
-    """Add tables in pairs, and pairs of pairs: what many batches say is gone through a few times, and held but once."""
-    sums: list[tuple[int, pa.Table]] = []  # each of twice as many tables as the next, and how many times twice
+    """Add tables in pairs, and pairs of pairs: each row is copied a few times, and few tables are in memory at once."""
+    sums: list[tuple[int, pa.Table]] = []  # (n, the sum of 2^n tables), by descending n
     for table in tables:
         if table.num_rows:
-            doubled = 0
-            while sums and sums[-1][0] == doubled:
+            doublings = 0
+            while sums and sums[-1][0] == doublings:
                 table = add(sums.pop()[1], table)
-                doubled += 1
-            sums.append((doubled, table))
+                doublings += 1
+            sums.append((doublings, table))
     if not sums:
         return empty(schema)
     _, total = sums.pop()
@@ -161,9 +161,9 @@ def _add_up(tables: Iterable[pa.Table], add: Callable[[pa.Table, pa.Table], pa.T
     return total
 
 
-def _add_alleles(one: pa.Table, other: pa.Table) -> pa.Table:
-    """The sum of two censuses."""
-    merged = concat([one, other], CENSUS)
+def _add_alleles(left: pa.Table, right: pa.Table) -> pa.Table:
+    """Return the sum of two censuses."""
+    merged = concat([left, right], CENSUS)
     pos = numpy_of(merged, "pos")
     rank = allele_ranks(merged.column("ref"), merged.column("alt"))
     order = np.lexsort((rank, pos))
@@ -176,16 +176,16 @@ def _add_alleles(one: pa.Table, other: pa.Table) -> pa.Table:
     return table_of(CENSUS, arrays).combine_chunks()
 
 
-def _add_called(one: pa.Table, other: pa.Table) -> pa.Table:
-    """The sum of two step functions."""
-    left, right = ([numpy_of(table, name) for name in CALLED.names] for table in (one, other))
-    total = [np.empty(len(left[0]) + len(right[0]), column.dtype) for column in left]
-    count = kernel.add_steps(left, right, total)
+def _add_called(left: pa.Table, right: pa.Table) -> pa.Table:
+    """Return the sum of two step functions."""
+    ours, theirs = ([numpy_of(table, name) for name in CALLED.names] for table in (left, right))
+    total = [np.empty(len(ours[0]) + len(theirs[0]), column.dtype) for column in ours]
+    count = kernel.add_steps(ours, theirs, total)
     return pa.table([arrow(column[:count]) for column in total], schema=CALLED)
 
 
 def called_at(called: pa.Table, positions: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.int64]]:
-    """The step function's values at 1-based ``positions``, a column each."""
+    """Return the step function's values at 1-based ``positions``, an array for each column."""
     start = numpy_of(called, "start")
     at = np.searchsorted(start, positions, side="right") - 1
     values: dict[str, npt.NDArray[np.int64]] = {}

@@ -1,4 +1,4 @@
-"""Committing a snapshot: its sites are merged, then its file appears."""
+"""The commit of a snapshot: its sites are merged, then its file appears."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from pathlib import Path
 
 from baekman import __version__
 from baekman.arrow import with_metadata, write_parquet
-from baekman.cohort import batch as batches
-from baekman.cohort import snapshot as snapshots
+from baekman.cohort.batch import read_shard
 from baekman.cohort.census import merge_alleles, merge_called
+from baekman.cohort.roster import digest_members, read_roster
 from baekman.cohort.schema import CENSUS, SCHEMA_VERSION, SITES
 from baekman.cohort.sites import describe_sites
-from baekman.cohort.snapshot import BatchEntry, Snapshot
+from baekman.cohort.snapshot import BatchEntry, Snapshot, create_snapshot, read_called, read_census
 from baekman.cohort.store import Store
 from baekman.engine.tasks import MapTasks
 from baekman.files.atomic import fsync_folder
 
 
 def entry_of(store: Store, batch: str) -> BatchEntry:
-    """A batch's entry for a snapshot, from its roster."""
-    roster, _ = batches.read_roster(store, batch)
+    """Return the entry of a batch for a snapshot, made from its roster."""
+    roster, _ = read_roster(store, batch)
     columns = [roster.column(name).to_pylist() for name in ("participant_id", "gvcf_sha256", "sex")]
     return BatchEntry(
         name=batch,
         participants=roster.num_rows,
-        digest=batches.digest_members(*columns),
+        digest=digest_members(*columns),
         females=columns[2].count("female"),
     )
 
@@ -42,8 +42,8 @@ def commit(
 ) -> Snapshot:
     """Write the sites of ``snapshot`` and create its file; the caller holds the store's lock.
 
-    ``previous`` is the snapshot whose merged census is added to (number 0: begin from nothing) and ``added``
-    the batches that come on top.
+    ``previous``: the snapshot with the merged census to begin from (number 0: from nothing). ``added``: the batches
+    that are added to it.
     """
     with committing(store, snapshot) as working:
         (working / "called").mkdir(parents=True)
@@ -57,9 +57,9 @@ def commit(
 
 @contextmanager
 def committing(store: Store, snapshot: Snapshot) -> Iterator[Path]:
-    """Yield the path of a folder to be made, with the sites of ``snapshot``; when the block ends both are there."""
+    """Yield the path of a folder that the block creates with the sites of ``snapshot``; then create the snapshot."""
     target = store.sites(snapshot.number)
-    # without a snapshot of this number it was left by a writer that died
+    # without a snapshot of this number the folder is of a writer that died
     shutil.rmtree(target, ignore_errors=True)
     working = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(working, ignore_errors=True)
@@ -68,13 +68,13 @@ def committing(store: Store, snapshot: Snapshot) -> Iterator[Path]:
     yield working
     working.rename(target)
     fsync_folder(target.parent)
-    snapshots.create_snapshot(store, snapshot)
+    create_snapshot(store, snapshot)
 
 
 def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
-    """What a sites or table file says of itself; the same however the cohort came together.
+    """Return the metadata of a sites or table file; it does not depend on the division into batches.
 
-    ``baekman.settings`` stands for the reference's bases, shards, PARs and thresholds and the site filters.
+    ``baekman.settings`` is a digest of the reference's bases, shards and PARs, the thresholds and the site filters.
     """
     fixed = (store.path / "store.json").read_text() + json.dumps(asdict(snapshot.filters))
     return {
@@ -90,18 +90,18 @@ def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
 def _merge_shard(
     store: Store, snapshot: Snapshot, previous: Snapshot, added: tuple[str, ...], working: str, shard: int
 ) -> None:
-    before = [previous] if previous.number else []
-    # one file after the other: what is merged is the largest part of what a worker holds
+    earlier = [previous] if previous.number else []
+    # generators: one file after the other is read, since these tables are most of a worker's memory
     census = merge_alleles(
         chain(
-            (snapshots.read_census(store, one, shard) for one in before),
-            (batches.read_shard(store, name, "census", shard).cast(CENSUS) for name in added),
+            (read_census(store, older, shard) for older in earlier),
+            (read_shard(store, name, "census", shard).cast(CENSUS) for name in added),
         )
     )
     steps = merge_called(
         chain(
-            (snapshots.read_called(store, one, shard) for one in before),
-            (batches.read_shard(store, name, "called", shard) for name in added),
+            (read_called(store, older, shard) for older in earlier),
+            (read_shard(store, name, "called", shard) for name in added),
         )
     )
     sites = describe_sites(
@@ -120,7 +120,7 @@ def _merge_shard(
 
 
 def remerge(store: Store, snapshot: Snapshot, *, map_tasks: MapTasks) -> Snapshot:
-    """Commit ``snapshot`` with sites merged from all of its batches anew; the caller holds the lock."""
+    """Commit ``snapshot`` with sites that are merged again from all of its batches; the caller holds the lock."""
     return commit(
         store,
         snapshot,

@@ -1,8 +1,8 @@
-"""Every participant at every allele of a region: what each says of it, from call rows and reference segments.
+"""The evidence of every participant at every allele of a region, from call rows and reference segments.
 
-Where a participant has call rows at a position the rows decide, whatever their alleles; else the reference
-segment that covers the position; else nobody knows: no coverage. ``Evidence`` holds a chunk of alleles for the
-whole cohort at once, so its size is alleles x participants and never the cohort's calls.
+Where a participant has call rows at a position the rows decide, whatever their alleles. Otherwise the reference
+segment that covers the position decides. Without one there is no coverage. ``Evidence`` holds a chunk of alleles for
+the whole cohort at once, so its size is alleles x participants, and never all calls of the cohort.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from baekman.arrow import filtered, numpy_of, string_parts, values_of
+from baekman.cohort.batch import read_shard, shard_path
 from baekman.cohort.schema import REFERENCE as REFERENCE_SCHEMA
 from baekman.cohort.schema import ROSTER as ROSTER_SCHEMA
 from baekman.cohort.snapshot import Snapshot
@@ -46,9 +47,10 @@ CHUNK_CELLS = 1 << 24
 
 @dataclass(frozen=True, kw_only=True)
 class Participants:
-    """Who is in a snapshot: ``ids`` sorted; ``columns`` maps each batch's sample numbers to places in ``ids``.
+    """The participants of a snapshot.
 
-    ``male``: who of ``ids`` is registered so.
+    ``ids``: sorted. ``columns``: for each batch, the place of each sample number in ``ids``. ``male``: whether each of
+    ``ids`` is registered as male.
     """
 
     ids: pa.StringArray
@@ -58,11 +60,12 @@ class Participants:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What everyone says of some alleles of a shard.
+    """The evidence of all participants at some alleles of a shard.
 
-    ``alleles``: sites (schema SITES) of all alleles at ``positions``, in order; ``first_allele[p]`` is the first
+    ``alleles``: sites (schema SITES) of all alleles at ``positions``, in order. ``first_allele[p]``: the first allele
     of position p (one more entry than positions). ``cells``: (positions, participants), the reference segments.
-    ``rows``: (call rows, len(ROW_FIELDS)) sorted by position, participant, allele; ``first_row`` as above.
+    ``rows``: (call rows, len(ROW_FIELDS)) sorted by position, participant, allele. ``first_row``: the same as
+    ``first_allele`` for rows.
     """
 
     participants: Participants
@@ -75,18 +78,18 @@ class Evidence:
 
     @property
     def frequency(self) -> npt.NDArray[np.float64]:
-        """The prior of the joint genotypes, per allele."""
+        """Return the prior of the joint genotypes, per allele."""
         values: npt.NDArray[np.float64] = numpy_of(self.alleles, "af_joint")
         return values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Genotypes:
-    """Dense genotypes, each (alleles, participants).
+    """Dense genotypes; each array is (alleles, participants).
 
-    ``state`` is one of the five states (``uncalled`` is what the mode does not show though there is coverage);
-    ``copies`` and ``ploidy`` hold where a genotype is shown, and ``copies`` is -1 elsewhere. ``ploidy`` is the
-    caller's, or in a joint genotype the participant's own.
+    ``state``: one of the five states; ``uncalled`` is coverage without a genotype that the mode shows.
+    ``copies`` and ``ploidy``: of the genotype, where one is shown; ``copies`` is -1 elsewhere. ``ploidy`` is that of
+    the caller, or in a joint genotype the participant's own.
     """
 
     state: npt.NDArray[np.uint8]
@@ -95,7 +98,7 @@ class Genotypes:
 
 
 def participants_of(store: Store, snapshot: Snapshot) -> Participants:
-    """The participants of a snapshot; rosters are read once per process."""
+    """Return the participants of a snapshot; rosters are read once per process."""
     return _participants(store.path, tuple(entry.name for entry in snapshot.batches), snapshot.content)
 
 
@@ -128,72 +131,75 @@ def sites_within(sites: pa.Table, region: Region | None) -> pa.Table:
     return sites.slice(first, last - first).combine_chunks()
 
 
-def chunks(sites: pa.Table, wanted: npt.NDArray[np.bool_], participants: int) -> Iterator[pa.Table]:
-    """Cut the sites of a shard into chunks of whole positions that fit in memory for so many participants.
+def chunks(sites: pa.Table, *, wanted: npt.NDArray[np.bool_], participants: int) -> Iterator[pa.Table]:
+    """Cut the sites of a shard into chunks of whole positions that fit in memory for that number of participants.
 
-    Only positions with an allele in ``wanted`` are there, with all of their alleles.
+    Yields the positions with an allele in ``wanted``, each with all of its alleles.
     """
     pos = numpy_of(sites, "pos")
     positions = np.unique(pos[wanted])
     step = max(1, CHUNK_CELLS // max(participants, 1))
     for first in range(0, len(positions), step):
-        part = positions[first : first + step]
-        yield filtered(sites, np.isin(pos, part))
+        yield filtered(sites, np.isin(pos, positions[first : first + step]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Alleles:
+    """Alleles of a shard as the kernel matches them: ``first_allele`` as in Evidence, REF and ALT as string parts."""
+
+    positions: npt.NDArray[np.int32]
+    first_allele: npt.NDArray[np.int64]
+    ref: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
+    alt: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
 
 
 def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.Table) -> Evidence:
-    """Read what everyone says of ``alleles``: all sites (schema SITES, sorted) of some positions of one shard."""
+    """Read the evidence of all participants at ``alleles``: all sites (schema SITES, sorted) of some positions."""
     participants = participants_of(store, snapshot)
     pos = numpy_of(alleles, "pos")
     positions, first = np.unique(pos, return_index=True)
-    first_allele = np.append(first, len(pos)).astype(np.int64)
-    ref = string_parts(alleles.column("ref").combine_chunks())
-    alt = string_parts(alleles.column("alt").combine_chunks())
-    frequency = numpy_of(alleles, "af_joint")
+    keys = _Alleles(
+        positions=positions,
+        first_allele=np.append(first, len(pos)).astype(np.int64),
+        ref=string_parts(alleles.column("ref").combine_chunks()),
+        alt=string_parts(alleles.column("alt").combine_chunks()),
+    )
     cells = np.zeros((len(positions), len(participants.ids)), np.uint32)
     one_copy = one_copy_in_males(store.shards[shard].contig, positions, store.par_regions)
     parts: list[npt.NDArray[np.int32]] = []
     for entry in snapshot.batches:
         columns = participants.columns[entry.name]
-        parts.append(_read_rows(store, entry.name, shard, columns, positions, first_allele, ref, alt))
-        reference = pq.read_table(_path(store, entry.name, "reference", shard))
+        parts.append(_read_rows(store, entry.name, shard, columns=columns, alleles=keys))
+        reference = pq.read_table(shard_path(store, entry.name, "reference", shard))
         segments = [numpy_of(reference, name) for name in REFERENCE_SCHEMA.names]
         kernel.fill_cells(  # type: ignore[call-arg]
             positions, columns, *segments, participants.male.view(np.uint8), one_copy.view(np.uint8), cells
         )
     rows = np.concatenate(parts) if parts else np.zeros((0, len(ROW_FIELDS)), np.int32)
     row_position = np.searchsorted(positions, pos[rows[:, ALLELE]])
-    _add_joint(rows, frequency, one_copy=one_copy[row_position] & participants.male[rows[:, COLUMN]])
+    has_one_copy = one_copy[row_position] & participants.male[rows[:, COLUMN]]
+    _add_joint(rows, numpy_of(alleles, "af_joint"), one_copy=has_one_copy)
     order = np.lexsort((rows[:, ALLELE], rows[:, COLUMN], row_position))
     return Evidence(
         participants=participants,
         alleles=alleles,
         positions=positions,
-        first_allele=first_allele,
+        first_allele=keys.first_allele,
         cells=cells,
         rows=np.ascontiguousarray(rows[order]),
         first_row=np.searchsorted(row_position[order], np.arange(len(positions) + 1)).astype(np.int64),
     )
 
 
-def _path(store: Store, batch: str, kind: str, shard: int) -> Path:
-    return store.batch(batch) / kind / f"{store.shards[shard].name}.parquet"
-
-
 def _read_rows(
-    store: Store,
-    batch: str,
-    shard: int,
-    columns: npt.NDArray[np.int32],
-    positions: npt.NDArray[np.int32],
-    first_allele: npt.NDArray[np.int64],
-    ref: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]],
-    alt: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]],
+    store: Store, batch: str, shard: int, *, columns: npt.NDArray[np.int32], alleles: _Alleles
 ) -> npt.NDArray[np.int32]:
+    """Return the call rows of a batch at ``alleles`` (ROW_FIELDS); ``columns``: the place of each sample."""
+    positions = alleles.positions
     if len(positions) == 0:
         return np.zeros((0, len(ROW_FIELDS)), np.int32)
     within = [("pos", ">=", int(positions[0])), ("pos", "<=", int(positions[-1]))]
-    calls = pq.read_table(_path(store, batch, "calls", shard), filters=within).combine_chunks()
+    calls = read_shard(store, batch, "calls", shard, filters=within).combine_chunks()
     rows = np.empty((calls.num_rows, len(ROW_FIELDS)), np.int32)
     if calls.num_rows == 0:
         return rows
@@ -203,9 +209,9 @@ def _read_rows(
         *string_parts(calls.column("ref").chunk(0)),
         *string_parts(calls.column("alt").chunk(0)),
         positions,
-        first_allele,
-        *ref,
-        *alt,
+        alleles.first_allele,
+        *alleles.ref,
+        *alleles.alt,
         allele,
     )
     rows[:, ALLELE] = allele
@@ -218,7 +224,7 @@ def _read_rows(
 def _add_joint(
     rows: npt.NDArray[np.int32], frequency: npt.NDArray[np.float64], *, one_copy: npt.NDArray[np.bool_]
 ) -> None:
-    """Write the joint genotypes to ``rows``; ``frequency`` is per allele, ``one_copy`` of the row's participant."""
+    """Write the joint genotypes to ``rows``; ``frequency``: per allele; ``one_copy``: of the participant, per row."""
     ploidy = rows[:, PLOIDY].astype(np.uint8)
     joint_ploidy = own_ploidy(ploidy, one_copy=one_copy)
     rows[:, JOINT_PLOIDY] = joint_ploidy
@@ -233,7 +239,7 @@ def _add_joint(
 
 
 def genotypes(evidence: Evidence, *, mode: int = CALLED) -> Genotypes:
-    """States and genotypes of all participants at all alleles of ``evidence``."""
+    """Return states and genotypes of all participants at all alleles of ``evidence``; ``mode``: CALLED, RAW, JOINT."""
     shape = (evidence.alleles.num_rows, evidence.cells.shape[1])
     dense = Genotypes(
         state=np.zeros(shape, np.uint8), copies=np.full(shape, -1, np.int8), ploidy=np.zeros(shape, np.uint8)
@@ -255,7 +261,7 @@ def genotypes(evidence: Evidence, *, mode: int = CALLED) -> Genotypes:
 
 
 def count(dense: Genotypes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """AC and AN of the genotypes shown, per allele."""
+    """Return AC and AN of the genotypes shown, per allele."""
     shown = dense.copies >= 0
     ac = np.where(shown, dense.copies, 0).sum(axis=1, dtype=np.int64)
     an = np.where(shown, dense.ploidy, 0).sum(axis=1, dtype=np.int64)

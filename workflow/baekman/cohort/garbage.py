@@ -1,4 +1,4 @@
-"""What is deleted of a store: work that is done or that nobody will take up, and what no snapshot names any more."""
+"""The garbage of a store: work that is done or that nobody continues, and files that no snapshot names any more."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from baekman.cohort import index as participant_index
-from baekman.cohort import snapshot as snapshots
-from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store
 
-DONE_WORK = ".done."  # prefix of a work folder that only waits to be deleted
+DONE_WORK = ".done."  # prefix of a work folder that waits to be deleted
 
 
 def clear_work(store: Store, batch: str) -> None:
-    """Delete all work on a batch, also that of other inputs; what a kill leaves of it is known as such by its name."""
+    """Delete all work on a batch, also work of other inputs; after a kill its remains have a name that marks them."""
     for folder, plan in unfinished(store, f"{batch}.*"):
         if plan["batch"] == batch:
             _set_aside(folder)
@@ -27,14 +26,14 @@ def clear_work(store: Store, batch: str) -> None:
 
 
 def unfinished(store: Store, folders: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Folders of work that is not done, and their plans; another command may delete any of them at any moment."""
+    """Yield the folders of unfinished work, and their plans; another command may delete them at any moment."""
     for plan in store.work.glob(f"{folders}/plan.json"):
         with suppress(FileNotFoundError):
             yield plan.parent, json.loads(plan.read_text())
 
 
 def _set_aside(folder: Path) -> Path:
-    """Rename a folder of work at once, since an add may be at it, to one that only waits to be deleted; which."""
+    """Rename a folder of work to one that waits to be deleted, and return that; an add may be using the folder."""
     done = folder.with_name(f"{DONE_WORK}{folder.name}")
     shutil.rmtree(done, ignore_errors=True)
     with suppress(FileNotFoundError):
@@ -53,21 +52,21 @@ def remove_folder(folder: Path) -> None:
 
 
 def clean(store: Store, latest: Snapshot, *, without: Sequence[str] = (), keep: int | None = None) -> None:
-    """Delete what ``latest`` does not need, and every trace of participants who have left; the lock is held.
+    """Delete files that ``latest`` does not need, and all traces of the participants ``without``.
 
-    ``keep``: as in ``sweep``.
+    The caller holds the store's lock. ``keep``: as in ``sweep``.
     """
     forget(store, without, at=latest)  # first, so that no name of a batch outlives its files in the index
     sweep(store, latest, keep=keep)
-    # who read an older snapshot meanwhile has brought its batches back to the index, and cannot any more
+    # a reader of an older snapshot may have put its batches back into the index; from here on no reader can
     participant_index.forget(store, without, at=latest)
 
 
 def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
-    """Delete participants from the index and from unfinished work, leaving no trace of them in either."""
+    """Delete all traces of participants in the index and in unfinished work."""
     participant_index.forget(store, participants, at=at)
-    for left in store.work.glob(f"{DONE_WORK}*"):
-        remove_folder(left)
+    for done in store.work.glob(f"{DONE_WORK}*"):
+        remove_folder(done)
     gone = set(participants)
     for folder, plan in unfinished(store, "*"):
         if any(member["participant_id"] in gone for member in plan["members"]):
@@ -75,23 +74,24 @@ def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
 
 
 def sweep(store: Store, latest: Snapshot, *, keep: int | None = None) -> None:
-    """Delete the batches that ``latest`` does not have, and the snapshots that need them; the lock is held.
+    """Delete the batches that ``latest`` does not have, and the snapshots that need them.
 
-    And all snapshots but the last ``keep``, and what writers that died have left of sites and snapshots.
+    Also deletes all snapshots but the last ``keep``, and sites and snapshots of writers that died. The caller holds the
+    store's lock.
     """
     named = {entry.name for entry in latest.batches}
-    existing = snapshots.numbers(store)
+    existing = numbers(store)
     for number in existing:
         if number == latest.number:
             continue
-        older = snapshots.read_snapshot(store, number)
+        older = read_snapshot(store, number)
         if any(entry not in latest.batches for entry in older.batches) or (keep and number not in existing[-keep:]):
             (store.snapshots / f"{number:08d}.json").unlink()
             shutil.rmtree(store.sites(number), ignore_errors=True)
     for folder in (store.path / "batches").iterdir():
         if folder.name not in named:
             shutil.rmtree(folder)
-    whole = {store.sites(number) for number in snapshots.numbers(store)}
+    whole = {store.sites(number) for number in numbers(store)}
     for folder in (store.path / "sites").iterdir():
         if folder not in whole:
             shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Who is added to a cohort: the list of participants with their gVCFs."""
+"""The list of gVCFs that a batch is made of, with participants and sexes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from baekman.pseudonyms import PARTICIPANT_ID
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A participant of a batch and the gVCF that is read for them."""
+    """A participant of a batch, and the path of the participant's gVCF."""
 
     participant_id: str
     gvcf: str
@@ -22,15 +22,15 @@ class Member:
 def read_members(path: Path) -> list[Member]:
     """Read a list of gVCFs: ``participant_id <TAB> path [<TAB> sex]``, no header; ``#`` begins a comment line.
 
-    A relative path is relative to the list's folder, or else to the current folder. Raises InputRefused with
-    every bad line at once.
+    A relative path starts at the list's folder, or else at the current folder. Raises InputRefused with all bad lines
+    at once.
     """
-    reasons: list[Problem] = []
+    problems: list[Problem] = []
     members: list[Member] = []
     seen: dict[str, int] = {}
 
     def refuse(number: int, expected: str, found: str) -> None:
-        reasons.append(Problem(file=path.name, place=f"line {number}", expected=expected, found=found))
+        problems.append(Problem(file=path.name, place=f"line {number}", expected=expected, found=found))
 
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -51,8 +51,8 @@ def read_members(path: Path) -> list[Member]:
             location = path.parent / location
         exists = _is_file(location)
         if not PARTICIPANT_ID.fullmatch(participant):
-            told = "'.reference' at its end" if participant.endswith(".reference") else "something else"
-            refuse(number, "an ID of letters, digits, '.', '_' or '-'", told)
+            shape = "'.reference' at its end" if participant.endswith(".reference") else "something else"
+            refuse(number, "an ID of letters, digits, '.', '_' or '-'", shape)
         if participant in seen:
             refuse(number, "each participant once", f"the participant of line {seen[participant]} again")
         if not exists:
@@ -62,15 +62,15 @@ def read_members(path: Path) -> list[Member]:
         seen[participant] = number
         if exists:
             members.append(Member(participant_id=participant, gvcf=str(location.resolve()), sex=sex))
-    if not members and not reasons:
+    if not members and not problems:
         refuse(1, "at least one participant", "none")
-    if reasons:
-        raise InputRefused(reasons)
+    if problems:
+        raise InputRefused(problems)
     return members
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is such a file; no where the path could be none: too long, a loop of links, without permission."""
+    """Return whether there is such a file; False for a path that is too long, a loop of links or not permitted."""
     try:
         return path.is_file()
     except (OSError, ValueError):

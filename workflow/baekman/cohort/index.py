@@ -1,4 +1,4 @@
-"""Which batch holds each participant: an index beside the store, made of its rosters."""
+"""The index participant -> batch: an SQLite file in the store, made of its rosters."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from baekman.cohort.batch import read_roster
+from baekman.cohort.roster import participants_of
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 
 
 @contextmanager
 def open_index(store: Store, *, live: Sequence[str]) -> Iterator[sqlite3.Connection]:
-    """The index participant -> batch, brought up to date with the batches that are ``live``.
+    """Yield a connection to the index after the batches that are ``live`` are in it.
 
-    It follows from the rosters; a roster is read only when its batch is not indexed yet.
+    A roster is read only when its batch is not in the index yet.
     """
     with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS participants"
-            # in two batches is who was in one that is written anew, as long as a reader of an older snapshot needs it
+            # after a rewrite a participant is in two batches, until no reader of an older snapshot needs the old one
             " (participant_id TEXT, batch TEXT, PRIMARY KEY (participant_id, batch)) WITHOUT ROWID"
         )
         connection.execute("CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) WITHOUT ROWID")
         if _missing(connection, live):
-            # from here on nobody else adds a batch, and none is read that another has taken out of the index
+            # from here on no other process adds a batch to the index or removes one
             connection.execute("BEGIN IMMEDIATE")
             for name in _missing(connection, live):
                 connection.executemany(
@@ -43,20 +43,20 @@ def _missing(connection: sqlite3.Connection, live: Sequence[str]) -> list[str]:
 
 
 def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> dict[str, str]:
-    """Which batch of the snapshot holds each of ``participants``; those that are in none are left out."""
+    """Return the snapshot's batch of each of ``participants``; participants without a batch are left out."""
     live = {entry.name for entry in at.batches}
-    found: dict[str, str] = {}
+    batch_of: dict[str, str] = {}
     with open_index(store, live=sorted(live)) as connection:
         for participant in participants:
             rows = connection.execute("SELECT batch FROM participants WHERE participant_id = ?", (participant,))
             for (batch,) in rows:
                 if batch in live:
-                    found[participant] = batch
-    return found
+                    batch_of[participant] = batch
+    return batch_of
 
 
 def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
-    """Take participants out, and the batches that the snapshot does not have, leaving no trace of them."""
+    """Delete participants, and the batches that the snapshot does not have; leave no trace of either."""
     live = [entry.name for entry in at.batches]
     with open_index(store, live=live) as connection:
         for (name,) in connection.execute("SELECT name FROM batches").fetchall():
@@ -67,10 +67,3 @@ def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
             connection.execute("DELETE FROM participants WHERE participant_id = ?", (participant,))
     with closing(sqlite3.connect(store.participants, timeout=600, isolation_level=None)) as connection:
         connection.execute("VACUUM")
-
-
-def participants_of(store: Store, batch: str) -> list[str]:
-    """The participants of one batch, by sample number."""
-    roster, _ = read_roster(store, batch)
-    ids: list[str] = roster.column("participant_id").to_pylist()
-    return ids

@@ -1,4 +1,4 @@
-"""A batch that is made of members of older ones: when somebody withdraws, and when small batches become one."""
+"""Batches that are made of the members of older ones: after a withdrawal, and when small batches become one."""
 
 from __future__ import annotations
 
@@ -14,32 +14,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.arrow import (
-    arrow,
-    concat,
-    filtered,
-    numpy_of,
-    read_parquet,
-    take,
-)
-from baekman.cohort import snapshot as snapshots
+from baekman.arrow import arrow, concat, filtered, numpy_of, read_parquet, take
 from baekman.cohort.batch import (
     digests_of_shard,
     males_of,
-    read_roster,
     read_shard,
     seal,
     shard_path,
     sort_calls,
     write_calls,
     write_reference,
-    write_roster,
 )
 from baekman.cohort.commit import committing, entry_of, remerge
 from baekman.cohort.garbage import clean
 from baekman.cohort.index import find_batches
+from baekman.cohort.roster import read_roster, write_roster
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
-from baekman.cohort.snapshot import BatchEntry, Snapshot
+from baekman.cohort.snapshot import BatchEntry, Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.engine.tasks import MapTasks
@@ -48,10 +39,11 @@ from baekman.files.atomic import fsync_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Rewriting:
-    """Where the samples of the new batch come from; ``source`` and ``sample`` are by new sample.
+    """The origin of a new batch's samples.
 
-    ``old``: the batches. ``source``: which of them. ``sample``: the number there. ``sizes``: samples of each old batch.
-    ``names``: its caller filters by code - 1. ``sexes``: of the new samples.
+    ``old``: the names of the old batches. ``source`` and ``sample``: for each new sample, the index of its old batch
+    and its number there. ``sexes``: of the new samples. ``sizes``: the number of samples of each old batch.
+    ``names``: the caller filters of each old batch, by code - 1.
     """
 
     old: tuple[str, ...]
@@ -62,7 +54,7 @@ class Rewriting:
     names: tuple[tuple[str, ...], ...]
 
     def new_samples(self, source: int) -> npt.NDArray[np.int64]:
-        """The new number of each sample of an old batch, -1 for who is left out."""
+        """Return the new number of each sample of an old batch, -1 for a sample that is left out."""
         numbers = np.full(self.sizes[source], -1, np.int64)
         here = np.flatnonzero(self.source == source)
         numbers[self.sample[here]] = here
@@ -72,12 +64,13 @@ class Rewriting:
 def rewrite_batches(
     store: Store, old: Sequence[str], *, new: str, without: Collection[str], map_tasks: MapTasks
 ) -> bool:
-    """Write one batch ``new`` with the members of ``old`` less ``without``; False, and nothing, when nobody remains."""
+    """Write one batch ``new`` with the members of ``old`` less ``without``; return False, without one, if none stay."""
     rosters = [read_roster(store, name) for name in old]
     everyone = pa.concat_tables([roster for roster, _ in rosters]).combine_chunks()
     gone = set(without)
     ids = everyone.column("participant_id").to_pylist()
-    rows = np.array(sorted((row for row, one in enumerate(ids) if one not in gone), key=ids.__getitem__), np.int64)
+    staying = (row for row, participant in enumerate(ids) if participant not in gone)
+    rows = np.array(sorted(staying, key=ids.__getitem__), np.int64)
     if len(rows) == 0:
         return False
     sizes = tuple(roster.num_rows for roster, _ in rosters)
@@ -92,7 +85,7 @@ def rewrite_batches(
     )
     working = store.work / f"rewrite.{new}"
     shutil.rmtree(working, ignore_errors=True)
-    # none of the filters that only others had is named again
+    # the new batch does not name a filter that only left-out participants had
     used = map_tasks(f"reading filters for {new}", partial(_filters_in, store, rewriting), len(store.shards))
     filters = sorted(set[str]().union(*used))
     written = map_tasks(
@@ -109,7 +102,7 @@ def rewrite_batches(
 
 
 def _filters_in(store: Store, rewriting: Rewriting, shard: int) -> set[str]:
-    """The caller filters that rows of those who stay have in a shard."""
+    """Return the caller filters that the rows of the remaining participants have in a shard."""
     used: set[str] = set()
     for source, (name, names) in enumerate(zip(rewriting.old, rewriting.names, strict=True)):
         if names:
@@ -123,14 +116,14 @@ def _filters_in(store: Store, rewriting: Rewriting, shard: int) -> set[str]:
 def _rewrite_shard(
     store: Store, rewriting: Rewriting, filters: Sequence[str], folder: Path, shard: int
 ) -> dict[str, str]:
-    """Write one shard, with ``filters`` as its numbering of them; returns the hashes of its files."""
+    """Write one shard of the new batch, and return its files' digests; ``filters``: its caller filters by code - 1."""
     parts: dict[str, list[pa.Table]] = {"calls": [], "reference": []}
     code_of = {text: code for code, text in enumerate(filters, start=1)}
     for source, (name, names) in enumerate(zip(rewriting.old, rewriting.names, strict=True)):
         numbers = rewriting.new_samples(source)
-        # a filter that nobody has any more has no code; rows that had it are not kept
+        # a filter without a code is of rows that are not kept
         codes = np.array([0, *(code_of.get(text, 0) for text in names)], np.uint16)
-        for kind, found in parts.items():
+        for kind, tables in parts.items():
             table = read_shard(store, name, kind, shard)
             sample = numbers[numpy_of(table, "sample")]
             table = table.set_column(0, table.schema.field(0), arrow(sample.astype(np.uint32)))
@@ -138,7 +131,7 @@ def _rewrite_shard(
                 column = table.schema.get_field_index("filter")
                 filter_codes = arrow(codes[numpy_of(table, "filter")])
                 table = table.set_column(column, table.schema.field(column), filter_codes)
-            found.append(filtered(table, sample >= 0))
+            tables.append(filtered(table, sample >= 0))
     calls, reference = sort_calls(concat(parts["calls"], CALLS)), concat(parts["reference"], REFERENCE)
     order = np.lexsort((numpy_of(reference, "start"), numpy_of(reference, "sample")))
     shard_name, males = store.shards[shard].name, males_of(store, rewriting.sexes, shard)
@@ -150,22 +143,21 @@ def _rewrite_shard(
 def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None = None) -> Snapshot:
     """Take participants out of the cohort so that no byte of theirs is left, in older snapshots neither.
 
-    The batches that hold them are written anew without them, a snapshot is made from these, and every older
-    snapshot that counts them is deleted. Participants who are not in the cohort change nothing.
+    Their batches are written again without them, a snapshot is made from these, and each older snapshot that counts the
+    participants is deleted. Participants who are not in the cohort change nothing.
     """
     with (engine or Engine()).open() as map_tasks, store.lock():
-        latest = snapshots.read_snapshot(store)
-        found = find_batches(store, participants, at=latest)
-        affected = sorted(set(found.values()))
+        latest = read_snapshot(store)
+        affected = sorted(set(find_batches(store, participants, at=latest).values()))
         if affected:
-            names = _names_taken(store)
+            taken = _names_taken(store)
             entries = []
             for entry in latest.batches:
                 if entry.name not in affected:
                     entries.append(entry)
                     continue
-                new = _next_name(entry.name, taken=names)
-                names.add(new)
+                new = _next_name(entry.name, taken=taken)
+                taken.add(new)
                 if rewrite_batches(store, [entry.name], new=new, without=participants, map_tasks=map_tasks):
                     entries.append(entry_of(store, new))
             latest = remerge(
@@ -185,14 +177,12 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
 
 
 def _names_taken(store: Store) -> set[str]:
-    """The batches that snapshots name: a batch that is written anew must not take the place of one of them."""
-    return {
-        entry.name for number in snapshots.numbers(store) for entry in snapshots.read_snapshot(store, number).batches
-    }
+    """Return the batches that snapshots name: a new batch must not take the place of one of them."""
+    return {entry.name for number in numbers(store) for entry in read_snapshot(store, number).batches}
 
 
 def _next_name(batch: str, *, taken: Collection[str]) -> str:
-    """The name of a batch that is written anew: the first of ``name.r1``, ``name.r2`` … that is not ``taken``."""
+    """Return the name of the rewritten batch: the first of ``name.r1``, ``name.r2`` … that is not ``taken``."""
     stem, dot, number = batch.rpartition(".r")
     if not (dot and number.isdecimal()):
         stem, number = batch, "0"
@@ -202,18 +192,18 @@ def _next_name(batch: str, *, taken: Collection[str]) -> str:
 def compact(store: Store, *, below: int = 1000, keep: int | None = None, engine: Engine | None = None) -> Snapshot:
     """Merge batches of fewer than ``below`` participants into larger ones; sites and freeze tables stay the same.
 
-    In the order of the snapshot, so many at a time that ``below`` participants are reached: what a worker holds of a
-    shard does not grow with the cohort. Snapshots from before are deleted with the small batches that they name, and
-    of the others all but the last ``keep``, if that is given.
+    Batches are merged in the order of the snapshot until ``below`` participants are reached, so the memory of a worker
+    does not grow with the cohort. Older snapshots that name the small batches are deleted with them. Of the others all
+    but the last ``keep`` are deleted, if it is given.
     """
     with (engine or Engine()).open() as map_tasks, store.lock():
-        latest = snapshots.read_snapshot(store)
+        latest = read_snapshot(store)
         groups = _groups([entry for entry in latest.batches if entry.participants < below], enough=below)
-        base, names = f"compact-{latest.number + 1:08d}", _names_taken(store)
+        base, taken = f"compact-{latest.number + 1:08d}", _names_taken(store)
         entries = list(latest.batches)
         for group in groups:
-            new = base if base not in names else _next_name(base, taken=names)
-            names.add(new)
+            new = base if base not in taken else _next_name(base, taken=taken)
+            taken.add(new)
             rewrite_batches(store, [entry.name for entry in group], new=new, without=(), map_tasks=map_tasks)
             entries = [entry for entry in entries if entry not in group] + [entry_of(store, new)]
         if groups:
@@ -223,15 +213,15 @@ def compact(store: Store, *, below: int = 1000, keep: int | None = None, engine:
                 tombstones=tuple(entry.name for group in groups for entry in group),
                 filters=latest.filters,
             )
-            with committing(store, compacted) as working:  # of the same people: with the same sites
+            with committing(store, compacted) as working:  # the same participants have the same sites
                 shutil.copytree(store.sites(latest.number), working, copy_function=_link)
             latest = compacted
-        clean(store, latest, keep=keep)  # also what a compaction that was killed here has left
+        clean(store, latest, keep=keep)  # also after a compaction that was killed here
         return latest
 
 
 def _link(source: str, target: str) -> None:
-    """The same file under another name; a copy of it where the file system has no such thing."""
+    """Give a file another name; copy it where the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
@@ -239,10 +229,10 @@ def _link(source: str, target: str) -> None:
 
 
 def _groups(small: Sequence[BatchEntry], *, enough: int) -> list[list[BatchEntry]]:
-    """Batches that become one: one after the other until there are ``enough`` participants; a last one may stay."""
+    """Return groups of batches to merge, in order, each of ``enough`` participants or more; a last batch may stay."""
     groups: list[list[BatchEntry]] = [[]]
     for entry in small:
-        if sum(one.participants for one in groups[-1]) >= enough:
+        if sum(batch.participants for batch in groups[-1]) >= enough:
             groups.append([])
         groups[-1].append(entry)
     return [group for group in groups if len(group) > 1]

@@ -19,7 +19,7 @@ FLAG_POSITION_CALLED = layout.FLAG_POSITION_CALLED
 
 
 def _whole(fields: list[tuple[str, pa.DataType]]) -> pa.Schema:
-    """A schema without nulls: Parquet then keeps no levels that say where they are."""
+    """Return a schema without nulls: Parquet then stores no definition levels."""
     return pa.schema([pa.field(name, type_, nullable=False) for name, type_ in fields])
 
 
@@ -36,10 +36,8 @@ CALLS = _whole(
         ("dp", pa.int32()),
         ("ad_ref", pa.int32()),
         ("ad_alt", pa.int32()),
-        (
-            "pl_0",
-            pa.int32(),
-        ),  # phred likelihood of 0, 1, 2 copies: the minimum PL over the genotypes with so many
+        # phred likelihood of 0, 1, 2 copies: the minimum PL over the genotypes with that number of copies
+        ("pl_0", pa.int32()),
         ("pl_1", pa.int32()),
         ("pl_2", pa.int32()),  # -1 when haploid
         ("phase", pa.uint8()),  # bit 0: first haplotype carries, bit 1: second; 0: unphased
@@ -55,7 +53,7 @@ REFERENCE = _whole(
         ("start", pa.int32()),
         ("length", pa.int32()),
         ("gq", pa.int16()),  # floor of the GQ band
-        ("dp", pa.int32()),  # minimum depth in the block; -1: not given
+        ("dp", pa.int32()),  # minimum depth in the block; -1: missing
         ("ploidy", pa.uint8()),
         ("other", pa.uint8()),  # copies of a spanning deletion or of another ALT here
         ("state", pa.uint8()),  # STATE_*
@@ -71,8 +69,8 @@ ROSTER = pa.schema(
         ("records", pa.int64()),
         ("call_rows", pa.int64()),
         ("reference_rows", pa.int64()),
-        ("contradicting_fields", pa.int64()),  # fields taken as missing since they contradict their header
-        ("duplicate_alleles", pa.int64()),  # records that normalise to an allele seen before
+        ("contradicting_fields", pa.int64()),  # fields read as missing because they contradict their header
+        ("duplicate_alleles", pa.int64()),  # records that normalise to the allele of an earlier record
     ]
 )
 
@@ -89,15 +87,15 @@ CENSUS = _whole(
         ("het_raw", pa.uint32()),
         ("hom_raw", pa.uint32()),
         ("hemi_raw", pa.uint32()),
-        # of het and hom, those of participants who have one copy here by sex and PARs, and were called diploid
+        # the part of het and hom of participants who have one copy here by sex and PARs, but were called diploid
         ("het_one", pa.uint32()),
         ("hom_one", pa.uint32()),
         ("named", pa.uint32()),  # rows without a copy: the allele was named with evidence
-        # rows that are not called (without a genotype) at a position that is, for another record that starts there:
-        # what AN and the called of the position are too high by, for this allele
+        # rows that are not called (missing_*: without a genotype) where another record at the position is called;
+        # AN and the number of called participants at the position are too high by these, for this allele
         ("uncalled_1", pa.uint32()),  # haploid
         ("uncalled_2", pa.uint32()),
-        ("uncalled_one", pa.uint32()),  # of uncalled_2, those who have one copy
+        ("uncalled_one", pa.uint32()),  # the part of uncalled_2 of participants with one copy
         ("missing_1", pa.uint32()),
         ("missing_2", pa.uint32()),
         ("qual_sum", pa.int64()),  # sum over rows of PL(0 copies) - min PL
@@ -106,7 +104,7 @@ CENSUS = _whole(
         ("dp_n", pa.uint32()),
         ("ad_ref_het", pa.int64()),  # over called diploid heterozygotes with allele depths
         ("ad_alt_het", pa.int64()),
-        ("dosage", pa.int64()),  # sum of expected copies in 1/1000, from PL alone (see genotypes.row_dosage)
+        ("dosage", pa.int64()),  # sum of expected copies in 1/1000, from PL alone (see genotyping.joint.row_dosage)
         *[(f"gq_{b}0", pa.uint32()) for b in range(GQ_BINS)],  # carriers by GQ
     ]
 )
@@ -117,11 +115,11 @@ CALLED = _whole(
         ("start", pa.int32()),
         ("called_1", pa.uint32()),  # participants called, haploid here
         ("called_2", pa.uint32()),  # participants called, diploid here
-        ("called_one", pa.uint32()),  # of called_2, those who have one copy here by sex and PARs
+        ("called_one", pa.uint32()),  # the part of called_2 of participants with one copy here by sex and PARs
         ("raw_1", pa.uint32()),  # participants with a genotype, called or not
         ("raw_2", pa.uint32()),
         ("covered", pa.uint32()),  # participants with any coverage
-        ("weight", pa.int64()),  # informative ploidy in 1/1000 (see genotypes.SEGMENT_WEIGHT)
+        ("weight", pa.int64()),  # informative ploidy in 1/1000 (see genotyping.joint.SEGMENT_WEIGHT)
     ]
 )
 

@@ -1,4 +1,4 @@
-"""The cohort's part of the configuration, as the store's own types; None stands for the defaults."""
+"""The cohort's part of the configuration, as the store's own types; the path None means the defaults."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from baekman.gvcf.thresholds import Thresholds
 
 
 def configuration_of(cohort: Path, config: Path | None) -> Path | None:
-    """``config``, else that of the workspace whose cohort this is: ``W/config.yaml`` of ``W/cohort``, if there."""
-    beside = cohort.absolute().parent / "config.yaml"
-    return beside if config is None and cohort.name == "cohort" and beside.is_file() else config
+    """Return ``config``; without it, the workspace's ``W/config.yaml`` for a cohort ``W/cohort``, if it exists."""
+    of_workspace = cohort.absolute().parent / "config.yaml"
+    return of_workspace if config is None and cohort.name == "cohort" and of_workspace.is_file() else config
 
 
 def _settings(config: Path | None) -> dict[str, Any]:
@@ -37,21 +37,21 @@ def _known(section: dict[str, Any], kind: type) -> dict[str, Any]:
 
 
 def thresholds(config: Path | None) -> Thresholds:
-    """When a record is called, and the GQ bands: config section ``cohort``."""
+    """Return the thresholds of calls and the GQ bands: section ``cohort`` of the configuration."""
     return Thresholds(**_known(_section(config, "cohort"), Thresholds))
 
 
 def aliases(config: Path | None) -> dict[str, str]:
-    """Contig aliases, alias to the reference's name: config key ``cohort.contig_aliases``."""
+    """Return the reference's name of a contig by alias: key ``cohort.contig_aliases`` of the configuration."""
     return dict(_section(config, "cohort").get("contig_aliases") or {})
 
 
 def par_regions(config: Path | None) -> list[Region] | None:
-    """The pseudo-autosomal regions of config key ``par_regions``; None where it says nothing of them."""
+    """Return the pseudo-autosomal regions in the file of the key ``par_regions``; None without that key."""
     path = _settings(config).get("par_regions")
     return read_par(Path(path)) if path else None
 
 
 def site_filters(config: Path | None) -> SiteFilters | None:
-    """Thresholds of the site filters: config section ``sites``; None without a configuration."""
+    """Return the thresholds of the site filters: section ``sites``; None without a configuration."""
     return SiteFilters(**_known(_section(config, "sites"), SiteFilters)) if config is not None else None

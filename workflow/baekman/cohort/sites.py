@@ -1,7 +1,8 @@
-"""The sites of a snapshot: what the whole cohort says of each allele, from sums alone."""
+"""The sites of a snapshot: statistics of each allele in the whole cohort, from sums alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,8 +23,8 @@ from baekman.genotyping.joint import prior_frequency
 class SiteFilters:
     """Thresholds of the site filters.
 
-    ``low_call_rate``: least share of participants called (gnomAD and UK Biobank filter below 0.9); on Y of those
-    who are not registered as female.
+    ``low_call_rate``: least share of participants called (gnomAD and UK Biobank filter below 0.9); on Y of the
+    participants who are not registered as female.
     ``excess_het``: largest phred-scaled P of excess heterozygosity (54.69 is z = -4.5, GATK's default).
     ``low_qual``: least phred evidence that anyone carries the allele (30 is GATK's default calling confidence).
     ``low_allele_balance``: least mean share of ALT reads of called heterozygotes (0.2, gnomAD's genotype filter).
@@ -38,10 +39,14 @@ class SiteFilters:
 
 
 FILTER_NAMES = ("AC0", "ExcessHet", "LowAlleleBalance", "LowCallRate", "LowQual")
+# null where there is nothing to divide by
+NULLABLE = frozenset({"af", "af_raw", "inbreeding", "qual_by_depth", "allele_balance", "mean_depth"})
+
+Counts = Mapping[str, npt.NDArray[np.int64]]
 
 
 def _ratio(top: npt.NDArray[Any], bottom: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """top / bottom, NaN where there is nothing to divide by."""
+    """Return top / bottom, NaN where the bottom is 0."""
     out = np.full(len(top), np.nan)
     np.divide(top, bottom, out=out, where=bottom > 0)
     return out
@@ -53,7 +58,7 @@ def _nullable(values: npt.NDArray[np.float64]) -> pa.Array:
 
 @cache
 def _filter_texts() -> pa.Array:
-    """FILTER by the bits of those that failed."""
+    """Return the FILTER of each combination of failed filters, by its bits."""
     return column(
         [
             ";".join(name for bit, name in enumerate(FILTER_NAMES) if code >> bit & 1) or "PASS"
@@ -65,12 +70,11 @@ def _filter_texts() -> pa.Array:
 def describe_sites(
     census: pa.Table, called: pa.Table, *, contig: str, participants: int, filters: SiteFilters, females: int = 0
 ) -> pa.Table:
-    """Sites (schema SITES) of one shard from its merged census and step function, in the census's order.
+    """Return the sites (schema SITES) of one shard from its merged census and step function, in the census's order.
 
-    ``females`` of the ``participants`` are registered as female: a call rate on Y is not theirs.
-
-    Frequencies, tests and filters follow from the integer sums alone, so they do not depend on how the cohort
-    was divided into batches.
+    ``females``: the number of ``participants`` who are registered as female; a call rate on Y does not count them.
+    Frequencies, tests and filters follow from the integer sums alone, so they do not depend on the division of the
+    cohort into batches.
     """
     if census.num_rows == 0:
         return empty(SITES)
@@ -78,65 +82,91 @@ def describe_sites(
         name: numpy_of(census, name).astype(np.int64) for name in CENSUS.names if name not in ("pos", "ref", "alt")
     }
     here = called_at(called, numpy_of(census, "pos"))
-    for ploidy in (1, 2):  # of the position; whose own record of the allele is weaker is not called of it
+    for ploidy in (1, 2):  # a participant whose record of this allele is weaker is not called at this allele
         here[f"called_{ploidy}"] -= count[f"uncalled_{ploidy}"]
         here[f"raw_{ploidy}"] -= count[f"missing_{ploidy}"]
-    ac = count["het"] + 2 * count["hom"] + count["hemi"]
-    an = here["called_1"] + 2 * here["called_2"]
-    ac_raw = count["het_raw"] + 2 * count["hom_raw"] + count["hemi_raw"]
-    an_raw = here["raw_1"] + 2 * here["raw_2"]
     people_called = here["called_1"] + here["called_2"]
-    hom_ref = np.maximum(here["called_2"] - count["het"] - count["hom"], 0)
-    # Hardy-Weinberg proportions are those of people with two copies: a male called diploid has one
-    het, hom = count["het"] - count["het_one"], count["hom"] - count["hom_one"]
-    diploid = here["called_2"] - (here["called_one"] - count["uncalled_one"])
-    p, excess = exact_tests(np.maximum(diploid - het - hom, 0), het, hom, mid_p=filters.hwe_mid_p)
-    excess_het = -10.0 * np.log10(np.maximum(excess, 1e-300)) + 0.0
-    frequency = _ratio(het + 2 * hom, 2 * diploid)
-    expected = 2.0 * frequency * (1.0 - frequency) * diploid
-    inbreeding = 1.0 - _ratio(het, np.nan_to_num(expected))
-    expected_here = participants - (females if chromosome_kind(contig) == "Y" else 0)
-    call_rate = np.minimum(people_called / max(expected_here, 1), 1.0)
-    qual = count["qual_sum"].astype(np.float64)
-    balance = _ratio(count["ad_alt_het"], count["ad_ref_het"] + count["ad_alt_het"])
-    failed = np.stack(
-        [
-            ac == 0,
-            excess_het > filters.excess_het,
-            np.nan_to_num(balance, nan=1.0) < filters.low_allele_balance,
-            call_rate < filters.low_call_rate,
-            qual < filters.low_qual,
-        ],
-        axis=1,
-    )
-    codes = failed @ (1 << np.arange(len(FILTER_NAMES)))
-    columns: dict[str, Any] = {
-        "contig": take(column([contig]), np.zeros(census.num_rows, np.int32)),
-        "ac": ac,
-        "an": an,
-        "af": _nullable(_ratio(ac, an)),
-        "ac_raw": ac_raw,
-        "an_raw": an_raw,
-        "af_raw": _nullable(_ratio(ac_raw, an_raw)),
-        "af_joint": prior_frequency(count["dosage"], here["weight"]),
-        "hom_ref": hom_ref,
+    expected = participants - (females if chromosome_kind(contig) == "Y" else 0)
+    columns: dict[str, npt.NDArray[Any]] = {
+        **_frequencies(count, here),
+        **_tests(count, here, mid_p=filters.hwe_mid_p),
+        **_evidence(count),
         "participants": np.full(census.num_rows, participants),
         "called": people_called,
         "uncalled": here["covered"] - people_called,
         "no_coverage": participants - here["covered"],
-        "call_rate": call_rate,
-        "hwe_p": p,
-        "excess_het": excess_het,
-        "inbreeding": _nullable(inbreeding),
-        "qual": qual,
-        "qual_by_depth": _nullable(_ratio(qual, count["dp_sum"])),
-        "allele_balance": _nullable(balance),
-        "mean_depth": _nullable(_ratio(count["dp_sum"], count["dp_n"])),
+        "call_rate": np.minimum(people_called / max(expected, 1), 1.0),
         "weight": here["weight"],
-        "filter": take(_filter_texts(), codes),
+    }
+    arrow_columns = {
+        **{name: _nullable(values) if name in NULLABLE else column(values) for name, values in columns.items()},
+        "contig": take(column([contig]), np.zeros(census.num_rows, np.int32)),
+        "filter": take(_filter_texts(), _failed_filters(columns, filters)),
     }
     arrays = [
-        census.column(f.name).combine_chunks() if f.name in CENSUS.names else column(columns[f.name]).cast(f.type)
+        census.column(f.name).combine_chunks() if f.name in CENSUS.names else arrow_columns[f.name].cast(f.type)
         for f in SITES
     ]
     return pa.table(arrays, schema=SITES)
+
+
+def _frequencies(count: Counts, here: Counts) -> dict[str, npt.NDArray[Any]]:
+    """Return allele counts, numbers and frequencies: called, raw and for the joint genotypes' prior."""
+    ac = count["het"] + 2 * count["hom"] + count["hemi"]
+    an = here["called_1"] + 2 * here["called_2"]
+    ac_raw = count["het_raw"] + 2 * count["hom_raw"] + count["hemi_raw"]
+    an_raw = here["raw_1"] + 2 * here["raw_2"]
+    return {
+        "ac": ac,
+        "an": an,
+        "af": _ratio(ac, an),
+        "ac_raw": ac_raw,
+        "an_raw": an_raw,
+        "af_raw": _ratio(ac_raw, an_raw),
+        "af_joint": prior_frequency(count["dosage"], here["weight"]),
+        "hom_ref": np.maximum(here["called_2"] - count["het"] - count["hom"], 0),
+    }
+
+
+def _tests(count: Counts, here: Counts, *, mid_p: bool) -> dict[str, npt.NDArray[Any]]:
+    """Return P of Hardy-Weinberg equilibrium, phred P of excess heterozygosity, and the inbreeding coefficient.
+
+    They are of participants with two copies: a male who is called diploid on X has one.
+    """
+    het, hom = count["het"] - count["het_one"], count["hom"] - count["hom_one"]
+    diploid = here["called_2"] - (here["called_one"] - count["uncalled_one"])
+    p, excess = exact_tests(np.maximum(diploid - het - hom, 0), het, hom, mid_p=mid_p)
+    frequency = _ratio(het + 2 * hom, 2 * diploid)
+    expected_het = 2.0 * frequency * (1.0 - frequency) * diploid
+    return {
+        "hwe_p": p,
+        "excess_het": -10.0 * np.log10(np.maximum(excess, 1e-300)) + 0.0,
+        "inbreeding": 1.0 - _ratio(het, np.nan_to_num(expected_het)),
+    }
+
+
+def _evidence(count: Counts) -> dict[str, npt.NDArray[Any]]:
+    """Return quality, quality by depth, allele balance and mean depth of the carriers."""
+    qual = count["qual_sum"].astype(np.float64)
+    return {
+        "qual": qual,
+        "qual_by_depth": _ratio(qual, count["dp_sum"]),
+        "allele_balance": _ratio(count["ad_alt_het"], count["ad_ref_het"] + count["ad_alt_het"]),
+        "mean_depth": _ratio(count["dp_sum"], count["dp_n"]),
+    }
+
+
+def _failed_filters(columns: Mapping[str, npt.NDArray[Any]], filters: SiteFilters) -> npt.NDArray[np.int64]:
+    """Return the failed filters of each site, a bit for each of FILTER_NAMES."""
+    failed = np.stack(
+        [
+            columns["ac"] == 0,
+            columns["excess_het"] > filters.excess_het,
+            np.nan_to_num(columns["allele_balance"], nan=1.0) < filters.low_allele_balance,
+            columns["call_rate"] < filters.low_call_rate,
+            columns["qual"] < filters.low_qual,
+        ],
+        axis=1,
+    )
+    codes: npt.NDArray[np.int64] = failed @ (1 << np.arange(len(FILTER_NAMES)))
+    return codes

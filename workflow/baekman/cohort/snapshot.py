@@ -1,4 +1,4 @@
-"""Snapshots: numbered, atomically created files that list the batches that make up the cohort at one moment."""
+"""Snapshots: numbered files, created atomically, that list the batches of the cohort at one moment."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from baekman.cohort.schema import CALLED, CENSUS
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
-
-ZERO = "0" * 64
+from baekman.files.atomic import fsync_folder
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchEntry:
-    """A batch as a snapshot lists it; ``digest`` is its members' order-free digest (``batch.digest_members``).
+    """A batch as a snapshot lists it.
 
-    ``females``: how many of its participants are registered as female, of whom nothing is expected on Y.
+    ``digest``: ``roster.digest_members`` of its members. ``females``: the number of its participants who are registered
+    as female; they have no genotypes on Y.
     """
 
     name: str
@@ -36,7 +36,7 @@ class BatchEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The cohort at one moment. ``tombstones`` names the batches that an operation took out since the last one."""
+    """The cohort at one moment. ``tombstones``: the batches that this snapshot replaces or drops."""
 
     number: int
     batches: tuple[BatchEntry, ...] = ()
@@ -45,33 +45,36 @@ class Snapshot:
 
     @property
     def participants(self) -> int:
-        """How many participants the cohort has."""
+        """Return the number of participants of the cohort."""
         return sum(batch.participants for batch in self.batches)
 
     @property
     def females(self) -> int:
-        """How many of them are registered as female."""
+        """Return the number of participants who are registered as female."""
         return sum(batch.females for batch in self.batches)
 
     @property
     def content(self) -> str:
-        """SHA-256-like name of who is in the cohort, whatever the batches: equal cohorts have equal names."""
+        """Return a digest of the participants, in hex; it does not depend on the division into batches."""
         total = sum(int(batch.digest, 16) for batch in self.batches)
         return f"{total % (1 << 256):064x}"
 
     def entry(self, name: str) -> BatchEntry | None:
-        """The batch of that name, if it is in the cohort."""
+        """Return the batch of that name; None if it is not in the cohort."""
         return next((batch for batch in self.batches if batch.name == name), None)
 
 
 def numbers(store: Store) -> list[int]:
-    """Numbers of the snapshots that exist, ascending."""
+    """Return the numbers of the existing snapshots, ascending."""
     names = (entry.name for entry in store.snapshots.iterdir())
     return sorted(int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.json", name))
 
 
 def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
-    """Snapshot ``number``, else the latest; number 0 is the empty cohort. InputRefused when absent or broken."""
+    """Return the snapshot ``number``, by default the latest; number 0 is the empty cohort.
+
+    Raises InputRefused when the snapshot is absent or broken.
+    """
     existing = numbers(store)
     if number is None:
         number = existing[-1] if existing else 0
@@ -99,7 +102,7 @@ def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
 
 
 def load_snapshot(store: Store, number: int) -> Snapshot:
-    """A snapshot from its file; ValueError, KeyError or TypeError when that is none."""
+    """Return a snapshot from its file; raise ValueError, KeyError or TypeError for other content."""
     data = json.loads((store.snapshots / f"{number:08d}.json").read_text())
     return Snapshot(
         number=number,
@@ -110,12 +113,15 @@ def load_snapshot(store: Store, number: int) -> Snapshot:
 
 
 class SnapshotGone(InputRefused):
-    """A withdrawal or a compaction took a snapshot away while it was read."""
+    """A withdrawal or a compaction deleted a snapshot while it was read."""
 
 
 @contextmanager
 def reading(store: Store, snapshot: Snapshot, *, missing: type[Exception] = FileNotFoundError) -> Iterator[None]:
-    """Raise SnapshotGone for the missing file of a snapshot that is no more; ``missing`` is what else says so."""
+    """Raise SnapshotGone if the block misses a file and the snapshot is deleted.
+
+    ``missing``: another exception, next to FileNotFoundError, that means a missing file.
+    """
     try:
         yield
     except (FileNotFoundError, missing):
@@ -125,21 +131,21 @@ def reading(store: Store, snapshot: Snapshot, *, missing: type[Exception] = File
 
 
 def refuse_gone(store: Store, existed: Sequence[int]) -> None:
-    """Raise SnapshotGone when one of the snapshots that ``existed`` is no more."""
+    """Raise SnapshotGone when one of the snapshots ``existed`` is deleted."""
     gone = set(existed).difference(numbers(store))
     if gone:
         raise SnapshotGone(
             Problem(
                 file=f"snapshot {min(gone)}",
                 expected="one that stays while it is read",
-                found="one that a withdrawal or compaction took away",
+                found="one that a withdrawal or compaction deleted",
                 action="run the same command again",
             )
         )
 
 
 def create_snapshot(store: Store, snapshot: Snapshot) -> None:
-    """Create the snapshot's file; raises FileExistsError when another writer has that number already."""
+    """Create the snapshot's file; raise FileExistsError when another writer has that number already."""
     body = {
         "number": snapshot.number,
         "participants": snapshot.participants,
@@ -157,23 +163,21 @@ def create_snapshot(store: Store, snapshot: Snapshot) -> None:
         os.link(temporary, store.snapshots / f"{snapshot.number:08d}.json")
     finally:
         temporary.unlink(missing_ok=True)
-    descriptor = os.open(store.snapshots, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    fsync_folder(store.snapshots)
 
 
 def read_sites(store: Store, snapshot: Snapshot, shard: int, *, columns: Sequence[str] | None = None) -> pa.Table:
-    """The sites (schema SITES) of one shard at a snapshot, or some of their columns."""
+    """Return the sites (schema SITES) of one shard at a snapshot, or some of their columns."""
     return read_parquet(store.sites(snapshot.number) / f"{store.shards[shard].name}.parquet", columns=columns)
 
 
 def read_census(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
-    """The census (schema CENSUS) inside the sites of one shard: what the next snapshot adds to."""
+    """Return the census (schema CENSUS) in the sites of one shard, to which the next snapshot adds."""
     return read_sites(store, snapshot, shard, columns=CENSUS.names).cast(CENSUS)
 
 
 def read_called(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
-    """The merged step function (schema CALLED) of one shard at a snapshot."""
+    """Return the merged step function (schema CALLED) of one shard at a snapshot."""
     if snapshot.number == 0:
         return empty(CALLED)
     return read_parquet(store.sites(snapshot.number) / "called" / f"{store.shards[shard].name}.parquet")

@@ -1,4 +1,4 @@
-"""The cohort store on disk: what is fixed for its life, where things are, and its lock."""
+"""The cohort store on disk: its fixed description, its paths and its locks."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ PLAIN[[*b"ACGT"]] = [*b"ACGT"]
 
 @dataclass(frozen=True)
 class Store:
-    """An existing cohort store. Open with ``open_store``, create with ``create_store``.
+    """An existing cohort store. Open it with ``open_store``, create it with ``create_store``.
 
-    ``par_regions``: the reference's pseudo-autosomal regions; empty where they are not known.
+    ``par_regions``: the reference's pseudo-autosomal regions; empty where they are unknown.
     """
 
     path: Path
@@ -49,13 +49,13 @@ class Store:
     par_regions: tuple[Region, ...]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Sent to a worker, a store is its path: the tasks of a process share one, and what it has mapped."""
+        """Return the path for a worker: the tasks of a process share one store, and the files that it has mapped."""
         status = (self.path / "store.json").stat()
         return _open_once, (self.path, status.st_ino, status.st_mtime_ns)
 
     @cached_property
     def genome(self) -> Genome:
-        """The reference as one memory-mapped array, shared by all processes of a machine."""
+        """Return the reference as one memory-mapped array, shared by all processes of a machine."""
         lengths = np.array([contig.length for contig in self.contigs], np.int64)
         return Genome(
             names=tuple(contig.name for contig in self.contigs),
@@ -67,22 +67,22 @@ class Store:
 
     @cached_property
     def shards_of(self) -> dict[str, list[int]]:
-        """Indices of the shards of each contig, in order."""
-        found: dict[str, list[int]] = {contig.name: [] for contig in self.contigs}
+        """Return the indices of the shards of each contig, in order."""
+        indices: dict[str, list[int]] = {contig.name: [] for contig in self.contigs}
         for index, shard in enumerate(self.shards):
-            found[shard.contig].append(index)
-        return found
+            indices[shard.contig].append(index)
+        return indices
 
     @cached_property
     def shard_ends(self) -> list[npt.NDArray[np.int32]]:
-        """For each contig the 1-based inclusive ends of its shards."""
+        """Return the 1-based inclusive ends of the shards of each contig."""
         return [
             np.array([self.shards[index].end for index in self.shards_of[contig.name]], np.int32)
             for contig in self.contigs
         ]
 
     def parse_region(self, text: str) -> Region:
-        """Return the region that a person writes (see ``genome.regions``); raises InputRefused."""
+        """Return the region that a user writes (see ``genome.regions``); raise InputRefused for other text."""
         return parse_region(text, contigs=self.contigs, aliases=self.aliases)
 
     def shards_in(self, region: Region | None) -> list[int]:
@@ -96,30 +96,30 @@ class Store:
 
     @property
     def workspace(self) -> Path:
-        """The folder that the store lies in."""
+        """Return the folder that contains the store."""
         return self.path.absolute().parent
 
     @property
     def snapshots(self) -> Path:
-        """Folder of the snapshots."""
+        """Return the folder of the snapshots."""
         return self.path / "snapshots"
 
     def batch(self, name: str) -> Path:
-        """Folder of a batch."""
+        """Return the folder of a batch."""
         return self.path / "batches" / name
 
     def sites(self, snapshot: int) -> Path:
-        """Folder of the merged sites of a snapshot."""
+        """Return the folder of the merged sites of a snapshot."""
         return self.path / "sites" / f"{snapshot:08d}"
 
     @property
     def work(self) -> Path:
-        """Folder of unfinished work; deleted when the work is committed."""
+        """Return the folder of unfinished work, which is deleted when the work is committed."""
         return self.path / "work"
 
     @property
     def participants(self) -> Path:
-        """The index participant -> batch."""
+        """Return the path of the index participant -> batch."""
         return self.path / "participants.sqlite"
 
     def lock(self) -> AbstractContextManager[int]:
@@ -144,10 +144,52 @@ class Store:
         )
 
 
-def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
-    import pysam  # for the one command that creates a store
+def create_store(
+    path: Path,
+    *,
+    reference: Path,
+    shards_file: Path | None = None,
+    thresholds: Thresholds | None = None,
+    aliases: Mapping[str, str] | None = None,
+    par_regions: Sequence[Region] | None = None,
+) -> Store:
+    """Create an empty store bound to a reference; open it when the same store is there already.
 
-    before = pysam.set_verbosity(0)  # what htslib would say is said by a reason
+    ``reference``: an indexed or indexable FASTA. ``shards_file``: a shard table; without it the reference is tiled.
+    ``aliases``: the reference's name of a contig by alias. ``par_regions``: the reference's pseudo-autosomal regions;
+    without them, those of a known reference of the same name.
+    Raises InputRefused when the reference, shards or settings do not fit, or another store is at ``path``.
+    """
+    thresholds = thresholds or Thresholds()
+    aliases = {str(alias): contig for alias, contig in (aliases or {}).items()}  # YAML reads 20 as a number
+    contigs = _read_contigs(reference)
+    _check_settings(thresholds, aliases, [contig.name for contig in contigs])
+    if shards_file is None:
+        shards = make_shards(_upper_sequences(reference))
+    else:
+        shards = read_shards(shards_file)
+        check_tiling(shards, {contig.name: contig.length for contig in contigs}, file=shards_file.name)
+    name = re.sub(r"\.(fa|fasta|fna)(\.gz)?$", "", reference.name)
+    description: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "reference": name,
+        "contigs": [{key: value for key, value in asdict(contig).items() if value != ""} for contig in contigs],
+        "shards": shards_hash(shards),
+        "thresholds": asdict(thresholds) | {"gq_bands": list(thresholds.gq_bands)},
+        "aliases": aliases,
+        "par_regions": [
+            asdict(region) for region in sorted(set(par_of_reference(name) if par_regions is None else par_regions))
+        ],
+    }
+    if not _exists(path, description):
+        _write_store(path, description, reference=reference, shards=shards)
+    return open_store(path)
+
+
+def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    import pysam  # only the creation of a store needs it
+
+    before = pysam.set_verbosity(0)  # the refusal has the message, not htslib
     try:
         fasta = pysam.FastaFile(str(reference))
     finally:
@@ -158,30 +200,14 @@ def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint
 
 
 def _plain(sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A sequence with N for every letter but ACGT: a VCF may have no other in REF, and callers write N there.
+    """Return a sequence with N for every letter but ACGT: a VCF allows no other in REF, and callers write N there.
 
-    VCF 4.3 would have the first base in the alphabet that the letter stands for, which GATK and bcftools do not.
+    VCF 4.3 prescribes the first base in the alphabet that the letter stands for, but GATK and bcftools write N.
     """
     return PLAIN[sequence]
 
 
-def create_store(
-    path: Path,
-    *,
-    reference: Path,
-    shards_file: Path | None = None,
-    thresholds: Thresholds | None = None,
-    aliases: Mapping[str, str] | None = None,
-    par_regions: Sequence[Region] | None = None,
-) -> Store:
-    """Create an empty store bound to a reference; does nothing when the same store is there already.
-
-    ``reference`` is an indexed or indexable FASTA; ``shards_file`` a shard table, else the reference is tiled;
-    ``par_regions`` its pseudo-autosomal regions, else those of a known reference of its name.
-    Raises InputRefused when the reference or shards do not fit, or another store lies at ``path``.
-    """
-    thresholds = thresholds or Thresholds()
-    aliases = {str(alias): contig for alias, contig in (aliases or {}).items()}  # YAML reads 20 as a number
+def _read_contigs(reference: Path) -> list[Contig]:
     if not reference.is_file():
         raise InputRefused(Problem(file=reference.name, expected="a reference FASTA", found="no such file"))
     contigs: list[Contig] = []
@@ -200,27 +226,14 @@ def create_store(
                 action="compress with bgzip, not gzip, or leave it plain",
             )
         ) from error
-    _check_settings(thresholds, aliases, [contig.name for contig in contigs])
-    if shards_file is not None:
-        shards = read_shards(shards_file)
-        check_tiling(shards, {contig.name: contig.length for contig in contigs}, file=shards_file.name)
-    else:
-        shards = make_shards(_upper_sequences(reference))
-    name = re.sub(r"\.(fa|fasta|fna)(\.gz)?$", "", reference.name)
-    description: dict[str, Any] = {
-        "schema": SCHEMA_VERSION,
-        "reference": name,
-        "contigs": [{key: value for key, value in asdict(contig).items() if value != ""} for contig in contigs],
-        "shards": shards_hash(shards),
-        "thresholds": asdict(thresholds) | {"gq_bands": list(thresholds.gq_bands)},
-        "aliases": aliases,
-        "par_regions": [
-            asdict(region) for region in sorted(set(par_of_reference(name) if par_regions is None else par_regions))
-        ],
-    }
+    return contigs
+
+
+def _exists(path: Path, description: Mapping[str, Any]) -> bool:
+    """Return whether this very store is at ``path``; refuse another store or other files there."""
     if path.is_dir() and (path / "store.json").exists():
         if json.loads((path / "store.json").read_text()) == description:
-            return open_store(path)
+            return True
         raise InputRefused(
             Problem(
                 file="store.json",
@@ -231,6 +244,10 @@ def create_store(
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputRefused(Problem(file=path.name, expected="an empty or new folder", found="other files"))
+    return False
+
+
+def _write_store(path: Path, description: Mapping[str, Any], *, reference: Path, shards: Sequence[Shard]) -> None:
     if path.exists():
         path.rmdir()
     with atomic_folder(path) as folder:
@@ -241,15 +258,14 @@ def create_store(
             (folder / name).mkdir()
         write_text(folder / "shards.tsv", format_shards(shards))
         write_text(folder / "store.json", json.dumps(description, indent=1) + "\n")
-    return open_store(path)
 
 
 def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs: Sequence[str]) -> None:
-    """Refuse what would be fixed for the store's life and cannot be: bands that do not tile, aliases of nothing."""
-    reasons: list[Problem] = []
+    """Refuse settings that cannot hold for the store's life: bands that do not tile, aliases without a contig."""
+    problems: list[Problem] = []
     bands = thresholds.gq_bands
     if not bands or bands[0] != 0 or any(low >= high for low, high in pairwise(bands)) or bands[-1] > 99:
-        reasons.append(
+        problems.append(
             Problem(
                 file="cohort.gq_bands",
                 expected="lower borders that begin with 0 and rise to at most 99",
@@ -257,32 +273,32 @@ def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs:
             )
         )
     for alias, target in aliases.items():
-        where = f"alias {alias}"
+        place = f"alias {alias}"
         if target not in contigs:
-            reasons.append(
+            problems.append(
                 Problem(
                     file="cohort.contig_aliases",
-                    place=where,
+                    place=place,
                     expected="the name of a contig of the reference",
                     found=repr(target),
                 )
             )
         if alias in contigs and alias != target:
-            reasons.append(
+            problems.append(
                 Problem(
                     file="cohort.contig_aliases",
-                    place=where,
+                    place=place,
                     expected="a name that no contig of the reference has",
                     found="one of its contigs",
                 )
             )
-    if reasons:
-        raise InputRefused(reasons)
+    if problems:
+        raise InputRefused(problems)
 
 
 def open_store(path: Path) -> Store:
-    """Open the store at ``path``; raises InputRefused when there is none that this version can read."""
-    path = path.absolute()  # a cluster's workers have folders of their own
+    """Open the store at ``path``; raise InputRefused when there is none that this version can read."""
+    path = path.absolute()  # a cluster's workers have other working directories
     try:
         return _store_of(path, json.loads((path / "store.json").read_text()))
     except (FileNotFoundError, NotADirectoryError):
@@ -306,7 +322,7 @@ def open_store(path: Path) -> Store:
 
 
 def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
-    """The store at ``path`` that ``description`` describes."""
+    """Return the store at ``path`` with its ``description``."""
     if description["schema"] != SCHEMA_VERSION:
         raise InputRefused(
             Problem(
@@ -334,8 +350,8 @@ def _open_once(path: Path, _inode: int, _changed: int) -> Store:
 
 
 def check_names(names: Sequence[str], *, kind: str, pattern: re.Pattern[str]) -> None:
-    """Refuse names that could not safely be a file name or a sample name; shows positions, not values."""
-    reasons = [
+    """Refuse names that are not safe as the name of a file and of a sample; the message has positions, not values."""
+    problems = [
         Problem(
             file=kind,
             place=f"entry {number}",
@@ -345,5 +361,5 @@ def check_names(names: Sequence[str], *, kind: str, pattern: re.Pattern[str]) ->
         for number, name in enumerate(names, start=1)
         if not pattern.fullmatch(name)
     ]
-    if reasons:
-        raise InputRefused(reasons)
+    if problems:
+        raise InputRefused(problems)

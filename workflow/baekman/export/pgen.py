@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from baekman.cohort.batch import read_roster
+from baekman.cohort.roster import read_roster
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem

@@ -137,7 +137,7 @@ def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: in
         blocks = bgzf.BlockWriter(raw)
         if snapshot.number:
             sites = sites_within(read_sites(store, snapshot, shard), content.region)
-            for alleles in chunks(sites, _candidates(sites, mode), people):
+            for alleles in chunks(sites, wanted=_candidates(sites, mode), participants=people):
                 evidence = read_evidence(store, snapshot, shard, alleles=alleles)
                 if mode == JOINT:
                     wanted = count(genotypes(evidence, mode=mode))[0] > 0

@@ -84,7 +84,7 @@ def _blocks(store: Store, snapshot: Snapshot, *, region: Region | None, mode: in
         for shard in store.shards_in(region):
             sites = dense_genotypes.sites_within(read_sites(store, snapshot, shard), region)
             everything = np.ones(sites.num_rows, np.bool_)
-            for alleles in dense_genotypes.chunks(sites, everything, len(participants)):
+            for alleles in dense_genotypes.chunks(sites, wanted=everything, participants=len(participants)):
                 evidence = dense_genotypes.read_evidence(store, snapshot, shard, alleles=alleles)
                 dense = dense_genotypes.genotypes(evidence, mode=mode)
                 yield GenotypeBlock(

@@ -20,7 +20,8 @@ from baekman.arrow import numpy_of
 from baekman.cohort import batch as batches
 from baekman.cohort import snapshot as snapshots
 from baekman.cohort.commit import sites_metadata
-from baekman.cohort.index import find_batches, participants_of
+from baekman.cohort.index import find_batches
+from baekman.cohort.roster import participants_of, read_roster
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
@@ -126,7 +127,7 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
     """
     task = tasks[number]
     ids = participants_of(store, task.batch)
-    roster, filters = batches.read_roster(store, task.batch)
+    roster, filters = read_roster(store, task.batch)
     male = np.array(roster.column("sex").to_pylist()) == "male"
     # each process opens them: keys are not sent to workers
     keys = table_keys.open_keys(store.workspace)

@@ -1,1 +1,1 @@
-"""Proof that a cohort store is whole."""
+"""Proofs that a cohort store is whole."""

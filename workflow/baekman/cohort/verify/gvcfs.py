@@ -1,4 +1,4 @@
-"""Proof that the store says of a participant what the gVCF says that went in: each is read again and compared."""
+"""Proof that the store agrees with the gVCFs that went in: each gVCF is read again and compared."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baekman.arrow import concat
-from baekman.cohort import batch as batches
-from baekman.cohort import snapshot as snapshots
+from baekman.cohort.batch import open_gvcf, read_shard, shards_of, sort_calls
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.index import find_batches
+from baekman.cohort.roster import read_roster
 from baekman.cohort.schema import CALLS, REFERENCE
+from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
@@ -25,11 +26,11 @@ UNKNOWN_FILTER = 0xFFFF
 
 
 def compare_gvcfs(store: Store, members: Sequence[Member], *, engine: Engine | None = None) -> list[str]:
-    """Every difference between the latest snapshot and the gVCFs of ``members``, a line each."""
-    at = snapshots.read_snapshot(store)
-    found = find_batches(store, [member.participant_id for member in members], at=at)
+    """Return every difference between the latest snapshot and the gVCFs of ``members``, a line each."""
+    at = read_snapshot(store)
+    batch_of = find_batches(store, [member.participant_id for member in members], at=at)
     with (engine or Engine()).open() as map_tasks:
-        differences = map_tasks("comparing gVCFs", partial(_compare, store, tuple(members), found), len(members))
+        differences = map_tasks("comparing gVCFs", partial(_compare, store, tuple(members), batch_of), len(members))
     return [
         f"participant {member.participant_id}: {difference}"
         for member, of_member in zip(members, differences, strict=True)
@@ -37,48 +38,44 @@ def compare_gvcfs(store: Store, members: Sequence[Member], *, engine: Engine | N
     ]
 
 
-def _compare(store: Store, members: Sequence[Member], found: dict[str, str], index: int) -> list[str]:
-    return _differences(store, members[index], found)
-
-
-def _differences(store: Store, member: Member, found: dict[str, str]) -> list[str]:
-    if member.participant_id not in found:
+def _compare(store: Store, members: Sequence[Member], batch_of: dict[str, str], index: int) -> list[str]:
+    member = members[index]
+    if member.participant_id not in batch_of:
         return ["not in the cohort"]
-    name = found[member.participant_id]
-    roster, filters = batches.read_roster(store, name)
+    name = batch_of[member.participant_id]
+    roster, filters = read_roster(store, name)
     (row,) = roster.filter(pc.equal(roster["participant_id"], member.participant_id)).to_pylist()
     if sha256_of(Path(member.gvcf)) != row["gvcf_sha256"]:
         return ["another gVCF than the one that went in"]
     try:
         return read_in_pieces(partial(_of_shards, store, member, name, row["sample"], filters))
     except InputRefused as refused:
-        return [str(reason) for reason in refused.problems]
+        return [str(problem) for problem in refused.problems]
 
 
 def _of_shards(
     store: Store, member: Member, name: str, sample: int, filters: Sequence[str], whole_contigs: bool
 ) -> list[str]:
-    reader = batches.open_gvcf(store, member, whole_contigs=whole_contigs)
+    reader = open_gvcf(store, member, whole_contigs=whole_contigs)
     differences = []
-    silent = dict(enumerate(store.shards))
-    for shard, calls, reference in batches.shards_of(store, reader, sample=sample):
-        del silent[shard]
-        # the names of the filters that were met so far
-        names = reader.filters
-        # one that the store does not know is of rows that it does not have, or there is a difference
+    uncovered = dict(enumerate(store.shards))
+    for shard, calls, reference in shards_of(store, reader, sample=sample):
+        del uncovered[shard]
+        names = reader.filters  # of the rows so far
+        # a filter without a code in the store makes a difference, unless its rows are not in this shard
         code_of = {text: code for code, text in enumerate(filters, start=1)}
         codes = pa.array([0, *(code_of.get(text, UNKNOWN_FILTER) for text in names)], pa.uint16())
         column = CALLS.get_field_index("filter")
         calls = calls.set_column(column, CALLS.field(column), codes.take(calls["filter"]))
-        told = {"calls": batches.sort_calls(pa.Table.from_batches([calls])), "reference": reference}
+        of_gvcf = {"calls": sort_calls(pa.Table.from_batches([calls])), "reference": reference}
         differences += [
-            f"{kind} of shard {store.shards[shard].name} are not what the gVCF says"
+            f"{kind} of shard {store.shards[shard].name} differ from the gVCF"
             for kind, stored in _stored(store, name, shard, sample)
-            if not stored.equals(concat([pa.table(told[kind])], stored.schema))
+            if not stored.equals(concat([pa.table(of_gvcf[kind])], stored.schema))
         ]
     differences += [
-        f"{kind} of shard {tile.name}, of which the gVCF says nothing"
-        for shard, tile in silent.items()
+        f"{kind} of shard {tile.name}, which the gVCF does not cover"
+        for shard, tile in uncovered.items()
         for kind, stored in _stored(store, name, shard, sample)
         if stored.num_rows
     ]
@@ -87,5 +84,5 @@ def _of_shards(
 
 def _stored(store: Store, batch: str, shard: int, sample: int) -> Iterator[tuple[str, pa.Table]]:
     for kind, schema in (("calls", CALLS), ("reference", REFERENCE)):
-        table = batches.read_shard(store, batch, kind, shard, filters=[("sample", "==", sample)])
+        table = read_shard(store, batch, kind, shard, filters=[("sample", "==", sample)])
         yield kind, concat([table.cast(schema)], schema)

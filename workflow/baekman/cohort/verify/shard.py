@@ -1,4 +1,4 @@
-"""Proof that one shard of a cohort store is whole: its rows, what they add up to, and the genotypes of everybody."""
+"""Proof that one shard of a cohort store is whole: its rows, their sums, and the genotypes of all participants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from baekman.arrow import allele_ranks, empty, numpy_of, read_parquet, string_parts, write_parquet
 from baekman.cohort import snapshot as snapshots
-from baekman.cohort.batch import males_of, read_roster, read_shard, sealed_digests
+from baekman.cohort.batch import males_of, read_shard, sealed_digests
 from baekman.cohort.census import count_alleles, count_called, merge_alleles, merge_called
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.dense_genotypes import (
@@ -29,6 +29,7 @@ from baekman.cohort.dense_genotypes import (
     genotypes,
     read_evidence,
 )
+from baekman.cohort.roster import read_roster
 from baekman.cohort.schema import CALLED as CALLED_SCHEMA
 from baekman.cohort.schema import (
     CALLS,
@@ -52,26 +53,26 @@ KINDS = {"calls": CALLS, "reference": REFERENCE, "census": CENSUS, "called": CAL
 def verify_shard(store: Store, known: tuple[Snapshot, ...], names: tuple[str, ...], folder: Path, shard: int) -> None:
     """Verify one shard of the batches ``names`` and of the snapshots ``known``.
 
-    Writes below ``folder`` its findings (``<shard>.json``) and how many rows it has of each sample (``<shard>.npz``,
-    ``call_rows.<n>`` and ``reference_rows.<n>`` of the n-th batch).
+    Writes the findings to ``<shard>.json`` in ``folder``, and the number of rows of each sample to ``<shard>.npz``
+    (``call_rows.<n>`` and ``reference_rows.<n>`` of the n-th batch).
     """
-    found: list[str] = []
+    findings: list[str] = []
     counts: dict[str, npt.NDArray[np.int64]] = {}
     for number, name in enumerate(names):
         try:
-            found += _batch_shard(store, name, shard, number, counts)
+            findings += _batch_shard(store, name, shard, number, counts)
         except (OSError, pa.ArrowException, ValueError, IndexError) as error:
-            found.append(f"batches/{name}: shard {store.shards[shard].name} is broken ({type(error).__name__})")
-    # a broken batch would only repeat itself in the sites
-    if not found:
+            findings.append(f"batches/{name}: shard {store.shards[shard].name} is broken ({type(error).__name__})")
+    # a broken batch would only break the sites too
+    if not findings:
         try:
-            found += _sites(store, known, shard)
+            findings += _sites(store, known, shard)
             if known:
-                found += _dense(store, known[-1], shard)
+                findings += _dense(store, known[-1], shard)
         except (OSError, pa.ArrowException, ValueError, IndexError, KeyError) as error:
-            found.append(f"sites: shard {store.shards[shard].name} is broken ({type(error).__name__})")
+            findings.append(f"sites: shard {store.shards[shard].name} is broken ({type(error).__name__})")
     np.savez(folder / f"{store.shards[shard].name}.npz", **counts)  # type: ignore[arg-type]
-    (folder / f"{store.shards[shard].name}.json").write_text(json.dumps(found))
+    (folder / f"{store.shards[shard].name}.json").write_text(json.dumps(findings))
 
 
 def _batch_shard(
@@ -105,15 +106,15 @@ def _batch_shard(
     if _overlapping(calls, reference):
         yield f"batches/{name}: shard {tile.name}: a call row inside a reference segment of its participant"
     if not count_alleles(calls, males=males).equals(tables["census"]):
-        yield f"batches/{name}/census/{tile.name}.parquet: not what the call rows add up to"
+        yield f"batches/{name}/census/{tile.name}.parquet: not the sum of the call rows"
     if not count_called(calls, reference, males=males).equals(tables["called"]):
-        yield f"batches/{name}/called/{tile.name}.parquet: not what call rows and segments add up to"
+        yield f"batches/{name}/called/{tile.name}.parquet: not the sum of call rows and segments"
     counts[f"call_rows.{number}"] = np.bincount(numpy_of(calls, "sample"), minlength=samples)
     counts[f"reference_rows.{number}"] = np.bincount(numpy_of(reference, "sample"), minlength=samples)
 
 
 def _increasing(*keys: npt.NDArray[np.generic]) -> bool:
-    """Whether rows are strictly increasing by the keys, the first one first."""
+    """Return whether rows are strictly increasing by the keys, the first key first."""
     equal = np.ones(max(len(keys[0]) - 1, 0), np.bool_)
     for key in keys:
         wide = key.astype(np.int64)
@@ -149,13 +150,13 @@ def _calls(store: Store, shard: int, calls: pa.Table) -> Iterable[str]:
     best = np.zeros(len(places), np.int64)
     np.bitwise_or.at(best, at, own)
     if (best[at] != flags >> POSITION_FLAGS).any():
-        yield "a row that does not know the best flags of its position"
+        yield "a row without the best flags of its position"
     numbers = np.stack([column(name) for name in ("gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2", "phase_set")])
     if numbers.min() < MISSING or column("gq").max() > 99 or column("phase").max() > 3:
-        yield "a number that nothing can have"
+        yield "a value out of range"
     likelihoods = np.stack([column(f"pl_{k}") for k in range(3)], axis=1)
-    given = likelihoods[:, 0] >= 0
-    if ((likelihoods[:, 1] >= 0) != given).any() or (likelihoods[:, 2] >= 0)[(ploidy == 1) | ~given].any():
+    present = likelihoods[:, 0] >= 0
+    if ((likelihoods[:, 1] >= 0) != present).any() or (likelihoods[:, 2] >= 0)[(ploidy == 1) | ~present].any():
         yield "a row with some of its likelihoods"
     offsets, bases = string_parts(calls["ref"].combine_chunks())
     sizes = np.diff(offsets)
@@ -164,7 +165,7 @@ def _calls(store: Store, shard: int, calls: pa.Table) -> Iterable[str]:
     real = store.genome.sequence[places]
     known = np.isin(real, np.frombuffer(b"ACGT", np.uint8)) & np.isin(bases, np.frombuffer(b"ACGT", np.uint8))
     if (real[known] != bases[known]).any():
-        yield "a REF that is not the reference's"
+        yield "a REF that differs from the reference"
 
 
 def _segments(store: Store, shard: int, reference: pa.Table) -> Iterable[str]:
@@ -185,7 +186,7 @@ def _segments(store: Store, shard: int, reference: pa.Table) -> Iterable[str]:
     if not known.all():
         yield "a segment of an unknown state or ploidy"
     if not np.isin(gq, store.thresholds.gq_bands).all():
-        yield "a segment whose GQ is not the floor of a band"
+        yield "a segment with a GQ that is not the floor of a band"
 
 
 def _overlapping(calls: pa.Table, reference: pa.Table) -> bool:
@@ -200,7 +201,7 @@ def _overlapping(calls: pa.Table, reference: pa.Table) -> bool:
 
 
 def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]:
-    """Merge the batches' censuses again, snapshot by snapshot, each on top of the one before where it grew from it."""
+    """Merge the batches' censuses again, snapshot by snapshot; a snapshot that contains the one before adds to it."""
     tile = store.shards[shard]
     census, called = empty(CENSUS), empty(CALLED_SCHEMA)
     merged: set[str] = set()
@@ -224,24 +225,24 @@ def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]
         place = f"sites/{snapshot.number:08d}/{tile.name}.parquet"
         sites = snapshots.read_sites(store, snapshot, shard)
         says, is_so = sites.schema.metadata or {}, sites_metadata(store, snapshot)
-        # what made them may have been an earlier version, which says so, and may say less
+        # an earlier version may have made them: its metadata has another version, and maybe fewer keys
         if any(is_so.get(key.decode()) != value.decode() for key, value in says.items() if key != b"baekman.software"):
-            yield f"{place}: says of itself what this snapshot of this store is not"
+            yield f"{place}: metadata of another snapshot or store"
         elif not sites.schema.equals(SITES):
             yield f"{place}: another schema"
         elif not sites.equals(expected):
-            yield f"{place}: not what its batches add up to"
+            yield f"{place}: not the sum of its batches"
         elif not _as_written(store.path / place):
-            yield f"{place}: other bytes than those in which it was written"
+            yield f"{place}: other bytes than were written"
         place = f"sites/{snapshot.number:08d}/called/{tile.name}.parquet"
         if not snapshots.read_called(store, snapshot, shard).equals(called):
-            yield f"{place}: not what its batches add up to"
+            yield f"{place}: not the sum of its batches"
         elif not _as_written(store.path / place):
-            yield f"{place}: other bytes than those in which it was written"
+            yield f"{place}: other bytes than were written"
 
 
 def _as_written(path: Path) -> bool:
-    """Whether a file has the very bytes that its table is written in; yes where another version of Arrow wrote it."""
+    """Return whether a file has the bytes in which its table is written; True if another version of Arrow wrote it."""
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / path.name
         write_parquet(read_parquet(path).combine_chunks(), again)
@@ -251,11 +252,11 @@ def _as_written(path: Path) -> bool:
 
 
 def _dense(store: Store, snapshot: Snapshot, shard: int) -> Iterable[str]:
-    """AC, AN and the numbers of the five states, counted over the genotypes of everybody."""
+    """Count AC, AN and the numbers of the five states over the genotypes of all participants."""
     sites = snapshots.read_sites(store, snapshot, shard)
-    where = f"sites/{snapshot.number:08d}/{store.shards[shard].name}.parquet"
+    place = f"sites/{snapshot.number:08d}/{store.shards[shard].name}.parquet"
     people = max(snapshot.participants, 1)
-    for alleles in chunks(sites, np.ones(sites.num_rows, np.bool_), people):
+    for alleles in chunks(sites, wanted=np.ones(sites.num_rows, np.bool_), participants=people):
         evidence = read_evidence(store, snapshot, shard, alleles=alleles)
         for mode, suffix in ((CALLED, ""), (RAW, "_raw")):
             dense = genotypes(evidence, mode=mode)
@@ -266,7 +267,7 @@ def _dense(store: Store, snapshot: Snapshot, shard: int) -> Iterable[str]:
                 wrong = np.flatnonzero(values != numpy_of(alleles, name))
                 if len(wrong):
                     pos = numpy_of(alleles, "pos")[wrong[0]]
-                    yield f"{where}: {name} of {len(wrong)} alleles is not a count of genotypes, first at {pos}"
+                    yield f"{place}: {name} of {len(wrong)} alleles is not a count of genotypes, first at {pos}"
 
 
 def _states(dense: Genotypes) -> dict[str, npt.NDArray[np.int64]]:

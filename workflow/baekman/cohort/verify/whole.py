@@ -1,7 +1,7 @@
-"""Proof that a cohort store is whole: every file is read again and every count made again.
+"""Proof that a cohort store is whole: every file is read again, and every count is made again.
 
-What can be recomputed is: hashes, order, ranges, censuses, step functions, merged sites of every snapshot, and AC
-and AN from the genotypes of everybody. A finding is one line; a sound store has none.
+Everything that can be recomputed is proved: hashes, order, ranges, censuses, step functions, merged sites of every
+snapshot, and AC and AN from the genotypes of all participants. A finding is one line; a sound store has none.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baekman.cohort import snapshot as snapshots
-from baekman.cohort.batch import digest_members, read_roster, sealed_digests
-from baekman.cohort.schema import (
-    ROSTER,
-)
+from baekman.cohort.batch import INPUTS, sealed_digests
+from baekman.cohort.roster import digest_members, read_roster
+from baekman.cohort.schema import ROSTER
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 from baekman.cohort.verify.shard import verify_shard
@@ -35,48 +34,48 @@ from baekman.genome.shards import shards_hash
 
 
 def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
-    """Every finding about ``store``, each a line that begins with the file it is about; empty when it is sound.
+    """Return every finding about ``store``, a line each that begins with the name of its file; none for a sound store.
 
-    Batches may be added meanwhile. Raises SnapshotGone when what is read is deleted by a withdrawal or compaction.
+    Batches may be added meanwhile. Raises SnapshotGone when a withdrawal or compaction deletes files that are read.
     """
     existing = snapshots.numbers(store)
     try:
-        found = _findings(store, existing, engine or Engine())
+        findings = _findings(store, existing, engine or Engine())
     except FileNotFoundError:
         snapshots.refuse_gone(store, existing)
         raise
-    if found:
+    if findings:
         snapshots.refuse_gone(store, existing)
-    return found
+    return findings
 
 
 def _findings(store: Store, existing: Sequence[int], engine: Engine) -> list[str]:
     if not (store.path / "reference.seq").exists():
         return ["reference.seq: absent"]
-    found = list(_reference(store))
+    findings = list(_reference(store))
     known: dict[int, Snapshot] = {}
     for number in existing:
         try:
             snapshot = snapshots.load_snapshot(store, number)
-            if snapshot.content:  # which follows from digests that may be no numbers
+            if snapshot.content:  # raises ValueError for a digest that is no number
                 known[number] = snapshot
         except (ValueError, KeyError, TypeError) as error:
-            found.append(f"snapshots/{number:08d}.json: cannot be read ({type(error).__name__})")
+            findings.append(f"snapshots/{number:08d}.json: cannot be read ({type(error).__name__})")
     names = sorted({entry.name for snapshot in known.values() for entry in snapshot.batches})
     unreadable = [finding for name in names for finding in _unreadable(store, name)]
     if unreadable:
-        return found + unreadable
+        return findings + unreadable
     for name in names:
-        found += _batch(store, name)
+        findings += _batch(store, name)
     for snapshot in known.values():
-        found += _snapshot(store, snapshot)
+        findings += _snapshot(store, snapshot)
     if known:
-        found += _index(store, known[max(known)], seen=existing[-1])
+        findings += _index(store, known[max(known)], seen=existing[-1])
     with tempfile.TemporaryDirectory() as folder, engine.open() as map_tasks:
         task = partial(verify_shard, store, tuple(known.values()), tuple(names), Path(folder))
         map_tasks("verifying shards", task, len(store.shards))
-        found += _gather(store, names, Path(folder))
-    return found
+        findings += _gather(store, names, Path(folder))
+    return findings
 
 
 def _reference(store: Store) -> Iterable[str]:
@@ -87,13 +86,13 @@ def _reference(store: Store) -> Iterable[str]:
         yield "reference.seq: not as long as its contigs"
         return
     for contig, start in zip(store.contigs, store.genome.starts, strict=True):
-        found = hashlib.md5(store.genome.sequence[start : start + contig.length].data).hexdigest()
-        if found != (contig.stored_md5 or contig.m5):
+        md5 = hashlib.md5(store.genome.sequence[start : start + contig.length].data).hexdigest()
+        if md5 != (contig.stored_md5 or contig.m5):
             yield f"reference.seq: contig {contig.name} does not have its M5"
 
 
 def _unreadable(store: Store, name: str) -> Iterable[str]:
-    """What of a batch is absent or cannot be read of that without which nothing else can be proved."""
+    """Yield the files of a batch that are absent or unreadable and without which nothing else can be proved."""
     if not (store.batch(name) / "roster.parquet").is_file():
         yield f"batches/{name}: named by a snapshot, and absent or without a roster"
         return
@@ -109,21 +108,21 @@ def _unreadable(store: Store, name: str) -> Iterable[str]:
 
 
 def _batch(store: Store, name: str) -> Iterable[str]:
-    where = f"batches/{name}"
+    place = f"batches/{name}"
     roster, _ = read_roster(store, name)
     if roster.schema != ROSTER:
-        yield f"{where}/roster.parquet: another schema"
+        yield f"{place}/roster.parquet: another schema"
         return
     ids = roster["participant_id"].to_pylist()
     if roster["sample"].to_pylist() != list(range(len(ids))):
-        yield f"{where}/roster.parquet: samples are not numbered from 0"
+        yield f"{place}/roster.parquet: samples are not numbered from 0"
     if ids != sorted(set(ids)):
-        yield f"{where}/roster.parquet: participants out of order or twice"
-    if not (store.batch(name) / "inputs").exists():
-        yield f"{where}/inputs: absent"
+        yield f"{place}/roster.parquet: participants out of order or twice"
+    if not (store.batch(name) / INPUTS).exists():
+        yield f"{place}/inputs: absent"
     digests = sealed_digests(store, name)
     if digests is None:
-        yield f"{where}: no hashes.json"
+        yield f"{place}: no hashes.json"
         return
     present = {
         path.relative_to(store.batch(name)).as_posix()
@@ -131,31 +130,31 @@ def _batch(store: Store, name: str) -> Iterable[str]:
         if not path.name.startswith(".")
     }
     for path in sorted(present ^ set(digests)):
-        yield f"{where}/{path}: {'absent' if path in digests else 'not in hashes.json'}"
+        yield f"{place}/{path}: {'absent' if path in digests else 'not in hashes.json'}"
     if digests.get("roster.parquet") != sha256_of(store.batch(name) / "roster.parquet"):
-        yield f"{where}/roster.parquet: another SHA-256 than when it was written"
+        yield f"{place}/roster.parquet: another SHA-256 than when it was written"
 
 
 def _snapshot(store: Store, snapshot: Snapshot) -> Iterable[str]:
-    where = f"snapshots/{snapshot.number:08d}.json"
-    written = json.loads((store.path / where).read_text())
+    place = f"snapshots/{snapshot.number:08d}.json"
+    written = json.loads((store.path / place).read_text())
     if written["participants"] != snapshot.participants or written["content"] != snapshot.content:
-        yield f"{where}: participants or content do not follow from its batches"
+        yield f"{place}: participants or content do not follow from its batches"
     ids: list[pa.Array] = []
     for entry in snapshot.batches:
         roster, _ = read_roster(store, entry.name)
         columns = [roster[name].to_pylist() for name in ("participant_id", "gvcf_sha256", "sex")]
         counts = (roster.num_rows, columns[2].count("female"))
         if (entry.participants, entry.females) != counts or entry.digest != digest_members(*columns):
-            yield f"{where}: batch {entry.name} has other members than its roster"
+            yield f"{place}: batch {entry.name} has other members than its roster"
         ids += roster["participant_id"].chunks
     everyone = pa.chunked_array(ids, pa.string())
     if pc.count_distinct(everyone).as_py() != len(everyone):
-        yield f"{where}: a participant is in two batches"
+        yield f"{place}: a participant is in two batches"
 
 
 def _index(store: Store, latest: Snapshot, *, seen: int) -> Iterable[str]:
-    """Findings about the index; ``latest`` is the last of the snapshots up to number ``seen`` that can be read."""
+    """Yield findings about the index; ``latest``: the last readable snapshot up to number ``seen``."""
     if not store.participants.exists():
         return
     while True:
@@ -167,7 +166,7 @@ def _index(store: Store, latest: Snapshot, *, seen: int) -> Iterable[str]:
         newest = snapshots.numbers(store)[-1]
         if newest == seen or not (missing or unknown):
             break
-        # a batch was added, and indexed, meanwhile
+        # another command added a batch, and indexed it
         seen, latest = newest, snapshots.load_snapshot(store, newest)
     if missing:
         yield f"participants.sqlite: {missing} participants missing or in another batch"
@@ -176,21 +175,21 @@ def _index(store: Store, latest: Snapshot, *, seen: int) -> Iterable[str]:
 
 
 def _compare_index(store: Store, latest: Snapshot) -> tuple[int, int]:
-    """How many participants of the batches that are indexed are missing, and how many are in none of them."""
+    """Return the number of missing participants of the indexed batches, and the number of participants in no batch."""
     live = {entry.name for entry in latest.batches}
-    # to be written, so that a transaction that was killed can be undone
+    # opened for writing, so that SQLite can undo a transaction that was killed
     uri = f"{store.participants.absolute().as_uri()}?mode=rw"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            return 0, 0  # killed before it was made
+            return 0, 0  # of a command that was killed before it made the tables
         indexed = live.intersection(name for (name,) in connection.execute("SELECT name FROM batches"))
         missing = unknown = 0
         for name in indexed:
             expected = set(read_roster(store, name)[0]["participant_id"].to_pylist())
             rows = connection.execute("SELECT participant_id FROM participants WHERE batch = ?", (name,))
-            found = {participant for (participant,) in rows}
-            missing += len(expected - found)
-            unknown += len(found - expected)
+            present = {participant for (participant,) in rows}
+            missing += len(expected - present)
+            unknown += len(present - expected)
         marks = ", ".join("?" * len(indexed))
         outside = connection.execute(
             f"SELECT count(*) FROM participants WHERE batch NOT IN ({marks})", sorted(indexed)
@@ -199,11 +198,11 @@ def _compare_index(store: Store, latest: Snapshot) -> tuple[int, int]:
 
 
 def _gather(store: Store, names: Iterable[str], folder: Path) -> list[str]:
-    found: list[str] = []
+    findings: list[str] = []
     sums: dict[str, npt.NDArray[np.int64]] = {}
     counted: Counter[str] = Counter()
     for shard in store.shards:
-        found += json.loads((folder / f"{shard.name}.json").read_text())
+        findings += json.loads((folder / f"{shard.name}.json").read_text())
         with np.load(folder / f"{shard.name}.npz") as of_shard:
             for key in of_shard.files:
                 sums[key] = sums.get(key, 0) + of_shard[key]
@@ -212,7 +211,7 @@ def _gather(store: Store, names: Iterable[str], folder: Path) -> list[str]:
         roster, _ = read_roster(store, name)
         for column in ("call_rows", "reference_rows"):
             key = f"{column}.{number}"
-            # a shard that is broken has no count, and has been told
+            # a broken shard has no count, and a finding already
             if counted[key] == len(store.shards) and sums[key].tolist() != roster[column].to_pylist():
-                found.append(f"batches/{name}/roster.parquet: {column} are not those of the shards")
-    return found
+                findings.append(f"batches/{name}/roster.parquet: {column} are not those of the shards")
+    return findings

@@ -1,0 +1,47 @@
+"""The roster of a batch: its participants by sample number, and the names of their caller filters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import pyarrow as pa
+
+from baekman.arrow import read_parquet, write_parquet
+from baekman.cohort.store import Store
+
+
+def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str]) -> None:
+    """Write the roster of a batch; its metadata names the caller filters by code - 1."""
+    schema = roster.schema.with_metadata({"filters": json.dumps(list(filters))})
+    write_parquet(roster.cast(schema), folder / "roster.parquet")
+
+
+def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:
+    """Return the roster of a batch (schema ROSTER), and the names of its caller filters by code - 1."""
+    roster = read_parquet(store.batch(batch) / "roster.parquet")
+    return roster.replace_schema_metadata(None), json.loads(roster.schema.metadata[b"filters"])
+
+
+def participants_of(store: Store, batch: str) -> list[str]:
+    """Return the IDs of the participants of a batch, by sample number."""
+    roster, _ = read_roster(store, batch)
+    ids: list[str] = roster.column("participant_id").to_pylist()
+    return ids
+
+
+def digest_members(ids: npt.NDArray[Any] | Sequence[str], hashes: Sequence[str], sexes: Sequence[str]) -> str:
+    """Return a digest of a batch's members that does not depend on their order, in hex.
+
+    It is the sum of each member's SHA-256 modulo 2^256. Sums add up over batches, so the digest of a cohort needs no
+    list of its participants. ``hashes``: SHA-256 of the members' gVCFs.
+    """
+    total = 0
+    for participant, content, sex in zip(ids, hashes, sexes, strict=True):
+        member = hashlib.sha256(f"{participant}\t{content}\t{sex}".encode()).digest()
+        total += int.from_bytes(member, "big")
+    return f"{total % (1 << 256):064x}"
