@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from baekman.errors import InputRefused
-from baekman.qc.gate import load_thresholds
+from baekman.qc.thresholds import load_thresholds
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from baekman.qc import gate as qc_gate
 from baekman.qc.contamination import estimate
 from baekman.qc.metrics import Metrics, Number
 from baekman.qc.pileup import Counts
+from baekman.qc.thresholds import load_thresholds
 from baekman.verdicts import Verdict
 from typer.testing import CliRunner
 
@@ -39,9 +40,9 @@ GOOD: dict[str, Number] = {
 
 def judged(**values: Number) -> Verdict:
     metrics = Metrics(
-        participant="P0", specimen="S0", registered_sex="female", observed_sex="female", values=GOOD | values
+        participant_id="P0", specimen_id="S0", registered_sex="female", observed_sex="female", values=GOOD | values
     )
-    return qc_gate.judge(metrics, qc_gate.load_thresholds())
+    return qc_gate.judge(metrics, load_thresholds())
 
 
 def reads_of_two(share: float, *, sites: int = 10_000, depth: float = 30) -> tuple[Counts, np.ndarray]:
@@ -74,14 +75,14 @@ def test_a_failed_estimate_of_contamination_accepts_nobody() -> None:
     estimated = estimate(counts, frequency=frequency)
     assert (estimated.alpha, estimated.failure) == (None, "too_few_sites")
     metrics = Metrics(
-        participant="P0",
-        specimen="S0",
+        participant_id="P0",
+        specimen_id="S0",
         registered_sex="female",
         observed_sex="female",
         values=GOOD | {"cross_contamination_rate": None},
         unassessed={"cross_contamination_rate": estimated.failure or ""},
     )
-    verdict = qc_gate.judge(metrics, qc_gate.load_thresholds())
+    verdict = qc_gate.judge(metrics, load_thresholds())
     assert (verdict.verdict, [reason.code for reason in verdict.reasons]) == ("hold", ["contamination_unassessed"])
 
 

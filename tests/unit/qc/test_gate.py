@@ -1,14 +1,22 @@
+"""The gate's verdicts: limits, findings, causes, and thresholds of one's own."""
+
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from baekman.qc import gate as qc_gate
-from baekman.qc import measure as qc
-from baekman.qc import metrics as qc_metrics
-from baekman.qc.gate import Thresholds, beyond, judge, load_thresholds
-from baekman.qc.metrics import Metrics, Number
+from baekman import pseudonyms
+from baekman.qc import gate as gate_module
+from baekman.qc.delivery import judge_delivery
+from baekman.qc.gate import judge
+from baekman.qc.metrics import Metrics, Number, write_metrics
+from baekman.qc.thresholds import DEFAULTS as DEFAULTS_FILE
+from baekman.qc.thresholds import Thresholds, beyond, load_thresholds
 from baekman.verdicts import Verdict, read_verdicts
+from baekman.workspace import specimens
+from baekman.workspace.paths import Workspace
+from baekman.workspace.specimens import StagedFiles
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,8 +46,8 @@ def specimen(
 ) -> Metrics:
     unassessed = unassessed or {}
     return Metrics(
-        participant="P0",
-        specimen="S0",
+        participant_id="P0",
+        specimen_id="S0",
         registered_sex=registered,
         observed_sex=observed,
         values=GOOD | values | dict.fromkeys(unassessed, None),
@@ -47,7 +55,7 @@ def specimen(
     )
 
 
-def told(verdict: Verdict) -> list[tuple[str, str]]:
+def reasons_of(verdict: Verdict) -> list[tuple[str, str]]:
     return [(reason.code, reason.severity) for reason in verdict.reasons]
 
 
@@ -170,7 +178,7 @@ def test_a_good_specimen_is_accepted_without_a_word() -> None:
 )
 def test_verdicts(metrics: Metrics, decision: str, reasons: list[tuple[str, str]]) -> None:
     verdict = judge(metrics, DEFAULTS)
-    assert (verdict.verdict, told(verdict)) == (decision, reasons)
+    assert (verdict.verdict, reasons_of(verdict)) == (decision, reasons)
 
 
 def test_a_reason_says_what_was_observed_against_what_and_what_to_do() -> None:
@@ -186,8 +194,8 @@ def test_a_reason_says_what_was_observed_against_what_and_what_to_do() -> None:
 
 
 def test_every_reason_that_holds_or_rejects_says_what_to_do() -> None:
-    assert all(action for _, action in (*qc_gate.CODES.values(), qc_gate.BREADTH))
-    assert {code for code, _ in (*qc_gate.CODES.values(), qc_gate.BREADTH)} <= set(qc_gate.ORDER)
+    assert all(action for _, action in (*gate_module.CODES.values(), gate_module.BREADTH))
+    assert {code for code, _ in (*gate_module.CODES.values(), gate_module.BREADTH)} <= set(gate_module.ORDER)
 
 
 VALUES = st.fixed_dictionaries(
@@ -267,7 +275,7 @@ def test_a_file_of_ones_own_changes_single_values(tmp_path: Path) -> None:
     changed["pct_autosomes_10x"] = {"hold_below": 99}
     assert thresholds == Thresholds(metrics=changed, findings=DEFAULTS.findings | {"sex_discordant": "reject"})
     verdict = judge(specimen(registered="male", median_insert_size=100.0, pct_autosomes_10x=98.0), thresholds)
-    assert told(verdict) == [("sex_discordant", "reject"), ("low_breadth", "hold")]
+    assert reasons_of(verdict) == [("sex_discordant", "reject"), ("low_breadth", "hold")]
 
 
 def test_a_default_does_not_reject_what_a_file_of_ones_own_accepts(tmp_path: Path) -> None:
@@ -285,15 +293,43 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     assert load_thresholds(own(tmp_path, "# nothing yet\n")) == DEFAULTS
 
 
-def test_the_gate_writes_verdicts_in_the_order_of_specimens(tmp_path: Path) -> None:
-    files = []
-    for name, coverage in (("S2", 34.0), ("S1", 12.0)):
-        values = GOOD | {"mean_autosome_coverage": coverage}
+def staged(participant_id: str, specimen_id: str) -> StagedFiles:
+    return StagedFiles(
+        participant_id=participant_id,
+        specimen_id=specimen_id,
+        entry="gvcf",
+        lane="L1",
+        file_1="x.g.vcf.gz",
+        file_2="",
+        sex="female",
+        array_genotypes="",
+    )
+
+
+@pytest.mark.parametrize("gate", ["enforce", "report"])
+def test_a_delivery_is_judged_in_the_order_of_specimens(tmp_path: Path, gate: Literal["enforce", "report"]) -> None:
+    workspace = Workspace(tmp_path)
+    delivery_id = pseudonyms.new("D")
+    good, poor = sorted(pseudonyms.new("P") for _ in range(2))
+    first, second = sorted(pseudonyms.new("S") for _ in range(2))
+    table = workspace.delivery(delivery_id).specimens
+    table.parent.mkdir(parents=True)
+    specimens.write(table, [staged(good, second), staged(poor, first)])
+    for participant_id, specimen_id, coverage in ((good, second, 34.0), (poor, first, 12.0)):
+        path = workspace.participant(participant_id).metrics
+        path.parent.mkdir(parents=True)
         metrics = Metrics(
-            participant="P0", specimen=name, registered_sex="female", observed_sex="female", values=values
+            participant_id=participant_id,
+            specimen_id=specimen_id,
+            registered_sex="female",
+            observed_sex="female",
+            values=GOOD | {"mean_autosome_coverage": coverage},
         )
-        files.append(tmp_path / f"{name}.json")
-        qc_metrics.write_metrics(files[-1], metrics)
-    verdicts = qc.gate(files, output=tmp_path / "qc.json")
-    assert [(one.specimen_id, one.verdict) for one in verdicts] == [("S1", "reject"), ("S2", "accept")]
-    assert read_verdicts(tmp_path / "qc.json") == verdicts
+        write_metrics(path, metrics)
+    output, accepted = tmp_path / "qc.json", tmp_path / "accepted.tsv"
+    judge_delivery(workspace, delivery_id, thresholds=DEFAULTS_FILE, gate=gate, output=output, accepted=accepted)
+    verdicts = [(verdict.specimen_id, verdict.verdict) for verdict in read_verdicts(output)]
+    assert verdicts == [(first, "reject"), (second, "accept")]
+    passed = [good] if gate == "enforce" else [good, poor]
+    lines = [f"{participant_id}\tparticipants/{participant_id}/calls.g.vcf.gz\tfemale\n" for participant_id in passed]
+    assert accepted.read_text() == "".join(lines)

@@ -1,7 +1,10 @@
+"""Metrics from the output of the tools, against counts of the reads themselves."""
+
 from __future__ import annotations
 
 import gzip
 import itertools
+import json
 import statistics
 import subprocess
 from pathlib import Path
@@ -11,11 +14,11 @@ import pysam
 import pytest
 from baekman.genome import callable_bases
 from baekman.genome.regions import Region
-from baekman.qc import measure as qc
 from baekman.qc import metrics as qc_metrics
 from baekman.qc.contamination import Estimate
 from baekman.qc.identity import Identity
 from baekman.qc.metrics import Coverage, ReadStats, collect, coverage_metrics, coverage_of_mosdepth
+from baekman.qc.participant import Evidence
 from baekman.tools import programs as tools
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,22 +131,29 @@ def test_samtools_and_mosdepth_agree_with_a_count_of_the_reads(tmp_path: Path) -
     callable_bases.write_regions(people.fasta, output=tmp_path / "regions.bed")
     subprocess.run(
         [
-            *("mosdepth", "--no-per-base", "--by", tmp_path / "regions.bed", "--thresholds", qc.THRESHOLDS),
+            *("mosdepth", "--no-per-base", "--by", tmp_path / "regions.bed", "--thresholds", "1,5,10,15,20,30"),
             *(tmp_path / "m", bam),
         ],
         check=True,
     )
-    metrics = qc.measure(
-        participant="P0",
-        specimen="S0",
-        registered_sex="female",
+    evidence = Evidence(
+        cram=bam,
         stats=stats,
-        mosdepth_regions=tmp_path / "m.regions.bed.gz",
-        mosdepth_thresholds=tmp_path / "m.thresholds.bed.gz",
-        contamination_file=None,
-        identity_file=None,
-        output=tmp_path / "metrics.json",
+        depth=tmp_path / "m.regions.bed.gz",
+        depth_thresholds=tmp_path / "m.thresholds.bed.gz",
     )
+    metrics = collect(
+        participant_id="P0",
+        specimen_id="S0",
+        registered_sex="female",
+        coverage=evidence.coverage,
+        stats=evidence.read_stats,
+        contamination=Estimate(alpha=None, failure="no_reads"),
+        identity=Identity(concordance=None, failure="no_array"),
+    )
+    qc_metrics.write_metrics(tmp_path / "metrics.json", metrics)
+    fields = json.loads((tmp_path / "metrics.json").read_text())
+    assert (fields["participant"], fields["specimen"]) == ("P0", "S0")
     assert qc_metrics.read_metrics(tmp_path / "metrics.json") == metrics
 
     depth = np.zeros(len(people.bases), dtype=int)
@@ -196,8 +206,8 @@ def test_bases_duplicates_and_inserts_come_from_samtools_stats(tmp_path: Path) -
 
 def test_a_gvcf_without_reads_says_what_is_not_assessed() -> None:
     metrics = collect(
-        participant="P0",
-        specimen="S0",
+        participant_id="P0",
+        specimen_id="S0",
         registered_sex="male",
         coverage={},
         stats=None,
@@ -214,8 +224,8 @@ def test_a_gvcf_without_reads_says_what_is_not_assessed() -> None:
 
 def test_no_nonreference_concordance_where_there_are_too_few_sites() -> None:
     metrics = collect(
-        participant="P0",
-        specimen="S0",
+        participant_id="P0",
+        specimen_id="S0",
         registered_sex="male",
         coverage={},
         stats=ReadStats(

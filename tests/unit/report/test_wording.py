@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from baekman.intake import return_report
-from baekman.qc.gate import beyond, load_thresholds
+from baekman.qc.thresholds import beyond, load_thresholds
 from baekman.report import wording
 from baekman.report.verdict_table import write_verdict_table
 from baekman.verdicts import Gate, Reason, Verdict, write_verdicts

@@ -1,11 +1,11 @@
 """Contamination: the share of a specimen's reads that come from another person.
 
-The likelihood of VerifyBamID (Jun et al. 2012, Am J Hum Genet 91:839): each site's reads come from two people
-with genotypes g1, g2, unknown and in Hardy-Weinberg proportion at the site's population frequency, in the
-shares 1 - alpha and alpha. Two things are added, both against sites that no mixture explains (paralogous or
-misaligned reads): a site is an outlier with a probability that is estimated too, and then shows any allele
-fraction alike; and a site weighs no more than ``MAXIMUM_WEIGHT`` reads, since reads at several hundred-fold
-depth are no independent draws.
+The likelihood is that of VerifyBamID (Jun et al. 2012, Am J Hum Genet 91:839). Each site's reads come from two people
+in the shares 1 - alpha and alpha. Their genotypes g1 and g2 are unknown and in Hardy-Weinberg proportion at the
+site's population frequency. Two additions handle sites that no mixture explains (paralogous or misaligned reads).
+A site is an outlier with a probability that is estimated too; an outlier shows each allele fraction with equal
+probability. A site weighs at most ``MAXIMUM_WEIGHT`` reads, since reads at several hundred-fold depth are no
+independent draws.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from scipy.special import betaln, logsumexp
 from baekman.files import atomic
 from baekman.qc.pileup import Counts, Floats, count_alleles, panel_prefix, read_sites
 
-MINIMUM_SITES = 100  # with reads; below, the interval is wider than what tells accept from reject
+MINIMUM_SITES = 100  # with reads; with fewer, the interval is wider than the span from accept to reject
 MINIMUM_DEPTH = 4.0  # mean, over those sites
 MAXIMUM_WEIGHT = 100  # reads
 MAXIMUM_OTHER = 0.1  # a site with more reads of a third allele is no biallelic site in this specimen
-MAXIMUM_OUTLIERS = 0.25  # beyond, the sites do not belong to this reference or these reads
+MAXIMUM_OUTLIERS = 0.25  # with more, the sites do not belong to this reference or these reads
 MAXIMUM_INTERVAL = 0.02  # width of the 95 % interval (or as wide as alpha itself): the span from accept to reject
-UPPER = 0.5  # beyond, the other person would be the specimen's own
+UPPER = 0.5  # above it, the other person is the specimen's own
 AT_BOUNDARY = 0.49
-COMPONENTS = 4  # of ancestry, as VerifyBamID2's default and GA4GH's definition
-FREQUENCY_LIMITS = (0.005, 0.995)  # no allele is taken as absent from a population, or fixed in it
+COMPONENTS = 4  # of ancestry: VerifyBamID2's default, and GA4GH's definition
+FREQUENCY_LIMITS = (0.005, 0.995)  # no allele counts as absent from a population, or as fixed in it
 
 _ALT_SHARE = np.array([0.0, 0.5, 1.0])  # of a genotype's chromosomes
 _GRID = np.array([0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.33, 0.42, UPPER])
@@ -51,18 +51,25 @@ Failure = Literal[
     "no_sites_configured",
     "no_reads",
 ]
-# the estimator was never asked; any other failure means that it was, and could not answer
+# With these failures the estimator did not run; with any other it ran without a result.
 NOT_ASKED: tuple[Failure, ...] = ("no_sites_configured", "no_reads")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The outcome. ``alpha`` is the contaminating share (0-0.5), None when ``failure`` says why it is not
-    known.
+    """An estimate of contamination.
 
-    ``low`` and ``high`` bound it with 95 % confidence (profile likelihood). ``sites`` and ``depth`` (mean):
-    what was used. ``error``: mean probability of a wrong base. ``outliers``: share of sites that no mixture
-    explains. ``ancestry``: coordinates in the panel's components.
+    Attributes:
+        alpha: the contaminating share of reads (0-0.5); None when ``failure`` has the reason.
+        failure: the reason why there is no ``alpha``.
+        low: the lower end of the 95 % confidence interval (profile likelihood).
+        high: its upper end.
+        sites: the number of sites that the estimate used.
+        depth: their mean depth.
+        error: the mean probability of a wrong base.
+        outliers: the share of sites that no mixture explains.
+        ancestry: coordinates in the panel's components.
+        method: the estimator.
     """
 
     alpha: float | None
@@ -78,11 +85,11 @@ class Estimate:
 
 
 def estimate(counts: Counts, *, frequency: Floats, loadings: Floats | None = None) -> Estimate:
-    """The maximum-likelihood share of contaminating reads in ``counts``.
+    """Return the maximum-likelihood share of contaminating reads in ``counts``.
 
-    ``frequency`` of ALT at each site; with ``loadings`` (sites x components) it is only where the search for
-    the specimen's ancestry starts, and both people are taken to be of one ancestry. Never raises on poor
-    data: the estimate's ``failure`` says why there is none.
+    ``frequency`` is that of ALT at each site. With ``loadings`` (sites x components) the search for the specimen's
+    ancestry starts at ``frequency``, and both people have the same ancestry. Poor data raise no error: they give an
+    estimate with a ``failure``.
     """
     depth = counts.depth
     usable = (depth > 0) & (counts.other <= MAXIMUM_OTHER * (depth + counts.other))
@@ -134,7 +141,7 @@ class _Fit:
 
 
 class _Model:
-    """The likelihood of one specimen's counts, with what does not change from one alpha to the next."""
+    """The likelihood of one specimen's counts, with the parts that do not depend on alpha."""
 
     def __init__(self, counts: Counts) -> None:
         depth = counts.depth
@@ -145,11 +152,11 @@ class _Model:
         self.mean_error = float(by_class @ self.error / by_class.sum())
         classes = len(self.error)
         ref, alt = self.counts[:, :classes].sum(axis=1), self.counts[:, classes:].sum(axis=1)
-        # any allele fraction alike: the integral of p^alt (1-p)^ref over p
+        # each allele fraction with equal probability: the integral of p^alt (1-p)^ref over p
         self.log_any = betaln(alt + 1.0, ref + 1.0)
 
     def log_pairs(self, alpha: float) -> Floats:
-        """Log-likelihood of each site's reads (rows) for nine pairs of genotypes (columns: g1 * 3 + g2)."""
+        """Return the log-likelihood of each site's reads (rows) for nine pairs of genotypes (columns: g1 * 3 + g2)."""
         share = ((1 - alpha) * _ALT_SHARE[:, None] + alpha * _ALT_SHARE[None, :]).reshape(1, 9)
         error = self.error[:, None]
         # a wrong base is each of the three others with equal probability
@@ -158,34 +165,34 @@ class _Model:
         return np.asarray(self.counts @ np.log(np.vstack([ref, alt])))
 
     def log_likelihood(self, alpha: float, priors: Floats) -> tuple[float, float]:
-        """The log-likelihood of alpha, and the share of outliers that maximises it."""
+        """Return the log-likelihood of alpha, and the share of outliers that maximises it."""
         log_mixture = logsumexp(self.log_pairs(alpha) + priors, axis=1)
         return _with_outliers(log_mixture, self.log_any)
 
     def fit(self, priors: Floats) -> _Fit:
-        """The alpha of highest likelihood: a grid, since there may be several maxima, then Brent's method."""
+        """Return the alpha of highest likelihood, from a grid (there may be several maxima), then Brent's method."""
         grid = np.array([self.log_likelihood(alpha, priors)[0] for alpha in _GRID])
         best = int(np.argmax(grid))
         bounds = (_GRID[max(best - 1, 0)], _GRID[min(best + 1, len(_GRID) - 1)])
-        found = minimize_scalar(
+        optimum = minimize_scalar(
             lambda alpha: -self.log_likelihood(alpha, priors)[0],
             bounds=bounds,
             method="bounded",
             options={"xatol": 1e-5},
         )
-        # the bounded search never tries its ends, and zero is where most specimens lie
-        alpha = float(_GRID[best]) if grid[best] >= -found.fun else float(found.x)
+        # the bounded search never tries its ends, and most specimens lie at zero
+        alpha = float(_GRID[best]) if grid[best] >= -optimum.fun else float(optimum.x)
         value, outliers = self.log_likelihood(alpha, priors)
         return _Fit(
             alpha=alpha,
             outliers=outliers,
             log_likelihood=value,
-            converged=bool(found.success and np.isfinite(value)),
+            converged=bool(optimum.success and np.isfinite(value)),
             priors=priors,
         )
 
     def interval(self, fit: _Fit) -> tuple[float, float]:
-        """The 95 % interval by profile likelihood: where it lies 1.92 below its maximum."""
+        """Return the 95 % interval: the profile likelihood lies 1.92 below its maximum at both ends."""
 
         def above(alpha: float) -> float:
             return self.log_likelihood(alpha, fit.priors)[0] - fit.log_likelihood + _HALF_CHI_SQUARE
@@ -196,7 +203,7 @@ class _Model:
 
 
 def _with_outliers(log_mixture: Floats, log_any: Floats) -> tuple[float, float]:
-    """Log-likelihood with sites being outliers at the most likely rate, and that rate (by EM)."""
+    """Return the log-likelihood with outliers at their most likely rate, and that rate (by EM)."""
     rate = 0.01
     ratio = log_mixture - log_any
     for _ in range(200):
@@ -211,10 +218,10 @@ def _with_outliers(log_mixture: Floats, log_any: Floats) -> tuple[float, float]:
 
 
 def _calibrated_error(counts: Counts) -> Floats:
-    """The error of each quality class, raised so that as many third alleles are expected as are seen.
+    """Return the error of each quality class, raised until the expected number of third alleles is the observed one.
 
-    Two of three wrong bases are neither allele, whatever the genotypes. Qualities promise too much where
-    reads are misaligned or carry errors from before sequencing.
+    Two of three wrong bases are neither allele, whatever the genotypes. Qualities are too high where reads are
+    misaligned or carry errors from before sequencing.
     """
     by_class = (counts.ref + counts.alt).sum(axis=0)
     total = by_class.sum() + counts.other.sum()
@@ -224,16 +231,16 @@ def _calibrated_error(counts: Counts) -> Floats:
 
 
 def _genotype_priors(frequency: Floats) -> Floats:
-    """Log-probability of the nine pairs of genotypes at each site, in Hardy-Weinberg proportion."""
+    """Return the log-probability of the nine pairs of genotypes at each site, in Hardy-Weinberg proportion."""
     alt = np.clip(frequency, *FREQUENCY_LIMITS)
     single = np.log(np.stack([(1 - alt) ** 2, 2 * alt * (1 - alt), alt**2], axis=1))
     return np.asarray((single[:, :, None] + single[:, None, :]).reshape(-1, 9))
 
 
 def _fit_with_ancestry(model: _Model, *, frequency: Floats, loadings: Floats) -> tuple[_Fit, Floats]:
-    """Alpha and the coordinates of ancestry, maximised in turn until alpha stands still (VerifyBamID2)."""
+    """Return alpha and the coordinates of ancestry, maximised in turn until alpha is stable (VerifyBamID2)."""
     loadings = loadings[:, :COMPONENTS]
-    # coordinates in a panel are of the order of 1 / loading: in this unit all parameters are of order one
+    # coordinates in a panel are of the order of 1 / loading; in this unit all parameters are of order one
     unit = 1.0 / loadings.std(axis=0)
 
     def priors_at(coordinates: Floats) -> Floats:
@@ -243,14 +250,14 @@ def _fit_with_ancestry(model: _Model, *, frequency: Floats, loadings: Floats) ->
     fit = model.fit(priors_at(coordinates))
     for _ in range(5):
         log_pairs = model.log_pairs(fit.alpha)
-        found = minimize(
+        optimum = minimize(
             lambda point, pairs=log_pairs: (
                 -_with_outliers(logsumexp(pairs + priors_at(point), axis=1), model.log_any)[0]
             ),
             coordinates,
             method="L-BFGS-B",
         )
-        coordinates, before = np.asarray(found.x), fit.alpha
+        coordinates, before = np.asarray(optimum.x), fit.alpha
         fit = model.fit(priors_at(coordinates))
         if abs(fit.alpha - before) < 1e-4:
             break
@@ -258,11 +265,12 @@ def _fit_with_ancestry(model: _Model, *, frequency: Floats, loadings: Floats) ->
 
 
 def assess(cram: Path | None, *, reference: Path, sites: Path | None) -> Estimate:
-    """The contamination of an indexed CRAM or BAM, at the population's ``sites`` (VCF with INFO/AF, or a
-    panel).
+    """Return the contamination of an indexed CRAM or BAM at ``sites`` (VCF with INFO/AF, or a panel).
 
-    VerifyBamID2 does it where it is installed and ``sites`` is its panel. Raises ``InputRefused`` when the
-    sites are of no use with the reference: that is a fault of the configuration, not of the specimen.
+    VerifyBamID2 estimates it where it is installed and ``sites`` is its panel.
+
+    Raises:
+        InputRefused: the sites do not fit the reference, a fault of the configuration and not of the specimen.
     """
     if cram is None:
         return Estimate(alpha=None, failure="no_reads")
@@ -277,14 +285,14 @@ def assess(cram: Path | None, *, reference: Path, sites: Path | None) -> Estimat
 
 
 def measure(cram: Path | None, *, reference: Path, sites: Path | None, output: Path) -> Estimate:
-    """``assess``, written to ``output`` as a JSON object with the fields of ``Estimate``."""
-    found = assess(cram, reference=reference, sites=sites)
-    atomic.write_text(output, json.dumps(asdict(found), indent=1) + "\n")
-    return found
+    """Write the result of ``assess`` to ``output``, a JSON object with the fields of ``Estimate``, and return it."""
+    result = assess(cram, reference=reference, sites=sites)
+    atomic.write_text(output, json.dumps(asdict(result), indent=1) + "\n")
+    return result
 
 
 def read_estimate(path: Path) -> Estimate:
-    """The estimate that ``measure`` wrote."""
+    """Return the estimate in a file of ``measure``."""
     value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if value["ancestry"] is not None:
         value["ancestry"] = tuple(value["ancestry"])
@@ -292,7 +300,7 @@ def read_estimate(path: Path) -> Estimate:
 
 
 def verifybamid2() -> str | None:
-    """Where VerifyBamID2 is installed: under bioconda's name or its own; None when it is not."""
+    """Return the path of VerifyBamID2, under bioconda's name or its own; None when it is not installed."""
     return shutil.which("verifybamid2") or shutil.which("VerifyBamID")
 
 
@@ -316,7 +324,7 @@ def _run_verifybamid2(program: str, *, cram: Path, reference: Path, prefix: Path
 
 
 def estimate_of_self_sm(text: str) -> Estimate:
-    """The estimate in a ``.selfSM`` of VerifyBamID2: a header line and one line, tab-separated."""
+    """Return the estimate in a ``.selfSM`` of VerifyBamID2: a header line and one line, tab-separated."""
     lines = text.splitlines()
     try:
         row = dict(zip(lines[0].lstrip("#").split("\t"), lines[1].split("\t"), strict=True))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from baekman.files import atomic
-from baekman.qc import measure
-from baekman.verdicts import GateMode
+from baekman.qc.gate import judge
+from baekman.qc.metrics import read_metrics
+from baekman.qc.thresholds import load_thresholds
+from baekman.verdicts import GateMode, write_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.paths import Workspace
 
@@ -26,8 +28,10 @@ def judge_delivery(
     """
     rows = specimens.read(workspace.delivery(delivery_id).specimens)
     sexes = {row.participant_id: row.sex for row in rows}
-    metrics = [workspace.participant(participant_id).metrics for participant_id in sorted(sexes)]
-    verdicts = measure.gate(metrics, thresholds=thresholds, output=output)
+    limits = load_thresholds(thresholds)
+    metrics = [read_metrics(workspace.participant(participant_id).metrics) for participant_id in sexes]
+    verdicts = [judge(values, limits) for values in sorted(metrics, key=lambda values: values.specimen_id)]
+    write_verdicts(output, verdicts)
     passed = sorted(verdict.participant_id for verdict in verdicts if verdict.participant_id and verdict.passes(gate))
     gvcfs = {
         participant_id: workspace.relative(workspace.participant(participant_id).gvcf) for participant_id in passed

@@ -1,10 +1,9 @@
-"""Identity: whether a specimen's reads show the genotypes that the participant's array showed.
+"""Identity: the agreement of a specimen's reads with the genotypes of the participant's array.
 
-Compared are the array's autosomal biallelic SNVs with a called genotype at which the sequence gives one too:
-from at least ``MINIMUM_DEPTH`` reads, or from a gVCF. **Concordance** is the share of these sites at which
-both genotypes are the same; **non-reference concordance** is the same share over the sites at which the
-array's genotype is not homozygous reference, which chance agreement at rare alleles does not raise. Both are
-counted by ``bcftools gtcheck``.
+The compared sites are the array's autosomal biallelic SNVs with a called genotype, where the sequence has one too:
+from at least ``MINIMUM_DEPTH`` reads, or from a gVCF. **Concordance** is the share of sites with the same genotype
+in both. **Non-reference concordance** is the same share over the sites where the array's genotype is not homozygous
+reference; chance agreement at rare alleles does not raise it. ``bcftools gtcheck`` counts both.
 """
 
 from __future__ import annotations
@@ -23,15 +22,23 @@ from baekman.qc.pileup import MINIMUM_BASE_QUALITY, MINIMUM_MAPPING_QUALITY
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
-MINIMUM_DEPTH = 8  # a heterozygote shows one allele only in 2 x 0.5^8 = 0.8 % of sites at this depth
-MINIMUM_SITES = 50  # unrelated people agree at about half: over 50 sites five standard errors below 0.9
+MINIMUM_DEPTH = 8  # here a heterozygote shows only one allele at 2 x 0.5^8 = 0.8 % of sites
+MINIMUM_SITES = 50  # unrelated people agree at about half of the sites: with 50 sites, five standard errors below 0.9
 
 Failure = Literal["no_array", "too_few_sites"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """The comparison. ``concordance`` is None when ``failure`` says why; ``nonreference``: without a site."""
+    """The comparison of a specimen with an array.
+
+    Attributes:
+        concordance: the share of sites with the same genotype; None when ``failure`` has the reason.
+        failure: the reason why there is no concordance.
+        sites: the number of compared sites.
+        nonreference: the share over the non-reference sites; None without such a site.
+        nonreference_sites: the number of compared sites where the array's genotype is not homozygous reference.
+    """
 
     concordance: float | None
     failure: Failure | None = None
@@ -41,7 +48,10 @@ class Identity:
 
 
 def assess(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path | None) -> Identity:
-    """Compare an indexed CRAM or BAM, else an indexed gVCF, with ``array``, a VCF of one sample."""
+    """Compare an indexed CRAM or BAM, else an indexed gVCF, with ``array``, a VCF of one sample.
+
+    Raises ValueError when there is neither, and ``PipeFailed``.
+    """
     if array is None:
         return Identity(concordance=None, failure="no_array")
     with tempfile.TemporaryDirectory() as name:
@@ -70,21 +80,21 @@ def assess(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path
 
 
 def measure(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path | None, output: Path) -> Identity:
-    """``assess``, written to ``output`` as a JSON object with the fields of ``Identity``."""
-    found = assess(cram=cram, gvcf=gvcf, reference=reference, array=array)
-    atomic.write_text(output, json.dumps(asdict(found), indent=1) + "\n")
-    return found
+    """Write the result of ``assess`` to ``output``, a JSON object with the fields of ``Identity``, and return it."""
+    identity = assess(cram=cram, gvcf=gvcf, reference=reference, array=array)
+    atomic.write_text(output, json.dumps(asdict(identity), indent=1) + "\n")
+    return identity
 
 
 def read_identity(path: Path) -> Identity:
-    """The comparison that ``measure`` wrote."""
+    """Return the comparison in a file of ``measure``."""
     return Identity(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def _targets(array: Path, *, genotyped: Path, folder: Path) -> Path | None:
-    """The array's usable sites as a table for ``bcftools call -C alleles``; None without any.
+    """Write the genotypes of the array's usable sites to ``genotyped``.
 
-    Writes their genotypes to ``genotyped``.
+    Returns their table for ``bcftools call -C alleles``; None without any site.
     """
     bcftools = tools.command("bcftools")
     piped(
@@ -105,7 +115,7 @@ def _targets(array: Path, *, genotyped: Path, folder: Path) -> Path | None:
 def _autosomes(array: Path) -> str:
     with pysam.VariantFile(str(array)) as file:
         contigs = [contig for contig in file.header.contigs if is_autosome(contig)]
-    # a name that no contig has keeps nothing
+    # no contig has this name: no site is kept
     return ",".join(contigs) or "-"
 
 
@@ -114,7 +124,7 @@ def _genotype_reads(cram: Path, *, reference: Path, targets: Path, output: Path)
     bed = output.with_suffix(".bed")
     bed.write_bytes(piped([*bcftools, "query", "-f", r"%CHROM\t%POS0\t%END\n", output.with_name("array.bcf")]))
     piped(
-        # mpileup -R opens the CRAM anew for each site, and -T alone reads all of it
+        # mpileup -R opens the CRAM for each site, and -T alone reads all of it
         [*samtools, "view", "-u", "-M", "-L", bed, "-T", reference, cram],
         [
             *bcftools,
@@ -134,14 +144,14 @@ def _genotype_gvcf(gvcf: Path, *, reference: Path, targets: Path, output: Path) 
         [*bcftools, "convert", "--gvcf2vcf", "-f", reference, "-R", targets, "-Ou", gvcf],
         # trimming stops at the first field whose number of values contradicts its header: only GT is needed
         [*bcftools, "annotate", "-x", "INFO,^FORMAT/GT", "-Ou"],
-        # blocks reach beyond the sites
+        # blocks extend beyond the sites
         [*bcftools, "view", "--trim-unseen-allele", "-T", targets, "-V", "indels,mnps", "-Ob", "-o", output],
     )
     piped([*bcftools, "index", output])
 
 
 def _compare(query: Path, array: Path, *options: str) -> tuple[int, int]:
-    """Sites at which the genotypes of the only sample of each file are the same, and sites compared."""
+    """Return the number of sites with equal genotypes of the only samples, and of compared sites."""
     text = piped(
         [
             *tools.command("bcftools"),
@@ -155,10 +165,10 @@ def _compare(query: Path, array: Path, *options: str) -> tuple[int, int]:
 
 
 def matches_of_gtcheck(text: str) -> tuple[int, int]:
-    """Matching and compared sites in the output of ``bcftools gtcheck -E 0`` for one pair.
+    """Return the numbers of matching and compared sites in the output of ``bcftools gtcheck -E 0`` for one pair.
 
-    The line starts with ``DCv2``, before 1.20 with ``DC``; without a probability of error the discordance
-    in it is the number of mismatches.
+    The line starts with ``DCv2``, before 1.20 with ``DC``. Without a probability of error, its discordance is the
+    number of mismatches.
     """
     for line in text.splitlines():
         fields = line.split("\t")

@@ -1,6 +1,6 @@
-"""The QC metrics of one participant, by their GA4GH WGS names, from what the tools report.
+"""The QC metrics of one participant, by their GA4GH WGS names, from the output of the tools.
 
-Percentages are 0-100, shares (contamination, concordance) 0-1, as GA4GH has them.
+As in GA4GH's definitions, percentages are 0-100 and shares (contamination, concordance) 0-1.
 """
 
 from __future__ import annotations
@@ -27,15 +27,20 @@ Number = float | int | None
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """What is known of one specimen.
+    """The metrics of one specimen.
 
-    ``values``: metric -> number, or None where it could not be assessed; ``unassessed`` then says why, by
-    metric. ``observed_sex``: female, male, ambiguous or not_assessed. ``details`` is for the reader:
-    intervals, numbers of sites, methods.
+    Attributes:
+        participant_id: the participant's pseudonym.
+        specimen_id: the specimen's pseudonym.
+        registered_sex: ``female``, ``male`` or ``unknown``.
+        observed_sex: ``female``, ``male``, ``ambiguous`` or ``not_assessed``.
+        values: the number of each metric; None where it could not be assessed.
+        unassessed: the reason why a metric could not be assessed, by metric.
+        details: intervals, numbers of sites and methods, for the reader.
     """
 
-    participant: str
-    specimen: str
+    participant_id: str
+    specimen_id: str
     registered_sex: str
     observed_sex: str
     values: dict[str, Number]
@@ -45,20 +50,23 @@ class Metrics:
 
 def write_metrics(path: Path, metrics: Metrics) -> None:
     """Write one participant's metrics as JSON, atomically."""
-    atomic.write_text(path, json.dumps(asdict(metrics), indent=1, allow_nan=False) + "\n")
+    fields = asdict(metrics)
+    ids = {"participant": fields.pop("participant_id"), "specimen": fields.pop("specimen_id")}
+    atomic.write_text(path, json.dumps(ids | fields, indent=1, allow_nan=False) + "\n")
 
 
 def read_metrics(path: Path) -> Metrics:
-    """The metrics that ``write_metrics`` wrote."""
-    return Metrics(**json.loads(path.read_text(encoding="utf-8")))
+    """Return the metrics in a file of ``write_metrics``."""
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    return Metrics(participant_id=fields.pop("participant"), specimen_id=fields.pop("specimen"), **fields)
 
 
-# --- what the tools report ----------------------------------------------------------------------------------
+# --- the output of the tools --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """Depth over the regions of one kind: bases, the sum of depths, and bases with at least N reads, by N."""
+    """Depth over the regions of one kind: their bases, the sum of depths, and the bases with at least N reads, by N."""
 
     bases: int
     depth_sum: float
@@ -71,7 +79,7 @@ class Coverage:
 
 
 def coverage_of_mosdepth(*, regions: Path, thresholds: Path) -> dict[str, Coverage]:
-    """Coverage by kind of region, from mosdepth's ``regions.bed.gz`` and ``thresholds.bed.gz``."""
+    """Return the coverage by kind of region, from mosdepth's ``regions.bed.gz`` and ``thresholds.bed.gz``."""
     bases: dict[str, int] = defaultdict(int)
     depth: dict[str, float] = defaultdict(float)
     at_least: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
@@ -91,7 +99,7 @@ def coverage_of_mosdepth(*, regions: Path, thresholds: Path) -> dict[str, Covera
 
 @dataclass(frozen=True, kw_only=True)
 class ReadStats:
-    """What ``samtools stats`` says: its summary numbers, bases by quality, pairs by insert size."""
+    """The output of ``samtools stats``: its summary numbers, bases by quality (phred), pairs by insert size."""
 
     summary: dict[str, float]
     bases_by_quality: dict[int, int]
@@ -119,7 +127,7 @@ def read_stats(path: Path) -> ReadStats:
 
 
 def coverage_metrics(coverage: Mapping[str, Coverage]) -> dict[str, Number]:
-    """``mean_autosome_coverage``, ``pct_autosomes_<N>x``, and depth on X and Y relative to it."""
+    """Return ``mean_autosome_coverage``, ``pct_autosomes_<N>x``, and the depth of X and Y relative to autosomes."""
     autosomes = coverage.get("autosome", Coverage(bases=0, depth_sum=0.0, at_least={}))
     mean = autosomes.mean
     values: dict[str, Number] = {"mean_autosome_coverage": _rounded(mean, 2)}
@@ -132,7 +140,7 @@ def coverage_metrics(coverage: Mapping[str, Coverage]) -> dict[str, Number]:
 
 
 def read_metrics_of(stats: ReadStats) -> dict[str, Number]:
-    """The metrics of reads: yield, mapping, duplicates, insert size."""
+    """Return the metrics of reads: yield, mapping, duplicates, insert size."""
     summary = stats.summary
     total, mapped = summary["raw total sequences"], summary["reads mapped"]
     bases = sum(stats.bases_by_quality.values())
@@ -151,7 +159,7 @@ def read_metrics_of(stats: ReadStats) -> dict[str, Number]:
 
 
 def median(histogram: Mapping[int, int]) -> float | None:
-    """The median of a histogram (value -> count); between two middle values their mean; None when empty."""
+    """Return the median of a histogram (value -> count): the mean of two middle values, None when it is empty."""
     values = np.array(sorted(histogram))
     counts = np.cumsum([histogram[int(value)] for value in values])
     if not len(counts) or counts[-1] == 0:
@@ -162,15 +170,15 @@ def median(histogram: Mapping[int, int]) -> float | None:
 
 def collect(
     *,
-    participant: str,
-    specimen: str,
+    participant_id: str,
+    specimen_id: str,
     registered_sex: str,
     coverage: Mapping[str, Coverage],
     stats: ReadStats | None,
     contamination: Estimate,
     identity: Identity,
 ) -> Metrics:
-    """One participant's metrics; without reads (a gVCF) ``stats`` is None and ``coverage`` empty."""
+    """Return one participant's metrics; without reads (a gVCF) ``stats`` is None and ``coverage`` is empty."""
     values = coverage_metrics(coverage)
     if stats is not None:
         values |= read_metrics_of(stats)
@@ -191,8 +199,8 @@ def collect(
     if observed == "not_assessed":
         unassessed["observed_sex"] = "no_reads" if not coverage else "no_x_or_y"
     return Metrics(
-        participant=participant,
-        specimen=specimen,
+        participant_id=participant_id,
+        specimen_id=specimen_id,
         registered_sex=registered_sex,
         observed_sex=observed,
         values=values,

@@ -1,4 +1,7 @@
-"""The QC metrics of one participant of a delivery."""
+"""The QC metrics of one participant of a delivery, from the files of samtools stats, mosdepth and the array.
+
+mosdepth runs with GA4GH's settings: default flags, no limit on mapping quality, and overlaps of mates count once.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baekman.qc import contamination, identity
-from baekman.qc.measure import measure
+from baekman.qc.metrics import Coverage, Metrics, ReadStats, collect, coverage_of_mosdepth, read_stats, write_metrics
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder
 from baekman.workspace.sample_check import require_owner
@@ -27,6 +30,18 @@ class Evidence:
     depth_thresholds: Path | None = None
     array: Path | None = None
 
+    @property
+    def coverage(self) -> dict[str, Coverage]:
+        """The coverage by kind of region; empty without mosdepth's files."""
+        if self.depth is None or self.depth_thresholds is None:
+            return {}
+        return coverage_of_mosdepth(regions=self.depth, thresholds=self.depth_thresholds)
+
+    @property
+    def read_stats(self) -> ReadStats | None:
+        """The numbers of samtools stats; None without its file."""
+        return read_stats(self.stats) if self.stats is not None else None
+
 
 def measure_participant(
     delivery: DeliveryFolder,
@@ -36,7 +51,7 @@ def measure_participant(
     reference: Path,
     sites: Path | None,
     output: Path,
-) -> None:
+) -> Metrics:
     """Write the metrics of a participant to ``output``, and ``contamination.json`` and ``identity.json`` next to it.
 
     Args:
@@ -47,6 +62,9 @@ def measure_participant(
         sites: Population frequencies for the contamination estimate; None: contamination is not assessed.
         output: JSON, see ``qc.metrics``.
 
+    Returns:
+        The metrics.
+
     Raises:
         InputRefused: The participant is not in the delivery, or the CRAM or gVCF is of another sample.
     """
@@ -56,18 +74,18 @@ def measure_participant(
     require_owner(owned, participant=participant_id)
     row = specimens.of_participant(delivery.specimens, participant_id)[0]
     contamination_file, identity_file = (output.with_name(f"{name}.json") for name in ("contamination", "identity"))
-    contamination.measure(evidence.cram, reference=reference, sites=sites, output=contamination_file)
-    identity.measure(
+    estimate = contamination.measure(evidence.cram, reference=reference, sites=sites, output=contamination_file)
+    comparison = identity.measure(
         cram=evidence.cram, gvcf=evidence.gvcf, reference=reference, array=evidence.array, output=identity_file
     )
-    measure(
-        participant=participant_id,
-        specimen=row.specimen_id,
+    metrics = collect(
+        participant_id=participant_id,
+        specimen_id=row.specimen_id,
         registered_sex=row.sex,
-        stats=evidence.stats,
-        mosdepth_regions=evidence.depth,
-        mosdepth_thresholds=evidence.depth_thresholds,
-        contamination_file=contamination_file if evidence.cram else None,
-        identity_file=identity_file,
-        output=output,
+        coverage=evidence.coverage,
+        stats=evidence.read_stats,
+        contamination=estimate,
+        identity=comparison,
     )
+    write_metrics(output, metrics)
+    return metrics

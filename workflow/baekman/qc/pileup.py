@@ -1,4 +1,4 @@
-"""Population sites, and the reads' alleles at them: what contamination is estimated from."""
+"""Population sites, and the alleles of reads at them: the data of the contamination estimate."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ MINIMUM_MAPPING_QUALITY = 20
 MINIMUM_BASE_QUALITY = 20  # GA4GH's "high quality" base; mates' overlaps are counted once
 MAXIMUM_BASE_QUALITY = 40  # as VerifyBamID: no base is trusted more
 EXCLUDED_READS = "UNMAP,SECONDARY,QCFAIL,DUP,SUPPLEMENTARY"
-MAXIMUM_SITES = 20_000  # VerifyBamID2's panels have 10,000 or 100,000; more sites cost time and gain little
+MAXIMUM_SITES = 20_000  # VerifyBamID2's panels have 10,000 or 100,000 sites; more cost time and add little
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sites:
-    """Biallelic SNVs, in the order of the file: one array element per site.
+    """Biallelic SNVs in the order of the file, one array element per site.
 
-    ``position`` is 1-based. ``frequency`` is that of ``alt`` in the population. A VerifyBamID2 panel also has
-    ``loadings`` (sites x components), by which frequency depends on ancestry; else None.
+    ``position`` is 1-based. ``frequency`` is that of ``alt`` in the population. ``loadings`` (sites x components)
+    relate frequency to ancestry in a VerifyBamID2 panel; None without one.
     """
 
     contig: npt.NDArray[np.str_]
@@ -51,7 +51,7 @@ class Sites:
         return len(self.position)
 
     def select(self, keep: npt.NDArray[Any]) -> Sites:
-        """The sites that ``keep`` (a mask, or indices) names."""
+        """Return the sites of ``keep``, a mask or indices."""
         return Sites(
             contig=self.contig[keep],
             position=self.position[keep],
@@ -64,9 +64,10 @@ class Sites:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Reads by allele at each site. ``ref`` and ``alt``: sites x quality classes; ``other``: per site.
+    """Reads by allele at each site.
 
-    ``error``: the probability of a wrong base in each class, by its Phred quality.
+    ``ref`` and ``alt`` are sites x quality classes, ``other`` is per site. ``error`` is the probability of a wrong
+    base in each class, from its phred quality.
     """
 
     ref: Integers
@@ -76,16 +77,16 @@ class Counts:
 
     @property
     def depth(self) -> Integers:
-        """Reads per site that show one of the two alleles."""
+        """The number of reads per site that show one of the two alleles."""
         return np.asarray(self.ref.sum(axis=1) + self.alt.sum(axis=1))
 
     def select(self, keep: npt.NDArray[Any]) -> Counts:
-        """The counts at the sites that ``keep`` (a mask, or indices) names."""
+        """Return the counts at the sites of ``keep``, a mask or indices."""
         return Counts(ref=self.ref[keep], alt=self.alt[keep], other=self.other[keep], error=self.error)
 
 
 def panel_prefix(path: Path) -> Path | None:
-    """The prefix of the VerifyBamID2 panel (``.UD .mu .bed``) of which ``path`` is a file, or None."""
+    """Return the prefix of the VerifyBamID2 panel (``.UD .mu .bed``) that ``path`` belongs to, or None."""
     if path.suffix not in PANEL_ENDINGS:
         return None
     prefix = path.with_suffix("")
@@ -94,9 +95,9 @@ def panel_prefix(path: Path) -> Path | None:
 
 
 def read_sites(path: Path) -> Sites:
-    """The autosomal, biallelic SNVs of ``path``: a VCF with INFO/AF, or any file of a VerifyBamID2 panel.
+    """Return the autosomal, biallelic SNVs of ``path``: a VCF with INFO/AF, or any file of a VerifyBamID2 panel.
 
-    At most ``MAXIMUM_SITES``, spread evenly over the file. Raises ``InputRefused`` when there are none.
+    They are at most ``MAXIMUM_SITES``, spread evenly over the file. Raises ``InputRefused`` when there are none.
     """
     prefix = panel_prefix(path)
     sites = _read_panel(prefix) if prefix else _read_vcf(path)
@@ -154,9 +155,9 @@ def _read_vcf(path: Path) -> Sites:
 
 
 def _read_panel(prefix: Path) -> Sites:
-    """A panel: ``.bed`` (contig, start, end, ref, alt), ``.mu`` (mean ALT copies), ``.UD`` (loadings).
+    """Read a panel: ``.bed`` (contig, start, end, ref, alt), ``.mu`` (mean ALT copies), ``.UD`` (loadings).
 
-    The lines of the three correspond. A site's frequency is (loadings · coordinates + mean) / 2
+    The lines of the three files correspond. A site's frequency is (loadings · coordinates + mean) / 2
     (VerifyBamID2, Zhang et al. 2020, Genome Res 30:185).
     """
     bed = _table(
@@ -191,17 +192,17 @@ def _read_panel(prefix: Path) -> Sites:
 
 
 def count_alleles(cram: Path, *, reference: Path, sites: Sites) -> Counts:
-    """Reads by allele and base quality at ``sites``, from an indexed CRAM or BAM of ``reference``.
+    """Count reads by allele and base quality at ``sites``, in an indexed CRAM or BAM of ``reference``.
 
-    Only the slices that hold a site are read. Reads that are secondary, supplementary, duplicate or below
-    mapping quality 20 and bases below 20 do not count; a base in both mates' reads counts once. Raises
+    Only the slices that hold a site are read. Secondary, supplementary and duplicate reads, reads of mapping
+    quality below 20 and bases of quality below 20 do not count. A base in both mates' reads counts once. Raises
     ``InputRefused`` when the reference has no contig of the sites.
     """
     _check_contigs(sites, reference)
     samtools = tools.command("samtools")
     with tempfile.TemporaryDirectory() as folder:
         bed = Path(folder) / "sites.bed"
-        # sorted in the reference's order by samtools itself; duplicates of a position are harmless here
+        # samtools itself sorts it in the reference's order; a repeated position does no harm
         bed.write_text(
             "".join(
                 f"{contig}\t{position - 1}\t{position}\n"
@@ -237,9 +238,9 @@ def _check_contigs(sites: Sites, reference: Path) -> None:
 
 
 def counts_of_mpileup(text: bytes, *, sites: Sites) -> Counts:
-    """Counts at ``sites`` from the six columns of ``samtools mpileup -f``; 0 at sites that it does not list.
+    """Return the counts at ``sites`` from the six columns of ``samtools mpileup -f``; 0 at sites not listed.
 
-    Deletions and reference skips are no reads; a base that is neither allele, or is N, counts as other.
+    Deletions and reference skips are no reads. A base that is neither allele, or is N, counts as other.
     """
     index = {
         place: number for number, place in enumerate(zip(sites.contig.tolist(), sites.position.tolist(), strict=True))
@@ -277,8 +278,8 @@ def _tally(site: Integers, bases: npt.NDArray[np.uint8], qualities: Integers, si
     shape = (len(sites), len(classes))
     cell = site * len(classes) + quality_class
 
-    def tally(which: npt.NDArray[np.bool_]) -> Integers:
-        return np.bincount(cell[which], minlength=shape[0] * shape[1]).reshape(shape).astype(np.int64)
+    def tally(is_allele: npt.NDArray[np.bool_]) -> Integers:
+        return np.bincount(cell[is_allele], minlength=shape[0] * shape[1]).reshape(shape).astype(np.int64)
 
     return Counts(
         ref=tally(ref),
@@ -293,8 +294,8 @@ _INDEL = re.compile(r"[+-](\d+)([A-Za-z*#]+)")
 
 
 def _plain_bases(column: str) -> str:
-    """One character per read: without indels and the marks of a read's start (with mapping quality), end."""
-    return _INDEL.sub(lambda found: found[2][int(found[1]) :], _READ_MARKS.sub("", column))
+    """Return one character per read, without indels and the marks of reads' starts (with mapping quality) and ends."""
+    return _INDEL.sub(lambda match: match[2][int(match[1]) :], _READ_MARKS.sub("", column))
 
 
 def _bytes(text: str) -> npt.NDArray[np.uint8]:
@@ -302,7 +303,7 @@ def _bytes(text: str) -> npt.NDArray[np.uint8]:
 
 
 def _table(text: bytes, columns: dict[str, pa.DataType]) -> pa.Table:
-    """A tab-separated text without header or quoting as a table of ``columns``."""
+    """Return a tab-separated text without header or quoting as a table of ``columns``."""
     if not text:
         return pa.schema(list(columns.items())).empty_table()
     return pa.csv.read_csv(
