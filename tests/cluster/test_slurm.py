@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -76,6 +77,63 @@ def test_a_worker_whose_job_ends_is_replaced(cluster: dict[str, str], tmp_path: 
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (done.stdout, done.returncode) == ("[0, 1, 2]\n", 0), done.stderr
+
+
+LISTENING = """
+import json, os, pathlib, socket
+from baekman.engine.local import Engine
+
+def sockets(process):
+    # inodes and addresses of the sockets on which a process listens (IPv4, and IPv6 as the bytes of the kernel)
+    inodes = set()
+    for link in pathlib.Path(f"/proc/{process}/fd").iterdir():
+        try:
+            inodes.add(os.readlink(link))
+        except OSError:
+            pass
+    for table in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                address, port = fields[1].split(":")
+                yield address, int(port, 16)
+
+def get(port, page):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"GET {page} HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n".encode())
+        try:
+            return connection.recv(64).decode("latin-1").split("\\r\\n")[0]
+        except OSError:
+            return ""
+
+def run(index):
+    return [os.getpid(), os.getppid()]
+
+if __name__ == "__main__":
+    with Engine(scheduler="slurm:1").open() as map_tasks:
+        processes = {*map_tasks("asking", run, 1)[0], os.getpid()}
+        answers = []
+        for process in processes:
+            for address, port in sockets(process):
+                pages = ("/health", "/metrics", "/status", "/json/counts.json", "/info/main/workers.html", "/")
+                answers.append((address, [get(port, page) for page in pages]))
+        print(json.dumps(answers))
+"""
+
+
+def test_scheduler_and_workers_of_slurm_speak_no_http_to_anybody(cluster: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LISTENING],
+        env=slurm.environment_of({**cluster, "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}), cwd=tmp_path,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    servers = [(address, lines) for address, lines in answers if any(line.startswith("HTTP/") for line in lines)]
+    assert len(answers) >= 5 and len(servers) >= 2  # of the scheduler and a worker; the others speak TLS
+    for address, lines in servers:
+        assert address == "0100007F"  # 127.0.0.1, also where the messages go to other machines
+        assert {line.split()[1] for line in lines} == {"404"}
 
 
 def test_the_jobs_of_the_workflow_run_by_its_profile(cluster: dict[str, str], tmp_path: Path) -> None:

@@ -126,8 +126,22 @@ def test_a_cluster_of_separate_processes_gives_the_bytes_of_one(
 ) -> None:
     store = ground.store()
     people = write_list(tmp_path / "list.tsv", [(m.participant_id, Path(m.gvcf)) for m in ground.members])
-    baekman("cohort", "add", "--cohort", store.path, "--batch", "b", "--gvcfs", people, "--scheduler", scheduler)
-    baekman("cohort", "freeze", "--cohort", store.path, "--output", tmp_path / "out", "--scheduler", scheduler)
+    baekman(
+        "cohort",
+        "add",
+        "--cohort",
+        store.path,
+        "--batch",
+        "b",
+        "--gvcfs",
+        people,
+        "--scheduler",
+        scheduler,
+        "--insecure",
+    )
+    baekman(
+        "cohort", "freeze", "--cohort", store.path, "--output", tmp_path / "out", "--scheduler", scheduler, "--insecure"
+    )
     assert hashes(tmp_path / "out") == expected
 
 
@@ -145,7 +159,7 @@ def test_relative_paths_are_those_of_the_command_on_a_cluster_too(
         ("tables", "--output", "tables"),
         ("export", "--format", "bcf", "--output", "x.bcf"),
     ):
-        baekman(*command, "--cohort", "cohort", "--scheduler", scheduler, cwd=here)
+        baekman(*command, "--cohort", "cohort", "--scheduler", scheduler, "--insecure", cwd=here)
     assert hashes(here / "out") == ground.from_scratch(ground.members[:2])
     assert hashes(here / "tables") == hashes(here / "out" / "tables")
     assert sorted(path.name for path in here.iterdir()) == ["cohort", "list.tsv", "out", "tables", "x.bcf", "x.bcf.csi"]

@@ -35,13 +35,18 @@ Location = str | PathLike[str]
 
 
 def open_cohort(
-    path: Location, *, snapshot: int | None = None, workers: int = 1, scheduler: str | None = None
+    path: Location,
+    *,
+    snapshot: int | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    insecure: bool = False,
 ) -> Cohort:
     """Open the cohort store in the folder ``path`` at a snapshot, by default the latest.
 
     ``workers`` is the number of local processes for methods with many tasks; ``scheduler`` a Dask cluster instead:
-    its address or scheduler file, or ``slurm:N``. Raises InputRefused for no store, no such snapshot, or a store of
-    another schema version.
+    its address or scheduler file, or ``slurm:N``. ``insecure`` allows a scheduler without TLS. Raises InputRefused
+    for no store, no such snapshot, a store of another schema version, or a scheduler without TLS.
 
     Example:
         >>> import baekman
@@ -49,7 +54,7 @@ def open_cohort(
         <Cohort cohort, snapshot 1: 2 participants>
     """
     store = open_store(Path(path))
-    engine = Engine(workers=workers, scheduler=scheduler)
+    engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
     return Cohort(store, snapshots.read_snapshot(store, snapshot), engine=engine)
 
 

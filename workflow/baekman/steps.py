@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def _are_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.S
 def worthwhile(engine: Engine, gvcfs: Iterable[Path]) -> Engine:
     """Return ``engine`` with the workers that the size of ``gvcfs`` is worth, one worker for a small delivery."""
     worth = 1 + sum(gvcf.stat().st_size for gvcf in gvcfs if gvcf.is_file()) // BYTES_PER_WORKER
-    return Engine(workers=min(engine.workers, worth), scheduler=engine.scheduler if worth > 1 else None)
+    return replace(engine, workers=min(engine.workers, worth), scheduler=engine.scheduler if worth > 1 else None)
 
 
 def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: Path, encrypt: bool = False) -> None:

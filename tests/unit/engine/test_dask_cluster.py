@@ -1,12 +1,51 @@
-"""Workers that Slurm starts."""
+"""Clusters with TLS, and workers that Slurm starts."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+import dask
 import pytest
 from baekman.engine.dask_cluster import open_cluster
+from baekman.engine.local import Engine
 from baekman.errors import InputRefused
+from distributed import LocalCluster
+from distributed.security import Security
+
+SECURITY = Security.temporary()
+
+
+@pytest.fixture(scope="module")
+def tls_scheduler() -> Iterator[str]:
+    """The address of a scheduler on this machine that speaks TLS only, with a worker."""
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, host="127.0.0.1", dashboard_address=None,
+        protocol="tls", security=SECURITY,
+    ) as cluster:  # fmt: skip
+        yield cluster.scheduler_address
+
+
+def test_a_scheduler_with_tls_runs_tasks_with_the_certificate_of_dasks_configuration(
+    tls_scheduler: str, tmp_path: Path
+) -> None:
+    assert tls_scheduler.startswith("tls://")
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": tls_scheduler}))
+    certificate = {
+        "distributed.comm.tls.ca-file": SECURITY.tls_ca_file,
+        "distributed.comm.tls.client.cert": SECURITY.tls_client_cert,
+        "distributed.comm.tls.client.key": SECURITY.tls_client_key,
+    }
+    for scheduler in (tls_scheduler, str(file)):
+        with dask.config.set(certificate), Engine(scheduler=scheduler).open() as map_tasks:
+            assert map_tasks("squaring", _square, 4) == [0, 1, 4, 9]
+
+
+def _square(index: int) -> int:
+    return index * index
 
 
 def test_slurm_without_the_extra_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

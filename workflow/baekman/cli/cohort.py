@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.options import CohortOption, ConfigOption, SchedulerOption, WorkersOption
+from baekman.cli.options import CohortOption, ConfigOption, InsecureOption, SchedulerOption, WorkersOption
 
 app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.", no_args_is_help=True)
 
@@ -39,6 +39,7 @@ def add(
     gvcfs: Annotated[Path, typer.Option("--gvcfs", help="List: participant_id <TAB> path [<TAB> sex].")],
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Add a batch of gVCFs and commit a new snapshot; prints its number.
@@ -47,7 +48,7 @@ def add(
     """
     from baekman.api import open_cohort
 
-    opened = open_cohort(cohort, workers=workers, scheduler=scheduler)
+    opened = open_cohort(cohort, workers=workers, scheduler=scheduler, insecure=insecure)
     typer.echo(str(opened.add(batch, gvcfs, config=config).number))
 
 
@@ -123,6 +124,7 @@ def freeze(
     output: Annotated[Path | None, typer.Option("--output", help="Folder for sites/ and tables/.")] = None,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Write sites and tables of everyone at the current snapshot; prints the snapshot's number.
 
@@ -130,7 +132,7 @@ def freeze(
     """
     from baekman.api import open_cohort
 
-    opened = open_cohort(cohort, workers=workers, scheduler=scheduler)
+    opened = open_cohort(cohort, workers=workers, scheduler=scheduler, insecure=insecure)
     typer.echo(str(opened.freeze(output or cohort.parent / "freeze").number))
 
 
@@ -143,6 +145,7 @@ def verify(
     ] = None,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Read the whole store again and prove its hashes, order and counts; a line per finding, and exit 1 with any.
 
@@ -154,7 +157,7 @@ def verify(
     from baekman.errors import EXIT_FAILED
 
     # at snapshot 0, the empty cohort: a snapshot that cannot be read is a finding
-    findings = open_cohort(cohort, snapshot=0, workers=workers, scheduler=scheduler).verify(gvcfs)
+    findings = open_cohort(cohort, snapshot=0, workers=workers, scheduler=scheduler, insecure=insecure).verify(gvcfs)
     for finding in findings:
         typer.echo(finding)
     if findings:

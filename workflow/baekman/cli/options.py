@@ -24,7 +24,7 @@ def readable_folder(path: Path) -> Path:
 def _known_scheduler(scheduler: str | None) -> str | None:
     """Return ``scheduler``; refuse a slip in ``slurm:N``, which would be taken for an address."""
     if scheduler is not None and scheduler.startswith("slurm") and not Path(scheduler).exists():
-        from baekman.engine.dask_cluster import SLURM
+        from baekman.engine.scheduler_address import SLURM
 
         if not SLURM.fullmatch(scheduler):
             raise typer.BadParameter("expected slurm:N, N workers from 1 to 99999, as in slurm:40")
@@ -64,5 +64,13 @@ SchedulerOption = Annotated[
         envvar="BAEKMAN_SCHEDULER",
         help="A Dask cluster: the address or scheduler file of one that runs, or slurm:N for N workers by Slurm.",
         callback=_known_scheduler,
+    ),
+]
+InsecureOption = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        envvar="BAEKMAN_INSECURE",
+        help="Allow a --scheduler without TLS: who reaches it can run programs as you, and read what you can read.",
     ),
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.options import CohortOption, SchedulerOption, WorkersOption
+from baekman.cli.options import CohortOption, InsecureOption, SchedulerOption, WorkersOption
 
 app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)
 
@@ -34,6 +34,7 @@ def tables(
     ] = False,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Write variants and reference blocks of each participant; prints the number of participants.
 
@@ -45,7 +46,7 @@ def tables(
     from baekman.tables.files import convert_layout
     from baekman.tables.make import read_participants
 
-    opened = open_cohort(cohort, snapshot=snapshot, workers=workers, scheduler=scheduler)
+    opened = open_cohort(cohort, snapshot=snapshot, workers=workers, scheduler=scheduler, insecure=insecure)
     if convert:
         typer.echo(str(convert_layout(output)))
         return
@@ -67,6 +68,7 @@ def export(
     sites: Annotated[bool, typer.Option("--sites", help="Write one site per line with all of its alleles.")] = False,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Write the cohort as one multi-sample file, a column per participant.
 
@@ -79,7 +81,7 @@ def export(
 
     if raw and joint:
         raise typer.BadParameter("--raw and --joint exclude each other")
-    opened = open_cohort(cohort, snapshot=snapshot, workers=workers, scheduler=scheduler)
+    opened = open_cohort(cohort, snapshot=snapshot, workers=workers, scheduler=scheduler, insecure=insecure)
     mode = "raw" if raw else "joint" if joint else "called"
     opened.export(output, format=format, region=region, mode=mode, by_position=sites)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.options import SchedulerOption, WorkersOption
+from baekman.cli.options import InsecureOption, SchedulerOption, WorkersOption
 from baekman.verdicts import GateMode
 from baekman.workspace.paths import Workspace
 
@@ -208,6 +208,7 @@ def batch(
     par: Par = "",
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Add the accepted participants of a delivery to the cohort; create the cohort when there is none.
 
@@ -220,7 +221,7 @@ def batch(
     settings = CohortSettings(
         reference=reference, shards=shards, thresholds=json.loads(thresholds), filters=json.loads(filters), par=par
     )
-    engine = Engine(workers=workers, scheduler=scheduler)
+    engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
     add_delivery(HERE, delivery, accepted=gvcfs, settings=settings, engine=engine, output=output)
 
 
@@ -230,6 +231,7 @@ def tables(
     report: Annotated[Path, typer.Option(help="The file for the numbers of rows.")],
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
     encrypt: Annotated[bool, typer.Option("--encrypt", help="With a key for each participant.")] = False,
 ) -> None:
     """Write and verify the tables of a batch's participants.
@@ -239,7 +241,7 @@ def tables(
     from baekman.engine.local import Engine
     from baekman.steps import write_tables
 
-    engine = Engine(workers=workers, scheduler=scheduler)
+    engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
     write_tables(HERE, batch=batch, engine=engine, report=report, encrypt=encrypt)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baekman.cli.options import HERE, ConfigOption, WorkspaceOption, readable_folder
+from baekman.cli.options import HERE, ConfigOption, InsecureOption, WorkspaceOption, readable_folder
 from baekman.engine.progress import progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 
@@ -39,6 +40,19 @@ ProfileOption = Annotated[
 ]
 
 
+def _check_scheduler(*, insecure: bool) -> None:
+    """Refuse a BAEKMAN_SCHEDULER without TLS here: the jobs that use it would refuse it only after hours.
+
+    The jobs read ``insecure`` in their environment.
+    """
+    from baekman.engine.scheduler_address import scheduler_address
+
+    if scheduler := os.environ.get("BAEKMAN_SCHEDULER"):
+        scheduler_address(scheduler, insecure=insecure)
+    if insecure:
+        os.environ["BAEKMAN_INSECURE"] = "1"
+
+
 @app.command()
 def deliver(
     delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", callback=readable_folder, readable=False)],
@@ -46,11 +60,13 @@ def deliver(
     config: ConfigOption = None,
     profile: ProfileOption = None,
     cores: CoresOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Take one delivery from intake to tables; the same command again takes up where it stopped.
 
     Example: baekman deliver inbox/2026-11 --workspace /data/cohort --profile slurm
     """
+    _check_scheduler(insecure=insecure)
     outcome = _deliver(delivery, workspace=workspace, config=config, profile=profile, cores=cores)
     raise typer.Exit(EXIT_FAILED if outcome.exit_code else EXIT_DONE)
 
@@ -69,6 +85,7 @@ def watch(
         float,
         typer.Option("--quiet-seconds", min=0, help="Deliver a folder in which nothing changed for so many seconds."),
     ] = 30.0,
+    insecure: InsecureOption = False,
 ) -> None:
     """Deliver each complete delivery in INBOX once: every file is there in full size, and nothing changes any more.
 
@@ -77,6 +94,7 @@ def watch(
     from baekman.watch import watch as watch_inbox
     from baekman.workspace.paths import Workspace
 
+    _check_scheduler(insecure=insecure)
     failures = 0
 
     def deliver_folder(folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,48 +12,74 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from baekman.engine.progress import task_bar
+from baekman.engine.scheduler_address import ENCRYPTED, SLURM, scheduler_address
 from baekman.engine.tasks import MapTasks, tasks_at_a_time
 from baekman.errors import InputRefused, Problem, WorkerDied
 
 T = TypeVar("T")
 
-SLURM = re.compile(r"slurm:([1-9]\d{0,4})")
 SLURM_LOGS = "logs/dask"
 REPLACE_MILLISECONDS = 10_000
 SETTINGS = {"distributed.comm.timeouts.connect": "60s"}
 
+# Dask cannot do without its HTTP servers. They show keys, paths and stack traces to everybody who asks: so they
+# listen on the loopback address only, and serve no page.
+LOOPBACK = "127.0.0.1:0"
+SCHEDULER_WITHOUT_HTTP = {"dashboard": False, "dashboard_address": LOOPBACK}
+WORKER_WITHOUT_HTTP = ("--no-dashboard", "--dashboard-address", LOOPBACK)
+NO_ROUTES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+WORKER_ENVIRONMENT = ("export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES='[]'",)
+
 
 @contextmanager
-def open_cluster(scheduler: str) -> Iterator[MapTasks]:
+def open_cluster(scheduler: str, *, insecure: bool = False) -> Iterator[MapTasks]:
     """Yield the function that runs tasks, until the block ends.
 
-    ``scheduler``: the address of a running Dask scheduler (``tcp://…``), the path of its scheduler file, or
+    ``scheduler``: the address of a running Dask scheduler (``tls://…``), the path of its scheduler file, or
     ``slurm:N``. For the last, Slurm starts N workers when it has room for them; they end with the block.
-    Raises InputRefused when there is no Slurm, and WorkerDied when a task kills its workers.
+    ``insecure`` allows a scheduler without TLS.
+    Raises InputRefused when there is no Slurm, for a scheduler without TLS, and for TLS without certificates here;
+    WorkerDied when a task kills its workers.
     """
     import dask
     from distributed import Client, KilledWorker
 
-    slurm = SLURM.fullmatch(scheduler)
+    address = scheduler_address(scheduler, insecure=insecure)
+    slurm = SLURM.fullmatch(address)
     with dask.config.set(SETTINGS):
         try:
             if slurm:
                 with _slurm_cluster(int(slurm[1])) as cluster, Client(cluster) as client:
                     yield partial(_map_tasks, client, int(slurm[1]))
             else:
-                arguments = {"scheduler_file": scheduler} if Path(scheduler).exists() else {"address": scheduler}
-                with Client(**arguments) as client:
+                if address.startswith(ENCRYPTED):
+                    _require_certificates()
+                with Client(address) as client:
                     # more workers may still be on their way
                     yield partial(_map_tasks, client, max(sum(client.nthreads().values()), 1))
         except KilledWorker:
             raise WorkerDied from None
 
 
+def _require_certificates() -> None:
+    from distributed.security import Security
+
+    if Security().get_connection_args("client").get("ssl_context") is None:
+        raise InputRefused(
+            Problem(
+                file="--scheduler",
+                expected="a certificate and a key for TLS in Dask's configuration",
+                found="none",
+                action="set distributed.comm.tls.ca-file, and cert and key under distributed.comm.tls.client",
+            )
+        )
+
+
 @contextmanager
 def _slurm_cluster(workers: int) -> Iterator[Any]:
     """Yield a cluster of workers with one thread each; Dask's configuration (``jobqueue.slurm``) describes their jobs.
 
-    Its messages are encrypted, with a key that is made for it.
+    Its messages are encrypted, with a key that is made for it. Its HTTP servers serve nothing (``NO_ROUTES``).
     """
     import dask
     from tornado.ioloop import PeriodicCallback
@@ -81,7 +106,7 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
         )
     settings = dask.config.get("jobqueue.slurm")
     cores = settings["cores"] or 1
-    with tempfile.TemporaryDirectory(prefix=".dask-", dir=".") as keys:
+    with tempfile.TemporaryDirectory(prefix=".dask-", dir=".") as keys, dask.config.set(NO_ROUTES):
         cluster = SLURMCluster(
             cores=cores,
             processes=cores,
@@ -89,7 +114,12 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
             security=True,
             shared_temp_directory=str(Path(keys).absolute()),
             log_directory=settings["log-directory"] or SLURM_LOGS,
-            scheduler_options={"dashboard": False, **settings["scheduler-options"]},
+            scheduler_options={**settings["scheduler-options"], **SCHEDULER_WITHOUT_HTTP},
+            worker_extra_args=[*(settings["worker-extra-args"] or settings["extra"] or ()), *WORKER_WITHOUT_HTTP],
+            job_script_prologue=[
+                *(settings["job-script-prologue"] or settings["env-extra"] or ()),
+                *WORKER_ENVIRONMENT,
+            ],
         )
         with cluster:
             # repeated, to replace a worker if its job ends, for example at its time limit

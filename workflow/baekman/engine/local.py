@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from baekman.engine.progress import task_bar
+from baekman.engine.scheduler_address import scheduler_address
 from baekman.engine.tasks import MapTasks, tasks_at_a_time
 from baekman.errors import WorkerDied
 from baekman.tools.processes import end_with
@@ -31,11 +32,17 @@ class Engine:
 
     ``workers`` 0 or 1: a plain loop in this process. More: Dask's processes, forked from this one, so that they share
     the memory of everything that it has read.
-    ``scheduler``: a Dask cluster (see ``dask_cluster.open_cluster``); ``workers`` has no effect then.
+    ``scheduler``: a Dask cluster (see ``dask_cluster.open_cluster``); ``workers`` has no effect then. ``insecure``
+    allows a scheduler without TLS; without it such a scheduler raises InputRefused.
     """
 
     workers: int = 1
     scheduler: str | None = None
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scheduler is not None:
+            scheduler_address(self.scheduler, insecure=self.insecure)
 
     @contextmanager
     def open(self) -> Iterator[MapTasks]:
@@ -45,7 +52,7 @@ class Engine:
             return
         from baekman.engine.dask_cluster import open_cluster
 
-        with open_cluster(self.scheduler) as map_tasks:
+        with open_cluster(self.scheduler, insecure=self.insecure) as map_tasks:
             yield map_tasks
 
 
