@@ -53,8 +53,8 @@ def open_cohort(
         >>> baekman.open_cohort("W/cohort")
         <Cohort cohort, snapshot 1: 2 participants>
     """
-    store = open_store(Path(path))
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
+    store = open_store(Path(path))
     return Cohort(store, snapshots.read_snapshot(store, snapshot), engine=engine)
 
 

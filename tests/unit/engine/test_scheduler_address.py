@@ -10,7 +10,6 @@ import pytest
 from baekman.engine.local import Engine
 from baekman.engine.scheduler_address import scheduler_address
 from baekman.errors import InputRefused
-from support.small_cohort import small_store
 from support.store_tools import baekman
 
 REFUSAL = (
@@ -76,13 +75,12 @@ def test_tls_without_certificates_is_refused() -> None:
 
 
 def test_commands_refuse_the_variable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = small_store(tmp_path)
     monkeypatch.setenv("BAEKMAN_SCHEDULER", "tcp://127.0.0.1:9")
     (tmp_path / "delivery").mkdir()
     for command in (
-        ("cohort", "verify", "--cohort", store.path),
-        ("cohort", "freeze", "--cohort", store.path),
-        ("tables", "--cohort", store.path, "--output", tmp_path / "tables"),
+        ("cohort", "verify", "--cohort", tmp_path / "cohort"),
+        ("cohort", "freeze", "--cohort", tmp_path / "cohort"),
+        ("tables", "--cohort", tmp_path / "cohort", "--output", tmp_path / "tables"),
         ("deliver", tmp_path / "delivery", "--workspace", tmp_path),
         ("watch", tmp_path / "delivery", "--workspace", tmp_path, "--once"),
     ):
