@@ -152,6 +152,28 @@ def record_use(workspace: Path, *, action: str, object: str = "", question: Any 
         ) from None
 
 
+def record_once(workspace: Path, *, after: int, action: str, object: str = "", **hashes: str) -> None:
+    """Record an event as ``record`` does, unless the log has one of this action and object after number ``after``.
+
+    A command that was killed repeats its last effects; its event is repeated only where it is missing.
+    """
+    wanted = {"action": action, "object": object, **hashes}
+    wanted.pop("consent_hash", None)
+    recent = (event for event in events(workspace) if event["sequence"] > after)
+    if not any(wanted.items() <= event.items() for event in recent):
+        record(workspace, action=action, object=object, **hashes)
+
+
+def last_sequence(workspace: Path) -> int:
+    """Return the number of the newest event; 0 without a log."""
+    file = log_file(workspace)
+    if not file.is_file():
+        return 0
+    with _locked(file) as descriptor:
+        last = _last_line(descriptor)
+    return int(json.loads(last)["sequence"]) if last else 0
+
+
 def events(workspace: Path) -> Iterator[dict[str, Any]]:
     """Yield the events of ``workspace``, oldest first, unverified."""
     file = log_file(workspace)

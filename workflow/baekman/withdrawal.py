@@ -23,7 +23,7 @@ from baekman.engine.local import Engine
 from baekman.files.atomic import write_text
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
-from baekman.registry.denied_list import update_denied_list
+from baekman.registry import denied_list
 from baekman.registry.records import Registry
 from baekman.report.multiqc import write_multiqc
 from baekman.report.verdict_table import write_verdict_table
@@ -32,7 +32,7 @@ from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
 from baekman.verdicts import GATES
 from baekman.workspace import run_lock
-from baekman.workspace.denied import mark_withdrawn, read_mark, withdrawn_participants
+from baekman.workspace.denied import read_mark, withdrawn_participants
 from baekman.workspace.paths import Workspace
 from baekman.workspace.purge import Purge, Traces, purge_files, remaining
 
@@ -81,10 +81,8 @@ def withdraw(
     if not leave_tables:
         table_keys.open_keys(workspace.root)
     specimens = [specimen.specimen_id for specimen in registry.specimens_of(participant_id)]
-    mark = mark_withdrawn(workspace, participant_id, specimens=specimens)
-    changed = registry.withdraw(participant_id)
-    if changed:
-        update_denied_list(workspace, registry=registry)
+    changed = denied_list.withdraw(workspace, participant_id, registry=registry, is_recorded=False)
+    mark = read_mark(workspace, participant_id)
     file = workspace.receipt(participant_id)
     earlier = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     snapshot = _leave_cohort(workspace, participant_id, workers=workers, is_again=bool(earlier))
@@ -117,16 +115,35 @@ def _write_receipt(file: Path, receipt: Mapping[str, Any]) -> None:
     write_text(file, json.dumps(receipt, indent=1, sort_keys=True) + "\n")
 
 
-def sweep(workspace: Workspace, *, workers: int = 1) -> list[str]:
+def open_registry_and_sweep(
+    workspace: Workspace,
+    *,
+    registry: Path | str | None = None,
+    key_file: Path | None = None,
+    finishing: str | None = None,
+) -> Registry:
+    """Open the registry of ``workspace``, put all its denials in force and remove data of withdrawn participants.
+
+    Arguments and errors are as for ``denied_list.open_in_force``. The data of ``finishing`` stay for the caller.
+    """
+    opened = denied_list.open_in_force(workspace, registry=registry, key_file=key_file, finishing=finishing)
+    sweep(workspace, apart=finishing)
+    return opened
+
+
+def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -> list[str]:
     """Remove again the data of withdrawn participants that running work has written since.
 
-    Every writer of individual data calls it after it has written. It is cheap where nothing is left.
+    Every writer of individual data calls it after it has written. It is cheap where nothing is left. The data of
+    the participant ``apart`` stay.
 
     Returns:
         The IDs of the participants with such data, sorted.
     """
+    withdrawn = withdrawn_participants(workspace) - {apart}
+    if not withdrawn:
+        return []
     table_files.convert_layout(workspace.tables)
-    withdrawn = withdrawn_participants(workspace)
     affected = {participant_id for participant_id in withdrawn if _has_files(workspace, participant_id)}
     if opened := _cohort(workspace):
         affected |= _cohort_holds(opened, sorted(withdrawn))

@@ -49,6 +49,7 @@ def receive(
     from baekman.config.loading import load_config
     from baekman.intake.receive import Access
     from baekman.intake.receive import receive as receive_delivery
+    from baekman.withdrawal import sweep
     from baekman.workspace.paths import Workspace
 
     with progress_bar() as show:
@@ -61,6 +62,7 @@ def receive(
             again=again,
             progress=lambda done, total: show("receiving", done, total),
         )
+    sweep(Workspace(workspace))
     if received.status == "same":
         print(f"{received.delivery_id} was received before: nothing to do")
         return
@@ -83,11 +85,11 @@ def return_report(
     """
     from baekman import audit, pseudonyms
     from baekman.intake.return_report import write_return_report
-    from baekman.registry.records import open_registry
+    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     pseudonyms.check(delivery, "D")
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
     write_return_report(Workspace(workspace), delivery, registry=opened)
     audit.record(workspace, action="return_report", object=delivery)
     print(f"return report of {delivery} written")

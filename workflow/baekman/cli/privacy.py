@@ -74,14 +74,13 @@ def withdraw(
 
     Example: baekman withdraw P0123456789ABC --workspace W
     """
-    from baekman.registry.records import open_registry
+    from baekman.withdrawal import open_registry_and_sweep
     from baekman.withdrawal import withdraw as withdraw_everywhere
     from baekman.workspace.paths import Workspace
 
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
-    receipt = withdraw_everywhere(
-        Workspace(workspace), participant, registry=opened, workers=workers, leave_tables=leave_tables
-    )
+    place = Workspace(workspace)
+    opened = open_registry_and_sweep(place, registry=registry, key_file=key_file, finishing=participant)
+    receipt = withdraw_everywhere(place, participant, registry=opened, workers=workers, leave_tables=leave_tables)
     changed = receipt.pop("changed")
     print(json.dumps(receipt, indent=1, sort_keys=True))
     if not changed:

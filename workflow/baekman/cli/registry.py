@@ -67,23 +67,18 @@ def import_(
 
     Example: baekman registry import registration.tsv --workspace W
     """
-    from baekman import audit
     from baekman.files.digests import sha256_of
-    from baekman.registry.denied_list import update_denied_list
+    from baekman.registry.denied_list import consent_change
     from baekman.registry.importing import import_registrations
-    from baekman.registry.records import open_registry
+    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
-    summary = import_registrations(opened, files, correct=correct)
-    consent_hash = update_denied_list(Workspace(workspace), registry=opened)
-    for file in files:
-        audit.record(
-            workspace,
-            action="registry.correct" if correct else "registry.import",
-            input_hash=sha256_of(file),
-            consent_hash=consent_hash,
-        )
+    place = Workspace(workspace)
+    opened = open_registry_and_sweep(place, registry=registry, key_file=key_file)
+    action = "registry.correct" if correct else "registry.import"
+    events = [{"action": action, "input_hash": sha256_of(file)} for file in files if file.is_file()]
+    with consent_change(place, registry=opened, events=events) as change:
+        summary = import_registrations(opened, files, correct=correct, change=change)
     print(
         f"{summary.rows} rows: {summary.participants} new participants, {summary.specimens} new specimens, "
         f"{summary.consent_events} new consent events, {summary.corrected} participants updated"
@@ -98,9 +93,10 @@ def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
     """
     from baekman import audit
     from baekman.registry.listing import PARTICIPANT_COLUMNS, participant_rows
-    from baekman.registry.records import open_registry
+    from baekman.withdrawal import open_registry_and_sweep
+    from baekman.workspace.paths import Workspace
 
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
     writer = csv.DictWriter(sys.stdout, PARTICIPANT_COLUMNS, delimiter="\t", lineterminator="\n")
     writer.writeheader()
     counts: dict[str, int] = {}
@@ -147,11 +143,12 @@ def consent(
     """
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
-    from baekman.registry.denied_list import note_change
-    from baekman.registry.records import open_registry
+    from baekman.registry.denied_list import add_consent
+    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    place = Workspace(workspace)
+    opened = open_registry_and_sweep(place, registry=registry, key_file=key_file)
     opened.require_participant(participant)
     if decision is None:
         audit.record(workspace, action="registry.consent.show", object=participant)
@@ -165,8 +162,7 @@ def consent(
             template=template,
             template_version=template_version,
         )
-        if opened.add_consent(event):
-            note_change(Workspace(workspace), registry=opened, action="registry.consent", participant_id=participant)
+        add_consent(place, event, registry=opened)
     states = opened.consent_states(participant)
     for name, state in states.items():
         print(f"{name.value}\t{state.value}")
@@ -184,13 +180,14 @@ def withdraw(
 
     Example: baekman registry withdraw P0123456789ABC --workspace W
     """
-    from baekman.registry.denied_list import note_change
-    from baekman.registry.records import open_registry
+    from baekman.registry.denied_list import withdraw as withdraw_in_registry
+    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
-    if opened.withdraw(participant):
-        note_change(Workspace(workspace), registry=opened, action="registry.withdraw", participant_id=participant)
+    place = Workspace(workspace)
+    opened = open_registry_and_sweep(place, registry=registry, key_file=key_file, finishing=participant)
+    opened.require_participant(participant)
+    if withdraw_in_registry(place, participant, registry=opened):
         print(f"{participant} is withdrawn in the registry; run `baekman withdraw {participant}` for the data")
     else:
         print(f"{participant} was withdrawn before: nothing to do")
@@ -206,9 +203,10 @@ def rotate_key(
     """
     from baekman import audit
     from baekman.registry.key_rotation import rotate_key as rotate
-    from baekman.registry.records import open_registry
+    from baekman.withdrawal import open_registry_and_sweep
+    from baekman.workspace.paths import Workspace
 
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
     count = rotate(opened)
     audit.record(workspace, action="registry.rotate-key")
     print(f"{count} records sealed with a new key")
@@ -232,10 +230,10 @@ def export_institution(
     from baekman import audit
     from baekman.files.digests import sha256_of
     from baekman.registry.listing import write_institution
-    from baekman.registry.records import open_registry
+    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
     file = write_institution(opened, institution, folder=Workspace(workspace).returned, output=output)
     audit.record(workspace, action="registry.export-institution", purpose="return", output_hash=sha256_of(file))
     print(file)

@@ -30,7 +30,7 @@ from baekman.intake.inspection import Inspection
 from baekman.intake.reasons import Finding
 from baekman.intake.reception import ReceivedDelivery, Reception, conclude, require_as_before
 from baekman.intake.specimen import inspect
-from baekman.registry.records import open_registry
+from baekman.registry.denied_list import open_in_force
 from baekman.registry.verdict_history import note_delivery
 from baekman.verdicts import read_verdicts
 from baekman.workspace.paths import DeliveryFolder, Workspace
@@ -81,7 +81,7 @@ def receive(
     delivery = read_delivery(folder)
     settings = config if config is not None else load_config(workspace.root)
     key = recipient_key(access.crypt4gh_key)
-    registry = open_registry(workspace.root, registry=access.registry, key_file=access.key_file)
+    registry = open_in_force(workspace, registry=access.registry, key_file=access.key_file)
     delivery_id, status = note_delivery(registry, delivery.institution, delivery.name, delivery.digest)
     if status == "changed":
         raise _repeated_name()

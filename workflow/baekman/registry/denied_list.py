@@ -1,17 +1,141 @@
-"""The list of denied participants, made from the registry for jobs, which cannot open it (``workspace.denied``)."""
+"""The list of denied participants, made from the registry for jobs, which cannot open it (``workspace.denied``).
+
+Order of effects of a change of consent: first the denials that the change brings (``ConsentChange``, or the mark of a
+withdrawal), then the registry, the list and the audit log. A kill at any instant denies too much and never too little.
+``open_in_force`` finishes a change that was killed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import date
+from pathlib import Path
 
 from baekman import audit
 from baekman.consent import ConsentEvent, ConsentState, Scope, periods_without, state_hash, today
-from baekman.files.atomic import atomic_file
+from baekman.errors import InputRefused
+from baekman.files.atomic import atomic_file, write_text
 from baekman.files.locks import exclusive
-from baekman.registry.records import Registry
+from baekman.registry.records import Registry, open_registry
 from baekman.workspace.denied import mark_withdrawn, withdrawn_participants
 from baekman.workspace.paths import Workspace
+
+
+def open_in_force(
+    workspace: Workspace,
+    *,
+    registry: Path | str | None = None,
+    key_file: Path | None = None,
+    finishing: str | None = None,
+) -> Registry:
+    """Open the registry of ``workspace``, and put in force what a killed command or another workspace left undone.
+
+    Marks of withdrawals reach the registry. Changes of the registry reach the marks, the list and the audit log.
+
+    Args:
+        workspace: The workspace of marks, list and log.
+        registry: As in ``open_registry``.
+        key_file: As in ``open_registry``.
+        finishing: A participant whom the calling command withdraws itself.
+
+    Raises:
+        InputRefused: As in ``open_registry``.
+    """
+    opened = open_registry(workspace.root, registry=registry, key_file=key_file)
+    marked = withdrawn_participants(workspace) - {finishing}
+    if workspace.pending_denials.is_file() or _listed_sequence(workspace) < opened.last_sequence():
+        with _lock(workspace):
+            _finish(workspace, opened)
+    for participant_id in opened.not_withdrawn(marked):
+        withdraw(workspace, participant_id, registry=opened)
+    return opened
+
+
+class ConsentChange:
+    """A change of consent that is under way: its denials come into force before the registry has them.
+
+    Attributes:
+        is_known: Set by the caller when the registry has the change already; nothing is recorded then.
+        consent_hash: Hash of the consent of all participants after the change (``Registry.consent_hash``).
+    """
+
+    def __init__(self, workspace: Workspace, *, events: Sequence[Mapping[str, str]], sequence: int) -> None:
+        self.is_known = False
+        self.consent_hash = ""
+        self._file = workspace.pending_denials
+        self._stack = ExitStack()
+        temporary = self._stack.enter_context(atomic_file(self._file))
+        self._lines = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
+        head = {"events": list(events), "registry": sequence, "audit": audit.last_sequence(workspace.root)}
+        self._lines.write(f"#{json.dumps(head, sort_keys=True)}\n")
+
+    def note(self, participant_id: str, events: Sequence[ConsentEvent]) -> None:
+        """Note the periods without consent of a participant who will have the consent ``events``."""
+        self._lines.writelines(_denied_lines(participant_id, events))
+
+    def put_in_force(self) -> None:
+        """Deny the noted periods from now on; call it after the last note and before the registry's commit."""
+        self._stack.close()
+
+
+@contextmanager
+def consent_change(
+    workspace: Workspace, *, registry: Registry, events: Sequence[Mapping[str, str]]
+) -> Iterator[ConsentChange]:
+    """Hold the denied list for a change of consent inside the block; afterwards write the list and ``events``.
+
+    ``events`` are arguments of ``audit.record``. A change that the registry refuses leaves nothing.
+    """
+    with _lock(workspace):
+        change = ConsentChange(workspace, events=events, sequence=registry.last_sequence())
+        try:
+            yield change
+        except InputRefused:
+            change.put_in_force()
+            workspace.pending_denials.unlink()
+            raise
+        except BaseException:  # the registry may have the change: the next command finds out
+            change.put_in_force()
+            raise
+        change.put_in_force()
+        if change.is_known:
+            workspace.pending_denials.unlink()
+        else:
+            change.consent_hash = _finish(workspace, registry, is_changed=True)
+
+
+def add_consent(workspace: Workspace, event: ConsentEvent, *, registry: Registry) -> bool:
+    """Append ``event`` to the registry, its denials first; return False when the same was recorded before.
+
+    Raises:
+        InputRefused: The participant has withdrawn, or is not registered.
+    """
+    participant_id = registry.require_participant(event.participant_id)
+    events = [{"action": "registry.consent", "object": participant_id}]
+    with consent_change(workspace, registry=registry, events=events) as change:
+        change.note(participant_id, [*registry.consent_events(participant_id), event])
+        change.put_in_force()
+        change.is_known = not registry.add_consent(event)
+    return not change.is_known
+
+
+def withdraw(workspace: Workspace, participant_id: str, *, registry: Registry, is_recorded: bool = True) -> bool:
+    """Mark the participant as withdrawn, then record it in the registry; return False when it was recorded before.
+
+    ``is_recorded``: add ``registry.withdraw`` to the audit log.
+    """
+    specimens = [specimen.specimen_id for specimen in registry.specimens_of(participant_id)]
+    mark = mark_withdrawn(workspace, participant_id, specimens=specimens)
+    events = [{"action": "registry.withdraw", "object": participant_id}] if is_recorded else []
+    if registry.is_withdrawn(participant_id):
+        registry.withdraw(participant_id)  # removes array genotypes that a killed withdrawal left
+        return False
+    with consent_change(workspace, registry=registry, events=events) as change:
+        change.put_in_force()
+        change.is_known = not registry.withdraw(participant_id, at=date.fromisoformat(mark["withdrawn"]))
+    return not change.is_known
 
 
 def update_denied_list(workspace: Workspace, *, registry: Registry) -> str:
@@ -22,10 +146,30 @@ def update_denied_list(workspace: Workspace, *, registry: Registry) -> str:
     Returns:
         The hash of the consent of all participants (``Registry.consent_hash``).
     """
-    marked = withdrawn_participants(workspace)
     # The lock covers the reading too: no older state of the registry is written over a newer one.
-    with _lock(workspace), atomic_file(workspace.denied) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for abandoned in set(workspace.root.glob(f".{workspace.denied.name}.*.tmp")) - {temporary}:
+    with _lock(workspace):
+        return _write_list(workspace, registry)
+
+
+def _finish(workspace: Workspace, registry: Registry, *, is_changed: bool = False) -> str:
+    """Write the list, then the audit events of a pending change that the registry has; return as ``_write_list``."""
+    pending = workspace.pending_denials
+    head = json.loads(pending.read_text("utf-8").partition("\n")[0][1:]) if pending.is_file() else None
+    consent_hash = _write_list(workspace, registry)
+    if head and (is_changed or registry.last_sequence() > head["registry"]):
+        for event in head["events"]:
+            one = event.get("object")
+            state = registry.consent_hash([one]) if one else consent_hash
+            audit.record_once(workspace.root, after=head["audit"], **event, consent_hash=state)
+    pending.unlink(missing_ok=True)
+    return consent_hash
+
+
+def _write_list(workspace: Workspace, registry: Registry) -> str:
+    marked = withdrawn_participants(workspace)
+    sequence = registry.last_sequence()
+    with atomic_file(workspace.denied) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for abandoned in set(workspace.root.glob(".denied.*.tmp")) - {temporary}:
             abandoned.unlink()  # left by a process that was killed
 
         def listed() -> Iterator[tuple[str, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
@@ -34,19 +178,23 @@ def update_denied_list(workspace: Workspace, *, registry: Registry) -> str:
                     specimens = [specimen.specimen_id for specimen in registry.specimens_of(participant_id)]
                     mark_withdrawn(workspace, participant_id, specimens=specimens)
                 elif not is_withdrawn:
-                    for first, last in periods_without(events, scope=Scope.GENOME, since=today()):
-                        file.write(f"{participant_id}\t{first}\t{last or ''}\n")
+                    file.writelines(_denied_lines(participant_id, events))
                 yield participant_id, states, events
 
-        return state_hash(listed())
+        consent_hash = state_hash(listed())
+    write_text(workspace.denied_sequence, f"{sequence}\n")
+    return consent_hash
 
 
-def note_change(workspace: Workspace, *, registry: Registry, action: str, participant_id: str) -> None:
-    """Update the denied list after a change of a participant's consent, and add ``action`` to the audit log."""
-    update_denied_list(workspace, registry=registry)
-    audit.record(
-        workspace.root, action=action, object=participant_id, consent_hash=registry.consent_hash([participant_id])
-    )
+def _denied_lines(participant_id: str, events: Sequence[ConsentEvent]) -> Iterator[str]:
+    for first, last in periods_without(events, scope=Scope.GENOME, since=today()):
+        yield f"{participant_id}\t{first}\t{last or ''}\n"
+
+
+def _listed_sequence(workspace: Workspace) -> int:
+    """Return the number of the registry's last consent event that the list has; 0 without a list."""
+    file = workspace.denied_sequence
+    return int(file.read_text("utf-8")) if file.is_file() and workspace.denied.is_file() else 0
 
 
 def _lock(workspace: Workspace) -> AbstractContextManager[int]:

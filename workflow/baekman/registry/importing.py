@@ -17,6 +17,7 @@ from baekman.errors import ProblemList
 from baekman.registry import array_staging, database
 from baekman.registry.arrays import UnusableArray, write_pseudonymous
 from baekman.registry.database import chunks, participants, specimens
+from baekman.registry.denied_list import ConsentChange
 from baekman.registry.lookalikes import skeleton
 from baekman.registry.reconciliation import ParticipantEntry, Reconciliation, SpecimenEntry
 from baekman.registry.records import Registry
@@ -37,16 +38,20 @@ class ImportSummary:
     corrected: int = 0
 
 
-def import_registrations(registry: Registry, files: Sequence[Path], *, correct: bool = False) -> ImportSummary:
+def import_registrations(
+    registry: Registry, files: Sequence[Path], *, correct: bool = False, change: ConsentChange | None = None
+) -> ImportSummary:
     """Import the registration tables ``files``; return the counts.
 
     Memory holds about ``ROWS_PER_PART`` rows and the records that they touch. InputRefused with every problem; then
-    nothing is changed.
+    nothing is changed. ``change`` gets the denials of registered participants before the registry has them.
     """
     stage = array_staging.new_stage(registry.folder)
     with open_registrations(files) as tables, database.writing(registry.engine) as connection:
         array_staging.settle(connection, folder=registry.folder)
-        summary = _import(registry, connection, tables, stage, correct=correct)
+        summary = _import(registry, connection, tables, stage, correct=correct, change=change)
+        if change is not None:
+            change.put_in_force()
     if stage.is_dir():
         with database.writing(registry.engine) as connection:
             array_staging.settle(connection, folder=registry.folder)
@@ -54,7 +59,13 @@ def import_registrations(registry: Registry, files: Sequence[Path], *, correct: 
 
 
 def _import(
-    registry: Registry, connection: Connection, tables: RegistrationFiles, stage: Path, *, correct: bool
+    registry: Registry,
+    connection: Connection,
+    tables: RegistrationFiles,
+    stage: Path,
+    *,
+    correct: bool,
+    change: ConsentChange | None,
 ) -> ImportSummary:
     problems = ProblemList()
     summary = ImportSummary(rows=tables.count)
@@ -63,6 +74,8 @@ def _import(
         part = _Part(registry, connection, Reconciliation(problems, correct=correct))
         part.add(rows, is_first=is_empty)
         if not problems:
+            if change is not None:
+                part.note_denials(change)
             part.store(summary)
             tables.set_aside(part.entries.arrays())
     if not problems:
@@ -116,6 +129,12 @@ class _Part:
                 self.entries.specimens[record.specimen_index] = SpecimenEntry(
                     record.specimen_id, record.participant_id, values, is_new=False
                 )
+
+    def note_denials(self, change: ConsentChange) -> None:
+        """Note the denials of registered participants in ``change``; there is no data yet of new ones."""
+        for entry in self.entries.participants.values():
+            if entry.added and not entry.is_new:
+                change.note(entry.participant_id, [*entry.events, *entry.added])
 
     def store(self, summary: ImportSummary) -> None:
         """Write everything but the arrays, and count it in ``summary``."""

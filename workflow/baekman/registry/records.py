@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 
 from baekman import consent, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, today
@@ -240,6 +240,11 @@ class Registry:
             self.append_consent(connection, event)
         return True
 
+    def last_sequence(self) -> int:
+        """Return the number of the consent event that was recorded last; 0 without one."""
+        with database.reading(self.engine) as connection:
+            return connection.scalar(select(func.max(consent_events.c.sequence))) or 0
+
     def append_consent(self, connection: Connection, *events: ConsentEvent) -> None:
         """Append ``events`` inside the caller's transaction."""
         recorded_at = now()
@@ -292,6 +297,19 @@ class Registry:
         query = select(participants.c.withdrawn_at).where(participants.c.participant_id == participant_id)
         with database.reading(self.engine) as connection:
             return connection.scalar(query) is not None
+
+    def not_withdrawn(self, participant_ids: Iterable[str | None]) -> list[str]:
+        """Return the registered participants of ``participant_ids`` who have not withdrawn, sorted."""
+        column = participants.c.participant_id
+        ids = sorted(filter(None, participant_ids))
+        with database.reading(self.engine) as connection:
+            return [
+                participant_id
+                for some in chunks(ids)
+                for participant_id in connection.scalars(
+                    select(column).where(column.in_(some), participants.c.withdrawn_at.is_(None)).order_by(column)
+                )
+            ]
 
     def withdraw(self, participant_id: str, *, at: date | None = None) -> bool:
         """Mark the withdrawal at ``at`` (today by default) and erase; return False when it was marked before.

@@ -2,15 +2,18 @@
 
 ``<workspace>/withdrawn/<ID>`` marks each withdrawn participant. ``<workspace>/denied.txt`` has one line (ID, first
 day, last day or nothing) for each period without consent to sequencing. Future periods are listed too, since consent
-may end or begin while the registry stays untouched. Both hold pseudonymous IDs only.
+may end or begin while the registry stays untouched. ``<workspace>/denied.pending`` has such lines of a change that the
+registry does not have yet. All hold pseudonymous IDs only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from baekman import pseudonyms
@@ -54,12 +57,17 @@ def denied_participants(workspace: Workspace, *, at: date | None = None) -> froz
     """Return the IDs of participants who have withdrawn or have no consent in force at ``at`` (default: today)."""
     day = (at or today()).isoformat()
     denied = set(withdrawn_participants(workspace))
-    if workspace.denied.is_file():
-        with workspace.denied.open(encoding="utf-8") as lines:
-            for participant_id, first, last in (line.rstrip("\n").split("\t") for line in lines):
-                if first <= day and (not last or day <= last):
-                    denied.add(participant_id)
+    # first the pending change: when it is finished, the list has it before the pending denials are removed
+    for file in (workspace.pending_denials, workspace.denied):
+        for participant_id, first, last in _lines(file):
+            if first <= day and (not last or day <= last):
+                denied.add(participant_id)
     return frozenset(denied)
+
+
+def _lines(file: Path) -> Iterator[list[str]]:
+    with suppress(FileNotFoundError), file.open(encoding="utf-8") as lines:
+        yield from (line.rstrip("\n").split("\t") for line in lines if not line.startswith("#"))
 
 
 def denied_hash(workspace: Workspace) -> str:

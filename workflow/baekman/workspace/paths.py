@@ -19,6 +19,8 @@ class Top(StrEnum):
     CONFIG = "config.yaml"
     DELIVERIES = "deliveries"
     DENIED = "denied.txt"
+    DENIED_SEQUENCE = "denied.sequence"
+    PENDING_DENIALS = "denied.pending"
     LOGS = "logs"
     PARTICIPANTS = "participants"
     RECEIPTS = "receipts"
@@ -38,7 +40,7 @@ PSEUDONYMOUS = frozenset(Top) - {Top.RETURNED}
 # Entries that a withdrawal handles by their own functions, or that remain (see withdrawal.REMAINS).
 APART = frozenset(
     {
-        *(Top.AUDIT, Top.COHORT, Top.DENIED, Top.RECEIPTS),
+        *(Top.AUDIT, Top.COHORT, Top.DENIED, Top.DENIED_SEQUENCE, Top.PENDING_DENIALS, Top.RECEIPTS),
         *(Top.REGISTRY, Top.RETURNED, Top.TABLE_KEYS, Top.WITHDRAWN),
     }
 )
@@ -170,6 +172,16 @@ class Workspace:
     def denied(self) -> Path:
         """The list of participants without consent in force (``workspace.denied``)."""
         return self.root / Top.DENIED
+
+    @property
+    def denied_sequence(self) -> Path:
+        """The number of the registry's last consent event that ``denied`` has."""
+        return self.root / Top.DENIED_SEQUENCE
+
+    @property
+    def pending_denials(self) -> Path:
+        """The denials of a change of the registry that is under way, or was killed (``registry.denied_list``)."""
+        return self.root / Top.PENDING_DENIALS
 
     @property
     def intake_cache(self) -> Path:

@@ -1,0 +1,129 @@
+"""A refusal or withdrawal is in force before the registry has it, whatever kills the command."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from baekman import audit
+from baekman.cli import app, groups
+from baekman.consent import ConsentState
+from baekman.registry.records import open_registry
+from baekman.workspace.denied import denied_participants, mark_withdrawn
+from baekman.workspace.paths import Workspace
+from support.finished_workspace import HEADER, FinishedWorkspace, finished_workspace, write
+from support.kills import killed_before
+from typer.testing import CliRunner
+
+# one row of a registration table that refuses what was granted
+REFUSAL = "H\tB-0001\tSUBJ-1\trare\tfemale\trefused\t2025-02-01\tName 1\n"
+COMMANDS = {
+    "consent": ["registry", "consent", "PARTICIPANT", "--decision", "refused"],
+    "withdraw": ["registry", "withdraw", "PARTICIPANT"],
+    "import": ["registry", "import", "TABLE"],
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> FinishedWorkspace:
+    groups.register(app)
+    workspace = finished_workspace(tmp_path_factory.mktemp("template"))
+    audit.record(workspace.root, action="registry.init")
+    return workspace
+
+
+def copies(template: FinishedWorkspace, folder: Path) -> Iterator[tuple[int, Workspace]]:
+    """Yield the numbers from 1, each with a fresh copy of the workspace ``template``."""
+    for step in itertools.count(1):
+        root = folder / str(step)
+        shutil.copytree(template.root, root)
+        yield step, Workspace(root)
+        shutil.rmtree(root)
+
+
+def run(*arguments: str) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+
+
+def command(name: str, workspace: Workspace, participant: str, folder: Path) -> Callable[[], None]:
+    table = folder / "refusal.tsv"
+    write(table, HEADER + REFUSAL)
+    words = {"PARTICIPANT": participant, "TABLE": str(table)}
+    arguments = [words.get(word, word) for word in COMMANDS[name]]
+    return lambda: run(*arguments, "--workspace", str(workspace.root))
+
+
+def is_granted(workspace: Workspace, participant: str) -> bool:
+    return open_registry(workspace.root).active_consent(participant) is ConsentState.GRANTED
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_denial_that_the_registry_has_is_in_force_wherever_the_command_was_killed(
+    name: str, template: FinishedWorkspace, tmp_path: Path
+) -> None:
+    participant = template.participant_ids[1]
+    for step, workspace in copies(template, tmp_path):
+        work = command(name, workspace, participant, tmp_path)
+        was_killed = killed_before(step, work)
+        denied = participant in denied_participants(workspace)
+        assert denied or is_granted(workspace, participant), f"killed before effect {step}"
+        work()
+        assert participant in denied_participants(workspace)
+        assert not is_granted(workspace, participant)
+        assert not workspace.pending_denials.exists()
+        actions = [event["action"] for event in audit.events(workspace.root)]
+        assert f"registry.{name}" in actions
+        if not was_killed:
+            break
+    assert step > 5
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_any_command_that_opens_the_registry_finishes_a_killed_change(
+    name: str, template: FinishedWorkspace, tmp_path: Path
+) -> None:
+    participant = template.participant_ids[1]
+    for step, workspace in copies(template, tmp_path):
+        was_killed = killed_before(step, command(name, workspace, participant, tmp_path))
+        run("registry", "show", "--workspace", str(workspace.root))
+        assert (participant in denied_participants(workspace)) != is_granted(workspace, participant)
+        assert not workspace.pending_denials.exists()
+        actions = [event["action"] for event in audit.events(workspace.root)]
+        assert actions.count(f"registry.{name}") == (0 if is_granted(workspace, participant) else 1)
+        if not was_killed:
+            break
+
+
+def test_a_change_made_in_the_registry_alone_is_in_force_when_it_is_opened(
+    template: FinishedWorkspace, tmp_path: Path
+) -> None:
+    """Another workspace may use the same registry."""
+    participant = template.participant_ids[1]
+    _, workspace = next(copies(template, tmp_path))
+    open_registry(workspace.root).withdraw(participant)
+    run("registry", "show", "--workspace", str(workspace.root))
+    assert participant in denied_participants(workspace)
+    assert not workspace.participant(participant).path.exists()
+
+
+def test_a_mark_reaches_the_registry(template: FinishedWorkspace, tmp_path: Path) -> None:
+    participant = template.participant_ids[1]
+    _, workspace = next(copies(template, tmp_path))
+    mark_withdrawn(workspace, participant)
+    run("registry", "show", "--workspace", str(workspace.root))
+    assert open_registry(workspace.root).is_withdrawn(participant)
+
+
+def test_a_refused_change_denies_nobody(template: FinishedWorkspace, tmp_path: Path) -> None:
+    participant = template.participant_ids[1]
+    _, workspace = next(copies(template, tmp_path))
+    table = tmp_path / "conflict.tsv"
+    write(table, HEADER + REFUSAL + REFUSAL.replace("B-0001", "B-0002"))  # the specimen of another participant
+    result = CliRunner().invoke(app, ["registry", "import", str(table), "--workspace", str(workspace.root)])
+    assert result.exit_code != 0
+    assert participant not in denied_participants(workspace)
+    assert not workspace.pending_denials.exists()
