@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baekman import audit, pseudonyms
-from baekman.cohort import snapshot as snapshots
-from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store, check_names, create_store, open_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
@@ -55,7 +54,7 @@ def open_cohort(
     """
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
     store = open_store(Path(path))
-    return Cohort(store, snapshots.read_snapshot(store, snapshot), engine=engine)
+    return Cohort(store, read_snapshot(store, snapshot), engine=engine)
 
 
 def create_cohort(
@@ -82,7 +81,7 @@ def create_cohort(
         aliases=aliases(settings),
         par_regions=par_regions(settings),
     )
-    return Cohort(store, snapshots.read_snapshot(store), engine=Engine())
+    return Cohort(store, read_snapshot(store), engine=Engine())
 
 
 class Cohort:
@@ -116,7 +115,7 @@ class Cohort:
             >>> [(each.number, each.participants) for each in cohort.snapshots()]
             [(1, 2)]
         """
-        return [snapshots.read_snapshot(self.store, number) for number in snapshots.numbers(self.store)]
+        return [read_snapshot(self.store, number) for number in numbers(self.store)]
 
     def participants(self) -> pa.Table:
         """Return a row per participant, sorted by ID: the roster (docs/cohort-format.md) and ``batch``.
@@ -374,7 +373,7 @@ class Cohort:
         findings = verify(self.store, engine=self.engine)
         if not findings and members:
             findings = compare_gvcfs(self.store, members, engine=self.engine)
-        self._record("cohort.verify", object=str(max(snapshots.numbers(self.store), default=0)))
+        self._record("cohort.verify", object=str(max(numbers(self.store), default=0)))
         return findings
 
     @cached_property

@@ -20,10 +20,9 @@ from baekman.errors import InputRefused, Problem
 from baekman.genome.contigs import Contig
 from baekman.genome.regions import Region, parse_region
 from baekman.pseudonyms import PARTICIPANT_ID
-from baekman.tables import keys as table_keys
 from baekman.tables.files import REFERENCE, VARIANTS, require_layout, table_path
 from baekman.tables.files import open_table as open_file
-from baekman.tables.keys import TableKeys
+from baekman.tables.keys import TableKeys, is_encrypted, open_keys
 from baekman.workspace.paths import Workspace
 
 Dataset = Literal["variants", "reference"]
@@ -102,7 +101,7 @@ def open_tables(
     place = Workspace(Path(workspace) if workspace is not None else folder.absolute().parent)
     wanted = _parse_region(region, place) if region is not None else None
     require_layout(folder)
-    keys = table_keys.open_keys(place.root)
+    keys = open_keys(place.root)
     paths = _paths(folder, dataset, participants, keys)
     named = participants is not None and all(pseudonyms.is_valid(participant, "P") for participant in participants)
     audit.record_use(
@@ -124,7 +123,7 @@ def _paths(folder: Path, dataset: str, participants: Sequence[str] | None, keys:
     """Return the files of ``participants``, else of everybody with a key, by participant."""
     if participants is None:
         paths = sorted((folder / dataset).glob("*/*.parquet"), key=lambda path: path.name)
-        readable = [path for path in paths if keys is None or keys.has(path.stem) or not table_keys.is_encrypted(path)]
+        readable = [path for path in paths if keys is None or keys.has(path.stem) or not is_encrypted(path)]
         if not readable:
             raise InputRefused(
                 Problem(file="tables", expected="tables", found="none that can be read" if paths else "none")
@@ -159,7 +158,7 @@ def _fragments(paths: Sequence[Path], dataset: str, region: Region | None, keys:
         if groups == []:
             continue
         kind = plain
-        if keys is not None and table_keys.is_encrypted(path):
+        if keys is not None and is_encrypted(path):
             options = ds.ParquetFragmentScanOptions(decryption_properties=keys.decryption(participant))
             kind = ds.ParquetFileFormat(default_fragment_scan_options=options)
         own = ds.field("participant_id") == participant

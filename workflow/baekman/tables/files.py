@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 from baekman.arrow import numpy_of, parquet_options, with_metadata
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.errors import InputRefused, Problem
-from baekman.tables import keys as table_keys
-from baekman.tables.keys import TableKeys
+from baekman.tables.keys import FOLDER, TableKeys, bucket_of, is_encrypted
 
 VARIANTS, REFERENCE = "variants", "reference"
 DATASETS = (VARIANTS, REFERENCE)
@@ -28,7 +27,7 @@ OLD_REFERENCE = ".reference"
 
 def table_path(output: Path, participant: str, *, dataset: str = VARIANTS) -> Path:
     """Return the path of a participant's table of variants, or of the file in another data set."""
-    return output / dataset / table_keys.bucket_of(participant) / f"{participant}.parquet"
+    return output / dataset / bucket_of(participant) / f"{participant}.parquet"
 
 
 def reference_path(output: Path, participant: str) -> Path:
@@ -82,7 +81,7 @@ class TableWriters:
 
 def remove_unfinished(output: Path, participant: str = "*") -> None:
     """Delete unfinished files, of this and earlier versions, of a participant or of everyone."""
-    bucket = table_keys.bucket_of(participant) if participant != "*" else "*"
+    bucket = bucket_of(participant) if participant != "*" else "*"
     patterns = [f"{dataset}/{bucket}/.{participant}" for dataset in DATASETS]
     patterns += [f"{bucket}/.{participant}{kind}" for kind in ("", OLD_REFERENCE)]
     for pattern in patterns:
@@ -134,14 +133,14 @@ def require_layout(output: Path) -> None:
 
 def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.ParquetFile:
     """Open a participant's table or reference blocks, encrypted or not; InputRefused when the key is missing."""
-    if not table_keys.is_encrypted(path):
+    if not is_encrypted(path):
         return pq.ParquetFile(path)
     if keys is None:
         raise InputRefused(
             Problem(
                 file=path.name,
                 expected="a table that can be read without a key, or the keys of its workspace",
-                found=f"an encrypted table and no {table_keys.FOLDER} next to the cohort",
+                found=f"an encrypted table and no {FOLDER} next to the cohort",
                 action="put the workspace's keys back in their place",
             )
         )
@@ -167,7 +166,7 @@ def is_done(output: Path, participant: str, metadata: dict[str, str], keys: Tabl
     both = (table_path(output, participant), reference_path(output, participant))
     if not all(path.exists() for path in both):
         return False
-    if keys is not None and not all(table_keys.is_encrypted(path) for path in both):
+    if keys is not None and not all(is_encrypted(path) for path in both):
         return False
     return all(metadata_of(path, participant=participant, keys=keys) == metadata for path in both)
 
@@ -177,7 +176,7 @@ def metadata_of(table: Path, *, participant: str = "", keys: TableKeys | None = 
 
     Empty for a table without its key, which can never be read again.
     """
-    if keys is not None and table_keys.is_encrypted(table) and not keys.has(participant):
+    if keys is not None and is_encrypted(table) and not keys.has(participant):
         return {}
     with open_table(table, participant=participant, keys=keys) as file:
         metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from baekman.cohort import snapshot as snapshots
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import find_batches
-from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.snapshot import Snapshot, read_snapshot, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
@@ -27,7 +26,7 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
     Raises:
         InputRefused: a participant's consent is not in force, or ``output`` holds another freeze.
     """
-    snapshot = snapshots.read_snapshot(store)
+    snapshot = read_snapshot(store)
     denied = sorted(denied_participants(Workspace(store.workspace)))
     require_consent(Workspace(store.workspace), find_batches(store, denied, at=snapshot), file="cohort")
     existing = output / "sites"
@@ -44,7 +43,7 @@ def freeze(store: Store, *, output: Path, engine: Engine | None = None) -> Snaps
     elif snapshot.number:
         for stale in output.glob(".sites.*.tmp"):  # left by a killed run
             shutil.rmtree(stale)
-        with snapshots.reading(store, snapshot), atomic_folder(existing) as folder:
+        with reading(store, snapshot), atomic_folder(existing) as folder:
             for shard in store.shards:
                 name = f"{shard.name}.parquet"
                 shutil.copyfile(store.sites(snapshot.number) / name, folder / name)

@@ -17,19 +17,17 @@ import numpy as np
 import pyarrow as pa
 
 from baekman.arrow import numpy_of
-from baekman.cohort import batch as batches
-from baekman.cohort import snapshot as snapshots
+from baekman.cohort.batch import read_roster, read_shard
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import find_batches
 from baekman.cohort.roster import participants_of, read_roster
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
-from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.snapshot import Snapshot, SnapshotGone, numbers, read_sites, read_snapshot, reading, refuse_gone
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.genome.ploidy import one_copy_in_males
 from baekman.pseudonyms import PARTICIPANT_ID
-from baekman.tables import keys as table_keys
 from baekman.tables.files import (
     DATASETS,
     TableWriters,
@@ -41,6 +39,7 @@ from baekman.tables.files import (
     remove_unfinished,
     table_path,
 )
+from baekman.tables.keys import open_keys
 from baekman.tables.rows import SITE_COLUMNS, by_sample, of_participants, reference_rows, variant_rows
 from baekman.workspace.paths import Workspace
 
@@ -130,7 +129,7 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
     roster, filters = read_roster(store, task.batch)
     male = np.array(roster.column("sex").to_pylist()) == "male"
     # each process opens them: keys are not sent to workers
-    keys = table_keys.open_keys(store.workspace)
+    keys = open_keys(store.workspace)
     chosen = sorted(task.only) if task.only is not None else list(range(task.first, task.last))
     metadata = sites_metadata(store, snapshot)
     chosen = [sample for sample in chosen if not is_done(output, ids[sample], metadata, keys)]
@@ -144,15 +143,15 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
             stack.callback(writers[sample].discard)
         wanted = [("sample", ">=", chosen[0]), ("sample", "<=", chosen[-1])]
         for shard, tile in enumerate(store.shards):
-            calls, where = by_sample(batches.read_shard(store, task.batch, "calls", shard, filters=wanted), chosen)
+            calls, where = by_sample(read_shard(store, task.batch, "calls", shard, filters=wanted), chosen)
             if where:
-                sites = snapshots.read_sites(store, snapshot, shard, columns=SITE_COLUMNS)
+                sites = read_sites(store, snapshot, shard, columns=SITE_COLUMNS)
                 one_copy = one_copy_in_males(tile.contig, numpy_of(calls, "pos"), store.par_regions)
                 one_copy &= male[numpy_of(calls, "sample")]
                 rows = variant_rows(calls, sites, caller_filters, one_copy=one_copy)
                 for sample, table in of_participants(rows, where, TABLE, contig=tile.contig, ids=ids):
                     writers[sample].write(0, table)
-            reference = batches.read_shard(store, task.batch, "reference", shard, filters=wanted)
+            reference = read_shard(store, task.batch, "reference", shard, filters=wanted)
             reference, where = by_sample(reference, chosen)
             rows = reference_rows(reference)
             for sample, table in of_participants(rows, where, REFERENCE_TABLE, contig=tile.contig, ids=ids):
@@ -160,13 +159,13 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
         for writer in writers.values():
             writer.close()
             with store.tables_lock(exclusive=False):
-                snapshots.refuse_gone(store, [snapshot.number])
+                refuse_gone(store, [snapshot.number])
                 writer.show()
 
 
 def row_counts(store: Store, output: Path, participants: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Return, for each participant, the number of rows of the table and of the reference blocks in the files."""
-    keys = table_keys.open_keys(store.workspace)
+    keys = open_keys(store.workspace)
 
     def count(path: Path, participant: str) -> int:
         with open_table(path, participant=participant, keys=keys) as file:
@@ -195,8 +194,8 @@ def make_tables(
         The number of participants.
     """
     output = output.absolute()  # a cluster's workers have folders of their own
-    at = snapshot or snapshots.read_snapshot(store)
-    with snapshots.reading(store, at):
+    at = snapshot or read_snapshot(store)
+    with reading(store, at):
         engine = engine or Engine()
         tasks = plan_tables(store, at, participants=participants, workers=max(engine.workers, 1))
         output.mkdir(parents=True, exist_ok=True)
@@ -217,20 +216,20 @@ def make_latest_tables(
         The participants with tables, sorted, and the snapshot.
     """
     while True:
-        latest = snapshots.read_snapshot(store)
+        latest = read_snapshot(store)
         present = sorted(find_batches(store, participants, at=latest))
         try:
             make_tables(store, output=output, snapshot=latest, participants=present, engine=engine)
-        except snapshots.SnapshotGone:
+        except SnapshotGone:
             continue
-        if not present or latest.number in snapshots.numbers(store):
+        if not present or latest.number in numbers(store):
             return present, latest
 
 
 def stale_tables(store: Store, output: Path) -> list[str]:
     """Return the participants with tables of a deleted snapshot in ``output``: these count a withdrawn participant."""
-    existing = {snapshots.read_snapshot(store, number).content for number in snapshots.numbers(store)}
-    keys = table_keys.open_keys(store.workspace)
+    existing = {read_snapshot(store, number).content for number in numbers(store)}
+    keys = open_keys(store.workspace)
     stale = set()
     for path in chain.from_iterable(output.glob(f"{dataset}/*/*.parquet") for dataset in DATASETS):
         participant = path.name.removesuffix(".parquet")
@@ -238,7 +237,7 @@ def stale_tables(store: Store, output: Path) -> list[str]:
             metadata = metadata_of(path, participant=participant, keys=keys)
             if metadata.get("baekman.snapshot") not in existing:
                 stale.add(participant)
-    return sorted(find_batches(store, sorted(stale), at=snapshots.read_snapshot(store)))
+    return sorted(find_batches(store, sorted(stale), at=read_snapshot(store)))
 
 
 def withdraw_tables(store: Store, participants: Sequence[str], *, engine: Engine | None = None) -> None:
