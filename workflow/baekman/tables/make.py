@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from baekman.arrow import numpy_of
-from baekman.cohort.batch import read_roster, read_shard
+from baekman.cohort.batch import read_shard
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import find_batches
 from baekman.cohort.roster import participants_of, read_roster
