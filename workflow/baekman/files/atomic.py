@@ -21,10 +21,10 @@ def fsync_folder(folder: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it over ``path`` when the block ends without an error.
+    """Yield a temporary path next to ``path``; rename it to ``path`` when the block ends without an error.
 
-    What is not ``durable`` may be lost, or be there without its bytes, when the machine itself stops: good for work
-    that is looked at before it is used.
+    A file that is not ``durable`` may be lost, or lose its bytes, when the machine itself stops. That is enough for
+    work that is checked before it is used.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
@@ -42,7 +42,7 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``; rename it to ``path``, which must not exist, at the end."""
+    """Yield a temporary folder next to ``path``; rename it to ``path``, which must not exist, at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     temporary.mkdir()

@@ -16,7 +16,7 @@ _TAIL = struct.Struct("<2I")
 
 
 def compress_block(data: Any) -> bytes:
-    """One BGZF block of at most ``BLOCK_BYTES`` bytes."""
+    """Return one BGZF block of at most ``BLOCK_BYTES`` bytes of data."""
     body = isal_zlib.compress(data, LEVEL, -15)
     if len(body) > BLOCK_BYTES + 64:
         body = zlib.compress(data, 0, -15)
@@ -26,7 +26,7 @@ def compress_block(data: Any) -> bytes:
 
 
 class BlockWriter:
-    """Writes bytes to ``raw`` as BGZF blocks; ``flush`` ends the last block. The end marker is the caller's."""
+    """Writer of bytes to ``raw`` as BGZF blocks; ``flush`` ends the last block. The caller writes the end marker."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self.raw = raw
@@ -49,7 +49,7 @@ class BlockWriter:
         self._rest += view[at:]
 
     def flush(self) -> None:
-        """Write what is left as a block of its own."""
+        """Write the remaining bytes as a block of their own."""
         if self._rest:
             self.raw.write(compress_block(self._rest))
             self._rest = bytearray()

@@ -17,7 +17,7 @@ from baekman.kernels import hwe as kernel
 def exact_tests(
     hom_ref: npt.NDArray[Any], het: npt.NDArray[Any], hom_alt: npt.NDArray[Any], *, mid_p: bool = False
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """P of Hardy-Weinberg equilibrium (two-sided) and P of so many heterozygotes or more, a value per site.
+    """Return P of Hardy-Weinberg equilibrium (two-sided) and P of as many heterozygotes or more, a value per site.
 
     ``mid_p`` counts half of the observed configuration only.
     """

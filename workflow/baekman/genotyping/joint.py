@@ -13,10 +13,10 @@ import numpy.typing as npt
 from baekman.kernels import genotypes as kernel
 
 LIKELIHOOD = np.array([10.0 ** (-pl / 10.0) for pl in range(kernel.MAX_PL + 1)])  # of a phred-scaled value
-GQ_LIMITS = np.array([10.0 ** (-gq / 10.0) for gq in range(1, kernel.GQ_STEPS + 1)])  # most error that a GQ allows
+GQ_LIMITS = np.array([10.0 ** (-gq / 10.0) for gq in range(1, kernel.GQ_STEPS + 1)])  # the largest error of a GQ
 
-# How much a reference segment of a GQ, and a call row of a depth, tells of whether the allele is there: the
-# chance that a heterozygote would have shown it, in 1/1000. 10^(-GQ/10) is that of missing it; 2^-depth too.
+# The informative weight of a reference segment by GQ, and of a call row by depth: the probability, in 1/1000, that a
+# heterozygote would have shown the allele there. The probability of missing it is 10^(-GQ/10), or 2^-depth.
 SEGMENT_WEIGHT = np.array([round(1000 * (1 - 10.0 ** (-gq / 10.0))) for gq in range(100)], np.int64)
 ROW_WEIGHT = np.array([round(1000 * (1 - 2.0**-depth)) for depth in range(12)] + [1000], np.int64)
 
@@ -28,10 +28,10 @@ def row_dosage(
     *,
     joint_ploidy: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Expected copies in 1/1000 of each call row from its likelihoods alone (prior 1:2:1, or 1:1 when haploid).
+    """Return the expected copies in 1/1000 of each call row from its likelihoods alone.
 
-    ``pl`` is (rows, 3) with -1 for missing; a row without likelihoods counts its genotype. ``joint_ploidy`` as in
-    ``joint_rows``.
+    The prior is 1:2:1, or 1:1 when haploid. ``pl`` is (rows, 3) with -1 for missing; a row without likelihoods counts
+    its genotype. ``joint_ploidy`` as in ``joint_rows``.
     """
     out = np.empty(len(pl), np.int64)
     kernel.dosages(pl, ploidy, ploidy if joint_ploidy is None else joint_ploidy, copies, LIKELIHOOD, out)
@@ -47,11 +47,11 @@ def joint_rows(
     *,
     joint_ploidy: npt.NDArray[np.uint8] | None = None,
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int16]]:
-    """Joint copies and joint GQ of call rows; ``frequency`` is the prior of each row's allele.
+    """Return the joint copies and joint GQ of call rows; ``frequency`` is the prior of each row's allele.
 
-    ``joint_ploidy`` is the participants' own, ``ploidy`` without it: a diploid row of one who has one copy has 0 or
-    1, by the likelihoods of 0 and of 2 copies. A row without likelihoods keeps its genotype and quality; where that is
-    heterozygous and there is one copy, both are -1.
+    ``joint_ploidy`` is the participants' own ploidy, by default ``ploidy``. A diploid row of a participant with one
+    copy has 0 or 1 joint copies, by the likelihoods of 0 and of 2 copies. A row without likelihoods keeps its genotype
+    and quality; if that is heterozygous and there is one copy, both results are -1.
     """
     out_copies = np.zeros(len(pl), np.int8)
     out_gq = np.zeros(len(pl), np.int16)
@@ -61,9 +61,10 @@ def joint_rows(
 
 
 def joint_reference(gq: int, ploidy: int, frequency: float) -> tuple[int, int]:
-    """Joint copies and GQ where only a reference segment of quality ``gq`` speaks.
+    """Return the joint copies and GQ where a reference segment of quality ``gq`` is the only evidence.
 
-    Its GQ is the phred likelihood of one copy; of two copies twice that, as if each read spoke alone.
+    Its GQ is the phred likelihood of one copy. The phred likelihood of two copies is twice that, as for independent
+    reads.
     """
     return kernel.reference_genotype(gq, ploidy, frequency, LIKELIHOOD, GQ_LIMITS)
 
@@ -71,7 +72,7 @@ def joint_reference(gq: int, ploidy: int, frequency: float) -> tuple[int, int]:
 def prior_frequency(
     dosage: npt.NDArray[np.int64], weight: npt.NDArray[np.int64], *, pseudocount: float = 0.5
 ) -> npt.NDArray[np.float64]:
-    """The frequency of the joint genotypes' prior: expected copies over informative ploidy, pseudo-counted.
+    """Return the frequency of the joint genotypes' prior: expected copies over informative ploidy, pseudo-counted.
 
     ``dosage`` and ``weight`` are sums in 1/1000 (see ``row_dosage``, ``SEGMENT_WEIGHT``, ``ROW_WEIGHT``).
     """

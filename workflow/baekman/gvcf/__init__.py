@@ -1,1 +1,1 @@
-"""Reading one participant's gVCF."""
+"""gVCF files, read into columns."""

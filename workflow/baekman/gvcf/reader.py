@@ -1,7 +1,7 @@
-"""One participant's gVCF as columns: call rows and reference segments, a piece of a contig at a time.
+"""The reader of one participant's gVCF as columns: call rows and reference segments, a piece of a contig at a time.
 
-Reads what GATK HaplotypeCaller, ReblockGVCF, DRAGEN, DeepVariant and bcftools write, as text, gzip,
-BGZF or BCF. Everything that a record says is checked; a file is refused whole or read whole.
+It reads the gVCFs of GATK HaplotypeCaller, ReblockGVCF, DRAGEN, DeepVariant and bcftools, as text, gzip, BGZF or BCF.
+It checks everything that a record states, and reads a file whole or refuses it whole.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.files.digests import sha256_of
 from baekman.gvcf.piece import INTERVAL_COLUMNS, ROW_COLUMNS, SEGMENT_COLUMNS, Bytes, Ints, Piece
 from baekman.gvcf.problems import PROBLEMS
-from baekman.gvcf.text import BROKEN, open_text
+from baekman.gvcf.text import BROKEN, LineTooLong, UnreadableBcf, open_text, whole_lines
 from baekman.gvcf.thresholds import Thresholds
 from baekman.kernels import reader as kernel
 from baekman.kernels.evidence import gather_strings, resolve, settle_rows
@@ -28,15 +28,18 @@ from baekman.kernels.evidence import gather_strings, resolve, settle_rows
 T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 18
-PIECE_RECORDS = 1 << 16  # rows and intervals that are worth a piece
-SLIDE_BASES = 10_000  # how far behind a piece a record stands that may still, once left-aligned, begin in it
+PIECE_RECORDS = 1 << 16  # rows and intervals that make a piece
+SLIDE_BASES = 10_000  # a record within this distance after a piece may, left-aligned, begin in the piece
 MAX_LINE_BYTES = 64 << 20
 MAX_HEADER_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Genome:
-    """The reference that a store is bound to. ``sequence`` holds all contigs, upper case, one after the other."""
+    """The reference that a store is bound to. ``sequence``: all contigs, upper case, one after the other.
+
+    ``starts``: the 0-based place of each contig in ``sequence``. ``aliases``: a contig's name by its other name.
+    """
 
     names: tuple[str, ...]
     lengths: npt.NDArray[np.int64]
@@ -47,23 +50,23 @@ class Genome:
 
 @dataclass(kw_only=True)
 class ReadCounts:
-    """What was counted while a gVCF was read."""
+    """Counts of the records of a gVCF, and its SHA-256."""
 
     records: int = 0
     contradicting: int = 0
     duplicates: int = 0
-    filters: list[str] = field(default_factory=list)  # by code - 1; complete when reading has ended
+    filters: list[str] = field(default_factory=list)  # by code - 1; complete after the last piece
     sha256: str = ""
 
 
 class AlleleSlid(Exception):
-    """An allele, left-aligned, begins in a piece that was yielded before: what was read is void."""
+    """An allele, left-aligned, begins in an earlier piece: the pieces so far are void."""
 
 
 def read_in_pieces(read: Callable[[bool], T]) -> T:
-    """What ``read`` makes of a gVCF's pieces; where an allele slides into one of them, of its whole contigs.
+    """Return ``read(False)``, which reads a gVCF in pieces; ``read(True)`` if an allele slides into an earlier piece.
 
-    ``read`` is told whether the ``whole_contigs`` have to be read at once.
+    The argument is ``whole_contigs`` of the GvcfReader that ``read`` makes.
     """
     try:
         return read(False)
@@ -72,10 +75,11 @@ def read_in_pieces(read: Callable[[bool], T]) -> T:
 
 
 class GvcfReader:
-    """Reads one gVCF; iterate ``pieces()`` once, then look at ``counts``.
+    """Reader of one gVCF; iterate ``pieces()`` once, then look at ``counts``.
 
-    ``label`` is what errors call the file (a participant ID, never a path). Raises InputRefused with the record
-    and line of the first problem, and AlleleSlid unless ``whole_contigs`` are pieces: see ``read_in_pieces``.
+    ``label``: the name of the file in errors (a participant ID, never a path). ``shard_ends``: the 1-based inclusive
+    ends of each contig's shards. Raises InputRefused with the line and record of the first problem, and AlleleSlid
+    unless ``whole_contigs`` are pieces: see ``read_in_pieces``.
     """
 
     def __init__(
@@ -112,65 +116,105 @@ class GvcfReader:
 
     @property
     def filters(self) -> list[str]:
-        """The values of FILTER that were met so far, by code - 1."""
+        """Return the values of FILTER in the records so far, by code - 1."""
         return self._records.filters
 
-    def _refuse(self, *, place: str, expected: str, found: str, action: str = "") -> InputRefused:
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the pieces of the contigs in the order of the file; pieces without evidence are left out.
+
+        Holds one piece, and the records of the ``SLIDE_BASES`` before its end.
+        """
+        records = self._records
+        header = b""
+        in_header = True
+        for chunk in self._chunks():
+            begin = 0
+            if in_header:
+                header += chunk
+                if b"\n#CHROM" not in header or header.find(b"\n", header.find(b"\n#CHROM") + 1) < 0:
+                    if len(header) > MAX_HEADER_BYTES:
+                        raise self._refusal(place="header", expected="a #CHROM line", found="none in 64 MiB")
+                    continue
+                chunk = header
+                begin = self._header(chunk)
+                in_header = False
+            reason = kernel.NEXT_CONTIG
+            while reason != kernel.DONE:
+                reason, begin = records.read(chunk, begin)
+                if reason in PROBLEMS:
+                    expected, found = PROBLEMS[reason]
+                    place = f"line {records.line} (record {records.records + 1})"
+                    raise self._refusal(place=place, expected=expected, found=found)
+                if reason == kernel.SLID:
+                    raise AlleleSlid
+                if reason in (kernel.NEXT_CONTIG, kernel.NEXT_PIECE):
+                    yield self._take_piece(rest=reason == kernel.NEXT_CONTIG)
+        if in_header:
+            raise self._refusal(place="header", expected="a #CHROM line", found="none")
+        if records.contig >= 0:
+            yield self._take_piece(rest=True)
+        self.counts.records = records.records
+        self.counts.contradicting = records.contradicting
+        self.counts.filters = self.filters
+        if self.counts.contradicting > self.thresholds.max_contradicting:
+            raise self._refusal(
+                place="all records",
+                expected=f"at most {self.thresholds.max_contradicting} fields that contradict their header",
+                found=str(self.counts.contradicting),
+                action="call the participant again, or raise cohort.max_contradicting",
+            )
+
+    def _refusal(self, *, place: str, expected: str, found: str, action: str = "") -> InputRefused:
         return InputRefused(Problem(file=self.label, place=place, expected=expected, found=found, action=action))
 
     def _chunks(self) -> Iterator[bytes]:
-        """Whole lines, a chunk at a time, header included."""
+        """Yield the file's whole lines, a chunk at a time, header included."""
         try:
             self.counts.sha256 = sha256_of(self.path)
-            stream, viewer = open_text(self.path)
+            text = open_text(self.path)
         except (FileNotFoundError, PermissionError) as error:
-            raise self._refuse(
+            raise self._refusal(
                 place="",
                 expected="a file that can be read",
                 found="none" if isinstance(error, FileNotFoundError) else "one that this user may not read",
             ) from error
         except (EOFError, OSError, zlib.error) as error:
-            raise self._refuse(
+            raise self._refusal(
                 place="end of the file",
                 expected="a whole gVCF",
                 found="a truncated or unreadable one",
                 action="send it again",
             ) from error
-        rest = b""
-        with stream:
+        lines = whole_lines(text, chunk_bytes=CHUNK_BYTES, longest=MAX_LINE_BYTES)
+        with text:
             while True:
                 try:
-                    data = stream.read(CHUNK_BYTES)
+                    chunk = next(lines, None)
+                except LineTooLong:
+                    raise self._refusal(
+                        place=f"line {self._records.line + 1}",
+                        expected=f"lines of at most {MAX_LINE_BYTES >> 20} MiB",
+                        found="a longer one",
+                    ) from None
+                except UnreadableBcf:
+                    raise self._refusal(
+                        place="", expected="a readable BCF", found="one that bcftools cannot read"
+                    ) from None
                 except BROKEN as error:
-                    raise self._refuse(
+                    raise self._refusal(
                         place=f"after line {self._records.line}",
                         expected="readable compressed data",
                         found="a broken block",
                         action="send it again",
                     ) from error
-                if not data:
-                    break
-                cut = data.rfind(b"\n") + 1
-                if cut:
-                    yield rest + data[:cut]
-                    rest = data[cut:]
-                else:
-                    rest += data
-                    if len(rest) > MAX_LINE_BYTES:
-                        raise self._refuse(
-                            place=f"line {self._records.line + 1}",
-                            expected=f"lines of at most {MAX_LINE_BYTES >> 20} MiB",
-                            found="a longer one",
-                        )
-        if viewer is not None and viewer.wait() != 0:
-            raise self._refuse(place="", expected="a readable BCF", found="one that bcftools cannot read")
-        if rest:
-            yield rest + b"\n"
+                if chunk is None:
+                    return
+                yield chunk
 
     def _header(self, head: bytes) -> int:
         """Check the header at the start of the file; return its length in bytes."""
         if not head.startswith(b"##fileformat=VCF"):
-            raise self._refuse(place="line 1", expected="##fileformat=VCF", found="something else")
+            raise self._refusal(place="line 1", expected="##fileformat=VCF", found="something else")
         at = 0
         while head[at : at + 2] == b"##":
             end = head.find(b"\n", at)
@@ -182,60 +226,17 @@ class GvcfReader:
         columns = line.rstrip(b"\r").split(b"\t")
         self._records.line += 1
         if not line.startswith(b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t") or len(columns) != 10:
-            raise self._refuse(
+            raise self._refusal(
                 place=f"line {self._records.line}",
                 expected="a #CHROM line with exactly one sample",
                 found=f"{max(len(columns) - 9, 0)} samples",
             )
         return at + len(line) + 1
 
-    def pieces(self) -> Iterator[Piece]:
-        """Yield the pieces of the contigs in the order of the file; only of those with something to say.
-
-        Holds one piece, and the records of at most ``SLIDE_BASES`` behind it.
-        """
-        records = self._records
-        header = b""
-        in_header = True
-        for chunk in self._chunks():
-            begin = 0
-            if in_header:
-                header += chunk
-                if b"\n#CHROM" not in header or header.find(b"\n", header.find(b"\n#CHROM") + 1) < 0:
-                    if len(header) > MAX_HEADER_BYTES:
-                        raise self._refuse(place="header", expected="a #CHROM line", found="none in 64 MiB")
-                    continue
-                chunk = header
-                begin = self._header(chunk)
-                in_header = False
-            reason = kernel.NEXT_CONTIG
-            while reason != kernel.DONE:
-                reason, begin = records.read(chunk, begin)
-                if reason in PROBLEMS:
-                    expected, found = PROBLEMS[reason]
-                    raise self._refuse(
-                        place=f"line {records.line} (record {records.records + 1})", expected=expected, found=found
-                    )
-                if reason == kernel.SLID:
-                    raise AlleleSlid
-                if reason in (kernel.NEXT_CONTIG, kernel.NEXT_PIECE):
-                    yield self._finish(records.contig, *records.take(rest=reason == kernel.NEXT_CONTIG))
-        if in_header:
-            raise self._refuse(place="header", expected="a #CHROM line", found="none")
-        if records.contig >= 0:
-            yield self._finish(records.contig, *records.take(rest=True))
-        self.counts.records = records.records
-        self.counts.contradicting = records.contradicting
-        self.counts.filters = self.filters
-        if self.counts.contradicting > self.thresholds.max_contradicting:
-            raise self._refuse(
-                place="all records",
-                expected=f"at most {self.thresholds.max_contradicting} fields that contradict their header",
-                found=str(self.counts.contradicting),
-                action="call the participant again, or raise cohort.max_contradicting",
-            )
-
-    def _finish(self, contig: int, first: int, last: int, rows: Ints, ref: Bytes, alt: Bytes, intervals: Ints) -> Piece:
+    def _take_piece(self, *, rest: bool) -> Piece:
+        """Take the piece that is complete out of the kernel's reader, or the ``rest`` of the contig, and settle it."""
+        contig = self._records.contig
+        first, last, rows, ref, alt, intervals = self._records.take(rest=rest)
         order = np.argsort(rows[:, ROW_COLUMNS.index("pos")], kind="stable")
         keep = np.zeros(len(rows), np.bool_)
         duplicates = settle_rows(rows, order, ref, alt, keep.view(np.uint8))
