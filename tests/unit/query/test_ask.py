@@ -16,6 +16,7 @@ from baekman.cohort.store import Store, create_store, open_store
 from baekman.errors import InputRefused
 from baekman.genome.regions import Region
 from baekman.query.ask import Question, ask, check_sql
+from baekman.query.limits import Limits
 from baekman.query.output import write_answer
 from baekman.query.views import connect
 from baekman.tables.make import make_tables
@@ -158,6 +159,67 @@ def test_sql_reads_no_other_file(store: Store, tmp_path: Path, sql: str) -> None
 def test_sql_that_does_more_than_read_is_refused(sql: str) -> None:
     with pytest.raises(InputRefused, match="expected one SELECT over the views"):
         check_sql(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH x AS (SELECT 1) INSERT INTO shards SELECT 'a', 'b'",
+        "WITH x AS (SELECT 1) DELETE FROM shards",
+        "WITH x AS (INSERT INTO shards VALUES ('a', 'b') RETURNING *) SELECT * FROM x",
+        "WITH x AS (UPDATE shards SET contig = 'a' RETURNING *) SELECT * FROM x",
+        "WITH x AS (DELETE FROM shards RETURNING *) SELECT * FROM x",
+        "SELECT * FROM (WITH x AS (DELETE FROM shards RETURNING *) SELECT * FROM x)",
+        "WITH x AS (COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)) SELECT * FROM x",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)",
+        "/* */ EXPLAIN ANALYZE COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)",
+        "EXPLAIN /* */ ANALYZE COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)",
+        "EXPLAIN (ANALYZE) COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)",
+        "EXPLAIN ANALYZE WITH x AS (COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)) SELECT * FROM x",
+        "EXPLAIN ANALYZE DELETE FROM shards",
+        "EXPLAIN ANALYZE SET memory_limit = '1TB'",
+        "SELECT * FROM query('WITH x AS (COPY (SELECT 1) TO ''{file}'' (USE_TMP_FILE false)) SELECT * FROM x')",
+    ],
+)
+def test_no_part_of_a_statement_writes(store: Store, sql: str) -> None:
+    file = store.batch("bP1") / "roster.parquet"  # one that the connection may read
+    before = file.read_bytes()
+    with pytest.raises(InputRefused), ask(store, read_snapshot(store), Question(sql=sql.format(file=file))) as relation:
+        relation.fetchall()
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["FROM sites", "VALUES (1)", "DESCRIBE sites", "SUMMARIZE sites", "EXPLAIN SELECT * FROM calls",
+     "EXPLAIN ANALYZE SELECT 1", "EXPLAIN (FORMAT json) SELECT 1", "SELECT 1 UNION SELECT 2 -- two", "SELECT 1;",
+     "WITH RECURSIVE r AS (SELECT 1 a UNION ALL SELECT a + 1 FROM r WHERE a < 5) SELECT * FROM r",
+     "SELECT contig, list(pos ORDER BY pos) FILTER (WHERE ac > 0) FROM sites GROUP BY ALL HAVING count(*) > 0"],
+)  # fmt: skip
+def test_statements_that_read_run(store: Store, sql: str) -> None:
+    with ask(store, read_snapshot(store), Question(sql=sql)) as relation:
+        assert relation.fetchall()
+
+
+def test_a_query_ends_at_its_limits(store: Store) -> None:
+    endless = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range + b.range < 0"
+    sorting = "SELECT max(x) FROM (SELECT range AS x FROM range(30000000) ORDER BY hash(range) LIMIT 29000000)"
+    for question, message in (
+        (Question(sql=endless, limits=Limits(time=0.2)), "--time-limit: expected an answer within 0.2 seconds, "),
+        (Question(sql=sorting, limits=Limits(memory="50MB", spill="1MB")),
+         "--memory-limit, --spill-limit: expected an answer within 50MB of memory and 1MB on disk, "),
+    ):  # fmt: skip
+        with pytest.raises(InputRefused) as refused, ask(store, read_snapshot(store), question) as relation:
+            relation.fetchall()
+        assert str(refused.value) == (
+            f"{message}found a query that needs more; ask for less (a region, fewer columns), or raise the limit"
+        )
+
+
+@pytest.mark.parametrize("size", ["", "4", "-4GB", "0GB", "4 gigabytes", "90%"])
+def test_a_limit_that_is_no_size_is_refused(size: str) -> None:
+    with pytest.raises(InputRefused, match="--spill-limit: expected a size such as 4GB or 500MiB"):
+        Limits(spill=size)
 
 
 def test_messages(store: Store) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import CohortOption, InsecureOption, SchedulerOption, WorkersOption
+from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
 app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)
 
@@ -101,6 +102,13 @@ def query(
         Path | None,
         typer.Option("--tables", help="With --participant: read the finished table in this folder, encrypted or not."),
     ] = None,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", min=0, help="Seconds for the answer; 0: no limit.")
+    ] = TIME_LIMIT,
+    memory_limit: Annotated[str, typer.Option("--memory-limit", help="Memory of the query.")] = MEMORY_LIMIT,
+    spill_limit: Annotated[
+        str, typer.Option("--spill-limit", help="Disk for rows that do not fit in memory.")
+    ] = SPILL_LIMIT,
 ) -> None:
     """Print the sites of a region, a participant's call rows (in a region, with both), or the answer to SQL.
 
@@ -112,12 +120,14 @@ def query(
     """
     from baekman.api import open_cohort
     from baekman.query.ask import Question
+    from baekman.query.limits import Limits
     from baekman.query.output import write_answer
 
     if (sql is None) == (region is None and participant is None):
         raise typer.BadParameter("give --region, --participant or both, or else --sql")
     if tables is not None and participant is None:
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
-    question = Question(region=region, participant=participant, sql=sql, tables=tables)
+    limits = Limits(time=time_limit, memory=memory_limit, spill=spill_limit)
+    question = Question(region=region, participant=participant, sql=sql, tables=tables, limits=limits)
     with open_cohort(cohort, snapshot=snapshot).query(question) as relation:
         write_answer(relation, format=format, output=output)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -16,6 +16,8 @@ from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
 from baekman.pseudonyms import PARTICIPANT_ID
+from baekman.query.limits import Limits
+from baekman.query.read_only import only_reads
 from baekman.query.views import VIEW_NAMES, connect, connect_table
 from baekman.tables.files import require_layout, table_path
 from baekman.tables.keys import open_keys
@@ -42,6 +44,7 @@ class Question:
     participant: str | None = None
     sql: str | None = None
     tables: Path | None = None
+    limits: Limits = field(default_factory=Limits)
 
 
 def sites_in(region: Region | None, *, contigs: Sequence[str]) -> str:
@@ -86,13 +89,12 @@ def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
 
 
 def check_sql(sql: str) -> None:
-    """Raise InputRefused for SQL that is not exactly one statement that only reads."""
+    """Raise InputRefused for SQL that is not exactly one statement that only reads, in its CTEs too."""
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
         raise refused_sql(error) from None
-    reads = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
-    if len(statements) != 1 or statements[0].type not in reads:
+    if len(statements) != 1 or not only_reads(statements[0]):
         raise InputRefused(
             Problem(
                 file="--sql",
@@ -118,7 +120,8 @@ def ask(store: Store, snapshot: Snapshot, question: Question) -> Iterator[duckdb
 
     Raises:
         InputRefused: the participant or the table is not there, the SQL does not run or does more than read, or the
-            snapshot was deleted by a withdrawal or a compaction while it was read (SnapshotGone).
+            snapshot was deleted by a withdrawal or a compaction while it was read (SnapshotGone), or the answer does
+            not keep within ``question.limits``.
     """
     contigs = [contig.name for contig in store.contigs]
     region = store.parse_region(question.region) if question.region is not None else None
@@ -146,7 +149,8 @@ def ask(store: Store, snapshot: Snapshot, question: Question) -> Iterator[duckdb
         # DuckDB reports a deleted file as one that it may not read
         with (
             reading(store, snapshot, missing=duckdb.Error),
-            connect(store, snapshot, shards=shards, batches=batches) as connection,
+            connect(store, snapshot, shards=shards, batches=batches, limits=question.limits) as connection,
+            question.limits.enforced(connection),
         ):
             yield connection.sql(statement)
     except duckdb.Error as error:

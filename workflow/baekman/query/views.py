@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from baekman.cohort.schema import CALLS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, ROSTER, SITES, STATE_CALLED
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
+from baekman.query.limits import Limits
 from baekman.tables.files import open_table
 from baekman.tables.keys import TableKeys
 
@@ -45,13 +46,18 @@ JOIN members AS r ON r.batch = split_part(c.filename, '/', -3) AND r.sample = c.
 
 
 def connect(
-    store: Store, snapshot: Snapshot, *, shards: Sequence[int] | None = None, batches: Sequence[str] | None = None
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    shards: Sequence[int] | None = None,
+    batches: Sequence[str] | None = None,
+    limits: Limits | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open the views ``sites``, ``calls``, ``reference`` and ``participants`` of a snapshot.
 
-    The connection can read the snapshot's files and nothing else, and write nothing. ``shards`` (indices) and
-    ``batches`` narrow what the views read. A file is opened when a query needs it; duckdb.Error then reports a
-    missing file.
+    The connection can read the snapshot's files and nothing else, and ``ask.check_sql`` keeps statements that write
+    from it. ``shards`` (indices) and ``batches`` narrow what the views read; ``limits`` bound memory and disk. A file
+    is opened when a query needs it; duckdb.Error then reports a missing file.
     """
     names = [entry.name for entry in snapshot.batches if batches is None or entry.name in batches]
     tiles = [store.shards[shard] for shard in (range(len(store.shards)) if shards is None else shards)]
@@ -80,6 +86,8 @@ def connect(
     connection.execute("SET temp_directory = ?", [str(Path(_spill().name) / uuid.uuid4().hex)])
     connection.execute("SET allowed_paths = ?", [[str(path) for paths in files.values() for path in paths]])
     connection.execute("SET enable_external_access = false")
+    if limits is not None:
+        limits.set_on(connection)
     connection.execute("SET lock_configuration = true")
     return connection
 
