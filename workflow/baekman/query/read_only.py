@@ -28,7 +28,7 @@ def only_reads(statement: duckdb.Statement) -> bool:
         return False
     with duckdb.connect() as connection:
         row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
-    tree = json.loads(row[0]) if row else {"error": True}
+    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     return not tree["error"] and len(tree["statements"]) == 1 and _is_query(tree)
 
 
