@@ -22,7 +22,7 @@ from support.store_tools import baekman, hashes, write_list, write_reference
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[dict[str, str]]:
-    """The environment for the commands of a running Slurm: optional on a laptop, required in CI."""
+    """Return the environment for the commands of a running Slurm: optional on a laptop, required in CI."""
     if not slurm.is_installed():
         message = "no Slurm: Debian's packages slurmctld, slurmd and slurm-client are not installed"
         if os.environ.get("CI"):

@@ -21,7 +21,7 @@ OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """A workspace without a delivery."""
+    """Return a workspace without a delivery."""
     return Workspace(tmp_path)
 
 
@@ -35,7 +35,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
 
 @pytest.fixture
 def finished(_made: tuple[Workspace, str]) -> tuple[Workspace, str]:
-    """A workspace with one finished delivery; dry runs leave it as it is."""
+    """Return a workspace with one finished delivery; dry runs leave it as it is."""
     workspace, delivery = _made
     workspace.configure(workspace.config)
     return workspace, delivery

@@ -12,7 +12,7 @@ NAMED = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE)
 
 
 def rows(heading: str) -> list[str]:
-    """The rows of the table under ``heading``."""
+    """Return the rows of the table under ``heading``."""
     section = PAGE.split(f"## {heading}", 1)[1].split("\n## ", 1)[0]
     return [line for line in section.splitlines() if line.startswith("|")][2:]
 

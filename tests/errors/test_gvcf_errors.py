@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def refusal(store: Store, path: Path) -> str:
-    """What ``cohort add`` says of a file; the store must be as before."""
+    """Return the refusal of a file by ``cohort add``; the store must not change."""
     with pytest.raises(InputRefused) as refused:
         add_batch(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(path))])
     assert numbers(store) == []
@@ -216,7 +216,7 @@ def whole(lines: list[str]) -> str:
 
 
 def compressed(folder: Path) -> bytes:
-    """A BGZF file of several blocks."""
+    """Return a BGZF file of several blocks."""
     plain = folder / "many.g.vcf"
     plain.write_text(whole([line(1, "A", "T", "0/1", format="GT", info=f"X={n * n * 7919}") for n in range(5000)]))
     pysam.tabix_compress(str(plain), str(folder / "many.gz"))

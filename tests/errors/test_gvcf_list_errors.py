@@ -13,7 +13,7 @@ from support.store_tools import gvcf_text
 
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
-    """A gVCF that is listed."""
+    """Return a gVCF that is listed."""
     path = tmp_path / "good.g.vcf"
     path.write_text(gvcf_text([], contigs={"c1": 300}))
     return path

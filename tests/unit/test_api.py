@@ -50,7 +50,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the example workspace, as the current folder."""
+    """Return a copy of the example workspace, as the current folder."""
     folder = tmp_path / "place"
     shutil.copytree(example, folder)
     monkeypatch.chdir(folder)

@@ -21,7 +21,7 @@ HEADER = "specimen_id\tfile\tkind\tread_group\tsha256\tsize\n"
 
 @pytest.fixture
 def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty inbox next to a workspace without deliveries."""
+    """Return an empty inbox next to a workspace without deliveries."""
     monkeypatch.setattr(watch, "received_id", lambda folder, *, workspace: None)
     (tmp_path / "inbox").mkdir()
     return tmp_path / "inbox"

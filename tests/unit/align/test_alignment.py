@@ -22,7 +22,7 @@ PAIRS = 150
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reference with its indexes, and two lanes of error-free pairs; the second repeats ten of the first."""
+    """Return a reference with its indexes, and two lanes of error-free pairs; the second repeats ten of the first."""
     place = tmp_path_factory.mktemp("alignment")
     dice = random.Random(20321)
     sequence = "".join(dice.choices("ACGT", k=20_000))

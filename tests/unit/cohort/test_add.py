@@ -100,7 +100,7 @@ def test_tables_for_which_the_disk_is_full_leave_nothing(
 
 @pytest.fixture
 def stricter(store: Store, tmp_path: Path) -> Store:
-    """A store of the same people as ``store``, who are not called in it."""
+    """Return a store of the same people as ``store``, who are not called in it."""
     people = [member(tmp_path, 0), member(tmp_path, 1)]
     other = create_store(tmp_path / "stricter", reference=tmp_path / "ref.fa", thresholds=Thresholds(min_gq=41))
     for one in (store, other):

@@ -77,7 +77,7 @@ def reversed_rows(table: pa.Table) -> pa.Table:
 
 @pytest.fixture
 def changing(sound: Path, tmp_path: Path) -> Store:
-    """A copy of the sound store."""
+    """Return a copy of the sound store."""
     shutil.copytree(sound, tmp_path / "cohort")
     return open_store(tmp_path / "cohort")
 

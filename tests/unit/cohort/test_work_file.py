@@ -37,7 +37,7 @@ def parts() -> Parts:
 
 @pytest.fixture
 def work(tmp_path: Path) -> WorkFile:
-    """The work files of a participant, not yet written."""
+    """Return the work files of a participant, not yet written."""
     return WorkFile(tmp_path / "work" / "7")
 
 

@@ -20,7 +20,7 @@ SECURITY = Security.temporary()
 
 @pytest.fixture(scope="module")
 def tls_scheduler() -> Iterator[str]:
-    """The address of a scheduler on this machine that speaks TLS only, with a worker."""
+    """Return the address of a scheduler on this machine that speaks TLS only, with a worker."""
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, host="127.0.0.1", dashboard_address=None,
         protocol="tls", security=SECURITY,

@@ -46,7 +46,7 @@ def alive(process: int) -> bool:
 
 
 def sleeper(folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
-    """A program whose two workers are both in a task, in a process group of its own; and its workers' numbers."""
+    """Return a program in its own process group, with both workers in a task, and the workers' process IDs."""
     program = subprocess.Popen(
         [sys.executable, "-c", SLEEPING, str(folder)], start_new_session=True, stderr=subprocess.PIPE, text=True
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 
 def by_fractions(hom_ref: int, het: int, hom_alt: int, *, mid_p: bool) -> tuple[float, float]:
-    """The definition: given the allele counts, each number of heterozygotes has a probability; sum them up."""
+    """Return the definition: given the allele counts, each number of heterozygotes has a probability; sum them up."""
     people = hom_ref + het + hom_alt
     rare = 2 * hom_alt + het
     weights = {

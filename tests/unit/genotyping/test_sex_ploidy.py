@@ -135,7 +135,7 @@ def store_of(
 def made(
     folder: Path, lines: list[list[str]], sexes: list[str], *, par: Sequence[Region] = PAR, batches: int = 1
 ) -> Store:
-    """A store of participants P0, P1, … in so many batches."""
+    """Return a store of participants P0, P1, … in so many batches."""
     reference = write_reference(folder / "ref.fa", dict.fromkeys(CONTIGS, BASES))
     store = create_store(folder / "cohort", reference=reference, par_regions=par)
     members = []

@@ -36,7 +36,7 @@ THIRDS = [[100, 200, len(BASES)]]
 
 
 def pieces(folder: Path, lines: list[str], *, slide: int, least: int = 1) -> Iterator[Piece]:
-    """The pieces of a gVCF on ``c1``, whose shards are THIRDS."""
+    """Return the pieces of a gVCF on ``c1``, whose shards are THIRDS."""
     (folder / "one.g.vcf").write_text(gvcf_text(lines, contigs={"c1": len(BASES)}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gvcf, "PIECE_RECORDS", least)

@@ -40,7 +40,7 @@ def edited(draw: Any, ref: str) -> str:
 
 @st.composite
 def records(draw: Any) -> tuple[str, int, str, list[str], tuple[int, int]]:
-    """Reference bases, POS, REF, ALTs and genotype."""
+    """Return reference bases, POS, REF, ALTs and genotype."""
     bases = draw(repetitive_bases())
     pos = draw(st.one_of(st.integers(1, 3), st.integers(1, 50)))
     ref = bases[pos - 1 : pos - 1 + draw(st.sampled_from([1, 1, 2, 3, 5, 8]))]
@@ -50,7 +50,7 @@ def records(draw: Any) -> tuple[str, int, str, list[str], tuple[int, int]]:
 
 
 def by_bcftools(folder: Path, contigs: dict[str, str]) -> dict[str, dict[Allele, int]]:
-    """Copies of every allele of ``one.g.vcf`` after ``bcftools norm``."""
+    """Return copies of every allele of ``one.g.vcf`` after ``bcftools norm``."""
     reference = write_reference(folder / "reference.fa", contigs)
     Path(f"{reference}.fai").unlink(missing_ok=True)
     found: dict[str, dict[Allele, int]] = {name: {} for name in contigs}
@@ -115,7 +115,7 @@ def test_an_atom_that_two_alts_share_is_one_row_with_the_copies_of_both(tmp_path
 
 
 def enumerated(pl: list[int], alleles: int, ploidy: int, members: set[int]) -> list[int]:
-    """The definition: of k copies, the least PL over all genotypes with k of their alleles in ``members``."""
+    """Return the definition: of k copies, the least PL over all genotypes with k of their alleles in ``members``."""
     genotypes = sorted(
         itertools.combinations_with_replacement(range(alleles), ploidy), key=lambda genotype: genotype[::-1]
     )

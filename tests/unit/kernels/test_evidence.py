@@ -18,7 +18,7 @@ BANDS = [0, 10, 20, 30]
 
 @st.composite
 def intervals(draw: Any) -> list[list[int]]:
-    """The columns of INTERVAL_COLUMNS, sorted by start. A block has one interval, a record some beside each other."""
+    """Return the columns of INTERVAL_COLUMNS, sorted by start. A block has one interval, a record several."""
     found = []
     positions = sorted(draw(st.lists(st.integers(1, LENGTH), max_size=12)))
     for number, pos in enumerate(positions):
@@ -37,8 +37,9 @@ def intervals(draw: Any) -> list[list[int]]:
 
 
 def told(intervals: list[list[int]], rows: set[int]) -> dict[int, tuple[int, ...]]:
-    """Position -> (floor of the GQ band, dp, ploidy, other, state): a spanning record before a block, then the
-    one that starts last, then the higher GQ, then the first in the file.
+    """Return (floor of the GQ band, dp, ploidy, other, state) of each position.
+
+    A spanning record decides before a block, then the last start, then the higher GQ, then the first in the file.
     """
     found = {}
     for position in set(range(1, LENGTH + 1)) - rows:

@@ -18,7 +18,7 @@ from support.simulated_specimen import population
 def mixture(
     rng: np.random.Generator, frequency: np.ndarray, alpha: float, *, depth: float = 30, error: float = 0.001
 ) -> Counts:
-    """Counts of two people's reads in the shares 1 - alpha and alpha, drawn read by read's worth of probability."""
+    """Return counts of two people's reads with shares 1 - alpha and alpha, drawn by probability."""
     first, second = rng.binomial(2, frequency), rng.binomial(2, frequency)
     alt = (1 - alpha) * first / 2 + alpha * second / 2
     probability = np.stack(
@@ -30,7 +30,7 @@ def mixture(
 
 
 def read_pileup_table(path: Path) -> tuple[Counts, np.ndarray]:
-    """A pileup table of GATK's GetPileupSummaries: autosomal counts without qualities, and frequencies."""
+    """Return a pileup table of GATK's GetPileupSummaries: autosomal counts without qualities, and frequencies."""
     table = np.loadtxt(path, skiprows=2, dtype=str)
     table = table[[contig.removeprefix("chr").isdigit() for contig in table[:, 0]]]
     ref, alt, other = table[:, 2:5].astype(np.int64).T

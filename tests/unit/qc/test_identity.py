@@ -44,7 +44,7 @@ def specimen(tmp_path_factory: pytest.TempPathFactory) -> Specimen:
 
 
 def agreement(specimen: Specimen, person: np.ndarray) -> float:
-    """The obvious share of sites at which two people's genotypes are the same."""
+    """Return the obvious share of sites at which two people's genotypes are the same."""
     return float((specimen.genotypes.sum(axis=0) == person.sum(axis=0)).mean())
 
 

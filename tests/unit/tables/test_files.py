@@ -20,7 +20,7 @@ from support.store_tools import baekman, hashes
 
 @pytest.fixture
 def cohort(cohort: Store, tmp_path: Path) -> Store:
-    """The small cohort, and its tables in ``tmp_path``."""
+    """Return the small cohort, and its tables in ``tmp_path``."""
     make_tables(cohort, output=tmp_path / "tables")
     return cohort
 

@@ -38,7 +38,7 @@ READ = "import sys; from baekman.cli import main; sys.argv[0] = 'baekman'; main(
 
 @pytest.fixture
 def workspace(workspace: FinishedWorkspace, tmp_path: Path) -> FinishedWorkspace:
-    """The finished workspace with keys; its tables were written plain first, and are encrypted."""
+    """Return the finished workspace with keys; its tables were written plain first, and are encrypted."""
     shutil.copytree(workspace.tables, tmp_path / "plain")
     table_keys.create(workspace.root)
     write_tables(workspace)

@@ -32,7 +32,7 @@ DEPTH = 0.2
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fifth of the genome at a fifth of the depth."""
+    """Return a fifth of the genome at a fifth of the depth."""
     output = tmp_path_factory.mktemp("small") / "genome"
     make_test_genome.make(output, scale=0.2, depth=DEPTH)
     return output

@@ -22,7 +22,7 @@ Carried = dict[tuple[str, int, str, str], int]
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    """The reference and the population of the demo's size, without reads."""
+    """Return the reference and the population of the demo's size, without reads."""
     reference = make_reference(make_test_genome.SEED, scale=1)
     return reference, make_population(make_test_genome.SEED, reference)
 

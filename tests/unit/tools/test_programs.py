@@ -16,7 +16,7 @@ STEP = [sys.executable, "-c", "from baekman.cli import main; main()", "step", "t
 
 @pytest.fixture
 def only_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is all of PATH."""
+    """Return a folder that is all of PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
 

@@ -75,7 +75,7 @@ def vcf_header(header: str, *, sample: str) -> str:
 
 
 def filter_names(header: str) -> dict[str, str]:
-    """Return the kept name of each filter in ``header``: callers' own stay, others are ``filter1``, ``filter2``, …"""
+    """Return the kept name of each filter in ``header``; a name of no known caller becomes ``filter<N>``."""
     declared = dict.fromkeys(definition.id for definition in definitions(header, "FILTER"))
     unknown = [name for name in declared if not FILTER_NAMES.fullmatch(name)]
     return {name: name for name in declared} | {name: f"filter{n}" for n, name in enumerate(unknown, 1)}

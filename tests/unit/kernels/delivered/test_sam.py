@@ -22,7 +22,7 @@ cuts = st.lists(st.integers(1, 5), min_size=1)
 
 
 def parts(lines: list[bytes], sizes: list[int]) -> list[bytes]:
-    """The lines in parts."""
+    """Return the lines in parts."""
     made, at = [], 0
     while at < len(lines):
         step = sizes[len(made) % len(sizes)]

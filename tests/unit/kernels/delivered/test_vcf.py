@@ -13,7 +13,7 @@ FILTERS = [b".", b"PASS", b"LowQual", b"ward", b"ward;LowQual", b"odd", b"odd;q1
 
 
 def parts(lines: list[bytes], sizes: list[int]) -> list[bytes]:
-    """The lines in parts."""
+    """Return the lines in parts."""
     made, at = [], 0
     while at < len(lines):
         step = sizes[len(made) % len(sizes)]
