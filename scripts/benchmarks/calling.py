@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pysam
 from baekman.align.aligners import Aligner
 from baekman.align.alignment import align
-from baekman.call.calling import call_shard
+from baekman.call.calling import CallOptions, call_shard
 from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
@@ -101,9 +101,9 @@ def na12878(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[
             cram,
             reference=reference,
             regions=[Region("chr20", 9_900_000, 10_150_000)],
-            participant="NA12878",
+            participant_id="NA12878",
             sex="female",
-            caller=caller,
+            options=CallOptions(caller=caller),
             output=gvcf,
         )
         spent = cpu_seconds() - started
@@ -157,9 +157,9 @@ def trio(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[str
                 next(source.glob(f"{prefix}.*.bam")),
                 reference=reference,
                 regions=[Region("20", 9_990_000, 10_020_000)],
-                participant=name,
+                participant_id=name,
                 sex="unknown",
-                caller=caller,
+                options=CallOptions(caller=caller),
                 output=gvcfs[name],
             )
         results[caller] = mendelian_errors([gvcfs[name] for name in members], reference, folder)
@@ -222,9 +222,9 @@ def evidence(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict
                 bam,
                 reference=reference,
                 regions=[Region("20", 19_999_001, 20_302_000)],
-                participant=bam.stem,
+                participant_id=bam.stem,
                 sex="unknown",
-                caller=caller,
+                options=CallOptions(caller=caller),
                 output=gvcf,
             )
 

@@ -175,7 +175,7 @@ def measure(data: Path, folder: Path, *, workers: int) -> dict[str, object]:
             bams[name],
             reference=reference,
             regions=[SLICE],
-            participant=name,
+            participant_id=name,
             sex="unknown",
             output=folder / f"{name}.g.vcf.gz",
         )

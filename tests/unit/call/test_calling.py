@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pysam
 import pytest
-from baekman.call.calling import call_shard, gather
+from baekman.call.calling import CallOptions, call_shard, gather
 from baekman.call.records import EVIDENCE_LIMIT
 from baekman.call.reference_blocks import Evidence, blocks, homozygous_reference_gq
 from baekman.genome.regions import Region
@@ -88,9 +88,9 @@ def called(
         genome / "reads.cram",
         reference=genome / "ref.fa",
         regions=regions,
-        participant="PTEST",
+        participant_id="PTEST",
         sex=sex,
-        caller=caller,
+        options=CallOptions(caller=caller),
         output=output,
     )
     return output

@@ -1,8 +1,8 @@
 """The variant callers behind one interface: the commands that call one participant in one piece of the genome.
 
-Each caller is a function of a ``Job`` that gives steps; a step is a list of commands joined by pipes, the last of
-which writes a file. ``bcftools`` and ``freebayes`` write records only (the blocks come from the pileup);
-``gatk`` and ``deepvariant`` write a gVCF of their own.
+Each caller is a function that returns the steps of a ``Job``. A step is a list of commands joined by pipes; the last
+command writes a file. ``bcftools`` and ``freebayes`` write records only, and the blocks come from the pileup. ``gatk``
+and ``deepvariant`` write a gVCF of their own.
 """
 
 from __future__ import annotations
@@ -19,19 +19,24 @@ Commands = list[list[str]]
 
 # Why these options: docs/benchmarks.md, "Calling".
 #   --indels-cns      realigns reads to consensus haplotypes: the best indel genotypes
-#   -B                BAQ takes the evidence from heterozygous SNVs beside indels; the false ones that it keeps
-#                     away are marked by calling.py's filters
-#   -m 1              an indel that one read shows stays visible at low coverage
+#   -B                BAQ would remove the evidence of heterozygous SNVs next to indels; the filters of records.py
+#                     mark the false ones that it prevents
+#   -m 1              an indel of a single read stays visible at low coverage
 PILEUP_OPTIONS = ["--indels-cns", "-B", "-m", "1", "-a", "FORMAT/AD,FORMAT/DP"]
-# borders of depth at which mpileup begins a new block: fine where one read changes the evidence
+# depths at which mpileup begins a new block: fine where one read changes the evidence
 PILEUP_DEPTHS = "1,2,3,4,5,6,7,8,9,10,12,14,16,18,20,22,24,26,28,30,33"
-# -C 1 -F 0.05: an ALT that one read shows at low coverage keeps its likelihoods
+# -C 1 -F 0.05: an ALT of a single read keeps its likelihoods at low coverage
 FREEBAYES_OPTIONS = ["-m", "20", "-q", "20", "-C", "1", "-F", "0.05"]
+
+
+# INFO of called variants that the gVCF keeps: annotations of bias and quality; never AC, AN, AF
+KEPT_INFO_BCFTOOLS = ("INDEL", "MQ", "MQ0F", "VDB", "SGB", "RPBZ", "MQBZ", "MQSBZ", "BQBZ", "SCBZ", "DP4")
+KEPT_INFO_FREEBAYES = ("MQM", "MQMR", "SAP", "SRP", "EPP", "RPP", "ODDS")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One participant (``cram``, whose read groups hold the ID only), one piece, and a folder for the files."""
+    """One piece of one participant (``cram``: its read groups hold the ID only), and a folder for the files."""
 
     cram: Path
     reference: Path
@@ -41,19 +46,22 @@ class Job:
 
     @property
     def pileup(self) -> Path:
+        """The likelihoods of every covered base, BCF."""
         return self.folder / "pileup.bcf"
 
     @property
     def pileup_table(self) -> Path:
+        """The same as a table in ``PILEUP_FORMAT``."""
         return self.folder / "pileup.tsv"
 
     @property
     def records(self) -> Path:
+        """The caller's VCF, not compressed."""
         return self.folder / "records.vcf"
 
 
 def pileup(job: Job) -> list[Commands]:
-    """The reads' evidence: ``job.pileup`` (likelihoods of every covered base) and ``job.pileup_table``."""
+    """Return the steps that write the evidence of the reads, ``job.pileup`` and ``job.pileup_table``."""
     bcftools = tools.command("bcftools")
     region = str(job.piece.region)
     mpileup = ["mpileup", *PILEUP_OPTIONS, "-g", PILEUP_DEPTHS, "--no-version", "-f", str(job.reference)]
@@ -65,7 +73,7 @@ def pileup(job: Job) -> list[Commands]:
 
 
 def bcftools(job: Job) -> list[Commands]:
-    """Genotypes at every position of the pileup where a read shows an ALT; all ALTs and their PLs are kept."""
+    """Return the steps for genotypes wherever a read of the pileup shows an ALT, with all ALTs and their PLs."""
     command = tools.command("bcftools")
     ploidy = str(job.piece.ploidy)
     with_alt = [*command, "view", "--no-version", "-e", 'ALT="<*>" && N_ALT=1', "-Ou", str(job.pileup)]
@@ -74,7 +82,7 @@ def bcftools(job: Job) -> list[Commands]:
 
 
 def freebayes(job: Job) -> list[Commands]:
-    """Haplotype-based records, those too whose genotype is the reference."""
+    """Return the steps for haplotype-based records, including those with the reference as genotype."""
     region = job.piece.region
     where = f"{region.contig}:{region.start - 1}-{region.end}"  # freebayes counts from 0, end exclusive
     ploidy = str(job.piece.ploidy)
@@ -83,7 +91,7 @@ def freebayes(job: Job) -> list[Commands]:
 
 
 def gatk(job: Job) -> list[Commands]:
-    """GATK HaplotypeCaller in GVCF mode; needs ``<reference>.dict`` beside the reference's .fai."""
+    """Return the steps of GATK HaplotypeCaller in GVCF mode; it needs ``<reference>.dict`` next to the .fai."""
     where = ["-L", str(job.piece.region), "--sample-ploidy", str(job.piece.ploidy)]
     paths = ["-R", str(job.reference), "-I", str(job.cram), "-O", str(job.records)]
     threads = ["--native-pair-hmm-threads", str(job.threads)]
@@ -91,7 +99,7 @@ def gatk(job: Job) -> list[Commands]:
 
 
 def deepvariant(job: Job) -> list[Commands]:
-    """DeepVariant's WGS model; its gVCF goes to ``job.records``."""
+    """Return the steps of DeepVariant's WGS model, which writes its gVCF to ``job.records``."""
     region = job.piece.region
     haploid = [f"--haploid_contigs={region.contig}"] if job.piece.ploidy == 1 else []
     return [
@@ -114,15 +122,19 @@ def deepvariant(job: Job) -> list[Commands]:
 
 @dataclass(frozen=True)
 class Caller:
-    """``steps`` of a job; ``own_blocks``: its records are a whole gVCF and need no pileup."""
+    """A caller: its ``steps`` for a job.
+
+    ``kept_info``: INFO fields that the gVCF keeps. ``own_blocks``: the records are a whole gVCF and need no pileup.
+    """
 
     steps: Callable[[Job], list[Commands]]
-    own_blocks: bool
+    kept_info: tuple[str, ...] = ()
+    own_blocks: bool = False
 
 
 CALLERS: dict[str, Caller] = {
-    "bcftools": Caller(bcftools, own_blocks=False),
-    "freebayes": Caller(freebayes, own_blocks=False),
+    "bcftools": Caller(bcftools, kept_info=KEPT_INFO_BCFTOOLS),
+    "freebayes": Caller(freebayes, kept_info=KEPT_INFO_FREEBAYES),
     "gatk": Caller(gatk, own_blocks=True),
     "deepvariant": Caller(deepvariant, own_blocks=True),
 }

@@ -1,38 +1,36 @@
 """One participant's gVCF: called shard by shard, then gathered.
 
 A baekman gVCF (callers ``bcftools`` and ``freebayes``) holds
-- a record wherever reads show an ALT that they do not exclude by ``EVIDENCE_LIMIT`` phred, called or not, with
-  ``GT:GQ:DP:AD:PL``, all ALTs and their likelihoods: a joint genotype later needs them;
-- a block ``GT:GQ:DP:MIN_DP`` over every other covered base, GQ from its reads' own likelihoods;
-- nothing where no read lies.
-GQ is how much worse the next genotype's likelihood is, capped at 99, and for an ALT genotype at most QUAL (the
-genotype is no surer than that there is a variant). It holds no prior: no reads give no confidence.
+- a record at each site where reads show an ALT that they do not exclude by ``EVIDENCE_LIMIT`` phred, called or not,
+  with ``GT:GQ:DP:AD:PL``, all ALTs and their likelihoods: a joint genotype needs them later;
+- a block ``GT:GQ:DP:MIN_DP`` over every other covered base, with GQ from the likelihoods of its reads;
+- nothing where there is no read.
+GQ is the distance to the likelihood of the next genotype, capped at 99. That of an ALT genotype is at most QUAL: the
+genotype is no surer than the variant. GQ has no prior: without reads there is no confidence.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pysam
 
-from baekman.call.callers import CALLERS, Caller, Commands, Job, pileup
+from baekman.call.callers import CALLERS, Commands, Job, pileup
 from baekman.call.records import read_records
 from baekman.call.reference_blocks import Block, blocks, reference_evidence
 from baekman.files.atomic import atomic_file
-from baekman.genome.par import par_of_reference, read_par
+from baekman.genome.par import find_par
 from baekman.genome.ploidy import Piece, pieces
 from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
 BASES = np.frombuffer(b"ACGT", np.uint8)
-# INFO of called variants that goes on into the gVCF: annotations of bias and quality; never AC, AN, AF
-KEPT_INFO = ("INDEL", "MQ", "MQ0F", "VDB", "SGB", "RPBZ", "MQBZ", "MQSBZ", "BQBZ", "SCBZ", "DP4")
-KEPT_INFO_FREEBAYES = ("MQM", "MQMR", "SAP", "SRP", "EPP", "RPP", "ODDS")
-# header lines of a gVCF from elsewhere that say what its records mean; all others may hold paths and dates
+# the header lines of another program's gVCF that define its records; all others may hold paths and dates
 KEPT_HEADER = ("##fileformat=", "##FILTER=<", "##INFO=<", "##FORMAT=<", "##ALT=<", "##contig=<")
 
 _HEADER = """\
@@ -52,61 +50,75 @@ _HEADER = """\
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class CallOptions:
+    """The options of calling.
+
+    ``caller`` is a key of ``callers.CALLERS``. ``par`` is a BED file of the pseudo-autosomal regions, the name of a
+    known reference, or "" for no such regions.
+    """
+
+    caller: str = "bcftools"
+    par: str = ""
+    threads: int = 1
+
+
 def call_shard(
     cram: Path,
     *,
     reference: Path,
     regions: Sequence[Region],
-    participant: str,
+    participant_id: str,
     sex: str,
     output: Path,
-    caller: str = "bcftools",
-    par: Path | str | None = None,
-    threads: int = 1,
+    options: CallOptions | None = None,
 ) -> None:
-    """Write the gVCF (bgzip, with .tbi) of ``participant`` for the ``regions`` of one shard.
+    """Write the gVCF (bgzip, with .tbi) of one participant for the ``regions`` of a shard.
 
-    ``regions`` are sorted as the reference is, 1-based and inclusive. ``sex``: ``female``, ``male``, ``unknown``
-    (see ``ploidy.pieces``). ``par``: a BED file, the name of a reference, or None for no PARs. ``reference`` has its
-    .fai beside it. ``caller`` is a key of ``callers.CALLERS``.
-    Raises ``InputRefused`` for a malformed PAR table or an absent tool, ``PipeFailed`` when a tool fails.
+    Args:
+        cram: the participant's reads, indexed; a BAM will do.
+        reference: the FASTA, with its .fai next to it.
+        regions: sorted in the order of the reference, 1-based and inclusive.
+        participant_id: the name of the gVCF's sample.
+        sex: ``female``, ``male`` or ``unknown`` (see ``ploidy.pieces``).
+        output: the gVCF.
+        options: the caller, its threads, and the pseudo-autosomal regions.
+
+    Raises:
+        InputRefused: the PAR table is malformed, or a tool is not installed.
+        PipeFailed: a tool fails.
     """
-    par_regions = read_par(par) if isinstance(par, Path) else par_of_reference(par) if par else ()
-    todo = [piece for region in regions for piece in pieces(region, sex=sex, par=par_regions)]
+    options = options or CallOptions()
+    par = find_par(options.par)
+    todo = [piece for region in regions for piece in pieces(region, sex=sex, par=par)]
     with tempfile.TemporaryDirectory(prefix="baekman-call-") as scratch, atomic_file(output) as gvcf:
         text = Path(scratch) / "shard.vcf"
         with text.open("w", encoding="ascii") as sink:
             for number, piece in enumerate(todo):
                 folder = Path(scratch) / str(number)
                 folder.mkdir()
-                job = Job(cram=cram, reference=reference, piece=piece, folder=folder, threads=threads)
-                lines, header = _call_piece(job, caller)
+                job = Job(cram=cram, reference=reference, piece=piece, folder=folder, threads=options.threads)
+                lines, header = _call_piece(job, options.caller)
                 if number == 0:
-                    sink.write(_header(reference, participant, header))
+                    sink.write(_header(reference, participant_id, header))
                 sink.writelines(lines)
             if not todo:
-                sink.write(_header(reference, participant, _HEADER))
-        _compress(text, gvcf, index=output)
+                sink.write(_header(reference, participant_id, _HEADER))
+        piped([*tools.command("bcftools"), "view", "--no-version", "-Oz", "-o", gvcf, text])
+        _write_index(gvcf, output=output)
 
 
 def gather(shards: Sequence[Path], *, output: Path) -> None:
     """Join the gVCFs of one participant's shards, in the order of the reference, into ``output`` with its .tbi."""
     with atomic_file(output) as gvcf:
-        concat = ["concat", "--no-version", "-Oz", "-o", str(gvcf), *map(str, shards)]
-        piped([*tools.command("bcftools"), *concat])
-        _index(gvcf, index=output)
+        piped([*tools.command("bcftools"), "concat", "--no-version", "-Oz", "-o", gvcf, *shards])
+        _write_index(gvcf, output=output)
 
 
-def _compress(text: Path, gvcf: Path, *, index: Path) -> None:
-    view = ["view", "--no-version", "-Oz", "-o", str(gvcf), str(text)]
-    piped([*tools.command("bcftools"), *view])
-    _index(gvcf, index=index)
-
-
-def _index(gvcf: Path, *, index: Path) -> None:
-    tbi = index.with_name(index.name + ".tbi")
-    with atomic_file(tbi) as temporary:
-        piped([*tools.command("bcftools"), "index", "-f", "-t", "-o", str(temporary), str(gvcf)])
+def _write_index(gvcf: Path, *, output: Path) -> None:
+    """Write the index of ``gvcf`` under the name that it has for ``output``."""
+    with atomic_file(output.with_name(output.name + ".tbi")) as index:
+        piped([*tools.command("bcftools"), "index", "-f", "-t", "-o", index, gvcf])
 
 
 def _run(steps: Iterable[Commands]) -> None:
@@ -115,8 +127,8 @@ def _run(steps: Iterable[Commands]) -> None:
 
 
 def _call_piece(job: Job, name: str) -> tuple[Iterable[str], str]:
-    """The lines of one piece, sorted by position, and the header that declares their fields."""
-    caller: Caller = CALLERS[name]
+    """Call one piece; return its lines, sorted by position, and the header lines that declare their fields."""
+    caller = CALLERS[name]
     if caller.own_blocks:
         _run(caller.steps(job))
         lines = job.records.read_text(encoding="ascii").splitlines(keepends=True)
@@ -124,8 +136,7 @@ def _call_piece(job: Job, name: str) -> tuple[Iterable[str], str]:
         return (line for line in lines if not line.startswith("#")), header
     _run(pileup(job))
     _run(caller.steps(job))
-    kept = KEPT_INFO_FREEBAYES if name == "freebayes" else KEPT_INFO
-    records, declared = read_records(job.records, piece=job.piece, kept_info=kept)
+    records, declared = read_records(job.records, piece=job.piece, kept_info=caller.kept_info)
     region = job.piece.region
     evidence = reference_evidence(job.pileup_table, start=region.start, end=region.end, ploidy=job.piece.ploidy)
     with pysam.FastaFile(str(job.reference)) as fasta:
@@ -137,15 +148,15 @@ def _call_piece(job: Job, name: str) -> tuple[Iterable[str], str]:
     return (line for _, line in merged), _HEADER + "".join(declared)
 
 
-def _header(reference: Path, participant: str, declared: str) -> str:
-    """A header with the meaning of the fields, the contigs and the participant; no path, date or command line."""
+def _header(reference: Path, participant_id: str, declared: str) -> str:
+    """Return a header with the fields, the contigs and the participant, and no path, date or command line."""
     fields = [line for line in declared.splitlines() if not line.startswith("##contig=")]
     with pysam.FastaFile(str(reference)) as fasta:
         contigs = [
             f"##contig=<ID={name},length={length}>"
             for name, length in zip(fasta.references, fasta.lengths, strict=True)
         ]
-    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", participant]
+    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", participant_id]
     return "\n".join([*fields, *contigs, "\t".join(columns)]) + "\n"
 
 
@@ -153,5 +164,5 @@ def _block_line(block: Block, piece: Piece, sequence: str) -> str:
     base = sequence[block.start - piece.region.start]
     genotype = "0/0" if piece.ploidy == 2 else "0"
     evidence = f"{genotype}:{block.gq}:{block.min_dp}:{block.min_dp}"
-    where = f"{piece.region.contig}\t{block.start}\t.\t{base}\t<*>"
-    return f"{where}\t.\t.\tEND={block.end}\tGT:GQ:DP:MIN_DP\t{evidence}\n"
+    site = f"{piece.region.contig}\t{block.start}\t.\t{base}\t<*>"
+    return f"{site}\t.\t.\tEND={block.end}\tGT:GQ:DP:MIN_DP\t{evidence}\n"

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from baekman.call.calling import call_shard
+from baekman.call.calling import CallOptions, call_shard
 from baekman.genome.regions import Region
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder
 from baekman.workspace.sample_check import require_owner
-
-
-@dataclass(frozen=True, kw_only=True)
-class CallOptions:
-    """The options of calling.
-
-    ``caller`` is one of ``callers.CALLERS``. ``par`` is a BED of the pseudo-autosomal regions or the name of a known
-    reference; where it is empty, the reference's own name decides.
-    """
-
-    caller: str
-    par: str
-    threads: int
 
 
 def call_regions(
@@ -52,15 +38,12 @@ def call_regions(
     """
     require_owner(cram, participant=participant_id)
     rows = specimens.of_participant(delivery.specimens, participant_id)
-    par = Path(options.par)
     call_shard(
         cram,
         reference=reference,
         regions=regions,
-        participant=participant_id,
+        participant_id=participant_id,
         sex=rows[0].sex,
         output=output,
-        caller=options.caller,
-        par=par if par.is_file() else options.par or None,
-        threads=options.threads,
+        options=options,
     )

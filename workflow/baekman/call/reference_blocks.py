@@ -1,4 +1,4 @@
-"""Evidence that a participant has the reference, base by base, and the gVCF blocks made from it."""
+"""The evidence of reference genotypes, base by base, and the gVCF blocks made from it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import pyarrow.csv
 Integers = npt.NDArray[np.int32]
 
 GQ_CAP = 99
-# lower borders of the GQ bands. One band holds what one read more or less changes (3 phred) where that may
-# decide a joint genotype, and is wide where it may not. Contains the store's own default bands.
+# Lower borders of the GQ bands. A band is as wide as the effect of one read (3 phred) where that may decide a joint
+# genotype, and wider elsewhere. The store's own default bands are among the borders.
 GQ_BANDS = (0, 3, 6, 9, 10, 12, 15, 18, 20, 24, 30, 40, 60)
-# what reference_evidence() reads: bcftools query -f PILEUP_FORMAT
+# the input of reference_evidence(): bcftools query -f PILEUP_FORMAT
 PILEUP_FORMAT = r"%POS\t%INFO/END\t%INFO/MIN_DP\t[%DP\t%PL]\n"
 _COLUMNS = ("pos", "end", "min_dp", "dp", "pl")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Per base from ``start`` (1-based): read depth, and GQ of the homozygous reference genotype (0 to 99).
+    """Read depth per base from ``start`` (1-based), and GQ of the homozygous reference genotype (0 to 99).
 
-    Depth is 0 where no read lies.
+    Depth is 0 where there is no read.
     """
 
     start: int
@@ -37,7 +37,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch (1-based, inclusive) without a record: its smallest GQ and depth."""
+    """A stretch (1-based, inclusive) without a record, with its smallest GQ and depth."""
 
     start: int
     end: int
@@ -46,11 +46,11 @@ class Block:
 
 
 def homozygous_reference_gq(likelihoods: pa.Array, *, ploidy: int) -> Integers:
-    """How much worse than the reference the best other genotype of each row is, phred, 0 to 99.
+    """Return the distance of the best other genotype from the reference in each row, phred, 0 to 99.
 
-    ``likelihoods``: diploid PLs as text (``0,30,255``, in VCF order, of any number of alleles). With ploidy 1 only
-    the homozygous ones count. For d reads of good quality this is 10·log10(2)·d: a het would show
-    either allele in each read with probability one half.
+    ``likelihoods`` are diploid PLs as text (``0,30,255``, in VCF order, of any number of alleles). With ploidy 1 only
+    the homozygous ones count. The distance for d reads of good quality is 10·log10(2)·d: a het shows either allele
+    in each read with probability one half.
     """
     lists = pc.split_pattern(likelihoods, ",").combine_chunks()
     values = np.asarray(lists.flatten().cast(pa.int32()))
@@ -71,7 +71,7 @@ def homozygous_reference_gq(likelihoods: pa.Array, *, ploidy: int) -> Integers:
 def reference_evidence(pileup: Path, *, start: int, end: int, ploidy: int) -> Evidence:
     """Read ``bcftools query -f PILEUP_FORMAT`` of a ``bcftools mpileup -g`` of ``start``-``end`` (1-based, inclusive).
 
-    Where rows share a position (an indel beside its anchor base) the weaker evidence stays.
+    Where rows share a position (an indel and its anchor base) the weaker evidence stays.
     """
     length = end - start + 1
     depth, gq = np.zeros(length, np.int32), np.zeros(length, np.int32)
@@ -106,7 +106,7 @@ def reference_evidence(pileup: Path, *, start: int, end: int, ploidy: int) -> Ev
 
 
 def blocks(evidence: Evidence, *, taken: Iterable[tuple[int, int]], bands: Sequence[int] = GQ_BANDS) -> list[Block]:
-    """Stretches of covered bases outside ``taken`` (1-based, inclusive) whose GQ lie in one band."""
+    """Return the stretches of covered bases outside ``taken`` (1-based, inclusive), each with its GQ in one band."""
     band = np.searchsorted(np.asarray(bands), evidence.gq, side="right").astype(np.int32)
     band[evidence.depth == 0] = -1
     for first, last in taken:

@@ -171,7 +171,8 @@ def call(
     Example: baekman step call participants/P…/aligned.cram --delivery D… --participant P…
     --reference reference/GRCh38.fa --shards reference/shards.tsv --piece 1-of-25 --output 1.g.vcf.gz
     """
-    from baekman.call.participant import CallOptions, call_regions
+    from baekman.call.calling import CallOptions
+    from baekman.call.participant import call_regions
     from baekman.genome.shards import piece_regions, read_shards
 
     call_regions(
