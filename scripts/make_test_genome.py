@@ -1,4 +1,4 @@
-"""Make baekman's small test genome: a reference, a population, deliveries, and what is true of them.
+"""Make baekman's small test genome: a reference, a population, deliveries, and the truth about them.
 
     python scripts/make_test_genome.py --output testgenome
 
@@ -10,10 +10,10 @@ The same seed gives the same bytes. All of it is invented. The folder then holds
     contamination_sites.vcf.gz    common SNVs with the population's allele frequencies
     registration.tsv, arrays/     what the institutions registered, with array genotypes
     deliveries/first, second/     what they deliver
-    expected.tsv                  what the pipeline has to say of each specimen, and why
-    truth/person??.vcf.gz         what each person carries: phased, left-aligned, all contigs
+    expected.tsv                  the expected verdict of each specimen, and its reason
+    truth/person??.vcf.gz         the alleles of each person: phased, left-aligned, all contigs
     truth/people.tsv              sex and parents of each person
-    truth/confident.bed           where short reads can settle what is there (0-based half-open)
+    truth/confident.bed           the regions that short reads can settle (0-based half-open)
     demo_config.yaml              baekman's configuration for all this
     demo_qc_thresholds.yaml       the QC limits that differ from the project's
 """
@@ -36,7 +36,7 @@ SEED = 20321
 _LINE = 60
 
 _CONFIG = """\
-# Configuration of the small test genome; paths are meant from this folder.
+# Configuration of the small test genome; paths are relative to this folder.
 reference: reference.fa
 reference_name: {name}
 par_regions: par.bed
@@ -57,8 +57,8 @@ metrics:
 def make(output: Path, *, seed: int = SEED, scale: float = 1.0, depth: float = 1.0, workers: int = 2) -> None:
     """Write the whole test genome to ``output``, which must not exist.
 
-    ``scale`` multiplies the contigs' lengths and ``depth`` the specimens' depths (1: 30x, one of them 8x); ``workers``
-    of them are made at a time.
+    ``scale`` multiplies the contigs' lengths and ``depth`` the specimens' depths (1: 30x, one of them 8x);
+    ``workers`` specimens are made at a time.
     """
     reference = make_reference(seed, scale=scale)
     population = make_population(seed, reference)
@@ -81,10 +81,9 @@ def make(output: Path, *, seed: int = SEED, scale: float = 1.0, depth: float = 1
 
 
 def shard_table(reference: Reference, population: Population) -> str:
-    """The autosome and X in two shards each, the others in one.
+    """Return the shard table: the autosome and X in two shards each, the others in one.
 
-    The autosome's border lies in the deletion nearest to its middle, whose record belongs to one shard and
-    whose bases to both.
+    The border lies in the deletion nearest to the middle: its record belongs to one shard, its bases to both.
     """
     rows = ["shard\tcontig\tstart\tend"]
     for contig, bases in reference.contigs.items():
@@ -109,11 +108,11 @@ def _write_fasta(path: Path, reference: Reference) -> None:
 
 def _par_table(reference: Reference) -> str:
     regions = pars(reference, X) + pars(reference, Y)
-    return "".join(f"{one.contig}\t{one.start}\t{one.end}\t{one.kind}\n" for one in regions)
+    return "".join(f"{region.contig}\t{region.start}\t{region.end}\t{region.kind}\n" for region in regions)
 
 
 def main() -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description="Make baekman's small test genome: reference, deliveries, truth (half a minute).",
         epilog="example: python scripts/make_test_genome.py --output testgenome",

@@ -1,6 +1,6 @@
 """Print the first variants that the first participant carries: show_table.py TABLES.
 
-A table has a row, too, where a record names an allele with evidence though the participant does not carry it.
+A table also has rows of alleles with evidence that the participant does not carry.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ COLUMNS = ("participant_id", "contig", "pos", "ref", "alt", "copies", "gq", "dp"
 
 
 def main() -> int:
-    """Print to stdout."""
+    """Print the table to stdout; return the exit code."""
     tables = sorted(Path(sys.argv[1]).glob("variants/*/P*.parquet"))
     if not tables:
         print("there is no table", file=sys.stderr)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure calling on real reads; prints the tables of docs/benchmarks.md. Examples:
 
-scripts/benchmarks/calling.py na12878 --data READS      accuracy, beside plain bwa | samtools | bcftools
+scripts/benchmarks/calling.py na12878 --data READS      accuracy, next to plain bwa | samtools | bcftools
 scripts/benchmarks/calling.py trio --data READS         Mendelian errors
 scripts/benchmarks/calling.py evidence --data READS     joint genotypes of 24 people at low coverage
 """
@@ -29,18 +29,20 @@ from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 from baekman.workspace.specimens import StagedFiles
-from truth import Comparison, compare
+from truth import CallSet, Comparison, compare
 
 Floats = npt.NDArray[np.float64]
-MIN_GQ = 20  # what the cohort store takes as called
+MIN_GQ = 20  # the limit of the cohort store
 
 
 def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN), resource.getrusage(resource.RUSAGE_SELF)
-    return sum(one.ru_utime + one.ru_stime for one in usage)
+    """Return the CPU seconds of this process and of the processes that it has waited for."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def write_reference(path: Path, *, contig: str, sequence: str) -> Path:
+    """Write a FASTA of one contig with its index."""
     path.write_text(f">{contig}\n" + "\n".join(sequence[i : i + 100] for i in range(0, len(sequence), 100)) + "\n")
     pysam.faidx(str(path))
     return path
@@ -50,8 +52,9 @@ def write_reference(path: Path, *, contig: str, sequence: str) -> Path:
 
 
 def na12878(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the accuracy of the plain commands and of each caller of ``callers`` on NA12878."""
     source = data / "na12878_hg19_chr20"
-    # the contig's end is cut off behind the window: positions stay, and bwa need not index 50 Mb of N
+    # the contig ends after the window: positions stay, and bwa need not index 50 Mb of N
     with pysam.FastaFile(str(source / "ucsc.hg19.chr20.unittest.fasta.gz")) as fasta:
         sequence = fasta.fetch("chr20", 0, 10_150_000)
     reference = write_reference(folder / "ref.fa", contig="chr20", sequence=sequence)
@@ -63,22 +66,7 @@ def na12878(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[
         [*samtools, "collate", "-Ou", "-T", folder / "collate", source / "NA12878_S1.chr20.10_10p1mb.bam", "-O"],
         [*samtools, "fastq", "-n", "-1", reads[0], "-2", reads[1], "-0", "/dev/null", "-s", "/dev/null", "-"],
     )
-    results: dict[str, dict[str, float]] = {}
-
-    started = cpu_seconds()
-    plain = folder / "plain.bcf"
-    piped(
-        ["bwa", "mem", "-R", "@RG\\tID:NA12878\\tSM:NA12878", reference, *reads],
-        ["samtools", "sort", "-o", folder / "plain.bam", "-"],
-    )
-    piped(["samtools", "index", folder / "plain.bam"])
-    called = cpu_seconds()
-    piped(
-        ["bcftools", "mpileup", "-Ou", "-f", reference, folder / "plain.bam"],
-        ["bcftools", "call", "-mv", "-Ob", "-o", plain],
-    )
-    results["plain"] = accuracy(source, plain, reference, folder, min_gq=0)
-    results["plain"] |= {"align_cpu": called - started, "call_cpu": cpu_seconds() - called}
+    results = {"plain": _plain(source, reads, reference, folder)}
 
     started = cpu_seconds()
     lane = StagedFiles(
@@ -112,27 +100,46 @@ def na12878(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[
     return results
 
 
+def _plain(source: Path, reads: Sequence[Path], reference: Path, folder: Path) -> dict[str, float]:
+    """Return the accuracy and CPU seconds of plain bwa, samtools and bcftools."""
+    started = cpu_seconds()
+    plain = folder / "plain.bcf"
+    piped(
+        ["bwa", "mem", "-R", "@RG\\tID:NA12878\\tSM:NA12878", reference, *reads],
+        ["samtools", "sort", "-o", folder / "plain.bam", "-"],
+    )
+    piped(["samtools", "index", folder / "plain.bam"])
+    called = cpu_seconds()
+    piped(
+        ["bcftools", "mpileup", "-Ou", "-f", reference, folder / "plain.bam"],
+        ["bcftools", "call", "-mv", "-Ob", "-o", plain],
+    )
+    figures = accuracy(source, plain, reference, folder, min_gq=0)
+    return figures | {"align_cpu": called - started, "call_cpu": cpu_seconds() - called}
+
+
 def accuracy(source: Path, calls: Path, reference: Path, folder: Path, *, min_gq: int) -> dict[str, float]:
-    """Precision, recall and F1 in the confident regions, and recall of both truth sets over the whole slice."""
+    """Return precision, recall and F1 in the confident regions, and recall of both truth sets on the whole slice."""
     slice_bed = folder / "slice.bed"
     slice_bed.write_text("chr20\t9999995\t10100000\n")
     nist = source / "test_nist.b37_chr20_100kbp_at_10mb.vcf.gz"
     giab = next(source.glob("HG001_chr20_GRCh37_GIAB_highconf*.vcf.gz"))
 
     def against(truth: Path, bed: Path) -> Comparison:
-        alias = {"20": "chr20"}
-        return compare(truth, calls, reference=reference, confident_bed=bed, min_gq=min_gq, contig_alias=alias)
+        expected = CallSet(path=truth, contig_alias={"20": "chr20"})
+        return compare(expected, CallSet(path=calls, min_gq=min_gq), reference=reference, confident_bed=bed)
 
     confident = against(nist, source / "test_nist.b37_chr20_100kbp_at_10mb.bed")
     whole = {"nist": against(nist, slice_bed), "giab": against(giab, slice_bed)}
     figures: dict[str, float] = {}
     for kind, n in confident.counts.items():
         figures |= {f"{kind}_precision": n.precision, f"{kind}_recall": n.recall, f"{kind}_f1": n.f1}
-        figures |= {f"{kind}_recall_{name}": found.counts[kind].recall for name, found in whole.items()}
+        figures |= {f"{kind}_recall_{name}": result.counts[kind].recall for name, result in whole.items()}
     return figures
 
 
 def print_accuracy(results: dict[str, dict[str, float]]) -> None:
+    """Print the table of docs/benchmarks.md."""
     names = ("precision", "recall", "f1", "recall_nist", "recall_giab")
     print("| Calls | kind | precision | recall | F1 | recall, NIST slice | recall, GIAB slice | call CPU s |")
     print("|---|---|---|---|---|---|---|---|")
@@ -145,6 +152,7 @@ def print_accuracy(results: dict[str, dict[str, float]]) -> None:
 
 
 def trio(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the Mendelian errors of each caller of ``callers``."""
     source = data / "ceu_trio_b37_chr20_10kb"
     with pysam.FastaFile(str(source / "hs37d5.chr20.fa.gz")) as fasta:
         reference = write_reference(folder / "ref.fa", contig="20", sequence=fasta.fetch("20"))
@@ -167,9 +175,9 @@ def trio(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[str
 
 
 def mendelian_errors(gvcfs: Sequence[Path], reference: Path, folder: Path) -> dict[str, float]:
-    """Of the sites where child, father and mother are called and one carries an ALT, those that cannot be inherited.
+    """Count the sites at which all three are called and one carries an ALT, and those that cannot be inherited.
 
-    ``gvcfs``: child, father, mother. Merged by ``bcftools merge -g``, which also shows that it can read them.
+    ``gvcfs``: child, father, mother. ``bcftools merge -g`` merges them, so they can be read by it.
     """
     merged = folder / "trio.bcf"
     calls = folder / "trio.called.bcf"
@@ -190,11 +198,11 @@ def mendelian_errors(gvcfs: Sequence[Path], reference: Path, folder: Path) -> di
     return {"sites": sites, "mendelian_errors": errors}
 
 
-# ---- evidence: what joint genotypes can be had from single gVCFs --------------------------------------------------
+# ---- evidence: joint genotypes from single gVCFs -----------------------------------------------------------------
 
 
 def evidence(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Genotypes from each participant's own gVCF and one HWE posterior against bcftools call on all reads."""
+    """Compare genotypes of single gVCFs and one HWE posterior with a call on all reads."""
     source = data / "ceu24_lowcov_b37_chr20"
     with pysam.FastaFile(next(str(path) for path in source.glob("*.fa"))) as fasta:
         name = fasta.references[0]
@@ -237,7 +245,7 @@ def evidence(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict
 
 
 def concordance(joint: Path, gvcfs: Sequence[Path], reference: Path, folder: Path) -> dict[str, float]:
-    """How often genotypes agree with those of ``joint`` (its sites of QUAL >= 20, split and left-aligned)."""
+    """Return how often genotypes agree with those of ``joint`` (its sites of QUAL >= 20, split and left-aligned)."""
 
     def split(path: Path) -> pysam.VariantFile:
         out = folder / f"{path.name}.split.bcf"
@@ -286,7 +294,7 @@ def concordance(joint: Path, gvcfs: Sequence[Path], reference: Path, folder: Pat
 
 
 def joint_genotypes(likelihoods: Floats) -> npt.NDArray[np.int64]:
-    """The best of 0, 1, 2 copies by PL (sites x participants x 3) and HWE at the frequency that EM finds."""
+    """Return the best of 0, 1, 2 copies by PL (sites x participants x 3) and HWE at the frequency of an EM."""
     absent = np.isnan(likelihoods[:, :, 0])
     weights = 10 ** (-np.where(absent[:, :, None], 0, likelihoods) / 10)
     frequency = np.full(len(likelihoods), 0.1)
@@ -301,6 +309,7 @@ def joint_genotypes(likelihoods: Floats) -> npt.NDArray[np.int64]:
 
 
 def main() -> None:
+    """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("na12878", "trio", "evidence"))
     parser.add_argument("--data", type=Path, required=True, help="Folder of the real reads.")

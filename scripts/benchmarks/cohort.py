@@ -32,7 +32,7 @@ BAEKMAN = str(Path(sys.executable).parent / "baekman")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took: CPU and wall seconds, and the peak memory of its largest process in MiB."""
+    """The cost of a command: CPU and wall seconds, and the peak memory of its largest process in MiB."""
 
     cpu: float
     wall: float
@@ -40,7 +40,7 @@ class Cost:
 
 
 def measure(*commands: Sequence[str]) -> Cost:
-    """Run commands one after the other and add up; the children of each count."""
+    """Run commands one after the other and add their costs, with those of their children."""
     began = time.monotonic()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     memory = 0.0
@@ -64,16 +64,18 @@ class Bench:
         work.mkdir(parents=True, exist_ok=True)
         self.rows: list[tuple[str, str, str]] = []
 
-    def report(self, what: str, value: str, target: str = "") -> None:
-        self.rows.append((what, value, target))
-        print(f"| {what} | {value} | {target} |", flush=True)
+    def report(self, quantity: str, value: str, target: str = "") -> None:
+        """Print a row of the table."""
+        self.rows.append((quantity, value, target))
+        print(f"| {quantity} | {value} | {target} |", flush=True)
 
     def store(self, name: str, reference: Path) -> Path:
+        """Make an empty cohort in the work folder; one of the same name is deleted."""
         path = self.work / name
         shutil.rmtree(path, ignore_errors=True)
         shards = self.work / "shards.tsv"
         with pysam.FastaFile(str(reference)) as fasta:
-            contigs = ((one, np.frombuffer(fasta.fetch(one).upper().encode(), np.uint8)) for one in fasta.references)
+            contigs = ((name, np.frombuffer(fasta.fetch(name).upper().encode(), np.uint8)) for name in fasta.references)
             shards.write_text(format_shards(make_shards(contigs, bases=self.shard_bases)))
         subprocess.run(
             [BAEKMAN, "cohort", "init", "--cohort", str(path), "--reference", str(reference), "--shards", str(shards)],
@@ -83,13 +85,14 @@ class Bench:
         return path
 
     def add(self, cohort: Path, batch: str, listed: Path, *, workers: int = 1) -> list[str]:
+        """Return the command that adds the gVCFs of a list."""
         return [
             BAEKMAN, "cohort", "add", "--cohort", str(cohort), "--batch", batch, "--gvcfs", str(listed),
             "--workers", str(workers),
         ]  # fmt: skip
 
     def part(self, listed: Path, first: int, last: int) -> Path:
-        """Rows [first, last) of a list as a list of their own."""
+        """Write rows [first, last) of a list as a list of their own, and return it."""
         lines = listed.read_text().splitlines()[first:last]
         rows = []
         for line in lines:
@@ -102,7 +105,7 @@ class Bench:
 
 
 def simulated(work: Path, *, participants: int, bases: int) -> tuple[Path, Path]:
-    """A simulated cohort's list and reference, made once."""
+    """Return the list and the reference of a simulated cohort, which is made once."""
     folder = work / f"simulated-{participants}-{bases}"
     if not (folder / "list.tsv").exists():
         script = Path(__file__).with_name("simulate_cohort.py")
@@ -115,18 +118,18 @@ def simulated(work: Path, *, participants: int, bases: int) -> tuple[Path, Path]
 
 
 def files_of(listed: Path) -> list[Path]:
-    """The gVCFs of a list."""
+    """Return the gVCFs of a list."""
     paths = [Path(line.split("\t")[1]) for line in listed.read_text().splitlines() if line]
     return [path if path.is_absolute() else listed.parent / path for path in paths]
 
 
 def folder_size(path: Path) -> int:
-    """Bytes of all files below ``path``."""
+    """Return the bytes of all files below ``path``."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def bench_ingest(bench: Bench, listed: Path, reference: Path, *, hail: str | None) -> None:
-    """Ingest, export, scaling and memory against the bare parse (and Hail)."""
+    """Measure ingest, export, scaling and memory against the bare parse (and Hail)."""
     gvcfs = files_of(listed)
     everyone = bench.part(listed, 0, len(gvcfs))
     bare_commands = [["bcftools", "view", "-Ou", "-o", "/dev/null", str(path)] for path in gvcfs]
@@ -177,7 +180,7 @@ def bench_ingest(bench: Bench, listed: Path, reference: Path, *, hail: str | Non
 
 
 def grow(bench: Bench, cohorts: Sequence[Path], listed: Path) -> list[Cost]:
-    """What adding a list to a copy of each cohort costs: the median of five times, taken in turn."""
+    """Return the cost of adding a list to a copy of each cohort: the median of five times, taken in turn."""
     runs: list[list[Cost]] = [[] for _ in cohorts]
     for _ in range(5):
         for cohort, costs in zip(cohorts, runs, strict=True):
@@ -189,19 +192,19 @@ def grow(bench: Bench, cohorts: Sequence[Path], listed: Path) -> list[Cost]:
 
 
 def bench_increment(bench: Bench, listed: Path, reference: Path) -> None:
-    """Adding 10 to 190, of the cost of the 200 at once."""
+    """Measure adding 10 to 190 against adding the 200 at once."""
     total = len(files_of(listed))
     whole = bench.store("whole", reference)
     at_once = measure(bench.add(whole, "all", bench.part(listed, 0, total)))
     grown = bench.store("grown", reference)
     measure(bench.add(grown, "first", bench.part(listed, 0, total - total // 20)))
     (more,) = grow(bench, [grown], bench.part(listed, total - total // 20, total))
-    what = f"adding {total // 20} to {total - total // 20}, CPU, of the {total} at once"
-    bench.report(what, f"{more.cpu / at_once.cpu:.3f} ×", "≤ 0.08 ×")
+    quantity = f"adding {total // 20} to {total - total // 20}, CPU, of the {total} at once"
+    bench.report(quantity, f"{more.cpu / at_once.cpu:.3f} ×", "≤ 0.08 ×")
 
 
 def bench_growth(bench: Bench, participants: int) -> None:
-    """Adding 50 to a tenth of the cohort against adding 50 to all of it: time and memory."""
+    """Measure adding 50 to all of the cohort against adding 50 to a tenth of it: time and memory."""
     listed, reference = simulated(bench.work, participants=participants, bases=1_000_000)
     large = participants - 50
     small = large // 10
@@ -221,7 +224,7 @@ def bench_growth(bench: Bench, participants: int) -> None:
 
 
 def bench_size(bench: Bench, listed: Path, reference: Path) -> None:
-    """Bytes of the store against those of the gVCFs of distinct participants."""
+    """Measure the bytes of the store against those of the gVCFs of distinct participants."""
     cohort = bench.store("distinct", reference)
     everyone = bench.part(listed, 0, len(files_of(listed)))
     measure(bench.add(cohort, "b", everyone))

@@ -12,34 +12,28 @@ import argparse
 from pathlib import Path
 
 import pysam
-from truth import Allele, compare
+from truth import Allele, CallSet, compare
 
 
 def main() -> None:
+    """Compare two files and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--truth", type=Path, required=True)
-    parser.add_argument("--calls", type=Path, required=True, help="VCF or gVCF; records not PASS are left out")
+    parser.add_argument("--calls", type=Path, required=True, help="VCF or gVCF; only records that PASS count")
     parser.add_argument("--reference", type=Path, required=True, help="FASTA with .fai")
-    parser.add_argument("--bed", type=Path, help="confident regions; all is counted without it")
+    parser.add_argument("--bed", type=Path, help="confident regions (all regions without it)")
     parser.add_argument("--sample", help="sample of --calls (the first)")
     parser.add_argument("--truth-sample", help="sample of --truth (the first)")
     parser.add_argument("--min-qual", type=float, default=0)
-    parser.add_argument("--min-gq", type=int, default=0, help="20: what the cohort store takes as called")
-    parser.add_argument("--alias", default="", metavar="OLD=NEW,…", help="contigs of --truth that are named otherwise")
-    parser.add_argument("--list", action="store_true", help="print each allele that was missed or is false")
+    parser.add_argument("--min-gq", type=int, default=0, help="20 is the limit of the cohort store")
+    parser.add_argument("--alias", default="", metavar="OLD=NEW,…", help="other names of contigs of --truth")
+    parser.add_argument("--list", action="store_true", help="print each missed and each false allele")
     options = parser.parse_args()
     pysam.set_verbosity(0)
-    result = compare(
-        options.truth,
-        options.calls,
-        reference=options.reference,
-        confident_bed=options.bed,
-        truth_sample=options.truth_sample,
-        calls_sample=options.sample,
-        min_qual=options.min_qual,
-        min_gq=options.min_gq,
-        contig_alias=dict(pair.split("=") for pair in options.alias.split(",") if pair),
-    )
+    aliases = dict(pair.split("=") for pair in options.alias.split(",") if pair)
+    truth = CallSet(path=options.truth, sample=options.truth_sample, contig_alias=aliases)
+    calls = CallSet(path=options.calls, sample=options.sample, min_qual=options.min_qual, min_gq=options.min_gq)
+    result = compare(truth, calls, reference=options.reference, confident_bed=options.bed)
     print("kind\ttruth\tfound\tcalls\ttrue\trecall\tprecision\tf1")
     for kind, n in result.counts.items():
         numbers = f"{n.truth}\t{n.truth_found}\t{n.calls}\t{n.calls_true}"

@@ -1,4 +1,4 @@
-"""Hail's way for ``cohort.py --hail``: combine gVCFs, densify, export. Run with a Python that has Hail.
+"""The work of Hail for ``cohort.py --hail``: combine gVCFs, densify, export. Run with a Python that has Hail.
 
 python scripts/benchmarks/hail_combiner.py LIST.tsv REFERENCE.fa FOLDER
 """
@@ -34,7 +34,7 @@ def main() -> None:
         gvcf_paths=gvcfs,
         gvcf_sample_names=names,
         gvcf_external_header=gvcfs[0],
-        # in one round: what Hail 0.2.139 merges from several it cannot make dense
+        # in one round: Hail 0.2.139 cannot make the result of several rounds dense
         branch_factor=max(len(gvcfs), 2),
         gvcf_batch_size=len(gvcfs),
         reference_genome=genome,

@@ -38,13 +38,13 @@ Genotypes = dict[Site, npt.NDArray[np.int8]]  # copies of the ALT by participant
 
 
 def people(data: Path) -> dict[str, Path]:
-    """The BAM of each participant, by name."""
+    """Return the BAM of each participant, by name."""
     folder = data / "ceu24_lowcov_b37_chr20" / "bams"
     return {bam.name.split(".")[0]: bam for bam in sorted(folder.glob("*.bam"))}
 
 
 def write_reference(data: Path, path: Path, *, length: int) -> Path:
-    """The slice of the reference in its place on a contig of ``length``, N elsewhere, with its index."""
+    """Write the slice of the reference in its place on a contig of ``length``, N elsewhere, with its index."""
     (source,) = (data / "ceu24_lowcov_b37_chr20").glob("*.from_MD.fa")
     with pysam.FastaFile(str(source)) as fasta:
         bases = fasta.fetch(fasta.references[0]).upper()
@@ -56,7 +56,7 @@ def write_reference(data: Path, path: Path, *, length: int) -> Path:
 
 
 def call_on_all_reads(bams: Sequence[Path], *, reference: Path, output: Path) -> None:
-    """``bcftools mpileup | bcftools call -m`` on all reads at once; columns are in the order of ``bams``."""
+    """Run ``bcftools mpileup | bcftools call -m`` on all reads at once; columns are in the order of ``bams``."""
     bcftools = tools.command("bcftools")
     region = f"{CONTIG}:{SLICE.start}-{SLICE.end}"
     piped(
@@ -66,11 +66,11 @@ def call_on_all_reads(bams: Sequence[Path], *, reference: Path, output: Path) ->
 
 
 def genotypes(vcf: Path, *, samples: Sequence[str] | None = None, min_qual: float = 0, min_gq: int = 0) -> Genotypes:
-    """Genotypes at the biallelic SNVs of ``vcf``, in the order of ``samples`` (of the file unless given).
+    """Return genotypes at the biallelic SNVs of ``vcf``, in the order of ``samples`` (by default that of the file).
 
-    Sites below ``min_qual`` are left out; a genotype below ``min_gq`` is none.
+    Sites below ``min_qual`` do not count; a genotype below ``min_gq`` is missing.
     """
-    found: Genotypes = {}
+    by_site: Genotypes = {}
     with pysam.VariantFile(str(vcf)) as records:
         order = list(samples or records.header.samples)
         for record in records:
@@ -80,18 +80,18 @@ def genotypes(vcf: Path, *, samples: Sequence[str] | None = None, min_qual: floa
             if min_qual and (record.qual or 0) < min_qual:
                 continue
             shown = [record.samples[name] for name in order]
-            missing = [None in one["GT"] or (min_gq > 0 and (one["GQ"] or 0) < min_gq) for one in shown]
-            copies = [-1 if none else sum(one["GT"]) for one, none in zip(shown, missing, strict=True)]
-            found[record.pos, record.ref, alts[0]] = np.array(copies, np.int8)
-    return found
+            missing = [None in call["GT"] or (min_gq > 0 and (call["GQ"] or 0) < min_gq) for call in shown]
+            copies = [-1 if is_missing else sum(call["GT"]) for call, is_missing in zip(shown, missing, strict=True)]
+            by_site[record.pos, record.ref, alts[0]] = np.array(copies, np.int8)
+    return by_site
 
 
 def concordance(expected: Genotypes, observed: Genotypes) -> dict[str, float]:
-    """How ``observed`` agrees with ``expected`` at the sites of the latter.
+    """Return the agreement of ``observed`` with ``expected`` at the sites of the latter.
 
-    ``concordance``: of the genotypes that both have; ``nonreference``: of those of them in which either shows the
-    ALT; ``compared``: the share of the expected genotypes that are compared; ``recall``: of the sites, those at
-    which somebody carries the ALT.
+    ``concordance``: the share of equal genotypes among those that both have. ``nonreference``: the same where either
+    shows the ALT. ``compared``: the share of the expected genotypes that are compared. ``recall``: the share of the
+    sites at which a participant carries the ALT.
     """
     nobody = np.full(len(next(iter(expected.values()))), -1, np.int8)
     wanted = np.stack(list(expected.values()))
@@ -109,25 +109,25 @@ def concordance(expected: Genotypes, observed: Genotypes) -> dict[str, float]:
 
 
 def listed_sites(data: Path) -> dict[str, set[Site]]:
-    """The SNVs of the HapMap and Omni lists that lie in the slice."""
+    """Return the SNVs of the HapMap and Omni lists that lie in the slice."""
     lists = {"hapmap": "hapmap_3.3.b37.sites.chr20", "omni": "1000G_omni2.5.b37.sites.chr20.PASS"}
-    found: dict[str, set[Site]] = {}
+    by_list: dict[str, set[Site]] = {}
     for name, stem in lists.items():
         with pysam.VariantFile(str(data / "ceu24_lowcov_b37_chr20" / "sites" / f"{stem}.vcf.gz")) as records:
             inside = records.fetch(CONTIG, SLICE.start - 1, SLICE.end)
-            found[name] = {(record.pos, record.ref, alt) for record in inside for alt in record.alts or ()}
-    return found
+            by_list[name] = {(record.pos, record.ref, alt) for record in inside for alt in record.alts or ()}
+    return by_list
 
 
 def figures(data: Path, everyone: Path, exports: Mapping[str, Path], samples: Sequence[str]) -> dict[str, object]:
-    """The concordance of each export with the call on ``everyone``'s reads, and what each finds of the site lists.
+    """Return the concordance of each export with the call on ``everyone``'s reads, and its part of the site lists.
 
     ``exports``: multi-sample files by name; ``samples``: their columns in the order of ``everyone``.
     """
     lists = listed_sites(data)
     expected = genotypes(everyone, min_qual=MIN_QUAL)
-    found = {name: genotypes(path, samples=samples) for name, path in exports.items()}
-    result: dict[str, object] = {name: concordance(expected, seen) for name, seen in found.items()}
+    exported = {name: genotypes(path, samples=samples) for name, path in exports.items()}
+    result: dict[str, object] = {name: concordance(expected, seen) for name, seen in exported.items()}
     sure = {f"all reads, QUAL ≥ {MIN_QUAL}": expected}
     for mode, path in exports.items():
         passed = f"{mode}, QUAL ≥ {LOW_QUAL}"  # the default of the site filter LowQual
@@ -147,13 +147,13 @@ def figures(data: Path, everyone: Path, exports: Mapping[str, Path], samples: Se
 
 
 def baekman(*words: str | Path) -> str:
-    """What the command line of the project prints."""
+    """Run the command line of the project; return its stdout."""
     command = [Path(sys.executable).parent / "baekman", *words]
     return subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def export(cohort: Path, folder: Path) -> dict[str, Path]:
-    """The raw and the joint genotypes of a cohort, as BCF in ``folder``."""
+    """Export the raw and the joint genotypes of a cohort as BCF to ``folder``."""
     files = {mode: folder / f"{mode}.bcf" for mode in ("raw", "joint")}
     for mode, file in files.items():
         baekman("export", "--cohort", cohort, "--format", "bcf", f"--{mode}", "--output", file)
@@ -161,12 +161,12 @@ def export(cohort: Path, folder: Path) -> dict[str, Path]:
 
 
 def measure(data: Path, folder: Path, *, workers: int) -> dict[str, object]:
-    """Call everyone alone and together, and compare."""
-    # the reads end before the contig does: what lies behind them is left out
+    """Call each participant alone and all together; return the figures of the comparison."""
+    # the contig ends where the reads end
     reference = write_reference(data, folder / "reference.fa", length=SLICE.end)
     bams = {}
     for name, bam in people(data).items():
-        bams[name] = folder / f"{name}.bam"  # an index can lie beside a link
+        bams[name] = folder / f"{name}.bam"  # the index lies next to the link
         bams[name].symlink_to(bam.resolve())
         pysam.index(str(bams[name]))
 
@@ -193,23 +193,24 @@ def measure(data: Path, folder: Path, *, workers: int) -> dict[str, object]:
 
 
 def print_figures(result: Mapping[str, object]) -> None:
-    """The tables of docs/benchmarks.md."""
+    """Print the tables of docs/benchmarks.md."""
     print("| Genotypes | sites | recall of the sites | compared | concordance | at non-reference |")
     print("|---|---|---|---|---|---|")
     for name in ("raw", "joint"):
-        one: dict[str, float] = result[name]  # type: ignore[assignment]
-        shares = " | ".join(f"{one[key]:.4f}" for key in ("recall", "compared", "concordance", "nonreference"))
-        print(f"| {name} | {one['sites']} | {shares} |")
+        agreement: dict[str, float] = result[name]  # type: ignore[assignment]
+        keys = ("recall", "compared", "concordance", "nonreference")
+        print(f"| {name} | {agreement['sites']} | {' | '.join(f'{agreement[key]:.4f}' for key in keys)} |")
     listed: dict[str, int] = result["listed"]  # type: ignore[assignment]
-    found: dict[str, dict[str, int]] = result["listed_found"]  # type: ignore[assignment]
-    sites = found[f"all reads, QUAL ≥ {MIN_QUAL}"]["snvs"]
+    carried: dict[str, dict[str, int]] = result["listed_found"]  # type: ignore[assignment]
+    sites = carried[f"all reads, QUAL ≥ {MIN_QUAL}"]["snvs"]
     heads = ("Carried", "SNVs", f"of the {sites}", f"of HapMap's {listed['hapmap']}", f"of Omni's {listed['omni']}")
     print(f"\n| {' | '.join(heads)} |\n|---|---|---|---|---|")
-    for name, counts in found.items():
+    for name, counts in carried.items():
         print(f"| {name} | " + " | ".join(str(counts[key]) for key in ("snvs", "sites", "hapmap", "omni")) + " |")
 
 
 def main() -> None:
+    """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="Folder of the real reads.")
     parser.add_argument("--workers", type=int, default=2, help="participants called at a time (2)")

@@ -80,14 +80,16 @@ class Run:
     participants: dict[str, str]
 
     def verdicts(self) -> dict[str, int]:
-        """How many specimens were accepted, held and rejected at the QC gate."""
+        """Count the specimens that were accepted, held and rejected at the QC gate."""
         file = self.workspace / "deliveries" / self.delivery / "verdicts" / "qc.json"
-        return dict(Counter(one.verdict for one in read_verdicts(file)))
+        return dict(Counter(verdict.verdict for verdict in read_verdicts(file)))
 
     def table(self, label: str) -> pl.DataFrame:
+        """Read the variants of a participant."""
         return pl.read_parquet(table_path(self.workspace / "tables", self.participants[label]))
 
     def reference(self, label: str) -> pl.DataFrame:
+        """Read the reference blocks of a participant."""
         return pl.read_parquet(reference_path(self.workspace / "tables", self.participants[label]))
 
 
@@ -106,13 +108,13 @@ def slice_reference(source: Path, path: Path, *, contig: str, start: int, end: i
 
 
 def write_delivery(folder: Path, *, name: str, reference: str, files: Sequence[Delivered]) -> None:
-    """``manifest.tsv`` and ``delivery.yaml`` beside the delivered files."""
+    """Write ``manifest.tsv`` and ``delivery.yaml`` next to the delivered files."""
     rows = ["specimen_id\tfile\tkind\tread_group\tsha256\tsize"]
-    for one in files:
-        content = one.path.read_bytes()
-        lane = "L001" if one.kind.startswith("fastq") else ""
+    for file in files:
+        content = file.path.read_bytes()
+        lane = "L001" if file.kind.startswith("fastq") else ""
         digest = hashlib.sha256(content).hexdigest()
-        rows.append("\t".join([one.label, one.path.name, one.kind, lane, digest, str(len(content))]))
+        rows.append("\t".join([file.label, file.path.name, file.kind, lane, digest, str(len(content))]))
     (folder / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     sheet = {"delivery": name, "institution": INSTITUTION, "platform": "ILLUMINA", "reference": reference}
     text = "".join(f"{key}: {value}\n" for key, value in sheet.items())
@@ -120,7 +122,7 @@ def write_delivery(folder: Path, *, name: str, reference: str, files: Sequence[D
 
 
 def write_registration(path: Path, labels: Sequence[str]) -> None:
-    """A registration table with everybody's consent."""
+    """Write a registration table with everybody's consent."""
     columns = "institution specimen_id participant participant_type registered_sex consent consent_from"
     rows = [columns.replace(" ", "\t")]
     for number, label in enumerate(labels, start=1):
@@ -146,7 +148,7 @@ def deliver(
     workspace = folder / "workspace"
     workspace.mkdir()
     write_delivery(folder / "delivery", name=name, reference=aligned_to or reference.stem, files=files)
-    labels = list(dict.fromkeys(one.label for one in files))
+    labels = list(dict.fromkeys(file.label for file in files))
     write_registration(folder / "registration.tsv", labels)
     config = f"reference: {reference.resolve()}\n{settings}"
     if thresholds:
@@ -157,8 +159,8 @@ def deliver(
     baekman("registry", "import", folder / "registration.tsv", "--workspace", workspace)
     delivery = baekman("deliver", folder / "delivery", "--workspace", workspace).strip()
     registry = open_registry(workspace)
-    found = {label: registry.specimen(INSTITUTION, label) for label in labels}
-    participants = {label: record.participant_id for label, record in found.items() if record is not None}
+    records = {label: registry.specimen(INSTITUTION, label) for label in labels}
+    participants = {label: record.participant_id for label, record in records.items() if record is not None}
     return Run(workspace=workspace, delivery=delivery, participants=participants)
 
 
@@ -166,6 +168,7 @@ def deliver(
 
 
 def na12878(data: Path, folder: Path, _: int | None) -> dict[str, object]:
+    """Deliver NA12878's reads; return the accuracy of her gVCF, her table and the plain commands."""
     source = data / "na12878_hg19_chr20"
     reference = slice_reference(
         source / "ucsc.hg19.chr20.unittest.fasta.gz",
@@ -206,7 +209,7 @@ def na12878(data: Path, folder: Path, _: int | None) -> dict[str, object]:
 
 
 def write_calls(rows: pl.DataFrame, path: Path, *, reference: Path) -> Path:
-    """The rows of a table as a VCF that ``truth.py`` reads."""
+    """Write the rows of a table as a VCF that ``truth.py`` reads."""
     with pysam.FastaFile(str(reference)) as fasta, path.open("w", encoding="ascii") as out:
         contigs = zip(fasta.references, fasta.lengths, strict=True)
         out.write("##fileformat=VCFv4.2\n")
@@ -220,19 +223,23 @@ def write_calls(rows: pl.DataFrame, path: Path, *, reference: Path) -> Path:
 
 
 def print_na12878(result: dict[str, object]) -> None:
+    """Print the table of docs/benchmarks.md."""
     print(f"QC gate: {result['verdicts']}; rows of the table: {result['rows']}, called {result['called']}\n")
     accuracies: dict[str, dict[str, float]] = result["accuracy"]  # type: ignore[assignment]
     print("| Calls | kind | precision | recall | F1 | recall, NIST slice | recall, GIAB slice |")
     print("|---|---|---|---|---|---|---|")
-    for (name, one), kind in product(accuracies.items(), ("snv", "indel")):
+    for (name, accuracy_of), kind in product(accuracies.items(), ("snv", "indel")):
         columns = ("precision", "recall", "f1", "recall_nist", "recall_giab")
-        print(f"| {name} | {kind} | " + " | ".join(f"{one[f'{kind}_{column}']:.4f}" for column in columns) + " |")
+        print(
+            f"| {name} | {kind} | " + " | ".join(f"{accuracy_of[f'{kind}_{column}']:.4f}" for column in columns) + " |"
+        )
 
 
 # ---- the trio -----------------------------------------------------------------------------------------------------
 
 
 def trio(data: Path, folder: Path, _: int | None) -> dict[str, object]:
+    """Deliver the trio's alignments; return the Mendelian errors of their tables."""
     source = data / "ceu_trio_b37_chr20_10kb"
     reference = slice_reference(
         source / "hs37d5.chr20.fa.gz", folder / "b37_chr20.fa", contig="20", start=9_999_841, end=10_010_200
@@ -256,7 +263,7 @@ def trio(data: Path, folder: Path, _: int | None) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Genotyped:
-    """What a participant's two tables say, by position: sure copies of alleles, and where reference is called.
+    """The two tables of a participant by position: sure copies of alleles, and the called reference.
 
     ``copies``: position -> allele -> copies, None where the row is not called, has a GQ below 20 or a caller's filter.
     """
@@ -267,6 +274,7 @@ class Genotyped:
 
     @classmethod
     def read(cls, run: Run, label: str) -> Genotyped:
+        """Read both tables."""
         copies: dict[int, dict[tuple[str, str], int | None]] = {}
         rows = run.table(label).with_columns(
             sure=pl.col("called") & (pl.col("gq") >= MIN_GQ) & (pl.col("caller_filter") == "PASS")
@@ -277,7 +285,7 @@ class Genotyped:
         return cls(copies=copies, starts=blocks["start"].to_list(), ends=blocks["end"].to_list())
 
     def of(self, pos: int, allele: tuple[str, str]) -> int | None:
-        """Copies of ``allele``; None where that is not known."""
+        """Return the copies of ``allele``; None where they are not known."""
         here = self.copies.get(pos)
         if here is not None:
             return here[allele] if allele in here else None if None in here.values() else 0
@@ -286,12 +294,15 @@ class Genotyped:
 
 
 def mendelian_errors(family: Sequence[Genotyped]) -> tuple[int, int]:
-    """Of child, father and mother: the alleles that one carries and all have genotypes at, and those not inherited."""
-    alleles = {(pos, allele) for one in family for pos, here in one.copies.items() for allele in here}
+    """Count the alleles that one member carries and all have genotypes at, and those that cannot be inherited.
+
+    ``family``: child, father, mother.
+    """
+    alleles = {(pos, allele) for member in family for pos, here in member.copies.items() for allele in here}
     gametes = ({0}, {0, 1}, {1})
     sites = errors = 0
     for pos, allele in alleles:
-        child, father, mother = (one.of(pos, allele) for one in family)
+        child, father, mother = (member.of(pos, allele) for member in family)
         if child is None or father is None or mother is None or not child + father + mother:
             continue
         sites += 1
@@ -300,6 +311,7 @@ def mendelian_errors(family: Sequence[Genotyped]) -> tuple[int, int]:
 
 
 def print_trio(result: dict[str, object]) -> None:
+    """Print the figures of docs/benchmarks.md."""
     print(f"QC gate: {result['verdicts']}; sites: {result['sites']}, Mendelian errors: {result['mendelian_errors']}")
 
 
@@ -307,13 +319,17 @@ def print_trio(result: dict[str, object]) -> None:
 
 
 def ceu24(data: Path, folder: Path, participants: int | None) -> dict[str, object]:
+    """Deliver alignments at low coverage; return the concordance of the export with a call on all reads.
+
+    ``participants``: the number of them, in the order of their names (all without it).
+    """
     reference = write_reference(data, folder / "b37_chr20.fa", length=SLICE.end)
     bams = dict(list(people(data).items())[:participants])
     files = []
     for label, bam in bams.items():
         path = folder / "delivery" / f"{label}.bam"
-        # the reads stay as they were aligned; length and M5 in the header are of the whole chromosome, of which we
-        # have a slice
+        # the reads stay as they were aligned; the header has length and M5 of the whole chromosome, the reference is a
+        # slice
         cut = f"sed 's/LN:{LENGTH}/LN:{SLICE.end}/; s/\tM5:[0-9a-f]*//'"
         with path.open("wb") as out:
             command = [*tools.command("samtools"), "reheader", "--no-PG", "-c", cut, str(bam)]
@@ -327,7 +343,7 @@ def ceu24(data: Path, folder: Path, participants: int | None) -> dict[str, objec
         settings="aligned_input: accept\n",
         thresholds=FEW_READS,
     )
-    links = {label: folder / f"{label}.bam" for label in bams}  # an index can lie beside a link
+    links = {label: folder / f"{label}.bam" for label in bams}  # the index lies next to the link
     for label, link in links.items():
         link.symlink_to(bams[label].resolve())
         pysam.index(str(link))
@@ -340,6 +356,7 @@ def ceu24(data: Path, folder: Path, participants: int | None) -> dict[str, objec
 
 
 def print_ceu24(result: dict[str, object]) -> None:
+    """Print the tables of docs/benchmarks.md."""
     print(f"QC gate: {result['verdicts']}; tables: {result['tables']} of {result['participants']}\n")
     print_figures(result)
 
@@ -352,10 +369,11 @@ SETS: dict[str, tuple[Callable[[Path, Path, int | None], dict[str, object]], Cal
 
 
 def main() -> None:
+    """Deliver a set, and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", choices=SETS)
     parser.add_argument("--data", type=Path, required=True, help="Folder of the real reads.")
-    parser.add_argument("--participants", type=int, help="ceu24: so many of them")
+    parser.add_argument("--participants", type=int, help="ceu24: the number of participants (24)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="a new folder for delivery and workspace, kept")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""How long `baekman registry import` takes for a table of invented people, new and imported again.
+"""The time of `baekman registry import` for a table of invented people, new and imported again.
 
 scripts/benchmarks/registry.py --rows 1000000
 """
@@ -20,7 +20,7 @@ HEADER = (
 
 
 def write_table(path: Path, rows: int) -> None:
-    """A registration table of ``rows`` participants from thirty hospitals, a specimen each."""
+    """Write a registration table of ``rows`` participants from thirty hospitals, a specimen each."""
     with path.open("w", encoding="utf-8") as table:
         table.write("\t".join(HEADER.split()) + "\n")
         for i in range(rows):
@@ -33,7 +33,7 @@ def write_table(path: Path, rows: int) -> None:
 
 
 def run(*words: str | Path) -> tuple[float, float, float]:
-    """Seconds on the clock and of CPU, and MB at most, of a command."""
+    """Run a command; return its wall seconds, CPU seconds and peak memory in MiB."""
     begun = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", "from baekman.cli import main; main()", *map(str, words)])
     _, status, used = os.wait4(process.pid, 0)
@@ -51,9 +51,9 @@ def main() -> None:
         table, workspace = Path(folder, "registration.tsv"), Path(folder, "W")
         write_table(table, rows)
         run("registry", "init", "--workspace", workspace)
-        for what in ("new", "again"):
+        for kind in ("new", "again"):
             wall, cpu, memory = run("registry", "import", table, "--workspace", workspace)
-            print(f"{rows:,} {what}: {wall:.2f} s, CPU {cpu:.2f} s, {cpu / rows * 1e6:.0f} us a row, {memory:.0f} MB")
+            print(f"{rows:,} {kind}: {wall:.2f} s, CPU {cpu:.2f} s, {cpu / rows * 1e6:.0f} us a row, {memory:.0f} MB")
 
 
 if __name__ == "__main__":

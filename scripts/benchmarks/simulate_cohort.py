@@ -8,6 +8,7 @@ Writes ``reference.fa``, one ``gvcf/<ID>.g.vcf.gz`` each and ``list.tsv`` for ``
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import msprime
@@ -27,6 +28,15 @@ HEADER = """##fileformat=VCFv4.2
 ##INFO=<ID=DP,Number=1,Type=Integer,Description="Depth">
 ##INFO=<ID=END,Number=1,Type=Integer,Description="Last position of the block">
 """
+
+
+@dataclass(frozen=True)
+class _Variants:
+    """The bases of the reference, and the positions (1-based) and ALT bases of the SNVs on it."""
+
+    sequence: str
+    positions: list[int]
+    alternate: np.ndarray
 
 
 def simulate(output: Path, *, participants: int, bases: int, seed: int) -> None:
@@ -62,27 +72,21 @@ def simulate(output: Path, *, participants: int, bases: int, seed: int) -> None:
     alternate = BASES[
         (np.searchsorted(BASES, reference[np.array(positions) - 1]) + rng.integers(1, 4, len(positions))) % 4
     ]
+    variants = _Variants(sequence, positions, alternate)
     rows = []
     for person in range(participants):
         name = f"SIM{person:06d}"
         path = output / "gvcf" / f"{name}.g.vcf.gz"
-        text = _gvcf(rng, name, bases, sequence, positions, alternate, carriers[person], copies[person])
+        text = _gvcf(rng, name, variants, sites=carriers[person], copies=copies[person])
         with pysam.BGZFile(str(path), "wb") as out:
             out.write(text.encode())
         rows.append(f"{name}\tgvcf/{path.name}\n")
     (output / "list.tsv").write_text("".join(rows))
 
 
-def _gvcf(
-    rng: np.random.Generator,
-    name: str,
-    bases: int,
-    sequence: str,
-    positions: list[int],
-    alternate: np.ndarray,
-    sites: list[int],
-    copies: list[int],
-) -> str:
+def _gvcf(rng: np.random.Generator, name: str, variants: _Variants, *, sites: list[int], copies: list[int]) -> str:
+    """Make the gVCF of a participant who carries ``copies`` of the SNVs with the numbers ``sites``."""
+    sequence, positions, bases = variants.sequence, variants.positions, len(variants.sequence)
     lines = [HEADER, f"##contig=<ID={CONTIG},length={bases}>\n"]
     lines.append(f"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{name}\n")
     # blocks end at variants and wherever depth leaves its band, some hundred bases apart
@@ -107,7 +111,7 @@ def _gvcf(
                 f"0/0:{dp}:{gq}:{dp}:0,{3 * dp},{35 * dp}\n"
             )
             continue
-        alt = chr(alternate[sites[number]])
+        alt = chr(variants.alternate[sites[number]])
         if copies[number] == 2:
             genotype, ad, pl = "1/1", f"0,{dp},0", f"{38 * dp},{3 * dp},0,{38 * dp},{3 * dp},{38 * dp}"
             gq = min(99, 3 * dp)

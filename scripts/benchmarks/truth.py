@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,12 +35,13 @@ class Allele:
 
     @property
     def kind(self) -> str:
+        """``snv`` or ``indel``."""
         return "snv" if len(self.ref) == len(self.alt) == 1 else "indel"
 
 
 @dataclass
 class Counts:
-    """What was counted for one kind of allele; matched truth and matched calls may differ in number."""
+    """Counts of one kind of allele; the numbers of matched truth and matched calls may differ."""
 
     truth: int = 0
     truth_found: int = 0
@@ -49,14 +50,17 @@ class Counts:
 
     @property
     def recall(self) -> float:
+        """The share of the true alleles that are called; NaN without any."""
         return self.truth_found / self.truth if self.truth else float("nan")
 
     @property
     def precision(self) -> float:
+        """The share of the called alleles that are true; NaN without any."""
         return self.calls_true / self.calls if self.calls else float("nan")
 
     @property
     def f1(self) -> float:
+        """The harmonic mean of precision and recall."""
         total = self.precision + self.recall
         return 2 * self.precision * self.recall / total if total else 0.0
 
@@ -86,6 +90,7 @@ class Regions:
 
     @classmethod
     def of_bed(cls, path: Path) -> Regions:
+        """Read a BED file; lines that begin with # are skipped."""
         rows = (line.split() for line in path.read_text().splitlines() if line[:1] not in ("", "#"))
         return cls((row[0], int(row[1]), int(row[2])) for row in rows)
 
@@ -95,19 +100,30 @@ class Regions:
         return index >= 0 and pos - 1 < self._ends[contig][index]
 
 
-def read_alleles(
-    vcf: Path, *, reference: Path, sample: str | None = None, min_qual: float = 0, min_gq: int = 0
-) -> list[Allele]:
-    """The alleles that a sample's genotypes carry, split, atomised, left-aligned, sorted.
+@dataclass(frozen=True, kw_only=True)
+class CallSet:
+    """The genotypes of one sample in a VCF or gVCF.
 
-    ``vcf`` may be a gVCF; ``sample`` is the first one unless named. Records below ``min_qual`` or whose FILTER
-    is set and not PASS are left out, and genotypes below ``min_gq``; a QUAL or GQ that is missing passes.
+    ``sample`` is the first of the file unless it is named. Records with a QUAL below ``min_qual``, or with a
+    FILTER that is set and not PASS, do not count, nor do genotypes with a GQ below ``min_gq``. A missing QUAL or
+    GQ passes. ``contig_alias`` renames contigs (say ``{"20": "chr20"}``) before records are aligned to a reference.
     """
+
+    path: Path
+    sample: str | None = None
+    min_qual: float = 0
+    min_gq: int = 0
+    contig_alias: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_alleles(calls: CallSet, *, reference: Path) -> list[Allele]:
+    """Return the alleles that the sample carries: split, atomised, left-aligned, sorted."""
     with tempfile.TemporaryDirectory() as folder:
         carried, split, aligned = (str(Path(folder) / name) for name in ("carried", "split", "aligned"))
-        chosen = ["-s", sample] if sample else []
-        keep = f'GT="alt" && (QUAL="." || QUAL>={min_qual}) && (FILTER="PASS" || FILTER=".")'
-        pysam.bcftools.view("-i", keep, "-Ob", "-o", carried, *chosen, str(vcf), catch_stdout=False)
+        chosen = ["-s", calls.sample] if calls.sample else []
+        keep = f'GT="alt" && (QUAL="." || QUAL>={calls.min_qual}) && (FILTER="PASS" || FILTER=".")'
+        source = _renamed(calls, Path(folder))
+        pysam.bcftools.view("-i", keep, "-Ob", "-o", carried, *chosen, str(source), catch_stdout=False)
         pysam.bcftools.norm("-a", "-m", "-any", "-Ob", "-o", split, carried, catch_stdout=False)
         pysam.bcftools.norm("-f", str(reference), "-c", "w", "-Ob", "-o", aligned, split, catch_stdout=False)
         copies: dict[tuple[str, int, str, str], int] = {}
@@ -116,7 +132,7 @@ def read_alleles(
                 alt = (record.alts or ("<*>",))[0]
                 called = record.samples[0]
                 gq = called.get("GQ")
-                if gq is not None and gq < min_gq:
+                if gq is not None and gq < calls.min_gq:
                     continue
                 genotype = [index for index in called["GT"] if index is not None]
                 carried_copies = sum(index == 1 for index in genotype) * (2 if len(genotype) == 1 else 1)
@@ -126,8 +142,19 @@ def read_alleles(
     return sorted(Allele(*key, copies=count) for key, count in copies.items())
 
 
+def _renamed(calls: CallSet, folder: Path) -> Path:
+    """Return the file of ``calls``, or a copy in ``folder`` with other names of contigs."""
+    if not calls.contig_alias:
+        return calls.path
+    names, renamed = folder / "names", folder / "renamed.bcf"
+    names.write_text("".join(f"{old} {new}\n" for old, new in calls.contig_alias.items()))
+    arguments = ("--rename-chrs", str(names), "-Ob", "-o", str(renamed), str(calls.path))
+    pysam.bcftools.annotate(*arguments, catch_stdout=False)
+    return renamed
+
+
 def _spelt(alleles: Sequence[Allele], sequence: str, offset: int) -> str | None:
-    """``sequence`` (its first base at 1-based ``offset``) with the sorted ``alleles``; None if they overlap."""
+    """Put the sorted ``alleles`` into ``sequence`` (first base at 1-based ``offset``); None if they overlap."""
     pieces, at = [], offset
     for allele in alleles:
         # an insertion and a SNV at one POS share only the anchor base, which the insertion leaves as it is
@@ -143,7 +170,7 @@ def _spelt(alleles: Sequence[Allele], sequence: str, offset: int) -> str | None:
 
 
 def _haplotype_pairs(alleles: Sequence[Allele], sequence: str, offset: int) -> Iterator[tuple[str, str]]:
-    """Each unordered pair of haplotypes that the unphased ``alleles`` can spell."""
+    """Yield each unordered pair of haplotypes that the unphased ``alleles`` can spell."""
     # SNVs go before indels anchored on the same base: the order in which _spelt can place them
     ordered = sorted(alleles, key=lambda allele: (allele.pos, allele.kind == "indel", allele.alt))
     hets = [allele for allele in ordered if allele.copies == 1]
@@ -158,9 +185,9 @@ def _haplotype_pairs(alleles: Sequence[Allele], sequence: str, offset: int) -> I
 def match_window(
     truth: Sequence[Allele], calls: Sequence[Allele], *, sequence: str, offset: int
 ) -> tuple[set[Allele], set[Allele]]:
-    """The largest parts of ``truth`` and ``calls`` that spell the same pair of haplotypes.
+    """Return the largest parts of ``truth`` and ``calls`` that spell the same pair of haplotypes.
 
-    ``sequence`` is the reference of the window, whose first base is at 1-based ``offset``.
+    ``sequence`` is the reference of the window; its first base is at 1-based ``offset``.
     """
     same = set(truth) & set(calls)
     different = len(truth) + len(calls) - 2 * len(same)
@@ -199,7 +226,7 @@ def compare_alleles(
 ) -> Comparison:
     """Compare two sorted lists of alleles; only those that start in ``confident`` are counted (all, if None).
 
-    Alleles outside still take part in the comparison: a call just outside may be what the truth has just inside.
+    Alleles outside still take part in the comparison: a call just outside may stand for a true allele just inside.
     """
     result = Comparison()
     with pysam.FastaFile(str(reference)) as fasta:
@@ -208,12 +235,12 @@ def compare_alleles(
             start = max(1, min(a.pos for a in window) - 2 * NEIGHBOURS)
             end = max(a.pos + len(a.ref) for a in window) + 2 * NEIGHBOURS
             sequence = fasta.fetch(window[0].contig, start - 1, end).upper()
-            found, right = match_window(true, called, sequence=sequence, offset=start)
+            matched, right = match_window(true, called, sequence=sequence, offset=start)
             for allele in true:
                 if confident is None or (allele.contig, allele.pos) in confident:
                     result.counts[allele.kind].truth += 1
-                    result.counts[allele.kind].truth_found += allele in found
-                    result.missed += [] if allele in found else [allele]
+                    result.counts[allele.kind].truth_found += allele in matched
+                    result.missed += [] if allele in matched else [allele]
             for allele in called:
                 if confident is None or (allele.contig, allele.pos) in confident:
                     result.counts[allele.kind].calls += 1
@@ -222,31 +249,8 @@ def compare_alleles(
     return result
 
 
-def compare(
-    truth: Path,
-    calls: Path,
-    *,
-    reference: Path,
-    confident_bed: Path | None = None,
-    truth_sample: str | None = None,
-    calls_sample: str | None = None,
-    min_qual: float = 0,
-    min_gq: int = 0,
-    contig_alias: dict[str, str] | None = None,
-) -> Comparison:
-    """Compare the genotypes of two VCF files (``calls`` may be a gVCF) inside the confident regions.
-
-    ``contig_alias`` renames the contigs of ``truth`` (say ``{"20": "chr20"}``) before its records are aligned
-    to ``reference``; ``min_qual`` and ``min_gq`` are applied to ``calls`` only.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        if contig_alias:
-            names, renamed = Path(folder) / "names", Path(folder) / "truth.bcf"
-            names.write_text("".join(f"{old} {new}\n" for old, new in contig_alias.items()))
-            arguments = ("--rename-chrs", str(names), "-Ob", "-o", str(renamed), str(truth))
-            pysam.bcftools.annotate(*arguments, catch_stdout=False)
-            truth = renamed
-        expected = read_alleles(truth, reference=reference, sample=truth_sample)
-    observed = read_alleles(calls, reference=reference, sample=calls_sample, min_qual=min_qual, min_gq=min_gq)
+def compare(truth: CallSet, calls: CallSet, *, reference: Path, confident_bed: Path | None = None) -> Comparison:
+    """Compare the genotypes of two call sets inside the confident regions, or everywhere without a BED."""
+    expected, observed = (read_alleles(callset, reference=reference) for callset in (truth, calls))
     confident = Regions.of_bed(confident_bed) if confident_bed else None
     return compare_alleles(expected, observed, reference=reference, confident=confident)

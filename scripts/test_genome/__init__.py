@@ -1,1 +1,1 @@
-"""The parts of the small test genome that ``scripts/make_test_genome.py`` puts together."""
+"""The parts of the small test genome, which ``scripts/make_test_genome.py`` puts together."""

@@ -28,13 +28,13 @@ MANIFEST_COLUMNS = ("specimen_id", "file", "kind", "read_group", "sha256", "size
 _FLOW_CELL = {"first": "H7KLMDSX3", "second": "HWV2NDSX5"}
 # Where the institutions keep their reference, as their files' headers say.
 _REFERENCE_URI = f"/data/reference/{REFERENCE_NAME}.fa"
-# What a truncated file keeps: an upload that broke off.
+# The share of a truncated file that is left: its upload broke off.
 _KEPT = 0.6
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """One file of a delivery; ``path`` relative to it."""
+    """One file of a delivery; ``path`` is relative to the delivery's folder."""
 
     path: str
     kind: str
@@ -42,14 +42,14 @@ class Delivered:
 
 
 def index(fasta: Path) -> None:
-    """The index that bwa needs, beside ``fasta``, and samtools' one."""
+    """Index ``fasta`` for bwa and samtools."""
     subprocess.run(["bwa", "index", str(fasta)], check=True, stderr=subprocess.DEVNULL)
     pysam.faidx(str(fasta))
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What all specimens are made from; ``depth`` scales the depth of each."""
+    """The sources of all specimens; ``depth`` scales the depth of each."""
 
     seed: int
     fasta: Path
@@ -61,12 +61,12 @@ class Sources:
 def write_deliveries(folder: Path, sources: Sources, *, workers: int) -> None:
     """Write each delivery's files, ``manifest.tsv`` and ``delivery.yaml`` in a folder of its name.
 
-    ``workers`` specimens at a time: NumPy, zlib and the tools leave Python's threads free to run.
+    ``workers`` specimens are made at a time: NumPy, zlib and the tools do not block Python's threads.
     """
     for name in INSTITUTION:
         for kind in ("fastq", "aligned"):
             (folder / name / kind).mkdir(parents=True)
-    # What takes longest first, so that no worker ends long after the others.
+    # The longest jobs first, so that no worker ends long after the others.
     order = sorted(range(len(SPECIMENS)), key=lambda number: SPECIMENS[number].entry == "fastq")
     with ThreadPoolExecutor(workers) as pool:
         written = dict(zip(order, pool.map(lambda number: _write(folder, number, sources), order), strict=True))
@@ -74,7 +74,7 @@ def write_deliveries(folder: Path, sources: Sources, *, workers: int) -> None:
         rows = ["\t".join(MANIFEST_COLUMNS)]
         for number, specimen in enumerate(SPECIMENS):
             if specimen.delivery == name:
-                rows += [_manifest_row(folder / name, specimen, one) for one in written[number]]
+                rows += [_manifest_row(folder / name, specimen, file) for file in written[number]]
         (folder / name / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
         (folder / name / "delivery.yaml").write_text(
             f"delivery: {institution}-2025-001\n"
@@ -149,7 +149,7 @@ def _align(
     fasta: Path,
     reference: Reference,
 ) -> Path:
-    """BAM or CRAM, sorted, duplicates marked, one read group per lane with the specimen's label as sample."""
+    """Write a sorted BAM or CRAM with marked duplicates; each lane is a read group of the specimen's label."""
     sorted_bam = folder / f".{specimen.label}.sorted.bam"
     mates = " ".join(f"<(cat {shlex.join(map(str, files))})" for files in fastqs)
     quoted, samtools = shlex.quote(str(fasta)), shlex.join(tools.command("samtools"))
@@ -178,7 +178,7 @@ def _align(
 
 
 def _set_header(cram: Path, header: pysam.AlignmentHeader) -> None:
-    """Replace the header, into which htslib has written where on this machine the reference lay."""
+    """Replace the header: htslib wrote the reference's path on this machine into it."""
     text = cram.with_suffix(".sam")
     text.write_text(str(header), encoding="utf-8")
     command = [*tools.command("samtools"), "reheader", "--no-PG", str(text), str(cram)]
@@ -188,7 +188,7 @@ def _set_header(cram: Path, header: pysam.AlignmentHeader) -> None:
 
 
 def _header(specimen: Specimen, groups: list[str], reference: Reference) -> pysam.AlignmentHeader:
-    """A header of its own: the tools' @PG lines would hold this machine's paths."""
+    """Make the header here: the tools' @PG lines would hold paths of this machine."""
     sequences = [
         {
             "SN": contig,
@@ -215,7 +215,7 @@ def _header(specimen: Specimen, groups: list[str], reference: Reference) -> pysa
 
 
 def _call(aligned: Path, specimen: Specimen, fasta: Path, reference: Reference) -> Path:
-    """A gVCF by bcftools, blocks with the least depth, haploid where one chromosome is."""
+    """Call a gVCF with bcftools: blocks have the least depth, and single chromosomes are haploid."""
     folder = aligned.parent
     sex = next(person.sex for person in PEOPLE if person.key == specimen.person)
     ploidy = folder / f".{specimen.label}.ploidy"
@@ -255,7 +255,7 @@ def _call(aligned: Path, specimen: Specimen, fasta: Path, reference: Reference) 
 
 
 def _ploidy_table(reference: Reference) -> str:
-    """bcftools' ploidy file (contig, 1-based from and to, sex, ploidy); what is not listed is diploid."""
+    """Return bcftools' ploidy file (contig, 1-based first and last base, sex, ploidy); the rest is diploid."""
     (first, second), length = pars(reference, X), len(reference.contigs[Y])
     lines = [f"{X} {first.end + 1} {second.start} M 1", f"{Y} 1 {length} M 1", f"{Y} 1 {length} F 0"]
     lines += [f"{MT} 1 {len(reference.contigs[MT])} {sex} 1" for sex in "MF"]

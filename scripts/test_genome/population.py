@@ -19,15 +19,15 @@ _ANCESTRAL, _AFRICAN, _OUT_OF_AFRICA, _EAST_ASIAN = 7_310, 14_474, 1_861, 554
 _GROWTH_OF_AFRICA, _EXODUS, _SPLIT, _GROWTH = 5_920, 2_040, 920, 0.0048
 
 # Human rates (mutations and crossovers per base and generation), both times the same factor: the test
-# genome is a human genome of that many times its length, pressed together. One person then differs from
-# the reference at one base in about 250 (1,000 in a human), so that a couple of hundred kilobases hold the
+# genome is a stretch of a human genome, longer by this factor and pressed together. A person then differs
+# from the reference at one base in about 250 (1,000 in a human). A couple of hundred kilobases so hold the
 # thousand common SNVs that contamination and identity need, with linkage per SNV as in a human genome.
 _MUTATION, _RECOMBINATION, _PRESSED = 1.44e-8, 1.0e-8, 8
 _MT_MUTATION = 2.0e-6
 # Relative sizes of the populations of chromosomes.
 _SIZE = {AUTOSOME: 1.0, X: 0.75, Y: 0.25, MT: 0.25}
 
-PANEL = 300  # people beside the participants, from whom the population's allele frequencies come
+PANEL = 300  # further people; the allele frequencies of the population are theirs
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ PEOPLE = (
 
 @dataclass(frozen=True)
 class Carried:
-    """What one person carries on one contig: a column of allele numbers per haplotype (0 is reference).
+    """The alleles of one person on one contig: a column of allele numbers per haplotype (0 is reference).
 
     ``ploidy`` is the ploidy outside the PARs; a male's second column on X is his Y's PARs.
     """
@@ -78,7 +78,7 @@ class Carried:
 
 @dataclass
 class Population:
-    """The sites of each contig, what each person carries, and the panel's allele counts."""
+    """The sites of each contig, the alleles of each person, and the allele frequencies in the panel."""
 
     sites: dict[str, list[Alleles]]
     carried: dict[str, dict[str, Carried]]
@@ -122,7 +122,7 @@ def haplotype(
     start: int = 0,
     end: int | None = None,
 ) -> Sequence:
-    """One haplotype of one person: the reference with the alleles of that column put in.
+    """Return one haplotype of one person: the reference with the alleles of that column.
 
     ``start`` and ``end`` are 0-based edges that no site crosses; by default the whole contig.
     """
@@ -160,7 +160,7 @@ def _demography(size: float) -> msprime.Demography:
 def _simulate(
     rng: np.random.Generator, reference: Reference, contig: str, haplotypes: int
 ) -> tuple[list[Alleles], npt.NDArray[np.uint8]]:
-    """Sites on the reference and, per site, the allele number of each haplotype."""
+    """Return the sites on the reference and, per site, the allele number of each haplotype."""
     bases = reference.contigs[contig]
     seeds = rng.integers(1, 2**31 - 1, size=2)
     recombines = contig in (AUTOSOME, X)
@@ -179,7 +179,7 @@ def _simulate(
         if bases[int(variant.site.position)] != N:
             positions.append(int(variant.site.position) + 1)
             rows.append(variant.genotypes.astype(np.uint8))
-    # The last haplotype is the person whom the reference was made from: its allele is number 0.
+    # The reference was made from the last haplotype: its allele is number 0.
     matrix = np.array([_renumber(row) for row in rows])[:, :-1]
     positions, matrix = variants.join_neighbours(positions, matrix)
     drawn = variants.draw(rng, reference, contig, positions, matrix)
@@ -187,7 +187,7 @@ def _simulate(
 
 
 def _renumber(row: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Allele numbers by order of appearance, with the last haplotype's allele as 0."""
+    """Number the alleles by order of appearance, with the last haplotype's allele as 0."""
     order = [int(row[-1])] + [int(allele) for allele in np.unique(row) if allele != row[-1]]
     lookup = np.zeros(256, dtype=np.uint8)
     lookup[order] = np.arange(len(order), dtype=np.uint8)
@@ -201,7 +201,7 @@ def _boundaries(reference: Reference, contig: str) -> list[int]:
 def _clear_outside_pars(
     reference: Reference, sites: Ordered[Alleles], matrix: npt.NDArray[np.uint8], founders: Ordered[Person]
 ) -> None:
-    """A man's second column of X stands for his Y: nothing outside the PARs."""
+    """Clear a man's second column of X outside the PARs: it stands for his Y."""
     outside = np.array([not _in_par(reference, site.pos) for site in sites])
     for index, person in enumerate(founders):
         if person.sex == "male":
@@ -243,7 +243,7 @@ def _inherit(
     mother: npt.NDArray[np.uint8],
     father: npt.NDArray[np.uint8],
 ) -> npt.NDArray[np.uint8]:
-    """A child's columns. One crossover per gamete; the father's X and Y cross over once, in PAR1."""
+    """Return a child's columns, with one crossover per gamete; the father's X and Y cross over in PAR1."""
     if contig == MT:
         return mother
     if contig == Y:
@@ -266,9 +266,9 @@ def _recombine(
     *,
     ends_with: int | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """One gamete: one column up to a crossover at a site of ``inside``, the other from there on.
+    """Return one gamete: one column up to a crossover at a site of ``inside``, then the other column.
 
-    No crossover falls within a deletion, where a haplotype could get two alleles of the same bases.
+    No crossover falls within a deletion: a haplotype could get two alleles of the same bases there.
     """
     reach = np.maximum.accumulate([0, *(site.end for site in sites)])
     free = [index for index in inside if reach[index] < sites[index].pos]

@@ -1,4 +1,4 @@
-"""Paired reads as a sequencer gives them: fragments, duplicates, base qualities, errors, lanes."""
+"""Paired reads of a sequencer: fragments, duplicates, base qualities, errors, lanes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from test_genome.reference import AUTOSOME, MT, N, Reference, Sequence, X, Y, pa
 
 READ_LENGTH = 150
 INSERT_MEAN, INSERT_SD, _INSERT_LEAST = 400, 60, 160
-# Ligated fragments of two places, and reads of nothing human.
+# The shares of fragments that are ligated from two places, and of reads that are not human.
 _CHIMERIC, _FOREIGN = 0.004, 0.002
 DUPLICATES = (0.05, 0.08)
-MT_FOLD = 4.0  # MT's depth as a multiple of the autosome's; hundreds in life, which would only cost time
+MT_FOLD = 4.0  # depth of MT over depth of the autosome; it is hundreds in life, which would only cost time
 
 # The four quality bins of a NovaSeq. A base is below Q37 more often late in a read and in the second read,
 # and in some reads more than in others; an error then is as likely as the quality says.
@@ -46,13 +46,13 @@ class ReadPairs:
         return len(self.bases[0])
 
     def take(self, rows: npt.NDArray[np.intp]) -> ReadPairs:
-        """The pairs of these rows."""
-        first, second = ((one[rows], two[rows]) for one, two in (self.bases, self.qualities))
+        """Return the pairs of these rows."""
+        first, second = ((first[rows], second[rows]) for first, second in (self.bases, self.qualities))
         return ReadPairs(first, second)
 
 
 def chromosomes(reference: Reference, population: Population, key: str) -> tuple[list[Sequence], list[Sequence]]:
-    """(nuclear haplotypes, mitochondrial ones) of a person. A man's Y has his own PARs in place of the N."""
+    """Return the nuclear and the mitochondrial haplotypes of a person; a man's Y has his own PARs, not N."""
     sex = next(person.sex for person in PEOPLE if person.key == key)
 
     def part(contig: str, column: int, start: int = 0, end: int | None = None) -> Sequence:
@@ -73,8 +73,9 @@ def draw_pairs(
     rng: np.random.Generator,
     people: list[tuple[tuple[list[Sequence], list[Sequence]], float]],
 ) -> ReadPairs:
-    """Read pairs of a specimen: ``people`` has the chromosomes and the depth (per two copies) of each person
-    in it; the depth does not count duplicates.
+    """Draw the read pairs of a specimen.
+
+    ``people`` has the chromosomes and the depth (per two copies, without duplicates) of each person in it.
     """
     parts = []
     for (nuclear, mitochondrial), depth in people:
@@ -90,7 +91,7 @@ def draw_pairs(
 
 
 def write_fastq(path: Path, pairs: ReadPairs, *, mate: int, flow_cell: str, lane: int) -> None:
-    """Gzipped FASTQ of one mate (0 or 1) with Illumina read names; equal names in both mates' files."""
+    """Write gzipped FASTQ of one mate (0 or 1) with Illumina read names, which are equal for both mates."""
     count = len(pairs)
     prefix = f"@A00417:212:{flow_cell}:{lane}:".encode()
     # Tile, x and y have a fixed width so that all records are rows of one matrix.
@@ -109,7 +110,7 @@ def write_fastq(path: Path, pairs: ReadPairs, *, mate: int, flow_cell: str, lane
 
 
 def _fragments(rng: np.random.Generator, molecules: list[Sequence], depth: float) -> tuple[Matrix, Matrix]:
-    """The two ends of fragments drawn evenly from the molecules, each molecule ``depth`` fold."""
+    """Draw fragments evenly from the molecules, ``depth`` fold each; return both ends of the fragments."""
     bases = np.concatenate([part for molecule in molecules for part in (molecule, np.full(1, N, np.uint8))])
     gaps = np.concatenate([[0], np.cumsum(bases == N)])
     wanted = round(depth * (len(bases) - gaps[-1]) / (2 * READ_LENGTH))
@@ -135,7 +136,7 @@ def _fragments(rng: np.random.Generator, molecules: list[Sequence], depth: float
 
 
 def _sequence(rng: np.random.Generator, bases: Matrix, mate: int) -> tuple[Matrix, Matrix]:
-    """What the sequencer reads: bases with errors, and their qualities."""
+    """Return the bases with the errors of a sequencer, and their qualities."""
     cycle = np.linspace(0, 1, READ_LENGTH, dtype=np.float32) ** 2
     low = _LOW_AT_START[mate] + (_LOW_AT_END[mate] - _LOW_AT_START[mate]) * cycle
     spread = rng.lognormal(-(_READ_SPREAD**2) / 2, _READ_SPREAD, size=(len(bases), 1)).astype(np.float32)

@@ -51,12 +51,12 @@ class Reference:
     regions: list[Region] = field(default_factory=list)
 
     def of_kind(self, *kinds: str, contig: str | None = None) -> list[Region]:
-        """The regions of these kinds, in genome order."""
+        """Return the regions of these kinds, in genome order."""
         return [r for r in self.regions if r.kind in kinds and contig in (None, r.contig)]
 
 
 def make_reference(seed: int, *, scale: float) -> Reference:
-    """The reference for a seed; ``scale`` multiplies all lengths but MT's (1 is what the demo uses).
+    """Make the reference of a seed; ``scale`` multiplies all lengths but MT's (the demo has 1).
 
     Raises ValueError below ``MIN_SCALE``, where fragments no longer fit between the masked ends.
     """
@@ -83,7 +83,7 @@ def make_reference(seed: int, *, scale: float) -> Reference:
 
 
 def soft_masked(reference: Reference, contig: str) -> Sequence:
-    """The contig as public references ship it: repeats in lower case."""
+    """Return the contig as in public references: repeats in lower case."""
     bases = reference.contigs[contig].copy()
     for region in reference.of_kind("interspersed", "str", "homopolymer", contig=contig):
         part = bases[region.start : region.end]
@@ -92,12 +92,12 @@ def soft_masked(reference: Reference, contig: str) -> Sequence:
 
 
 def pars(reference: Reference, contig: str) -> list[Region]:
-    """The pseudo-autosomal regions of X or Y."""
+    """Return the pseudo-autosomal regions of X or Y."""
     return reference.of_kind("PAR1", "PAR2", contig=contig)
 
 
 def _composition(rng: np.random.Generator, length: int, *, gc: float) -> Sequence:
-    """Bases of a first-order Markov chain with the given GC content before CpG depletion."""
+    """Draw bases of a first-order Markov chain with this GC content before CpG depletion."""
     at, c = (1 - gc) / 2, gc / 2
     row = np.array([at, c, c, at])
     after_c = row * np.array([1, 1, _CPG_DEPLETION, 1])
@@ -107,8 +107,8 @@ def _composition(rng: np.random.Generator, length: int, *, gc: float) -> Sequenc
     codes_after_c = np.minimum(np.searchsorted(depleted, draws), 3).tolist()
     codes = []
     previous = 0
-    for one, other in zip(codes_plain, codes_after_c, strict=True):
-        previous = other if previous == 1 else one
+    for code, code_after_c in zip(codes_plain, codes_after_c, strict=True):
+        previous = code_after_c if previous == 1 else code
         codes.append(previous)
     return BASES[np.array(codes)]
 
@@ -122,7 +122,7 @@ def _isochores(rng: np.random.Generator, length: int, *, gc: float | None) -> Se
 
 
 def _plant_interspersed(rng: np.random.Generator, contig: str, bases: Sequence, element: Sequence) -> Iterator[Region]:
-    """Copies of one element, each with substitutions of its own: alike, yet far enough apart to map."""
+    """Plant copies of one element, each with its own substitutions, so that reads of each can be mapped."""
     for start in range(_ALU_SPACING // 2, len(bases) - _ALU_SPACING // 2, _ALU_SPACING):
         begin = start + int(rng.integers(_ALU_SPACING // 2))
         bases[begin : begin + len(element)] = mutate(rng, element, _ALU_DIVERGENCE)
@@ -130,7 +130,7 @@ def _plant_interspersed(rng: np.random.Generator, contig: str, bases: Sequence, 
 
 
 def _plant_repeats(rng: np.random.Generator, contig: str, bases: Sequence) -> Iterator[Region]:
-    """Homopolymers of 8 to 24 bases (mostly A and T) and short tandem repeats of units of 2 to 4."""
+    """Plant homopolymers of 8 to 24 bases (mostly A and T) and tandem repeats of units of 2 to 4 bases."""
     for start in range(_REPEAT_SPACING, len(bases) - _REPEAT_SPACING, _REPEAT_SPACING):
         begin = start + int(rng.integers(_REPEAT_SPACING - 120))
         if rng.random() < 0.5:
@@ -155,7 +155,7 @@ def _plant_duplicate(rng: np.random.Generator, bases: Sequence) -> Iterator[Regi
 
 
 def mutate(rng: np.random.Generator, bases: Sequence, rate: float) -> Sequence:
-    """A copy with substitutions at ``rate``."""
+    """Return a copy with substitutions at ``rate``."""
     copy = bases.copy()
     places = np.flatnonzero(rng.random(len(copy)) < rate)
     codes = np.searchsorted(BASES, copy[places])
@@ -164,7 +164,7 @@ def mutate(rng: np.random.Generator, bases: Sequence, rate: float) -> Sequence:
 
 
 def _mask(contig: str, bases: Sequence) -> Iterator[Region]:
-    """N at both ends, and one gap inside the autosome."""
+    """Put N at both ends, and one gap inside the autosome."""
     places = [(0, _TELOMERE), (len(bases) - _TELOMERE, len(bases))]
     if contig == AUTOSOME:
         places.append((len(bases) * 55 // 100, len(bases) * 55 // 100 + 2 * _TELOMERE))
@@ -174,7 +174,7 @@ def _mask(contig: str, bases: Sequence) -> Iterator[Region]:
 
 
 def _shape_sex_chromosomes(reference: Reference) -> None:
-    """PAR1 at the start and PAR2 at the end of X and Y; Y's copies are N, as in analysis sets.
+    """Add PAR1 at the start and PAR2 at the end of X and Y; Y's copies become N, as in analysis sets.
 
     Every aligner sees the PARs once, on X, where males are diploid.
     """

@@ -1,4 +1,4 @@
-"""The registration table of all specimens, with names and numbers that nobody has."""
+"""The registration table of all specimens, with invented names and numbers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _SCOPES = ("genome;clinical;lifestyle", "genome;clinical", "genome;clinical;life
 
 
 def write_registration(folder: Path, *, seed: int, reference: Reference, population: Population) -> None:
-    """``registration.tsv`` and the array genotypes that it names, relative to it."""
+    """Write ``registration.tsv`` and the array genotypes that it names by relative paths."""
     (folder / "arrays").mkdir()
     rows = ["\t".join(COLUMNS)]
     for number, specimen in enumerate(SPECIMENS):
@@ -71,11 +71,18 @@ def write_registration(folder: Path, *, seed: int, reference: Reference, populat
 
 
 def write_expected(path: Path) -> None:
-    """What each specimen's last gate has to say; ``participant`` is the key of the truth, or empty."""
+    """Write the expected verdict of each specimen's last gate; ``participant`` is the key of the truth, or empty."""
     rows = ["\t".join(EXPECTED_COLUMNS)]
-    for one in SPECIMENS:
-        participant = one.person if one.registered else ""
-        fields = (one.delivery, one.label, participant, one.gate, one.verdict, one.reason, one.entry)
+    for specimen in SPECIMENS:
+        fields = (
+            specimen.delivery,
+            specimen.label,
+            specimen.person if specimen.registered else "",
+            specimen.gate,
+            specimen.verdict,
+            specimen.reason,
+            specimen.entry,
+        )
         rows.append("\t".join(fields))
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
@@ -103,10 +110,10 @@ def _fields(number: int, specimen: Specimen, array: str) -> tuple[str, ...]:
 
 
 def resident_registration_number(year: int, sex: str, number: int) -> str:
-    """A number of the right shape that was never given to anyone: its check digit is wrong.
+    """Return a number of the right shape that nobody has: its check digit is wrong.
 
-    Born on 1 January, seventh digit by sex and century, office 9999, and not the check digit that
-    numbers had until October 2020.
+    It stands for a birth on 1 January, with the seventh digit of sex and century and office 9999. Until October
+    2020 numbers had another check digit.
     """
     century = {("male", 19): "1", ("female", 19): "2", ("male", 20): "3", ("female", 20): "4"}
     digits = f"{year % 100:02d}0101{century[sex, year // 100]}9999{number % 10}"

@@ -1,4 +1,4 @@
-"""Who is delivered how, and what is wrong with whom: the one list that deliveries and expectations follow."""
+"""The list of specimens, their deliveries and their planted faults; deliveries and expectations follow it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ INSTITUTION = {"first": "HANBIT", "second": "SAEBYEOK"}
 class Specimen:
     """One specimen of a delivery.
 
-    ``person`` is whose specimen it is said to be (and, registered, whose array genotypes go with it);
-    ``reads_of`` whose reads it really has, with their shares. ``gate``, ``verdict`` and ``reason`` are what
-    the pipeline has to say, ``reason`` empty where nothing is wrong.
+    ``person`` is registered as the donor, with array genotypes; ``reads_of`` names the true donors and their shares.
+    ``gate``, ``verdict`` and ``reason`` are the expected ones; ``reason`` is empty where nothing is wrong.
     """
 
     delivery: str
@@ -36,10 +35,12 @@ class Specimen:
 
     @property
     def mixture(self) -> tuple[tuple[str, float], ...]:
+        """The true donors and their shares of the reads."""
         return self.reads_of or ((self.person, 1.0),)
 
     @property
     def institution(self) -> str:
+        """The institution that delivers the specimen."""
         return INSTITUTION[self.delivery]
 
 

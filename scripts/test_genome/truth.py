@@ -1,4 +1,4 @@
-"""What is true of each participant, as files: VCF, confident regions, population sites, array genotypes."""
+"""The truth of each participant as files: VCF, confident regions, population sites, array genotypes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ARRAY_SITES = 800
 ARRAY_ERROR = 0.005
 _ARRAY_MISSING = 0.003
 
-# Confident regions leave out what short reads can't settle, and where one locus has several right answers.
+# Confident regions exclude places that short reads can't settle, and loci with several right answers.
 _HOMOPOLYMER, _STR = 12, 30
 _MARGIN = {"N": 600, "duplicate": 500, "homopolymer": 5, "str": 5, "overlap": 30, "end": 600}
 
@@ -26,7 +26,7 @@ Interval = tuple[str, int, int]
 
 
 def write_truth(folder: Path, reference: Reference, population: Population) -> None:
-    """One phased, left-aligned VCF per participant, ``people.tsv`` and ``confident.bed``."""
+    """Write one phased, left-aligned VCF per participant, ``people.tsv`` and ``confident.bed``."""
     folder.mkdir()
     rows = ["participant\tsex\tmother\tfather"]
     for person in PEOPLE:
@@ -43,7 +43,7 @@ def write_truth(folder: Path, reference: Reference, population: Population) -> N
 
 
 def truth_records(reference: Reference, population: Population, person: Person) -> Iterable[str]:
-    """VCF lines of what one person carries.
+    """Yield VCF lines of the alleles that one person carries.
 
     GT is haploid on a man's X outside the PARs, on Y and on MT. A haplotype with a deletion has 0, not ``*``,
     at the sites under it.
@@ -66,7 +66,7 @@ def truth_records(reference: Reference, population: Population, person: Person) 
 
 
 def confident_regions(reference: Reference, population: Population) -> list[Interval]:
-    """All but N, the duplicate, long repeats and overlapping variants; 0-based half-open, sorted."""
+    """Return all but N, the duplicate, long repeats and overlapping variants; 0-based half-open, sorted."""
     excluded: dict[str, list[tuple[int, int]]] = {contig: [] for contig in reference.contigs}
     for region in reference.regions:
         length = region.end - region.start
@@ -92,7 +92,7 @@ def confident_regions(reference: Reference, population: Population) -> list[Inte
 
 
 def common_snvs(reference: Reference, population: Population) -> list[tuple[Alleles, float, int]]:
-    """(site, ALT frequency in the panel, index) of biallelic autosomal SNVs in confident regions."""
+    """Return the site, ALT frequency in the panel and index of common biallelic autosomal SNVs in confident regions."""
     inside = np.zeros(len(reference.contigs[AUTOSOME]) + 1, dtype=bool)
     for contig, start, end in confident_regions(reference, population):
         if contig == AUTOSOME:
@@ -105,7 +105,7 @@ def common_snvs(reference: Reference, population: Population) -> list[tuple[Alle
 
 
 def write_contamination_sites(path: Path, reference: Reference, population: Population) -> None:
-    """The common SNVs with INFO/AF, as a population resource would list them."""
+    """Write the common SNVs with INFO/AF, as a population resource lists them."""
     lines = (
         f"{AUTOSOME}\t{site.pos}\t.\t{site.ref}\t{site.alts[0]}\t.\tPASS\tAF={frequency:.4f}\n"
         for site, frequency, _ in common_snvs(reference, population)
@@ -116,7 +116,7 @@ def write_contamination_sites(path: Path, reference: Reference, population: Popu
 def write_array(
     path: Path, rng: np.random.Generator, reference: Reference, population: Population, key: str, *, name: str
 ) -> None:
-    """Genotypes of one person at up to 800 of the common SNVs, unphased, with 0.5 % errors."""
+    """Write genotypes of one person at up to 800 of the common SNVs, unphased, with 0.5 % errors."""
     sites = common_snvs(reference, population)
     # The same sites for everyone: a chip has one design.
     places = np.linspace(0, len(sites) - 1, min(ARRAY_SITES, len(sites))).astype(int)
@@ -134,7 +134,7 @@ def write_array(
 
 
 def write_vcf(path: Path, reference: Reference, sample: str | None, lines: Iterable[str]) -> None:
-    """A bgzipped VCF 4.2 with its tabix index. ``sample`` None: sites with INFO/AF only."""
+    """Write a bgzipped VCF 4.2 with its tabix index; without a ``sample`` it has sites with INFO/AF only."""
     header = ["##fileformat=VCFv4.2", '##FILTER=<ID=PASS,Description="All filters passed">']
     if sample is None:
         header.append('##INFO=<ID=AF,Number=A,Type=Float,Description="Allele frequency in the population">')
@@ -149,7 +149,7 @@ def write_vcf(path: Path, reference: Reference, sample: str | None, lines: Itera
 
 
 def _trimmed(bases: Sequence, site: Alleles, present: list[int]) -> tuple[str, tuple[str, ...]]:
-    """The site with only one person's alleles: trimmed again, as others may have needed a longer REF."""
+    """Return REF and ALTs with one person's alleles alone: other alleles may have needed a longer REF."""
     pairs = [variants.normalise(bases, site.pos, site.ref, site.alts[number - 1]) for number in present]
     return variants.join([(ref, alt) for _, ref, alt in pairs])
 

@@ -47,11 +47,12 @@ class Alleles:
 
     @property
     def is_snv(self) -> bool:
+        """True if every allele is a single base."""
         return len(self.ref) == 1 and all(len(alt) == 1 for alt in self.alts)
 
 
 def join_neighbours(positions: Ordered[int], matrix: npt.NDArray[np.uint8]) -> tuple[list[int], npt.NDArray[np.uint8]]:
-    """Make one site with two ALTs of some pairs of common neighbours; who has both keeps the second."""
+    """Make one site with two ALTs of some pairs of common neighbours; a haplotype with both keeps the second."""
     kept = np.ones(len(positions), dtype=bool)
     matrix = matrix.copy()
     last = 0
@@ -74,7 +75,7 @@ def draw(
     positions: Ordered[int],
     matrix: npt.NDArray[np.uint8],
 ) -> list[Alleles | None]:
-    """Alleles for the mutations at ``positions`` (1-based, rising); None where they do not fit.
+    """Draw alleles for the mutations at ``positions`` (1-based, rising); None where they do not fit.
 
     ``matrix`` has a row per mutation with the allele number of each haplotype.
     """
@@ -151,23 +152,23 @@ def normalise(bases: Sequence, pos: int, ref: str, alt: str) -> tuple[int, str, 
 
 
 def join(alleles: Ordered[tuple[str, str]]) -> tuple[str, tuple[str, ...]]:
-    """Several (ref, alt) pairs at one POS as one REF with several ALTs."""
-    ref = max((one for one, _ in alleles), key=len)
-    return ref, tuple(alt + ref[len(one) :] for one, alt in alleles)
+    """Join several (ref, alt) pairs at one POS to one REF with several ALTs."""
+    longest = max((ref for ref, _ in alleles), key=len)
+    return longest, tuple(alt + longest[len(ref) :] for ref, alt in alleles)
 
 
 def _crowded(before: Alleles, site: Alleles) -> bool:
-    """Whether an indel and another site lie close to each other without overlapping."""
+    """Return True if an indel and another site lie close to each other without overlapping."""
     return not (before.is_snv and site.is_snv) and before.end < site.pos <= before.end + _CLOSE
 
 
 def _deleted(site: Alleles, row: npt.NDArray[np.uint8], pos: int) -> npt.NDArray[np.bool_]:
-    """Which haplotypes lack the base at ``pos`` because of their allele at ``site``."""
+    """Return a mask of the haplotypes that lack the base at ``pos`` because of their allele at ``site``."""
     gone = np.zeros(len(row), dtype=bool)
     for number, alt in enumerate(site.alts, start=1):
         lost = len(site.ref) - len(alt)
         # The trimmed allele loses the bases right after its anchor. An allele of a joined site replaces
-        # the whole of REF, so whatever lies under it may not change either.
+        # the whole REF, so the sites under it may not change either.
         if lost > 0 or len(site.alts) > 1:
             gone |= row == number
     return gone if site.end >= pos else np.zeros(len(row), dtype=bool)
@@ -183,7 +184,7 @@ def _snv(rng: np.random.Generator, bases: Sequence, pos: int, count: int) -> All
 
 
 def _length_change(rng: np.random.Generator, bases: Sequence, pos: int, unit: int, count: int) -> Alleles | None:
-    """``count`` different insertions or deletions after base ``pos``, in whole repeat units if ``unit``."""
+    """Make ``count`` different insertions or deletions after base ``pos``, in whole repeat units if ``unit``."""
     changes: list[int] = []
     while len(changes) < count:
         length = min(int(rng.geometric(0.6 if unit else _LENGTH_DECAY)), _LONGEST) * max(unit, 1)

@@ -150,7 +150,9 @@ def test_tables_reach_the_truth_in_confident_regions(demo: Demo) -> None:
     reference = demo.genome / "reference.fa"
     short = []
     for row in demo.accepted():
-        true = truth.read_alleles(demo.genome / "truth" / f"{row['participant']}.vcf.gz", reference=reference)
+        true = truth.read_alleles(
+            truth.CallSet(path=demo.genome / "truth" / f"{row['participant']}.vcf.gz"), reference=reference
+        )
         carried = pl.read_parquet(demo.table(demo.participant(row))).filter(pl.col("joint_copies") > 0)
         calls = [
             truth.Allele(contig, pos, ref, alt, 2 if ploidy == 1 else copies)

@@ -8,7 +8,7 @@ import pysam
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from truth import Allele, Comparison, Counts, Regions, compare, match_window
+from truth import Allele, CallSet, Comparison, Counts, Regions, compare, match_window
 
 #            1234567890123456789012345678901234567890
 REFERENCE = "ACGTTGCAACCAAAAAAAAGTCTCTCTCAGGATTACAGCA" * 3
@@ -37,7 +37,8 @@ def write(path: Path, records: list[str]) -> Path:
 
 
 def counted(tmp_path: Path, reference: Path, truth: list[str], calls: list[str], **options: int) -> Comparison:
-    return compare(write(tmp_path / "t.vcf", truth), write(tmp_path / "c.vcf", calls), reference=reference, **options)
+    expected = CallSet(path=write(tmp_path / "t.vcf", truth))
+    return compare(expected, CallSet(path=write(tmp_path / "c.vcf", calls), **options), reference=reference)
 
 
 SAME = [
@@ -85,7 +86,7 @@ def test_other_haplotypes_do_not_match(
     assert (len(result.missed), len(result.false)) == (missed, false)
 
 
-def test_an_equivalent_pair_is_found_beside_an_error(tmp_path: Path, reference: Path) -> None:
+def test_an_equivalent_pair_is_found_next_to_an_error(tmp_path: Path, reference: Path) -> None:
     truth = ["11 . CAA C,CA . . . GT 1/2", "20 . G T . . . GT 0/1"]
     calls = ["11 . CA C . . . GT 0/1", "11 . CAA C . . . GT 0/1", "20 . G C . . . GT 0/1"]
     result = counted(tmp_path, reference, truth, calls)
@@ -100,10 +101,10 @@ def test_quality_thresholds_leave_calls_out(tmp_path: Path, reference: Path) -> 
     assert counted(tmp_path, reference, [], calls, min_qual=20).counts["snv"].calls == 1
 
 
-def test_only_what_starts_in_the_confident_regions_counts(tmp_path: Path, reference: Path) -> None:
+def test_only_alleles_that_start_in_the_confident_regions_count(tmp_path: Path, reference: Path) -> None:
     bed = tmp_path / "sure.bed"
     bed.write_text("c\t4\t5\n")
-    truth = write(tmp_path / "t.vcf", ["5 . T C . . . GT 0/1", "6 . G A . . . GT 0/1"])
+    truth = CallSet(path=write(tmp_path / "t.vcf", ["5 . T C . . . GT 0/1", "6 . G A . . . GT 0/1"]))
     result = compare(truth, truth, reference=reference, confident_bed=bed)
     assert result.counts["snv"] == Counts(truth=1, truth_found=1, calls=1, calls_true=1)
 
@@ -129,6 +130,6 @@ def test_snvs_match_exactly_where_position_base_and_copies_agree(
         ]
 
     truth, calls = alleles(first), alleles(second)
-    found, right = match_window(truth, calls, sequence=REFERENCE[:40], offset=1)
+    matched, right = match_window(truth, calls, sequence=REFERENCE[:40], offset=1)
     same = {allele for allele in truth if allele in calls}
-    assert (found, right) == (same, same)
+    assert (matched, right) == (same, same)
