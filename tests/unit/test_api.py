@@ -140,6 +140,9 @@ def test_absent_things_are_refused(place: Path) -> None:
         "expected a contig of the store": lambda: cohort.sites("chr99"),
         "columns: expected some of contig, pos, .* found 'pso'": lambda: cohort.sites("chr20", columns=["pso"]),
         "mode: expected one of called, raw, joint, found 'raww'": lambda: cohort.genotypes(mode="raww"),
+        "mode: expected one of called, raw, joint, found 'all'": lambda: cohort.export(
+            "x.bcf", format="bcf", mode="all"
+        ),
         "view: expected one of sites, calls, reference, participants, found 'members'": lambda: cohort.scan("members"),
         "Binder Error": lambda: cohort.sql("SELECT x FROM sites"),
         "a statement of another kind": lambda: cohort.sql("DROP VIEW sites"),

@@ -72,11 +72,11 @@ def create_cohort(
     """
     from baekman.cohort.settings import aliases, configuration_of, par_regions, thresholds
 
-    settings = configuration_of(Path(path), _path(config))
+    settings = configuration_of(Path(path), Path(config) if config else None)
     store = create_store(
         Path(path),
         reference=Path(reference),
-        shards_file=_path(shards),
+        shards_file=Path(shards) if shards else None,
         thresholds=thresholds(settings),
         aliases=aliases(settings),
         par_regions=par_regions(settings),
@@ -268,14 +268,9 @@ class Cohort:
         from baekman.export.write import Content, export
 
         self._record("export", question=[region, mode == "raw", mode == "joint", by_position])
-        export(
-            self.store,
-            self.snapshot,
-            format=format,
-            output=Path(output),
-            content=Content(region=self._region(region), mode=mode, by_position=by_position),
-            engine=self.engine,
-        )
+        content = Content(region=self._region(region), mode=mode, by_position=by_position)
+        output = Path(output)
+        export(self.store, self.snapshot, format=format, output=output, content=content, engine=self.engine)
 
     def freeze(self, output: Location) -> Snapshot:
         """Write ``sites/`` and ``tables/`` of everyone at the latest snapshot to ``output``; returns that snapshot.
@@ -313,7 +308,7 @@ class Cohort:
 
         members = read_members(Path(gvcfs))
         require_consent(self.workspace, (member.participant_id for member in members), file="list of gVCFs")
-        filters = site_filters(configuration_of(self.store.path, _path(config)))
+        filters = site_filters(configuration_of(self.store.path, Path(config) if config else None))
         self._move_to(add_batch(self.store, batch=batch, members=members, engine=self.engine, filters=filters))
         self._record("cohort.add", object=batch, consent_hash=denied_hash(self.workspace))
         return self.snapshot
@@ -369,7 +364,7 @@ class Cohort:
         from baekman.cohort.verify.gvcfs import compare_gvcfs
         from baekman.cohort.verify.whole import verify
 
-        members = read_members(Path(gvcfs)) if gvcfs is not None else []
+        members = read_members(Path(gvcfs)) if gvcfs else []
         findings = verify(self.store, engine=self.engine)
         if not findings and members:
             findings = compare_gvcfs(self.store, members, engine=self.engine)
@@ -397,9 +392,5 @@ class Cohort:
         return self.store.parse_region(text) if text is not None else None
 
     def _record(self, action: str, *, object: str | None = None, question: Any = None, **hashes: str) -> None:
-        shown = str(self.snapshot.number) if object is None else object
-        audit.record_use(self.store.workspace, action=action, object=shown, question=question, **hashes)
-
-
-def _path(path: Location | None) -> Path | None:
-    return None if path is None else Path(path)
+        object = str(self.snapshot.number) if object is None else object
+        audit.record_use(self.store.workspace, action=action, object=object, question=question, **hashes)

@@ -24,6 +24,7 @@ from baekman.cohort.schema import REFERENCE as REFERENCE_SCHEMA
 from baekman.cohort.schema import ROSTER as ROSTER_SCHEMA
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
+from baekman.errors import InputRefused, Problem
 from baekman.genome.ploidy import one_copy_in_males, own_ploidy
 from baekman.genome.regions import Region
 from baekman.genotyping.joint import GQ_LIMITS, LIKELIHOOD, joint_rows
@@ -121,6 +122,13 @@ def _participants(store: Path, batches: tuple[str, ...], content: str) -> Partic
         male=male[values_of(order)],
         columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {},
     )
+
+
+def mode_number(mode: str) -> int:
+    """Return the number of a mode: ``called``, ``raw`` or ``joint``; raises InputRefused for another text."""
+    if mode not in MODES:
+        raise InputRefused(Problem(file="mode", expected=f"one of {', '.join(MODES)}", found=repr(mode)))
+    return MODES[mode]
 
 
 def sites_within(sites: pa.Table, region: Region | None) -> pa.Table:

@@ -24,10 +24,10 @@ from baekman.arrow import numpy_of
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.dense_genotypes import (
     JOINT,
-    MODES,
     chunks,
     count,
     genotypes,
+    mode_number,
     participants_of,
     read_evidence,
     sites_within,
@@ -66,9 +66,11 @@ def export(
     ``.pvar`` and ``.psam``, zarr makes a folder. A second run after a kill goes on with the missing shards.
 
     Raises:
-        InputRefused: the name of ``output`` does not fit the format, or a program or package for it is missing.
+        InputRefused: the name of ``output`` does not fit the format, a program or package for it is missing, or the
+            mode of ``content`` is unknown.
     """
     _check_output(format, output)
+    mode_number(content.mode)
     output = output.absolute()  # a cluster's workers have folders of their own
     output.parent.mkdir(parents=True, exist_ok=True)
     shards = store.shards_in(content.region)
@@ -130,7 +132,7 @@ def _run(store: Store, snapshot: Snapshot, content: Content, work: Path, shards:
 
 def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: int, piece: Path) -> None:
     """Write one shard's records to ``piece`` as BGZF blocks without header or end marker."""
-    mode = MODES[content.mode]
+    mode = mode_number(content.mode)
     contig = [contig.name for contig in store.contigs].index(store.shards[shard].contig)
     people = len(participants_of(store, snapshot).ids)
     with atomic_file(piece) as temporary, temporary.open("wb") as raw:

@@ -13,7 +13,6 @@ import pyarrow as pa
 from baekman.cohort import dense_genotypes
 from baekman.cohort.snapshot import Snapshot, read_sites, reading
 from baekman.cohort.store import Store
-from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
 from baekman.query.ask import SITE_COLUMNS
 
@@ -69,11 +68,7 @@ def genotype_blocks(
     Raises:
         InputRefused: ``mode`` is another, or the snapshot was deleted while it was read (SnapshotGone).
     """
-    if mode not in dense_genotypes.MODES:
-        raise InputRefused(
-            Problem(file="mode", expected=f"one of {', '.join(dense_genotypes.MODES)}", found=repr(mode))
-        )
-    return _blocks(store, snapshot, region=region, mode=dense_genotypes.MODES[mode])
+    return _blocks(store, snapshot, region=region, mode=dense_genotypes.mode_number(mode))
 
 
 def _blocks(store: Store, snapshot: Snapshot, *, region: Region | None, mode: int) -> Iterator[GenotypeBlock]:
