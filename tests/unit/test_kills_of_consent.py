@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -127,3 +129,64 @@ def test_a_refused_change_denies_nobody(template: FinishedWorkspace, tmp_path: P
     assert result.exit_code != 0
     assert participant not in denied_participants(workspace)
     assert not workspace.pending_denials.exists()
+
+
+# -- a withdrawal everywhere
+
+
+def _outcome(workspace: Workspace, participant: str) -> dict[str, object]:
+    """Return the receipt, names, records, times and audit events of a finished withdrawal, without temporary files."""
+    receipt = json.loads(workspace.receipt(participant).read_text())
+    names = {
+        workspace.relative(path)
+        for path in workspace.root.rglob("*")
+        if path.suffix not in (".lock", ".tmp") and path.name != ".lock" and "registry" not in path.parts
+    }
+    reports = {
+        name: (workspace.root / name).read_bytes()
+        for name in names
+        if name.startswith(("deliveries", "logs", "denied", ".snakemake/log")) and (workspace.root / name).is_file()
+    }
+    times = {name: (workspace.root / name).stat().st_mtime_ns for name in receipt["edited"] if "verdicts" not in name}
+    events = [(event["action"], event["object"]) for event in audit.events(workspace.root)]
+    return {"receipt": receipt, "names": names, "reports": reports, "times": times, "events": events}
+
+
+def test_a_withdrawal_that_was_killed_ends_as_an_undisturbed_one(template: FinishedWorkspace, tmp_path: Path) -> None:
+    participant = template.participant_ids[1]
+    expected: dict[str, object] | None = None
+    step, stride = 0, int(os.environ.get("BAEKMAN_KILL_STRIDE", "7"))
+    while True:
+        root = tmp_path / str(step)
+        shutil.copytree(template.root, root)
+        workspace = Workspace(root)
+
+        def work(root: Path = root) -> None:
+            run("withdraw", participant, "--workspace", str(root))
+
+        was_killed = step > 0 and killed_before(step, work)
+        denied = participant in denied_participants(workspace)
+        assert denied or step == 0 or is_granted(workspace, participant), f"killed before effect {step}"
+        work()
+        outcome = _outcome(workspace, participant)
+        expected = expected or outcome
+        for kind, value in outcome.items():
+            assert value == expected[kind], f"killed before effect {step}: {kind}"
+        shutil.rmtree(root)
+        if step and not was_killed:
+            break
+        step += 1 if step == 0 else stride
+    assert step > 40
+
+
+def test_the_data_that_a_sweep_removed_before_the_receipt_are_in_it(
+    template: FinishedWorkspace, tmp_path: Path
+) -> None:
+    participant = template.participant_ids[1]
+    receipts = []
+    for name, commands in (("a", []), ("b", [["registry", "withdraw", participant], ["registry", "show"]])):
+        shutil.copytree(template.root, tmp_path / name)
+        for arguments in [*commands, ["withdraw", participant]]:
+            run(*arguments, "--workspace", str(tmp_path / name))
+        receipts.append(json.loads(Workspace(tmp_path / name).receipt(participant).read_text()))
+    assert receipts[0] == receipts[1]

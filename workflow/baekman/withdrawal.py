@@ -34,7 +34,7 @@ from baekman.verdicts import GATES
 from baekman.workspace import run_lock
 from baekman.workspace.denied import read_mark, withdrawn_participants
 from baekman.workspace.paths import Workspace
-from baekman.workspace.purge import Purge, Traces, purge_files, remaining
+from baekman.workspace.purge import Purge, RemovalNote, Traces, note_files, purge_files, remaining
 
 LEFT_TABLES = {
     "what": "frequencies and joint genotypes in the others' tables, which were made when this participant counted",
@@ -85,9 +85,11 @@ def withdraw(
     mark = read_mark(workspace, participant_id)
     file = workspace.receipt(participant_id)
     earlier = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    snapshot = _leave_cohort(workspace, participant_id, workers=workers, is_again=bool(earlier))
+    note = _note(workspace, participant_id)
+    changed = changed or note.path.is_file()
+    snapshot = _leave_cohort(workspace, participant_id, note=note, workers=workers, is_again=bool(earlier))
     table_files.convert_layout(workspace.tables)
-    purge = _purge(workspace, participant_id, specimens)
+    purge = _purge(workspace, participant_id, specimens, note=note)
     if not leave_tables and (opened := _cohort(workspace)) and (stale := _stale_tables(workspace)):
         engine = Engine(workers=workers)
         tables.make_latest_tables(opened, output=workspace.tables, participants=stale, engine=engine)
@@ -101,13 +103,12 @@ def withdraw(
     }
     changed = changed or snapshot is not None or bool(purge) or receipt != earlier
     if changed:
-        _write_receipt(file, receipt)
-        audit.record(
-            workspace.root,
-            action="withdraw",
-            object=participant_id,
-            consent_hash=registry.consent_hash([participant_id]),
+        consent_hash = registry.consent_hash([participant_id])
+        audit.record_once(
+            workspace.root, after=note.audit, action="withdraw", object=participant_id, consent_hash=consent_hash
         )
+        _write_receipt(file, receipt)
+    note.path.unlink(missing_ok=True)
     return {**receipt, "changed": changed}
 
 
@@ -148,8 +149,10 @@ def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -
     if opened := _cohort(workspace):
         affected |= _cohort_holds(opened, sorted(withdrawn))
     for participant_id in sorted(affected):
-        _leave_cohort(workspace, participant_id, workers=workers)
-        _purge(workspace, participant_id, read_mark(workspace, participant_id)["specimens"])
+        note = _note(workspace, participant_id)
+        _leave_cohort(workspace, participant_id, note=note, workers=workers)
+        purge = _purge(workspace, participant_id, read_mark(workspace, participant_id)["specimens"], note=note)
+        _add_to_receipt(workspace, participant_id, purge, note=note)
         audit.record(workspace.root, action="withdraw.sweep", object=participant_id)
     return sorted(affected)
 
@@ -167,15 +170,27 @@ def sweep_after(workspace: Workspace, delivery_id: str) -> list[str]:
     for participant_id in sorted(withdrawn_participants(workspace)):
         if workspace.mark(participant_id).stat().st_mtime < received:
             continue
-        purge = _purge(workspace, participant_id, read_mark(workspace, participant_id)["specimens"])
+        note = _note(workspace, participant_id)
+        purge = _purge(workspace, participant_id, read_mark(workspace, participant_id)["specimens"], note=note)
+        _add_to_receipt(workspace, participant_id, purge, note=note)
         if purge:
-            receipt = workspace.receipt(participant_id)
-            if receipt.is_file():
-                earlier = json.loads(receipt.read_text("utf-8"))
-                _write_receipt(receipt, {**earlier, **purge.after(earlier)})
             audit.record(workspace.root, action="withdraw.sweep", object=participant_id)
             affected.append(participant_id)
     return affected
+
+
+def _note(workspace: Workspace, participant_id: str) -> RemovalNote:
+    return RemovalNote.read(workspace.removal_note(participant_id), audit=audit.last_sequence(workspace.root))
+
+
+def _add_to_receipt(workspace: Workspace, participant_id: str, purge: Purge, *, note: RemovalNote) -> None:
+    """Add ``purge`` to the receipt; without a receipt the note stays for the withdrawal that writes it."""
+    receipt = workspace.receipt(participant_id)
+    if receipt.is_file():
+        earlier = json.loads(receipt.read_text("utf-8"))
+        if purge:
+            _write_receipt(receipt, {**earlier, **purge.after(earlier)})
+        note.path.unlink(missing_ok=True)
 
 
 def _has_files(workspace: Workspace, participant_id: str) -> bool:
@@ -208,37 +223,46 @@ def _has_stale_tables(workspace: Workspace) -> bool:
     return table_keys.folder_of(workspace.root) is not None or bool(_stale_tables(workspace))
 
 
-def _leave_cohort(workspace: Workspace, participant_id: str, *, workers: int, is_again: bool = False) -> int | None:
+def _leave_cohort(
+    workspace: Workspace, participant_id: str, *, note: RemovalNote, workers: int, is_again: bool = False
+) -> int | None:
     """Remove the participant from the cohort; return the new snapshot, None when nothing had to change.
 
+    ``note`` gets the snapshot before. If a killed withdrawal noted it, the snapshot that followed is returned.
     ``is_again``: an earlier withdrawal was complete, so only batches added since can hold the participant.
     """
     opened = _cohort(workspace)
-    if opened is None or (is_again and not _cohort_holds(opened, [participant_id])):
+    if opened is None:
         return None
-    before = snapshots.read_snapshot(opened).number
-    after = rewrite.withdraw(opened, [participant_id], engine=Engine(workers=workers)).number
-    return after if after != before else None
+    if _cohort_holds(opened, [participant_id]):
+        note.snapshot = snapshots.read_snapshot(opened).number
+        note.save()
+    elif is_again and note.snapshot is None:
+        return None
+    rewrite.withdraw(opened, [participant_id], engine=Engine(workers=workers))
+    later = [number for number in snapshots.numbers(opened) if note.snapshot is not None and number > note.snapshot]
+    return min(later, default=None)
 
 
-def _purge(workspace: Workspace, participant_id: str, specimens: Sequence[str]) -> Purge:
-    """Remove the participant from all files; the key of encrypted tables goes first.
+def _purge(workspace: Workspace, participant_id: str, specimens: Sequence[str], *, note: RemovalNote) -> Purge:
+    """Remove the participant from all files, which ``note`` lists first; the key of encrypted tables goes first.
 
     A report that cannot be edited is written again from its inputs, or deleted.
     """
     run_lock.clear(workspace)
-    has_destroyed_key = table_keys.destroy(workspace.root, participant_id)
-    if has_destroyed_key:
-        audit.record(workspace.root, action="table-keys.destroy", object=participant_id)
     traces = _traces((participant_id, *specimens))
-    purge, records = purge_files(workspace, traces)
-    if has_destroyed_key:
+    has_key = table_keys.has_key(workspace.root, participant_id)
+    note.has_key = note.has_key or has_key
+    if note_files(workspace, traces, note=note) or has_key:
+        note.save()
+    table_keys.destroy(workspace.root, participant_id)
+    if note.has_key:
+        audit.record_once(workspace.root, after=note.audit, action="table-keys.destroy", object=participant_id)
+    for path in purge_files(workspace, traces, note=note):
+        _write_report_again(workspace, path)
+    purge = note.purge(workspace, left=remaining(workspace, traces))
+    if note.has_key:
         purge.removed.add(f"{workspace.table_keys.name}: the key of this participant's tables")
-    for path in records:
-        if _write_report_again(workspace, path):
-            purge.edited.add(workspace.relative(path))
-            purge.removed.discard(workspace.relative(path))
-    purge.left = remaining(workspace, traces)
     return purge
 
 

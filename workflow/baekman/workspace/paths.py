@@ -215,6 +215,10 @@ class Workspace:
         """Return the receipt of the withdrawal of ``participant_id``."""
         return self.receipts / f"{participant_id}.json"
 
+    def removal_note(self, participant_id: str) -> Path:
+        """Return the note of the changes of a withdrawal that has no receipt yet (``workspace.purge``)."""
+        return self.receipts / f".{participant_id}.removal.json"
+
     @property
     def reference(self) -> Path:
         """The folder of the reference genome with its indexes and shards."""

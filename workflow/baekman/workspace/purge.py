@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baekman.files.atomic import write_text
+from baekman.files.atomic import atomic_file, write_text
 from baekman.workspace.paths import APART, BULK, RUN_RECORDS, Top, Workspace
 from baekman.workspace.run_lock import snakemake_locks
 
@@ -53,32 +53,89 @@ class Purge:
         }
 
 
-def purge_files(workspace: Workspace, traces: Traces) -> tuple[Purge, list[Path]]:
-    """Delete the files and folders named by the IDs, then take the IDs out of the other files.
+@dataclass(kw_only=True)
+class RemovalNote:
+    """The changes that a withdrawal is about to make, saved before the first of them.
+
+    A withdrawal that is killed leaves the note. The next one finds there what the receipt must list.
+
+    Attributes:
+        path: Its file.
+        audit: Number of the newest audit event when the withdrawal began.
+        snapshot: The cohort's snapshot that still counted the participant; None when none did.
+        has_key: Whether the participant had a key of encrypted tables.
+        named: Files and folders named by the IDs, relative to the workspace.
+        searched: Files that contain an ID, relative to the workspace.
+    """
+
+    path: Path
+    audit: int
+    snapshot: int | None = None
+    has_key: bool = False
+    named: set[str] = field(default_factory=set)
+    searched: set[str] = field(default_factory=set)
+
+    @classmethod
+    def read(cls, path: Path, *, audit: int) -> RemovalNote:
+        """Return the note in ``path``, else an empty one with the number ``audit``."""
+        if not path.is_file():
+            return cls(path=path, audit=audit)
+        values = json.loads(path.read_text("utf-8"))
+        return cls(
+            path=path,
+            audit=values["audit"],
+            snapshot=values["snapshot"],
+            has_key=values["has_key"],
+            named=set(values["named"]),
+            searched=set(values["searched"]),
+        )
+
+    def save(self) -> None:
+        """Write the note."""
+        values = {"audit": self.audit, "snapshot": self.snapshot, "has_key": self.has_key}
+        names = {"named": sorted(self.named), "searched": sorted(self.searched)}
+        write_text(self.path, json.dumps({**values, **names}) + "\n")
+
+    def purge(self, workspace: Workspace, *, left: set[str]) -> Purge:
+        """Return the changes that were made, by the state of the noted files; ``left`` still name the participant."""
+        noted = self.named | self.searched
+        present = {name for name in noted if os.path.lexists(workspace.root / name)}
+        return Purge(removed=noted - present, edited=(present & self.searched) - left, left=left)
+
+
+def note_files(workspace: Workspace, traces: Traces, *, note: RemovalNote) -> bool:
+    """Add to ``note`` the files and folders to remove or edit; return whether there are any now.
+
+    Entries ``APART`` are not touched; in ``BULK`` only names are searched.
+    """
+    named = {path for path in _everything(workspace) if _is_named(path.relative_to(workspace.root), traces)}
+    others = [path for path in _searched(workspace) if path not in named and not path.is_symlink()]
+    # a run that is alive removes its own locks at its end
+    searched = {path for path in traces.search(others) if path.parent != snakemake_locks(workspace)}
+    note.named |= {workspace.relative(path) for path in named}
+    note.searched |= {workspace.relative(path) for path in searched}
+    return bool(named or searched)
+
+
+def purge_files(workspace: Workspace, traces: Traces, *, note: RemovalNote) -> list[Path]:
+    """Delete the noted files and folders named by the IDs, then take the IDs out of the other noted files.
 
     A line of a table or log goes as a whole; of JSON the smallest list element, key or object goes. A record of a
-    run that cannot be edited is deleted. Entries ``APART`` are not touched; in ``BULK`` only names are searched.
+    run that cannot be edited is deleted.
 
     Returns:
-        The changes, without ``left``, and the deleted records of runs, sorted.
+        The records of runs that are deleted, now or by a withdrawal that was killed, sorted. Reports in HTML come in
+        any case, since a kill may have left the new report in part.
     """
-    purge = Purge()
-    for path in list(_everything(workspace)):
-        if _is_named(path.relative_to(workspace.root), traces):
-            _remove(path)
-            purge.removed.add(workspace.relative(path))
-    records = []
-    for path in sorted(traces.search([path for path in _searched(workspace) if not path.is_symlink()])):
-        # a run that is alive removes its own locks at its end
-        if path.parent == snakemake_locks(workspace):
-            continue
-        if _edit(path, traces.ids) and not traces.search([path]):
-            purge.edited.add(workspace.relative(path))
-        elif path.relative_to(workspace.root).parts[0] in RUN_RECORDS:
+    # the content of a folder comes before the folder
+    for name in sorted(note.named, reverse=True):
+        _remove(workspace.root / name)
+    for path in sorted(traces.search([path for name in note.searched if (path := workspace.root / name).is_file()])):
+        is_clean = _edit(path, traces.ids) and not traces.search([path])
+        if not is_clean and path.relative_to(workspace.root).parts[0] in RUN_RECORDS:
             path.unlink()
-            purge.removed.add(workspace.relative(path))
-            records.append(path)
-    return purge, records
+    records = (workspace.root / name for name in note.searched)
+    return sorted(path for path in records if path.suffix == ".html" or not path.exists())
 
 
 def remaining(workspace: Workspace, traces: Traces) -> set[str]:
@@ -144,9 +201,10 @@ def _edit(path: Path, ids: Sequence[str]) -> bool:
     edited = editor(text, ids) if editor else None
     if edited is None:
         return False
-    write_text(path, edited)
-    path.chmod(status.st_mode & 0o7777)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with atomic_file(path) as temporary:
+        temporary.write_text(edited, encoding="utf-8")
+        temporary.chmod(status.st_mode & 0o7777)
+        os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
     return True
 
 
