@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from baekman.errors import InputRefused
+from baekman.errors import InputRefused, Problem
 from baekman.intake.delivery import SHEET, Delivery, read_delivery
 from baekman.intake.manifest import MANIFEST
 from baekman.intake.receive import received_id
@@ -29,21 +30,23 @@ def watch(
 
     ``deliver`` returns False where another run works on the same files; it is called again at the next look. The
     workspace records what was delivered before, by this process or another. A refused delivery goes to ``refuse``
-    with its place (``place_of``), once, and again when its sheet or manifest changes. With ``once`` the function
-    returns after one look, else never.
+    with its place (``place_of``), once, and again when its sheet or manifest changes. A folder that cannot be read is
+    refused in the same way, and stops no other. With ``once`` the function returns after one look, else never.
     """
     handled: dict[Path, tuple[int, ...]] = {}
     while True:
-        for folder in candidates(inbox):
-            state = _state(folder)
+        for folder in _folders(inbox):
+            state: tuple[int, ...] | None = ()
             try:
-                if handled.get(folder) == state or not _is_due(folder, workspace, quiet_seconds):
+                state = _state(folder)
+                if state is None or handled.get(folder) == state or not _is_due(folder, workspace, quiet_seconds):
                     continue
                 if deliver(folder):
                     handled[folder] = state
             except InputRefused as refusal:
-                handled[folder] = state
-                refuse(refusal, place_of(folder))
+                if handled.get(folder) != state:
+                    refuse(refusal, place_of(folder))
+                handled[folder] = state or ()
         if once:
             return
         time.sleep(POLL_SECONDS)
@@ -51,15 +54,43 @@ def watch(
 
 def place_of(folder: Path) -> str:
     """Return how the operator finds ``folder``: by its inode number, as its name may be an institution's."""
-    number = folder.stat().st_ino
+    try:
+        number = folder.stat().st_ino
+    except FileNotFoundError:
+        return "a folder that is no longer in INBOX"
     return f"the folder that `find INBOX -maxdepth 1 -inum {number}` prints"
 
 
-def candidates(inbox: Path) -> Iterator[Path]:
-    """Yield the folders in ``inbox`` that have a sheet and a manifest, by name."""
-    for folder in sorted(inbox.iterdir()):
-        if (folder / SHEET).is_file() and (folder / MANIFEST).is_file():
-            yield folder
+def _folders(inbox: Path) -> list[Path]:
+    """Return the folders in ``inbox`` by name; none while the inbox cannot be listed, as on a disk that is away."""
+    try:
+        return sorted(path for path in inbox.iterdir() if path.is_dir())
+    except OSError:
+        return []
+
+
+def _require_readable(folder: Path) -> None:
+    """Raise InputRefused for a folder, sheet or manifest that the user of this process may not read."""
+    paths = (folder, folder / SHEET, folder / MANIFEST)
+    try:
+        readable = os.access(folder, os.R_OK | os.X_OK) and all(
+            os.access(path, os.R_OK) for path in paths[1:] if path.exists()
+        )
+        if readable:
+            os.scandir(folder).close()
+    except FileNotFoundError:
+        raise
+    except OSError:
+        readable = False
+    if not readable:
+        raise InputRefused(
+            Problem(
+                file="a folder of the inbox",
+                expected="a folder, sheet and manifest that may be read",
+                found="one that may not",
+                action="give the user of this process access to it, and touch manifest.tsv",
+            )
+        )
 
 
 def is_complete(delivery: Delivery) -> bool:
@@ -92,6 +123,13 @@ def _is_quiet(folder: Path, seconds: float) -> bool:
     return time.time() - changed >= seconds
 
 
-def _state(folder: Path) -> tuple[int, ...]:
-    """Return the times at which the sheet and the manifest of ``folder`` were last written."""
-    return tuple((folder / name).stat().st_mtime_ns for name in (SHEET, MANIFEST))
+def _state(folder: Path) -> tuple[int, ...] | None:
+    """Return the times at which the sheet and the manifest of ``folder`` were last written; None without them.
+
+    Raises InputRefused when they cannot be read.
+    """
+    try:
+        _require_readable(folder)
+        return tuple((folder / name).stat().st_mtime_ns for name in (SHEET, MANIFEST))
+    except FileNotFoundError:  # also while they are moved
+        return None

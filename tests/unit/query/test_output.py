@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import pty
 import subprocess
@@ -58,6 +60,52 @@ def test_parquet_keeps_types(tmp_path: Path) -> None:
         write_answer(connection.sql(ROWS), format="parquet", output=tmp_path / "x.parquet")
     rows = pl.read_parquet(tmp_path / "x.parquet")
     assert rows["pl"].to_list() == [[1, 2], None] and rows["called"].to_list() == [True, False]
+
+
+FORMULAS = """
+SELECT '=1+1' AS a, '+1' AS b, '-1' AS c, '@SUM(1)' AS d, chr(9) || '=1' AS e, chr(13) || '=1' AS f, '＝1' AS g,
+  -5 AS h, -0.5::DOUBLE AS i, [-1, 2] AS j, ['=1', 'x'] AS k, 'A=1' AS l, NULL::VARCHAR AS m, true AS n, '' AS "=o"
+"""
+
+
+def test_csv_marks_what_a_spreadsheet_would_take_for_a_formula_and_no_number(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    shown = written(FORMULAS, "csv", capfdbinary)
+    header, row = csv.reader(io.StringIO(shown, newline=""))
+    assert header == [*"abcdefghijklmn", "'=o"]
+    assert row == [
+        "'=1+1", "'+1", "'-1", "'@SUM(1)", "'\t=1", "'\r=1", "'\uff1d1",
+        "-5", "-0.5", "-1,2", "'=1,x", "A=1", "", "true", "",
+    ]  # fmt: skip
+
+
+CONTROLLED = (
+    "SELECT chr(27) || '[2J' || chr(7) || 'x' || chr(155) || '31m' || chr(8238) || 'y' AS a, [chr(10), 'z'] AS b"
+)
+
+
+def test_a_table_holds_no_control_character(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    lines = written(CONTROLLED, "table", capfdbinary).splitlines()
+    assert [line.split() for line in lines] == [["a", "b"], ["\ufffd[2J\ufffdx\ufffd31m\ufffdy", "\ufffd,z"]]
+
+
+@pytest.mark.parametrize("format", ["table", "csv"])
+def test_a_terminal_gets_no_control_character(format: str) -> None:
+    leader, follower = pty.openpty()
+    program = (
+        "import duckdb, sys; from baekman.query.output import write_answer\n"
+        f"write_answer(duckdb.connect().sql(sys.argv[1]), format={format!r})"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program, CONTROLLED], stdout=follower, check=True, env={**os.environ, "COLUMNS": "100"}
+    )
+    os.close(follower)
+    shown = b""
+    while chunk := _read(leader):
+        shown += chunk
+    assert "\ufffd[2J\ufffdx\ufffd31m\ufffdy" in shown.decode()
+    assert not set(shown.decode()) & set("\x1b\x07\x9b\u202e")
 
 
 def test_names_of_columns_may_be_anything(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

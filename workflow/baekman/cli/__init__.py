@@ -11,6 +11,7 @@ import typer
 
 from baekman import __version__
 from baekman.errors import EXIT_FAILED, EXIT_REFUSED, EXITS_INTERRUPTED, InputRefused
+from baekman.files.shown_text import printable
 from baekman.tools.processes import keep_from_others
 
 app = typer.Typer(
@@ -53,7 +54,7 @@ def main() -> None:
         app()
     except InputRefused as refused:
         for reason in refused.problems:
-            print(f"refused: {reason}", file=sys.stderr)
+            print(printable(f"refused: {reason}"), file=sys.stderr)
         sys.exit(EXIT_REFUSED)
     except SystemExit as ended:
         if ended.code in EXITS_INTERRUPTED:  # Typer exits with 130 after Ctrl-C, and prints nothing
@@ -65,5 +66,5 @@ def main() -> None:
         from baekman.cli.failure import describe
 
         words = describe(failure, arguments=sys.argv[1:], environment=os.environ)
-        print(f"failed: {words} (set BAEKMAN_TRACEBACK=1 to see where)", file=sys.stderr)
+        print(printable(f"failed: {words} (set BAEKMAN_TRACEBACK=1 to see where)"), file=sys.stderr)
         sys.exit(EXIT_FAILED)

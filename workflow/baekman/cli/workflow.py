@@ -13,6 +13,7 @@ import typer
 from baekman.cli.options import HERE, ConfigOption, InsecureOption, WorkspaceOption, readable_folder
 from baekman.engine.progress import progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
+from baekman.files.shown_text import printable
 
 if TYPE_CHECKING:
     from baekman.deliver import Outcome
@@ -108,7 +109,7 @@ def watch(
         failures += 1
         print(f"a delivery is refused, {place}:", file=sys.stderr)
         for problem in refusal.problems:
-            print(f"refused: {problem}", file=sys.stderr)
+            print(printable(f"refused: {problem}"), file=sys.stderr)
 
     watch_inbox(
         inbox,
@@ -132,7 +133,7 @@ def _deliver(
         outcome = deliver_folder(
             delivery, workspace=Workspace(workspace), config=config, profile=profile, cores=cores, progress=progress
         )
-    print("\n".join(_summary(outcome, Workspace(workspace))), file=sys.stderr)
+    print("\n".join(map(printable, _summary(outcome, Workspace(workspace)))), file=sys.stderr)
     typer.echo(outcome.delivery_id)
     return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 
 from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_file
+from baekman.files.shown_text import CONTROLS, FORMULA_STARTS, REPLACEMENT, printable, spreadsheet_text
 
 OUTPUT_FORMATS = ("table", "csv", "parquet")
 BATCH_ROWS = 1 << 16
@@ -28,6 +30,8 @@ INTEGERS = frozenset(f"{sign}{size}int" for sign in ("", "u") for size in ("tiny
 NUMBERS = FLOATS | INTEGERS | {"integer", "uinteger", "decimal"}
 SIX_DIGITS = "'{:.6g}'"
 NESTED = frozenset(("list", "struct", "map", "array", "union"))
+WITHOUT_TEXT = NUMBERS | {"boolean", "date", "time", "timestamp", "uuid"}
+CONTROLS_OF_RE2 = re.sub(r"\\[xu]([0-9A-F]+)", r"\\x{\1}", CONTROLS)  # the syntax of DuckDB's expressions
 
 
 def check_format(format: str, *, output: Path | None) -> None:
@@ -42,7 +46,8 @@ def write_answer(relation: duckdb.DuckDBPyRelation, *, format: str, output: Path
     """Write the rows of ``relation`` to ``output`` (atomically) or stdout, a batch at a time.
 
     ``table`` is aligned text with a line per row, or on a terminal DuckDB's box, as wide as the terminal. Lists
-    become text in a table and in CSV.
+    become text in a table and in CSV. Control characters in texts are replaced in a table, and in CSV on a terminal.
+    In CSV a text that a spreadsheet would take for a formula begins with a quote (``spreadsheet_text``).
 
     Raises:
         InputRefused: see ``check_format``.
@@ -50,7 +55,9 @@ def write_answer(relation: duckdb.DuckDBPyRelation, *, format: str, output: Path
     """
     check_format(format, output=output)
     if format == "table" and output is None and sys.stdout.isatty():
-        relation.show(max_width=shutil.get_terminal_size().columns, max_rows=TERMINAL_ROWS, null_value=".")
+        _printable(_flattened(relation)).show(
+            max_width=shutil.get_terminal_size().columns, max_rows=TERMINAL_ROWS, null_value="."
+        )
         return
     write = {"table": _write_table, "csv": _write_csv, "parquet": _write_parquet}[format]
     with _opened(output) as target:
@@ -85,7 +92,10 @@ def _write_parquet(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None
 
 
 def _write_csv(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None:
-    reader = _flattened(relation).to_arrow_reader(BATCH_ROWS)
+    flat = _without_formulas(relation)
+    if target.isatty():
+        flat = _printable(flat)
+    reader = flat.to_arrow_reader(BATCH_ROWS)
     options = pa_csv.WriteOptions(quoting_style="needed")
     with pa_csv.CSVWriter(target, reader.schema, write_options=options) as writer:
         for batch in reader:
@@ -94,6 +104,7 @@ def _write_csv(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None:
 
 def _write_table(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None:
     """Write aligned columns: numbers to the right, floats with six digits, and ``.`` for null."""
+    relation = _printable(_flattened(relation))
     names = relation.columns
     pads = [pc.utf8_lpad if kind.id in NUMBERS else pc.utf8_rpad for kind in relation.types]
     texts = ", ".join(
@@ -101,7 +112,7 @@ def _write_table(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None:
         for name, kind in zip(map(_quoted, names), relation.types, strict=True)
     )
     widths: list[int] = []
-    for batch in _flattened(relation).project(texts).to_arrow_reader(BATCH_ROWS):
+    for batch in relation.project(texts).to_arrow_reader(BATCH_ROWS):
         if not widths:
             lengths = [pc.max(pc.utf8_length(column[:TABLE_WIDTH_ROWS])).as_py() for column in batch.columns]
             widths = [max(len(name), min(WIDEST, length)) for name, length in zip(names, lengths, strict=True)]
@@ -129,6 +140,37 @@ def _flattened(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
             columns.append(f"array_to_string({name}, ',') AS {name}")
         else:
             columns.append(f"CAST({name} AS VARCHAR) AS {name}" if kind.id in NESTED else name)
+    return relation.project(", ".join(columns))
+
+
+def _printable(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Return ``relation`` with control characters in names and texts replaced (``shown_text.printable``)."""
+    expression = f"regexp_replace(({{0}})::VARCHAR, '{CONTROLS_OF_RE2}', '{REPLACEMENT}', 'g')"
+    return _with_texts(relation, expression, printable)
+
+
+def _without_formulas(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Return ``relation`` flattened, with ``spreadsheet_text`` of its names and texts; lists of numbers stay."""
+    starts = ", ".join(f"chr({ord(character)})" for character in FORMULA_STARTS)
+    expression = f"CASE WHEN ({{0}}::VARCHAR)[1] IN ({starts}) THEN chr(39) || {{0}}::VARCHAR ELSE {{0}}::VARCHAR END"
+    numbers = [kind.id == "list" and kind.child.id in NUMBERS for kind in relation.types]
+    return _with_texts(_flattened(relation), expression, spreadsheet_text, unchanged=numbers)
+
+
+def _with_texts(
+    relation: duckdb.DuckDBPyRelation,
+    expression: str,
+    rename: Callable[[str], str],
+    *,
+    unchanged: Sequence[bool] = (),
+) -> duckdb.DuckDBPyRelation:
+    """Return ``relation`` with ``expression`` of each column of text, except ``unchanged``, under new names."""
+    columns = []
+    for column, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True)):
+        value = _quoted(name)
+        if kind.id not in WITHOUT_TEXT and not (unchanged and unchanged[column]):
+            value = expression.replace("{0}", value)
+        columns.append(f"{value} AS {_quoted(rename(name))}")
     return relation.project(", ".join(columns))
 
 

@@ -16,6 +16,7 @@ from baekman import consent
 from baekman.consent import ConsentState, Scope, today
 from baekman.errors import InputRefused, Problem
 from baekman.files.secret_file import write_secret
+from baekman.files.shown_text import spreadsheet_text
 from baekman.registry import database
 from baekman.registry.database import chunks, participants, specimens
 from baekman.registry.records import Registry
@@ -126,6 +127,6 @@ def write_institution(registry: Registry, institution: str, *, folder: Path, out
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, INSTITUTION_COLUMNS, delimiter="\t", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({column: spreadsheet_text(text) for column, text in row.items()} for row in rows)
     write_secret(file, table.getvalue().encode())
     return file

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from baekman.files.atomic import write_text
+from baekman.files.shown_text import spreadsheet_text
 from baekman.report.wording import render
 from baekman.verdicts import DECISIONS, Scalar, Verdict, merge, read_verdicts
 
@@ -62,4 +63,6 @@ def _by_specimen(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
 
 
 def _text(value: Scalar) -> str:
+    if isinstance(value, str):
+        return spreadsheet_text(value)
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
