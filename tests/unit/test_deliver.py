@@ -71,6 +71,16 @@ def test_a_signal_that_stops_the_command_stops_snakemake_and_its_jobs(
     assert (running.returncode, *output) == (code, "", "interrupted: run the same command again to go on\n")
 
 
+def test_a_stopped_command_does_not_wait_for_a_reader_of_many_events(started: Started, tmp_path: Path) -> None:
+    running = started(
+        "trap 'yes | head -c 1000000 >&$4; touch over; exit' INT; touch running; while :; do sleep 0.1; done"
+    )
+    _wait_for(tmp_path / "w" / "running")
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=30)
+    assert running.returncode == 130 and (tmp_path / "w" / "over").exists()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems send no signal when a parent is killed")
 @pytest.mark.parametrize("is_late", [False, True])
 def test_snakemake_and_its_jobs_stop_when_the_command_is_killed(
