@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ KEY_VARIABLE = "BAEKMAN_AUDIT_KEY"
 ACTOR_VARIABLE = "BAEKMAN_ACTOR"
 PURPOSE_VARIABLE = "BAEKMAN_PURPOSE"
 FIRST = "0" * 64
+CLOCK_TOLERANCE = timedelta(minutes=2)  # between the clocks of the machines that write a log
 
 FIELDS = (
     "sequence",
@@ -108,8 +109,11 @@ def record(
         raise ValueError("audit: no action")
     with _locked(log_file(workspace)) as descriptor:
         last = _last_line(descriptor)
+        newest = json.loads(last) if last else None
+        if newest:
+            require_clock_after(newest["time"], of="the audit log")
         event = {
-            "sequence": json.loads(last)["sequence"] + 1 if last else 1,
+            "sequence": newest["sequence"] + 1 if newest else 1,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             **words,
             **hashes,
@@ -166,12 +170,45 @@ def record_once(workspace: Path, *, after: int, action: str, object: str = "", *
 
 def last_sequence(workspace: Path) -> int:
     """Return the number of the newest event; 0 without a log."""
-    file = log_file(workspace)
-    if not file.is_file():
-        return 0
-    with _locked(file) as descriptor:
-        last = _last_line(descriptor)
-    return int(json.loads(last)["sequence"]) if last else 0
+    newest = _newest(workspace)
+    return int(newest["sequence"]) if newest else 0
+
+
+def require_clock(workspace: Path) -> None:
+    """Raise InputRefused when the clock is behind the newest event of ``workspace`` (see ``require_clock_after``)."""
+    newest = _newest(workspace)
+    if newest:
+        require_clock_after(newest["time"], of="the audit log")
+
+
+def require_clock_after(time: str, *, of: str) -> None:
+    """Raise InputRefused when the clock is over ``CLOCK_TOLERANCE`` behind ``time`` (ISO 8601, UTC), noted in ``of``.
+
+    With such a clock a refusal would not have begun yet.
+    """
+    if datetime.now(UTC) < datetime.fromisoformat(time) - CLOCK_TOLERANCE:
+        raise InputRefused(
+            Problem(
+                file="clock of this machine",
+                expected=f"a time after the newest entry of {of}",
+                found="an earlier one",
+                action="set the clock; if the entry is wrong, ask the data manager",
+            )
+        )
+
+
+def _newest(workspace: Path) -> dict[str, Any] | None:
+    """Return the newest event, without a lock and without write access; None without any."""
+    try:
+        descriptor = os.open(log_file(workspace), os.O_RDONLY)
+    except (FileNotFoundError, PermissionError):  # without access there is no use to record either
+        return None
+    try:
+        last = _last_line(descriptor, cuts=False)
+    finally:
+        os.close(descriptor)
+    newest: dict[str, Any] | None = json.loads(last) if last else None
+    return newest
 
 
 def events(workspace: Path) -> Iterator[dict[str, Any]]:
@@ -364,8 +401,11 @@ def _locked(file: Path) -> AbstractContextManager[int]:
     return locks.exclusive(file, waits_for="the audit log", mode=0o600)
 
 
-def _last_line(descriptor: int) -> bytes:
-    """Return the last whole line; cut off a torn line after it, which a killed writer left and was never an event."""
+def _last_line(descriptor: int, *, cuts: bool = True) -> bytes:
+    """Return the last whole line; cut off a torn line after it, which a killed writer left and was never an event.
+
+    Without ``cuts`` the torn line, which a writer may be completing, is passed over.
+    """
     end = os.fstat(descriptor).st_size
     tail = b""
     start = end
@@ -375,6 +415,7 @@ def _last_line(descriptor: int) -> bytes:
         tail = os.pread(descriptor, step, start) + tail
     if tail and not tail.endswith(b"\n"):
         whole = tail.rfind(b"\n") + 1
-        os.ftruncate(descriptor, start + whole)
+        if cuts:
+            os.ftruncate(descriptor, start + whole)
         tail = tail[:whole]
     return tail[:-1][tail[:-1].rfind(b"\n") + 1 :] + b"\n" if tail else b""

@@ -41,9 +41,12 @@ def open_in_force(
         finishing: A participant whom the calling command withdraws itself.
 
     Raises:
-        InputRefused: As in ``open_registry``.
+        InputRefused: As in ``open_registry``, or the clock is behind the newest entry of audit log or registry.
     """
     opened = open_registry(workspace.root, registry=registry, key_file=key_file)
+    audit.require_clock(workspace.root)
+    if recorded := opened.last_recorded():
+        audit.require_clock_after(recorded, of="the registry")
     marked = withdrawn_participants(workspace) - {finishing}
     if workspace.pending_denials.is_file() or _listed_sequence(workspace) < opened.last_sequence():
         with _lock(workspace):
@@ -187,7 +190,10 @@ def _write_list(workspace: Workspace, registry: Registry) -> str:
 
 
 def _denied_lines(participant_id: str, events: Sequence[ConsentEvent]) -> Iterator[str]:
-    for first, last in periods_without(events, scope=Scope.GENOME, since=today()):
+    day = today()
+    for begins, last in periods_without(events, scope=Scope.GENOME, since=day):
+        # denied now is denied by a clock that goes back too
+        first = date.min if begins <= day else begins
         yield f"{participant_id}\t{first}\t{last or ''}\n"
 
 

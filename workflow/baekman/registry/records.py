@@ -245,6 +245,12 @@ class Registry:
         with database.reading(self.engine) as connection:
             return connection.scalar(select(func.max(consent_events.c.sequence))) or 0
 
+    def last_recorded(self) -> str:
+        """Return the time at which the newest consent event was recorded (UTC, ISO 8601); "" without one."""
+        columns = consent_events.c
+        with database.reading(self.engine) as connection:
+            return connection.scalar(select(columns.recorded_at).order_by(columns.sequence.desc()).limit(1)) or ""
+
     def append_consent(self, connection: Connection, *events: ConsentEvent) -> None:
         """Append ``events`` inside the caller's transaction."""
         recorded_at = now()

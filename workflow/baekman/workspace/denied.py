@@ -2,7 +2,8 @@
 
 ``<workspace>/withdrawn/<ID>`` marks each withdrawn participant. ``<workspace>/denied.txt`` has one line (ID, first
 day, last day or nothing) for each period without consent to sequencing. Future periods are listed too, since consent
-may end or begin while the registry stays untouched. ``<workspace>/denied.pending`` has such lines of a change that the
+may end or begin while the registry stays untouched. The first day of a period that has begun is 0001-01-01: no clock
+ends the denial by going back. ``<workspace>/denied.pending`` has such lines of a change that the
 registry does not have yet. All hold pseudonymous IDs only.
 """
 
@@ -16,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from baekman import pseudonyms
+from baekman import audit, pseudonyms
 from baekman.consent import today
 from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import write_text
@@ -54,7 +55,13 @@ def withdrawn_participants(workspace: Workspace) -> frozenset[str]:
 
 
 def denied_participants(workspace: Workspace, *, at: date | None = None) -> frozenset[str]:
-    """Return the IDs of participants who have withdrawn or have no consent in force at ``at`` (default: today)."""
+    """Return the IDs of participants who have withdrawn or have no consent in force at ``at`` (default: today).
+
+    Raises:
+        InputRefused: Without ``at``, when the clock is behind the newest audit event: what began is not forgotten.
+    """
+    if at is None:
+        audit.require_clock(workspace.root)
     day = (at or today()).isoformat()
     denied = set(withdrawn_participants(workspace))
     # first the pending change: when it is finished, the list has it before the pending denials are removed
