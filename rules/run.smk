@@ -15,6 +15,17 @@ RUN_KEYS = ("delivery", "workspace")  # keys of --config that are no settings
 
 internals.check(workflow)
 processes.keep_from_others()
+STARTED_IN = {Path.cwd(), Path(os.environ.get("PWD", "."))}  # the log lies in one
+
+
+def close_snakemake_folders():
+    """Close the `.snakemake` of the workspace and of the folder of the command."""
+    for folder in {*STARTED_IN, Path.cwd()}:
+        processes.close_snakemake_folder(folder / ".snakemake")
+
+
+if internals.is_main_process(workflow):
+    close_snakemake_folders()
 # Rules call `baekman`, which is installed next to this Python; its environment need not be activated.
 programs.find_own_commands()
 
@@ -86,6 +97,7 @@ def conclude():
     """Tidy up after the last job and bring the return report up to date."""
     from baekman import deliver, workflow_run  # jobs never open the registry
 
+    close_snakemake_folders()
     if IS_RECEIVED:
         if message := deliver.conclude(WORKSPACE, config["delivery"]):
             logger.warning(message, extra={"notice": workflow_run.RETURN_REPORT})

@@ -225,3 +225,17 @@ def test_a_delivery_that_was_never_received_plans_nothing_and_is_reported(worksp
     plan = workspace.plan(str(inbox))
     assert "not received yet: its jobs are known after intake" in plan.text
     assert set(plan.jobs) <= {"all"}
+
+
+def test_snakemakes_own_folder_is_for_owner_and_group(tmp_path: Path) -> None:
+    """Its log too, which plain `snakemake` opens before it reads a rule."""
+    workspace = Workspace(tmp_path)
+    delivery = workspace.receive("gvcf")
+    before = os.umask(0o022)
+    try:
+        workspace.finish(delivery)
+    finally:
+        os.umask(before)
+    paths = [tmp_path / ".snakemake", *(tmp_path / ".snakemake").rglob("*")]
+    assert any(path.suffix == ".log" for path in paths)
+    assert [path for path in paths if path.stat().st_mode & 0o027] == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import stat
 import sys
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 STARTED_BY = "BAEKMAN_STARTED_BY"  # process ID of the `baekman deliver` that started a Snakemake
@@ -16,6 +19,20 @@ def keep_from_others() -> None:
     A stricter umask stays as it is.
     """
     os.umask(os.umask(0o077) | 0o027)
+
+
+def close_snakemake_folder(folder: Path) -> None:
+    """Take from Snakemake's ``folder``, logs and records what others may do and the group may write (0750, 0640).
+
+    Plain ``snakemake`` makes the logs before it reads a rule, and makes its records writable to the group whatever
+    the umask. Environments of conda, and files of another user, stay as they are.
+    """
+    for pattern in ("*", "log/*", "incomplete/*", "metadata/**/*"):
+        for path in (folder, *folder.glob(pattern)):
+            with contextlib.suppress(OSError):
+                mode = path.lstat().st_mode
+                if not stat.S_ISLNK(mode) and mode & 0o027:
+                    path.chmod(stat.S_IMODE(mode) & ~0o027)
 
 
 def end_with(parent: int, *, by: signal.Signals) -> bool:
