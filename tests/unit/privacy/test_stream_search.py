@@ -6,7 +6,8 @@ import time
 import unicodedata
 
 import pytest
-from baekman.privacy import stream_search as identifier_search
+from baekman.kernels.delivered.screen import may_have_shape
+from baekman.privacy import stream_search
 from baekman.privacy.stream_search import IdentifierSearch, found_in
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,8 +80,8 @@ def test_a_line_without_an_end_is_not_collected_for_ever() -> None:
 @given(st.text("01259 -._)*xX+@a:\n", max_size=60))
 def test_the_quick_look_misses_no_candidate(text: str) -> None:
     data = text.encode()
-    if identifier_search._CANDIDATE.search(data):
-        assert identifier_search._may_have_shape(data)
+    if stream_search._CANDIDATE.search(data):
+        assert may_have_shape(data)
 
 
 @given(st.sampled_from(REGISTERED[:4]), st.sampled_from(["", "x ", "x:", "HB-SUBJ-17-B1 "]), st.data())

@@ -1,7 +1,7 @@
-"""Where in a record something stands, for the search of identifiers: the column or field, and coordinates there.
+"""The fields of records for the search of identifiers: their names, and the numbers among them.
 
-A hospital's record number may have as many digits as a position in the genome. So a number that is registered
-counts only where the format has text: not as a position, nor in a field that its header calls a number.
+A hospital's record number may have as many digits as a position in the genome. So a registered number counts only
+where the format has text: not as a position, nor in a field that the header declares as a number.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from baekman.genome.vcf_header import definitions
 
 _VCF_COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT")
 _DIGITS = re.compile(rb"[0-9]+")
-# names of phase sets and of other alignments are made of positions
+# names of phase sets, and other alignments, contain positions
 _POSITIONED_KEYS = frozenset({b"PID"})
 _POSITIONED_TAGS = frozenset({b"SA", b"XA", b"OA", b"MC", b"MD", b"OC", b"CG"})
 
 
 class VcfLayout:
-    """Lines of VCF records. ``header``: the file's own, which tells fields with numbers from those with text."""
+    """Lines of VCF records; the file's ``header`` declares which fields hold numbers."""
 
     def __init__(self, header: str) -> None:
         numeric: dict[str, set[bytes]] = {"INFO": set(), "FORMAT": set()}
@@ -28,12 +28,12 @@ class VcfLayout:
         self._numeric_info, self._numeric_format = numeric["INFO"], numeric["FORMAT"]
 
     def place(self, line: bytes, at: int) -> str:
-        """The column that byte ``at`` stands in."""
+        """Return the name of the column at byte ``at``."""
         column = line.count(b"\t", 0, at)
         return f"{_VCF_COLUMNS[column]} column" if column < len(_VCF_COLUMNS) else "sample column"
 
     def is_number(self, line: bytes, at: int) -> bool:
-        """Whether the digits at byte ``at`` are a number of the format: a position, or a numeric field's value."""
+        """Return whether the digits at byte ``at`` are a position or the value of a numeric field."""
         fields = line.split(b"\t")
         column = line.count(b"\t", 0, at)
         digits = _DIGITS.match(line, at)
@@ -54,9 +54,9 @@ class TagLayout:
     """Lines of one SAM tag each, ``<tab>TG:Z:value``."""
 
     def place(self, line: bytes, at: int) -> str:
-        """The tag."""
+        """Return the name of the tag."""
         return f"tag {line[1:3].decode('ascii', 'replace')}"
 
     def is_number(self, line: bytes, at: int) -> bool:
-        """Whether the tag tells positions."""
+        """Return whether the tag holds positions."""
         return line[1:3] in _POSITIONED_TAGS
