@@ -85,7 +85,7 @@ RECORDS = {
     ),
     "END with decimals": (
         [line(20, "C", "<NON_REF>", "0/0:40", format="GT:GQ", info="END=20.7")],
-        f"line {FIRST} (record 1): expected END at POS or behind it, found END before POS",
+        f"line {FIRST} (record 1): expected END at POS or after it, found END before POS",
     ),
     "ALT of letters that are no bases": (
         [line(10, "C", "DEL", "0/1:40:22:11,11:45,0,42")],
@@ -109,11 +109,11 @@ RECORDS = {
     ),
     "END before POS": (
         [GOOD, block(20, 19, "C")],
-        f"line {FIRST + 1} (record 2): expected END at POS or behind it, found END before POS",
+        f"line {FIRST + 1} (record 2): expected END at POS or after it, found END before POS",
     ),
     "END that is no number": (
         [line(20, "C", "<NON_REF>", "0/0:40", format="GT:GQ", info="END=x")],
-        f"line {FIRST} (record 1): expected END at POS or behind it, found END before POS",
+        f"line {FIRST} (record 1): expected END at POS or after it, found END before POS",
     ),
     "unknown contig": (
         [line(10, "C", "T", "0/1:40:22:11,11:45,0,42", contig="c9")],

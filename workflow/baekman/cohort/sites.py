@@ -82,7 +82,7 @@ def describe_sites(
         name: numpy_of(census, name).astype(np.int64) for name in CENSUS.names if name not in ("pos", "ref", "alt")
     }
     here = called_at(called, numpy_of(census, "pos"))
-    for ploidy in (1, 2):  # a participant whose record of this allele is weaker is not called at this allele
+    for ploidy in (1, 2):  # participants with a weaker record of this allele are not called at it
         here[f"called_{ploidy}"] -= count[f"uncalled_{ploidy}"]
         here[f"raw_{ploidy}"] -= count[f"missing_{ploidy}"]
     people_called = here["called_1"] + here["called_2"]

@@ -14,7 +14,7 @@ PROBLEMS = {
     kernel.BAD_REF_BASE: ("REF as in the store's reference", "another base"),
     kernel.BAD_ALT: ("ALT alleles of bases, symbolic alleles or breakends", "something else"),
     kernel.TOO_MANY_ALLELES: ("at most 4095 ALT alleles", "more"),
-    kernel.BAD_END: ("END at POS or behind it", "END before POS"),
+    kernel.BAD_END: ("END at POS or after it", "END before POS"),
     kernel.BAD_GENOTYPE: ("GT that names alleles of the record", "an allele that it does not have"),
     kernel.BAD_PLOIDY: ("GT of ploidy 1 or 2", "more alleles"),
     kernel.REVISITED: ("each contig's records in one piece", "a contig that was left before"),

@@ -1,8 +1,8 @@
 """Normalisation of alleles: atoms of an ALT, trimming and left-alignment.
 
 An allele is split off its record, trimmed and left-aligned against the reference (Tan, Abecasis & Kang 2015, "Unified
-representation of genetic variants"), then decomposed into atoms: what ``bcftools norm -f REF -m -any --atomize`` does,
-in its order. An atom is not aligned again: beside the others of its allele it could not slide alone.
+representation of genetic variants"), then decomposed into atoms, as by ``bcftools norm -f REF -m -any --atomize`` and
+in its order. An atom is not aligned again: the other atoms of its allele keep it in place.
 Positions are 1-based. Sequences are upper-case bytes.
 """
 
@@ -15,9 +15,9 @@ cdef int64_t atomize(
 ) noexcept nogil:
     """Cut one ALT into atoms: mismatched bases, and at most one insertion or deletion, which comes last.
 
-    Writes 0-based offsets and lengths of the atoms and returns how many there are. A mismatch is
-    ``ref[begin]`` -> ``alt[begin]``; an insertion or deletion stands behind the reference's base at ``begin``, whatever
-    ALT has there (a mismatch there is an atom of its own): its alternate sequence is
+    Writes 0-based offsets and lengths of the atoms, and returns their number. A mismatch is
+    ``ref[begin]`` -> ``alt[begin]``. An insertion or deletion follows the reference's base at ``begin``, whatever ALT
+    has there (a mismatch there is an atom of its own): its alternate sequence is
     ``ref[begin] + alt[begin + 1 : begin + alt_length]``.
     """
     cdef int64_t shorter, column, count = 0
@@ -44,7 +44,7 @@ cdef void left_align(
 ) noexcept nogil:
     """Trim and left-align one allele in place; ``ref`` and ``alt`` need one spare byte each.
 
-    ``contig`` is the sequence of its contig. Changes the position and the lengths.
+    ``contig`` is the sequence of the allele's contig. Changes the position and the lengths.
     """
     cdef int64_t trimmed = 0, index, size, shift = 0, turn
     cdef int64_t refs = ref_length[0], alts = alt_length[0], at = pos[0]
@@ -84,13 +84,13 @@ cdef void left_align(
     alt_length[0] = alts
     if ref[0] != alt[0] or (refs > 1 and alts > 1) or refs == alts:
         return
-    # A pure insertion or deletion behind an anchor: it slides left while its last base is the anchor's.
+    # A pure insertion or deletion after an anchor slides left while its last base equals the anchor.
     longer = ref if refs > 1 else alt
     size = max(refs, alts) - 1
     anchor = longer[0]
     while at > 1:
-        # after `shift` steps the last base of the indel is the one that stands `shift` before its end,
-        # counted round the indel: bases that came in on the left are those that left on the right
+        # after `shift` steps the last base of the indel is the base `shift` before its end, counted round the
+        # indel: the bases that enter on the left are the bases that leave on the right
         if longer[1 + (size - 1 - shift % size)] != anchor:
             break
         shift += 1
@@ -125,9 +125,9 @@ cdef void _rotate(uint8_t *sequence, int64_t size, int64_t turn) noexcept nogil:
 cdef void least_by_copies(
     const int64_t *pl, int64_t alleles, int64_t ploidy, const uint8_t *members, int64_t *out
 ) noexcept nogil:
-    """Likelihoods of 0…ploidy copies of a set of ALTs: the least PL over the genotypes with so many copies.
+    """Write the likelihoods of 0…ploidy copies of a set of ALTs: the least PL over the genotypes with each number.
 
-    ``pl`` is in VCF order (VCF 4.3 section 1.6.2), ``members[a]`` is 1 for the ALTs that count, else 0.
+    ``pl`` is in VCF order (VCF 4.3 section 1.6.2). ``members[a]`` is 1 for the ALTs of the set, else 0.
     Writes to ``out[:ploidy + 1]``; ``out[2]`` is -1 when haploid.
     """
     cdef int64_t first, second, copies, index = 0
@@ -147,9 +147,9 @@ cdef void least_by_copies(
 
 
 def downcode(const int64_t[::1] pl, int64_t alleles, int64_t ploidy, const uint8_t[::1] members):
-    """PL of 0, 1 and 2 copies of a set of ALTs (-1 for 2 when haploid) from a record's PL in VCF order.
+    """Return PL of 0, 1 and 2 copies of a set of ALTs (-1 for 2 when haploid) from a record's PL in VCF order.
 
-    ``members[a]`` is 1 for the ALTs that count, 0 for the others and the reference.
+    ``members[a]`` is 1 for the ALTs of the set, 0 for the others and the reference.
     """
     cdef int64_t out[3]
     least_by_copies(&pl[0], alleles, ploidy, &members[0], out)

@@ -1,18 +1,18 @@
-"""A BCF record that is being written."""
+"""A BCF record in progress."""
 
 from libc.stdint cimport int64_t
 
 from baekman.kernels.layout cimport DenseRow
 
 cpdef enum:
-    MOST_GT_8 = 62  # ALTs whose numbers fit GT in 8 bits
+    MOST_GT_8 = 62  # the most ALTs with numbers that fit GT in 8 bits
 
 
-# A record that is being written: its alleles, and where its fields are.
+# A record in progress: its alleles, and the places of its fields.
 cdef struct Shape:
     const DenseRow *rows  # of the chunk
     int mode
-    int64_t *own  # by allele of the chunk, its number in the record, -1 where it is not in it
+    int64_t *own  # for each allele of the chunk, its number in the record, -1 if it is not in the record
     int64_t *ac  # copies of each of the record's alleles
     int64_t start  # the alleles that may be in it
     int64_t stop
@@ -20,8 +20,8 @@ cdef struct Shape:
     int64_t last_row
     int64_t total  # ALTs, * included
     bint star
-    int64_t most_local  # own alleles of one participant at the position, at most
-    int64_t most_alleles  # the same in this record
+    int64_t most_local  # the most alleles that one participant has rows of, at the position
+    int64_t most_alleles  # the same, in this record
     int64_t an
     int64_t formats
     int64_t deepest
@@ -44,5 +44,5 @@ cdef struct Shape:
 
 
 cdef inline bint has(const Shape *shape, int64_t allele) noexcept nogil:
-    """Whether the record holds this allele."""
+    """Return whether the record holds this allele."""
     return shape.start <= allele < shape.stop and shape.own[allele] > 0

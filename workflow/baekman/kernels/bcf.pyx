@@ -1,7 +1,7 @@
 """The writer of BCF 2.2 records (VCF specification 4.3, section 6); ``baekman.export.bcf`` feeds it.
 
-What is dense (GT, GQ, DP) is written for everybody from the reference segments' cells; what is sparse (AD, PL, PS)
-is filled with "missing" and then written for those who have call rows.
+The dense fields (GT, GQ, DP) are written for all participants from the reference segments' cells. The sparse fields
+(AD, PL, PS) are filled with missing values, then written for the participants with call rows.
 """
 
 cimport cython
@@ -39,10 +39,10 @@ cdef enum:
 
 @cython.final
 cdef class RecordEncoder:
-    """Writes the records of a chunk of alleles.
+    """Encoder of the records of a chunk of alleles.
 
-    The arrays are those of ``baekman.cohort.dense_genotypes.Evidence`` and of its alleles; ``wanted`` and ``filters`` (bits) are per
-    allele; ``ids`` are the numbers that the header gives to AC, AN, AF, GT, GQ, DP, AD, PL, LAA, LPL and PS.
+    The arrays are those of ``baekman.cohort.dense_genotypes.Evidence`` and of its alleles. ``wanted`` and ``filters``
+    (bits) are per allele. ``ids`` are the header's numbers of AC, AN, AF, GT, GQ, DP, AD, PL, LAA, LPL and PS.
     """
 
     cdef bint _by_position
@@ -55,9 +55,9 @@ cdef class RecordEncoder:
     cdef const int32_t[:, ::1] _row_numbers
     cdef const DenseRow *_rows
     cdef const double[::1] _frequency, _qual, _likelihood, _limits
-    cdef int64_t[::1] _own, _ac  # an allele's number in the record that is written, and the copies of each
+    cdef int64_t[::1] _own, _ac  # each allele's number in the record in progress, and its copies
     cdef int32_t[::1] _depth
-    cdef int64_t _kind_record[CELL_KINDS]  # the record for which the genotype of a kind of cell was found
+    cdef int64_t _kind_record[CELL_KINDS]  # the last record for which the genotype of a kind of cell was computed
     cdef int32_t _kind_gt[CELL_KINDS][2]
     cdef int32_t _kind_gq[CELL_KINDS]
 
@@ -97,7 +97,7 @@ cdef class RecordEncoder:
     def encode(self, int64_t begin, uint8_t[::1] out not None):
         """Write the records of the positions from ``begin`` on while ``out`` has room.
 
-        Returns the position to go on with and the bytes written.
+        Returns the next position and the number of bytes written.
         """
         cdef int64_t position, filled = 0, need, start, last
         cdef int64_t positions = len(self._positions)
@@ -128,7 +128,7 @@ cdef class RecordEncoder:
         return (position if full else positions), filled
 
     cdef int64_t _measure(self, int64_t position, Shape *shape) noexcept nogil:
-        """How many bytes the records of a position need at most; 0 when none is wanted."""
+        """Return the most bytes that the records of a position need; 0 when none is wanted."""
         cdef int64_t first = self._first_allele[position], last = self._first_allele[position + 1]
         cdef int64_t alts = 0, letters = 0, allele, row, local = 0, copies = 0, other = 0, column, need, length
         cdef int64_t likelihoods, bytes_each
@@ -175,7 +175,7 @@ cdef class RecordEncoder:
         return need if self._by_position else alts * (need + letters)
 
     cdef int64_t _longest(self, int64_t first, int64_t last) noexcept nogil:
-        """The wanted allele with the longest REF."""
+        """Return the wanted allele with the longest REF."""
         cdef int64_t allele, length, longest = first, most = -1
         for allele in range(first, last):
             length = self._ref_offsets[allele + 1] - self._ref_offsets[allele]
@@ -189,7 +189,7 @@ cdef class RecordEncoder:
         return self._ref_offsets[longest + 1] - self._ref_offsets[longest]
 
     cdef int64_t _write(self, uint8_t *out, int64_t record, int64_t position, Shape *shape) noexcept nogil:
-        """One record; returns where it ends."""
+        """Write one record; return its end."""
         cdef int64_t allele, number = 0, at, individual, index
         for allele in range(shape.start, shape.stop):
             self._own[allele] = -1
@@ -219,7 +219,7 @@ cdef class RecordEncoder:
         return at
 
     cdef int64_t _write_shared(self, uint8_t *out, int64_t record, int64_t position, Shape *shape) noexcept nogil:
-        """The part of a record before its genotypes; AC, AN and AF are written when they are known."""
+        """Write the part of a record before its genotypes; return its end. AC, AN and AF are written later."""
         cdef int64_t base = self._longest(shape.start, shape.stop)
         cdef int64_t ref_first = self._ref_offsets[base], ref_length = self._ref_offsets[base + 1] - ref_first
         cdef int64_t at, allele, alt_first, alt_length, own_ref, index, bit, failed = 0
@@ -263,7 +263,7 @@ cdef class RecordEncoder:
         return shape.af_at + 4 * shape.total
 
     cdef int64_t _write_dense(self, uint8_t *out, int64_t at, int64_t position, Shape *shape) noexcept nogil:
-        """Genotype, quality and depth of everyone from the cells; returns where the depth begins."""
+        """Write genotype and quality of all participants from the cells, keep depths; return the place of DP."""
         cdef int64_t people = self._people, column, kind, deep
         cdef int32_t gt_0, gt_1
         cdef uint32_t cell
@@ -298,7 +298,7 @@ cdef class RecordEncoder:
         return shape.gq_at + people
 
     cdef void _find_kind(self, int64_t kind, const Shape *shape) noexcept nogil:
-        """The genotype of the record that all cells of one kind have."""
+        """Compute the genotype that all cells of one kind have in the record."""
         cdef int64_t ploidy = 1 if kind & haploid_bits(self._mode) else 2
         cdef int64_t taken = 0, quality = -1, allele, _copy
         cdef int64_t haplotype[2]
@@ -334,7 +334,7 @@ cdef class RecordEncoder:
                 self._kind_gt[kind][1] = <int32_t>((max(haplotype[0], haplotype[1]) + 1) << 1)
 
     cdef int64_t _lay_out(self, uint8_t *out, int64_t at, Shape *shape) noexcept nogil:
-        """Depths of everyone, then the sparse fields, filled with missing values; returns where they end."""
+        """Write the depths of all participants, then the sparse fields as missing values; return their end."""
         cdef const DenseRow *rows = self._rows
         cdef int64_t people = self._people, row, column, local = 0, most_ad = -1, most_pl = -1, most_ps = -1, k
         shape.most_alleles = 1
@@ -388,7 +388,7 @@ cdef class RecordEncoder:
         return at
 
     cdef void _write_sparse(self, uint8_t *out, Shape *shape) noexcept nogil:
-        """The fields of those who have call rows here."""
+        """Write the fields of the participants with call rows here."""
         cdef int64_t row = shape.first_row
         while row < shape.last_row:
             row = write_carrier(out, shape, row)

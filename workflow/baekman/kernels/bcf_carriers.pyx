@@ -1,4 +1,4 @@
-"""The sparse part of a BCF record: what the call rows of each participant at its position put into it."""
+"""The sparse part of a BCF record: the fields of the participants with call rows at its position."""
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -8,14 +8,14 @@ from baekman.kernels.dense cimport own_row_shown, row_ploidy, row_shown
 from baekman.kernels.layout cimport JOINT, POSITION_FLAGS, DenseRow
 
 
-# What the rows of one participant say at a position.
+# The genotype of one participant at a position, from the participant's rows.
 cdef struct Carrier:
     int64_t column
-    int64_t group  # the rows
+    int64_t group  # the first row
     int64_t end
     int64_t own  # the first row of an allele of the record
-    int64_t decides  # the row that speaks for the participant
-    int64_t owned  # rows of alleles of the record
+    int64_t decides  # the row that decides for the participant
+    int64_t owned  # the number of rows of alleles of the record
     bint shown
     int64_t quality
     int64_t ploidy
@@ -24,7 +24,7 @@ cdef struct Carrier:
 
 
 cdef int64_t write_carrier(uint8_t *out, Shape *shape, int64_t row) noexcept nogil:
-    """Write the fields of the participant whose first row is ``row``; returns the first row of the next."""
+    """Write the fields of the participant with the first row ``row``; return the first row of the next one."""
     cdef Carrier carrier
     judge(row, shape, &carrier)
     write_genotype(out, shape, &carrier)
@@ -37,7 +37,7 @@ cdef int64_t write_carrier(uint8_t *out, Shape *shape, int64_t row) noexcept nog
 
 
 cdef void judge(int64_t row, const Shape *shape, Carrier *carrier) noexcept nogil:
-    """What the rows of the participant whose first is ``row`` say of the record's alleles."""
+    """Compute the genotype of the record from the rows of the participant with the first row ``row``."""
     cdef const DenseRow *rows = shape.rows
     cdef int64_t best = row, unknown = 0, claimed = 0, explained = 0, other = 0, copies, phase, bits, gq, stars
     carrier.column = rows[row].column
@@ -101,7 +101,7 @@ cdef inline int64_t copies_of(const Shape *shape, int64_t row) noexcept nogil:
 
 
 cdef void order(const Shape *shape, Carrier *carrier, int64_t unknown, int64_t stars) noexcept nogil:
-    """The genotype of a participant whose haplotypes are not known, by allele number; -1 for an unknown copy."""
+    """Write an unphased genotype, in the order of the allele numbers; -1 for an unknown copy."""
     cdef const DenseRow *rows = shape.rows
     cdef int64_t taken = 0, member, _copy, kept
     carrier.haplotype[0] = carrier.haplotype[1] = 0
@@ -129,7 +129,7 @@ cdef void order(const Shape *shape, Carrier *carrier, int64_t unknown, int64_t s
 
 
 cdef void write_genotype(uint8_t *out, Shape *shape, const Carrier *carrier) noexcept nogil:
-    """GT and GQ."""
+    """Write GT and GQ."""
     cdef int64_t gt_0 = 0, gt_1 = VECTOR_END if carrier.ploidy == 1 else 0, index
     cdef int64_t place = shape.gt_at + 2 * shape.gt_size * carrier.column
     if carrier.shown:
@@ -146,7 +146,7 @@ cdef void write_genotype(uint8_t *out, Shape *shape, const Carrier *carrier) noe
 
 
 cdef void write_depths(uint8_t *out, const Shape *shape, const Carrier *carrier) noexcept nogil:
-    """DP and AD."""
+    """Write DP and AD."""
     cdef const DenseRow *decides = &shape.rows[carrier.decides]
     cdef int64_t place, index, member, allele
     if decides.dp >= 0:
@@ -164,16 +164,15 @@ cdef void write_depths(uint8_t *out, const Shape *shape, const Carrier *carrier)
 
 
 cdef void write_likelihoods(uint8_t *out, const Shape *shape, const Carrier *carrier) noexcept nogil:
-    """PL, or LAA and LPL where the record has several ALTs."""
+    """Write PL, or LAA and LPL where the record has several ALTs."""
     cdef const DenseRow *rows = shape.rows
-    cdef int64_t place, index, member, one, second
+    cdef int64_t place, index, member, first, second
     cdef bint complete = True
     if shape.total == 1:
         place = shape.pl_at + 3 * shape.pl_size * carrier.column
         if rows[carrier.own].pl[0] >= 0:
             for index in range(carrier.ploidy + 1):
-                one = likelihood_of(shape, carrier.own, index)
-                put(out, place + index * shape.pl_size, one, shape.pl_size)
+                put(out, place + index * shape.pl_size, likelihood_of(shape, carrier.own, index), shape.pl_size)
         return
     place = shape.laa_at + shape.most_alleles * shape.laa_size * carrier.column
     for member in range(carrier.group, carrier.end):
@@ -185,18 +184,18 @@ cdef void write_likelihoods(uint8_t *out, const Shape *shape, const Carrier *car
     place = shape.pl_at + shape.pl_width * shape.pl_size * carrier.column
     if carrier.ploidy == 2:
         for second in range(carrier.owned + 1):
-            for one in range(second + 1):
-                place = put(out, place, least(shape, carrier, one, second), shape.pl_size)
+            for first in range(second + 1):
+                place = put(out, place, least(shape, carrier, first, second), shape.pl_size)
     else:
-        for one in range(carrier.owned + 1):
-            place = put(out, place, least(shape, carrier, one, 0), shape.pl_size)
+        for first in range(carrier.owned + 1):
+            place = put(out, place, least(shape, carrier, first, 0), shape.pl_size)
 
 
 cdef int64_t least(const Shape *shape, const Carrier *carrier, int64_t first, int64_t second) noexcept nogil:
-    """The least likelihood of a genotype that agrees with its alleles' downcoded ones.
+    """Return the least phred likelihood of a genotype that agrees with the downcoded ones of its alleles.
 
-    ``first`` and ``second`` number the participant's own alleles from 1; 0 is the reference, and for a haploid
-    ``second`` is 0.
+    ``first`` and ``second`` are numbers of the participant's own alleles, from 1; 0 is the reference. ``second`` is 0
+    for a haploid genotype.
     """
     cdef int64_t value = 0, number = 0, member, copies
     for member in range(carrier.group, carrier.end):
@@ -208,6 +207,6 @@ cdef int64_t least(const Shape *shape, const Carrier *carrier, int64_t first, in
 
 
 cdef inline int64_t likelihood_of(const Shape *shape, int64_t row, int64_t copies) noexcept nogil:
-    """PL of so many copies of the genotype that is shown."""
-    cdef const DenseRow *said = &shape.rows[row]
-    return said.pl[2 * copies if row_ploidy(said, shape.mode) < said.ploidy else copies]
+    """Return PL of a number of copies in the genotype that is shown."""
+    cdef const DenseRow *own = &shape.rows[row]
+    return own.pl[2 * copies if row_ploidy(own, shape.mode) < own.ploidy else copies]

@@ -7,14 +7,14 @@ cdef enum:
     NOTHING = -2147483648  # a missing value
     VECTOR_END = -2147483647
 
-# Types of BCF beside integers of 1, 2 and 4 bytes.
+# Types of BCF other than integers of 1, 2 and 4 bytes.
 cdef enum:
     FLOAT = 5
     TEXT = 7
 
 
 cdef inline int64_t put(uint8_t *out, int64_t at, int64_t value, int64_t size) noexcept nogil:
-    """An integer of ``size`` bytes, little-endian; returns where the next goes."""
+    """Write an integer of ``size`` bytes, little-endian; return the place of the next value."""
     if size == 1:
         out[at] = <uint8_t>value if value > VECTOR_END else (0x80 if value == NOTHING else 0x81)
         return at + 1
@@ -42,7 +42,7 @@ cdef inline int64_t size_of(int64_t largest) noexcept nogil:
 
 
 cdef inline int64_t put_type(uint8_t *out, int64_t at, int64_t count, int64_t size) noexcept nogil:
-    """The descriptor of ``count`` integers of ``size`` bytes, or of TEXT or FLOAT."""
+    """Write the descriptor of ``count`` integers of ``size`` bytes, or of TEXT or FLOAT."""
     cdef int64_t length, code = 3 if size == 4 else size
     if count < 15:
         out[at] = <uint8_t>((count << 4) | code)
@@ -54,14 +54,14 @@ cdef inline int64_t put_type(uint8_t *out, int64_t at, int64_t count, int64_t si
 
 
 cdef inline int64_t put_key(uint8_t *out, int64_t at, int64_t key, int64_t count, int64_t size) noexcept nogil:
-    """The key and type of an INFO or FORMAT field."""
+    """Write the key and type of an INFO or FORMAT field."""
     out[at] = 0x11
     out[at + 1] = <uint8_t>key
     return put_type(out, at + 2, count, size)
 
 
 cdef inline int64_t fill(uint8_t *out, int64_t at, int64_t count, int64_t width, int64_t size) noexcept nogil:
-    """``count`` missing vectors of ``width``: a missing value, then ends of vector."""
+    """Write ``count`` missing vectors of ``width``: a missing value, then ends of vector."""
     cdef int64_t _vector, _rest
     for _vector in range(count):
         at = put(out, at, NOTHING, size)

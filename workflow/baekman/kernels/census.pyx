@@ -1,4 +1,4 @@
-"""Sums per allele and along the genome; ``baekman.cohort.census`` gives them names and makes tables of them."""
+"""Sums per allele and along the genome; ``baekman.cohort.census`` makes tables of them."""
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
 
@@ -32,7 +32,7 @@ cdef enum:
     GQ_00 = 21
     GQ_BINS = 10
 
-# The columns of ``baekman.cohort.census.STEPS``; of called and raw the first is haploid, the second diploid.
+# The columns of ``baekman.cohort.census.STEPS``; the first of called and of raw is haploid, the second diploid.
 cdef enum:
     STEP_CALLED = 0
     STEP_CALLED_ONE = 2
@@ -46,9 +46,10 @@ def count_alleles(
     const int32_t[::1] dp, const int32_t[::1] ad_ref, const int32_t[::1] ad_alt, const int32_t[:, ::1] pl,
     const uint8_t[::1] flags, const uint8_t[::1] one_copy, const int64_t[::1] dosage, int64_t[:, ::1] out,
 ):
-    """Add the call rows up by allele: those of allele n begin at ``starts[n]``; ``out`` is (alleles, COUNTS).
+    """Add up the call rows of each allele; ``out`` is (alleles, COUNTS).
 
-    ``one_copy``: whether the participant has one copy there, whatever the row's ploidy.
+    ``starts[n]``: the first row of allele n. ``one_copy``: whether the participant has one copy there, whatever the
+    row's ploidy.
     """
     cdef int64_t group, row, end, index
     cdef int64_t alleles = len(starts), rows = len(copies)
@@ -108,7 +109,7 @@ def add_segments(
 ):
     """Add +1 and -1 to ``steps`` (positions from ``first`` on, STEPS) where reference segments begin and end.
 
-    ``weights`` is the informative weight of a GQ; ``one_copy`` as in ``count_alleles``.
+    ``weights``: the informative weight of each GQ. ``one_copy``: as in ``count_alleles``.
     """
     cdef int64_t index, begin, end, weight
     cdef bint one, halved
@@ -138,10 +139,11 @@ def add_rows(
     const int32_t[::1] dp, const uint8_t[::1] flags, const uint8_t[::1] one_copy, const int64_t[::1] weights,
     int64_t[:, ::1] seen, int64_t[:, ::1] steps,
 ):
-    """Add the positions of call rows to ``steps``, each participant once; the rows of each in the order of positions.
+    """Add the positions of call rows to ``steps``, each participant once.
 
-    ``weights`` is the informative weight of a depth; its last is that of every greater one, and of an unknown one. Of
-    several records at a position the most informative counts. ``seen`` holds two 0 for each sample.
+    The rows of each participant are in the order of positions. ``weights``: the informative weight of each depth; the
+    last one also holds for greater and for unknown depths. Of several records at a position the most informative
+    counts. ``seen``: two zeros for each sample.
     """
     cdef int64_t index, begin, weight, more, most = len(weights) - 1
     cdef bint one, halved
@@ -175,7 +177,7 @@ def add_rows(
 
 
 def accumulate(int64_t[:, ::1] steps):
-    """Turn differences into values in place; returns how many runs of equal values there are at most."""
+    """Turn differences into values in place; return an upper bound of the number of runs of equal values."""
     cdef int64_t at, column, runs = 0, width = steps.shape[1]
     cdef bint changed
     with nogil:
@@ -191,7 +193,7 @@ def accumulate(int64_t[:, ::1] steps):
 
 
 def find_runs(const int64_t[:, ::1] steps, int64_t first, int32_t[::1] out_start, int64_t[:, ::1] out):
-    """Write where each run of equal values begins, and the values; returns how many runs there are."""
+    """Write the start and the values of each run of equal values; return the number of runs."""
     cdef int64_t at, column, count = 0, width = steps.shape[1]
     cdef bint changed
     with nogil:
@@ -237,18 +239,18 @@ cdef void point_at(list columns, Steps *steps) except *:
         steps.count[index] = &count[0]
 
 
-def add_steps(list one, list other, list out):
-    """The sum of two step functions: columns of CALLED (start, counts, weight), none of them empty.
+def add_steps(list left, list right, list out):
+    """Write the sum of two step functions to ``out``: columns of CALLED (start, counts, weight), none of them empty.
 
-    The columns of ``out`` have room for the steps of both. Returns how many steps the sum has.
+    The columns of ``out`` have room for the steps of both. Returns the number of steps of the sum.
     """
-    cdef Steps left, right, total
+    cdef Steps ours, theirs, total
     cdef int64_t filled
-    point_at(one, &left)
-    point_at(other, &right)
+    point_at(left, &ours)
+    point_at(right, &theirs)
     point_at(out, &total)
     with nogil:
-        filled = _add_steps(&left, &right, &total)
+        filled = _add_steps(&ours, &theirs, &total)
     return filled
 
 

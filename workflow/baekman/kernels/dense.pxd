@@ -1,4 +1,4 @@
-"""What a cell or a call row shows in a mode."""
+"""The genotype that a cell or a call row shows in a mode."""
 
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
@@ -10,7 +10,7 @@ from baekman.kernels.layout cimport (
 
 
 cdef inline uint32_t haploid_bits(int mode) noexcept nogil:
-    """Which bits make the genotype of a cell haploid: the caller's ploidy, or the participant's own in joint ones."""
+    """Return the bits that make a cell's genotype haploid: by the caller's ploidy, or by the participant's own."""
     return CELL_HAPLOID | CELL_ONE_COPY if mode == JOINT else CELL_HAPLOID
 
 
@@ -21,7 +21,7 @@ cdef inline int64_t row_ploidy(const DenseRow *row, int mode) noexcept nogil:
 cdef inline Joint cell_genotype(
     uint32_t cell, int mode, double frequency, const double *likelihood, const double *limits
 ) noexcept nogil:
-    """Copies of an allele and GQ that a cell shows; copies -1 where no genotype is shown."""
+    """Return the copies of an allele and the GQ that a cell shows; copies is -1 where no genotype is shown."""
     cdef int state = cell & CELL_STATE
     cdef int64_t gq = (cell >> CELL_GQ) & 127
     cdef int64_t free
@@ -38,10 +38,10 @@ cdef inline Joint cell_genotype(
         return shown
     if state == STATE_MISSING and gq == 0:
         return shown
-    # what is deleted here, or another allele, cannot be this one
+    # a haplotype with a deletion or another allele here cannot have this one
     free = (1 if cell & CELL_HAPLOID else 2) - <int64_t>((cell >> CELL_OTHER) & 3)
     if cell & CELL_ONE_COPY:
-        free = (free + 1) >> 1  # of a heterozygote's two haplotypes either may be the one that there is
+        free = (free + 1) >> 1  # either of a heterozygote's two haplotypes may be the one copy
     if free <= 0:
         shown.copies = 0
         shown.gq = gq
@@ -50,12 +50,12 @@ cdef inline Joint cell_genotype(
 
 
 cdef inline bint own_row_shown(const DenseRow *row, int mode) noexcept nogil:
-    """Whether a call row shows a genotype of its own allele."""
+    """Return whether a call row shows a genotype of its own allele."""
     return row_shown(row.flags, mode, row.pl[0]) and (mode != JOINT or row.joint_copies >= 0)
 
 
 cdef inline bint row_shown(int64_t flags, int mode, int64_t pl_0) noexcept nogil:
-    """Whether a call row shows a genotype; ``flags >> POSITION_FLAGS`` asks of an allele that no row names."""
+    """Return whether a call row shows a genotype; ``flags >> POSITION_FLAGS`` is for an allele that no row names."""
     if mode == CALLED:
         return flags & FLAG_CALLED != 0
     return flags & FLAG_GENOTYPED != 0 or (mode == JOINT and pl_0 >= 0)

@@ -1,4 +1,7 @@
-"""The dense matrix of genotypes, filled from reference segments and call rows; ``baekman.cohort.dense_genotypes`` explains it."""
+"""The dense matrix of genotypes, filled from reference segments and call rows.
+
+``baekman.cohort.dense_genotypes`` explains it.
+"""
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp
@@ -25,7 +28,7 @@ def match_alleles(
     const int32_t[::1] site_ref_offsets, const uint8_t[::1] site_ref, const int32_t[::1] site_alt_offsets,
     const uint8_t[::1] site_alt, int32_t[::1] alleles,
 ):
-    """Write each call row's allele to ``alleles``; -1 where its position is not wanted."""
+    """Write each call row's allele to ``alleles``; -1 where the row's position is not in ``positions``."""
     cdef int64_t row, at = 0, last = -1, first, candidate
     cdef int64_t wanted = len(positions)
     with nogil:
@@ -35,7 +38,7 @@ def match_alleles(
                 at += 1
             if at == wanted or positions[at] != pos[row]:
                 continue
-            # rows are sorted by allele, so the allele of the row before is the likeliest
+            # rows are sorted by allele, so the previous row's allele is the likeliest
             first = last if first_allele[at] <= last < first_allele[at + 1] else first_allele[at]
             for candidate in range(first, first_allele[at + 1]):
                 if equal(ref_offsets, &ref[0], row, site_ref_offsets, &site_ref[0], candidate) and equal(
@@ -52,9 +55,9 @@ def fill_cells(
     const uint8_t[::1] other, const uint8_t[::1] state, const uint8_t[::1] male, const uint8_t[::1] one_copy,
     uint32_t[:, ::1] cells,
 ):
-    """Lay one batch's reference segments (columns of REFERENCE, sorted by sample, start) over ``positions``.
+    """Write the cells of one batch's reference segments (columns of REFERENCE, sorted by sample, start).
 
-    ``male`` is per column of ``cells``; ``one_copy`` says at which positions a male has one.
+    ``male``: per column of ``cells``. ``one_copy``: whether a male has one copy at each of ``positions``.
     """
     cdef int64_t at = 0, before = -1, segment, end, column
     cdef bint halved
@@ -129,7 +132,7 @@ cdef void from_rows(
     int mode, const DenseRow *rows, int64_t row, int64_t end, int64_t allele, uint8_t *state, int8_t *copies,
     uint8_t *ploidy,
 ) noexcept nogil:
-    """What the rows of one position, ``rows[row:end]``, say of one allele, in place of the cells."""
+    """Write the genotypes of one allele from the rows of its position, ``rows[row:end]``, over those of the cells."""
     cdef int64_t column, carried, other, last
     cdef bint shown
     while row < end:

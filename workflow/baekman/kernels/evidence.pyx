@@ -1,7 +1,7 @@
-"""Which evidence decides each position of one participant: sweeps over one contig's rows and intervals.
+"""The evidence that decides each position of one participant: sweeps over one contig's rows and intervals.
 
 A record that starts at a position decides it (its call row), then a record that spans it, then a block. Among
-equals the one that starts last decides, then the one of higher quality, then the first in the file.
+equals the last to start decides, then the one of higher quality, then the first in the file.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -15,12 +15,12 @@ def settle_rows(
     int32_t[:, ::1] rows, const int64_t[::1] order, const uint8_t[::1] ref_pool, const uint8_t[::1] alt_pool,
     uint8_t[::1] keep,
 ):
-    """Settle what several records of one participant say of one position.
+    """Settle several records of one participant at one position.
 
     ``order`` sorts ``rows`` by position, stably. Of two rows with the same allele the one of higher quality
-    (QUAL, then GQ, then the first) is kept; all rows of a position learn the flags of the best of its records
-    (``POSITION_FLAGS``) and share the highest ploidy. Writes 1 for each row to ``keep`` that stays, 0 for the others,
-    and returns the number of those.
+    (QUAL, then GQ, then the first) stays. All rows of a position get the flags of the best of its records
+    (``POSITION_FLAGS``) and share the highest ploidy. Writes 1 to ``keep`` for each row that stays and 0 for the
+    others, and returns the number of the others.
     """
     cdef int64_t dropped
     if len(order) == 0:
@@ -63,7 +63,7 @@ cdef int64_t _settle(
             row = order[at]
             rows[row].flags |= <int32_t>(flags << POSITION_FLAGS)
             if rows[row].ploidy != ploidy:
-                # likelihoods of a haploid genotype say nothing of a diploid one
+                # likelihoods of a haploid genotype do not hold for a diploid one
                 rows[row].ploidy = <int32_t>ploidy
                 rows[row].pl[0] = rows[row].pl[1] = rows[row].pl[2] = MISSING
         first = last
@@ -84,10 +84,10 @@ cdef bint _same_allele(
 
 def gather_strings(const uint8_t[::1] pool, const int32_t[::1] ends, const int64_t[::1] chosen, int32_t[::1] offsets,
                    uint8_t[::1] out):
-    """Copy the strings ``chosen`` to ``out``; ``offsets`` (one more than strings) says where each is.
+    """Copy the strings ``chosen`` to ``out``, and their places to ``offsets`` (one more than strings).
 
-    A string of ``pool`` ends where ``ends`` says and begins where the one before ends. ``out`` may be too short: what
-    goes beyond its end is left out. Returns how long it must be.
+    ``ends``: the end of each string in ``pool``; it begins at the end of the previous one. Bytes beyond the end of
+    ``out`` are left out. Returns the necessary length of ``out``.
     """
     cdef int64_t filled = 0, index, row, start, at
     offsets[0] = 0
@@ -107,12 +107,12 @@ def resolve(
     const int32_t[:, ::1] intervals, const int32_t[::1] row_positions, int64_t first, const int32_t[::1] shard_ends,
     const int32_t[::1] band_of, const int32_t[::1] band_floor, int32_t[:, ::1] out,
 ):
-    """Resolve overlapping intervals into segments that tell each position from ``first`` to the last shard's end once.
+    """Resolve overlapping intervals into segments without overlap, from ``first`` to the last shard's end.
 
-    ``intervals`` are sorted by start, and none starts behind that. Positions in ``row_positions`` (sorted, unique) are
+    ``intervals`` are sorted by start, and start before that end. Positions in ``row_positions`` (sorted, unique) are
     left out: call rows decide there. Segments are cut at ``shard_ends`` (1-based inclusive), and neighbours that agree
     in GQ band, ploidy, other copies and state are merged: GQ becomes the floor of its band, depth the least. Writes
-    ``SEGMENT_COLUMNS`` to ``out`` and returns how many. Raises MemoryError.
+    ``SEGMENT_COLUMNS`` to ``out`` and returns the number of segments. Raises MemoryError.
     """
     cdef int64_t count
     if len(intervals) == 0:
@@ -140,7 +140,7 @@ cdef int64_t _resolve(
     cdef Segment *last
     for index in range(total + 1):
         until = intervals[index].start if index < total else <int64_t>shard_ends[len(shard_ends) - 1] + 1
-        # tell everything before the next start
+        # write everything before the next start
         while position < until:
             alive = 0
             best = -1
@@ -210,7 +210,7 @@ cdef int64_t _resolve(
 
 
 cdef inline bint _decides(const Interval *candidate, const Interval *best) noexcept nogil:
-    """Whether ``candidate`` decides before ``best``. A record has many intervals: it begins where ``spans`` says."""
+    """Return whether ``candidate`` decides before ``best``; ``spans`` is the start of a record with many intervals."""
     if candidate.spans != best.spans:
         return candidate.spans > best.spans
     if candidate.spans == 0 and candidate.start != best.start:

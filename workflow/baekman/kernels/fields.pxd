@@ -1,4 +1,4 @@
-"""The fields of a record's sample: where each is, by the record's FORMAT."""
+"""The places of the fields of a record's sample, by the record's FORMAT."""
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -24,24 +24,24 @@ cdef enum:
     KEYS = 10
 
 
-# The fields of one record, and every FORMAT that was met before it.
+# The fields of one record, and each FORMAT of the records before it.
 cdef struct Fields:
     int64_t formats
     int64_t last  # the FORMAT of the record, -1 before the first
     uint8_t pool[FORMAT_ROOM]
     int64_t ends[MAX_FORMATS]
-    int64_t numbers[MAX_FORMATS][KEYS + 1]  # where each key is, and how many fields there are
+    int64_t numbers[MAX_FORMATS][KEYS + 1]  # the place of each key, and the number of fields
     int64_t start[MAX_FIELDS]
     int64_t end[MAX_FIELDS]
     int64_t count
-    int64_t contradicting  # fields taken as missing since they contradict their header
+    int64_t contradicting  # fields read as missing because they contradict their header
 
 
 cdef int find_fields(Fields *fields, const uint8_t *buf, const Line *line) noexcept nogil
 
 
 cdef inline bint find(const Fields *fields, int64_t key, int64_t *start, int64_t *stop) noexcept nogil:
-    """Where a field of the sample is, if there is one."""
+    """Write the place of a field of the sample; return False when there is none."""
     cdef int64_t number = fields.numbers[fields.last][key]
     if number < 0 or number >= fields.count:
         return False

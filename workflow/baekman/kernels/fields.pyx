@@ -1,4 +1,4 @@
-"""The fields of a record's sample: where each is, by the record's FORMAT."""
+"""The places of the fields of a record's sample, by the record's FORMAT."""
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -22,7 +22,7 @@ cdef int find_fields(Fields *fields, const uint8_t *buf, const Line *line) noexc
     if last < 0:
         before = fields.formats
         last = named(&fields.formats, buf, start, end, fields.pool, FORMAT_ROOM, fields.ends, MAX_FORMATS)
-        if last < 0:  # the list is full: begin it anew
+        if last < 0:  # the list is full: begin a new one
             fields.formats = 0
             before = 0
             last = named(&fields.formats, buf, start, end, fields.pool, FORMAT_ROOM, fields.ends, MAX_FORMATS)

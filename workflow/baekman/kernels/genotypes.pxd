@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-# How long the tables of likelihoods and of GQ limits are that Python makes: 0 to MAX_PL, GQ 1 to GQ_STEPS.
+# The ranges of the tables of likelihoods and of GQ limits that Python makes: 0 to MAX_PL, GQ 1 to GQ_STEPS.
 cpdef enum:
     MAX_PL = 2000
     GQ_STEPS = 99
@@ -16,9 +16,9 @@ cdef struct Joint:
 cdef inline Joint posterior(
     double l_0, double l_1, double l_2, int64_t ploidy, double frequency, const double *limits
 ) noexcept nogil:
-    """Most probable number of copies and its phred-scaled quality (0 to 99) from likelihoods and frequency.
+    """Return the most probable number of copies and its phred-scaled quality (0 to 99) from likelihoods and frequency.
 
-    ``limits[GQ - 1]`` is the error probability that a GQ allows.
+    ``limits[GQ - 1]``: the largest error probability of a GQ.
     """
     cdef double p_0, p_1, p_2, total, best, rest, error
     cdef int64_t low, high, middle
@@ -46,7 +46,7 @@ cdef inline Joint posterior(
         joint.copies = 2
         rest = p_0 + p_1
     error = rest / total
-    # the largest GQ whose limit the error does not exceed
+    # the largest GQ with a limit that the error does not exceed
     low = 0
     high = GQ_STEPS
     while low < high:
@@ -62,9 +62,10 @@ cdef inline Joint posterior(
 cdef inline Joint joint_reference(
     int64_t gq, int64_t ploidy, double frequency, const double *likelihood, const double *limits
 ) noexcept nogil:
-    """Joint copies and GQ where only a reference segment of quality ``gq`` speaks.
+    """Return the joint copies and GQ where a reference segment of quality ``gq`` is the only evidence.
 
-    Its GQ is the phred likelihood of one copy; of two copies twice that, as if each read spoke alone.
+    Its GQ is the phred likelihood of one copy. The phred likelihood of two copies is twice that, as for independent
+    reads.
     """
-    cdef double one = likelihood[gq]
-    return posterior(1.0, one, one * one, ploidy, frequency, limits)
+    cdef double single = likelihood[gq]
+    return posterior(1.0, single, single * single, ploidy, frequency, limits)

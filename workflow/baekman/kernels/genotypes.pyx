@@ -36,14 +36,14 @@ def joint_rows(
     const uint8_t[::1] copies, const int16_t[::1] gq, const double[::1] frequency, const double[::1] likelihood,
     const double[::1] limits, int8_t[::1] out_copies, int16_t[::1] out_gq,
 ):
-    """Write joint copies and joint GQ of each row to ``out_copies`` and ``out_gq``, -1 where there are none."""
+    """Write the joint copies and joint GQ of each row to ``out_copies`` and ``out_gq``, -1 where there are none."""
     cdef int64_t row, k, each
     cdef int32_t least
     cdef double l_0, l_1, l_2
     cdef Joint joint
     with nogil:
         for row in range(len(pl)):
-            # copies of the row's genotype for each of the joint one
+            # copies in the row's genotype for each copy in the joint one
             each = 2 if ploidy[row] > joint_ploidy[row] else 1
             if pl[row, 0] < 0:
                 if copies[row] % each:
@@ -67,6 +67,6 @@ def joint_rows(
 def reference_genotype(
     int64_t gq, int64_t ploidy, double frequency, const double[::1] likelihood, const double[::1] limits
 ):
-    """Joint copies and GQ where only a reference segment speaks."""
+    """Return the joint copies and GQ where a reference segment is the only evidence."""
     cdef Joint joint = joint_reference(gq, ploidy, frequency, &likelihood[0], &limits[0])
     return joint.copies, joint.gq

@@ -4,16 +4,16 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 
 
-# The weight of a number of heterozygotes, relative to the most likely one.
+# The weight of a number of heterozygotes, relative to the most likely number.
 cdef struct Weight:
     int64_t het
     double weight
 
 
 cdef int64_t walk(int64_t rare, int64_t people, Weight *out) noexcept nogil:
-    """Write the weights of all possible numbers of heterozygotes; returns how many there are.
+    """Write the weights of all possible numbers of heterozygotes; return the number of weights.
 
-    They go down from the most likely number, then up from the one above it, and end where a weight is 0.
+    They go down from the most likely number, then up from the next above it, and end where a weight is 0.
     """
     cdef int64_t likeliest = <int64_t>(rare * (2.0 * people - rare) / (2.0 * people))
     cdef int64_t upward, het, hom_rare, hom_common, count = 0
@@ -49,7 +49,7 @@ cdef int64_t walk(int64_t rare, int64_t people, Weight *out) noexcept nogil:
 cdef void judge(
     const Weight *weights, int64_t count, int64_t hets, bint mid_p, double *p, double *excess
 ) noexcept nogil:
-    """The P values of ``hets`` heterozygotes."""
+    """Write the P values of ``hets`` heterozygotes."""
     cdef double observed = 0.0, total = 0.0, unlikely = 0.0, more = 0.0, half
     cdef int64_t index
     for index in range(count):

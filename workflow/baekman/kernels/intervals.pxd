@@ -1,4 +1,4 @@
-"""The intervals of a contig: what each record or block says of the positions that it covers."""
+"""The intervals of a contig: the evidence of each record or block at the positions that it covers."""
 
 from libc.stdint cimport int64_t
 
@@ -6,7 +6,7 @@ from baekman.kernels.fields cimport Fields
 from baekman.kernels.layout cimport Interval
 from baekman.kernels.record cimport Record
 
-# Intervals that grow.
+# A growing array of intervals.
 cdef struct IntervalTable:
     Interval *intervals
     int64_t count

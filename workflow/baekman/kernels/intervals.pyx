@@ -1,4 +1,4 @@
-"""The intervals of a contig: what each record or block says of the positions that it covers."""
+"""The intervals of a contig: the evidence of each record or block at the positions that it covers."""
 
 from libc.stdint cimport int32_t, int64_t
 
@@ -29,9 +29,9 @@ cdef int add_block(
     IntervalTable *table, const Record *record, Fields *fields, int64_t length, int64_t reach, bint covered,
     int64_t state,
 ) noexcept nogil:
-    """The interval of a record that names no ALT.
+    """Add the interval of a record that names no ALT.
 
-    ``reach`` is its END, 0 when there is none; ``length`` is the contig's.
+    ``reach``: its END, 0 when there is none. ``length``: that of the contig.
     """
     cdef int64_t start, stop, size, copies = 0, last_pos = record.pos + record.ref_length - 1
     if reach == 0 and find(fields, LEN, &start, &stop):
@@ -53,7 +53,7 @@ cdef int add_block(
 
 
 cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *changed, int64_t state) noexcept nogil:
-    """Intervals for the bases that a record spans: ``changed`` says how many copies change each."""
+    """Add intervals for the bases that a record spans; ``changed``: the number of copies that change each base."""
     cdef int64_t base = 0, stop
     while base < record.ref_length:
         stop = base + 1
@@ -64,7 +64,7 @@ cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *c
 
 
 cdef int64_t part_intervals(IntervalTable *table, int64_t end, Interval *out) noexcept nogil:
-    """Copy the intervals that begin up to ``end`` to ``out``; returns how many. What ends there too is forgotten."""
+    """Copy the intervals that begin up to ``end`` to ``out``, and return their number; remove those that end there."""
     cdef Interval *intervals = table.intervals
     cdef int64_t index, copied = 0, kept = 0
     for index in range(table.count):

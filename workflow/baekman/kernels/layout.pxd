@@ -1,26 +1,26 @@
-"""What compiled code and the modules around it share: the rows of their arrays, and the numbers of states and flags."""
+"""The layout that compiled code shares with the modules around it: rows of arrays, numbers of states and flags."""
 
 from libc.stdint cimport int32_t
 
 cpdef enum:
     MISSING = -1  # of dp, ad_ref, ad_alt, pl_*, gq in integer columns
 
-# What is known of a participant at a position that no call row of theirs decides.
+# The state of a participant at a position without a call row.
 cpdef enum:
     STATE_MISSING = 1  # covered, but the caller gave no genotype
     STATE_WEAK = 2  # genotype given, evidence below the store's thresholds
     STATE_CALLED = 3
 
-# Bits of ``flags`` in call rows. The position's are those of the best of all records of the participant with a
-# row there: what is said of an allele that no row of theirs names.
+# Bits of ``flags`` in call rows. The bits of the position are of the participant's best record with a row there: they
+# decide for an allele that no row names.
 cpdef enum:
-    FLAG_GENOTYPED = 1  # every allele of the record's GT is given
+    FLAG_GENOTYPED = 1  # no allele of the record's GT is missing
     FLAG_CALLED = 2  # the record is called
-    POSITION_FLAGS = 2  # how far the position's bits lie above the record's
+    POSITION_FLAGS = 2  # the shift from the record's bits to the position's
     FLAG_POSITION_GENOTYPED = 4
     FLAG_POSITION_CALLED = 8
 
-# A call row that reading makes: one of ``baekman.gvcf.reader.ROW_COLUMNS``.
+# A call row of the reader: ``baekman.gvcf.piece.ROW_COLUMNS``.
 cdef struct CallRow:
     int32_t pos
     int32_t copies
@@ -36,10 +36,10 @@ cdef struct CallRow:
     int32_t filter
     int32_t flags
     int32_t quality
-    int32_t ref_end  # where the row's strings end in the pools; they begin where those of the row before end
+    int32_t ref_end  # the ends of the row's strings in the pools; they begin at the ends of the previous row's
     int32_t alt_end
 
-# What a record or block says of the positions that it covers: one of ``baekman.gvcf.reader.INTERVAL_COLUMNS``.
+# The evidence of a record or block at the positions that it covers: ``baekman.gvcf.piece.INTERVAL_COLUMNS``.
 cdef struct Interval:
     int32_t start
     int32_t end
@@ -51,7 +51,7 @@ cdef struct Interval:
     int32_t spans  # POS of a record, 0 of a block
     int32_t record  # its number in the file
 
-# A stretch of one participant's genome that one interval decides: one of ``baekman.gvcf.reader.SEGMENT_COLUMNS``.
+# A stretch of one participant's genome that one interval decides: ``baekman.gvcf.piece.SEGMENT_COLUMNS``.
 cdef struct Segment:
     int32_t start
     int32_t end
@@ -61,7 +61,7 @@ cdef struct Segment:
     int32_t other
     int32_t state
 
-# A call row beside those of the whole cohort: one of ``baekman.cohort.dense_genotypes.ROW_FIELDS``.
+# A call row among those of the whole cohort: ``baekman.cohort.dense_genotypes.ROW_FIELDS``.
 cdef struct DenseRow:
     int32_t column  # of the participant
     int32_t allele
@@ -80,7 +80,7 @@ cdef struct DenseRow:
     int32_t joint_gq
     int32_t joint_ploidy
 
-# Which genotypes are shown: those that meet the store's thresholds, all that a caller gave, the joint ones.
+# The genotypes that a mode shows: those that meet the store's thresholds, all of the callers', the joint ones.
 cpdef enum:
     CALLED = 0
     RAW = 1
@@ -94,13 +94,13 @@ cpdef enum:
     OTHER_ALLELE = 3
     CARRIER = 4
 
-# A cell says what the reference segment of a participant says of a position, in one number; 0 is no coverage.
+# A cell is the reference segment of a participant at a position, in one number; 0 is no coverage.
 cpdef enum:
     CELL_STATE = 3  # bits 0 and 1: STATE_*
     CELL_HAPLOID = 4
     CELL_OTHER = 3  # bits 3 and 4
     CELL_GQ = 5  # bits 5 to 11
-    CELL_ONE_COPY = 4096  # bit 12: diploid, of a participant who has one copy here
-    CELL_DP = 13  # from bit 13: depth + 1, 0 when it is not given
+    CELL_ONE_COPY = 4096  # bit 12: diploid, of a participant with one copy here
+    CELL_DP = 13  # from bit 13: depth + 1, 0 when it is missing
     CELL_KINDS = 8192  # cells without their depth
     MAX_CELL_DP = 524286

@@ -1,3 +1,3 @@
 def widths():
-    """How many 32-bit numbers a call row, an interval, a segment and a row of the dense matrix have."""
+    """Return the numbers of 32-bit integers in a call row, an interval, a segment and a row of the dense matrix."""
     return sizeof(CallRow) // 4, sizeof(Interval) // 4, sizeof(Segment) // 4, sizeof(DenseRow) // 4

@@ -22,7 +22,7 @@ cdef enum:
 cdef struct Line:
     int64_t begin
     int64_t end  # without the line's end
-    int64_t columns[COLUMNS + 1]  # where each begins
+    int64_t columns[COLUMNS + 1]  # the start of each
 
 
 cdef inline int split(const uint8_t *buf, int64_t at, int64_t limit, Line *line, int64_t *next_line) noexcept nogil:

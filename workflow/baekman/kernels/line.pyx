@@ -1,4 +1,4 @@
-"""The INFO of a line, as far as it is read."""
+"""The keys of a line's INFO that are read."""
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -13,7 +13,7 @@ cdef int64_t[3] INFO_ENDS = [3, 9, 14]
 
 
 cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp) noexcept nogil:
-    """END and the least depth of a block, where INFO has them."""
+    """Write END and the least depth of a block, where INFO has them."""
     cdef int64_t start = line.columns[INFO], stop = line.columns[FORMAT] - 1, last, equals, key
     while start < stop:
         last = start

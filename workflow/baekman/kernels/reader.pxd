@@ -1,5 +1,7 @@
-# Why reading stopped: after the last line, before the first record of another contig, before a record with which a
-# piece of the contig is complete, at an allele that slid into a piece that was taken, at a line that is refused.
+"""The reasons for which the reader of gVCF text stops."""
+
+# After the last line, before the first record of another contig, before a record that completes a piece of the contig,
+# at an allele that slides into an earlier piece, and at a line that is refused.
 cpdef enum:
     DONE = 0
     NEXT_CONTIG = 1

@@ -1,8 +1,7 @@
 """The reader of gVCF text: one pass over the bytes of whole lines, no Python object per record.
 
-A record becomes call rows (one per participant and normalised allele) and evidence intervals (what the record
-or block says of every position that it covers). ``baekman.gvcf.reader`` feeds it, takes what was read a piece of a contig at a
-time, and says what its numbers mean.
+A record becomes call rows (one per participant and normalised allele) and intervals (the evidence of the record or
+block at the positions that it covers). ``baekman.gvcf.reader`` feeds it and takes a piece of a contig at a time.
 """
 
 cimport cython
@@ -32,15 +31,15 @@ cdef int64_t NOWHERE = <int64_t>1 << 40
 
 @cython.final
 cdef class RecordReader:
-    """Reads the records of one gVCF, contig by contig.
+    """Reader of the records of one gVCF, contig by contig.
 
-    ``names`` are the contigs' names and aliases, ``contig_of_name`` the number of the contig that each names;
-    ``starts`` and ``lengths`` say where each contig lies in ``sequence`` (upper case, all contigs one after the
-    other). A piece is some shards of a contig, with ``piece_records`` rows and intervals or more, and complete at a
-    record that begins more than ``margin`` bases behind it (-1: at the contig's end): ``shard_ends`` are the last
-    positions of all contigs' shards, among which those of a contig begin at its number in ``first_shards``. A record is
-    called with GQ of ``min_gq``, a depth of ``min_dp`` (0: any) and, when heterozygous, a weaker allele with
-    ``min_het_percent`` of the reads (0: any).
+    ``names``: the contigs' names and aliases. ``contig_of_name``: the contig's number for each of them. ``starts`` and
+    ``lengths``: the place of each contig in ``sequence`` (upper case, all contigs one after the other).
+    ``shard_ends``: the last positions of all contigs' shards. ``first_shards``: the index of each contig's first shard.
+    A piece is some shards of a contig with ``piece_records`` rows and intervals or more. It is complete at a record
+    that begins more than ``margin`` bases after it (-1: at the contig's end). A record is called with a GQ of
+    ``min_gq``, a depth of ``min_dp`` (0: any) and, when heterozygous, ``min_het_percent`` of the reads for the weaker
+    allele (0: any).
     """
 
     cdef const uint8_t[::1] _name_pool
@@ -50,12 +49,12 @@ cdef class RecordReader:
     cdef const int64_t[::1] _shard_ends, _first_shards
     cdef int64_t _piece_records, _margin
     cdef int64_t _shard, _upto  # the first and last of the next piece
-    cdef int64_t _settled  # the last position that was taken of the contig, 0 before the first
-    cdef int64_t _ripe  # behind this position a piece may be complete
+    cdef int64_t _settled  # the contig's last position that was taken, 0 before the first
+    cdef int64_t _ripe  # after this position a piece may be complete
     cdef int64_t _min_gq, _min_dp, _min_het_percent
-    cdef int64_t _name  # the name that the last record's contig had
+    cdef int64_t _name  # the number of the name of the last record's contig
     cdef readonly int64_t contig  # of the last record, -1 before the first
-    cdef public int64_t line  # the last line that was read, 1-based
+    cdef public int64_t line  # the last line, 1-based
     cdef readonly int64_t records
     cdef Repeats _repeats
     cdef Fields _fields
@@ -110,7 +109,7 @@ cdef class RecordReader:
         free(self._pl)
 
     def read(self, const uint8_t[::1] buf not None, int64_t begin):
-        """Read the whole lines of ``buf`` from ``begin`` on; returns (why it stopped, where).
+        """Read the whole lines of ``buf`` from ``begin`` on; return the reason of the stop and its place.
 
         Raises MemoryError.
         """
@@ -124,25 +123,25 @@ cdef class RecordReader:
 
     @property
     def contradicting(self):
-        """How many fields were taken as missing since they contradict their header."""
+        """Return the number of fields that were read as missing because they contradict their header."""
         return self._fields.contradicting
 
     @property
     def filters(self):
-        """The values of FILTER that were met so far, but PASS, in the order of their codes from 1 on."""
+        """Return the values of FILTER so far, without PASS, in the order of their codes from 1 on."""
         cdef int64_t index, first = 0
-        found = []
+        names = []
         for index in range(self._filters):
-            found.append(self._filter_pool[first : self._filter_ends[index]].decode(errors="replace"))
+            names.append(self._filter_pool[first : self._filter_ends[index]].decode(errors="replace"))
             first = self._filter_ends[index]
-        return found
+        return names
 
     def take(self, *, bint rest):
-        """What was read of the next piece, or of the ``rest`` of the contig, and forget it.
+        """Return the next piece, or the ``rest`` of the contig, and forget it.
 
-        Returns (number of its first shard in the contig, of its last, rows, REF strings, ALT strings, intervals). Rows
-        are (n, len(ROW_COLUMNS)) and intervals (m, len(INTERVAL_COLUMNS)), 32-bit integers in the order of the file;
-        the strings stand one after the other. An interval that reaches beyond the piece stays, for the next one too.
+        Returns the numbers of its first and last shard in the contig, rows, REF strings, ALT strings and intervals.
+        Rows are (n, len(ROW_COLUMNS)) and intervals (m, len(INTERVAL_COLUMNS)), 32-bit integers in the order of the
+        file. The strings follow one another. An interval that reaches beyond the piece stays for the next one too.
         """
         cdef int64_t shards = self._first_shards[self.contig], first = self._shard - shards, end
         cdef int64_t count = self._table.count
@@ -156,17 +155,17 @@ cdef class RecordReader:
         cdef int32_t[:, ::1] row_view = rows, interval_view = intervals
         cdef uint8_t[::1] ref_view = ref, alt_view = alt
         taken = 0
-        told = 0
+        copied = 0
         if count:
             taken = part_rows(&self._table, end, <CallRow *>&row_view[0, 0], &ref_view[0], &alt_view[0])
         if len(intervals):
-            told = part_intervals(&self._intervals, end, <Interval *>&interval_view[0, 0])
+            copied = part_intervals(&self._intervals, end, <Interval *>&interval_view[0, 0])
         last = self._upto - shards
         self._settle(self._upto + 1, end)
-        return first, last, rows[:taken], ref, alt, intervals[:told]
+        return first, last, rows[:taken], ref, alt, intervals[:copied]
 
     cdef void _settle(self, int64_t shard, int64_t end) noexcept nogil:
-        """Go on with ``shard``, which begins behind ``end``."""
+        """Continue with ``shard``, which begins after ``end``."""
         self._shard = shard
         self._settled = end
         self._ripe = NOWHERE
@@ -174,7 +173,7 @@ cdef class RecordReader:
             self._ripe = self._shard_ends[shard] + self._margin
 
     cdef bint _completes(self, int64_t pos) noexcept nogil:
-        """Whether a record at ``pos``, behind ``_ripe``, completes a piece; notes how far it goes."""
+        """Return whether a record at ``pos``, after ``_ripe``, completes a piece; keep the last shard of the piece."""
         if self._table.count + self._intervals.count < self._piece_records:
             return False
         self._upto = self._shard
@@ -228,7 +227,7 @@ cdef class RecordReader:
 
     cdef int _enter(self, const uint8_t *buf, Line *line) noexcept nogil:
         """Find the line's contig."""
-        cdef int64_t index, first, name_end = line.columns[POS] - 1, found = -1
+        cdef int64_t index, first, name_end = line.columns[POS] - 1, name = -1
         cdef const uint8_t *pool = &self._name_pool[0]
         cdef const int64_t *ends = &self._name_ends[0]
         if self.contig >= 0:
@@ -238,22 +237,22 @@ cdef class RecordReader:
         first = 0
         for index in range(len(self._name_ends)):
             if same(buf, line.begin, name_end, pool, first, ends[index]):
-                found = index
+                name = index
                 break
             first = ends[index]
-        if found < 0:
+        if name < 0:
             return BAD_CONTIG
-        if self._contig_of_name[found] != self.contig:
-            if self._seen[self._contig_of_name[found]]:
+        if self._contig_of_name[name] != self.contig:
+            if self._seen[self._contig_of_name[name]]:
                 return REVISITED
             if self.contig >= 0 and self._repeats.pos > 0:
                 self._repeats.pos = 0
                 return NEXT_CONTIG
-            self.contig = self._contig_of_name[found]
+            self.contig = self._contig_of_name[name]
             self._seen[self.contig] = 1
             self._repeats.pos = 0
             self._settle(self._first_shards[self.contig], 0)
-        self._name = found
+        self._name = name
         return DONE
 
     cdef int _locate(self, const uint8_t *buf, Line *line, Record *record) noexcept nogil:
@@ -268,7 +267,7 @@ cdef class RecordReader:
         return DONE
 
     cdef int _make_room(self, Record *record, int64_t line_length) noexcept nogil:
-        """Room for all that this record may add."""
+        """Make room for everything that this record may add."""
         cdef int64_t rows = record.letters + 2 * record.real + 1
         cdef int64_t letters = (record.real + 1) * (record.ref_length + 2) + record.letters + 2 * rows
         cdef int64_t count = self._table.count
@@ -309,7 +308,7 @@ cdef class RecordReader:
         return DONE
 
     cdef int _read_sample(self, const Line *line, Record *record) noexcept nogil:
-        """Read genotype, likelihoods and depths, and add what they say to the rows and intervals."""
+        """Read genotype, likelihoods and depths, and add them to the rows and intervals."""
         cdef bint complete, called, covered
         cdef int64_t reach = 0, info_dp = -1, state, row = self._table.count
         cdef int reason = read_genotype(record, &self._fields, &complete)
@@ -351,7 +350,7 @@ cdef class RecordReader:
         return DONE
 
     cdef bint _is_called(self, const Record *record) noexcept nogil:
-        """Whether a record whose GT is complete meets the thresholds."""
+        """Return whether a record with a complete GT meets the thresholds."""
         cdef int64_t total = 0, index, lesser
         if record.gq < self._min_gq or (self._min_dp != 0 and record.dp < self._min_dp):
             return False
@@ -365,7 +364,7 @@ cdef class RecordReader:
         return lesser * 100 >= self._min_het_percent * total
 
     cdef bint _read_filter(self, const Line *line, Record *record) noexcept nogil:
-        """FILTER by its number, 0 for PASS or none; False when there are too many different ones."""
+        """Read FILTER as its code, 0 for PASS or none; return False when there are too many different ones."""
         cdef const uint8_t *buf = record.buf
         cdef int64_t start = line.columns[FILTER], stop = line.columns[INFO] - 1
         record.filter = 0
@@ -380,7 +379,7 @@ cdef class RecordReader:
 
 
 cdef bint grown(void **array, int64_t wanted, int64_t *room, size_t width) noexcept nogil:
-    """Make room for ``wanted`` elements; False when there is no memory."""
+    """Make room for ``wanted`` elements; return False when there is no memory."""
     cdef void *bigger
     cdef int64_t count
     if wanted <= room[0]:

@@ -13,7 +13,7 @@ cdef enum:
     NON_REF = 1
     OTHER = 2
 
-# One record as it was read; alleles are numbered as in GT.
+# One record; alleles are numbered as in GT.
 cdef struct Record:
     const uint8_t *buf  # the bytes that the offsets below point into
     int64_t number  # in the file, from 0
@@ -24,17 +24,17 @@ cdef struct Record:
     int64_t *allele_start
     int64_t *allele_end
     uint8_t *allele_kind
-    int64_t real  # how many ALTs are REAL
-    int64_t letters  # that those have
-    bint block  # whether it names no ALT
+    int64_t real  # the number of REAL ALTs
+    int64_t letters  # the number of their letters
+    bint block  # whether the record names no ALT
     int64_t genotype[2]
     int64_t ploidy
     bint phased
     int64_t haplotype[2]  # the genotype in the order of its phase
     int64_t *depths
-    int64_t counted  # how many depths there are
+    int64_t counted  # the number of depths
     int64_t *pl
-    int64_t values  # how many likelihoods there are
+    int64_t values  # the number of likelihoods
     int64_t gq
     int64_t dp
     int64_t phase_set

@@ -8,7 +8,7 @@ from baekman.kernels.text cimport CLOSING, COMMA, DOT, LESS, OPENING, STAR, is_a
 
 
 cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, int64_t length) noexcept nogil:
-    """REF and ALT; ``contig`` is the sequence of the record's contig, ``length`` bases."""
+    """Read REF and ALT; ``contig`` is the sequence of the record's contig, with ``length`` bases."""
     cdef const uint8_t *buf = record.buf
     cdef int64_t start, stop, index, alt_end = line.columns[QUAL] - 1
     cdef int kind
@@ -60,7 +60,7 @@ cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, i
 
 
 cdef int kind_of(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
-    """The kind of an ALT, -1 when it is none."""
+    """Return the kind of an ALT, -1 when it is not an ALT."""
     cdef int64_t index
     cdef bint breakend = False
     if buf[start] == LESS:

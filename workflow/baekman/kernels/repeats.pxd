@@ -1,4 +1,4 @@
-"""The records at one position, and whether one repeats another."""
+"""The records at one position, and the search for repeated ones."""
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -8,21 +8,21 @@ from baekman.kernels.record cimport Record
 from baekman.kernels.text cimport NEWLINE, RETURN, digest, same
 
 cdef enum:
-    MOST_SAME = 16  # records of one POS that are told apart from those before them
+    MOST_SAME = 16  # the number of records of one POS that a record is compared with
 
 
 cdef struct Repeats:
     int64_t pos  # of the last record, 0 before the first of a contig
-    int64_t count  # how many records of it have a digest
+    int64_t count  # the number of its records with a digest
     int64_t digests[MOST_SAME]
 
 
 cdef inline int check_repeated(
     Repeats *repeats, const uint8_t *buf, const Line *line, const Record *record, int64_t next_line, int64_t limit
 ) noexcept nogil:
-    """Refuse a record that is the same as one above it at its POS."""
+    """Refuse a record that equals an earlier one at its POS."""
     cdef int64_t line_digest, index
-    # where the next line's ID is, if it has the same contig and POS
+    # the place of the next line's ID, if that line has the same contig and POS
     cdef int64_t after = next_line + line.columns[ID] - line.begin
     if record.pos != repeats.pos:
         repeats.count = 0

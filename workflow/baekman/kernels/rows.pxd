@@ -3,21 +3,21 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from baekman.kernels.layout cimport CallRow
 from baekman.kernels.record cimport Record
 
-# Rows that grow, with their strings.
+# A growing array of rows, and their strings.
 cdef struct RowTable:
     CallRow *rows
     int64_t count
     uint8_t *ref_pool
     uint8_t *alt_pool
 
-# Room to work in.
+# Working memory.
 cdef struct Workspace:
     uint8_t *ref
     uint8_t *alt
     int64_t *begin
     int64_t *ref_length
     int64_t *alt_length
-    int64_t *member_row  # pairs (row, ALT): the ALTs of the record that hold an atom
+    int64_t *member_row  # pairs (row, ALT): the ALTs of the record that contain an atom
     int64_t *member_allele
     uint8_t *members  # one per allele
 

@@ -1,4 +1,4 @@
-"""From one record to call rows: atoms of its ALTs, normalised, with copies, depths and likelihoods."""
+"""The call rows of one record: atoms of its ALTs, normalised, with copies, depths and likelihoods."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memmove, memset
@@ -12,7 +12,7 @@ from baekman.kernels.text cimport is_base, same, upper
 cdef inline void changed_bases(
     const Record *record, int64_t allele, int64_t *ref_length, int64_t *alt_length
 ) noexcept nogil:
-    """Lengths of REF and an ALT without the bases that they share at their ends."""
+    """Write the lengths of REF and an ALT without the bases that they share at their ends."""
     cdef const uint8_t *ref = record.buf + record.ref_start
     cdef const uint8_t *alt = record.buf + record.allele_start[allele]
     cdef int64_t refs = record.ref_length
@@ -25,7 +25,7 @@ cdef inline void changed_bases(
 
 
 cdef void count_changed(const Record *record, int64_t *out) noexcept nogil:
-    """For each base of the record, how many copies are not the reference base there."""
+    """Write, for each base of the record, the number of copies that differ from the reference there."""
     cdef int64_t index, allele, base, changed, size
     cdef const uint8_t *ref = record.buf + record.ref_start
     cdef const uint8_t *alt
@@ -57,9 +57,9 @@ cdef void add_rows(const Record *record, const uint8_t *contig, RowTable *table,
 cdef int64_t collect_atoms(
     const Record *record, const uint8_t *contig, RowTable *table, Workspace *work
 ) noexcept nogil:
-    """Begin a row for each atom of the record's ALTs, normalised; returns the number of pairs (row, ALT).
+    """Begin a row for each atom of the record's ALTs, normalised; return the number of pairs (row, ALT).
 
-    The pairs say which ALTs of the record hold an atom. Until ``complete_rows`` a row holds in its places for PL the
+    A pair means that the ALT contains the row's atom. Until ``complete_rows`` a row has, in its fields for PL, the
     bases of the record that the atom changes.
     """
     cdef int64_t first_row = table.count, pairs = 0
@@ -73,7 +73,7 @@ cdef int64_t collect_atoms(
         alt_length = record.allele_end[allele] - record.allele_start[allele]
         for index in range(record.ref_length):
             base = upper(record.buf[record.ref_start + index])
-            # where the record has no base, it is the store's
+            # a letter other than ACGT becomes the store's base
             work.ref[index] = base if is_base(base) else contig[record.pos - 1 + index]
         for index in range(alt_length):
             base = upper(record.buf[record.allele_start[allele] + index])
@@ -93,7 +93,7 @@ cdef int64_t collect_atoms(
             atom_pos = aligned_pos + begins
             if atom_ref != atom_alt:
                 work.alt[begins] = work.ref[begins]
-            # the bases of the record that the atom changes; of an indel, before it slid to the left
+            # the bases of the record that the atom changes; for an indel, before it slides to the left
             if atoms == 1 and atom_ref != atom_alt:
                 window = min(changed, changed_alt) - 1
                 window_end = max(changed, window + 1)
@@ -124,7 +124,7 @@ cdef int64_t collect_atoms(
                 rows[twin].ref_end = <int32_t>(used_ref + atom_ref)
                 rows[twin].alt_end = <int32_t>(used_alt + atom_alt)
                 rows[twin].pos = <int32_t>atom_pos
-                # until the row is finished
+                # until ``complete_rows``
                 rows[twin].pl[1] = <int32_t>window
                 rows[twin].pl[2] = <int32_t>window_end
                 rows[twin].quality = <int32_t>record.quality
@@ -140,8 +140,7 @@ cdef void complete_rows(
 ) noexcept nogil:
     """Give the rows that ``collect_atoms`` began their copies, depths, likelihoods, phase and flags.
 
-    A row without a copy and without evidence gets position -1: what the record says of the base is in its
-    interval.
+    A row without a copy and without evidence gets position -1: the record's interval has the evidence of the base.
     """
     cdef int64_t row, index, window, window_end, copies, other, phase, allele, trimmed_ref, size, base, ad_alt
     cdef int64_t likelihoods[3]
@@ -214,7 +213,7 @@ cdef void complete_rows(
 
 
 cdef void close_up(RowTable *table, int64_t first_row) noexcept nogil:
-    """Take out the rows at position -1 from ``first_row`` on, with their strings."""
+    """Remove the rows at position -1 from ``first_row`` on, with their strings."""
     cdef CallRow *rows = table.rows
     cdef int64_t kept = first_row, row, index, ref_to, alt_to
     cdef int64_t used_ref = rows[first_row - 1].ref_end if first_row else 0
@@ -241,7 +240,7 @@ cdef void close_up(RowTable *table, int64_t first_row) noexcept nogil:
 
 
 cdef int64_t part_rows(RowTable *table, int64_t end, CallRow *out, uint8_t *ref, uint8_t *alt) noexcept nogil:
-    """Move the rows at positions up to ``end``, with their strings, to ``out``; returns how many."""
+    """Move the rows at positions up to ``end``, with their strings, to ``out``; return their number."""
     cdef CallRow *rows = table.rows
     cdef CallRow row
     cdef int64_t index, moved = 0, kept = 0

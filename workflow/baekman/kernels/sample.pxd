@@ -1,4 +1,4 @@
-"""What the sample of a record says."""
+"""The sample of a record."""
 
 from libc.stdint cimport int64_t
 

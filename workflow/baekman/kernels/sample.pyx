@@ -1,4 +1,4 @@
-"""What the sample of a record says: genotype, likelihoods, depths, quality and phase."""
+"""The sample of a record: genotype, likelihoods, depths, quality and phase."""
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -13,7 +13,7 @@ cdef inline bint is_missing(const uint8_t *buf, int64_t start, int64_t stop) noe
 
 
 cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept nogil:
-    """GT; ``complete`` says whether every allele is given."""
+    """Read GT; ``complete``: whether no allele is missing."""
     cdef const uint8_t *buf = record.buf
     cdef int64_t start, stop, last, allele
     record.ploidy = 0
@@ -34,7 +34,7 @@ cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept 
             return BAD_PLOIDY
         allele = position(buf, start, last)
         if allele >= record.alleles and record.alleles == 1:
-            # a caller that carries a GT over to the bases of a deletion
+            # some callers repeat a GT at the bases of a deletion
             if complete[0]:
                 fields.contradicting += 1
             allele = -1
@@ -49,7 +49,7 @@ cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept 
 
 
 cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexcept nogil:
-    """PL; where GT does not tell the ploidy, PL does."""
+    """Read PL; where GT does not give the ploidy, the number of values does."""
     cdef const uint8_t *buf = record.buf
     cdef int64_t start, stop, last, value, expected
     cdef int64_t alleles = record.alleles
@@ -85,7 +85,7 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
 
 
 cdef void read_depths(Record *record, Fields *fields) noexcept nogil:
-    """AD."""
+    """Read AD."""
     cdef int64_t start, stop, last, value
     cdef bint unknown = False, wrong = False
     record.counted = 0
@@ -111,7 +111,7 @@ cdef void read_depths(Record *record, Fields *fields) noexcept nogil:
 
 
 cdef void read_quality(Record *record, Fields *fields, int64_t info_dp) noexcept nogil:
-    """DP and GQ, or what stands for them where they are missing."""
+    """Read DP and GQ, or derive them from other fields where they are missing."""
     cdef int64_t start, stop, dp = -1, gq = -1, index, least, second = -1
     cdef bint has_min_dp
     if record.block and find(fields, MIN_DP, &start, &stop):
@@ -153,7 +153,7 @@ cdef void read_quality(Record *record, Fields *fields, int64_t info_dp) noexcept
 
 
 cdef void read_phase(Record *record, const Fields *fields) noexcept nogil:
-    """Which haplotype carries what: a phased GT, or GATK's PGT with PID."""
+    """Read the alleles of each haplotype, from a phased GT or from GATK's PGT with PID."""
     cdef const uint8_t *buf = record.buf
     cdef int64_t start, stop, last
     record.phase_set = -1

@@ -1,4 +1,4 @@
-"""The primitives of reading VCF text: numbers, comparisons and lists of strings in byte arrays."""
+"""The primitives for reading VCF text: numbers, comparisons and lists of strings in byte arrays."""
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
@@ -24,7 +24,7 @@ cdef enum:
 
 
 cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
-    """The integer at ``buf[start:end]`` (decimals cut off); -1 when ``.`` or empty, -2 when it is none."""
+    """Return the integer at ``buf[start:end]`` (decimals cut off); -1 for ``.`` or empty, -2 for other text."""
     cdef int64_t value = 0, at, digit
     if start >= end or (end - start == 1 and buf[start] == DOT):
         return -1
@@ -41,7 +41,7 @@ cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end) noex
 
 
 cdef inline int64_t position(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
-    """The same of a number that has no decimals: -2 when it has."""
+    """Return the same for a number without decimals; -2 for one with decimals."""
     cdef int64_t at
     for at in range(start + 1, end):
         if buf[at] == DOT:
@@ -50,7 +50,7 @@ cdef inline int64_t position(const uint8_t *buf, int64_t start, int64_t end) noe
 
 
 cdef inline int64_t quality(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
-    """A phred quality in hundredths, further decimals cut off; -1 when ``.`` or empty, -2 when it is no number.
+    """Return a phred quality in hundredths, further decimals cut off; -1 for ``.`` or empty, -2 for no number.
 
     It may have an exponent: htslib writes one below 0.0001 and from a million on.
     """
@@ -98,7 +98,7 @@ cdef inline int64_t quality(const uint8_t *buf, int64_t start, int64_t end) noex
 cdef inline bint same(
     const uint8_t *buf, int64_t start, int64_t end, const uint8_t *pool, int64_t first, int64_t last
 ) noexcept nogil:
-    """Whether ``buf[start:end]`` equals ``pool[first:last]``."""
+    """Return whether ``buf[start:end]`` equals ``pool[first:last]``."""
     cdef int64_t index
     if end - start != last - first:
         return False
@@ -109,17 +109,17 @@ cdef inline bint same(
 
 
 cdef inline uint8_t upper(uint8_t base) noexcept nogil:
-    """The upper-case letter."""
+    """Return the upper-case letter."""
     return base - 32 if 97 <= base <= 122 else base
 
 
 cdef inline bint is_base(uint8_t base) noexcept nogil:
-    """Whether it is A, C, G or T."""
+    """Return whether a letter is A, C, G or T."""
     return base == 65 or base == 67 or base == 71 or base == 84
 
 
 cdef inline bint is_allele_letter(uint8_t base) noexcept nogil:
-    """Whether it is an upper-case base, N or another letter that IUPAC has for several bases."""
+    """Return whether a letter is an upper-case base, N or another letter that IUPAC has for several bases."""
     # the bits of A B C D G H K M N R S T V W Y, counted from A
     return 65 <= base <= 90 and (0x16e34cf >> (base - 65)) & 1
 
@@ -128,7 +128,7 @@ cdef inline int64_t named(
     int64_t *count, const uint8_t *buf, int64_t start, int64_t end, uint8_t *pool, int64_t room, int64_t *ends,
     int64_t limit,
 ) noexcept nogil:
-    """Number of the string at ``buf[start:end]`` in a growing list of strings; -1 when the list is full."""
+    """Return the number of the string at ``buf[start:end]`` in a growing list of strings; -1 when the list is full."""
     cdef int64_t index, first = 0
     for index in range(count[0]):
         if same(buf, start, end, pool, first, ends[index]):
@@ -146,7 +146,7 @@ cdef inline int64_t named(
 cdef inline int64_t key_number(
     const uint8_t *buf, int64_t start, int64_t end, const uint8_t *key_pool, const int64_t *key_ends, int64_t keys
 ) noexcept nogil:
-    """Which of the keys stands at ``buf[start:end]``; -1 for none of them."""
+    """Return the number of the key at ``buf[start:end]``; -1 for none of the keys."""
     cdef int64_t index, first = 0
     for index in range(keys):
         if same(buf, start, end, key_pool, first, key_ends[index]):
@@ -156,7 +156,7 @@ cdef inline int64_t key_number(
 
 
 cdef inline int64_t digest(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
-    """64 bits that stand for these bytes (FNV-1a)."""
+    """Return a digest of 64 bits of these bytes (FNV-1a)."""
     cdef uint64_t value = 14695981039346656037ULL
     cdef int64_t index
     for index in range(start, stop):

@@ -36,7 +36,8 @@ from baekman.genome.shards import shards_hash
 def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
     """Return every finding about ``store``, a line each that begins with the name of its file; none for a sound store.
 
-    Batches may be added meanwhile. Raises SnapshotGone when a withdrawal or compaction deletes files that are read.
+    Other commands may add batches at the same time. Raises SnapshotGone when a withdrawal or compaction deletes files
+    that are read.
     """
     existing = snapshots.numbers(store)
     try:
