@@ -21,6 +21,7 @@ from baekman.cohort.garbage import unfinished
 from baekman.cohort.index import find_batches
 from baekman.engine.local import Engine
 from baekman.files.atomic import write_text
+from baekman.files.locks import exclusive
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.registry import denied_list
@@ -249,6 +250,12 @@ def _purge(workspace: Workspace, participant_id: str, specimens: Sequence[str], 
 
     A report that cannot be edited is written again from its inputs, or deleted.
     """
+    # two withdrawals at once would edit the same files, and each would write the other's participant back
+    with exclusive(workspace.receipts / ".lock", waits_for="the end of another withdrawal"):
+        return _purge_alone(workspace, participant_id, specimens, note=note)
+
+
+def _purge_alone(workspace: Workspace, participant_id: str, specimens: Sequence[str], *, note: RemovalNote) -> Purge:
     run_lock.clear(workspace)
     traces = _traces((participant_id, *specimens))
     has_key = table_keys.has_key(workspace.root, participant_id)

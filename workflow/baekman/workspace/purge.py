@@ -131,9 +131,12 @@ def purge_files(workspace: Workspace, traces: Traces, *, note: RemovalNote) -> l
     for name in sorted(note.named, reverse=True):
         _remove(workspace.root / name)
     for path in sorted(traces.search([path for name in note.searched if (path := workspace.root / name).is_file()])):
-        is_clean = _edit(path, traces.ids) and not traces.search([path])
+        try:
+            is_clean = _edit(path, traces.ids) and not traces.search([path])
+        except FileNotFoundError:  # a run that is alive removed it
+            continue
         if not is_clean and path.relative_to(workspace.root).parts[0] in RUN_RECORDS:
-            path.unlink()
+            path.unlink(missing_ok=True)
     records = (workspace.root / name for name in note.searched)
     return sorted(path for path in records if path.suffix == ".html" or not path.exists())
 
