@@ -156,6 +156,12 @@ def test_the_file_for_an_institution_is_readable_by_its_owner_only(registry: Reg
         write_institution(registry, "대구병원", folder=tmp_path / "return")
 
 
+def test_the_file_for_an_institution_holds_no_formula(registry: Registry, tmp_path: Path) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST.replace("BAR-0001", "=BAR(1)").replace("SUBJ-1", "@SUBJ"))])
+    file = write_institution(registry, "서울병원", folder=tmp_path / "return")
+    assert file.read_text("utf-8").splitlines()[1] == "'=BAR(1)\t'@SUBJ\tgranted\t\t"
+
+
 # -- creation and opening
 
 
