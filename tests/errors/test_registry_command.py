@@ -93,3 +93,21 @@ def test_a_key_of_another_registry_is_refused(workspace: Path, tmp_path: Path) -
         "refused: registry key: expected the key that the registry was made with, found another key; "
         "give the right one with --key-file or BAEKMAN_REGISTRY_KEY\n",
     )
+
+
+def test_show_leaves_its_event_when_its_reader_ends_early(workspace: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from baekman.cli import main; main()",
+        "registry",
+        "show",
+        "--workspace",
+        workspace,
+    ]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # a long list fills the buffer
+    subprocess.run(command, stdout=write_end, stderr=subprocess.DEVNULL, env=environment, check=False)
+    os.close(write_end)
+    assert '"action":"registry.show"' in (workspace / "audit" / "events.jsonl").read_text()

@@ -97,6 +97,8 @@ def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
     from baekman.workspace.paths import Workspace
 
     opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
+    # before the first row: a reader such as `head` may end the command early
+    audit.record(workspace, action="registry.show")
     writer = csv.DictWriter(sys.stdout, PARTICIPANT_COLUMNS, delimiter="\t", lineterminator="\n")
     writer.writeheader()
     counts: dict[str, int] = {}
@@ -105,7 +107,6 @@ def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
         writer.writerow(row)
     total = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     print(f"{sum(counts.values())} participants{': ' if total else ''}{total}", file=sys.stderr)
-    audit.record(workspace, action="registry.show")
 
 
 @app.command()
