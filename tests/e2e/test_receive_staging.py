@@ -1,4 +1,4 @@
-"""What a delivery's files become when they are received: the same bases and calls, nothing that names anybody."""
+"""Staged files: the bases and calls of the delivered ones, and no name of anybody."""
 
 from __future__ import annotations
 
@@ -130,16 +130,16 @@ def test_a_gvcf_keeps_its_calls_and_nothing_of_its_header(tmp_path: Path, refere
     assert "ward7" not in text and "hospital" not in text
     with pysam.VariantFile(str(tmp_path / "W" / row.file_1)) as staged:
         assert list(staged.header.samples) == [row.participant_id]
-        found = [(r.pos, r.id, r.stop, r.samples[0]["GT"], r.samples[0]["PL"]) for r in staged.fetch("chr1")]
+        records = [(r.pos, r.id, r.stop, r.samples[0]["GT"], r.samples[0]["PL"]) for r in staged.fetch("chr1")]
         assert [list(r.filter) for r in staged.fetch("chr1")] == [[], ["LowQual", "filter1"], []]
-    assert found == [
+    assert records == [
         (1, None, 99, (0, 0), (0, 60, 900)),
         (100, None, 100, (0, 1), (400, 0, 420, 500, 510, 900)),
         (101, None, 2000, (0, 0), (0, 60, 900)),
     ]
 
 
-def test_another_reference_is_a_note_when_reads_are_aligned_anew(tmp_path: Path, reference: Path) -> None:
+def test_another_reference_is_a_note_when_reads_are_aligned_again(tmp_path: Path, reference: Path) -> None:
     make_workspace(tmp_path / "W", reference, [registration("A-1", 1)], more="reference_name: ours\n")
     builder = DeliveryBuilder(tmp_path / "in", reference)  # says that its reference is `tiny`
     write_alignment(builder.folder / "a.bam", reference, sample="A-1", seed=1, header={"SQ": [{"SN": "1", "LN": 9000}]})
@@ -148,7 +148,7 @@ def test_another_reference_is_a_note_when_reads_are_aligned_anew(tmp_path: Path,
     assert codes(receipt) == [("accept", ["reference_differs"])]
 
 
-def test_reads_without_their_mate_are_left_out_and_that_is_told(tmp_path: Path, reference: Path) -> None:
+def test_reads_without_their_mate_are_skipped_and_reported(tmp_path: Path, reference: Path) -> None:
     make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
     builder = DeliveryBuilder(tmp_path / "in", reference)
     whole = tmp_path / "whole.bam"
@@ -241,4 +241,4 @@ def test_a_file_that_is_changed_after_it_was_examined_is_not_staged(
     receipt = receive(folder, workspace=Workspace(tmp_path / "W"))
     assert codes(receipt) == [("accept", []), ("reject", ["checksum_wrong"])]
     staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
-    assert [one.name for one in staged.iterdir()] == [receipt.verdicts[0].participant_id]
+    assert [folder.name for folder in staged.iterdir()] == [receipt.verdicts[0].participant_id]

@@ -38,11 +38,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_pairs(place: Path, lane: str, sequence: str, starts: list[int]) -> None:
     reverse = str.maketrans("ACGT", "TGCA")
-    with gzip.open(place / f"{lane}_1.fq.gz", "wt") as one, gzip.open(place / f"{lane}_2.fq.gz", "wt") as two:
+    with gzip.open(place / f"{lane}_1.fq.gz", "wt") as first, gzip.open(place / f"{lane}_2.fq.gz", "wt") as second:
         for number, start in enumerate(starts):
             mate = sequence[start + 200 : start + 300].translate(reverse)[::-1]
-            one.write(f"@{lane}.{number}\n{sequence[start : start + 100]}\n+\n{'I' * 100}\n")
-            two.write(f"@{lane}.{number}\n{mate}\n+\n{'I' * 100}\n")
+            first.write(f"@{lane}.{number}\n{sequence[start : start + 100]}\n+\n{'I' * 100}\n")
+            second.write(f"@{lane}.{number}\n{mate}\n+\n{'I' * 100}\n")
 
 
 def lane(folder: Path, name: str) -> StagedFiles:
@@ -81,7 +81,7 @@ def records(folder: Path, cram: Path) -> list[pysam.AlignedSegment]:
 
 @pytest.fixture
 def bwa_mem2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """bwa-mem2 takes bwa's options and gives bwa's output; where it is not installed bwa stands in for it."""
+    """bwa-mem2 has bwa's options and output; bwa replaces it where it is not installed."""
     if shutil.which("bwa-mem2") is None:
         program = tmp_path / "bin" / "bwa-mem2"
         program.parent.mkdir()
@@ -95,10 +95,10 @@ def bwa_mem2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_lanes_become_one_file_with_a_read_group_each(folder: Path, tmp_path: Path, aligner: str) -> None:
     Aligner(name=aligner, reference=folder / "genome.fa").write_index()
     cram = run(folder, tmp_path, [lane(folder, "L1"), lane(folder, "L2")], aligner)
-    found = records(folder, cram)
-    assert len({(one.query_name, one.is_read1) for one in found}) == len(found) == 4 * PAIRS
-    assert all(one.get_tag("RG") == f"{PARTICIPANT}.{one.query_name[:2]}" for one in found)
-    assert sum(one.is_duplicate for one in found) == 20
+    aligned = records(folder, cram)
+    assert len({(read.query_name, read.is_read1) for read in aligned}) == len(aligned) == 4 * PAIRS
+    assert all(read.get_tag("RG") == f"{PARTICIPANT}.{read.query_name[:2]}" for read in aligned)
+    assert sum(read.is_duplicate for read in aligned) == 20
     assert Path(f"{cram}.crai").is_file() and "DUPLICATE TOTAL: 20" in (tmp_path / "markdup.txt").read_text()
     with pysam.AlignmentFile(str(cram)) as file:
         groups = file.header.to_dict()["RG"]
@@ -117,8 +117,8 @@ def test_the_header_holds_no_path_and_no_command_line(folder: Path, tmp_path: Pa
 def test_the_number_of_threads_changes_no_record(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     lanes = [lane(folder, "L1"), lane(folder, "L2")]
-    one, two = run(folder, tmp_path, lanes), run(folder, tmp_path / "two", lanes, threads=2)
-    assert [str(record) for record in records(folder, one)] == [str(record) for record in records(folder, two)]
+    single, double = run(folder, tmp_path, lanes), run(folder, tmp_path / "two", lanes, threads=2)
+    assert [str(record) for record in records(folder, single)] == [str(record) for record in records(folder, double)]
 
 
 def test_a_delivered_alignment_is_aligned_again_and_loses_no_read(folder: Path, tmp_path: Path) -> None:
@@ -129,21 +129,21 @@ def test_a_delivered_alignment_is_aligned_again_and_loses_no_read(folder: Path, 
         pysam.AlignmentFile(str(halved), "wb", template=source) as sink,
     ):
         # every third pair loses a mate, as at the border of a region that was cut out
-        kept = [one for one in source if one.is_read1 or int(one.query_name[3:]) % 3]
-        for one in kept:
-            sink.write(one)
+        kept = [read for read in source if read.is_read1 or int(read.query_name[3:]) % 3]
+        for read in kept:
+            sink.write(read)
     (tmp_path / "again").mkdir()
-    found = records(folder, run(folder, tmp_path / "again", [staged("bam", "L1", halved)]))
-    assert sorted((one.query_name, one.reference_start) for one in found) == sorted(
-        (one.query_name, one.reference_start) for one in kept
+    aligned = records(folder, run(folder, tmp_path / "again", [staged("bam", "L1", halved)]))
+    assert sorted((read.query_name, read.reference_start) for read in aligned) == sorted(
+        (read.query_name, read.reference_start) for read in kept
     )
 
 
-def test_an_alignment_is_taken_over_as_it_is(folder: Path, tmp_path: Path) -> None:
+def test_an_accepted_alignment_keeps_its_records(folder: Path, tmp_path: Path) -> None:
     cram = run(folder, tmp_path, [lane(folder, "L1")])
     taken = tmp_path / "taken.cram"
     accept(cram, reference=folder / "genome.fa", output=taken, metrics=tmp_path / "taken.txt")
-    assert [str(one) for one in records(folder, taken)] == [str(one) for one in records(folder, cram)]
+    assert [str(read) for read in records(folder, taken)] == [str(read) for read in records(folder, cram)]
     with pysam.AlignmentFile(str(taken)) as file:
         assert "/" not in str(file.header)
 

@@ -1,4 +1,4 @@
-"""gVCFs from simulated reads: what they must hold, for each caller."""
+"""gVCFs from simulated reads, for each caller: records, blocks, ploidy and header."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sequence() -> str:
 
 
 def read_of(haplotype: dict[int, str], start: int, reference: str) -> tuple[str, str]:
-    """Bases and CIGAR of a read at 0-based ``start``; ``haplotype``: 1-based position -> base, "-" for none."""
+    """Return bases and CIGAR of a read at 0-based ``start``; ``haplotype``: 1-based position -> base, "-" for none."""
     bases = [haplotype.get(pos + 1, reference[pos]) for pos in range(start, start + READ)]
     operations = [("D" if base == "-" else "M") for base in bases]
     cigar = "".join(f"{len(list(run))}{kind}" for kind, run in itertools.groupby(operations))
@@ -40,7 +40,7 @@ def read_of(haplotype: dict[int, str], start: int, reference: str) -> tuple[str,
 
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ref.fa, and reads.cram of one participant: 40 x on 1 (400-1700), X and Y as 1; one depth-4 stretch."""
+    """Write ref.fa, and reads.cram of a participant: 40 x on 1 (400-1700), X and Y as 1; one depth-4 stretch."""
     folder = tmp_path_factory.mktemp("genome")
     reference = sequence()
     (folder / "ref.fa").write_text("".join(f">{name}\n{reference}\n" for name in CONTIGS))
@@ -111,7 +111,7 @@ def variants_of(path: Path) -> dict[int, pysam.VariantRecord]:
 
 
 @pytest.mark.parametrize("caller", ["bcftools", "freebayes"])
-def test_each_caller_finds_what_the_reads_hold(genome: Path, tmp_path: Path, caller: str) -> None:
+def test_each_caller_finds_the_variants_of_the_reads(genome: Path, tmp_path: Path, caller: str) -> None:
     variants = variants_of(called(genome, tmp_path / "g.vcf.gz", caller=caller, regions=[WHOLE]))
     genotypes = {pos: tuple(sorted(record.samples[0]["GT"])) for pos, record in variants.items()}
     sure = {pos for pos, record in variants.items() if list(record.filter) == ["PASS"]}
@@ -146,14 +146,14 @@ def test_a_sequencing_error_among_many_reads_is_evidence_of_a_block_only(gvcf: P
 
 
 def test_every_covered_base_has_one_record_or_block_and_no_other_base_has_any(gvcf: Path, genome: Path) -> None:
-    told: Counter[int] = Counter()
+    depths: Counter[int] = Counter()
     for record in records_of(gvcf):
-        told.update(range(record.pos, record.stop + 1))
+        depths.update(range(record.pos, record.stop + 1))
     covered = {
         int(line.split("\t")[1]) for line in pysam.depth("-J", "-r", "1", str(genome / "reads.cram")).splitlines()
     }
-    assert set(told) == covered
-    assert set(told.values()) == {1}
+    assert set(depths) == covered
+    assert set(depths.values()) == {1}
 
 
 def test_block_evidence_follows_from_depth(gvcf: Path) -> None:
@@ -188,19 +188,19 @@ def test_the_same_reads_give_the_same_bytes(genome: Path, gvcf: Path, tmp_path: 
 @pytest.mark.parametrize("caller", ["bcftools", "freebayes"])
 def test_males_are_haploid_on_x(genome: Path, tmp_path: Path, caller: str) -> None:
     path = called(genome, tmp_path / "x.g.vcf.gz", caller=caller, sex="male", regions=[Region("X", 1, LENGTH)])
-    found = records_of(path)
-    assert {len(record.samples[0]["GT"]) for record in found} == {1}
-    assert {len(record.samples[0]["PL"]) for record in found if "PL" in record.samples[0]} == {2}
+    records = records_of(path)
+    assert {len(record.samples[0]["GT"]) for record in records} == {1}
+    assert {len(record.samples[0]["PL"]) for record in records if "PL" in record.samples[0]} == {2}
     assert variants_of(path)[HOM].samples[0]["GT"] == (1,)
 
 
-def test_nothing_is_said_of_a_females_y(genome: Path, tmp_path: Path) -> None:
+def test_the_y_of_a_female_has_no_record(genome: Path, tmp_path: Path) -> None:
     path = called(genome, tmp_path / "y.g.vcf.gz", sex="female", regions=[Region("Y", 1, LENGTH)])
     assert records_of(path) == []
     assert (tmp_path / "y.g.vcf.gz.tbi").is_file()
 
 
-def test_gathered_shards_say_what_one_call_says(genome: Path, gvcf: Path, tmp_path: Path) -> None:
+def test_gathered_shards_equal_a_single_call(genome: Path, gvcf: Path, tmp_path: Path) -> None:
     cut = [Region("1", 1, 600), Region("1", 601, LENGTH)]
     parts = [called(genome, tmp_path / f"{n}.g.vcf.gz", regions=[region]) for n, region in enumerate(cut)]
     empty = called(genome, tmp_path / "y.g.vcf.gz", regions=[Region("Y", 1, LENGTH)])
@@ -208,11 +208,11 @@ def test_gathered_shards_say_what_one_call_says(genome: Path, gvcf: Path, tmp_pa
     assert (tmp_path / "calls.g.vcf.gz.tbi").is_file()
 
     def bases(path: Path) -> dict[int, tuple[object, ...]]:
-        said: dict[int, tuple[object, ...]] = {}
+        values: dict[int, tuple[object, ...]] = {}
         for record in records_of(path):
             sample = record.samples[0]
-            said |= dict.fromkeys(range(record.pos, record.stop + 1), (sample["GT"], record.alts, sample.get("PL")))
-        return said
+            values |= dict.fromkeys(range(record.pos, record.stop + 1), (sample["GT"], record.alts, sample.get("PL")))
+        return values
 
     assert bases(tmp_path / "calls.g.vcf.gz") == bases(gvcf)
 
@@ -248,7 +248,7 @@ cat > "$out" <<'END'
         ("deepvariant", "run_deepvariant", "--model_type=WGS * --regions=X:1-2000 * --haploid_contigs=X"),
     ],
 )
-def test_callers_from_elsewhere_are_given_region_and_ploidy_and_their_headers_are_cleaned(
+def test_callers_with_own_blocks_get_region_and_ploidy_and_their_headers_are_cleaned(
     genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caller: str, tool: str, expected: str
 ) -> None:
     fake = tmp_path / tool
@@ -292,22 +292,22 @@ def test_reference_gq_is_the_distance_to_the_best_other_genotype(rows: list[list
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99)), max_size=30),
     st.lists(st.tuples(st.integers(1, 40), st.integers(0, 5)), max_size=3),
 )
-def test_blocks_tell_of_each_free_covered_base_once(bases: list[tuple[int, int]], taken: list[tuple[int, int]]) -> None:
+def test_blocks_hold_each_free_covered_base_once(bases: list[tuple[int, int]], taken: list[tuple[int, int]]) -> None:
     bands = (0, 10, 20, 30)
     start = 5
     evidence = Evidence(
         start, np.array([depth for depth, _ in bases], np.int32), np.array([gq for _, gq in bases], np.int32)
     )
     spans = [(first, first + length) for first, length in taken]
-    found = blocks(evidence, taken=spans, bands=bands)
+    made = blocks(evidence, taken=spans, bands=bands)
     free = {
         pos: (depth, gq)
         for pos, (depth, gq) in enumerate(bases, start=start)
         if depth and not any(first <= pos <= last for first, last in spans)
     }
-    told = [pos for block in found for pos in range(block.start, block.end + 1)]
-    assert told == sorted(free)
-    for block in found:
+    positions = [pos for block in made for pos in range(block.start, block.end + 1)]
+    assert positions == sorted(free)
+    for block in made:
         inside = [free[pos] for pos in range(block.start, block.end + 1)]
         assert (block.min_dp, block.gq) == (min(depth for depth, _ in inside), min(gq for _, gq in inside))
         assert len({sum(gq >= border for border in bands) for _, gq in inside}) == 1

@@ -37,7 +37,7 @@ def delivered(path: Path, kind: str) -> DeliveredFile:
 def look(folder: Path, text: str, registered: list[str] | None = None) -> Contents:
     path = folder / "a.fastq.gz"
     path.write_bytes(gzip.compress(text.encode()))
-    return examine(delivered(path, "fastq_1"), reference=folder, registered=registered or [], label="A")
+    return examine(delivered(path, "fastq_1"), reference=folder, registered=registered or [], barcode="A")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_killed_tool_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pyte
     reference = write_reference(tmp_path / "reference")
     write_alignment(tmp_path / "a.bam", reference, sample="A", seed=1)
     with pytest.raises(WorkerDied):
-        examine(delivered(tmp_path / "a.bam", "bam"), reference=reference, registered=[], label="A")
+        examine(delivered(tmp_path / "a.bam", "bam"), reference=reference, registered=[], barcode="A")
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("fastq_1", "fastq"), ("gvcf", "vcf"), ("bam", "bam")])
@@ -117,7 +117,7 @@ def test_an_endless_line_is_refused_in_bounded_memory(
         path.write_bytes(beginning + b"A" * (100 << 20))
     file = delivered(path, kind)
     tracemalloc.start()
-    contents = examine(file, reference=reference, registered=[], label="A")
+    contents = examine(file, reference=reference, registered=[], barcode="A")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [code for code, text in contents.faults if text.startswith("a line longer than")] == ["unreadable"]

@@ -1,4 +1,4 @@
-"""Encrypted deliveries: what was encrypted comes out, and what was tampered with does not pass."""
+"""Encrypted deliveries: the plaintext comes out, and a container that was tampered with is noticed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def key(key_file: Path) -> RecipientKey:
-    found = recipient_key(key_file)
-    assert found is not None
-    return found
+    key = recipient_key(key_file)
+    assert key is not None
+    return key
 
 
 def encrypted(content: bytes, key_file: Path) -> bytes:
@@ -43,7 +43,7 @@ def encrypted(content: bytes, key_file: Path) -> bytes:
 
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 300_000])
-def test_what_was_encrypted_comes_out(key_file: Path, key: RecipientKey, size: int) -> None:
+def test_the_plaintext_comes_out(key_file: Path, key: RecipientKey, size: int) -> None:
     content = os.urandom(size)
     assert b"".join(plaintext(io.BytesIO(encrypted(content, key_file)), key)) == content
 
@@ -90,7 +90,7 @@ READS = "".join(f"@r{number:09d}\nACGT\n+\nFFFF\n" for number in range(10_000)).
 
 
 def segments(container: bytes) -> tuple[bytes, list[bytes]]:
-    """Header and cipher segments; the header of one recipient is 124 bytes long."""
+    """Return header and cipher segments; the header of one recipient is 124 bytes long."""
     body = container[124:]
     return container[:124], [body[start : start + CIPHER_SEGMENT] for start in range(0, len(body), CIPHER_SEGMENT)]
 
@@ -111,8 +111,8 @@ def test_tampering_that_the_format_allows_is_found_by_the_checksum(
         "flipped": [parts[0], flipped, parts[2], parts[3]],
         "last cut off": parts[:3],
     }[tampering]
-    one = delivered(tmp_path, header + b"".join(changed), READS, key)
-    codes = {code for code, _ in examine(one, reference=tmp_path, registered=[], label="A").faults}
+    file = delivered(tmp_path, header + b"".join(changed), READS, key)
+    codes = {code for code, _ in examine(file, reference=tmp_path, registered=[], barcode="A").faults}
     if tampering == "none":
         assert codes == set()
     elif tampering == "flipped":

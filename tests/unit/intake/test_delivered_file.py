@@ -89,7 +89,7 @@ def test_a_nul_is_no_text() -> None:
 
 
 @given(st.binary(max_size=5000), st.integers(1, 999), st.integers(0, 5))
-def test_what_is_measured_is_the_whole_though_a_reader_gave_up(content: bytes, size: int, read: int) -> None:
+def test_the_whole_is_measured_though_a_reader_stopped_early(content: bytes, size: int, read: int) -> None:
     measured = Measured(cut(content, size), md5=True)
     reader = iter(measured)
     for _ in range(read):

@@ -1,4 +1,4 @@
-"""Identifiers in what stands in records: tags of reads, columns of VCF; and coordinates that are none."""
+"""Identifiers in tags of reads and columns of VCF, and coordinates that are no identifiers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def look(path: Path, kind: str, reference: Path) -> Contents:
         size=len(content),
     )
     delivered = DeliveredFile(folder=path.parent, row=row, key=None)
-    return examine(delivered, reference=reference, registered=REGISTERED, label="A")
+    return examine(delivered, reference=reference, registered=REGISTERED, barcode="A")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def look(path: Path, kind: str, reference: Path) -> Contents:
     ],
 )
 @pytest.mark.parametrize("kind", ["bam", "cram"])
-def test_a_tag_of_one_read_in_twenty_is_searched_and_the_tag_is_told(
+def test_each_tag_is_searched_and_a_finding_names_its_tag(
     tmp_path: Path, kind: str, tag: str, value: str, places: dict[str, str]
 ) -> None:
     reference = write_reference(tmp_path / "reference")
@@ -98,18 +98,18 @@ def test_a_tag_of_one_read_in_twenty_is_searched_and_the_tag_is_told(
         (9, "0/0:7:12345678_A_C:.", {}),
     ],
 )
-def test_every_column_of_a_record_is_searched_and_the_column_is_told(
+def test_each_column_is_searched_and_a_finding_names_its_column(
     column: int, value: str, places: dict[str, str]
 ) -> None:
     fields = ["chr1", "100", ".", "A", "C", ".", ".", "END=100", "GT:PS:PID:WHO", "0/0:7:.:."]
     fields[column] = value
-    search = IdentifierSearch(REGISTERED, label="A", layout=VcfLayout(HEADER))
+    search = IdentifierSearch(REGISTERED, barcode="A", layout=VcfLayout(HEADER))
     search.feed("\t".join(fields).encode() + b"\n")
     assert search.places == places
 
 
 def test_an_id_that_is_made_of_the_position_is_no_identifier() -> None:
-    search = IdentifierSearch(REGISTERED, label="A", layout=VcfLayout(HEADER))
+    search = IdentifierSearch(REGISTERED, barcode="A", layout=VcfLayout(HEADER))
     search.feed(b"chr1\t12345678\tchr1:12345678:A:C\tA\tC\t.\t.\t.\tGT\t0/1\n")
     assert search.places == {}
     search.feed(b"chr1\t5\tchr1:12345678:A:C\tA\tC\t.\t.\t.\tGT\t0/1\n")
@@ -129,8 +129,8 @@ def test_a_gvcf_is_searched_to_its_last_record_and_its_header_by_itself(tmp_path
     assert (contents.identifiers, contents.record_identifiers) == (set(), {"registered": "INFO column"})
 
 
-def test_a_number_hidden_among_ten_thousand_coordinates_is_not_searched_for_for_ever() -> None:
-    search = IdentifierSearch(REGISTERED, label="A", layout=TagLayout())
+def test_a_number_among_too_many_equal_coordinates_is_a_finding() -> None:
+    search = IdentifierSearch(REGISTERED, barcode="A", layout=TagLayout())
     search.feed(b"\tSA:Z:chr1,12345678,+,50M,60,0;\n" * 10_000)
     assert search.places == {}
     search.feed(b"\tSA:Z:chr1,12345678,+,50M,60,0;\n")
@@ -139,7 +139,7 @@ def test_a_number_hidden_among_ten_thousand_coordinates_is_not_searched_for_for_
 
 @pytest.mark.parametrize("length", [50_000, 99_990, 100_000, 300_000, 900_000])
 def test_a_shape_far_into_a_long_line_of_candidates_is_found_in_bounded_time(length: int) -> None:
-    search = IdentifierSearch(REGISTERED, label="A", layout=VcfLayout(HEADER))
+    search = IdentifierSearch(REGISTERED, barcode="A", layout=VcfLayout(HEADER))
     begun = time.process_time()
     search.feed(b"c\t1\t.\tA\tC\t.\t.\tNOTE=" + b"a@b." * (length // 4) + b",010-1234-5678;X\tGT\t0/1\n")
     assert search.places == {"telephone": "INFO column"}
@@ -151,7 +151,7 @@ def test_records_are_searched_as_fast_as_they_are_decompressed() -> None:
         f"chr1\t{37 * i}\t.\tA\t<NON_REF>\t.\t.\tEND={30 + 37 * i}\tGT:DP:GQ:PL\t0/0:{i % 50}:{i % 99}:0,9,99\n"
         for i in range(200_000)
     ).encode()
-    search = IdentifierSearch(REGISTERED, label="A", layout=VcfLayout(HEADER))
+    search = IdentifierSearch(REGISTERED, barcode="A", layout=VcfLayout(HEADER))
     begun = time.process_time()
     search.feed(text)
     assert search.places == {}

@@ -1,4 +1,4 @@
-"""Finding identifiers in the text of a delivery, in blocks, and not where there is none."""
+"""The search for identifiers in the blocks of a delivered text: all are found, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 REGISTERED = ["김한빛", "Kim Hanbit", "HB-SUBJ-17", "850101-2345678", "1101"]
 
 
-def search(text: bytes, size: int = 10_000, label: str = "HB-SUBJ-17-B1") -> set[str]:
-    one = IdentifierSearch(REGISTERED, label=label)
+def search(text: bytes, size: int = 10_000, barcode: str = "HB-SUBJ-17-B1") -> set[str]:
+    identifiers = IdentifierSearch(REGISTERED, barcode=barcode)
     for start in range(0, len(text), size):
-        one.feed(text[start : start + size])
-    one.finish()
-    return one.found
+        identifiers.feed(text[start : start + size])
+    identifiers.finish()
+    return identifiers.found
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,17 @@ def test_a_block_border_hides_nothing(size: int, before: int) -> None:
     assert search(text, size) == {"registered", "telephone"}
 
 
-def test_a_subject_code_inside_the_label_is_no_finding_but_beside_it_is() -> None:
-    assert found_in("HB-SUBJ-17-B1_R1.fastq.gz", REGISTERED, label="HB-SUBJ-17-B1") == set()
-    assert found_in("HB-SUBJ-17_R1.fastq.gz", REGISTERED, label="HB-SUBJ-17-B1") == {"registered"}
-    assert found_in("x.fastq.gz", REGISTERED, label="") == set()
+def test_a_subject_code_is_a_finding_only_outside_the_barcode() -> None:
+    assert found_in("HB-SUBJ-17-B1_R1.fastq.gz", REGISTERED, barcode="HB-SUBJ-17-B1") == set()
+    assert found_in("HB-SUBJ-17_R1.fastq.gz", REGISTERED, barcode="HB-SUBJ-17-B1") == {"registered"}
+    assert found_in("x.fastq.gz", REGISTERED, barcode="") == set()
 
 
-def test_a_line_without_an_end_is_not_collected_for_ever() -> None:
-    one = IdentifierSearch(REGISTERED, label="A")
+def test_a_line_without_an_end_is_searched_in_bounded_memory() -> None:
+    identifiers = IdentifierSearch(REGISTERED, barcode="A")
     for _ in range(50):
-        one.feed(b"y" * (1 << 20))
-    assert len(one._rest) <= 1 << 20
+        identifiers.feed(b"y" * (1 << 20))
+    assert len(identifiers._rest) <= 1 << 20
 
 
 @given(st.text("01259 -._)*xX+@a:\n", max_size=60))
@@ -96,13 +96,13 @@ def test_the_quick_look_misses_no_registered_word(word: str, before: str, data: 
 def test_read_names_are_searched_as_fast_as_they_are_decompressed() -> None:
     names = "".join(f"A00123:45:HXXXDSX:1:{1101 + i % 999}:{i * 7 % 32000}:{i} 1:N:0:ACGT\n" for i in range(200_000))
     text = names.encode()
-    one = IdentifierSearch(REGISTERED, label="HB-SUBJ-17-B1")
+    identifiers = IdentifierSearch(REGISTERED, barcode="HB-SUBJ-17-B1")
     begun = time.process_time()
-    one.feed(text)
-    assert one.found == set()
+    identifiers.feed(text)
+    assert identifiers.found == set()
     assert len(text) / (time.process_time() - begun) > 15e6  # bytes a second; a pattern alone does 6
 
 
-def test_a_label_that_is_part_of_a_name_hides_nothing() -> None:
-    assert search(b"r1 Kim Hanbit\n", label="a") == {"registered"}
-    assert search(b"r1 Kim Hanbit\n", label="Kim") == {"registered"}
+def test_a_barcode_that_is_part_of_a_name_hides_nothing() -> None:
+    assert search(b"r1 Kim Hanbit\n", barcode="a") == {"registered"}
+    assert search(b"r1 Kim Hanbit\n", barcode="Kim") == {"registered"}

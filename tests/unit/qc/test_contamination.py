@@ -73,18 +73,18 @@ def test_the_likelihood_is_that_of_each_read_of_each_pair_of_genotypes(
 def test_a_simulated_mixture_is_found(alpha: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     frequency = rng.uniform(0.05, 0.95, 3000)
-    found = estimate(mixture(rng, frequency, alpha), frequency=frequency)
-    assert found.failure is None
-    assert found.alpha == pytest.approx(alpha, abs=0.002 + 0.1 * alpha)
-    assert found.low is not None and found.high is not None
-    assert found.low <= found.alpha <= found.high
+    result = estimate(mixture(rng, frequency, alpha), frequency=frequency)
+    assert result.failure is None
+    assert result.alpha == pytest.approx(alpha, abs=0.002 + 0.1 * alpha)
+    assert result.low is not None and result.high is not None
+    assert result.low <= result.alpha <= result.high
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_holds_the_truth_in_95_of_100_cases() -> None:
     rng = np.random.default_rng(5)
     frequency = rng.uniform(0.05, 0.95, 500)
-    found = [estimate(mixture(rng, frequency, 0.03), frequency=frequency) for _ in range(30)]
-    held = sum(one.low <= 0.03 <= one.high for one in found)  # type: ignore[operator]
+    results = [estimate(mixture(rng, frequency, 0.03), frequency=frequency) for _ in range(30)]
+    held = sum(result.low <= 0.03 <= result.high for result in results)  # type: ignore[operator]
     assert held >= 24  # of 28.5 expected: fewer happen once in a thousand times
 
 
@@ -93,8 +93,8 @@ def test_real_reads_of_known_mixture(shared_data: Path, percent: int) -> None:
     """NA12891 in NA12892, exomes at 12- to 260-fold, sites that were never curated: within half a percentage point."""
     name = f"NA12891_{percent / 100:.2f}_NA12892_{1 - percent / 100:.2f}.table"
     counts, frequency = read_pileup_table(shared_data / "contamination" / "gatk_pileup_tables" / name)
-    found = estimate(counts, frequency=frequency)
-    assert found.alpha == pytest.approx(percent / 100, abs=0.005)
+    result = estimate(counts, frequency=frequency)
+    assert result.alpha == pytest.approx(percent / 100, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_real_reads_of_known_mixture(shared_data: Path, percent: int) -> None:
 )
 def test_real_small_panels_are_clean(shared_data: Path, name: str) -> None:
     counts, frequency = read_pileup_table(shared_data / "contamination" / "gatk_pileup_tables" / name)
-    found = estimate(counts, frequency=frequency)
-    assert found.failure is None
-    assert found.alpha is not None and found.alpha < 0.003
+    result = estimate(counts, frequency=frequency)
+    assert result.failure is None
+    assert result.alpha is not None and result.alpha < 0.003
 
 
 def test_sites_that_no_mixture_explains_do_not_move_the_estimate() -> None:
@@ -116,9 +116,9 @@ def test_sites_that_no_mixture_explains_do_not_move_the_estimate() -> None:
     depth = counts.depth[paralogous]
     counts.alt[paralogous, 0] = rng.binomial(depth, 0.15)
     counts.ref[paralogous, 0] = depth - counts.alt[paralogous, 0]
-    found = estimate(counts, frequency=frequency)
-    assert found.alpha is not None and found.alpha < 0.005
-    assert found.outliers is not None and 0.03 < found.outliers < 0.12
+    result = estimate(counts, frequency=frequency)
+    assert result.alpha is not None and result.alpha < 0.005
+    assert result.outliers is not None and 0.03 < result.outliers < 0.12
 
 
 @pytest.mark.parametrize("people", ["CHB", "GBR", "YRI"])
@@ -138,13 +138,13 @@ def test_ancestry_is_found_with_a_panel(shared_data: Path, people: str) -> None:
     true = np.clip(sites.frequency + sites.loadings @ coordinates / 2, 0.005, 0.995)
     counts = mixture(np.random.default_rng(3), true, 0.03)
 
-    found = estimate(counts, frequency=sites.frequency, loadings=sites.loadings)
-    assert found.alpha == pytest.approx(0.03, abs=0.004)
-    assert found.alpha == pytest.approx(estimate(counts, frequency=true).alpha, abs=0.0005)
-    assert found.ancestry == pytest.approx(tuple(coordinates), abs=0.004)
+    result = estimate(counts, frequency=sites.frequency, loadings=sites.loadings)
+    assert result.alpha == pytest.approx(0.03, abs=0.004)
+    assert result.alpha == pytest.approx(estimate(counts, frequency=true).alpha, abs=0.0005)
+    assert result.ancestry == pytest.approx(tuple(coordinates), abs=0.004)
 
     without = estimate(counts, frequency=sites.frequency)
-    assert without.alpha is not None and without.alpha < found.alpha - 0.002, "the mean frequency misleads"
+    assert without.alpha is not None and without.alpha < result.alpha - 0.002, "the mean frequency misleads"
 
 
 def test_ancestry_is_found_with_a_small_panel() -> None:
@@ -152,9 +152,9 @@ def test_ancestry_is_found_with_a_small_panel() -> None:
     mean, loadings = rng.uniform(0.2, 0.8, 3000), rng.normal(0, 5, (3000, 2))
     coordinates = np.array([0.04, -0.03])
     true = np.clip(mean + loadings @ coordinates / 2, 0.005, 0.995)
-    found = estimate(mixture(rng, true, 0.05), frequency=mean, loadings=loadings)
-    assert found.alpha == pytest.approx(0.05, abs=0.004)
-    assert found.ancestry == pytest.approx(tuple(coordinates), abs=0.005)
+    result = estimate(mixture(rng, true, 0.05), frequency=mean, loadings=loadings)
+    assert result.alpha == pytest.approx(0.05, abs=0.004)
+    assert result.ancestry == pytest.approx(tuple(coordinates), abs=0.005)
 
 
 def few(sites: int, *, depth: float = 30, alpha: float = 0.0) -> Estimate:
@@ -164,7 +164,7 @@ def few(sites: int, *, depth: float = 30, alpha: float = 0.0) -> Estimate:
 
 
 @pytest.mark.parametrize(
-    ("found", "failure"),
+    ("result", "failure"),
     [
         (few(0), "too_few_sites"),
         (few(99), "too_few_sites"),
@@ -173,40 +173,40 @@ def few(sites: int, *, depth: float = 30, alpha: float = 0.0) -> Estimate:
         (few(110, depth=6, alpha=0.02), "too_uncertain"),
     ],
 )
-def test_no_estimate_is_given_where_there_is_none(found: Estimate, failure: str) -> None:
-    assert (found.alpha, found.failure) == (None, failure)
+def test_poor_data_give_a_failure(result: Estimate, failure: str) -> None:
+    assert (result.alpha, result.failure) == (None, failure)
 
 
-def test_no_estimate_is_given_where_the_sites_are_of_another_reference() -> None:
+def test_sites_of_another_reference_give_no_estimate() -> None:
     rng = np.random.default_rng(7)
     depth = rng.poisson(30, 1000) + 1
     alt = (depth * rng.uniform(0.1, 0.9, 1000)).astype(np.int64)
     counts = Counts(
         ref=(depth - alt)[:, None], alt=alt[:, None], other=np.zeros(1000, np.int64), error=np.array([0.001])
     )
-    found = estimate(counts, frequency=rng.uniform(0.05, 0.2, 1000))
-    assert found.alpha is None
-    assert found.failure in ("sites_do_not_fit", "at_boundary")
+    result = estimate(counts, frequency=rng.uniform(0.05, 0.2, 1000))
+    assert result.alpha is None
+    assert result.failure in ("sites_do_not_fit", "at_boundary")
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0.0, 0.002), (0.1, 0.08, 0.125)])
 def test_reads_of_two_people(tmp_path: Path, share: float, low: float, high: float) -> None:
     rng = np.random.default_rng(8)
     people = population(tmp_path)
-    one, other = people.person(rng), people.person(rng)
-    bam = people.write_reads(tmp_path / "mixed.bam", [(one, 1 - share), (other, share)], depth=30, rng=rng)
+    person, other = people.person(rng), people.person(rng)
+    bam = people.write_reads(tmp_path / "mixed.bam", [(person, 1 - share), (other, share)], depth=30, rng=rng)
     sites = people.write_sites(tmp_path / "sites.vcf.gz")
     output = tmp_path / "contamination.json"
-    found = contamination.measure(bam, reference=people.fasta, sites=sites, output=output)
-    assert found.alpha is not None
-    assert low <= found.alpha <= high
-    assert contamination.read_estimate(output) == found
+    result = contamination.measure(bam, reference=people.fasta, sites=sites, output=output)
+    assert result.alpha is not None
+    assert low <= result.alpha <= high
+    assert contamination.read_estimate(output) == result
 
 
-def test_without_reads_or_sites_it_says_so(tmp_path: Path) -> None:
+def test_without_reads_or_sites_the_failure_has_the_reason(tmp_path: Path) -> None:
     for cram, failure in ((None, "no_reads"), (tmp_path / "reads.cram", "no_sites_configured")):
-        found = contamination.assess(cram, reference=tmp_path / "reference.fa", sites=None)
-        assert (found.alpha, found.failure) == (None, failure)
+        result = contamination.assess(cram, reference=tmp_path / "reference.fa", sites=None)
+        assert (result.alpha, result.failure) == (None, failure)
 
 
 SELF_SM = (
@@ -226,11 +226,11 @@ SELF_SM = (
         ("100000", "25.1", "NA", "verifybamid2_failed"),
     ],
 )
-def test_what_verifybamid2_wrote_is_read(sites: str, depth: str, alpha: str, failure: str | None) -> None:
-    found = estimate_of_self_sm(SELF_SM.format(sites=sites, depth=depth, alpha=alpha))
-    assert found.failure == failure
-    assert found.alpha == (None if failure else 0.0017)
-    assert found.method == "verifybamid2"
+def test_the_output_of_verifybamid2_is_read(sites: str, depth: str, alpha: str, failure: str | None) -> None:
+    result = estimate_of_self_sm(SELF_SM.format(sites=sites, depth=depth, alpha=alpha))
+    assert result.failure == failure
+    assert result.alpha == (None if failure else 0.0017)
+    assert result.method == "verifybamid2"
 
 
 @pytest.mark.parametrize("text", ["", "#SEQ_ID\tFREEMIX\n", "#SEQ_ID\tFREEMIX\nP0\n"])
@@ -242,7 +242,7 @@ def test_a_broken_answer_of_verifybamid2_is_a_failure(text: str) -> None:
 def test_verifybamid2_is_used_where_it_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool
 ) -> None:
-    """A script in its place: it notes how it was called."""
+    """A script in its place notes its arguments."""
     for ending in ("UD", "mu", "bed"):
         (tmp_path / f"panel.{ending}").touch()
     program = tmp_path / "verifybamid2"
@@ -255,8 +255,8 @@ def test_verifybamid2_is_used_where_it_is_installed(
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    found = contamination.assess(tmp_path / "a.cram", reference=tmp_path / "r.fa", sites=tmp_path / "panel.UD")
-    assert (found.alpha, found.failure) == ((0.0123, None) if works else (None, "verifybamid2_failed"))
+    result = contamination.assess(tmp_path / "a.cram", reference=tmp_path / "r.fa", sites=tmp_path / "panel.UD")
+    assert (result.alpha, result.failure) == ((0.0123, None) if works else (None, "verifybamid2_failed"))
     called = (tmp_path / "called").read_text(encoding="utf-8")
     assert called.startswith(
         f"--SVDPrefix {tmp_path}/panel --Reference {tmp_path}/r.fa --BamFile {tmp_path}/a.cram --NumPC 4 --Output "

@@ -1,4 +1,4 @@
-"""The gate's verdicts: limits, findings, causes, and thresholds of one's own."""
+"""The gate's verdicts: limits, findings, causes, and thresholds of a configuration."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def reasons_of(verdict: Verdict) -> list[tuple[str, str]]:
     return [(reason.code, reason.severity) for reason in verdict.reasons]
 
 
-def test_a_good_specimen_is_accepted_without_a_word() -> None:
+def test_a_good_specimen_is_accepted_without_a_reason() -> None:
     verdict = judge(specimen(), DEFAULTS)
     assert (verdict.verdict, verdict.reasons) == ("accept", ())
     assert (verdict.gate, verdict.specimen_id, verdict.participant_id) == ("qc", "S0", "P0")
@@ -94,7 +94,7 @@ def test_a_good_specimen_is_accepted_without_a_word() -> None:
         (specimen(registered="male"), "hold", [("sex_discordant", "hold")]),
         (specimen(observed="ambiguous"), "hold", [("sex_ambiguous", "hold")]),
         (specimen(registered="unknown"), "accept", []),
-        # one cause, one reason; what follows from it is told as a note
+        # one cause, one reason; its consequences are notes
         (
             specimen(
                 mean_autosome_coverage=7.9,
@@ -157,7 +157,7 @@ def test_a_good_specimen_is_accepted_without_a_word() -> None:
             "hold",
             [("identity_unassessed", "hold")],
         ),
-        # what cannot be assessed is said and is no failure
+        # a metric that cannot be assessed is a note and no failure
         (
             specimen(
                 observed="not_assessed",
@@ -181,7 +181,7 @@ def test_verdicts(metrics: Metrics, decision: str, reasons: list[tuple[str, str]
     assert (verdict.verdict, reasons_of(verdict)) == (decision, reasons)
 
 
-def test_a_reason_says_what_was_observed_against_what_and_what_to_do() -> None:
+def test_a_reason_has_observation_threshold_and_action() -> None:
     (reason,) = judge(specimen(cross_contamination_rate=0.0973), DEFAULTS).reasons
     assert reason.to_json() == {
         "code": "contamination",
@@ -193,7 +193,7 @@ def test_a_reason_says_what_was_observed_against_what_and_what_to_do() -> None:
     }
 
 
-def test_every_reason_that_holds_or_rejects_says_what_to_do() -> None:
+def test_every_reason_that_holds_or_rejects_has_an_action() -> None:
     assert all(action for _, action in (*gate_module.CODES.values(), gate_module.BREADTH))
     assert {code for code, _ in (*gate_module.CODES.values(), gate_module.BREADTH)} <= set(gate_module.ORDER)
 
@@ -214,9 +214,7 @@ VALUES = st.fixed_dictionaries(
     observed=st.sampled_from(["female", "male", "ambiguous", "not_assessed"]),
     failure=st.sampled_from(["too_few_sites", "too_shallow", "at_boundary", "too_uncertain"]),
 )
-def test_telling_consequences_as_notes_never_lets_anybody_pass(
-    values: dict[str, Number], observed: str, failure: str
-) -> None:
+def test_consequences_as_notes_let_no_specimen_pass(values: dict[str, Number], observed: str, failure: str) -> None:
     unassessed = {"cross_contamination_rate": failure} if values["cross_contamination_rate"] is None else {}
     metrics = specimen(observed=observed, unassessed=unassessed, **values)
     breaks = any(
@@ -228,7 +226,7 @@ def test_telling_consequences_as_notes_never_lets_anybody_pass(
 
 
 @given(value=st.floats(0, 100), limit=st.floats(0, 100))
-def test_limits_mean_what_their_names_say(value: float, limit: float) -> None:
+def test_limits_apply_as_their_names_say(value: float, limit: float) -> None:
     assert (beyond(value, {"hold_below": limit})[0] == "hold") == (value < limit)
     assert (beyond(value, {"reject_below": limit})[0] == "reject") == (value < limit)
     assert (beyond(value, {"hold_from": limit})[0] == "hold") == (value >= limit)
@@ -261,7 +259,7 @@ def own(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_a_file_of_ones_own_changes_single_values(tmp_path: Path) -> None:
+def test_an_own_file_changes_single_values(tmp_path: Path) -> None:
     thresholds = load_thresholds(
         own(
             tmp_path,
@@ -278,7 +276,7 @@ def test_a_file_of_ones_own_changes_single_values(tmp_path: Path) -> None:
     assert reasons_of(verdict) == [("sex_discordant", "reject"), ("low_breadth", "hold")]
 
 
-def test_a_default_does_not_reject_what_a_file_of_ones_own_accepts(tmp_path: Path) -> None:
+def test_a_default_rejects_nothing_that_an_own_file_accepts(tmp_path: Path) -> None:
     thresholds = load_thresholds(
         own(
             tmp_path,

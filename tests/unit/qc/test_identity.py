@@ -31,8 +31,8 @@ def specimen(tmp_path_factory: pytest.TempPathFactory) -> Specimen:
     folder = tmp_path_factory.mktemp("identity")
     rng = np.random.default_rng(9)
     people = population(folder, sites=240)
-    one, other = people.person(rng), people.person(rng)
-    bam = people.write_reads(folder / "reads.bam", [(one, 1.0)], depth=30, rng=rng)
+    person, other = people.person(rng), people.person(rng)
+    bam = people.write_reads(folder / "reads.bam", [(person, 1.0)], depth=30, rng=rng)
     gvcf = folder / "calls.g.vcf.gz"
     bcftools = tools.command("bcftools")
     piled = [*bcftools, "mpileup", "-f", people.fasta, "-g", "0", "-a", "DP", "-o", folder / "p.bcf", "-Ob", bam]
@@ -40,7 +40,7 @@ def specimen(tmp_path_factory: pytest.TempPathFactory) -> Specimen:
     called = [*bcftools, "call", "-m", "-g", "0", "-Oz", "-o", gvcf, folder / "p.bcf"]
     subprocess.run(called, check=True, stderr=subprocess.DEVNULL)
     pysam.tabix_index(str(gvcf), preset="vcf")
-    return Specimen(people=people, genotypes=one, stranger=other, bam=bam, gvcf=gvcf, folder=folder)
+    return Specimen(people=people, genotypes=person, stranger=other, bam=bam, gvcf=gvcf, folder=folder)
 
 
 def agreement(specimen: Specimen, person: np.ndarray) -> float:
@@ -49,22 +49,22 @@ def agreement(specimen: Specimen, person: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("entry", ["reads", "gvcf"])
-@pytest.mark.parametrize("whose", ["genotypes", "stranger"])
-def test_concordance_is_the_share_of_sites_with_the_same_genotype(specimen: Specimen, entry: str, whose: str) -> None:
-    person = getattr(specimen, whose)
-    found = identity.assess(
+@pytest.mark.parametrize("owner", ["genotypes", "stranger"])
+def test_concordance_is_the_share_of_sites_with_the_same_genotype(specimen: Specimen, entry: str, owner: str) -> None:
+    person = getattr(specimen, owner)
+    result = identity.assess(
         cram=specimen.bam if entry == "reads" else None,
         gvcf=specimen.gvcf if entry == "gvcf" else None,
         reference=specimen.people.fasta,
         array=specimen.array(person),
     )
-    assert found.failure is None
-    assert found.sites >= 235
-    assert found.concordance == pytest.approx(agreement(specimen, person), abs=0.02)
+    assert result.failure is None
+    assert result.sites >= 235
+    assert result.concordance == pytest.approx(agreement(specimen, person), abs=0.02)
     carried = person.sum(axis=0) > 0
     same = (specimen.genotypes.sum(axis=0) == person.sum(axis=0))[carried].mean()
-    assert found.nonreference == pytest.approx(same, abs=0.02)
-    assert found.nonreference_sites == pytest.approx(carried.sum(), abs=5)
+    assert result.nonreference == pytest.approx(same, abs=0.02)
+    assert result.nonreference_sites == pytest.approx(carried.sum(), abs=5)
 
 
 def test_a_gvcf_with_symbolic_alleles_of_gatk_is_compared_too(specimen: Specimen, tmp_path: Path) -> None:
@@ -84,20 +84,20 @@ def test_a_gvcf_with_symbolic_alleles_of_gatk_is_compared_too(specimen: Specimen
     (tmp_path / "plain.vcf").write_text(text, encoding="utf-8")
     pysam.tabix_compress(str(tmp_path / "plain.vcf"), str(gvcf))
     pysam.tabix_index(str(gvcf), preset="vcf")
-    found = identity.assess(
+    result = identity.assess(
         cram=None,
         gvcf=gvcf,
         reference=specimen.people.fasta,
         array=specimen.array(specimen.genotypes),
     )
-    assert found.sites >= 235
-    assert found.concordance is not None and found.concordance > 0.98
+    assert result.sites >= 235
+    assert result.concordance is not None and result.concordance > 0.98
 
 
 def test_too_few_sites_give_no_concordance(specimen: Specimen) -> None:
     array = specimen.array(specimen.genotypes, every=6)  # 40 sites
-    found = identity.assess(cram=specimen.bam, gvcf=None, reference=specimen.people.fasta, array=array)
-    assert (found.concordance, found.failure, found.sites) == (None, "too_few_sites", 40)
+    result = identity.assess(cram=specimen.bam, gvcf=None, reference=specimen.people.fasta, array=array)
+    assert (result.concordance, result.failure, result.sites) == (None, "too_few_sites", 40)
 
 
 def test_an_array_without_usable_sites_gives_no_concordance(specimen: Specimen, tmp_path: Path) -> None:
@@ -111,15 +111,15 @@ def test_an_array_without_usable_sites_gives_no_concordance(specimen: Specimen, 
         "chrX\t5\t.\tA\tC\t.\t.\t.\tGT\t0/1\n",
         encoding="utf-8",
     )
-    found = identity.assess(cram=specimen.bam, gvcf=None, reference=specimen.people.fasta, array=array)
-    assert (found.concordance, found.failure, found.sites) == (None, "too_few_sites", 0)
+    result = identity.assess(cram=specimen.bam, gvcf=None, reference=specimen.people.fasta, array=array)
+    assert (result.concordance, result.failure, result.sites) == (None, "too_few_sites", 0)
 
 
-def test_without_an_array_it_says_so(tmp_path: Path) -> None:
+def test_without_an_array_the_failure_has_the_reason(tmp_path: Path) -> None:
     output = tmp_path / "identity.json"
-    found = identity.measure(cram=None, gvcf=None, reference=tmp_path / "r.fa", array=None, output=output)
-    assert (found.concordance, found.failure) == (None, "no_array")
-    assert identity.read_identity(output) == found
+    result = identity.measure(cram=None, gvcf=None, reference=tmp_path / "r.fa", array=None, output=output)
+    assert (result.concordance, result.failure) == (None, "no_array")
+    assert identity.read_identity(output) == result
 
 
 @pytest.mark.parametrize(

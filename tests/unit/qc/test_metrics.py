@@ -36,7 +36,7 @@ def test_non_n_stretches_are_those_that_a_walk_finds(bases: str) -> None:
     known = {at for start, end in callable_bases.non_n(bases.encode()) for at in range(start, end)}
     assert known == {at for at, base in enumerate(bases) if base not in "Nn"}
     stretches = callable_bases.non_n(bases.encode())
-    assert all(one[1] < other[0] for one, other in itertools.pairwise(stretches))
+    assert all(left[1] < right[0] for left, right in itertools.pairwise(stretches))
 
 
 @given(
@@ -121,7 +121,7 @@ def test_the_median_of_a_histogram_is_that_of_its_values(histogram: dict[int, in
 
 
 def test_samtools_and_mosdepth_agree_with_a_count_of_the_reads(tmp_path: Path) -> None:
-    """The tools' own output, from reads that are counted here one by one."""
+    """The oracle counts the reads of the tools' input."""
     rng = np.random.default_rng(10)
     people = population(tmp_path, sites=100)
     bam = people.write_reads(tmp_path / "reads.bam", [(people.person(rng), 1.0)], depth=25, rng=rng, quality=25)
@@ -204,7 +204,7 @@ def test_bases_duplicates_and_inserts_come_from_samtools_stats(tmp_path: Path) -
     }
 
 
-def test_a_gvcf_without_reads_says_what_is_not_assessed() -> None:
+def test_a_gvcf_without_reads_lists_the_unassessed_metrics() -> None:
     metrics = collect(
         participant_id="P0",
         specimen_id="S0",

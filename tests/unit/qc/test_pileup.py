@@ -50,11 +50,11 @@ def test_every_read_of_a_column_is_counted_once(columns: list[list[tuple[str, st
             tally[allele] += base != "*"
         expected.append(tally)
     counts = counts_of_mpileup("".join(lines).encode(), sites=sites)
-    found = [
+    counted = [
         {"ref": int(ref), "alt": int(alt), "other": int(other)}
         for ref, alt, other in zip(counts.ref.sum(axis=1), counts.alt.sum(axis=1), counts.other, strict=True)
     ]
-    assert found == expected
+    assert counted == expected
 
 
 def test_qualities_make_the_classes_and_are_capped_at_40() -> None:

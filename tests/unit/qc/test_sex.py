@@ -30,7 +30,7 @@ def test_sex_by_depth(x_ratio: float | None, y_ratio: float | None, finding: str
 
 
 @given(st.floats(0, 3), st.floats(0, 3))
-def test_nobody_is_of_one_sex_by_one_chromosome_alone(x_ratio: float, y_ratio: float) -> None:
+def test_no_single_chromosome_decides_the_sex(x_ratio: float, y_ratio: float) -> None:
     finding = sex.infer(x_ratio=x_ratio, y_ratio=y_ratio)
     if finding == "female":
         assert x_ratio > 0.7 and y_ratio < 0.1

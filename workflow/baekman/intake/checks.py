@@ -80,7 +80,7 @@ def check_names(rows: Iterable[ManifestRow], *, registered: Sequence[str], barco
     return [
         Finding.of("identifier_in_file_name", metric="kind", observed=", ".join(sorted(kinds)), rows=(row.row,))
         for row in rows
-        if (kinds := found_in(row.file, registered, label=barcode))
+        if (kinds := found_in(row.file, registered, barcode=barcode))
     ]
 
 

@@ -61,17 +61,17 @@ class Contents:
     record_identifiers: dict[str, str] = field(default_factory=dict)
 
 
-def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[str], label: str) -> Contents:
+def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[str], barcode: str) -> Contents:
     """Read ``delivered`` to its end and return a description; CRAM is decoded with the FASTA ``reference``.
 
-    ``registered`` are the confidential strings to search for, ``label`` is the specimen's own barcode. Nothing in the
+    ``registered`` are the confidential strings to search for, ``barcode`` is the specimen's own. Nothing in the
     file raises an error: each problem is in ``Contents.faults``.
     """
     row = delivered.row
     measured = Measured(delivered.blocks(), md5=bool(row.md5))
-    header_search = IdentifierSearch(registered, label=label)
-    read_search = IdentifierSearch(registered, label=label)
-    record_search = IdentifierSearch(registered, label=label)
+    header_search = IdentifierSearch(registered, barcode=barcode)
+    read_search = IdentifierSearch(registered, barcode=barcode)
+    record_search = IdentifierSearch(registered, barcode=barcode)
     contents = Contents()
     try:
         if row.kind in ("fastq_1", "fastq_2"):

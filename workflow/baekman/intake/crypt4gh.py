@@ -1,7 +1,7 @@
 """Crypt4GH containers (GA4GH, version 1) as streams of plaintext.
 
-The format authenticates each segment but not their order or number: a container with segments removed,
-swapped or repeated decrypts without a word. So whoever reads one compares the plaintext's checksum and size.
+The format authenticates each segment, but not their order or number: a container with missing, swapped or repeated
+segments decrypts without an error. So a reader must compare the checksum and size of the plaintext.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PASSPHRASE_VARIABLE = "BAEKMAN_CRYPT4GH_PASSPHRASE"
 
 SEGMENT = 65536
 CIPHER_SEGMENT = SEGMENT + 28
-# a header has one packet per recipient key; more or larger ones are no header
+# a header has one packet per recipient key; no real header has more or larger packets
 PACKETS_LIMIT = 1024
 PACKET_LIMIT = 1 << 20
 
@@ -37,21 +37,21 @@ logging.getLogger("crypt4gh").setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True)
 class RecipientKey:
-    """The private key that deliveries are encrypted for; never shown."""
+    """The private key of the recipient of encrypted deliveries; it is never shown."""
 
     secret: bytes = field(repr=False)
 
 
 def recipient_key(file: Path | None = None) -> RecipientKey | None:
-    """The key in ``file``, else in the file that ``BAEKMAN_CRYPT4GH_KEY`` names; None when there is neither.
+    """Return the key in ``file``, else in the file at ``BAEKMAN_CRYPT4GH_KEY``; None when there is neither.
 
-    A passphrase is taken from ``BAEKMAN_CRYPT4GH_PASSPHRASE``. Raises ``InputRefused`` when the file is no
-    Crypt4GH (or OpenSSH ed25519) private key, or when others than its owner may read it.
+    ``BAEKMAN_CRYPT4GH_PASSPHRASE`` holds the passphrase. Raises ``InputRefused`` when the file is no Crypt4GH (or
+    OpenSSH ed25519) private key, or when others than its owner may read it.
     """
-    named = file or os.environ.get(KEY_VARIABLE)
-    if not named:
+    name = file or os.environ.get(KEY_VARIABLE)
+    if not name:
         return None
-    path = Path(named)
+    path = Path(name)
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -68,7 +68,7 @@ def recipient_key(file: Path | None = None) -> RecipientKey | None:
 
 
 def plaintext(opened: BinaryIO, key: RecipientKey) -> Iterator[bytes]:
-    """The plaintext of the container ``opened``, segment by segment (at most 64 KiB each).
+    """Yield the plaintext of the container ``opened``, segment by segment (at most 64 KiB each).
 
     Raises ``FileFault`` (``decryption_failed`` or ``truncated``).
     """
@@ -86,7 +86,7 @@ def plaintext(opened: BinaryIO, key: RecipientKey) -> Iterator[bytes]:
 
 
 def _session_keys(buffered: BinaryIO, key: RecipientKey) -> list[bytes]:
-    """The session keys in the header; the reader is left at the first segment."""
+    """Return the session keys in the header; the reader is then at the first segment."""
     header = _header(buffered)
     try:
         session_keys, edits = crypt4gh.header.deconstruct(io.BytesIO(header), [(0, key.secret, None)])
@@ -98,7 +98,7 @@ def _session_keys(buffered: BinaryIO, key: RecipientKey) -> list[bytes]:
 
 
 def _header(buffered: BinaryIO) -> bytes:
-    """The bytes of the header, of bounded size whatever it claims."""
+    """Return the bytes of the header, of bounded size whatever it declares."""
     start = buffered.read(16)
     count = int.from_bytes(start[12:16], "little")
     if len(start) < 16 or start[:8] != b"crypt4gh" or count > PACKETS_LIMIT:

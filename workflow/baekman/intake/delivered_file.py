@@ -19,9 +19,9 @@ from baekman.intake.crypt4gh import RecipientKey, plaintext
 from baekman.intake.manifest import ManifestRow
 
 BLOCK = 1 << 20
-# The inflater gets small pieces: at the end of each BGZF block it hands back what is left of the piece as a copy
+# The inflater gets small pieces: at the end of each BGZF block it returns the rest of the piece as a copy.
 PIECE = 1 << 17
-# no real FASTQ or gVCF compresses to a hundredth; a bomb compresses to a thousandth
+# A real FASTQ or gVCF compresses to more than a hundredth of its size, a bomb to a thousandth.
 EXPANSION_LIMIT = 200
 EXPANSION_FREE = 64 << 20
 
@@ -42,7 +42,7 @@ class DeliveredFile:
     key: RecipientKey | None
 
     def blocks(self) -> Iterator[bytes]:
-        """The file's plaintext, decrypted where it is encrypted. Raises ``FileFault``."""
+        """Yield the file's plaintext, decrypted where it is encrypted. Raises ``FileFault``."""
         with open_inside(self.folder, self.row.file) as opened:
             if not self.row.encrypted:
                 while block := opened.read(BLOCK):
@@ -53,14 +53,14 @@ class DeliveredFile:
                 yield from plaintext(opened, self.key)
 
     def fingerprint(self) -> list[int]:
-        """Size and times (ns) that tell, without reading, whether the file was touched."""
+        """Return the file's size and times (ns), which change when the file is touched."""
         with open_inside(self.folder, self.row.file) as opened:
             status = os.fstat(opened.fileno())
         return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 class Measured:
-    """Blocks passed on as they are, while their size, checksums, beginning and end are noted."""
+    """Blocks that pass unchanged, while their size, checksums, beginning and end are noted."""
 
     def __init__(self, blocks: Iterable[bytes], *, md5: bool = False) -> None:
         self._blocks = iter(blocks)
@@ -73,7 +73,7 @@ class Measured:
         self.tail = b""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The blocks; begun again, it goes on where it stopped: one who gave up can be followed."""
+        """Yield the blocks; another iteration continues where the one before it stopped."""
         for block in self._unbroken():
             self._sha256.update(block)
             if self._md5:
@@ -87,7 +87,7 @@ class Measured:
 
     def _unbroken(self) -> Iterator[bytes]:
         try:
-            # not `yield from`: that would close the source when the reader gives up
+            # `yield from` would close the source when the reader stops early
             for block in self._blocks:  # noqa: UP028
                 yield block
         except FileFault:
@@ -96,27 +96,27 @@ class Measured:
 
     @property
     def sha256(self) -> str:
-        """Of what was passed on so far, hexadecimal."""
+        """The digest of the bytes that have passed, hexadecimal."""
         return self._sha256.hexdigest()
 
     @property
     def md5(self) -> str:
-        """Of what was passed on so far, hexadecimal; "" unless asked for."""
+        """The digest of the bytes that have passed, hexadecimal; "" unless asked for."""
         return self._md5.hexdigest() if self._md5 else ""
 
     @property
     def is_bgzf(self) -> bool:
-        """Whether it begins with a BGZF block."""
+        """Whether the first bytes are those of a BGZF block."""
         return self.head[:4] == b"\x1f\x8b\x08\x04" and self.head[12:14] == b"BC"
 
     @property
     def is_cram(self) -> bool:
-        """Whether it begins as a CRAM file."""
+        """Whether the first bytes are those of a CRAM file."""
         return self.head.startswith(b"CRAM")
 
     @property
     def is_bam(self) -> bool:
-        """Whether it begins as a BAM file."""
+        """Whether the first bytes are those of a BAM file."""
         if not self.is_bgzf:
             return False
         try:
@@ -126,17 +126,17 @@ class Measured:
 
     @property
     def has_end(self) -> bool:
-        """Whether it ends with its format's end marker; true for formats that have none."""
+        """Whether the last bytes are the format's end marker; true for formats without one."""
         if self.is_cram:
             return self.tail.endswith(CRAM_ENDS)
         return not self.is_bgzf or self.tail.endswith(bgzf.END)
 
 
 def expanded(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """``blocks`` decompressed when they are gzip or BGZF (all members, to the end), else as they are.
+    """Yield ``blocks`` decompressed when they are gzip or BGZF (all members), else unchanged.
 
-    Raises ``FileFault``: ``truncated``, ``unreadable``, or ``expansion_bomb`` when more than 64 MiB come out
-    and more than 200 times what went in.
+    Raises ``FileFault``: ``truncated``, ``unreadable``, or ``expansion_bomb`` when the output is larger than 64 MiB and
+    than 200 times the input.
     """
     source = iter(blocks)
     first = b""
@@ -178,14 +178,14 @@ def expanded(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def text_lines_bounded(blocks: Iterable[bytes], *, limit: int) -> Iterator[bytes]:
-    """``blocks`` as they are; ``FileFault`` (``unreadable``) at a NUL or a line longer than ``limit``."""
+    """Yield ``blocks`` unchanged; raise ``FileFault`` (``unreadable``) at a NUL or a line longer than ``limit``."""
     length = 0
     for block in blocks:
         if b"\0" in block:
             raise FileFault("unreadable", "a NUL byte in a text file")
         first = block.find(b"\n")
         length += len(block) if first < 0 else first
-        # lines inside one block are at most BLOCK long, which is below any limit
+        # a line inside one block is at most BLOCK long, which is less than any limit
         if length > limit:
             raise FileFault("unreadable", f"a line longer than {limit} bytes")
         if first >= 0:

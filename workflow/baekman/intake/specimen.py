@@ -80,7 +80,7 @@ def _examine_and_stage(
     rows = delivery.specimens[barcode]
     files = {row.row: DeliveredFile(folder=delivery.folder, row=row, key=reception.key) for row in rows}
     contents = {
-        number: examine(delivered, reference=reception.reference, registered=registered, label=barcode)
+        number: examine(delivered, reference=reception.reference, registered=registered, barcode=barcode)
         for number, delivered in files.items()
     }
 

@@ -56,16 +56,16 @@ class IdentifierSearch:
     Args:
         registered: the confidential strings of the specimen. Short numbers and texts of one or two letters are not
             searched: they occur in any file.
-        label: the specimen's barcode, which is no identifier of a person. A registered string that is a part of it
+        barcode: the specimen's own, which is no identifier of a person. A registered string that is a part of it
             is not found in it.
         layout: the fields of the lines. With it the place of the first identifier of each kind is kept, and a
             registered number is not found where the format has a number.
     """
 
-    def __init__(self, registered: Iterable[str], *, label: str, layout: Layout | None = None) -> None:
-        telling = {text for text in registered if text != label and _is_telling(text)}
+    def __init__(self, registered: Iterable[str], *, barcode: str, layout: Layout | None = None) -> None:
+        telling = {text for text in registered if text != barcode and _is_telling(text)}
         self.layout = layout
-        self._words = _words(telling, label=label)
+        self._words = _words(telling, barcode=barcode)
         self._screen = WordScreen(
             {
                 word
@@ -107,7 +107,7 @@ class IdentifierSearch:
 
     def _look_for_words(self, text: bytes) -> None:
         for match in self._words.finditer(text):
-            if match.lastindex is not None:  # the label
+            if match.lastindex is not None:  # the barcode
                 continue
             line, at = _line_at(text, match.start())
             if self.layout is not None and match[0].isdigit() and len(match[0]) <= _LONGEST_COORDINATE:
@@ -143,9 +143,9 @@ def _line_at(text: bytes, at: int) -> tuple[bytes, int]:
     return text[start : stop if stop >= 0 else None], at - start
 
 
-def found_in(text: str, registered: Iterable[str], *, label: str) -> set[str]:
+def found_in(text: str, registered: Iterable[str], *, barcode: str) -> set[str]:
     """Return the kinds of identifier in one ``text`` (a file name)."""
-    search = IdentifierSearch(registered, label=label)
+    search = IdentifierSearch(registered, barcode=barcode)
     search.feed(text.encode("utf-8", "surrogateescape") + b"\n")
     return search.found
 
@@ -156,14 +156,14 @@ def _is_telling(text: str) -> bool:
     return len(text) >= (_SHORTEST_TEXT if text.isascii() else _SHORTEST_WIDE_TEXT)
 
 
-def _words(texts: set[str], *, label: str) -> re.Pattern[bytes]:
-    """Return a pattern of any of ``texts`` or ``label`` as a word of its own, in any spelling; the longest first.
+def _words(texts: set[str], *, barcode: str) -> re.Pattern[bytes]:
+    """Return a pattern of any of ``texts`` or ``barcode`` as a word of its own, in any spelling; the longest first.
 
-    Spellings: composed or decomposed (NFC, NFD), any case, any separator (or none) in place of a blank. Only the label
-    is in a group: a shorter subject code at its beginning is not found there.
+    Spellings: composed or decomposed (NFC, NFD), any case, any separator (or none) in place of a blank.
+    Only the barcode is in a group: a shorter subject code at its beginning is not found there.
     """
     spelled = {_spelled(form): b"%b" for form in _forms(texts)}
-    spelled |= {_spelled(form): b"(%b)" for form in _forms({label} if label else set())}
+    spelled |= {_spelled(form): b"(%b)" for form in _forms({barcode} if barcode else set())}
     longest_first = sorted(spelled, key=lambda word: (-len(word), word))
     alternatives = b"|".join(spelled[word] % word for word in longest_first) or b"(?!)"
     return re.compile(rb"(?<![A-Za-z0-9])(?:" + alternatives + rb")(?![A-Za-z0-9])", re.IGNORECASE)

@@ -1,7 +1,7 @@
-"""Array genotypes, kept by the registry for the identity check under a specimen's pseudonymous identifier.
+"""Array genotypes, which the registry keeps for the identity check under a specimen's pseudonymous ID.
 
-The copy is written anew: contigs, position, alleles and GT. Nothing else of the institution's file is kept,
-as its header and IDs may name the person.
+A new file holds the contigs, positions, alleles and GT. It keeps nothing else of the institution's file, since its
+header and IDs may name the person.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from baekman.files.atomic import atomic_file
 
 
 class UnusableArray(ValueError):
-    """The file is no VCF or BCF with the specimen's genotypes; the message says what it is instead."""
+    """The file is no VCF or BCF with the specimen's genotypes; the message describes it."""
 
 
-def write_pseudonymous(source: Path, output: Path, *, label: str, specimen_id: str) -> int:
-    """Copy the genotypes of ``label`` (or of the only sample) from ``source`` to ``output``.
+def write_pseudonymous(source: Path, output: Path, *, barcode: str, specimen_id: str) -> int:
+    """Copy the genotypes of ``barcode`` (or of the only sample) from ``source`` to ``output``.
 
-    Number of records.
-
-    ``output`` is a BGZF VCF with one sample named ``specimen_id``. Raises UnusableArray.
+    ``output`` is a BGZF VCF with one sample named ``specimen_id``. Returns the number of records. Raises
+    ``UnusableArray``.
     """
     if not source.is_file():
         raise UnusableArray("no file of this name")
@@ -31,8 +30,8 @@ def write_pseudonymous(source: Path, output: Path, *, label: str, specimen_id: s
         contigs = _contigs(source)
         with pysam.VariantFile(str(source)) as reader:
             samples = list(reader.header.samples)
-            if label in samples:
-                sample = label
+            if barcode in samples:
+                sample = barcode
             elif len(samples) == 1:
                 sample = samples[0]
             else:
@@ -53,12 +52,12 @@ def write_pseudonymous(source: Path, output: Path, *, label: str, specimen_id: s
 
 
 def _contigs(source: Path) -> dict[str, int | None]:
-    """Contigs and their lengths: those of the header, then those that only records name."""
+    """Return the contigs and their lengths: those of the header, then those that only records name."""
     with pysam.VariantFile(str(source)) as reader:
-        found: dict[str, int | None] = {one.name: one.length for one in reader.header.contigs.values()}
+        lengths: dict[str, int | None] = {contig.name: contig.length for contig in reader.header.contigs.values()}
         for record in reader:
-            found.setdefault(record.contig, None)
-    return found
+            lengths.setdefault(record.contig, None)
+    return lengths
 
 
 def _copy(reader: pysam.VariantFile, header: pysam.VariantHeader, output: Path) -> int:

@@ -189,7 +189,7 @@ def _write_array(stage: Path, specimen_id: str, row: RegistrationRow, problems: 
     assert row.array_genotypes is not None
     output = stage / f"{specimen_id}{array_staging.SUFFIX}"
     try:
-        write_pseudonymous(row.array_genotypes, output, label=row.barcode, specimen_id=specimen_id)
+        write_pseudonymous(row.array_genotypes, output, barcode=row.barcode, specimen_id=specimen_id)
     except UnusableArray as unusable:
         problem = row.problem(
             "array_genotypes",

@@ -1,1 +1,1 @@
-"""Programs of others: samtools, bcftools, pipes and processes."""
+"""Programs of other projects: samtools, bcftools, pipes and processes."""

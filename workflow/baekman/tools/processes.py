@@ -1,4 +1,4 @@
-"""What holds for every process of the project: who may read what it writes, and that it ends with who started it."""
+"""Rules for every process of the project: permissions of its files, and its end with the process that started it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import sys
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
-STARTED_BY = "BAEKMAN_STARTED_BY"  # process ID of the `baekman deliver` that started a Snakemake
+STARTED_BY = "BAEKMAN_STARTED_BY"  # holds the process ID of the `baekman deliver` that started a Snakemake
 
 
 def keep_from_others() -> None:
-    """Make what is written from here on, by this process and those it starts, readable to owner and group alone.
+    """Set the umask so that only owner and group can read the files that this process and its children write.
 
-    A stricter umask stays as it is.
+    A stricter umask stays unchanged.
     """
     os.umask(os.umask(0o077) | 0o027)
 
 
 def close_snakemake_folder(folder: Path) -> None:
-    """Take from Snakemake's ``folder``, logs and records what others may do and the group may write (0750, 0640).
+    """Limit the permissions of Snakemake's ``folder``, its logs and records, to 0750 and 0640.
 
-    Plain ``snakemake`` makes the logs before it reads a rule, and makes its records writable to the group whatever
-    the umask. Environments of conda, and files of another user, stay as they are.
+    Plain ``snakemake`` creates the logs before it reads a rule, and makes its records writable to the group whatever
+    the umask. Environments of conda, and files of another user, stay unchanged.
     """
     for pattern in ("*", "log/*", "incomplete/*", "metadata/**/*"):
         for path in (folder, *folder.glob(pattern)):
@@ -36,7 +36,10 @@ def close_snakemake_folder(folder: Path) -> None:
 
 
 def end_with(parent: int, *, by: signal.Signals) -> bool:
-    """Have this process get the signal ``by`` when ``parent``, which started it, ends (Linux); False where it has."""
+    """Ask Linux to send this process the signal ``by`` when ``parent``, which started it, ends.
+
+    Returns False where the parent has ended already.
+    """
     if sys.platform == "linux":
         import ctypes
 
@@ -45,7 +48,7 @@ def end_with(parent: int, *, by: signal.Signals) -> bool:
 
 
 def stop_with_deliver() -> None:
-    """Of a Snakemake that ``baekman deliver`` started: have it and its jobs stop as by Ctrl-C when that is killed."""
+    """Stop this Snakemake and its jobs as by Ctrl-C when the ``baekman deliver`` that started it is killed."""
     parent = os.environ.pop(STARTED_BY, "")
     if not parent or os.getpgrp() != os.getpid():
         return
