@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from baekman.errors import DamagedFile
 from baekman.files.atomic import atomic_file
 
 ArrowData = TypeVar("ArrowData", pa.Array, pa.ChunkedArray, pa.Table)
@@ -49,6 +51,7 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
         "store_schema": True,
         "version": "2.6",
         "data_page_version": "2.0",
+        "write_page_checksum": True,
     }
 
 
@@ -58,9 +61,33 @@ def write_parquet(table: pa.Table, path: Path, *, row_group_rows: int = ROW_GROU
         pq.write_table(table, temporary, row_group_size=row_group_rows, **parquet_options(table.schema))
 
 
+@contextmanager
+def noticing_damage(path: Path) -> Iterator[None]:
+    """Raise ``DamagedFile`` where Arrow reports that the content of ``path`` is wrong."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        # an error of the operating system has a number; Arrow's own has none
+        if getattr(error, "errno", None):
+            raise
+        raise DamagedFile(path) from error
+
+
+def open_parquet(path: Path, *, decryption: Any = None) -> pq.ParquetFile:
+    """Open a Parquet file whose pages are verified by their checksums when they are read (CRC-32).
+
+    ``decryption``: the decryption properties of an encrypted file. Raises ``DamagedFile`` for a damaged footer.
+    """
+    with noticing_damage(path):
+        return pq.ParquetFile(path, decryption_properties=decryption, page_checksum_verification=True)
+
+
 def read_parquet(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a whole Parquet file, or some of its columns, without the data set machinery, which imports pandas."""
-    with pq.ParquetFile(path) as file:
+    """Read a whole Parquet file, or some of its columns, without the data set machinery, which imports pandas.
+
+    Raises ``DamagedFile`` where a page does not have its checksum.
+    """
+    with open_parquet(path) as file, noticing_damage(path):
         return file.read(columns=columns, use_threads=False)
 
 

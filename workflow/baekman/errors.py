@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import itemgetter
+from pathlib import Path
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -91,3 +92,11 @@ class WorkerDied(Exception):
 
     def __init__(self) -> None:
         super().__init__("a worker was killed, as happens when memory runs out; run it again with fewer workers")
+
+
+class DamagedFile(OSError):
+    """A stored file whose content is not what was written. The command line exits with 1."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("a stored file is damaged")
+        self.filename = str(path)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from subprocess import CalledProcessError
 
-from baekman.errors import WorkerDied
+from baekman.errors import DamagedFile, WorkerDied
 from baekman.tools.pipes import PipeFailed, tool_name
 from baekman.workspace.paths import PSEUDONYMOUS, Top
 
@@ -25,6 +25,10 @@ _SQLITE_ACTIONS = {
         "give the user who runs this access to the registry or cohort and its folder",
     ),
 }
+_DAMAGED = (
+    "; `baekman cohort verify` finds every damaged file of a cohort. Restore a batch from a back-up; write "
+    "tables again with `baekman tables`"
+)
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp")
 
 
@@ -39,6 +43,9 @@ def describe(failure: Exception, *, arguments: Sequence[str], environment: Mappi
     if isinstance(failure, CalledProcessError):
         command = failure.cmd.split() if isinstance(failure.cmd, str) else failure.cmd
         return f"{tool_name(command)} ended with exit code {failure.returncode}"
+    if isinstance(failure, DamagedFile):
+        place = _place(failure.filename, arguments, environment)
+        return ": ".join(["a stored file is damaged", *([place] if place else [])]) + _DAMAGED
     kind = type(failure).__name__
     # The text of an error of SQLite, or of SQLAlchemy with SQLite, may hold a value; its code never does.
     if code := str(getattr(getattr(failure, "orig", failure), "sqlite_errorname", "")):

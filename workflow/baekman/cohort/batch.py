@@ -24,6 +24,7 @@ from baekman.arrow import (
     arrow,
     concat,
     empty_batch,
+    noticing_damage,
     numpy_of,
     read_parquet,
     strings,
@@ -353,7 +354,10 @@ def read_shard(
     ``kind``: calls, reference, census or called.
     """
     path = shard_path(store, batch, kind, shard)
-    return pq.read_table(path, filters=filters) if filters else read_parquet(path)
+    if not filters:
+        return read_parquet(path)
+    with noticing_damage(path):
+        return pq.read_table(path, filters=filters, page_checksum_verification=True)
 
 
 def shard_path(store: Store, batch: str, kind: str, shard: int) -> Path:

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from baekman.arrow import filtered, numpy_of, string_parts, values_of
+from baekman.arrow import filtered, numpy_of, read_parquet, string_parts, values_of
 from baekman.cohort.batch import read_shard, shard_path
 from baekman.cohort.schema import REFERENCE as REFERENCE_SCHEMA
 from baekman.cohort.schema import ROSTER as ROSTER_SCHEMA
@@ -106,8 +105,7 @@ def participants_of(store: Store, snapshot: Snapshot) -> Participants:
 @functools.lru_cache(maxsize=1)
 def _participants(store: Path, batches: tuple[str, ...], content: str) -> Participants:
     rosters = [
-        pq.read_table(store / "batches" / name / "roster.parquet", columns=["participant_id", "sex"])
-        for name in batches
+        read_parquet(store / "batches" / name / "roster.parquet", columns=["participant_id", "sex"]) for name in batches
     ]
     empty = ROSTER_SCHEMA.empty_table().select(["participant_id", "sex"])
     everyone = pa.concat_tables([*(roster.replace_schema_metadata(None) for roster in rosters), empty]).combine_chunks()
@@ -178,7 +176,7 @@ def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.T
     for entry in snapshot.batches:
         columns = participants.columns[entry.name]
         parts.append(_read_rows(store, entry.name, shard, columns=columns, alleles=keys))
-        reference = pq.read_table(shard_path(store, entry.name, "reference", shard))
+        reference = read_parquet(shard_path(store, entry.name, "reference", shard))
         segments = [numpy_of(reference, name) for name in REFERENCE_SCHEMA.names]
         kernel.fill_cells(  # type: ignore[call-arg]
             positions, columns, *segments, participants.male.view(np.uint8), one_copy.view(np.uint8), cells

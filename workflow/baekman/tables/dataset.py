@@ -146,7 +146,9 @@ def _parse_region(text: str, workspace: Workspace) -> Region:
 
 def _fragments(paths: Sequence[Path], dataset: str, region: Region | None, keys: TableKeys | None) -> Iterator[Any]:
     """Yield a fragment for each file, with the row groups that ``region`` touches; none for a file without any."""
-    plain = ds.ParquetFileFormat()
+    plain = ds.ParquetFileFormat(
+        default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    )
     filesystem = pa_fs.LocalFileSystem()
     for number, path in enumerate(paths):
         participant = path.stem
@@ -159,7 +161,9 @@ def _fragments(paths: Sequence[Path], dataset: str, region: Region | None, keys:
             continue
         kind = plain
         if keys is not None and is_encrypted(path):
-            options = ds.ParquetFragmentScanOptions(decryption_properties=keys.decryption(participant))
+            options = ds.ParquetFragmentScanOptions(
+                decryption_properties=keys.decryption(participant), page_checksum_verification=True
+            )
             kind = ds.ParquetFileFormat(default_fragment_scan_options=options)
         own = ds.field("participant_id") == participant
         yield kind.make_fragment(str(path), filesystem, partition_expression=own, row_groups=groups)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from baekman.arrow import numpy_of, parquet_options, with_metadata
+from baekman.arrow import numpy_of, open_parquet, parquet_options, with_metadata
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.errors import InputRefused, Problem
 from baekman.tables.keys import FOLDER, TableKeys, bucket_of, is_encrypted
@@ -134,7 +134,7 @@ def require_layout(output: Path) -> None:
 def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.ParquetFile:
     """Open a participant's table or reference blocks, encrypted or not; InputRefused when the key is missing."""
     if not is_encrypted(path):
-        return pq.ParquetFile(path)
+        return open_parquet(path)
     if keys is None:
         raise InputRefused(
             Problem(
@@ -144,7 +144,7 @@ def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.Pa
                 action="put the workspace's keys back in their place",
             )
         )
-    return pq.ParquetFile(path, decryption_properties=keys.decryption(participant))
+    return open_parquet(path, decryption=keys.decryption(participant))
 
 
 def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int, keys: TableKeys | None) -> None:

@@ -86,7 +86,7 @@ def _batch_shard(
         place = f"{kind}/{tile.name}.parquet"
         if place in digests and sha256_of(folder / place) != digests[place]:
             yield f"batches/{name}/{place}: another SHA-256 than when it was written"
-        tables[kind] = pq.read_table(folder / place)
+        tables[kind] = read_parquet(folder / place)
         if tables[kind].schema != schema:
             yield f"batches/{name}/{place}: another schema"
             return
