@@ -46,17 +46,17 @@ class Job:
 
     @property
     def pileup(self) -> Path:
-        """The likelihoods of every covered base, BCF."""
+        """Return the path of the likelihoods of every covered base, BCF."""
         return self.folder / "pileup.bcf"
 
     @property
     def pileup_table(self) -> Path:
-        """The same as a table in ``PILEUP_FORMAT``."""
+        """Return the path of the same as a table in ``PILEUP_FORMAT``."""
         return self.folder / "pileup.tsv"
 
     @property
     def records(self) -> Path:
-        """The caller's VCF, not compressed."""
+        """Return the path of the caller's VCF, not compressed."""
         return self.folder / "records.vcf"
 
 

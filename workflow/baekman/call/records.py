@@ -55,7 +55,7 @@ class Record:
 
     @property
     def line(self) -> str:
-        """The record as a line of VCF."""
+        """Return the record as a line of VCF."""
         site = f"{self.contig}\t{self.pos}\t.\t{self.ref}\t{','.join(self.alts)}"
         return f"{site}\t{self.quality}\t{self.filter}\t{self.info}\tGT:GQ:DP:AD:PL\t{self.sample}\n"
 

@@ -1,4 +1,4 @@
-"""What is inside a delivered file: read once, to its last byte, and described without keeping any of it."""
+"""The contents of a delivered file, read once to its last byte and described without a copy of any of it."""
 
 from __future__ import annotations
 

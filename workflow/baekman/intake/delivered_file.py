@@ -96,27 +96,27 @@ class Measured:
 
     @property
     def sha256(self) -> str:
-        """The digest of the bytes that have passed, hexadecimal."""
+        """Return the digest of the bytes that have passed, hexadecimal."""
         return self._sha256.hexdigest()
 
     @property
     def md5(self) -> str:
-        """The digest of the bytes that have passed, hexadecimal; "" unless asked for."""
+        """Return the digest of the bytes that have passed, hexadecimal; "" unless asked for."""
         return self._md5.hexdigest() if self._md5 else ""
 
     @property
     def is_bgzf(self) -> bool:
-        """Whether the first bytes are those of a BGZF block."""
+        """Return whether the first bytes are those of a BGZF block."""
         return self.head[:4] == b"\x1f\x8b\x08\x04" and self.head[12:14] == b"BC"
 
     @property
     def is_cram(self) -> bool:
-        """Whether the first bytes are those of a CRAM file."""
+        """Return whether the first bytes are those of a CRAM file."""
         return self.head.startswith(b"CRAM")
 
     @property
     def is_bam(self) -> bool:
-        """Whether the first bytes are those of a BAM file."""
+        """Return whether the first bytes are those of a BAM file."""
         if not self.is_bgzf:
             return False
         try:
@@ -126,7 +126,7 @@ class Measured:
 
     @property
     def has_end(self) -> bool:
-        """Whether the last bytes are the format's end marker; true for formats without one."""
+        """Return whether the last bytes are the format's end marker; true for formats without one."""
         if self.is_cram:
             return self.tail.endswith(CRAM_ENDS)
         return not self.is_bgzf or self.tail.endswith(bgzf.END)

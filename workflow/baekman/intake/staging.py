@@ -41,12 +41,12 @@ class Source:
 
     @property
     def bounds(self) -> Untrusted:
-        """The bounds of tools that read it."""
+        """Return the bounds of tools that read it."""
         return Untrusted(self.size)
 
     @property
     def read_groups(self) -> list[str]:
-        """The read groups that get a lane each; none where there are too many."""
+        """Return the read groups that get a lane each; none where there are too many."""
         groups = read_groups(self.header)
         return groups if len(groups) <= LANES_LIMIT else []
 

@@ -81,7 +81,7 @@ class IdentifierSearch:
 
     @property
     def found(self) -> set[str]:
-        """The kinds found so far."""
+        """Return the kinds found so far."""
         return set(self.places)
 
     def feed(self, block: bytes) -> None:

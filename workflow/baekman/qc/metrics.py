@@ -74,7 +74,7 @@ class Coverage:
 
     @property
     def mean(self) -> float | None:
-        """Mean depth; None without bases."""
+        """Return the mean depth; None without bases."""
         return self.depth_sum / self.bases if self.bases else None
 
 

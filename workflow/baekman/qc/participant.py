@@ -32,14 +32,14 @@ class Evidence:
 
     @property
     def coverage(self) -> dict[str, Coverage]:
-        """The coverage by kind of region; empty without mosdepth's files."""
+        """Return the coverage by kind of region; empty without mosdepth's files."""
         if self.depth is None or self.depth_thresholds is None:
             return {}
         return coverage_of_mosdepth(regions=self.depth, thresholds=self.depth_thresholds)
 
     @property
     def read_stats(self) -> ReadStats | None:
-        """The numbers of samtools stats; None without its file."""
+        """Return the numbers of samtools stats; None without its file."""
         return read_stats(self.stats) if self.stats is not None else None
 
 

@@ -77,7 +77,7 @@ class Counts:
 
     @property
     def depth(self) -> Integers:
-        """The number of reads per site that show one of the two alleles."""
+        """Return the number of reads per site that show one of the two alleles."""
         return np.asarray(self.ref.sum(axis=1) + self.alt.sum(axis=1))
 
     def select(self, keep: npt.NDArray[Any]) -> Counts:

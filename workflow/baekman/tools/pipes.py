@@ -39,7 +39,7 @@ class Untrusted:
 
     @property
     def cpu_seconds(self) -> int:
-        """The CPU time of each tool."""
+        """Return the CPU time of each tool."""
         return CPU_SECONDS_BASE + CPU_SECONDS_PER_MEGABYTE * (self.size >> 20)
 
 
@@ -55,7 +55,7 @@ class Pipe:
 
     @property
     def stdout(self) -> IO[bytes]:
-        """The stdout of the last command, where it does not write to a file."""
+        """Return the stdout of the last command, where it does not write to a file."""
         stdout = self._processes[-1].stdout
         assert stdout is not None
         return stdout

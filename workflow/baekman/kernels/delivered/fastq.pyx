@@ -30,7 +30,7 @@ cdef enum:
 
 
 cdef inline bint has_control(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
-    """Whether there is an ASCII control character other than tab."""
+    """Return whether there is an ASCII control character other than tab."""
     cdef uint8_t bad = 0
     cdef int64_t at
     for at in range(begin, end):
@@ -39,7 +39,7 @@ cdef inline bint has_control(const uint8_t *text, int64_t begin, int64_t end) no
 
 
 cdef inline bint all_bases(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
-    """Whether all bytes are letters, ``.``, ``*`` or ``-``."""
+    """Return whether all bytes are letters, ``.``, ``*`` or ``-``."""
     cdef uint8_t bad = 0, byte
     cdef int64_t at
     for at in range(begin, end):
@@ -49,7 +49,7 @@ cdef inline bint all_bases(const uint8_t *text, int64_t begin, int64_t end) noex
 
 
 cdef inline bint all_qualities(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
-    """Whether all bytes are visible ASCII characters."""
+    """Return whether all bytes are visible ASCII characters."""
     cdef uint8_t bad = 0
     cdef int64_t at
     for at in range(begin, end):
@@ -247,12 +247,12 @@ cdef class PairLanes:
 
     @property
     def counts(self):
-        """The number of pairs of each lane."""
+        """Return the number of pairs of each lane."""
         return [self._counts[lane] for lane in range(self.lanes)]
 
     @property
     def complete(self):
-        """Whether the last pair is complete."""
+        """Return whether the last pair is complete."""
         return self._lines % 8 == 0
 
     def feed(self, const uint8_t[::1] text not None):

@@ -10,7 +10,7 @@ cdef struct Lanes:
 
 
 cdef inline int64_t lane_of(const Lanes *lanes, const uint8_t *group, int64_t length) noexcept nogil:
-    """The number of the last read group of this name, from 0 on; -1 for an unknown one."""
+    """Return the number of the last read group of this name, from 0 on; -1 for an unknown one."""
     cdef int64_t index, first
     for index in range(lanes.count - 1, -1, -1):
         first = lanes.ends[index - 1] if index else 0

@@ -11,25 +11,25 @@ cdef enum:
 
 
 cdef inline int64_t find(const uint8_t *text, int64_t begin, int64_t end, uint8_t byte) noexcept nogil:
-    """The first place of ``byte`` in ``text[begin:end]``; ``end`` when it is not there."""
+    """Return the first place of ``byte`` in ``text[begin:end]``; ``end`` when it is not there."""
     cdef const uint8_t *place = <const uint8_t *>memchr(text + begin, byte, end - begin) if begin < end else NULL
     return end if place == NULL else place - text
 
 
 cdef inline int64_t line_end(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
-    """The end of the line at ``begin``, without its newline."""
+    """Return the end of the line at ``begin``, without its newline."""
     return find(text, begin, end, NEWLINE)
 
 
 cdef inline int64_t first_blank(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
-    """The first space or tab in ``text[begin:end]``; ``end`` when there is none."""
+    """Return the first space or tab in ``text[begin:end]``; ``end`` when there is none."""
     while begin < end and text[begin] != TAB and text[begin] != BLANK:
         begin += 1
     return begin
 
 
 cdef inline int64_t without_mate(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
-    """The end of the read name ``text[begin:end]`` without ``/1`` or ``/2``."""
+    """Return the end of the read name ``text[begin:end]`` without ``/1`` or ``/2``."""
     if end - begin >= 2 and text[end - 2] == SLASH and (text[end - 1] == 49 or text[end - 1] == 50):
         return end - 2
     return end

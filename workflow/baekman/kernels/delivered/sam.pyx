@@ -27,7 +27,7 @@ cdef const uint8_t *QUALITIES = b"OQBQQTQ2CQBZQXCYU2"
 
 
 cdef inline int64_t columns_end(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
-    """The end of the columns before the tags of the line ``text[begin:end]``."""
+    """Return the end of the columns before the tags of the line ``text[begin:end]``."""
     begin -= 1
     for _ in range(COLUMNS):
         begin = find(text, begin + 1, end, TAB)
@@ -35,7 +35,7 @@ cdef inline int64_t columns_end(const uint8_t *text, int64_t begin, int64_t end)
 
 
 cdef inline bint is_text(const uint8_t *tag, int64_t length) noexcept nogil:
-    """Whether a tag holds text (types Z, H, A) other than qualities."""
+    """Return whether a tag holds text (types Z, H, A) other than qualities."""
     cdef int64_t index
     if length < 5 or tag[2] != COLON or tag[4] != COLON or not (tag[3] == 90 or tag[3] == 72 or tag[3] == 65):
         return False

@@ -29,7 +29,7 @@ cdef inline void free_seen(Seen *seen) noexcept nogil:
 
 
 cdef inline bint is_new(Seen *seen, const uint8_t *text, int64_t length) noexcept nogil:
-    """Whether this text of 1 byte or more differs from the last one of its slot, which it replaces."""
+    """Return whether this text of 1 byte or more differs from the last one of its slot, which it replaces."""
     cdef int64_t slot
     if length > LONGEST:
         return True

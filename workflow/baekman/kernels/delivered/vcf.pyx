@@ -88,7 +88,7 @@ cdef class RecordOrder:
 
 
 cdef inline int64_t number(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
-    """The integer at ``text[begin:end]``, as far as it has digits."""
+    """Return the integer at ``text[begin:end]``, as far as it has digits."""
     cdef int64_t value = 0
     cdef bint negative = begin < end and text[begin] == MINUS
     begin += negative
@@ -173,5 +173,5 @@ cdef class FilterCopy:
 
 
 cdef inline bint is_plain(const uint8_t *filters, int64_t length) noexcept nogil:
-    """Whether FILTER is ``.`` or ``PASS``, or has nothing."""
+    """Return whether FILTER is ``.`` or ``PASS``, or has nothing."""
     return length == 0 or (length == 1 and filters[0] == DOT) or (length == 4 and memcmp(filters, b"PASS", 4) == 0)
