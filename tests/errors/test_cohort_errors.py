@@ -1,4 +1,4 @@
-"""What the cohort commands refuse besides gVCFs: exit 3, what is wrong with which option or file, nothing made."""
+"""Refusals of the cohort commands other than of gVCFs: exit 3, the option or file with its fault, nothing made."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_aliases_of_no_contig_and_of_contigs_are_refused(tmp_path: Path, referen
 
 
 def test_a_number_may_be_an_alias(tmp_path: Path, reference: Path) -> None:
-    """YAML reads ``1: c1`` as a number; the store that is made knows itself again."""
+    """YAML reads ``1: c1`` as a number; the same command opens the store again."""
     (tmp_path / "config.yaml").write_text("reference: ref.fa\ncohort:\n  contig_aliases: {1: c1}\n")
     for _ in range(2):
         baekman(
@@ -84,7 +84,7 @@ def test_shards_that_name_no_file_or_lie_apart(tmp_path: Path) -> None:
     )
 
 
-def test_a_reference_that_cannot_be_indexed_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_reference_that_cannot_be_indexed_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.fa").write_text("no FASTA\n")
     done = baekman("cohort", "init", "--cohort", tmp_path / "c", "--reference", tmp_path / "bad.fa", check=False)
     assert (done.returncode, done.stdout) == (3, "")
@@ -105,7 +105,7 @@ def test_an_empty_region_is_not_the_whole_genome(store: Store, tmp_path: Path, c
     )
 
 
-def test_a_query_that_is_answered_says_nothing_else(store: Store) -> None:
+def test_an_answer_to_a_query_is_all_output(store: Store) -> None:
     done = baekman("query", "--cohort", store.path, "--sql", "SELECT 1 AS one", "--format", "csv")
     assert (done.stdout, done.stderr) == ('"one"\n1\n', "")
 
@@ -135,7 +135,7 @@ def test_a_file_is_no_cohort(reference: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": "V"}', '{"schema": "V", "thresholds": {"gq_bands": 1}}'])
-def test_a_store_that_does_not_say_what_it_is_is_refused(store: Store, text: str) -> None:
+def test_a_store_with_a_bad_description_is_refused(store: Store, text: str) -> None:
     (store.path / "store.json").write_text(text.replace("V", SCHEMA_VERSION))
     done = baekman("cohort", "snapshots", "--cohort", store.path, check=False)
     assert (done.returncode, done.stdout) == (3, "")
@@ -144,7 +144,7 @@ def test_a_store_that_does_not_say_what_it_is_is_refused(store: Store, text: str
     )
 
 
-def test_what_cannot_be_an_id_cannot_withdraw(store: Store) -> None:
+def test_a_withdrawal_needs_a_possible_id(store: Store) -> None:
     done = baekman("cohort", "withdraw", "P1", "Kim Minsu", "--cohort", store.path, check=False)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (

@@ -1,4 +1,4 @@
-"""A bad gVCF is refused whole: exit 3, one line that says where and what, and nothing is added."""
+"""A bad gVCF is refused whole: exit 3, one line with the place and the fault, and nothing is added."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("problem", RECORDS)
-def test_a_bad_record_is_told_with_its_line(store: Store, tmp_path: Path, problem: str) -> None:
+def test_a_bad_record_is_refused_with_its_line(store: Store, tmp_path: Path, problem: str) -> None:
     lines, message = RECORDS[problem]
     path = tmp_path / "x.g.vcf"
     path.write_text(gvcf_text(lines, contigs=CONTIGS))
@@ -282,7 +282,7 @@ def test_a_file_that_may_not_be_read_or_is_gone(store: Store, tmp_path: Path, mo
         assert refusal(store, path) == f"gVCF of P1: expected a file that can be read, found {found}"
 
 
-def test_a_broken_block_in_the_middle_is_told(store: Store, tmp_path: Path) -> None:
+def test_a_broken_block_in_the_middle_is_refused(store: Store, tmp_path: Path) -> None:
     content = bytearray(compressed(tmp_path))
     middle = len(content) // 2
     content[middle : middle + 200] = bytes(200)
@@ -303,7 +303,7 @@ def test_one_bad_file_adds_nobody_and_its_mended_form_is_added(store: Store, tmp
     assert add_batch(store, batch="b1", members=members).participants == 2
 
 
-def test_workers_tell_the_same_reason(store: Store, tmp_path: Path) -> None:
+def test_workers_report_the_same_problem(store: Store, tmp_path: Path) -> None:
     bad = tmp_path / "bad.g.vcf"
     bad.write_text(whole([GOOD, line(9, "A", "T", "0/1:40:22:11,11:45,0,42")]))
     with pytest.raises(InputRefused) as refused:
@@ -313,7 +313,7 @@ def test_workers_tell_the_same_reason(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2", "9"])
 def test_the_command_exits_with_3_and_one_line(store: Store, tmp_path: Path, workers: str) -> None:
-    # more than one keep to themselves where in the code a file was refused
+    # with several workers no traceback reaches stderr
     bad = tmp_path / "Kim_Minsu_7.g.vcf"
     bad.write_text(whole([line(11, "G", "T", "0/1")]))
     members = write_list(tmp_path / "list.tsv", [("P1", bad)])

@@ -1,4 +1,4 @@
-"""A list of gVCFs is refused whole, with every line that is wrong."""
+"""A list of gVCFs is refused whole, with all bad lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def good(tmp_path: Path) -> Path:
     return path
 
 
-def test_bad_lists_are_told_whole(good: Path, tmp_path: Path) -> None:
+def test_all_bad_lines_of_a_list_are_reported(good: Path, tmp_path: Path) -> None:
     path = tmp_path / "list.tsv"
     path.write_text(f"P1\t{good}\nP1\t{good}\nP2\tnone.g.vcf\nP/3\t{good}\nP4\t{good}\tboy\nP5\n")
     with pytest.raises(InputRefused) as refused:
@@ -59,7 +59,7 @@ def test_a_list_may_come_through_a_pipe_and_be_no_folder(good: Path, tmp_path: P
         assert str(refused.value) == f"{path.name}: expected a list of gVCFs, found none that can be read"
 
 
-def test_an_id_whose_table_would_be_the_reference_blocks_of_another(good: Path, tmp_path: Path) -> None:
+def test_an_id_with_the_table_name_of_another_ones_reference_blocks(good: Path, tmp_path: Path) -> None:
     path = tmp_path / "list.tsv"
     path.write_text(f"P1\t{good}\nP1.reference\t{good}\n")
     with pytest.raises(InputRefused) as refused:
@@ -69,7 +69,7 @@ def test_an_id_whose_table_would_be_the_reference_blocks_of_another(good: Path, 
     )
 
 
-def test_paths_that_can_be_no_file_are_told(tmp_path: Path) -> None:
+def test_paths_that_can_be_no_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     path = tmp_path / "list.tsv"
     path.write_text(f"P1\t{'x' * 5000}\nP2\ta\0b\nP3\tloop\n")

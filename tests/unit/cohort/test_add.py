@@ -1,4 +1,4 @@
-"""Operations on the cohort: sites, tables and exports of its snapshots, and what a refused add leaves."""
+"""Operations on the cohort: sites, tables and exports of its snapshots, and the remains of a refused add."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from support.store_tools import baekman, gvcf_text, hashes, line, write_referenc
 # --- sites -------------------------------------------------------------------------------------------------
 
 
-def test_the_call_rate_on_y_is_that_of_those_who_may_have_one(tmp_path: Path) -> None:
+def test_the_call_rate_on_y_leaves_females_out(tmp_path: Path) -> None:
     contigs = {"chrX": BASES, "chrY": BASES}
     store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", contigs))
     lengths = {name: len(bases) for name, bases in contigs.items()}
@@ -51,13 +51,13 @@ def test_the_call_rate_on_y_is_that_of_those_who_may_have_one(tmp_path: Path) ->
 
 
 def test_tables_stay_in_their_folder_whatever_the_id(store: Store, tmp_path: Path) -> None:
-    one = member(tmp_path, 0)
+    person = member(tmp_path, 0)
     ids = ["P..", "P..x", "P.", "P", "P-_", "P12", "P1.reference.x"]
-    add_batch(store, batch="b", members=[Member(participant_id=name, gvcf=one.gvcf) for name in ids])
+    add_batch(store, batch="b", members=[Member(participant_id=name, gvcf=person.gvcf) for name in ids])
     output = tmp_path / "deep" / "tables"
     assert make_tables(store, output=output) == len(ids)
-    found = {(path.parts[-3], path.name) for path in output.glob("*/*/*.parquet")}
-    assert found == {(dataset, f"{name}.parquet") for name in ids for dataset in ("variants", "reference")}
+    written = {(path.parts[-3], path.name) for path in output.glob("*/*/*.parquet")}
+    assert written == {(dataset, f"{name}.parquet") for name in ids for dataset in ("variants", "reference")}
     assert [path.name for path in output.parent.iterdir()] == ["tables"]
 
 
@@ -95,7 +95,7 @@ def test_tables_for_which_the_disk_is_full_leave_nothing(
     assert hashes(tmp_path / "tables") == {}
 
 
-# --- what was made of the same people with other settings -----------------------------------------------------
+# --- results for the same people with other settings ---------------------------------------------------------
 
 
 @pytest.fixture
@@ -103,14 +103,14 @@ def stricter(store: Store, tmp_path: Path) -> Store:
     """Return a store of the same people as ``store``, who are not called in it."""
     people = [member(tmp_path, 0), member(tmp_path, 1)]
     other = create_store(tmp_path / "stricter", reference=tmp_path / "ref.fa", thresholds=Thresholds(min_gq=41))
-    for one in (store, other):
-        add_batch(one, batch="b", members=people)
+    for cohort in (store, other):
+        add_batch(cohort, batch="b", members=people)
     return other
 
 
-def test_tables_made_with_other_settings_are_made_anew(store: Store, stricter: Store, tmp_path: Path) -> None:
-    for one, folder in ((store, "tables"), (stricter, "tables"), (stricter, "fresh")):
-        make_tables(one, output=tmp_path / folder)
+def test_tables_made_with_other_settings_are_made_again(store: Store, stricter: Store, tmp_path: Path) -> None:
+    for cohort, folder in ((store, "tables"), (stricter, "tables"), (stricter, "fresh")):
+        make_tables(cohort, output=tmp_path / folder)
     assert hashes(tmp_path / "tables") == hashes(tmp_path / "fresh")
 
 
@@ -120,11 +120,11 @@ def test_a_freeze_made_with_other_settings_is_another_one(store: Store, stricter
         freeze(stricter, output=tmp_path / "release")
 
 
-def test_a_killed_export_is_not_gone_on_with_of_other_settings(
+def test_a_killed_export_is_not_continued_with_other_settings(
     store: Store, stricter: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exported(one: Store, name: str) -> bytes:
-        export(one, read_snapshot(one), format="bcf", output=tmp_path / name, content=Content())
+    def exported(cohort: Store, name: str) -> bytes:
+        export(cohort, read_snapshot(cohort), format="bcf", output=tmp_path / name, content=Content())
         return (tmp_path / name).read_bytes()
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
@@ -152,7 +152,7 @@ def _frozen(store: Store, folder: Path) -> None:
     ("read", "module", "task"),
     [(_exported, exports, "write_piece"), (_tabled, tables, "write_tables"), (_frozen, tables, "write_tables")],
 )
-def test_who_reads_a_snapshot_is_told_that_it_went_meanwhile(
+def test_a_reader_of_a_snapshot_that_is_deleted_is_refused_in_words(
     store: Store,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -208,7 +208,7 @@ def test_an_add_of_changed_gvcfs_clears_the_work_on_the_old_ones(
     assert [path.name.rpartition(".")[0] for path in store.work.iterdir()] == ["b.x"]
 
 
-def test_work_that_the_machine_lost_a_part_of_when_it_stopped_is_done_again(
+def test_work_that_a_stopped_machine_lost_a_part_of_is_done_again(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = [member(tmp_path, 0), member(tmp_path, 1)]

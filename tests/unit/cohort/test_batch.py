@@ -64,7 +64,7 @@ def test_sites_do_not_depend_on_how_the_cohort_came_together(
             assert sites(store) == sites(never)
 
 
-def test_the_roster_tells_what_was_read(tmp_path: Path) -> None:
+def test_the_roster_counts_the_records(tmp_path: Path) -> None:
     reference = write_reference(tmp_path / "ref.fa", {"c1": "ACGTACGTAC" * 10, "c2": "A" * 10, "X": "A" * 10})
     path = tmp_path / "one.g.vcf"
     lines = [

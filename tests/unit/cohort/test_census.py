@@ -92,7 +92,7 @@ def participants(draw: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
 def males_of(size: int) -> Males:
-    """Every other one of so many participants."""
+    """Return males: every second one of ``size`` participants."""
     return Males(male=np.arange(size) % 2 == 1, contig="chrX", par=PAR)
 
 
@@ -106,15 +106,15 @@ cohorts = st.lists(participants(), min_size=1, max_size=6)
 
 def tables(cohort: Cohort) -> tuple[pa.Table, pa.Table]:
     rows = [{"sample": number, **row} for number, (rows, _) in enumerate(cohort) for row in rows]
-    segments = [{"sample": number, **one} for number, (_, segments) in enumerate(cohort) for one in segments]
+    segments = [{"sample": number, **segment} for number, (_, segments) in enumerate(cohort) for segment in segments]
     return sort_calls(pa.Table.from_pylist(rows, CALLS)), pa.Table.from_pylist(segments, REFERENCE)
 
 
 def slow_census(cohort: Cohort) -> dict[tuple[int, str, str], Counter[str]]:
-    found: dict[tuple[int, str, str], Counter[str]] = defaultdict(Counter)
+    census: dict[tuple[int, str, str], Counter[str]] = defaultdict(Counter)
     for number, (rows, _) in enumerate(cohort):
         for row in rows:
-            count = found[row["pos"], row["ref"], row["alt"]]
+            count = census[row["pos"], row["ref"], row["alt"]]
             kind = "named" if not row["copies"] else "hemi" if row["ploidy"] == 1 else ("", "het", "hom")[row["copies"]]
             called, genotyped = bool(row["flags"] & FLAG_CALLED), bool(row["flags"] & FLAG_GENOTYPED)
             best = row["flags"] >> POSITION_FLAGS
@@ -141,14 +141,14 @@ def slow_census(cohort: Cohort) -> dict[tuple[int, str, str], Counter[str]]:
                 quality = row["pl_0"] - min(row[f"pl_{k}"] for k in range(row["ploidy"] + 1))
                 count["qual_sum"] += quality
                 count["qual_max"] = max(count["qual_max"], quality)
-    return found
+    return census
 
 
 def slow_steps(cohort: Cohort, position: int) -> dict[str, int]:
     count = dict.fromkeys(STEPS, 0)
     for number, (rows, segments) in enumerate(cohort):
         here = [row for row in rows if row["pos"] == position]
-        over = [one for one in segments if one["start"] <= position < one["start"] + one["length"]]
+        over = [each for each in segments if each["start"] <= position < each["start"] + each["length"]]
         if here:
             row = here[0]
             ploidy, state = row["ploidy"], None
@@ -156,10 +156,10 @@ def slow_steps(cohort: Cohort, position: int) -> dict[str, int]:
             called, genotyped = bool(best & FLAG_CALLED), bool(best & FLAG_GENOTYPED)
             weight = max(int(ROW_WEIGHT[min(row["dp"], 12)]) if row["dp"] >= 0 else int(ROW_WEIGHT[-1]) for row in here)
         elif over:
-            (one,) = over
-            ploidy, state = one["ploidy"], one["state"]
+            (segment,) = over
+            ploidy, state = segment["ploidy"], segment["state"]
             called, genotyped = state == STATE_CALLED, state != STATE_MISSING
-            weight = int(SEGMENT_WEIGHT[one["gq"]])
+            weight = int(SEGMENT_WEIGHT[segment["gq"]])
         else:
             continue
         count[f"called_{ploidy}"] += called
@@ -190,9 +190,9 @@ def test_census_equals_a_slow_count(cohort: Cohort) -> None:
 def test_step_functions_equal_a_slow_count_at_every_position(cohort: Cohort) -> None:
     calls, reference = tables(cohort)
     called = count_called(calls, reference, males=males_of(len(cohort)))
-    found = called_at(called, np.arange(0, LENGTH + 3))
+    values = called_at(called, np.arange(0, LENGTH + 3))
     for position in range(LENGTH + 3):
-        assert {name: int(found[name][position]) for name in STEPS} == slow_steps(cohort, position)
+        assert {name: int(values[name][position]) for name in STEPS} == slow_steps(cohort, position)
 
 
 @settings(max_examples=100, deadline=None)
@@ -224,11 +224,11 @@ def test_merging_any_division_gives_the_whole(cohort: Cohort, groups: list[int])
     steps = merge_called([count_called(rows, segments, males=males) for rows, segments, males in divided])
     assert census.equals(merge_alleles([whole[0]]))
     assert steps.equals(merge_called([whole[1]]))
-    one, other = (
+    by_participant, by_position = (
         describe_sites(a, b, contig="c1", participants=len(cohort), filters=SiteFilters())
         for a, b in ((census, steps), whole)
     )
-    assert one.equals(other)
+    assert by_participant.equals(by_position)
 
 
 def test_site_counts_of_a_small_cohort() -> None:

@@ -26,12 +26,12 @@ def test_states_and_copies_are_those_of_the_gvcfs(participants: list[list[str]],
             return
         evidence = dense_genotypes.read_evidence(store, snapshot, 0, alleles=sites)
         for mode, raw in ((dense_genotypes.CALLED, False), (dense_genotypes.RAW, True)):
-            found = dense_genotypes.genotypes(evidence, mode=mode)
+            dense = dense_genotypes.genotypes(evidence, mode=mode)
             for column, participant in enumerate(evidence.participants.ids.to_pylist()):
                 for row, allele in enumerate(alleles):
                     state, copies = answer(records[int(participant[1:])], allele, raw=raw)
-                    got = dense_genotypes.STATE_NAMES[found.state[row, column]]
-                    assert (got, int(found.copies[row, column])) == (state, -1 if copies is None else copies), (
+                    got = dense_genotypes.STATE_NAMES[dense.state[row, column]]
+                    assert (got, int(dense.copies[row, column])) == (state, -1 if copies is None else copies), (
                         participant,
                         allele,
                         raw,
@@ -44,9 +44,9 @@ def test_a_record_that_starts_here_decides_before_a_deletion_that_spans() -> Non
     carrier = line(47, "C", "T,<NON_REF>", "0/1:50:30:15,15,0:99,0,99,99,99,99")
     with store_of([[deletion, reference], [deletion], [carrier]]) as (store, snapshot, paths):
         sites = read_sites(store, snapshot, 0)
-        found = dense_genotypes.genotypes(dense_genotypes.read_evidence(store, snapshot, 0, alleles=sites))
+        dense = dense_genotypes.genotypes(dense_genotypes.read_evidence(store, snapshot, 0, alleles=sites))
         (row,) = (number for number, pos in enumerate(sites["pos"].to_pylist()) if pos == 47)
-        assert [dense_genotypes.STATE_NAMES[state] for state in found.state[row]] == [
+        assert [dense_genotypes.STATE_NAMES[state] for state in dense.state[row]] == [
             "reference",
             "other allele",
             "carrier",
@@ -74,10 +74,10 @@ def test_each_record_of_a_position_is_called_by_itself() -> None:
     other = line(47, "C", "A,<NON_REF>", "0/1:50:30:15,15,0:300,0,300,300,300,300")
     with store_of([[snv, indel], [other]]) as (store, snapshot, _paths):
         sites = read_sites(store, snapshot, 0)
-        found = dense_genotypes.genotypes(dense_genotypes.read_evidence(store, snapshot, 0, alleles=sites))
+        dense = dense_genotypes.genotypes(dense_genotypes.read_evidence(store, snapshot, 0, alleles=sites))
         states = {
             (ref, alt): [dense_genotypes.STATE_NAMES[state] for state in row]
-            for ref, alt, row in zip(sites["ref"].to_pylist(), sites["alt"].to_pylist(), found.state, strict=True)
+            for ref, alt, row in zip(sites["ref"].to_pylist(), sites["alt"].to_pylist(), dense.state, strict=True)
         }
         assert states == {
             ("C", "A"): ["reference", "carrier"],

@@ -1,4 +1,4 @@
-"""What a batch that is written anew is called, and what is left of those who leave."""
+"""Batches that are written again: their names, and no remains of the participants who leave."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from baekman.tables.make import make_tables
 from support.small_cohort import BASES, Killed, everyone, killed, member
 from support.store_tools import baekman, gvcf_text, hashes, line, write_reference
 
-# --- a batch that is written anew takes nobody's place -------------------------------------------------------
+# --- a rewritten batch takes the place of no other ------------------------------------------------------------
 
 
-def test_who_is_not_in_the_cohort_is_told(store: Store, tmp_path: Path) -> None:
+def test_an_id_that_is_not_in_the_cohort_is_reported(store: Store, tmp_path: Path) -> None:
     add_batch(store, batch="b", members=[member(tmp_path, number) for number in range(2)])
     done = baekman("cohort", "withdraw", "P0", "P7", "P7", "--cohort", store.path)
     assert (done.stdout, done.stderr) == ("2\n", "P7 is not in the cohort\n")
@@ -49,7 +49,7 @@ def test_withdrawals_from_batches_of_the_same_name_keep_everybody_else(store: St
     assert verify(store) == []
 
 
-def test_a_withdrawal_from_two_batches_whose_names_would_meet_keeps_everybody_else(
+def test_a_withdrawal_from_two_batches_with_names_that_would_meet_keeps_everybody_else(
     store: Store, tmp_path: Path
 ) -> None:
     people = [member(tmp_path, number) for number in range(6)]
@@ -60,7 +60,7 @@ def test_a_withdrawal_from_two_batches_whose_names_would_meet_keeps_everybody_el
     assert verify(store) == []
 
 
-def test_who_reads_an_older_snapshot_meanwhile_brings_nobody_back(
+def test_a_reader_of_an_older_snapshot_brings_nobody_back(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = [member(tmp_path, number) for number in range(4)]
@@ -81,15 +81,15 @@ def test_who_reads_an_older_snapshot_meanwhile_brings_nobody_back(
         add_batch(store, batch="again", members=people[:1])
 
 
-def test_two_that_index_a_batch_at_the_same_moment_both_succeed(store: Store, tmp_path: Path) -> None:
+def test_two_processes_that_index_a_batch_at_the_same_moment_both_succeed(store: Store, tmp_path: Path) -> None:
     for number in range(30):
         add_batch(store, batch=f"b{number}", members=[member(tmp_path, number)])
     at = read_snapshot(store)
     for _ in range(5):
         store.participants.unlink()
         with ThreadPoolExecutor(8) as pool:
-            found = [pool.submit(find_batches, store, ["P3", "P29"], at=at) for _ in range(8)]
-        assert [one.result() for one in found] == [{"P3": "b3", "P29": "b29"}] * 8
+            answers = [pool.submit(find_batches, store, ["P3", "P29"], at=at) for _ in range(8)]
+        assert [answer.result() for answer in answers] == [{"P3": "b3", "P29": "b29"}] * 8
 
 
 def test_compaction_keeps_a_batch_that_has_the_name_of_its_own(store: Store, tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_compaction_makes_batches_of_enough_participants_and_no_more(store: Stor
     assert [entry.participants for entry in rewrite.compact(store, below=4).batches] == [4, 4]
 
 
-def test_of_the_snapshots_the_last_ones_are_kept(store: Store, tmp_path: Path) -> None:
+def test_the_last_snapshots_are_kept(store: Store, tmp_path: Path) -> None:
     people = [member(tmp_path, number) for number in range(4)]
-    for number, one in enumerate(people):
-        add_batch(store, batch=f"b{number}", members=[one])
+    for number, person in enumerate(people):
+        add_batch(store, batch=f"b{number}", members=[person])
     latest = read_snapshot(store)
     assert rewrite.compact(store, below=1, keep=3) == latest
     assert numbers(store) == [2, 3, 4]
@@ -163,7 +163,7 @@ def test_a_compaction_that_was_killed_at_its_end_is_finished_by_the_next(
     assert (everyone(store), verify(store)) == ({"P0", "P1"}, [])
 
 
-def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
+def test_a_batch_takes_the_name_of_a_batch_of_a_killed_withdrawal(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = [member(tmp_path, number) for number in range(4)]
@@ -181,10 +181,10 @@ def test_a_batch_takes_the_name_of_one_whose_withdrawal_was_killed(
     assert everyone(store) == {"P1", "P2", "P3"}
 
 
-# --- nothing is left of those who leave ----------------------------------------------------------------------
+# --- nothing remains of the participants who leave ------------------------------------------------------------
 
 
-def test_a_filter_that_only_they_had_is_named_no_more(store: Store, tmp_path: Path) -> None:
+def test_a_filter_that_only_the_withdrawn_had_is_named_no_more(store: Store, tmp_path: Path) -> None:
     people = [member(tmp_path, 0, filter="TheirsAlone"), member(tmp_path, 1, filter="Shared;Odd")]
     add_batch(store, batch="b", members=people)
     snapshot = rewrite.withdraw(store, ["P0"])
@@ -195,7 +195,7 @@ def test_a_filter_that_only_they_had_is_named_no_more(store: Store, tmp_path: Pa
 
 
 def test_a_filter_of_records_that_made_no_row_is_no_difference(store: Store, tmp_path: Path) -> None:
-    """The caller's filters are met before it is known whether a record has evidence of an ALT."""
+    """The reader collects FILTER before it knows whether a record has evidence of an ALT."""
     people = [member(tmp_path, 0), member(tmp_path, 1)]
     silent = line(9, "A", "G", "0/0:40:22:22,0:0,60,99", filter="NoRow")
     text = gvcf_text([line(5, "A", "G", "0/1:40:22:11,11:45,0,42"), silent], contigs={"c1": len(BASES)})
@@ -206,7 +206,7 @@ def test_a_filter_of_records_that_made_no_row_is_no_difference(store: Store, tmp
     assert compare_gvcfs(store, people[1:]) == []
 
 
-def test_a_withdrawal_sweeps_what_a_killed_add_left_of_sites(
+def test_a_withdrawal_deletes_the_sites_of_a_killed_add(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_batch(store, batch="b0", members=[member(tmp_path, 0)])
@@ -214,7 +214,7 @@ def test_a_withdrawal_sweeps_what_a_killed_add_left_of_sites(
         patch.setattr("baekman.cohort.commit.create_snapshot", killed)
         with pytest.raises(Killed):
             add_batch(store, batch="b1", members=[member(tmp_path, 1)])
-    # and one that died while it merged
+    # and of an add that died while it merged
     working = store.path / "sites" / ".00000003.tmp"
     working.mkdir()
     (store.snapshots / ".0123.tmp").write_text(json.dumps({"participants": 2}))
@@ -245,10 +245,10 @@ def test_a_withdrawal_while_their_batch_is_read_leaves_nothing(
     assert numbers(store) == []
 
 
-def test_the_command_takes_them_out_of_the_tables_beside_the_cohort(tmp_path: Path) -> None:
+def test_the_command_withdraws_from_the_tables_next_to_the_cohort(tmp_path: Path) -> None:
     reference = write_reference(tmp_path / "ref.fa", {"c1": BASES})
     people = [member(tmp_path, number) for number in range(3)]
-    people[1] = Member(participant_id="P1", gvcf=people[0].gvcf)  # who shares an allele, and so counted in their table
+    people[1] = Member(participant_id="P1", gvcf=people[0].gvcf)  # shares an allele: the table of P0 counts both
 
     def workspace(name: str, members: Sequence[Member]) -> Path:
         store = create_store(tmp_path / name / "cohort", reference=reference)
@@ -261,7 +261,7 @@ def test_the_command_takes_them_out_of_the_tables_beside_the_cohort(tmp_path: Pa
     assert hashes(withdrawn / "tables") == hashes(workspace("never", people[1:]) / "tables")
 
 
-def test_the_command_takes_them_out_of_tables_whose_writing_was_killed(store: Store, tmp_path: Path) -> None:
+def test_the_command_withdraws_from_tables_of_a_killed_writer(store: Store, tmp_path: Path) -> None:
     add_batch(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
     output = tmp_path / "tables"
     make_tables(store, output=output)
@@ -274,7 +274,7 @@ def test_the_command_takes_them_out_of_tables_whose_writing_was_killed(store: St
     ]
 
 
-def test_tables_beside_a_store_of_another_name_are_not_its_own(store: Store, tmp_path: Path) -> None:
+def test_tables_next_to_a_store_of_another_name_are_not_its_own(store: Store, tmp_path: Path) -> None:
     add_batch(store, batch="b", members=[member(tmp_path, 0), member(tmp_path, 1)])
     make_tables(store, output=tmp_path / "tables")
     kept = hashes(tmp_path / "tables")

@@ -10,7 +10,7 @@ from baekman.errors import InputRefused
 
 
 def entry(name: str, *ids: str) -> BatchEntry:
-    digest = digest_members(ids, [f"sha of {one}" for one in ids], ["unknown"] * len(ids))
+    digest = digest_members(ids, [f"sha of {participant}" for participant in ids], ["unknown"] * len(ids))
     return BatchEntry(name=name, participants=len(ids), digest=digest, females=0)
 
 
@@ -23,22 +23,22 @@ def test_a_number_is_created_once(store: Store) -> None:
     create_snapshot(store, Snapshot(number=1, batches=(entry("b1", "P1"),)))
     with pytest.raises(FileExistsError):
         create_snapshot(store, Snapshot(number=1, batches=(entry("b2", "P2"),)))
-    assert [one.name for one in read_snapshot(store).batches] == ["b1"]
+    assert [batch.name for batch in read_snapshot(store).batches] == ["b1"]
     assert [path.name for path in store.snapshots.iterdir()] == ["00000001.json"]
 
 
-def test_what_is_read_is_what_was_created(store: Store) -> None:
+def test_a_snapshot_is_read_as_it_was_created(store: Store) -> None:
     snapshot = Snapshot(number=3, batches=(entry("b1", "P1", "P2"), entry("b2", "P3")), tombstones=("b0",))
     create_snapshot(store, snapshot)
     assert read_snapshot(store, 3) == snapshot == read_snapshot(store)
     assert snapshot.participants == 3
 
 
-def test_content_names_who_is_in_the_cohort_and_nothing_else() -> None:
-    one = Snapshot(number=1, batches=(entry("b1", "P1", "P2", "P3"),))
-    other = Snapshot(number=7, batches=(entry("x", "P3"), entry("y", "P2", "P1")))
-    assert one.content == other.content
-    assert one.content != Snapshot(number=1, batches=(entry("b1", "P1", "P2"),)).content
+def test_content_depends_on_the_participants_alone() -> None:
+    whole = Snapshot(number=1, batches=(entry("b1", "P1", "P2", "P3"),))
+    divided = Snapshot(number=7, batches=(entry("x", "P3"), entry("y", "P2", "P1")))
+    assert whole.content == divided.content
+    assert whole.content != Snapshot(number=1, batches=(entry("b1", "P1", "P2"),)).content
 
 
 def test_a_snapshot_that_is_not_there(store: Store) -> None:
@@ -51,7 +51,7 @@ def test_a_snapshot_that_is_not_there(store: Store) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "{}", '{"batches": [{"name": 1}], "tombstones": [], "filters": {}}']
 )
-def test_a_broken_snapshot_is_told_in_words(store: Store, content: str) -> None:
+def test_a_broken_snapshot_is_refused_in_words(store: Store, content: str) -> None:
     (store.snapshots / "00000001.json").write_text(content)
     with pytest.raises(InputRefused, match="expected the description of a snapshot"):
         read_snapshot(store)

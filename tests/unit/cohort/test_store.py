@@ -1,4 +1,4 @@
-"""What a store fixes for its life."""
+"""The settings that a store fixes for its life."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTIGS = {"chr1": "ACGT" * 10, "chrX": "ACGT" * 10}
 
 
 @pytest.mark.parametrize("name", ["GRCh38", "hs37d5"])
-def test_a_known_reference_tells_its_pars(tmp_path: Path, name: str) -> None:
+def test_a_known_reference_has_its_pars(tmp_path: Path, name: str) -> None:
     store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / f"{name}.fa", CONTIGS))
     assert len(store.par_regions) == 4
     assert store.par_regions == tuple(sorted(par_of_reference(name)))

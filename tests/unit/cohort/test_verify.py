@@ -1,4 +1,4 @@
-"""Verification finds what was changed behind the store's back, and nothing in a sound store."""
+"""Verification finds every change that bypassed the store, and nothing in a sound store."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def changing(sound: Path, tmp_path: Path) -> Store:
     return open_store(tmp_path / "cohort")
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, function: str, happens: Callable[[], object]) -> None:
+def during(monkeypatch: pytest.MonkeyPatch, function: str, happens: Callable[[], object]) -> None:
     """Let something happen when ``verify`` first calls ``function``."""
     original = getattr(verification, function)
 
@@ -95,10 +95,10 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, function: str, happens: Callable[
 
 
 @pytest.mark.parametrize("function", ["_unreadable", "_batch", "_snapshot", "_index", "verify_shard"])
-def test_a_withdrawal_meanwhile_is_told_and_no_finding(
+def test_a_withdrawal_at_the_same_time_is_reported_and_no_finding(
     changing: Store, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
-    meanwhile(monkeypatch, function, lambda: rewrite.withdraw(changing, ["P0"]))
+    during(monkeypatch, function, lambda: rewrite.withdraw(changing, ["P0"]))
     with pytest.raises(InputRefused) as refused:
         verify(changing)
     assert str(refused.value) == (
@@ -109,13 +109,13 @@ def test_a_withdrawal_meanwhile_is_told_and_no_finding(
 
 
 @pytest.mark.parametrize("function", ["_unreadable", "_index", "_compare_index", "verify_shard"])
-def test_a_batch_that_is_added_meanwhile_is_no_finding(
+def test_a_batch_that_is_added_at_the_same_time_is_no_finding(
     changing: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     path = tmp_path / "added.g.vcf"
     path.write_text(gvcf_text([block(1, 2, "A")], contigs={"c1": len(GENOME)}))
     added = [Member(participant_id="P9", gvcf=str(path))]
-    meanwhile(monkeypatch, function, lambda: add_batch(changing, batch="b2", members=added))
+    during(monkeypatch, function, lambda: add_batch(changing, batch="b2", members=added))
     assert verify(changing) == []
 
 
@@ -133,7 +133,7 @@ def test_it_stays_sound_through_withdrawal_and_compaction(sound: Path, tmp_path:
     assert verify(store) == []
 
 
-# what is changed, whether the batch is sealed anew (as if it had been written so), and what is said of it
+# the change, whether the batch is sealed again (as if it had been written so), and the findings
 CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = {
     "a byte": (
         "batches/b0/calls/0.parquet",
@@ -234,7 +234,7 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
             "sites/00000002/0.parquet: ac of 1 alleles is not a count of genotypes, first at 3",
         ],
     ),
-    "what sites say of themselves": (
+    "metadata of sites": (
         "sites/00000002/1.parquet",
         lambda table: table.replace_schema_metadata(table.schema.metadata | {b"baekman.settings": b"others"}),
         True,
@@ -256,7 +256,7 @@ CASES: dict[str, tuple[str, Callable[[pa.Table], pa.Table], bool, list[str]]] = 
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_was_changed_is_found(sound: Path, tmp_path: Path, case: str) -> None:
+def test_a_change_is_found(sound: Path, tmp_path: Path, case: str) -> None:
     place, how, sealed, findings = CASES[case]
     shutil.copytree(sound, tmp_path / "c")
     path = tmp_path / "c" / place
@@ -268,7 +268,7 @@ def test_what_was_changed_is_found(sound: Path, tmp_path: Path, case: str) -> No
 
 
 @pytest.mark.parametrize("kind", ["", "called/"])
-def test_a_flipped_bit_of_what_readers_skip_is_found(sound: Path, tmp_path: Path, kind: str) -> None:
+def test_a_flipped_bit_that_readers_skip_is_found(sound: Path, tmp_path: Path, kind: str) -> None:
     shutil.copytree(sound, tmp_path / "c")
     path = tmp_path / "c" / "sites" / "00000002" / f"{kind}0.parquet"
     whole = path.read_bytes()
@@ -279,7 +279,7 @@ def test_a_flipped_bit_of_what_readers_skip_is_found(sound: Path, tmp_path: Path
     assert verify(open_store(tmp_path / "c")) == [f"sites/00000002/{kind}0.parquet: other bytes than were written"]
 
 
-def test_counts_that_the_roster_does_not_tell(sound: Path, tmp_path: Path) -> None:
+def test_counts_that_differ_from_the_roster(sound: Path, tmp_path: Path) -> None:
     shutil.copytree(sound, tmp_path / "c")
     batch = tmp_path / "c" / "batches" / "b0"
     change(
@@ -308,7 +308,7 @@ def test_a_broken_file_is_a_finding(sound: Path, tmp_path: Path) -> None:
         ("reference.seq", None, "reference.seq: absent"),
     ],
 )
-def test_a_file_without_which_the_rest_says_nothing_is_a_finding(
+def test_a_missing_file_that_the_rest_depends_on_is_a_finding(
     sound: Path, tmp_path: Path, place: str, contents: bytes | None, finding: str
 ) -> None:
     shutil.copytree(sound, tmp_path / "c")
@@ -348,16 +348,16 @@ def test_reference_snapshot_and_index(sound: Path, tmp_path: Path) -> None:
 
 
 def test_an_index_that_is_broken_or_was_never_made(sound: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "cohort #1? %20"  # what would mean something in a URI
+    folder = tmp_path / "cohort #1? %20"  # characters with a meaning in a URI
     shutil.copytree(sound, folder)
     assert verify(open_store(folder)) == []
-    (folder / "participants.sqlite").write_bytes(b"")  # what a kill at its beginning leaves
+    (folder / "participants.sqlite").write_bytes(b"")  # after a kill at its beginning
     assert verify(open_store(folder)) == []
     (folder / "participants.sqlite").write_bytes(b"no database" * 100)
     assert verify(open_store(folder)) == ["participants.sqlite: cannot be read (DatabaseError)"]
 
 
-def test_an_index_whose_change_was_killed_is_no_finding(sound: Path, tmp_path: Path) -> None:
+def test_an_index_after_a_killed_change_is_no_finding(sound: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cohort"
     shutil.copytree(sound, folder)
     # killed when the pages are changed in the file and their old contents lie in the journal
@@ -390,7 +390,7 @@ def test_a_store_is_compared_with_the_gvcfs_that_went_in(sound: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("kind", "column"), [("calls", "gq"), ("calls", "copies"), ("reference", "length"), ("reference", "gq")]
 )
-def test_what_the_gvcf_does_not_say_is_found(sound: Path, tmp_path: Path, kind: str, column: str) -> None:
+def test_a_difference_from_the_gvcf_is_found(sound: Path, tmp_path: Path, kind: str, column: str) -> None:
     """Where everything else in the store was made to agree with it."""
     store_path = tmp_path / "cohort"
     shutil.copytree(sound, store_path)

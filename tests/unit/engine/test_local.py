@@ -1,4 +1,4 @@
-"""Running tasks on workers of this machine: every task once, failures as they were, and no worker that outlives us."""
+"""Tasks on workers of this machine: every task runs once, failures stay as they were, and no worker outlives us."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ with Engine(workers=2).open() as map_tasks:
 
 
 def until(true: Callable[[], bool], *, seconds: float = 30) -> bool:
-    """Whether ``true()`` becomes true in time."""
+    """Return whether ``true()`` becomes true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if true():
@@ -38,7 +38,7 @@ def until(true: Callable[[], bool], *, seconds: float = 30) -> bool:
 
 
 def alive(process: int) -> bool:
-    """Whether a process that need not be our child runs (one that waits to be reaped does not)."""
+    """Return whether a process runs, a child or not; False for a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -69,7 +69,7 @@ def test_every_task_is_run_once_and_answers_in_order(tmp_path: Path, workers: in
     assert (str(os.getpid()) in processes) == (min(workers, count) == 1)
 
 
-def test_a_refusal_is_raised_as_it_was_and_what_is_left_is_not_begun(tmp_path: Path) -> None:
+def test_a_refusal_is_raised_as_it_was_and_the_other_tasks_do_not_begin(tmp_path: Path) -> None:
     reason = Problem(file="gVCF of P1", place="line 7", expected="one", found="two")
 
     def run(index: int) -> None:
@@ -84,7 +84,7 @@ def test_a_refusal_is_raised_as_it_was_and_what_is_left_is_not_begun(tmp_path: P
     assert 1 <= len(list(tmp_path.iterdir())) < 100
 
 
-def test_a_worker_that_is_killed_is_told_of(tmp_path: Path) -> None:
+def test_a_killed_worker_is_reported(tmp_path: Path) -> None:
     def run(index: int) -> None:
         if index == 1:
             os.kill(os.getpid(), signal.SIGKILL)

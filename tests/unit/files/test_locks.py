@@ -26,7 +26,7 @@ with getattr(locks, sys.argv[2])(Path(sys.argv[1]), waits_for="nobody"):
 
 @contextmanager
 def holder(path: Path, kind: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds ``path``, until the block ends or it is killed."""
+    """Yield another process that holds ``path``, until the block ends or it is killed."""
     command = [sys.executable, "-c", HOLDING, str(path), kind]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -38,7 +38,7 @@ def holder(path: Path, kind: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def is_free(path: Path, *, is_shared: bool = False) -> bool:
-    """Whether the lock can be taken now."""
+    """Return whether the lock can be taken now."""
     with locks._opened(path, 0o666) as descriptor:
         return locks.try_lock(descriptor, is_shared=is_shared)
 

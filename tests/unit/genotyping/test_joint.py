@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 
 def plain(pl: list[int], frequency: float) -> list[float]:
-    """Posterior of 0…ploidy copies."""
+    """Return the posterior of 0…ploidy copies."""
     if len(pl) == 2:
         prior = [1 - frequency, frequency]
     else:
@@ -79,11 +79,11 @@ def test_a_row_without_likelihoods_keeps_its_genotype() -> None:
 def test_dosage_is_the_expected_copies_under_the_flat_prior(pl: list[int]) -> None:
     weights = [10 ** (-(value - min(pl)) / 10) * (2 if len(pl) == 3 and k == 1 else 1) for k, value in enumerate(pl)]
     expected = sum(k * weight for k, weight in enumerate(weights)) / sum(weights)
-    found = row_dosage(np.array([[*pl, -1][:3]], np.int32), np.array([len(pl) - 1], np.uint8), np.array([0], np.uint8))
-    assert found[0] == pytest.approx(1000 * expected, abs=0.51)
+    dosage = row_dosage(np.array([[*pl, -1][:3]], np.int32), np.array([len(pl) - 1], np.uint8), np.array([0], np.uint8))
+    assert dosage[0] == pytest.approx(1000 * expected, abs=0.51)
 
 
 def test_prior_frequency_never_reaches_the_ends() -> None:
-    found = prior_frequency(np.array([0, 2_000_000, 0]), np.array([2_000_000, 2_000_000, 0]))
-    assert (found > 0).all() and (found < 1).all()
-    assert found[0] == pytest.approx(0.5 / 2002)
+    frequency = prior_frequency(np.array([0, 2_000_000, 0]), np.array([2_000_000, 2_000_000, 0]))
+    assert (frequency > 0).all() and (frequency < 1).all()
+    assert frequency[0] == pytest.approx(0.5 / 2002)

@@ -1,4 +1,4 @@
-"""Joint genotypes are those of the participants' own ploidy, by sex and PARs; what a caller said stays as it is."""
+"""Joint genotypes have the participants' own ploidy, by sex and PARs; the caller's genotypes stay as they are."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ PLACES = [(contig, pos) for contig in CONTIGS for pos in (IN_PAR, OUTSIDE)]
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a gVCF says of a place: a record of C>A with or without likelihoods, a block, or nothing."""
+class Evidence:
+    """The evidence of a gVCF at a place: a record of C>A with or without likelihoods, a block, or nothing."""
 
     kind: str  # row, block, nothing
     genotype: str = ""
@@ -63,70 +63,70 @@ class Said:
 
 
 @st.composite
-def sayings(draw: st.DrawFn) -> Said:
+def evidence_at(draw: st.DrawFn) -> Evidence:
     kind = draw(st.sampled_from(["row", "row", "row", "block", "block", "nothing"]))
     ploidy = draw(st.sampled_from([2, 2, 2, 1]))
     if kind == "nothing":
-        return Said(kind)
+        return Evidence(kind)
     if kind == "block":
-        return Said(kind, "/".join("0" * ploidy), draw(st.sampled_from([0, 3, 9, 20, 50])))
+        return Evidence(kind, "/".join("0" * ploidy), draw(st.sampled_from([0, 3, 9, 20, 50])))
     genotype = draw(st.sampled_from(["0/0", "0/1", "1/1", "1/1", "./."] if ploidy == 2 else ["0", "1", "."]))
     likelihoods = st.lists(st.integers(0, 60), min_size=ploidy + 1, max_size=ploidy + 1).map(tuple)
-    return Said(kind, genotype, draw(st.sampled_from([5, 20, 40])), draw(st.one_of(st.just(()), likelihoods)))
+    return Evidence(kind, genotype, draw(st.sampled_from([5, 20, 40])), draw(st.one_of(st.just(()), likelihoods)))
 
 
 @st.composite
-def people(draw: st.DrawFn) -> list[tuple[str, list[Said]]]:
-    """Each with a sex and what is said of every place."""
+def people(draw: st.DrawFn) -> list[tuple[str, list[Evidence]]]:
+    """Draw participants, each with a sex and the evidence at every place."""
     sex = st.sampled_from(["male", "male", "female", "unknown"])
-    said = st.lists(sayings(), min_size=len(PLACES), max_size=len(PLACES))
-    return draw(st.lists(st.tuples(sex, said), min_size=1, max_size=5))
+    evidence = st.lists(evidence_at(), min_size=len(PLACES), max_size=len(PLACES))
+    return draw(st.lists(st.tuples(sex, evidence), min_size=1, max_size=5))
 
 
-def own_ploidy(sex: str, contig: str, pos: int, said: Said, *, known: bool) -> int:
+def own_ploidy(sex: str, contig: str, pos: int, evidence: Evidence, *, known: bool) -> int:
     if known and sex == "male" and contig in ("chrX", "chrY") and pos == OUTSIDE:
         return 1
-    return said.ploidy
+    return evidence.ploidy
 
 
 def posterior(pl: Sequence[int], frequency: float) -> list[float]:
-    """Of 0…n copies: likelihood times the Hardy-Weinberg prior."""
+    """Return the posterior of 0…n copies: likelihood times the Hardy-Weinberg prior."""
     n = len(pl) - 1
     prior = [1 - frequency, frequency]
     if n == 2:
         prior = [(1 - frequency) ** 2, 2 * frequency * (1 - frequency), frequency**2]
-    weights = [10 ** (-value / 10) * one for value, one in zip(pl, prior, strict=True)]
+    weights = [10 ** (-value / 10) * share for value, share in zip(pl, prior, strict=True)]
     return [weight / sum(weights) for weight in weights]
 
 
-def joint(said: Said, ploidy: int, frequency: float) -> tuple[set[int | None], set[int | None]]:
-    """Which copies and which qualities a joint genotype of this ploidy may have; one each but for rounding."""
-    if said.kind == "nothing":
+def joint(evidence: Evidence, ploidy: int, frequency: float) -> tuple[set[int | None], set[int | None]]:
+    """Return the possible copies and qualities of a joint genotype of this ploidy: several only by rounding."""
+    if evidence.kind == "nothing":
         return {None}, {None}
-    if said.kind == "row" and not said.pl:
-        if "." in said.genotype:
-            return {None}, {said.gq}
-        copies = said.genotype.count("1")
-        if ploidy < said.ploidy and copies == 1:
+    if evidence.kind == "row" and not evidence.pl:
+        if "." in evidence.genotype:
+            return {None}, {evidence.gq}
+        copies = evidence.genotype.count("1")
+        if ploidy < evidence.ploidy and copies == 1:
             return {None}, {None}
-        return {copies // (2 if ploidy < said.ploidy else 1)}, {said.gq}
-    pl: Sequence[int] = said.pl or [0, said.gq, 2 * said.gq][: ploidy + 1]
+        return {copies // (2 if ploidy < evidence.ploidy else 1)}, {evidence.gq}
+    pl: Sequence[int] = evidence.pl or [0, evidence.gq, 2 * evidence.gq][: ploidy + 1]
     if len(pl) > ploidy + 1:
         pl = [pl[0], pl[2]]
     chances = posterior(pl, frequency)
     best = {k for k, chance in enumerate(chances) if max(chances) - chance < 1e-9}
     exact = [-10 * log10(1 - chances[k]) if chances[k] < 1 else 99.0 for k in best]
-    return set(best), {min(99, floor(one + step)) for one in exact for step in (-1e-6, 1e-6)}
+    return set(best), {min(99, floor(value + step)) for value in exact for step in (-1e-6, 1e-6)}
 
 
 @contextmanager
 def store_of(
-    everyone: list[tuple[str, list[Said]]], *, par: Sequence[Region] = PAR, batches: int = 1
+    everyone: list[tuple[str, list[Evidence]]], *, par: Sequence[Region] = PAR, batches: int = 1
 ) -> Iterator[Store]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lines = [
-            [text for place, said in zip(PLACES, saying, strict=True) for text in said.text(*place)]
+            [text for place, evidence in zip(PLACES, saying, strict=True) for text in evidence.text(*place)]
             for _, saying in everyone
         ]
         yield made(folder, lines, [sex for sex, _ in everyone], par=par, batches=batches)
@@ -135,7 +135,7 @@ def store_of(
 def made(
     folder: Path, lines: list[list[str]], sexes: list[str], *, par: Sequence[Region] = PAR, batches: int = 1
 ) -> Store:
-    """Return a store of participants P0, P1, … in so many batches."""
+    """Return a store of participants P0, P1, … in ``batches`` batches."""
     reference = write_reference(folder / "ref.fa", dict.fromkeys(CONTIGS, BASES))
     store = create_store(folder / "cohort", reference=reference, par_regions=par)
     members = []
@@ -166,16 +166,16 @@ def frequencies(store: Store) -> dict[tuple[str, int], float]:
     }
 
 
-def check(store: Store, everyone: list[tuple[str, list[Said]]], *, known: bool) -> None:
+def check(store: Store, everyone: list[tuple[str, list[Evidence]]], *, known: bool) -> None:
     """Dense matrix, both forms of the export and the tables against the plain computation."""
     prior = frequencies(store)
-    expected: dict[tuple[str, int, str], tuple[set[int | None], set[int | None], int, Said]] = {}
+    expected: dict[tuple[str, int, str], tuple[set[int | None], set[int | None], int, Evidence]] = {}
     for number, (sex, saying) in enumerate(everyone):
-        for (contig, pos), said in zip(PLACES, saying, strict=True):
+        for (contig, pos), evidence in zip(PLACES, saying, strict=True):
             if (contig, pos) in prior:
-                ploidy = own_ploidy(sex, contig, pos, said, known=known)
-                found = joint(said, ploidy, prior[contig, pos])
-                expected[contig, pos, f"P{number}"] = (*found, ploidy, said)
+                ploidy = own_ploidy(sex, contig, pos, evidence, known=known)
+                found = joint(evidence, ploidy, prior[contig, pos])
+                expected[contig, pos, f"P{number}"] = (*found, ploidy, evidence)
     snapshot = read_snapshot(store)
     for number, shard in enumerate(store.shards):
         sites = read_sites(store, snapshot, number)
@@ -185,32 +185,32 @@ def check(store: Store, everyone: list[tuple[str, list[Said]]], *, known: bool) 
         shown = dense_genotypes.genotypes(evidence, mode=dense_genotypes.JOINT)
         for (row, column), value in np.ndenumerate(shown.copies):
             key = (shard.contig, sites["pos"][row].as_py(), f"P{column}")
-            copies, _, ploidy, said = expected[key]
+            copies, _, ploidy, evidence = expected[key]
             assert (None if value < 0 else int(value)) in copies, key
             if value >= 0:
                 assert shown.ploidy[row, column] == ploidy, key
     for by_position in (False, True):
         for record in pysam.VariantFile(str(exported(store, by_position=by_position))):
             genotypes = [call["GT"] for call in record.samples.values()]
-            alleles = [one for genotype in genotypes for one in genotype if one is not None]
+            alleles = [allele for genotype in genotypes for allele in genotype if allele is not None]
             assert (record.info["AC"], record.info["AN"]) == ((sum(alleles),), len(alleles))
             assert sum(alleles)
             for name, call in record.samples.items():
-                copies, gq, ploidy, said = expected[record.chrom, record.pos, name]
+                copies, gq, ploidy, evidence = expected[record.chrom, record.pos, name]
                 genotype = call["GT"]
                 assert (None if None in genotype else sum(genotype)) in copies, (record.chrom, record.pos, name)
                 assert call["GQ"] in gq, (record.chrom, record.pos, name)
-                if said.kind != "nothing":
+                if evidence.kind != "nothing":
                     assert len(genotype) == ploidy
-                if said.pl:
-                    halved = (said.pl[0], said.pl[2]) if ploidy < said.ploidy else said.pl
+                if evidence.pl:
+                    halved = (evidence.pl[0], evidence.pl[2]) if ploidy < evidence.ploidy else evidence.pl
                     assert call["PL"] == halved
     make_tables(store, output=store.path.parent / "tables")
     for number in range(len(everyone)):
         for row in pq.read_table(table_path(store.path.parent / "tables", f"P{number}")).to_pylist():
-            copies, gq, ploidy, said = expected[row["contig"], row["pos"], f"P{number}"]
-            assert (row["joint_ploidy"], row["ploidy"]) == (ploidy, said.ploidy)
-            if copies == {None} and "." in said.genotype:
+            copies, gq, ploidy, evidence = expected[row["contig"], row["pos"], f"P{number}"]
+            assert (row["joint_ploidy"], row["ploidy"]) == (ploidy, evidence.ploidy)
+            if copies == {None} and "." in evidence.genotype:
                 copies = {0}  # of a row that names the allele, and says no genotype
             assert row["joint_copies"] in copies
             assert row["joint_gq"] in gq
@@ -218,7 +218,9 @@ def check(store: Store, everyone: list[tuple[str, list[Said]]], *, known: bool) 
 
 @settings(max_examples=25, deadline=None)
 @given(everyone=people(), batches=st.integers(1, 2))
-def test_joint_genotypes_have_the_participants_own_ploidy(everyone: list[tuple[str, list[Said]]], batches: int) -> None:
+def test_joint_genotypes_have_the_participants_own_ploidy(
+    everyone: list[tuple[str, list[Evidence]]], batches: int
+) -> None:
     with store_of(everyone, batches=batches) as store:
         check(store, everyone, known=True)
         assert verify(store) == []
@@ -226,31 +228,31 @@ def test_joint_genotypes_have_the_participants_own_ploidy(everyone: list[tuple[s
 
 @settings(max_examples=10, deadline=None)
 @given(everyone=people())
-def test_nothing_changes_where_the_pars_are_not_known(everyone: list[tuple[str, list[Said]]]) -> None:
+def test_nothing_changes_where_the_pars_are_not_known(everyone: list[tuple[str, list[Evidence]]]) -> None:
     with store_of(everyone, par=()) as store:
         check(store, everyone, known=False)
 
 
 @settings(max_examples=10, deadline=None)
 @given(everyone=people(), mode=st.sampled_from(["called", "raw"]), by_position=st.booleans())
-def test_called_and_raw_genotypes_are_the_caller_s(
-    everyone: list[tuple[str, list[Said]]], mode: str, by_position: bool
+def test_called_and_raw_genotypes_are_those_of_the_caller(
+    everyone: list[tuple[str, list[Evidence]]], mode: str, by_position: bool
 ) -> None:
     with store_of(everyone) as store, store_of(everyone, par=()) as plain:
         lines = [
             pysam.bcftools.query("-f", "%CHROM %POS %AC %AN[ %GT:%GQ:%DP:%PL]\n", str(path))
-            for path in (exported(one, mode=mode, by_position=by_position) for one in (store, plain))
+            for path in (exported(each, mode=mode, by_position=by_position) for each in (store, plain))
         ]
         assert lines[0] == lines[1]
 
 
 @settings(max_examples=10, deadline=None)
 @given(everyone=people())
-def test_batches_do_not_show(everyone: list[tuple[str, list[Said]]]) -> None:
-    with store_of(everyone) as one, store_of(everyone, batches=3) as many:
-        assert exported(one).read_bytes() == exported(many).read_bytes()
-        freezes = [store.path.parent / "freeze" for store in (one, many)]
-        for store, output in zip((one, many), freezes, strict=True):
+def test_results_do_not_depend_on_batches(everyone: list[tuple[str, list[Evidence]]]) -> None:
+    with store_of(everyone) as whole, store_of(everyone, batches=3) as many:
+        assert exported(whole).read_bytes() == exported(many).read_bytes()
+        freezes = [store.path.parent / "freeze" for store in (whole, many)]
+        for store, output in zip((whole, many), freezes, strict=True):
             freeze(store, output=output)
         files = [
             {str(path.relative_to(output)): path.read_bytes() for path in output.rglob("*.parquet")}
@@ -261,15 +263,15 @@ def test_batches_do_not_show(everyone: list[tuple[str, list[Said]]]) -> None:
 
 def shown(path: Path) -> dict[tuple[str, int, str, str], list[str]]:
     """GT and GQ of everybody, by contig, position, REF and ALTs."""
-    found = {}
+    calls_at = {}
     for row in pysam.bcftools.query("-f", "%CHROM %POS %REF %ALT[ %GT:%GQ]\n", str(path)).splitlines():
         contig, pos, ref, alt, *calls = row.split()
-        found[contig, int(pos), ref, alt] = calls
-    return found
+        calls_at[contig, int(pos), ref, alt] = calls
+    return calls_at
 
 
 def test_several_alleles_and_deletions_of_a_male_called_diploid(tmp_path: Path) -> None:
-    """One copy holds one of them; a heterozygous deletion that has no likelihoods here may be it or not."""
+    """One copy has one of the alleles; a heterozygous deletion without likelihoods may be on it or not."""
     carrier = line(14, "C", "A,G", "1/1:99:30:0,30,0:600,60,0,600,60,600", contig="chrX")
     lines = [
         [line(14, "C", "A,G", "1/2:99:30:0,10,20:600,200,180,300,0,250", contig="chrX")],
@@ -280,8 +282,8 @@ def test_several_alleles_and_deletions_of_a_male_called_diploid(tmp_path: Path) 
     ]
     store = made(tmp_path, lines, ["male"] * 4 + ["female"])
     assert verify(store) == []
-    one = {key[3]: calls for key, calls in shown(exported(store)).items() if key[1] == 14}
-    genotypes = {alt: [call.split(":")[0] for call in calls] for alt, calls in one.items()}
+    calls_of = {key[3]: calls for key, calls in shown(exported(store)).items() if key[1] == 14}
+    genotypes = {alt: [call.split(":")[0] for call in calls] for alt, calls in calls_of.items()}
     # of the first: 180 phred for two copies of A and 250 for none, of G 250 and 180
     assert genotypes == {"A": ["1", "0", "0", ".", "1/1"]}
     (key, calls) = next((key, calls) for key, calls in shown(exported(store, by_position=True)).items() if key[1] == 14)
@@ -327,8 +329,8 @@ def test_pars_of_the_cohort_s_store_decide(tmp_path: Path) -> None:
     assert description["par_regions"] == [{"contig": "X", "start": 13, "end": 13}]
 
 
-def test_hardy_weinberg_on_x_is_that_of_those_who_are_not_males(tmp_path: Path) -> None:
-    """And AC, AN and the frequencies of called genotypes are everybody's, as the callers say."""
+def test_hardy_weinberg_on_x_leaves_males_out(tmp_path: Path) -> None:
+    """AC, AN and the frequencies of called genotypes count all participants with the callers' ploidy."""
     het, hom = (line(OUTSIDE, "C", "A", f"{call}:99:30:15,15:{pl}", contig="chrX") for call, pl in
                 (("0/1", "400,0,380"), ("1/1", "600,90,0")))  # fmt: skip
     texts = [[het], [het], [hom], [block(9, 20, "C", contig="chrX")], [block(3, 20, "G", contig="chrX")]]

@@ -1,4 +1,4 @@
-"""Every dialect of gVCF is read for what it says, and nothing is assumed that it does not say."""
+"""Every dialect of gVCF is read, and nothing is assumed that the file does not state."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_hom_ref_record_of_many_bases_without_end_covers_its_ref(tmp_path: Path)
     assert spans(reading) == [(5, 12, 60, "called")]
 
 
-def test_len_of_vcf_4_5_says_how_far_a_block_goes(tmp_path: Path) -> None:
+def test_len_of_vcf_4_5_is_the_length_of_a_block(tmp_path: Path) -> None:
     reading = read_lines(
         tmp_path,
         [
@@ -152,7 +152,7 @@ def test_len_of_vcf_4_5_says_how_far_a_block_goes(tmp_path: Path) -> None:
     assert spans(reading) == [(5, 12, 40, "called")]
 
 
-def test_where_a_record_has_no_base_it_is_the_references(tmp_path: Path) -> None:
+def test_a_letter_that_is_no_base_is_read_as_the_references_base(tmp_path: Path) -> None:
     bases = {"c1": BASES[:9] + "M" + BASES[10:]}
     lines = [line(10, "M", "T", "0/1:40:22:11,11:45,0,42"), line(12, "NGT", "N", "0/1:40:22:11,11:45,0,42")]
     reading = read_lines(tmp_path, lines, bases)
@@ -167,7 +167,7 @@ def test_of_two_records_that_span_a_base_from_one_pos_the_first_decides_though_t
         line(10, BASES[9:13], f"{BASES[9]},<NON_REF>", "0/1:0:3:3,0,0:0,0,0,0,0,0"),
     ]
     reading = read_lines(tmp_path, lines, C1)
-    assert [(one.start, one.end, one.other) for one in reading.segments] == [(11, 12, 0), (13, 13, 1)]
+    assert [(s.start, s.end, s.other) for s in reading.segments] == [(11, 12, 0), (13, 13, 1)]
 
 
 def test_star_allele_is_another_allele_and_makes_no_row(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_hom_ref_record_with_evidence_keeps_a_row_and_without_evidence_none(tmp_
     assert spans(reading) == [(11, 11, 60, "called")]
 
 
-def test_haploid_beside_diploid_at_one_position_claims_no_likelihoods(tmp_path: Path) -> None:
+def test_haploid_next_to_diploid_at_one_position_claims_no_likelihoods(tmp_path: Path) -> None:
     lines = [line(10, "C", "T", "1:40:22:0,22:90,0"), line(10, "C", "G", "0/1:40:22:11,11:45,0,42")]
     reading = read_lines(tmp_path, lines, C1)
     assert {row.alt: (row.ploidy, row.pl) for row in reading.rows} == {

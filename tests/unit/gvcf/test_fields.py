@@ -25,7 +25,7 @@ def test_genotype_without_any_likelihood_or_quality_is_not_called(tmp_path: Path
     assert (row.copies, row.gq, row.dp, row.ad, row.called, row.genotyped) == (1, -1, -1, (-1, -1), False, True)
 
 
-def test_gq_is_taken_from_pl_where_it_is_not_given(tmp_path: Path) -> None:
+def test_gq_comes_from_pl_where_it_is_missing(tmp_path: Path) -> None:
     reading = read_lines(tmp_path, [line(10, "C", "T", "0/1:20:33,0,90", format="GT:DP:PL")], C1)
     assert (reading.rows[0].gq, reading.rows[0].called) == (33, True)
 
@@ -78,7 +78,7 @@ def test_a_genotype_of_an_allele_where_a_record_has_no_alt_is_missing_and_counte
     lines = [line(10, C1["c1"][9], ".", "1/1:30:40", format="GT:DP:GQ")]
     reading = read_lines(tmp_path, lines, C1)
     assert (reading.rows, reading.counts.contradicting) == ([], 1)
-    assert [(one.start, one.end, one.state) for one in reading.segments] == [(10, 10, "missing")]
+    assert [(s.start, s.end, s.state) for s in reading.segments] == [(10, 10, "missing")]
 
 
 def test_more_contradictions_than_configured_refuse_the_file(tmp_path: Path) -> None:

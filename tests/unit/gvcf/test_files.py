@@ -69,7 +69,7 @@ def test_the_same_is_read_however_it_is_written(tmp_path: Path, how: str) -> Non
     assert len(reading.rows) == 1 and reading.rows[0].filter == "LowQual"
 
 
-def test_a_file_without_records_says_nothing(tmp_path: Path) -> None:
+def test_a_file_without_records_has_no_evidence(tmp_path: Path) -> None:
     reading = read_lines(tmp_path, [], C1)
     assert (reading.rows, reading.segments, reading.counts.records) == ([], [], 0)
 

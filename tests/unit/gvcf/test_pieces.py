@@ -1,4 +1,4 @@
-"""A gVCF is read a piece of a contig at a time, and says what it says when whole contigs are read."""
+"""A gVCF is read a piece of a contig at a time, with the same evidence as whole contigs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ THIRDS = [[100, 200, len(BASES)]]
 
 
 def pieces(folder: Path, lines: list[str], *, slide: int, least: int = 1) -> Iterator[Piece]:
-    """Return the pieces of a gVCF on ``c1``, whose shards are THIRDS."""
+    """Return the pieces of a gVCF on ``c1`` with the shards THIRDS."""
     (folder / "one.g.vcf").write_text(gvcf_text(lines, contigs={"c1": len(BASES)}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gvcf, "PIECE_RECORDS", least)
@@ -52,8 +52,8 @@ def pieces(folder: Path, lines: list[str], *, slide: int, least: int = 1) -> Ite
     return reader.pieces()
 
 
-def shards(found: Iterator[Piece]) -> list[tuple[int, int]]:
-    return [(piece.first, piece.last) for piece in found]
+def shards(read: Iterator[Piece]) -> list[tuple[int, int]]:
+    return [(piece.first, piece.last) for piece in read]
 
 
 @settings(deadline=None)
@@ -63,7 +63,7 @@ def shards(found: Iterator[Piece]) -> list[tuple[int, int]]:
     least=st.integers(0, 6),
     slide=st.sampled_from([0, 1, 5, 40]),
 )
-def test_what_is_read_does_not_depend_on_the_pieces(
+def test_the_evidence_does_not_depend_on_the_pieces(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], cuts: set[int], least: int, slide: int
 ) -> None:
     folder = tmp_path_factory.mktemp("generated")
@@ -79,14 +79,14 @@ def test_what_is_read_does_not_depend_on_the_pieces(
 
 def test_a_piece_is_there_before_the_file_is_read_to_its_end(tmp_path: Path) -> None:
     lines = [block(1, 90, "A"), block(91, 150, "A"), block(151, 300, "A"), "no record"]
-    found = pieces(tmp_path, lines, slide=10)
-    first = next(found)
+    read = pieces(tmp_path, lines, slide=10)
+    first = next(read)
     assert (first.first, first.last, first.segments[:, :2].tolist()) == (0, 0, [[1, 100]])
     with pytest.raises(InputRefused, match="ten columns"):
-        next(found)
+        next(read)
 
 
-def test_a_record_completes_a_piece_when_nothing_behind_it_can_slide_there(tmp_path: Path) -> None:
+def test_a_record_completes_a_piece_when_nothing_after_it_can_slide_there(tmp_path: Path) -> None:
     lines = [block(1, 90, "A"), block(111, 120, "A"), block(121, 300, "A")]
     assert shards(pieces(tmp_path, lines, slide=10)) == [(0, 0), (1, 2)]
     assert shards(pieces(tmp_path, lines, slide=20)) == [(0, 0), (1, 2)]
@@ -95,13 +95,16 @@ def test_a_record_completes_a_piece_when_nothing_behind_it_can_slide_there(tmp_p
     assert shards(pieces(tmp_path, lines, slide=10, least=3)) == [(0, 2)]
 
 
-def test_a_block_over_many_shards_is_told_in_each(tmp_path: Path) -> None:
+def test_a_block_over_many_shards_is_in_each(tmp_path: Path) -> None:
     lines = [block(1, 290, "A", gq=40), line(250, BASES[249], "<NON_REF>", "0/0:30:50:30"), block(295, 295, "T")]
-    told = [piece.segments[:, :3].tolist() for piece in pieces(tmp_path, lines, slide=0)]
-    assert told == [[[1, 100, 40], [101, 200, 40]], [[201, 249, 40], [250, 250, 30], [251, 290, 40], [295, 295, 50]]]
+    segments = [piece.segments[:, :3].tolist() for piece in pieces(tmp_path, lines, slide=0)]
+    assert segments == [
+        [[1, 100, 40], [101, 200, 40]],
+        [[201, 249, 40], [250, 250, 30], [251, 290, 40], [295, 295, 50]],
+    ]
 
 
-def test_an_allele_that_slides_into_a_piece_that_was_taken_is_found(
+def test_an_allele_that_slides_into_an_earlier_piece_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bases = "ACGT" + "A" * 60 + "CGT" * 10
@@ -115,14 +118,14 @@ def test_an_allele_that_slides_into_a_piece_that_was_taken_is_found(
         label="gVCF of P1",
         genome=genome_of({"c1": bases}),
         thresholds=Thresholds(),
-        shard_ends=[np.array(one, np.int32) for one in ends],
+        shard_ends=[np.array(of_contig, np.int32) for of_contig in ends],
         whole_contigs=False,
     )
     with pytest.raises(AlleleSlid):
         list(reader.pieces())
-    found = read_lines(tmp_path, lines, {"c1": bases}, shard_ends=ends)
-    assert found == whole
-    assert [row.allele for row in found.rows] == [(4, "TA", "T")]
+    read = read_lines(tmp_path, lines, {"c1": bases}, shard_ends=ends)
+    assert read == whole
+    assert [row.allele for row in read.rows] == [(4, "TA", "T")]
 
 
 def test_the_store_is_the_same_where_an_allele_slid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

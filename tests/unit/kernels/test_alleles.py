@@ -53,7 +53,7 @@ def by_bcftools(folder: Path, contigs: dict[str, str]) -> dict[str, dict[Allele,
     """Return copies of every allele of ``one.g.vcf`` after ``bcftools norm``."""
     reference = write_reference(folder / "reference.fa", contigs)
     Path(f"{reference}.fai").unlink(missing_ok=True)
-    found: dict[str, dict[Allele, int]] = {name: {} for name in contigs}
+    alleles_of: dict[str, dict[Allele, int]] = {name: {} for name in contigs}
     for row in pysam.bcftools.norm("-f", str(reference), "-a", "-m", "-any", str(folder / "one.g.vcf")).splitlines():
         if row.startswith("#"):
             continue
@@ -62,8 +62,8 @@ def by_bcftools(folder: Path, contigs: dict[str, str]) -> dict[str, dict[Allele,
         for number, alt in enumerate(alts.split(","), start=1):
             if alt not in ("*", "."):
                 allele = (int(pos), ref, alt)
-                found[contig][allele] = found[contig].get(allele, 0) + genotype.count(str(number))
-    return found
+                alleles_of[contig][allele] = alleles_of[contig].get(allele, 0) + genotype.count(str(number))
+    return alleles_of
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -82,10 +82,10 @@ def test_alleles_and_copies_equal_bcftools_norm(tmp_path_factory: pytest.TempPat
         )
         for number, (_bases, pos, ref, alts, (a, b)) in enumerate(cases)
     ]
-    found: dict[str, dict[Allele, int]] = {name: {} for name in contigs}
+    alleles_of: dict[str, dict[Allele, int]] = {name: {} for name in contigs}
     for row in read_lines(folder, lines, contigs).rows:
-        found[row.contig][row.allele] = row.copies
-    assert found == by_bcftools(folder, contigs)
+        alleles_of[row.contig][row.allele] = row.copies
+    assert alleles_of == by_bcftools(folder, contigs)
 
 
 @pytest.mark.parametrize(
@@ -135,5 +135,5 @@ def test_downcoded_likelihoods_equal_an_enumeration_of_all_genotypes(
     pl = data.draw(st.lists(st.integers(0, 999), min_size=size, max_size=size))
     chosen = data.draw(st.sets(st.integers(1, alleles - 1), min_size=1))
     members = np.array([allele in chosen for allele in range(alleles)], np.uint8)
-    found = downcode(np.array(pl, np.int64), alleles, ploidy, members)
-    assert list(found) == enumerated(pl, alleles, ploidy, chosen)
+    likelihoods = downcode(np.array(pl, np.int64), alleles, ploidy, members)
+    assert list(likelihoods) == enumerated(pl, alleles, ploidy, chosen)
