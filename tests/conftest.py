@@ -31,7 +31,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server: optional on a laptop, required in CI."""
+    """Return the URL of a PostgreSQL server: optional on a laptop, required in CI."""
     folder = postgresql.binaries()
     if folder is None:
         message = "no PostgreSQL server: Debian's package postgresql is not installed"
@@ -44,7 +44,7 @@ def postgresql_server() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
-    """What ``--registry`` says: nothing, or the URL of an empty database."""
+    """Return the value of ``--registry``: none, or the URL of an empty database."""
     if request.param == "sqlite":
         return None
     url: str = request.getfixturevalue("postgresql_server")
@@ -56,13 +56,13 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
 
 @pytest.fixture
 def registry(location: str | None, tmp_path: Path) -> Registry:
-    """An empty registry, on SQLite and on PostgreSQL."""
+    """Return an empty registry, on SQLite and on PostgreSQL."""
     return create_registry(tmp_path, registry=location)[0]
 
 
 @pytest.fixture
 def on_sqlite(tmp_path: Path) -> Registry:
-    """An empty registry, for what does not depend on the database."""
+    """Return an empty registry, for what does not depend on the database."""
     return create_registry(tmp_path)[0]
 
 
@@ -74,18 +74,18 @@ def reference(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, reference: Path) -> Store:
-    """The empty store ``cohort`` in ``tmp_path``."""
+    """Return the empty store ``cohort`` in ``tmp_path``."""
     return create_store(tmp_path / "cohort", reference=reference)
 
 
 @pytest.fixture
 def cohort(store: Store, tmp_path: Path) -> Store:
-    """The store with the participants ``P0``, ``P1`` and ``P2`` in the batch ``b1``."""
+    """Return the store with the participants ``P0``, ``P1`` and ``P2`` in the batch ``b1``."""
     add_batch(store, batch="b1", members=[small_cohort.member(tmp_path, number) for number in range(3)])
     return store
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> FinishedWorkspace:
-    """The workspace ``w`` in ``tmp_path``: three participants went from a delivery to their tables."""
+    """Return the workspace ``w`` in ``tmp_path``: three participants went from a delivery to their tables."""
     return finished_workspace(tmp_path)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Measure calling on real reads; prints the tables of docs/benchmarks.md. Examples:
+"""Measure calling on real reads; prints the tables of docs/benchmarks.md.
 
+Examples:
 scripts/benchmarks/calling.py na12878 --data READS      accuracy, next to plain bwa | samtools | bcftools
 scripts/benchmarks/calling.py trio --data READS         Mendelian errors
 scripts/benchmarks/calling.py evidence --data READS     joint genotypes of 24 people at low coverage

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Joint genotypes of 24 people at 2-9x against a call on all their reads at once. Example:
+"""Joint genotypes of 24 people at 2-9x against a call on all their reads at once.
 
+Example:
     scripts/benchmarks/low_coverage.py --data READS
 
 Each participant is called alone (baekman.call.calling) and added to a cohort; the raw and the joint genotypes of its

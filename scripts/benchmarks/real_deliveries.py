@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Real reads as deliveries, from intake to tables; prints figures of docs/benchmarks.md ("On real input"). Examples:
+"""Real reads as deliveries, from intake to tables; prints figures of docs/benchmarks.md ("Real deliveries").
 
+Examples:
 scripts/benchmarks/real_deliveries.py na12878 --data READS    her gVCF and table against the truth and plain commands
 scripts/benchmarks/real_deliveries.py trio --data READS       Mendelian errors, counted from three tables
 scripts/benchmarks/real_deliveries.py ceu24 --data READS      24 people at 2-9x; --participants 6: the first six

@@ -187,7 +187,7 @@ def _simulate(
 
 
 def _renumber(row: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Number the alleles by order of appearance, with the last haplotype's allele as 0."""
+    """Return the alleles as numbers by order of appearance, with the last haplotype's allele as 0."""
     order = [int(row[-1])] + [int(allele) for allele in np.unique(row) if allele != row[-1]]
     lookup = np.zeros(256, dtype=np.uint8)
     lookup[order] = np.arange(len(order), dtype=np.uint8)

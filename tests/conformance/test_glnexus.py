@@ -44,7 +44,7 @@ class Outcome:
         return not (self.refused or self.more or self.less or self.other or self.ours or self.theirs)
 
     def row(self, case: str) -> tuple[str, ...]:
-        """The row of the page's table, but for its verdict; dashes where the case is refused."""
+        """Return the row of the page's table, but for its verdict; dashes where the case is refused."""
         if self.refused:
             return (case, *["-"] * 7)
         counts = (self.same, len(self.more), len(self.less), len(self.other), len(self.ours), len(self.theirs))
@@ -110,7 +110,7 @@ def inputs(case: dict[str, Any], folder: Path) -> dict[str, Path]:
 
 
 def reference_of(paths: list[Path]) -> dict[str, str]:
-    """The implied reference, N where the case contradicts itself: several were made up without one."""
+    """Return the implied reference, N where the case contradicts itself: several were made up without one."""
     each = [implied_bases([path]) for path in paths]
     merged: dict[str, str] = {}
     for contig in dict.fromkeys(contig for one in each for contig in one):
@@ -146,7 +146,7 @@ def truth(case: dict[str, Any], samples: list[str], reference: dict[str, str], f
 
 
 def ours(samples: dict[str, Path], reference: dict[str, str], folder: Path) -> dict[Allele, Any]:
-    """The same of our raw dense export, one allele per line."""
+    """Return the same of our raw dense export, one allele per line."""
     store = create_store(folder / "cohort", reference=write_reference(folder / "ref.fa", reference))
     members = [Member(participant_id=sample, gvcf=str(path)) for sample, path in samples.items()]
     add_batch(store, batch="all", members=members)
@@ -213,7 +213,7 @@ def compare(case: dict[str, Any], folder: Path) -> Outcome:
 
 
 def judged() -> dict[str, list[str]]:
-    """The rows of the page's table by case."""
+    """Return the rows of the page's table by case."""
     rows = [
         [cell.strip() for cell in row.strip().strip("|").split("|")]
         for row in PAGE.read_text().splitlines()

@@ -22,7 +22,7 @@ from support.store_tools import baekman, hashes, write_list
 
 @pytest.fixture(scope="module")
 def expected(ground: Ground) -> dict[str, str]:
-    """The freeze of all fifty, added as one batch by one worker."""
+    """Return the freeze of all fifty, added as one batch by one worker."""
     found = ground.from_scratch(ground.members)
     assert len(found) == 4 + 2 * 50
     return found
@@ -30,7 +30,7 @@ def expected(ground: Ground) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def five(ground: Ground) -> Store:
-    """A cohort that came in five batches, in a shuffled order of people; tests copy it."""
+    """Return a cohort that came in five batches, in a shuffled order of people; tests copy it."""
     people = random.Random(SEED).sample(ground.members, 50)
     store = ground.store()
     for number in range(5):
@@ -95,7 +95,7 @@ def test_workers_give_the_bytes_of_one(ground: Ground, expected: dict[str, str])
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Dask scheduler with two workers, each a process of its own."""
+    """Return the address of a Dask scheduler with two workers, each a process of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -32,7 +32,7 @@ def form_name(content: Content) -> str:
 
 @pytest.fixture(scope="session")
 def fifty(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of the 50 real gVCFs in three batches."""
+    """Return a store of the 50 real gVCFs in three batches."""
     folder = tmp_path_factory.mktemp("fifty")
     gvcfs = sorted((shared_data / "gvcf" / "gatk_1kg50_grch38_chr22").glob("*.g.vcf.gz"))
     reference = reference_from_gvcfs(gvcfs, folder / "ref.fa", contigs=["chr22"])

@@ -58,7 +58,7 @@ def _until(step: int, work: Callable[..., None], *arguments: Any) -> None:
 
 
 def _process(target: Callable[..., None], *arguments: Any) -> multiprocessing.process.BaseProcess:
-    """A process that begins at once, forked from a small server that has the modules but none of our threads."""
+    """Return a process that begins at once, forked from a small server that has the modules but none of our threads."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["baekman.cohort.add", "baekman.cohort.store", "pyarrow.parquet"])
     process = context.Process(target=target, args=arguments)

@@ -51,7 +51,7 @@ class World:
         return {**kept, **folders, "PATH": f"{BIN}:{os.environ['PATH']}", **more}
 
     def start(self, name: str, *words: str | Path, **environment: str) -> subprocess.Popen[bytes]:
-        """A command whose stdout and stderr are kept with what else was written."""
+        """Return a command whose stdout and stderr are kept with what else was written."""
         with (self.written / "told" / f"{len(self.codes):02d}").open("wb") as told:
             self.codes[name] = -1
             return subprocess.Popen(
@@ -70,7 +70,7 @@ class World:
         return self.codes[name]
 
     def copy(self, folder: Path) -> World:
-        """The same with a workspace of its own, which a test may change."""
+        """Return the same with a workspace of its own, which a test may change."""
         other = World(folder, self.canaries, delivered=self.delivered)
         shutil.copytree(self.workspace, other.workspace, symlinks=True)
         for name in ("tmpdir", "home", "told"):
@@ -101,7 +101,7 @@ class World:
         }
 
     def names(self, *ids: str) -> set[str]:
-        """The top folders of the workspace in which ``ids`` stand."""
+        """Return the top folders of the workspace in which ``ids`` stand."""
         matcher = matcher_of([Identifier(value=one, place="line 1") for one in ids])
         found = leakscan.scan([self.workspace], matcher=matcher)
         return {Path(leak.file).relative_to(self.workspace).parts[0] for leak in found.leaks}
@@ -123,7 +123,7 @@ class World:
 
 
 def failing_tool(folder: Path, name: str) -> Path:
-    """A folder with a program ``name`` that fails, saying what it was given."""
+    """Return a folder with a program ``name`` that fails, saying what it was given."""
     folder.mkdir()
     (folder / name).write_text('#!/bin/sh\necho "cannot: $@" >&2\nexit 9\n')
     (folder / name).chmod(0o755)

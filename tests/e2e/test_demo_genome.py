@@ -248,7 +248,7 @@ def test_the_multiqc_page_does_not_name_the_folder_of_the_workspace(demo: Demo) 
 
 
 def _content(file: Path) -> bytes:
-    """The bytes of a file, expanded where it is compressed as a whole."""
+    """Return the bytes of a file, expanded where it is compressed as a whole."""
     if file.suffix in (".gz", ".bgz"):
         import gzip
 

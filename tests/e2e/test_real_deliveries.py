@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def measured(which: str, data: Path, *options: str) -> dict[str, Any]:
-    """The figures that the script prints of a delivery."""
+    """Return the figures that the script prints of a delivery."""
     command = [sys.executable, str(SCRIPT), which, "--data", str(data / "reads"), "--json", *options]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("BAEKMAN_")}
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -29,7 +29,7 @@ def measured(which: str, data: Path, *options: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def na12878(shared_data: Path) -> dict[str, Any]:
-    """The figures of NA12878, who goes from FASTQ to her table once for all tests."""
+    """Return the figures of NA12878, who goes from FASTQ to her table once for all tests."""
     return measured("na12878", shared_data)
 
 

@@ -39,7 +39,7 @@ from support.delivery_builder import (
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """A folder for ``make_workspace``."""
+    """Return a folder for ``make_workspace``."""
     return Workspace(tmp_path / "W")
 
 

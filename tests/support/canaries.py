@@ -178,7 +178,7 @@ def _fastq(
 
 
 def _gvcf(builder: DeliveryBuilder, number: int, *, meta: tuple[str, ...] = ()) -> None:
-    """Calls whose meta lines, IDs, INFO and filters are full of the laboratory's own words."""
+    """Write calls with the laboratory's own words in meta lines, IDs, INFO and filters."""
     label = LABELS[number]
     text = gvcf_text(
         builder.reference,
@@ -250,7 +250,7 @@ def _first(folder: Path, reference: Path) -> Path:
 
 
 def _second(folder: Path, reference: Path, *, seed: int = 0) -> Path:
-    """Calls of one who goes through, and someone who was there before."""
+    """Write the calls of an accepted participant and of one from an earlier delivery."""
     builder = _builder(folder, reference, "second delivery")
     _gvcf(builder, 2, meta=(f"##seed={seed}",))
     _gvcf(builder, 1)
@@ -266,7 +266,7 @@ def _third(folder: Path, reference: Path) -> Path:
 
 
 def _malformed(folder: Path) -> Path:
-    """A manifest with values in the wrong places."""
+    """Return a manifest with values in the wrong places."""
     folder.mkdir()
     (folder / "delivery.yaml").write_text(
         f"delivery: {NAMES[0]} {WORDS['phone']}\ninstitution: [{NAMES[1]}]\n{WORDS['misspelt']}: {NUMBERS[2]}\n"

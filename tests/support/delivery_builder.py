@@ -26,7 +26,7 @@ def bases(seed: int, length: int) -> str:
 
 
 def write_reference(folder: Path, *, seed: int = 1) -> Path:
-    """The reference ``tiny.fa`` with its index."""
+    """Return the reference ``tiny.fa`` with its index."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "tiny.fa"
     contigs = [(name, bases(seed + number, length)) for number, (name, length) in enumerate(CONTIGS)]
@@ -62,7 +62,7 @@ def write_alignment(
     name: str = "A00:7:FLOW:1:1101",
     tag: str = "ward7",
 ) -> None:
-    """A BAM or CRAM with ten pairs per read group, cut out of the reference; the last read has ``tag`` as its CO."""
+    """Write a BAM or CRAM with ten pairs of the reference per read group; the last read has ``tag`` as its CO."""
     fasta = pysam.FastaFile(str(reference))
     described: dict[str, object] = {
         "HD": {"VN": "1.6", "SO": "unsorted"},
@@ -107,7 +107,7 @@ def gvcf_text(
     meta: Sequence[str] = ("##source=/data/hospital/ward7/call.sh",),
     samples: Sequence[str] = (),
 ) -> str:
-    """A gVCF with two blocks and one variant."""
+    """Return a gVCF with two blocks and one variant."""
     fasta = pysam.FastaFile(str(reference))
     first = fasta.fetch("chr1", 99, 100)
     other = "A" if first != "A" else "C"
@@ -173,7 +173,7 @@ class DeliveryBuilder:
         change: Callable[[int, str], str] = lambda mate, text: text,
         name: Callable[[int], str] | None = None,
     ) -> tuple[Path, Path]:
-        """A FASTQ pair; ``change`` (mate, text) alters what is written."""
+        """Return a FASTQ pair; ``change`` (mate, text) alters what is written."""
         paths = []
         for mate in (1, 2):
             file = f"{stem or label}_{lane}_R{mate}.fastq.gz"
@@ -194,7 +194,7 @@ class DeliveryBuilder:
 
 
 def registration(label: str, number: int, **fields: str) -> dict[str, str]:
-    """A row of a registration table; every person has a name and number of their own."""
+    """Return a row of a registration table; every person has a name and number of their own."""
     row = {
         "institution": INSTITUTION,
         "specimen_id": label,
@@ -219,7 +219,7 @@ def write_registrations(path: Path, rows: Sequence[dict[str, str]]) -> Path:
 
 
 def make_workspace(folder: Path, reference: Path, rows: Sequence[dict[str, str]], *, more: str = "") -> Registry:
-    """A workspace with a configuration and a registry that holds ``rows``."""
+    """Return a workspace with a configuration and a registry that holds ``rows``."""
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(f"reference: {reference}\n{more}")
     registry, _ = create_registry(folder)
@@ -228,7 +228,7 @@ def make_workspace(folder: Path, reference: Path, rows: Sequence[dict[str, str]]
 
 
 def simple_delivery(folder: Path, reference: Path, *labels: str, name: str = "D-1", seed: int = 5) -> Path:
-    """A delivery of one FASTQ pair per label."""
+    """Return a delivery of one FASTQ pair per label."""
     builder = DeliveryBuilder(folder, reference, name=name)
     for number, label in enumerate(labels):
         builder.pair(label, seed=seed + number)
@@ -241,6 +241,6 @@ def codes(received: ReceivedDelivery) -> list[tuple[str, list[str]]]:
 
 
 def fastq_records(path: Path) -> list[tuple[str, str, str, str]]:
-    """The records of a gzipped FASTQ, four lines each."""
+    """Return the records of a gzipped FASTQ, four lines each."""
     lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     return [tuple(lines[start : start + 4]) for start in range(0, len(lines), 4)]  # type: ignore[misc]

@@ -84,7 +84,7 @@ def _parts(pos: int, ref: str, alt: str) -> list[tuple[int, str, str]]:
 
 @contextmanager
 def store_of(participants: list[list[str]], *, batches: int = 1) -> Iterator[tuple[Store, Snapshot, list[Path]]]:
-    """A store of these gVCFs in so many batches; participants are P0, P1, …"""
+    """Return a store of these gVCFs in so many batches; participants are P0, P1 and so on."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = create_store(

@@ -17,7 +17,7 @@ CONTIGS = {
 
 @st.composite
 def gvcfs(draw: Any) -> list[str]:
-    """A random gVCF: blocks, gaps, SNVs, indels, multi-allelic and haploid records, overlaps, missing fields."""
+    """Return a random gVCF: blocks, gaps, SNVs, indels, multi-allelic and haploid records, overlaps, missing fields."""
     lines = []
     for contig, bases in CONTIGS.items():
         ploidy = draw(st.sampled_from([1, 2])) if contig == "X" else 2

@@ -52,7 +52,7 @@ class Workspace:
         (self.folder / "config.yaml").write_text(text, encoding="utf-8")
 
     def receive(self, *entries: str) -> str:
-        """A delivery as intake leaves it, one participant per entry; its ID."""
+        """Return a delivery as intake leaves it, one participant per entry; its ID."""
         delivery = pseudonyms.new("D")
         home = self.folder / "deliveries" / delivery
         rows = []
@@ -95,7 +95,7 @@ class Workspace:
         os.utime(listed, (MOMENT, MOMENT))
 
     def plan(self, delivery: str, *targets: str, options: tuple[str, ...] = ()) -> Plan:
-        """What a dry run plans for the delivery (an ID, or a folder)."""
+        """Return the plan of a dry run for the delivery (an ID, or a folder)."""
         text = self.snakemake("-n", *options, "--config", f"delivery={delivery}", "--", *targets)
         table = text.rsplit("Job stats:", 1)[-1].split("\n\n", 1)[0] if "Job stats:" in text else ""
         outputs = [path for line in _OUTPUT.findall(text) for path in line.split(", ")]
@@ -124,7 +124,7 @@ class Workspace:
             self.touch(self.folder / output)
 
     def touch(self, path: Path) -> None:
-        """An empty file as old as all others."""
+        """Return an empty file as old as all others."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         os.utime(path, (MOMENT, MOMENT))

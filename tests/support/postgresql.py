@@ -16,7 +16,7 @@ INSTALLED = Path("/usr/lib/postgresql")
 
 
 def binaries() -> Path | None:
-    """The folder of the newest server that is installed, None where there is none."""
+    """Return the folder of the newest server that is installed, None where there is none."""
     found = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     return found[-1].parent if found else None
 

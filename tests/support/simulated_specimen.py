@@ -29,7 +29,7 @@ class Population:
         return (rng.random((2, len(self.position))) < self.frequency).astype(np.int64)
 
     def write_sites(self, path: Path) -> Path:
-        """The sites with INFO/AF, as an indexed VCF."""
+        """Return the sites with INFO/AF, as an indexed VCF."""
         header = pysam.VariantHeader()
         header.contigs.add(self.contig, length=len(self.bases))
         header.info.add("AF", "A", "Float", "Frequency of ALT in the population")
@@ -47,7 +47,7 @@ class Population:
         return path
 
     def write_array(self, path: Path, person: npt.NDArray[np.int64], *, every: int = 1) -> Path:
-        """A person's genotypes at every n-th site, as an indexed VCF of one sample."""
+        """Return a person's genotypes at every n-th site, as an indexed VCF of one sample."""
         header = pysam.VariantHeader()
         header.contigs.add(self.contig, length=len(self.bases))
         header.formats.add("GT", 1, "String", "Genotype")
@@ -110,7 +110,7 @@ class Population:
 
 
 def population(folder: Path, *, sites: int = 400, spacing: int = 60, seed: int = 1, contig: str = "chr1") -> Population:
-    """A reference of ``sites`` x ``spacing`` bases with common SNVs, as an indexed FASTA in ``folder``."""
+    """Return a reference of ``sites`` x ``spacing`` bases with common SNVs, as an indexed FASTA in ``folder``."""
     rng = np.random.default_rng(seed)
     bases = rng.choice(BASES, sites * spacing + 2 * READ)
     position = READ + spacing * np.arange(sites) + rng.integers(0, spacing - 1, sites)

@@ -102,11 +102,11 @@ def _until(true: Callable[[], bool]) -> None:
 
 
 def environment_of(environment: dict[str, str]) -> dict[str, str]:
-    """This process's environment with what a cluster's commands want."""
+    """Return this process's environment with the variables of a cluster's commands."""
     return {**os.environ, **environment}
 
 
 def slurm_says(environment: dict[str, str], *command: str) -> str:
-    """What one of the cluster's commands prints."""
+    """Return the output of one of the cluster's commands."""
     done = subprocess.run(command, env=environment_of(environment), capture_output=True, text=True, check=False)
     return done.stdout

@@ -16,7 +16,7 @@ Allele = tuple[int, str, str]
 
 
 def normalised(pos: int, ref: str, alt: str, genome: str) -> list[Allele]:
-    """The parts of one ALT: trimmed, an indel moved to the left, a substitution cut into its bases."""
+    """Return the parts of one ALT: trimmed, an indel moved to the left, a substitution cut into its bases."""
     while ref and alt and ref[-1] == alt[-1]:
         ref, alt = ref[:-1], alt[:-1]
         if not ref or not alt:
@@ -167,7 +167,7 @@ def alleles_of(records: list[Record]) -> set[Allele]:
 
 
 def answer(records: list[Record], allele: Allele, *, raw: bool = False) -> tuple[str, int | None]:
-    """The state of an allele and its copies where a genotype is shown (None elsewhere).
+    """Return the state of an allele and its copies where a genotype is shown (None elsewhere).
 
     The record that names the allele decides; else any of those that name another one here. No two records may
     name the same allele.

@@ -46,12 +46,12 @@ def line(
 def block(
     start: int, end: int, ref: str, *, gq: int = 50, dp: int = 30, contig: str = "c1", alt: str = "<NON_REF>"
 ) -> str:
-    """A GATK reference block; ``ref`` is the base at ``start``."""
+    """Return a GATK reference block; ``ref`` is the base at ``start``."""
     return line(start, ref, alt, f"0/0:{dp}:{gq}:{dp}", contig=contig, info=f"END={end}", format="GT:DP:GQ:MIN_DP")
 
 
 def gvcf_text(lines: Iterable[str], *, contigs: Mapping[str, int], sample: str = "S1") -> str:
-    """A whole gVCF with every header line that ``bcftools`` wants."""
+    """Return a whole gVCF with every header line that ``bcftools`` wants."""
     header = [
         "##fileformat=VCFv4.2",
         '##ALT=<ID=NON_REF,Description="Any other allele">',
@@ -80,7 +80,7 @@ def header_lines(contigs: Mapping[str, int]) -> int:
 
 
 def genome_of(contigs: Mapping[str, str], *, aliases: Mapping[str, str] | None = None) -> Genome:
-    """A reference in memory."""
+    """Return a reference in memory."""
     lengths = np.array([len(bases) for bases in contigs.values()], np.int64)
     return Genome(
         names=tuple(contigs),
@@ -224,7 +224,7 @@ def reference_from_gvcfs(gvcfs: Sequence[Path], path: Path, *, contigs: Sequence
 
 
 def implied_bases(gvcfs: Sequence[Path], *, contigs: Sequence[str] | None = None) -> dict[str, str]:
-    """The reference that gVCFs imply: their REF bases on N, for the contigs that they use, as far as they go."""
+    """Return the reference that gVCFs imply: their REF bases on N, for the contigs that they use, as far as they go."""
     bases: dict[str, bytearray] = {}
     for gvcf in gvcfs:
         with gzip.open(gvcf, "rb") if gvcf.name.endswith("gz") else gvcf.open("rb") as lines:

@@ -10,7 +10,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from baekman import audit, pseudonyms
+from baekman import audit, audit_head, pseudonyms
 from baekman.cli import app, groups
 from baekman.errors import InputRefused
 from hypothesis import given, settings
@@ -34,7 +34,7 @@ def problems(file: Path, head: dict[str, object] | None = None) -> list[tuple[in
 def test_a_whole_log_has_no_broken_link(tmp_path: Path) -> None:
     file = filled(tmp_path)
     assert problems(file) == []
-    assert problems(file, audit.make_head(tmp_path)) == []
+    assert problems(file, audit_head.make_head(tmp_path)) == []
     assert [event["sequence"] for event in audit.events(tmp_path)] == [1, 2, 3, 4, 5]
 
 
@@ -107,7 +107,7 @@ def test_a_fork_is_found(tmp_path: Path) -> None:
 
 def test_a_cut_tail_and_a_rewritten_log_are_found_against_a_saved_head(tmp_path: Path) -> None:
     file = filled(tmp_path)
-    head = audit.make_head(tmp_path)
+    head = audit_head.make_head(tmp_path)
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:3]))
     assert problems(file) == []
@@ -119,7 +119,7 @@ def test_a_cut_tail_and_a_rewritten_log_are_found_against_a_saved_head(tmp_path:
 
 def test_a_log_that_grew_still_has_its_saved_head(tmp_path: Path) -> None:
     file = filled(tmp_path)
-    head = audit.make_head(tmp_path)
+    head = audit_head.make_head(tmp_path)
     filled(tmp_path)
     assert problems(file, head) == []
 
@@ -127,22 +127,22 @@ def test_a_log_that_grew_still_has_its_saved_head(tmp_path: Path) -> None:
 def test_a_forged_head_is_refused(tmp_path: Path) -> None:
     filled(tmp_path)
     file = tmp_path / "head.json"
-    head = audit.make_head(tmp_path)
-    key = audit.public_key(tmp_path)
+    head = audit_head.make_head(tmp_path)
+    key = audit_head.public_key(tmp_path)
     file.write_text(json.dumps(head))
-    assert audit.read_head(file, public_key=key) == head
+    assert audit_head.read_head(file, public_key=key) == head
     file.write_text(json.dumps({**head, "sequence": 3}))
     with pytest.raises(InputRefused, match="expected a head signed with this log's key, found another signature"):
-        audit.read_head(file, public_key=key)
+        audit_head.read_head(file, public_key=key)
     # signed well, by somebody else
     filled(tmp_path / "other")
-    file.write_text(json.dumps(audit.make_head(tmp_path / "other")))
+    file.write_text(json.dumps(audit_head.make_head(tmp_path / "other")))
     with pytest.raises(InputRefused, match="found another signature"):
-        audit.read_head(file, public_key=key)
+        audit_head.read_head(file, public_key=key)
     for nonsense in ("", "[]", "{}", '{"public_key": 1}'):
         file.write_text(nonsense)
         with pytest.raises(InputRefused, match="expected a head as `baekman audit head` writes it"):
-            audit.read_head(file, public_key=key)
+            audit_head.read_head(file, public_key=key)
 
 
 def test_a_torn_line_of_a_killed_writer_is_cut_off_by_the_next(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_the_actor_is_a_number_unless_named(tmp_path: Path, monkeypatch: pytest.
 def test_any_change_of_a_byte_is_found(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     workspace = tmp_path_factory.mktemp("audit")
     file = filled(workspace, 3)
-    head = audit.make_head(workspace)
+    head = audit_head.make_head(workspace)
     content = bytearray(file.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))

@@ -38,7 +38,7 @@ class Aligner:
     def command(self, reads: Sequence[str], *, read_group: str) -> list[str]:
         """Return the command that aligns ``reads``: two files, or one with pairs in turn and single reads among them.
 
-        ``read_group`` is the @RG line, its tabs written as ``\\t``.
+        ``read_group`` is the @RG line, its tabs written as backslash and t.
         """
         command = tools.command(self.name)
         common = ["-Y", "-t", str(self.threads), "-R", read_group]
@@ -50,6 +50,6 @@ class Aligner:
 
 
 def read_group(participant: str, lane: str, platform: str) -> str:
-    """Return the @RG line of a lane, tabs written as ``\\t`` for aligners; it holds the pseudonymous ID only."""
+    """Return the @RG line of a lane, tabs as backslash and t for aligners; it holds the pseudonymous ID only."""
     fields = (f"ID:{participant}.{lane}", f"SM:{participant}", f"LB:{participant}", f"PL:{platform}")
     return "\\t".join(("@RG", *fields, f"PU:{participant}.{lane}"))

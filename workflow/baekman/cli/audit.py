@@ -30,11 +30,11 @@ def verify(
 
     Example: baekman audit verify --workspace W --head saved-head.json
     """
-    from baekman import audit
+    from baekman import audit, audit_head
 
     file = audit.log_file(workspace)
-    pinned = audit.read_public_key(key) if key else audit.public_key(workspace)
-    saved = audit.read_head(head, public_key=pinned) if head else None
+    pinned = audit_head.read_public_key(key) if key else audit_head.public_key(workspace)
+    saved = audit_head.read_head(head, public_key=pinned) if head else None
     broken = audit.verify(file, head=saved)
     for link in broken:
         print(f"line {link.line}: {link.problem}" if link.line else link.problem)
@@ -55,10 +55,10 @@ def head(
 
     Example: baekman audit head --workspace W --output /safe/place/head.json
     """
-    from baekman import audit
+    from baekman import audit_head
     from baekman.files import atomic
 
-    text = json.dumps(audit.make_head(workspace), indent=1, sort_keys=True) + "\n"
+    text = json.dumps(audit_head.make_head(workspace), indent=1, sort_keys=True) + "\n"
     if output:
         atomic.write_text(output, text)
     else:
