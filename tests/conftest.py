@@ -12,17 +12,18 @@ import pytest
 from baekman.cohort.add import add_batch
 from baekman.cohort.store import Store, create_store
 from baekman.registry.records import Registry, create_registry
-from support import PROJECT, postgresql, small_cohort
+from support import PROJECT, small_cohort
 from support.finished_workspace import FinishedWorkspace, finished_workspace
+from support.servers import postgresql
 from support.store_tools import write_reference
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real human data beside the project: optional on a laptop, required in CI."""
+    """Return the folder of real human data next to the project: optional on a laptop, required in CI."""
     folder = PROJECT.parent / "shared" / "data"
     if not folder.is_dir():
-        message = "real data is absent: no folder ../shared/data beside the project"
+        message = "real data is absent: no folder ../shared/data next to the project"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
@@ -62,13 +63,13 @@ def registry(location: str | None, tmp_path: Path) -> Registry:
 
 @pytest.fixture
 def on_sqlite(tmp_path: Path) -> Registry:
-    """Return an empty registry, for what does not depend on the database."""
+    """Make an empty registry on SQLite, for tests that do not depend on the database."""
     return create_registry(tmp_path)[0]
 
 
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
-    """``ref.fa`` in ``tmp_path``: the 120 bases of the contig ``c1``."""
+    """Write ``ref.fa`` in ``tmp_path``: the 120 bases of the contig ``c1``."""
     return write_reference(tmp_path / "ref.fa", {"c1": small_cohort.BASES})
 
 
@@ -89,3 +90,8 @@ def cohort(store: Store, tmp_path: Path) -> Store:
 def workspace(tmp_path: Path) -> FinishedWorkspace:
     """Return the workspace ``w`` in ``tmp_path``: three participants went from a delivery to their tables."""
     return finished_workspace(tmp_path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put slow tests first, so that no worker ends long after the others."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

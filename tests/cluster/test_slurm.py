@@ -14,8 +14,9 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.store import create_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
-from support import PROJECT, slurm
-from support.plans import Workspace
+from support import PROJECT
+from support.plans import PlannedWorkspace
+from support.servers import slurm
 from support.small_cohort import BASES, member
 from support.store_tools import baekman, hashes, write_list, write_reference
 
@@ -137,7 +138,7 @@ def test_scheduler_and_workers_of_slurm_speak_no_http_to_anybody(cluster: dict[s
 
 
 def test_the_jobs_of_the_workflow_run_by_its_profile(cluster: dict[str, str], tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
+    workspace = PlannedWorkspace(tmp_path)
     delivery = workspace.receive("gvcf")
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", PROJECT / "Snakefile", "--directory", tmp_path,

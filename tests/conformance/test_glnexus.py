@@ -1,4 +1,4 @@
-"""GLnexus's own cases, loaded and exported: the table in docs/conformance.md says what comes out, case by case."""
+"""GLnexus's own cases, loaded and exported: docs/conformance.md has the result of each case."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEADER = ("case", "genotypes", "same", "we say more", "we say less", "other copi
 
 @dataclass
 class Outcome:
-    """How the genotypes of one case compare, counted over participants and GLnexus's alleles."""
+    """The comparison of the genotypes of one case, counted over participants and GLnexus's alleles."""
 
     same: int = 0
     more: list[str] = field(default_factory=list)  # GLnexus has ./. or a half call, we have a genotype
@@ -41,10 +41,11 @@ class Outcome:
 
     @property
     def is_equal(self) -> bool:
+        """True if no genotype and no allele differs."""
         return not (self.refused or self.more or self.less or self.other or self.ours or self.theirs)
 
     def row(self, case: str) -> tuple[str, ...]:
-        """Return the row of the page's table, but for its verdict; dashes where the case is refused."""
+        """Return the row of the page's table without its verdict; it has dashes if the case is refused."""
         if self.refused:
             return (case, *["-"] * 7)
         counts = (self.same, len(self.more), len(self.less), len(self.other), len(self.ours), len(self.theirs))
@@ -97,40 +98,40 @@ def closed_up(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def inputs(case: dict[str, Any], folder: Path) -> dict[str, Path]:
-    """Write the case's gVCFs; sample -> file."""
-    found: dict[str, Path] = {}
+    """Write the case's gVCFs; return the file of each sample."""
+    files: dict[str, Path] = {}
     for entry in case["input"]["body"]:
         ((name, text),) = entry.items()
         sample, _, body = text.partition("\n")
-        found[sample] = folder / name
+        files[sample] = folder / name
         # some lines of the suite end in a tab, which would be an eleventh column
         lines = [line.rstrip("\t ") for line in body.splitlines()]
-        found[sample].write_text("\n".join([f"{case['input']['header'].rstrip()}\t{sample}", *lines]) + "\n")
-    return found
+        files[sample].write_text("\n".join([f"{case['input']['header'].rstrip()}\t{sample}", *lines]) + "\n")
+    return files
 
 
 def reference_of(paths: list[Path]) -> dict[str, str]:
-    """Return the implied reference, N where the case contradicts itself: several were made up without one."""
+    """Return the implied reference, N where the case contradicts itself: some were invented without a reference."""
     each = [implied_bases([path]) for path in paths]
     merged: dict[str, str] = {}
-    for contig in dict.fromkeys(contig for one in each for contig in one):
-        found = np.full(max(len(one.get(contig, "")) for one in each), ord("N"), np.uint8)
-        for one in each:
-            bases = np.frombuffer(one.get(contig, "").encode(), np.uint8)
+    for contig in dict.fromkeys(contig for implied in each for contig in implied):
+        sequence = np.full(max(len(implied.get(contig, "")) for implied in each), ord("N"), np.uint8)
+        for implied in each:
+            bases = np.frombuffer(implied.get(contig, "").encode(), np.uint8)
             at = np.flatnonzero(bases != ord("N"))
-            agrees = (found[at] == ord("N")) | (found[at] == bases[at])
-            found[at] = np.where(agrees, bases[at], ord("*"))
-        found[~np.isin(found, np.frombuffer(b"ACGT", np.uint8))] = ord("N")  # as a store keeps it
-        merged[contig] = found.tobytes().decode()
+            agrees = (sequence[at] == ord("N")) | (sequence[at] == bases[at])
+            sequence[at] = np.where(agrees, bases[at], ord("*"))
+        sequence[~np.isin(sequence, np.frombuffer(b"ACGT", np.uint8))] = ord("N")  # as a store keeps it
+        merged[contig] = sequence.tobytes().decode()
     return merged
 
 
 def truth(case: dict[str, Any], samples: list[str], reference: dict[str, str], folder: Path) -> dict[Allele, Any]:
-    """Allele -> sample -> (copies, whole genotype) of GLnexus's joint VCF, normalised as ours is."""
+    """Return copies and completeness of GLnexus's genotypes by allele and sample, normalised as ours are."""
     (((_name, text),),) = (entry.items() for entry in case["truth_output_vcf"])
     rows = [row.split("\t") for row in text.splitlines() if row and not row.startswith("##")]
     column = {name: number for number, name in enumerate(rows[0])}
-    found: dict[Allele, dict[str, tuple[int, bool]]] = {}
+    by_allele: dict[Allele, dict[str, tuple[int, bool]]] = {}
     for sample in samples:
         # every ALT is named with one read, so that hom-ref samples have a row too
         lines = []
@@ -141,17 +142,17 @@ def truth(case: dict[str, Any], samples: list[str], reference: dict[str, str], f
         path = folder / "truth.vcf"
         path.write_text("\n".join(["##fileformat=VCFv4.2", "\t".join([*rows[0][:9], sample]), *lines]) + "\n")
         for row in read_gvcf(path, genome_of(reference)).rows:
-            found.setdefault((row.contig, *row.allele), {})[sample] = (row.copies, row.genotyped)
-    return found
+            by_allele.setdefault((row.contig, *row.allele), {})[sample] = (row.copies, row.genotyped)
+    return by_allele
 
 
 def ours(samples: dict[str, Path], reference: dict[str, str], folder: Path) -> dict[Allele, Any]:
-    """Return the same of our raw dense export, one allele per line."""
+    """Return the same of our raw dense export, which has one allele per line."""
     store = create_store(folder / "cohort", reference=write_reference(folder / "ref.fa", reference))
     members = [Member(participant_id=sample, gvcf=str(path)) for sample, path in samples.items()]
     add_batch(store, batch="all", members=members)
     export(store, read_snapshot(store), format="vcf", output=folder / "out.vcf", content=Content(mode="raw"))
-    found: dict[Allele, dict[str, tuple[int, bool]]] = {}
+    by_allele: dict[Allele, dict[str, tuple[int, bool]]] = {}
     names: list[str] = []
     for row in (folder / "out.vcf").read_text().splitlines():
         columns = row.split("\t")
@@ -159,25 +160,26 @@ def ours(samples: dict[str, Path], reference: dict[str, str], folder: Path) -> d
             names = columns[9:]
         elif not row.startswith("#"):
             genotypes = [value.split(":")[0].replace("|", "/").split("/") for value in columns[9:]]
-            found[(columns[0], int(columns[1]), columns[3], columns[4])] = {
+            by_allele[(columns[0], int(columns[1]), columns[3], columns[4])] = {
                 name: (genotype.count("1"), "." not in genotype)
                 for name, genotype in zip(names, genotypes, strict=True)
             }
-    return found
+    return by_allele
 
 
 def compare(case: dict[str, Any], folder: Path) -> Outcome:
+    """Compare our genotypes of a case with those of GLnexus."""
     case = closed_up(case)
     samples = inputs(case, folder)
     outcome = Outcome()
     if "truth_output_vcf" not in case:  # a case of allele discovery alone
-        found = ours(samples, reference_of(list(samples.values())), folder)
+        by_allele = ours(samples, reference_of(list(samples.values())), folder)
         expected = {
             (a["range"]["ref"], a["range"]["beg"], a["dna"])
             for a in case["truth_discovered_alleles"]
             if not a["is_ref"]
         }
-        got = {(contig, pos, alt) for contig, pos, _ref, alt in found}
+        got = {(contig, pos, alt) for contig, pos, _ref, alt in by_allele}
         outcome.same = len(expected & got)
         outcome.ours, outcome.theirs = sorted(map(str, got - expected)), sorted(map(str, expected - got))
         return outcome

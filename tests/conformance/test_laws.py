@@ -23,9 +23,9 @@ from support.store_tools import baekman, hashes, write_list
 @pytest.fixture(scope="module")
 def expected(ground: Ground) -> dict[str, str]:
     """Return the freeze of all fifty, added as one batch by one worker."""
-    found = ground.from_scratch(ground.members)
-    assert len(found) == 4 + 2 * 50
-    return found
+    freeze = ground.from_scratch(ground.members)
+    assert len(freeze) == 4 + 2 * 50
+    return freeze
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_adding_a_batch_reads_and_writes_no_byte_of_an_older_batch(ground: Groun
     old = [store.batch("old"), store.snapshots / "00000001.json", store.sites(1)]
     before = [state(path) if path.is_dir() else path.stat() for path in old]
     content = hashes(store.path)
-    # root reads everything, whatever its mode: what is not there cannot be read
+    # root reads everything, whatever its mode: only an absent file cannot be read
     away = ground.folder / "away"
     store.batch("old").rename(away)
     try:
@@ -199,7 +199,7 @@ def test_after_a_withdrawal_the_cohort_is_as_if_they_had_never_been_there(
     snapshot = rewrite.withdraw(store, ids)
     assert snapshot.participants == 38
     assert traces(store, [*ids, *digests]) == []
-    # of the older snapshots none that counted them is left
+    # no older snapshot that counted them is left
     assert numbers(store) == [snapshot.number]
     assert ground.frozen(store) == ground.from_scratch([member for member in ground.members if member not in gone])
     assert rewrite.withdraw(store, ids) == snapshot

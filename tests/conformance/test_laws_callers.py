@@ -67,6 +67,7 @@ class Build:
 
 @pytest.fixture(scope="module", params=sorted(GVCFS))
 def build(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Return the gVCFs of a build."""
     name: str = request.param
     aliases = ALIASES[name]
     gvcfs = {participant: shared_data / "gvcf" / path for participant, path in GVCFS[name].items()}
@@ -90,6 +91,7 @@ def either(first: str, second: str) -> str:
 
 @pytest.fixture(scope="module")
 def ground(build: Build) -> Ground:
+    """Return the ground of a build."""
     return build.ground
 
 
@@ -103,6 +105,7 @@ def whole(ground: Ground) -> Store:
 
 @pytest.fixture(scope="module")
 def expected(ground: Ground, whole: Store) -> dict[str, str]:
+    """Return the freeze of everyone, in one batch."""
     return ground.frozen(whole)
 
 
@@ -155,14 +158,14 @@ def test_a_kill_loses_nothing(ground: Ground, expected: dict[str, str]) -> None:
     assert ground.frozen(store) == expected
 
 
-def test_the_store_verifies_and_says_what_the_gvcfs_say(ground: Ground, whole: Store) -> None:
+def test_the_store_verifies_and_agrees_with_the_gvcfs(ground: Ground, whole: Store) -> None:
     """Laws 5 and 6, by the store's own proof."""
     assert verify(whole) == []
     assert compare_gvcfs(whole, ground.members) == []
 
 
 @pytest.mark.parametrize("mode", ["called", "raw"])
-def test_the_export_says_what_the_gvcfs_say_and_counts_it(
+def test_the_export_agrees_with_the_gvcfs_and_counts_its_genotypes(
     build: Build, whole: Store, tmp_path: Path, mode: str
 ) -> None:
     """Laws 5 and 6, by a slow reading: everybody's genotypes at some hundred alleles."""
@@ -199,4 +202,5 @@ class Near:
                 self.bins.setdefault(bin_, []).append(record)
 
     def at(self, pos: int) -> list[Record]:
+        """Return the records that may touch ``pos``."""
         return self.bins.get(pos // 1000, [])

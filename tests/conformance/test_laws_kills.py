@@ -37,7 +37,7 @@ def _compact(path: Path) -> None:
 
 
 def _until(step: int, work: Callable[..., None], *arguments: Any) -> None:
-    """Do ``work``, but be killed before the ``step``-th change of a name in the file system."""
+    """Do ``work``; the process is killed before its ``step``-th change of a name in the file system."""
     done = 0
 
     def watched(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,7 +58,7 @@ def _until(step: int, work: Callable[..., None], *arguments: Any) -> None:
 
 
 def _process(target: Callable[..., None], *arguments: Any) -> multiprocessing.process.BaseProcess:
-    """Return a process that begins at once, forked from a small server that has the modules but none of our threads."""
+    """Start a process, forked from a small server that has the modules but none of our threads."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["baekman.cohort.add", "baekman.cohort.store", "pyarrow.parquet"])
     process = context.Process(target=target, args=arguments)
@@ -84,7 +84,7 @@ class Scene:
         }
 
     def check(self, store: Store, way: str) -> None:
-        """After a kill: the last snapshot is whole, the same command finishes, and nothing unfinished is left."""
+        """Check after a kill: the last snapshot is whole, the same command finishes, nothing unfinished is left."""
         work, arguments, after = self.ways[way]
         last = read_snapshot(store)
         if way != "withdraw":
@@ -101,6 +101,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(ground: Ground) -> Scene:
+    """Make the scene, which tests copy."""
     return Scene(ground)
 
 
@@ -137,7 +138,7 @@ def test_a_kill_between_any_two_steps_loses_nothing(scene: Scene, tmp_path: Path
         survived = process.exitcode == 0
         assert survived or process.exitcode == -signal.SIGKILL
         scene.check(store, way)
-        # every step with many kills, else a sample whose distances never repeat
+        # every step with many kills, else a sample with distances that never repeat
         stride += 1
         step += max(1, stride * 36 // KILLS)
     assert step > KILLS
@@ -148,7 +149,7 @@ def test_two_adds_at_the_same_moment_both_succeed(ground: Ground, tmp_path: Path
     processes = [
         _process(_add, store.path, f"b{number}", ground.members[4 * number : 4 * number + 4]) for number in range(3)
     ]
-    # the same add once more beside itself
+    # the same add twice
     processes.append(_process(_add, store.path, "b0", ground.members[:4]))
     for process in processes:
         process.join()

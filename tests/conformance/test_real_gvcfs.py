@@ -1,4 +1,4 @@
-"""Real gVCFs of several callers: what the store reads of them is what ``bcftools norm`` makes of them."""
+"""Real gVCFs of several callers: the store reads the alleles of ``bcftools norm``."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_alleles_and_copies_are_those_of_bcftools_norm(shared_data: Path, tmp_pa
         genotype = sample.split(":")[0].replace("|", "/").split("/")
         for number, alt in enumerate(alts.split(","), start=1):
             if alt[0] in "ACGTN":
-                copies = genotype.count(str(number))
-                expected[contig, int(pos), ref, alt] = max(expected[contig, int(pos), ref, alt], copies)
-    found = Counter({(row.contig, *row.allele): row.copies for row in reading.rows})
-    assert +found == +expected
-    assert found.keys() <= expected.keys()
+                allele = (contig, int(pos), ref, alt)
+                expected[allele] = max(expected[allele], genotype.count(str(number)))
+    copies = Counter({(row.contig, *row.allele): row.copies for row in reading.rows})
+    assert +copies == +expected
+    assert copies.keys() <= expected.keys()
     assert reading.counts.contradicting == 0
 
-    # every base of a record is told once, by a segment or a row, unless it has no depth at all
+    # every base of a record is in one segment or row, unless it has no depth at all
     covered: set[tuple[str, int]] = set()
     for segment in reading.segments:
         places = {(segment.contig, pos) for pos in range(segment.start, segment.end + 1)}

@@ -14,34 +14,34 @@ from baekman.align.aligners import INDEX_ENDINGS
 from baekman.call.callers import CALLERS
 from baekman.workspace import specimens
 from support import PROJECT
-from support.plans import Workspace
+from support.plans import PlannedWorkspace
 
 OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, "run_manifest": 1, "all": 1}
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> PlannedWorkspace:
     """Return a workspace without a delivery."""
-    return Workspace(tmp_path)
+    return PlannedWorkspace(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
-    workspace = Workspace(tmp_path_factory.mktemp("finished"))
+def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[PlannedWorkspace, str]:
+    workspace = PlannedWorkspace(tmp_path_factory.mktemp("finished"))
     delivery = workspace.receive("fastq", "gvcf")
     workspace.finish(delivery)
     return workspace, delivery
 
 
 @pytest.fixture
-def finished(_made: tuple[Workspace, str]) -> tuple[Workspace, str]:
+def finished(_made: tuple[PlannedWorkspace, str]) -> tuple[PlannedWorkspace, str]:
     """Return a workspace with one finished delivery; dry runs leave it as it is."""
     workspace, delivery = _made
     workspace.configure(workspace.config)
     return workspace, delivery
 
 
-def test_a_new_delivery_is_planned_up_to_the_gate_and_beyond_it(workspace: Workspace) -> None:
+def test_a_new_delivery_is_planned_up_to_the_gate_and_beyond_it(workspace: PlannedWorkspace) -> None:
     delivery = workspace.receive("two_lanes", "fastq", "cram", "bam", "gvcf")
     jobs = workspace.plan(delivery).jobs
     assert jobs == {
@@ -57,7 +57,7 @@ def test_a_new_delivery_is_planned_up_to_the_gate_and_beyond_it(workspace: Works
     }
 
 
-def test_the_aligners_index_is_made_only_for_reads_that_are_aligned(workspace: Workspace) -> None:
+def test_the_aligners_index_is_made_only_for_reads_that_are_aligned(workspace: PlannedWorkspace) -> None:
     workspace.configure(workspace.config + "aligned_input: accept\n")
     jobs = workspace.plan(workspace.receive("cram", "bam"), "align").jobs
     assert jobs["align_reads"] == 2
@@ -65,7 +65,7 @@ def test_the_aligners_index_is_made_only_for_reads_that_are_aligned(workspace: W
     assert workspace.plan(workspace.receive("cram", "fastq"), "align").jobs["aligner_index"] == 1
 
 
-def test_after_the_gate_only_accepted_participants_are_called(workspace: Workspace) -> None:
+def test_after_the_gate_only_accepted_participants_are_called(workspace: PlannedWorkspace) -> None:
     delivery = workspace.receive("fastq", "fastq", "fastq")
     workspace._make(workspace.plan(delivery, "qc"))
     workspace.accept(delivery, number=2)
@@ -83,26 +83,26 @@ def test_after_the_gate_only_accepted_participants_are_called(workspace: Workspa
         ("report", "run_manifest"),
     ],
 )
-def test_any_stage_can_be_the_last(workspace: Workspace, target: str, last: str) -> None:
+def test_any_stage_can_be_the_last(workspace: PlannedWorkspace, target: str, last: str) -> None:
     jobs = workspace.plan(workspace.receive("fastq"), target).jobs
     assert jobs[target] == 1 and jobs[last] == 1
     after = {"align": "metrics", "qc": "batch", "cohort": "write_tables", "tables": "run_manifest"}
     assert after.get(target) not in jobs
 
 
-def test_a_finished_delivery_plans_nothing(finished: tuple[Workspace, str]) -> None:
+def test_a_finished_delivery_plans_nothing(finished: tuple[PlannedWorkspace, str]) -> None:
     workspace, delivery = finished
     assert "Nothing to be done" in workspace.plan(delivery).text
 
 
-def test_deleted_staged_files_that_were_used_plan_nothing(finished: tuple[Workspace, str]) -> None:
+def test_deleted_staged_files_that_were_used_plan_nothing(finished: tuple[PlannedWorkspace, str]) -> None:
     workspace, delivery = finished
     for file in (workspace.folder / "deliveries" / delivery / "staged").rglob("*.*"):
         file.unlink()
     assert "Nothing to be done" in workspace.plan(delivery).text
 
 
-def test_a_lost_alignment_needs_the_staged_reads_again(finished: tuple[Workspace, str]) -> None:
+def test_a_lost_alignment_needs_the_staged_reads_again(finished: tuple[PlannedWorkspace, str]) -> None:
     workspace, delivery = finished
     home = workspace.folder / "deliveries" / delivery
     reads = next(row for row in specimens.read(home / "specimens.tsv") if row.entry == "fastq")
@@ -116,7 +116,7 @@ def test_a_lost_alignment_needs_the_staged_reads_again(finished: tuple[Workspace
     assert "Nothing to be done" in workspace.plan(delivery).text
 
 
-def test_a_second_delivery_plans_only_its_own_jobs_and_the_cohorts(finished: tuple[Workspace, str]) -> None:
+def test_a_second_delivery_plans_only_its_own_jobs_and_the_cohorts(finished: tuple[PlannedWorkspace, str]) -> None:
     workspace, first = finished
     second = workspace.receive("fastq")
     plan = workspace.plan(second)
@@ -142,7 +142,7 @@ def test_a_second_delivery_plans_only_its_own_jobs_and_the_cohorts(finished: tup
     ids=["caller", "site_filter", "gate"],
 )
 def test_a_changed_setting_reruns_the_jobs_that_depend_on_it_and_no_other(
-    finished: tuple[Workspace, str], setting: str, rerun: set[str]
+    finished: tuple[PlannedWorkspace, str], setting: str, rerun: set[str]
 ) -> None:
     workspace, delivery = finished
     workspace.configure(f"{workspace.config}{setting}\n")
@@ -154,13 +154,13 @@ def test_a_changed_setting_reruns_the_jobs_that_depend_on_it_and_no_other(
         assert "call_piece" not in jobs and "gather_calls" not in jobs
 
 
-def test_another_aligner_aligns_again(finished: tuple[Workspace, str]) -> None:
+def test_another_aligner_aligns_again(finished: tuple[PlannedWorkspace, str]) -> None:
     workspace, delivery = finished
     workspace.configure(f"{workspace.config}aligner: minimap2\n")
     assert {"aligner_index", "align_reads", "metrics", "verdicts"} <= set(workspace.plan(delivery).jobs)
 
 
-def test_a_genome_in_pieces_is_called_in_pieces(workspace: Workspace) -> None:
+def test_a_genome_in_pieces_is_called_in_pieces(workspace: PlannedWorkspace) -> None:
     delivery = workspace.receive("fastq")
     workspace._make(workspace.plan(delivery, "qc"))
     workspace.accept(delivery)
@@ -168,7 +168,7 @@ def test_a_genome_in_pieces_is_called_in_pieces(workspace: Workspace) -> None:
     assert jobs == {"call_piece": 4, "gather_calls": 1, "call": 1}
 
 
-def test_tools_from_conda_are_planned_like_the_others(workspace: Workspace) -> None:
+def test_tools_from_conda_are_planned_like_the_others(workspace: PlannedWorkspace) -> None:
     workspace.configure(f"{workspace.config}caller: gatk\naligner: bwa-mem2\n")
     delivery = workspace.receive("fastq")
     plan = workspace.plan(delivery, "qc")
@@ -188,7 +188,7 @@ def test_every_environment_of_a_rule_pins_its_tools() -> None:
         assert packages and all(re.fullmatch(r"[\w-]+=\d[\w.]*", package) for package in packages)
 
 
-def test_a_profile_by_a_relative_path_is_found_from_another_workspace(workspace: Workspace) -> None:
+def test_a_profile_by_a_relative_path_is_found_from_another_workspace(workspace: PlannedWorkspace) -> None:
     delivery = workspace.receive("gvcf")
     # the command of the README, in the project's folder
     arguments = ["--dry-run", "--config", f"delivery={delivery}", f"workspace={workspace.folder}"]
@@ -204,7 +204,7 @@ def test_a_profile_by_a_relative_path_is_found_from_another_workspace(workspace:
     assert "gather_calls" in done.stdout
 
 
-def test_the_threads_of_jobs_elsewhere_are_not_those_of_this_machine(workspace: Workspace) -> None:
+def test_the_threads_of_jobs_elsewhere_are_not_those_of_this_machine(workspace: PlannedWorkspace) -> None:
     delivery = workspace.receive("fastq")
     profile = ("--profile", str(PROJECT / "profiles" / "slurm"))
     many = ("--set-threads", "align_reads=4096")
@@ -213,7 +213,7 @@ def test_the_threads_of_jobs_elsewhere_are_not_those_of_this_machine(workspace: 
     assert "threads: 3\n" in workspace.plan(delivery, "align", options=(*profile, *many, "--cores", "3")).text
 
 
-def test_a_delivery_that_was_never_received_plans_nothing_and_is_reported(workspace: Workspace) -> None:
+def test_a_delivery_that_was_never_received_plans_nothing_and_is_reported(workspace: PlannedWorkspace) -> None:
     inbox = workspace.folder / "inbox"
     inbox.mkdir()
     (inbox / "delivery.yaml").write_text(
@@ -229,7 +229,7 @@ def test_a_delivery_that_was_never_received_plans_nothing_and_is_reported(worksp
 
 def test_snakemakes_own_folder_is_for_owner_and_group(tmp_path: Path) -> None:
     """Its log too, which plain `snakemake` opens before it reads a rule."""
-    workspace = Workspace(tmp_path)
+    workspace = PlannedWorkspace(tmp_path)
     delivery = workspace.receive("gvcf")
     before = os.umask(0o022)
     try:

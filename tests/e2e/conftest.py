@@ -10,5 +10,5 @@ from support.delivery_builder import write_reference
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``tiny.fa``, the reference of the made-up deliveries."""
+    """Write ``tiny.fa``, the reference of the made-up deliveries."""
     return write_reference(tmp_path_factory.mktemp("reference"))

@@ -1,4 +1,4 @@
-"""The canary test: no byte that a run leaves anywhere holds a value of what was registered or delivered."""
+"""The canary test: no byte that a run leaves holds a registered or delivered value."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class World:
-    """A run of everything; whatever it writes lies below ``written``."""
+    """A run of all commands; all their output lies below ``written``."""
 
     written: Path
     canaries: Canaries
@@ -43,20 +43,22 @@ class World:
 
     @property
     def workspace(self) -> Path:
+        """The workspace of the commands."""
         return self.written / "workspace"
 
     def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment variables of a command: its home and temporary folder are below ``written``."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("BAEKMAN_", "XDG_"))}
         folders = {name: str(self.written / name.lower()) for name in ("TMPDIR", "HOME")}
         return {**kept, **folders, "PATH": f"{BIN}:{os.environ['PATH']}", **more}
 
     def start(self, name: str, *words: str | Path, **environment: str) -> subprocess.Popen[bytes]:
-        """Return a command whose stdout and stderr are kept with what else was written."""
-        with (self.written / "told" / f"{len(self.codes):02d}").open("wb") as told:
+        """Start a command; its stdout and stderr go to a file below ``written``."""
+        with (self.written / "messages" / f"{len(self.codes):02d}").open("wb") as messages:
             self.codes[name] = -1
             return subprocess.Popen(
                 list(map(str, words)),
-                stdout=told,
+                stdout=messages,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 cwd=self.written,
@@ -65,19 +67,21 @@ class World:
             )
 
     def run(self, name: str, *words: str | Path, **environment: str) -> int:
+        """Run a command; return its exit code, which is kept as that of ``name``."""
         process = self.start(name, *words, **environment)
         self.codes[name] = process.wait(timeout=300)
         return self.codes[name]
 
     def copy(self, folder: Path) -> World:
-        """Return the same with a workspace of its own, which a test may change."""
+        """Return a copy with a workspace of its own, which a test may change."""
         other = World(folder, self.canaries, delivered=self.delivered)
         shutil.copytree(self.workspace, other.workspace, symlinks=True)
-        for name in ("tmpdir", "home", "told"):
+        for name in ("tmpdir", "home", "messages"):
             (folder / name).mkdir()
         return other
 
     def baekman(self, name: str, *words: str | Path, **environment: str) -> int:
+        """Run a command of ``baekman`` in the workspace."""
         return self.run(name, BIN / "baekman", *words, "--workspace", self.workspace, **environment)
 
     def deliver_until(self, name: str, is_there: Callable[[], bool]) -> None:
@@ -90,10 +94,11 @@ class World:
         self.codes[name] = process.wait()
 
     def output(self, name: str) -> str:
-        return (self.written / "told" / f"{list(self.codes).index(name):02d}").read_text()
+        """Return the messages of a command."""
+        return (self.written / "messages" / f"{list(self.codes).index(name):02d}").read_text()
 
     def files(self) -> dict[str, bytes]:
-        """Every file of the workspace but locks, by path."""
+        """Return every file of the workspace except locks, by path."""
         return {
             path.relative_to(self.workspace).as_posix(): path.read_bytes()
             for path in sorted(self.workspace.rglob("*"))
@@ -101,29 +106,31 @@ class World:
         }
 
     def names(self, *ids: str) -> set[str]:
-        """Return the top folders of the workspace in which ``ids`` stand."""
-        matcher = matcher_of([Identifier(value=one, place="line 1") for one in ids])
-        found = leakscan.scan([self.workspace], matcher=matcher)
-        return {Path(leak.file).relative_to(self.workspace).parts[0] for leak in found.leaks}
+        """Return the top folders of the workspace that contain ``ids``."""
+        matcher = matcher_of([Identifier(value=value, place="line 1") for value in ids])
+        result = leakscan.scan([self.workspace], matcher=matcher)
+        return {Path(leak.file).relative_to(self.workspace).parts[0] for leak in result.leaks}
 
     def participant(self, number: int) -> str:
+        """Return the participant ID of the specimen ``number``."""
         return self.record(number).participant_id
 
     def record(self, number: int) -> SpecimenRecord:
+        """Return the registry's record of the specimen ``number``."""
         record = open_registry(self.workspace).specimen(INSTITUTION, LABELS[number])
         assert record is not None
         return record
 
     def scan(self) -> list[str]:
-        """Each finding in what was written, but the return reports, as a line."""
+        """Return a line for each leak below ``written``, except in the return reports."""
         matcher = matcher_of(read_identifiers(self.canaries.listed))
-        found = leakscan.scan([self.written], matcher=matcher, exclude=[self.workspace / "return"])
-        assert found.unread == []
-        return [f"{leak.place} {leak.encoding} {leak.file} {leak.where}" for leak in found.leaks]
+        result = leakscan.scan([self.written], matcher=matcher, exclude=[self.workspace / "return"])
+        assert result.unread == []
+        return [f"{leak.place} {leak.encoding} {leak.file} {leak.where}" for leak in result.leaks]
 
 
 def failing_tool(folder: Path, name: str) -> Path:
-    """Return a folder with a program ``name`` that fails, saying what it was given."""
+    """Make a folder with a program ``name`` that prints its arguments and fails."""
     folder.mkdir()
     (folder / name).write_text('#!/bin/sh\necho "cannot: $@" >&2\nexit 9\n')
     (folder / name).chmod(0o755)
@@ -137,7 +144,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     reference = write_reference(home / "reference")
     canaries = make_canaries(home / "in", reference)
     world = World(home / "written", canaries)
-    for name in ("workspace", "tmpdir", "home", "told"):
+    for name in ("workspace", "tmpdir", "home", "messages"):
         (world.written / name).mkdir(parents=True)
     (world.workspace / "config.yaml").write_text(
         f"reference: {reference}\naligned_input: accept\ngates: {{intake: enforce, qc: report}}\n"
@@ -161,7 +168,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-def test_every_way_that_a_run_can_end_was_gone(world: World) -> None:
+def test_the_run_ended_in_every_way(world: World) -> None:
     assert world.codes == {
         "init": 0,
         "import": 0,
@@ -178,18 +185,18 @@ def test_every_way_that_a_run_can_end_was_gone(world: World) -> None:
     }, world.output("retried") + world.output("snakemake")
     tables = {path.name.split(".")[0] for path in (world.workspace / "tables").rglob("*.parquet")}
     assert tables == {world.participant(number) for number in (0, 1, 2)}
-    told = world.output("retried")
-    assert told.count("reject") >= 8 and "identifier" in told
+    messages = world.output("retried")
+    assert messages.count("reject") >= 8 and "identifier" in messages
     assert "failed: depth (logs/depth/P" in world.output("failed") and "| cannot:" in world.output("failed")
     staged = world.workspace / "deliveries" / world.delivered / "staged"
     assert not staged.exists()
 
 
 def test_every_canary_is_in_the_input_and_the_scan_finds_it_there(world: World) -> None:
-    """The positive control: what is not found below is not overlooked."""
-    looked_for = read_identifiers(world.canaries.listed)
-    found = leakscan.scan([world.canaries.folder], matcher=matcher_of(looked_for), exclude=[world.canaries.listed])
-    assert {leak.place for leak in found.leaks} == {one.place for one in looked_for}
+    """The positive control: the scan sees every canary."""
+    identifiers = read_identifiers(world.canaries.listed)
+    result = leakscan.scan([world.canaries.folder], matcher=matcher_of(identifiers), exclude=[world.canaries.listed])
+    assert {leak.place for leak in result.leaks} == {identifier.place for identifier in identifiers}
 
 
 def test_no_canary_stands_in_any_byte_that_was_written(world: World) -> None:
@@ -203,12 +210,12 @@ def test_a_planted_canary_is_found_by_the_command(world: World, tmp_path: Path) 
     clean = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert (clean.returncode, clean.stdout) == (0, "")
     planted = list(plant(copy, world.canaries.values))
-    found = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    assert found.returncode == 1
+    scanned = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert scanned.returncode == 1
     for path, value in planted:
-        assert f"line {world.canaries.values.index(value) + 1}:" in found.stdout
-        assert value in path.name or path.name in found.stdout
-        assert value not in found.stdout + found.stderr
+        assert f"line {world.canaries.values.index(value) + 1}:" in scanned.stdout
+        assert value in path.name or path.name in scanned.stdout
+        assert value not in scanned.stdout + scanned.stderr
 
 
 # whoever withdraws stays known in these: see REMAINS in withdrawal.py
@@ -216,7 +223,7 @@ APART = {"audit", "receipts", "withdrawn", "registry"}
 
 
 def frozen(opened: store.Store, output: Path) -> dict[str, bytes]:
-    """Sites and tables of a freeze, by path."""
+    """Return the sites and tables of a freeze, by path."""
     freeze(opened, output=output)
     return {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*.parquet")}
 
@@ -250,8 +257,12 @@ def test_a_withdrawal_reaches_every_layer_of_a_finished_workspace(world: World, 
         thresholds=opened.thresholds,
     )
     members = [
-        Member(participant_id=one, gvcf=str(other.workspace / "participants" / one / "calls.g.vcf.gz"), sex=sex)
-        for one, sex in zip(stayers, ("female", "male"), strict=True)
+        Member(
+            participant_id=participant,
+            gvcf=str(other.workspace / "participants" / participant / "calls.g.vcf.gz"),
+            sex=sex,
+        )
+        for participant, sex in zip(stayers, ("female", "male"), strict=True)
     ]
     add_batch(alone, batch="all", members=members, filters=snapshot.read_snapshot(opened).filters)
     never = frozen(alone, tmp_path / "never")
@@ -278,7 +289,7 @@ def test_a_withdrawal_while_a_delivery_runs_keeps_the_participant_out(world: Wor
         time.sleep(0.05)
     assert other.baekman("withdraw", "withdraw", leaver.participant_id) == 0
     first = running.wait(timeout=300)
-    # what was taken from under a job fails it; the others go on, and the same command ends what is left
+    # a job fails when its files are taken away; the others go on, and the same command does the rest
     if first:
         assert other.run("again", *words) == 0, other.output("again")
     latest = snapshot.read_snapshot(store.open_store(other.workspace / "cohort"))

@@ -1,8 +1,9 @@
-"""The small test genome, end to end: two deliveries from intake to tables, and what is true of them."""
+"""The small test genome, end to end: two deliveries from intake to tables, against the truth."""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import re
@@ -34,22 +35,27 @@ class Demo:
     deliveries: dict[str, str]
 
     def expected(self) -> list[dict[str, str]]:
+        """Return the expected verdict of each specimen."""
         with (self.genome / "expected.tsv").open(encoding="utf-8") as lines:
             return list(csv.DictReader(lines, delimiter="\t"))
 
     def accepted(self) -> list[dict[str, str]]:
+        """Return the specimens that have to be accepted."""
         return [row for row in self.expected() if row["verdict"] == "accept"]
 
     def participant(self, row: dict[str, str]) -> str:
+        """Return the participant ID of a specimen of ``expected``."""
         record = open_registry(self.workspace).specimen(DELIVERIES[row["delivery"]], row["specimen_id"])
         assert record is not None
         return record.participant_id
 
     def table(self, participant: str) -> Path:
+        """Return the table of a participant."""
         return table_path(self.workspace / "tables", participant)
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a Python program with arguments; raise AssertionError when it fails."""
     done = subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,
@@ -62,16 +68,18 @@ def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def baekman(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line."""
     return run(Path(sys.executable).parent / "baekman", *words)
 
 
 def deliver(genome: Path, name: str, workspace: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``baekman deliver`` for a delivery of the test genome."""
     config = ("--config", genome / "demo_config.yaml")
     return baekman("deliver", genome / "deliveries" / name, "--workspace", workspace, *config)
 
 
 def sam(cram: Path, genome: Path) -> str:
-    """Every alignment, and the header."""
+    """Return the header and every alignment as SAM."""
     text = pysam.view("--no-PG", "-h", "-T", str(genome / "reference.fa"), str(cram))
     assert isinstance(text, str)
     return text
@@ -79,6 +87,7 @@ def sam(cram: Path, genome: Path) -> str:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """Make the test genome and send it through ``deliver`` and ``watch``, once for every test of this file."""
     folder = tmp_path_factory.mktemp("demo")
     genome, workspace = folder / "genome", folder / "workspace"
     workspace.mkdir()
@@ -95,7 +104,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 def test_a_watch_delivers_each_delivery_of_the_inbox_once(demo: Demo) -> None:
     assert re.fullmatch("D[0-9A-Z]{13}", demo.deliveries["second"])
     assert demo.deliveries["second"] != demo.deliveries["first"]
-    assert all((demo.workspace / "deliveries" / one / "batch.json").is_file() for one in demo.deliveries.values())
+    assert all(
+        (demo.workspace / "deliveries" / delivery / "batch.json").is_file() for delivery in demo.deliveries.values()
+    )
 
 
 def test_every_planted_fault_gets_its_own_reason_and_nobody_else_is_stopped(demo: Demo) -> None:
@@ -103,8 +114,8 @@ def test_every_planted_fault_gets_its_own_reason_and_nobody_else_is_stopped(demo
     verdicts = {
         name: {
             gate: {
-                one.specimen_id: one
-                for one in read_verdicts(demo.workspace / "deliveries" / delivery / "verdicts" / f"{gate}.json")
+                verdict.specimen_id: verdict
+                for verdict in read_verdicts(demo.workspace / "deliveries" / delivery / "verdicts" / f"{gate}.json")
             }
             for gate in ("intake", "qc")
         }
@@ -117,22 +128,22 @@ def test_every_planted_fault_gets_its_own_reason_and_nobody_else_is_stopped(demo
         at_gate = verdicts[row["delivery"]][row["gate"]]
         if record is None:
             unregistered += 1
-            (found,) = [one for one in at_gate.values() if one.participant_id is None]
+            (verdict,) = [verdict for verdict in at_gate.values() if verdict.participant_id is None]
         else:
-            found = at_gate[record.specimen_id]
-        codes = {reason.code for reason in found.reasons if reason.severity != "note"}
-        if found.verdict != row["verdict"] or codes != ({row["reason"]} - {""}):
-            wrong.append((row["specimen_id"], row["verdict"], row["reason"], found.verdict, sorted(codes)))
+            verdict = at_gate[record.specimen_id]
+        codes = {reason.code for reason in verdict.reasons if reason.severity != "note"}
+        if verdict.verdict != row["verdict"] or codes != ({row["reason"]} - {""}):
+            wrong.append((row["specimen_id"], row["verdict"], row["reason"], verdict.verdict, sorted(codes)))
     assert wrong == []
     assert unregistered == 1
 
 
 def test_the_return_reports_name_every_specimen_with_its_verdict(demo: Demo) -> None:
-    told = {}
+    verdicts = {}
     for file in (demo.workspace / "return").rglob("*.json"):
-        for one in json.loads(file.read_text(encoding="utf-8"))["specimens"]:
-            told[one["specimen"]] = one["verdict"]
-    assert told == {row["specimen_id"]: row["verdict"] for row in demo.expected()}
+        for specimen in json.loads(file.read_text(encoding="utf-8"))["specimens"]:
+            verdicts[specimen["specimen"]] = specimen["verdict"]
+    assert verdicts == {row["specimen_id"]: row["verdict"] for row in demo.expected()}
 
 
 def test_tables_are_of_the_accepted_participants_and_hold_their_id_alone(demo: Demo) -> None:
@@ -161,7 +172,10 @@ def test_tables_reach_the_truth_in_confident_regions(demo: Demo) -> None:
             ).iter_rows()
         ]
         result = truth.compare_alleles(
-            true, sorted(calls, key=lambda one: (one.contig, one.pos)), reference=reference, confident=confident
+            true,
+            sorted(calls, key=lambda allele: (allele.contig, allele.pos)),
+            reference=reference,
+            confident=confident,
         )
         for kind, least in (("snv", 0.99), ("indel", 0.95)):
             if not result.counts[kind].f1 >= least:
@@ -211,7 +225,7 @@ def test_a_lost_alignment_is_made_again_from_the_same_delivery_and_changes_no_ta
     alignments = sam(lost, demo.genome)
     lost.unlink()
     deliver(demo.genome, "second", demo.workspace)
-    # not of the bytes: htslib's threads choose the codecs of a CRAM, now this way and now that
+    # not the bytes: htslib's threads choose the codecs of a CRAM differently each time
     assert sam(lost, demo.genome) == alignments
     assert {file: file.read_bytes() for file in calls} == before
     assert {file: file.stat().st_mtime_ns for file in others} == times
@@ -230,7 +244,7 @@ def test_the_manifest_says_how_the_results_were_made(demo: Demo) -> None:
 
 
 def test_no_result_can_be_read_by_everybody(demo: Demo) -> None:
-    """Whoever wrote it: the command, Snakemake or a tool that it ran."""
+    """Files of the command, of Snakemake and of the tools."""
     ours = [path for path in demo.workspace.rglob("*") if not path.is_symlink()]
     assert [path for path in ours if path.stat().st_mode & 0o007] == []
 
@@ -248,9 +262,7 @@ def test_the_multiqc_page_does_not_name_the_folder_of_the_workspace(demo: Demo) 
 
 
 def _content(file: Path) -> bytes:
-    """Return the bytes of a file, expanded where it is compressed as a whole."""
+    """Return the bytes of a file, decompressed if it is compressed as a whole."""
     if file.suffix in (".gz", ".bgz"):
-        import gzip
-
         return gzip.decompress(file.read_bytes())
     return file.read_bytes()

@@ -1,4 +1,4 @@
-"""Real reads through registry, intake and workflow to tables, held against what is known of them."""
+"""Real reads through registry, intake and workflow to tables, compared with their truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def measured(which: str, data: Path, *options: str) -> dict[str, Any]:
-    """Return the figures that the script prints of a delivery."""
+    """Run the benchmark of a set; return its figures."""
     command = [sys.executable, str(SCRIPT), which, "--data", str(data / "reads"), "--json", *options]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("BAEKMAN_")}
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -1,12 +1,14 @@
-"""A cohort every input field of which holds a fake that stands nowhere else in the world: canaries.
+"""Canaries: registrations and deliveries with a fake value, found nowhere else, in every input field.
 
-Names in Hangul and romanised, resident registration numbers of all kinds, record numbers, telephones, e-mail
-addresses, paths, and the names of runs and machines. Where intake takes a file, its canaries have to go; where
-it refuses one, they must not have come along with the refusal.
+There are names in Hangul and romanised, resident registration numbers of all kinds, record numbers, telephone
+numbers, e-mail addresses, paths, and names of runs and machines. Intake removes the canaries of a file that it
+takes. The message of a refusal must not contain any.
 """
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,7 +68,7 @@ COVERAGE = 10
 
 @dataclass(frozen=True)
 class Canaries:
-    """Where the inputs lie. ``values`` is everything that must not be found; ``listed`` the file that lists it."""
+    """The inputs. ``values`` must not be found in any output; the file ``listed`` lists them."""
 
     folder: Path
     listed: Path
@@ -81,12 +83,12 @@ class Canaries:
 
 
 def make_canaries(folder: Path, reference: Path) -> Canaries:
-    """Registrations and deliveries below ``folder``; the names of folders are canaries too."""
+    """Write registrations and deliveries below ``folder``; the names of folders are canaries too."""
     inbox = folder / WORDS["folder"]
     inbox.mkdir(parents=True)
     values = (INSTITUTION, *NAMES, *LABELS, *SUBJECTS, *NUMBERS, RUN, FLOW_CELL, INDEX, *WORDS.values())
     listed = folder / "identifiers.txt"
-    listed.write_text("".join(f"{one}\n" for one in values), encoding="utf-8")
+    listed.write_text("".join(f"{value}\n" for value in values), encoding="utf-8")
     return Canaries(
         folder=folder,
         listed=listed,
@@ -138,7 +140,7 @@ def _registration(inbox: Path, reference: Path) -> Path:
 
 
 def _malformed_registration(inbox: Path) -> Path:
-    """Conflicts with what is registered, and values of the wrong kind."""
+    """Write conflicts with earlier registrations, and values of the wrong kind."""
     rows = [
         _row(1, name=NAMES[2], participant=SUBJECTS[3]),
         _row(2, participant_type=WORDS["misspelt"], consent=NAMES[0], consent_from=WORDS["phone"]),
@@ -148,7 +150,7 @@ def _malformed_registration(inbox: Path) -> Path:
 
 
 def _pairs(reference: Path, seed: int, mate: int, *, comment: str = "", name: str = "") -> str:
-    """FASTQ text of reads out of the reference, ``COVERAGE`` times over."""
+    """Return FASTQ text of reads from the reference, at ``COVERAGE``."""
     draw = random.Random(seed)
     fasta = pysam.FastaFile(str(reference))
     complement = str.maketrans("ACGT", "TGCA")
@@ -178,7 +180,7 @@ def _fastq(
 
 
 def _gvcf(builder: DeliveryBuilder, number: int, *, meta: tuple[str, ...] = ()) -> None:
-    """Write calls with the laboratory's own words in meta lines, IDs, INFO and filters."""
+    """Add a gVCF with the laboratory's own words in its meta lines, IDs, INFO and filters."""
     label = LABELS[number]
     text = gvcf_text(
         builder.reference,
@@ -231,7 +233,7 @@ def _finish(builder: DeliveryBuilder) -> Path:
 
 
 def _first(folder: Path, reference: Path) -> Path:
-    """Two who go all the way, and one for each place where an identifier may stand that intake refuses."""
+    """Write two sound specimens, and one for each place of an identifier that intake refuses."""
     builder = _builder(folder, reference, "delivery")
     _fastq(builder, 0, lane=f"{FLOW_CELL}.1")
     _gvcf(builder, 1)
@@ -250,7 +252,7 @@ def _first(folder: Path, reference: Path) -> Path:
 
 
 def _second(folder: Path, reference: Path, *, seed: int = 0) -> Path:
-    """Write the calls of an accepted participant and of one from an earlier delivery."""
+    """Write calls of a new specimen, and of one that was delivered before."""
     builder = _builder(folder, reference, "second delivery")
     _gvcf(builder, 2, meta=(f"##seed={seed}",))
     _gvcf(builder, 1)
@@ -258,7 +260,7 @@ def _second(folder: Path, reference: Path, *, seed: int = 0) -> Path:
 
 
 def _third(folder: Path, reference: Path) -> Path:
-    """Alignments, which stay staged: received and not yet worked on."""
+    """Write alignments; they stay staged until a command works on them."""
     builder = _builder(folder, reference, "third delivery")
     _aligned(builder, 3, "bam")
     _aligned(builder, 4, "cram")
@@ -266,7 +268,7 @@ def _third(folder: Path, reference: Path) -> Path:
 
 
 def _malformed(folder: Path) -> Path:
-    """Return a manifest with values in the wrong places."""
+    """Write a manifest with values in the wrong places."""
     folder.mkdir()
     (folder / "delivery.yaml").write_text(
         f"delivery: {NAMES[0]} {WORDS['phone']}\ninstitution: [{NAMES[1]}]\n{WORDS['misspelt']}: {NUMBERS[2]}\n"
@@ -281,10 +283,7 @@ def _malformed(folder: Path) -> Path:
 
 
 def plant(workspace: Path, values: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
-    """One canary each in a log, a compressed file, JSON and a file's name below ``workspace``."""
-    import gzip
-    import json
-
+    """Put canaries into a log, a compressed file, JSON and a file's name below ``workspace``; yield path and value."""
     targets = [workspace / "logs" / "x.log", workspace / "participants" / "x.gz", workspace / "deliveries" / "x.json"]
     contents = [values[1].encode(), gzip.compress(values[20].encode()), json.dumps([values[35]]).encode()]
     for path, content, value in zip(targets, contents, (values[1], values[20], values[35]), strict=True):

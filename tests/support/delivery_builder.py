@@ -21,12 +21,12 @@ NAME, NUMBER, SUBJECT = "김한빛", "850101-2345678", "HB-SUBJECT-17"
 
 
 def bases(seed: int, length: int) -> str:
-    """Random bases."""
+    """Draw random bases."""
     return "".join(random.Random(seed).choices("ACGT", k=length))
 
 
 def write_reference(folder: Path, *, seed: int = 1) -> Path:
-    """Return the reference ``tiny.fa`` with its index."""
+    """Write the reference ``tiny.fa`` with its index."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "tiny.fa"
     contigs = [(name, bases(seed + number, length)) for number, (name, length) in enumerate(CONTIGS)]
@@ -36,7 +36,7 @@ def write_reference(folder: Path, *, seed: int = 1) -> Path:
 
 
 def fastq(seed: int, mate: int, *, pairs: int = 20, name: Callable[[int], str] | None = None) -> str:
-    """FASTQ text; ``name`` gives a read's name line (without @) by its number."""
+    """Return FASTQ text; ``name`` makes the name line (without @) of a read from its number."""
     draw = random.Random(seed * 10 + mate)
     named = name or (lambda number: f"A00{seed}:7:FLOW:1:1101:{number}:99 {mate}:N:0:ACGT")
     return "".join(
@@ -62,7 +62,7 @@ def write_alignment(
     name: str = "A00:7:FLOW:1:1101",
     tag: str = "ward7",
 ) -> None:
-    """Write a BAM or CRAM with ten pairs of the reference per read group; the last read has ``tag`` as its CO."""
+    """Write a BAM or CRAM with ten pairs per read group from the reference; the last read has ``tag`` as its CO."""
     fasta = pysam.FastaFile(str(reference))
     described: dict[str, object] = {
         "HD": {"VN": "1.6", "SO": "unsorted"},
@@ -138,14 +138,14 @@ def gvcf_text(
 
 
 def write_gvcf(path: Path, text: str) -> None:
-    """BGZF ``text``."""
+    """Write ``text`` as BGZF."""
     with pysam.BGZFile(str(path), "wb") as packed:  # type: ignore[call-arg]
         packed.write(text.encode())
 
 
 @dataclass
 class DeliveryBuilder:
-    """A delivery in the making; ``add`` registers the file in the manifest, with right sums unless given."""
+    """A delivery in the making."""
 
     folder: Path
     reference: Path
@@ -157,6 +157,7 @@ class DeliveryBuilder:
         self.folder.mkdir(parents=True)
 
     def add(self, label: str, file: str, kind: str, lane: str = "", *, sha256: str = "", size: int = -1) -> None:
+        """Add a file to the manifest, by default with its true checksum and size."""
         path = self.folder / file
         content = path.read_bytes() if path.is_file() and not sha256 else b""
         digest = sha256 or hashlib.sha256(content).hexdigest()
@@ -173,7 +174,7 @@ class DeliveryBuilder:
         change: Callable[[int, str], str] = lambda mate, text: text,
         name: Callable[[int], str] | None = None,
     ) -> tuple[Path, Path]:
-        """Return a FASTQ pair; ``change`` (mate, text) alters what is written."""
+        """Write and add a FASTQ pair; ``change`` makes the text of a file from mate and text."""
         paths = []
         for mate in (1, 2):
             file = f"{stem or label}_{lane}_R{mate}.fastq.gz"
@@ -183,7 +184,7 @@ class DeliveryBuilder:
         return paths[0], paths[1]
 
     def finish(self) -> Path:
-        """Write the manifest and the sheet."""
+        """Write the manifest and the sheet; return the folder."""
         columns = ["specimen_id", "file", "kind", "read_group", "sha256", "size"]
         lines = ["\t".join(row) for row in [columns, *self.rows]]
         (self.folder / "manifest.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -219,7 +220,7 @@ def write_registrations(path: Path, rows: Sequence[dict[str, str]]) -> Path:
 
 
 def make_workspace(folder: Path, reference: Path, rows: Sequence[dict[str, str]], *, more: str = "") -> Registry:
-    """Return a workspace with a configuration and a registry that holds ``rows``."""
+    """Make a workspace with a configuration and a registry that holds ``rows``; return the registry."""
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(f"reference: {reference}\n{more}")
     registry, _ = create_registry(folder)
@@ -228,7 +229,7 @@ def make_workspace(folder: Path, reference: Path, rows: Sequence[dict[str, str]]
 
 
 def simple_delivery(folder: Path, reference: Path, *labels: str, name: str = "D-1", seed: int = 5) -> Path:
-    """Return a delivery of one FASTQ pair per label."""
+    """Write a delivery of one FASTQ pair per label; return its folder."""
     builder = DeliveryBuilder(folder, reference, name=name)
     for number, label in enumerate(labels):
         builder.pair(label, seed=seed + number)

@@ -23,17 +23,17 @@ ORDER = "ACGT"
 
 
 def other_base(base: str, step: int) -> str:
-    """One of the three other bases."""
+    """Return one of the three other bases."""
     return ORDER[(ORDER.index(base) + step) % 4]
 
 
 @st.composite
 def gvcf_lines(draw: st.DrawFn) -> list[str]:
-    """One participant: blocks, gaps, SNVs, MNPs, indels, several ALTs, ``*``, haploid, weak and missing genotypes."""
+    """Draw a participant: blocks, gaps, SNVs, MNPs, indels, several ALTs, ``*``, haploid, weak, missing genotypes."""
     lines: list[str] = []
     pos = draw(st.integers(1, 5))
-    taken: dict[int, set[int]] = {}  # of a position that a record names an allele at, the ploidies of the records
-    alleles: set[tuple[int, str, str]] = set()  # no two records name the same
+    taken: dict[int, set[int]] = {}  # position of an allele -> the ploidies of its records
+    alleles: set[tuple[int, str, str]] = set()  # no two records have the same
     while pos < len(GENOME) - 8:
         kind = draw(st.sampled_from(["block", "block", "gap", "snv", "mnp", "ins", "del", "multi", "star"]))
         base = GENOME[pos - 1]
@@ -84,7 +84,7 @@ def _parts(pos: int, ref: str, alt: str) -> list[tuple[int, str, str]]:
 
 @contextmanager
 def store_of(participants: list[list[str]], *, batches: int = 1) -> Iterator[tuple[Store, Snapshot, list[Path]]]:
-    """Return a store of these gVCFs in so many batches; participants are P0, P1 and so on."""
+    """Make a store of these gVCFs in ``batches`` batches; yield it, its snapshot and the files of P0, P1 and so on."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = create_store(

@@ -59,6 +59,7 @@ class FinishedWorkspace(Workspace):
 
 
 def write(path: Path, content: str | bytes) -> None:
+    """Write a file; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
 

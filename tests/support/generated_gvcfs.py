@@ -17,7 +17,7 @@ CONTIGS = {
 
 @st.composite
 def gvcfs(draw: Any) -> list[str]:
-    """Return a random gVCF: blocks, gaps, SNVs, indels, multi-allelic and haploid records, overlaps, missing fields."""
+    """Draw a gVCF: blocks, gaps, SNVs, indels, multi-allelic and haploid records, overlaps, missing fields."""
     lines = []
     for contig, bases in CONTIGS.items():
         ploidy = draw(st.sampled_from([1, 2])) if contig == "X" else 2
@@ -29,8 +29,8 @@ def gvcfs(draw: Any) -> list[str]:
             if kind == "block":
                 end = min(pos + length, len(bases))
                 sample = f"{'/'.join(['0'] * ploidy)}:{gq}:{gq // 3}"
-                told = "GT:GQ:MIN_DP"
-                lines.append(line(pos, base, "<NON_REF>", sample, contig=contig, info=f"END={end}", format=told))
+                info, keys = f"END={end}", "GT:GQ:MIN_DP"
+                lines.append(line(pos, base, "<NON_REF>", sample, contig=contig, info=info, format=keys))
                 pos = end + draw(st.sampled_from([1, 1, 1, 0]))
                 continue
             if kind == "gap":

@@ -17,6 +17,11 @@ class Killed(BaseException):
     """The end of the process; it has no further effect, in a ``finally`` either."""
 
 
+def killed(*_: object, **__: object) -> None:
+    """Raise ``Killed``; the function stands for another that is killed at its start."""
+    raise Killed
+
+
 @contextmanager
 def _before_effects(check: Callable[[], None]) -> Iterator[None]:
     def watched(change: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""A workspace with made-up deliveries, and what Snakemake plans for them."""
+"""A workspace with made-up deliveries, and Snakemake's plans for them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from baekman import pseudonyms
 from baekman.verdicts import write_verdicts
 from baekman.workspace import specimens
 
-from support import PROJECT, snakemake_fork
+from support import PROJECT
+from support.servers import snakemake_fork
 
-MOMENT = 1_700_000_000  # of every made-up file: none is newer than another
+MOMENT = 1_700_000_000  # the time of every made-up file: none is newer than another
 CONTIG = "ACGTTGCATGCC" * 100
 
 _JOB = re.compile(r"^(\w+) +(\d+)$", re.M)
@@ -24,7 +25,7 @@ _OUTPUT = re.compile(r"^    output: (.+)$", re.M)
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs that a dry run plans, what they would write, and all that it said."""
+    """The jobs that a dry run plans, their outputs, and all its messages."""
 
     jobs: Counter[str]
     outputs: frozenset[str]
@@ -32,8 +33,8 @@ class Plan:
 
 
 @dataclass
-class Workspace:
-    """A workspace whose deliveries hold nothing but names."""
+class PlannedWorkspace:
+    """A workspace with deliveries of empty files."""
 
     folder: Path
     config: str = "reference: genome.fa\nqc_thresholds: thresholds.yaml\n"
@@ -52,7 +53,7 @@ class Workspace:
         (self.folder / "config.yaml").write_text(text, encoding="utf-8")
 
     def receive(self, *entries: str) -> str:
-        """Return a delivery as intake leaves it, one participant per entry; its ID."""
+        """Write a delivery as intake leaves it, with one participant per entry; return its ID."""
         delivery = pseudonyms.new("D")
         home = self.folder / "deliveries" / delivery
         rows = []
@@ -87,9 +88,9 @@ class Workspace:
         return delivery
 
     def accept(self, delivery: str, *, number: int | None = None) -> None:
-        """Let the checkpoint have passed for the first ``number`` participants, or all."""
+        """Write the checkpoint's list with the first ``number`` participants, or all."""
         chosen = self.deliveries[delivery][:number]
-        lines = [f"{one}\tparticipants/{one}/calls.g.vcf.gz\tfemale\n" for one in chosen]
+        lines = [f"{participant}\tparticipants/{participant}/calls.g.vcf.gz\tfemale\n" for participant in chosen]
         listed = self.folder / "deliveries" / delivery / "accepted.tsv"
         listed.write_text("".join(lines), encoding="utf-8")
         os.utime(listed, (MOMENT, MOMENT))
@@ -103,14 +104,14 @@ class Workspace:
         return Plan(jobs=jobs, outputs=frozenset(outputs), text=text)
 
     def finish(self, delivery: str) -> None:
-        """Let everything of the delivery have been made: files without content, and Snakemake's records."""
+        """Make every output of the delivery: files without content, and Snakemake's records."""
         self._make(self.plan(delivery, "qc"))
         self.accept(delivery)
         self._make(self.plan(delivery))
         self.snakemake("--touch", "--forceall", "--notemp", "--cores", "1", "--config", f"delivery={delivery}")
 
     def snakemake(self, *arguments: str) -> str:
-        """Run Snakemake here; what it said. Raises AssertionError when it fails."""
+        """Run Snakemake here; return its messages. Raise AssertionError when it fails."""
         fixed = ("--snakefile", str(PROJECT / "Snakefile"), "--directory", str(self.folder), "--nocolor")
         done = snakemake_fork.run(
             [*fixed, *arguments], folder=self.folder, environment={**os.environ, "PWD": str(self.folder)}
@@ -124,7 +125,7 @@ class Workspace:
             self.touch(self.folder / output)
 
     def touch(self, path: Path) -> None:
-        """Return an empty file as old as all others."""
+        """Write an empty file, as old as all others."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         os.utime(path, (MOMENT, MOMENT))

@@ -25,11 +25,11 @@ class Population:
     frequency: npt.NDArray[np.float64]
 
     def person(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Two haplotypes (2 x sites) of 0 and 1."""
+        """Draw two haplotypes (2 x sites) of 0 and 1."""
         return (rng.random((2, len(self.position))) < self.frequency).astype(np.int64)
 
     def write_sites(self, path: Path) -> Path:
-        """Return the sites with INFO/AF, as an indexed VCF."""
+        """Write the sites with INFO/AF as an indexed VCF."""
         header = pysam.VariantHeader()
         header.contigs.add(self.contig, length=len(self.bases))
         header.info.add("AF", "A", "Float", "Frequency of ALT in the population")
@@ -47,7 +47,7 @@ class Population:
         return path
 
     def write_array(self, path: Path, person: npt.NDArray[np.int64], *, every: int = 1) -> Path:
-        """Return a person's genotypes at every n-th site, as an indexed VCF of one sample."""
+        """Write a person's genotypes at every ``every``-th site as an indexed VCF of one sample."""
         header = pysam.VariantHeader()
         header.contigs.add(self.contig, length=len(self.bases))
         header.formats.add("GT", 1, "String", "Genotype")
@@ -72,7 +72,7 @@ class Population:
         rng: np.random.Generator,
         quality: int = 30,
     ) -> Path:
-        """Single reads of a mixture of people (with their shares) as a sorted, indexed BAM; SNVs and errors only."""
+        """Write single reads of a mixture of people, each with a share, as a sorted BAM with SNVs and errors."""
         haplotypes = []
         for person, share in people:
             for copy in person:
@@ -110,7 +110,7 @@ class Population:
 
 
 def population(folder: Path, *, sites: int = 400, spacing: int = 60, seed: int = 1, contig: str = "chr1") -> Population:
-    """Return a reference of ``sites`` x ``spacing`` bases with common SNVs, as an indexed FASTA in ``folder``."""
+    """Make a reference of ``sites`` x ``spacing`` bases with common SNVs, an indexed FASTA in ``folder``."""
     rng = np.random.default_rng(seed)
     bases = rng.choice(BASES, sites * spacing + 2 * READ)
     position = READ + spacing * np.arange(sites) + rng.integers(0, spacing - 1, sites)

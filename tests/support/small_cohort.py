@@ -1,4 +1,4 @@
-"""Participants of a small cohort, each with an allele of their own, and kills."""
+"""Participants of a small cohort, each with an allele of their own."""
 
 from __future__ import annotations
 
@@ -25,12 +25,3 @@ def member(folder: Path, number: int, *, filter: str = ".") -> Member:
 def everyone(store: Store) -> set[str]:
     """Return the participants of the latest snapshot."""
     return {participant for entry in read_snapshot(store).batches for participant in participants_of(store, entry.name)}
-
-
-class Killed(BaseException):
-    """An exception that stands for a kill."""
-
-
-def killed(*_: object, **__: object) -> None:
-    """Raise Killed: stands in for a function that is killed when it is called."""
-    raise Killed

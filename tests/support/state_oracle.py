@@ -1,7 +1,7 @@
-"""Five states and genotypes of one participant from a gVCF, slowly and plainly: what the export must agree with.
+"""The five states and the genotypes of one participant from a gVCF, slowly and plainly: the oracle of the export.
 
-Reads with pysam, keeps every record as an object and asks them all about each position. Shares no code with the
-package. Genomes are plain strings; positions are 1-based.
+The oracle reads with pysam, keeps every record as an object and asks all of them about each position. It shares
+no code with the package. Genomes are plain strings; positions are 1-based.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def normalised(pos: int, ref: str, alt: str, genome: str) -> list[Allele]:
 
 @dataclass
 class Record:
-    """A record or block and what it says."""
+    """A record or a block."""
 
     order: int
     start: int
@@ -53,21 +53,25 @@ class Record:
 
     @property
     def complete(self) -> bool:
+        """True if no allele of the genotype is missing."""
         return None not in self.haplotypes
 
     @property
     def covered(self) -> bool:
+        """True if there are reads, or the genotype has an ALT."""
         return self.dp != 0 or any(self.haplotypes)
 
     @property
     def called(self) -> bool:
+        """True if the genotype is complete, covered and sure."""
         return self.complete and self.covered and self.gq >= MIN_GQ
 
     def copies(self, allele: Allele) -> int:
+        """Return the number of haplotypes with ``allele``."""
         return sum(bool(h) and allele in self.parts[h - 1] for h in self.haplotypes if h)
 
     def changes(self, pos: int) -> int:
-        """Haplotypes that have another base than the reference at ``pos``, or none."""
+        """Return the number of haplotypes with another base than the reference at ``pos``, or with none."""
         return sum(self._changed(haplotype, pos) for haplotype in self.haplotypes if haplotype)
 
     def _changed(self, haplotype: int, pos: int, *, anchors: bool = False) -> bool:
@@ -81,7 +85,7 @@ class Record:
         return 0 <= at < len(ref) and (at >= len(alt) or ref[at] != alt[at])
 
     def others(self, allele: Allele) -> int:
-        """Haplotypes without ``allele`` whose ALT changes a base that the allele changes, as the record puts both.
+        """Count the haplotypes with another ALT that changes a base of ``allele``, as the record writes both.
 
         The base before an insertion or deletion counts as changed by it.
         """
@@ -106,8 +110,8 @@ def _without_common_end(ref: str, alt: str) -> tuple[str, str]:
 
 
 def read_records(path: Path, genome: str, contig: str) -> list[Record]:
-    """Every record of ``contig``."""
-    found = []
+    """Read every record of ``contig``."""
+    records = []
     with pysam.VariantFile(str(path)) as gvcf:
         for order, record in enumerate(r for r in gvcf if r.chrom == contig):
             call = record.samples[0]
@@ -117,7 +121,7 @@ def read_records(path: Path, genome: str, contig: str) -> list[Record]:
             haplotypes = list(call["GT"])
             dp = call.get("MIN_DP") if block else None
             dp = call.get("DP") if dp is None else dp
-            made = Record(
+            new = Record(
                 order=order,
                 start=record.pos,
                 end=record.stop if block else record.pos + len(record.ref) - 1,
@@ -129,48 +133,48 @@ def read_records(path: Path, genome: str, contig: str) -> list[Record]:
                 ref=record.ref.upper(),
                 alts=[alt.upper() for alt in alts],
             )
-            for alt in made.alts:
-                parts = normalised(record.pos, made.ref, alt, genome) if alt.isalpha() else []
-                made.parts.append(parts)
+            for alt in new.alts:
+                parts = normalised(record.pos, new.ref, alt, genome) if alt.isalpha() else []
+                new.parts.append(parts)
             depths = call.get("AD")
             likelihoods = call.get("PL")
             if likelihoods is not None and None in likelihoods:
                 likelihoods = None
-            for allele in {part for parts in made.parts for part in parts} if real else ():
-                members = [number for number, parts in enumerate(made.parts, 1) if allele in parts]
-                evidence = made.copies(allele) > 0
+            for allele in {part for parts in new.parts for part in parts} if real else ():
+                members = [number for number, parts in enumerate(new.parts, 1) if allele in parts]
+                evidence = new.copies(allele) > 0
                 if depths and None not in depths:
                     evidence |= sum(depths[member] for member in members) > 0
                 if likelihoods:
-                    none, one = _least(likelihoods, members, len(alts) + 1, made.ploidy)
-                    evidence |= one < none + 20
-                made.named[allele] = evidence
-            found.append(made)
-    return found
+                    no_copy, one_copy = _least(likelihoods, members, len(alts) + 1, new.ploidy)
+                    evidence |= one_copy < no_copy + 20
+                new.named[allele] = evidence
+            records.append(new)
+    return records
 
 
 def _least(likelihoods: tuple[int, ...], members: list[int], alleles: int, ploidy: int) -> tuple[int, int]:
-    """Least PL of no copy and of one copy of the alleles in ``members``."""
+    """Return the least PL of no copy and of one copy of the alleles in ``members``."""
     by_copies: dict[int, list[int]] = {0: [], 1: [], 2: []}
     if ploidy == 1:
-        genotypes = [(one,) for one in range(alleles)]
+        genotypes = [(allele,) for allele in range(alleles)]
     else:
-        genotypes = [(one, two) for two in range(alleles) for one in range(two + 1)]
+        genotypes = [(lower, upper) for upper in range(alleles) for lower in range(upper + 1)]
     for genotype, value in zip(genotypes, likelihoods, strict=True):
         by_copies[sum(allele in members for allele in genotype)].append(value)
     return min(by_copies[0]), min(by_copies[1])
 
 
 def alleles_of(records: list[Record]) -> set[Allele]:
-    """Every allele that has a row."""
+    """Return every allele that has a row."""
     return {allele for record in records for allele, row in record.named.items() if row}
 
 
 def answer(records: list[Record], allele: Allele, *, raw: bool = False) -> tuple[str, int | None]:
-    """Return the state of an allele and its copies where a genotype is shown (None elsewhere).
+    """Return the state of an allele, and its copies where a genotype is shown (None elsewhere).
 
-    The record that names the allele decides; else any of those that name another one here. No two records may
-    name the same allele.
+    The record of the allele decides, else the records of other alleles at its position. No two records may have
+    the same allele.
     """
     pos = allele[0]
     deciding = [r for r in records if any(row and named[0] == pos for named, row in r.named.items())]

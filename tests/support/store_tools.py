@@ -1,4 +1,4 @@
-"""What the cohort store's tests share: small gVCFs, references and stores, and a reading of them as plain Python."""
+"""Small gVCFs, references and stores for the tests of the cohort store, and their content as plain Python."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def line(
     info: str = ".",
     format: str = FORMAT,
 ) -> str:
-    """One record of a gVCF."""
+    """Return one record of a gVCF."""
     return "\t".join([contig, str(pos), ".", ref, alt, qual, filter, info, format, sample])
 
 
@@ -75,12 +75,12 @@ def gvcf_text(lines: Iterable[str], *, contigs: Mapping[str, int], sample: str =
 
 
 def header_lines(contigs: Mapping[str, int]) -> int:
-    """How many lines the header of ``gvcf_text`` has: the first record stands on the next."""
+    """Return the number of lines in the header of ``gvcf_text``; the first record is on the next line."""
     return gvcf_text([], contigs=contigs).count("\n")
 
 
 def genome_of(contigs: Mapping[str, str], *, aliases: Mapping[str, str] | None = None) -> Genome:
-    """Return a reference in memory."""
+    """Make a reference in memory."""
     lengths = np.array([len(bases) for bases in contigs.values()], np.int64)
     return Genome(
         names=tuple(contigs),
@@ -102,7 +102,7 @@ def write_reference(path: Path, contigs: Mapping[str, str]) -> Path:
 
 @dataclass
 class Row:
-    """A call row as a test wants to see it."""
+    """A call row."""
 
     contig: str
     pos: int
@@ -123,12 +123,13 @@ class Row:
 
     @property
     def allele(self) -> tuple[int, str, str]:
+        """Position, REF and ALT."""
         return self.pos, self.ref, self.alt
 
 
 @dataclass
 class Segment:
-    """A reference segment as a test wants to see it; ``start`` and ``end`` 1-based, inclusive."""
+    """A reference segment; ``start`` and ``end`` are 1-based and inclusive."""
 
     contig: str
     start: int
@@ -142,15 +143,16 @@ class Segment:
 
 @dataclass
 class Reading:
-    """Everything that one gVCF says."""
+    """The content of one gVCF."""
 
     rows: list[Row]
     segments: list[Segment]
     counts: ReadCounts
 
     def row(self, pos: int, ref: str, alt: str) -> Row:
-        (found,) = (row for row in self.rows if row.allele == (pos, ref, alt))
-        return found
+        """Return the only row of an allele."""
+        (row,) = (row for row in self.rows if row.allele == (pos, ref, alt))
+        return row
 
 
 def read_gvcf(
@@ -163,7 +165,7 @@ def read_gvcf(
     """Read a gVCF with the store's reader."""
     ends = shard_ends if shard_ends is not None else [[int(length)] for length in genome.lengths]
     options = {"genome": genome, "thresholds": thresholds or Thresholds()}
-    return read_in_pieces(partial(_read_gvcf, path, [np.array(one, np.int32) for one in ends], options))
+    return read_in_pieces(partial(_read_gvcf, path, [np.array(of_contig, np.int32) for of_contig in ends], options))
 
 
 def _read_gvcf(path: Path, shard_ends: Sequence[Any], options: dict[str, Any], whole_contigs: bool) -> Reading:
@@ -177,9 +179,9 @@ def _read_gvcf(path: Path, shard_ends: Sequence[Any], options: dict[str, Any], w
     )
     rows: list[Row] = []
     segments: list[Segment] = []
-    found = list(reader.pieces())
+    pieces = list(reader.pieces())
     names = ["PASS", *reader.counts.filters]
-    for piece in found:
+    for piece in pieces:
         name = genome.names[piece.contig]
         refs, alts = strings(*piece.ref).to_pylist(), strings(*piece.alt).to_pylist()
         for values, ref, alt in zip(piece.rows.tolist(), refs, alts, strict=True):
@@ -236,14 +238,14 @@ def implied_bases(gvcfs: Sequence[Path], *, contigs: Sequence[str] | None = None
                 contig, ref, end = columns[0], columns[3].upper(), int(columns[1]) - 1 + len(columns[3])
                 if contigs is not None and contig not in contigs:
                     continue
-                told = re.search(r"\bEND=(\d+)", columns[4])
-                length = max(end, int(told[1]) if told else 0)
-                found = bases.setdefault(contig, bytearray())
-                if len(found) < length:
-                    found.extend(b"N" * (length - len(found)))
-                if end <= len(found) and ref.isalpha():
-                    found[end - len(ref) : end] = ref.encode("ascii", "replace")
-    return {name: found.decode() for name, found in bases.items()}
+                block = re.search(r"\bEND=(\d+)", columns[4])
+                length = max(end, int(block[1]) if block else 0)
+                sequence = bases.setdefault(contig, bytearray())
+                if len(sequence) < length:
+                    sequence.extend(b"N" * (length - len(sequence)))
+                if end <= len(sequence) and ref.isalpha():
+                    sequence[end - len(ref) : end] = ref.encode("ascii", "replace")
+    return {name: sequence.decode() for name, sequence in bases.items()}
 
 
 def baekman(*arguments: str | Path, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -268,7 +270,7 @@ def write_list(path: Path, members: Iterable[tuple[str, Path] | tuple[str, Path,
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file under ``folder`` by its relative path."""
+    """Return the SHA-256 of every file under ``folder`` by its relative path."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -277,5 +279,5 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def spans(reading: Reading) -> list[tuple[int, int, int, str]]:
-    """Start, end, GQ and state of each segment."""
+    """Return start, end, GQ and state of each segment."""
     return [(s.start, s.end, s.gq, s.state) for s in reading.segments]

@@ -23,7 +23,8 @@ from baekman.gvcf.thresholds import Thresholds
 from baekman.tables import make as tables
 from baekman.tables.freeze import freeze
 from baekman.tables.make import make_tables
-from support.small_cohort import BASES, Killed, killed, member
+from support.kills import Killed, killed
+from support.small_cohort import BASES, member
 from support.store_tools import baekman, gvcf_text, hashes, line, write_reference
 
 # --- sites -------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ from baekman.cohort.verify.whole import verify
 from baekman.errors import InputRefused
 from baekman.tables.files import reference_path, table_path
 from baekman.tables.make import make_tables
-from support.small_cohort import BASES, Killed, everyone, killed, member
+from support.kills import Killed, killed
+from support.small_cohort import BASES, everyone, member
 from support.store_tools import baekman, gvcf_text, hashes, line, write_reference
 
 # --- a rewritten batch takes the place of no other ------------------------------------------------------------

@@ -14,7 +14,8 @@ from baekman.cohort.snapshot import SnapshotGone, read_snapshot
 from baekman.cohort.store import Store
 from baekman.tables.files import DATASETS, TableWriters, metadata_of, reference_path, table_path
 from baekman.tables.make import make_tables, stale_tables, withdraw_tables
-from support.small_cohort import Killed, killed, member
+from support.kills import Killed, killed
+from support.small_cohort import member
 
 
 def before_closing(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:

@@ -14,7 +14,7 @@ from baekman.tables import keys as table_keys
 from baekman.tables.files import convert_layout, open_table, reference_path, remove_unfinished, table_path
 from baekman.tables.make import make_tables, stale_tables, withdraw_tables
 from support.finished_workspace import FinishedWorkspace
-from support.small_cohort import Killed
+from support.kills import Killed
 from support.store_tools import baekman, hashes
 
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the test's own, from Debian's package, on a socket in a folder of its own."""
+"""A PostgreSQL server for the tests, from Debian's package, on a socket in a folder of its own."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ INSTALLED = Path("/usr/lib/postgresql")
 
 
 def binaries() -> Path | None:
-    """Return the folder of the newest server that is installed, None where there is none."""
-    found = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return found[-1].parent if found else None
+    """Return the folder of the newest server that is installed; None if there is none."""
+    programs = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return programs[-1].parent if programs else None
 
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """Run a server from the programs in ``folder``; yields the URL of its database ``postgres``.
+    """Run a server from the programs in ``folder``; yield the URL of its database ``postgres``.
 
-    It refuses to run as root: then it runs as ``nobody``.
+    PostgreSQL refuses to run as root: the server then runs as ``nobody``.
     """
     user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
     as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}

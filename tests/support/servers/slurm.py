@@ -1,4 +1,4 @@
-"""A Slurm of the test's own, from Debian's packages: controller and node on this machine, on ports of their own."""
+"""A Slurm for the tests, from Debian's packages: controller and node on this machine, on ports of their own."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 
 def is_installed() -> bool:
-    """Whether this machine has a Slurm to start."""
+    """Return whether this machine has a Slurm to start."""
     return all(map(shutil.which, ("slurmctld", "slurmd", *COMMANDS)))
 
 
@@ -59,7 +59,7 @@ def _free_port() -> int:
 
 @contextmanager
 def server() -> Iterator[dict[str, str]]:
-    """Run a cluster of one node, which says that it has 64 cores; yields what its commands want in the environment."""
+    """Run a cluster of one node that claims 64 cores; yield the environment variables of its commands."""
     host = socket.gethostname().partition(".")[0]
     with tempfile.TemporaryDirectory(prefix="baekman-slurm-") as folder:
         home = Path(folder)
@@ -71,7 +71,7 @@ def server() -> Iterator[dict[str, str]]:
                 host=host, home=home, user=getpass.getuser(), controller=_free_port(), node=_free_port()
             )
         )
-        # what says where the configuration is does not reach the steps of Snakemake's jobs, but PATH does
+        # the steps of Snakemake's jobs get PATH, and not the variable that names the configuration
         (home / "bin").mkdir()
         for program in COMMANDS:
             wrapper = home / "bin" / program
@@ -102,11 +102,11 @@ def _until(true: Callable[[], bool]) -> None:
 
 
 def environment_of(environment: dict[str, str]) -> dict[str, str]:
-    """Return this process's environment with the variables of a cluster's commands."""
+    """Return the environment of this process with the variables of a cluster."""
     return {**os.environ, **environment}
 
 
 def slurm_says(environment: dict[str, str], *command: str) -> str:
-    """Return the output of one of the cluster's commands."""
+    """Run a command of the cluster; return its stdout."""
     done = subprocess.run(command, env=environment_of(environment), capture_output=True, text=True, check=False)
     return done.stdout

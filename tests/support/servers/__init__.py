@@ -1,0 +1,1 @@
+"""Servers that tests start: PostgreSQL, Slurm, and a process that forks runs of Snakemake."""
