@@ -20,6 +20,23 @@ from support.store_tools import block, gvcf_text, line, write_reference
 GENOME = "ACGTTTTACACACAGGCATTAGCCCGATATATACGGGTCAATTGGCCAACTGACTTTTTTGCA"
 CONTIGS = {"c1": len(GENOME)}
 ORDER = "ACGT"
+# what a block says of its quality: FORMAT and values after its depth, and FILTER
+QUALITIES = [
+    ("GQ", "", "."),
+    ("GQ", "", "."),
+    ("", "", "."),
+    ("", "", "LowQual"),
+    ("", "", "RefCall"),
+    (":GQX", ":25", "PASS"),
+    (":GQX", ":6", "."),
+    (":SQ", ":40", "LowQual"),
+    (":RGQ", ":0", "."),
+    (":PL", ":0,0,900", "."),
+    (":PL", ":0,30,900", "."),
+    (":PL", ":900,60,0", "."),
+    (":GQ:PL", ":60:0,0,900", "."),
+    (":GQ:AD", ":60:3,70", "."),
+]
 
 
 def other_base(base: str, step: int) -> str:
@@ -43,7 +60,13 @@ def gvcf_lines(draw: st.DrawFn) -> list[str]:
         if kind == "block":
             end = min(pos + draw(st.integers(0, 9)), len(GENOME))
             gq, dp = draw(st.sampled_from([0, 7, 20, 50])), draw(st.sampled_from([0, 1, 30]))
-            lines.append(block(pos, end, base, gq=gq, dp=dp))
+            quality, value, failed = draw(st.sampled_from(QUALITIES))
+            info = f"END={end}"
+            if quality == "GQ":
+                lines.append(block(pos, end, base, gq=gq, dp=dp))
+            else:
+                fields = f"GT:MIN_DP{quality}"
+                lines.append(line(pos, base, "<NON_REF>", f"0/0:{dp}{value}", info=info, format=fields, filter=failed))
             pos = end + 1
             continue
         step = draw(st.integers(1, 3))
@@ -72,8 +95,16 @@ def gvcf_lines(draw: st.DrawFn) -> list[str]:
         pl = draw(st.lists(st.sampled_from([0, 5, 30, 300]), min_size=count, max_size=count))
         ad = draw(st.lists(st.sampled_from([0, 0, 7]), min_size=len(alts) + 1, max_size=len(alts) + 1))
         gq, dp = draw(st.sampled_from([0, 19, 20, 99])), draw(st.sampled_from([0, 3, 200]))
-        sample = ":".join([genotype, str(gq), str(dp), ",".join(map(str, ad)), ",".join(map(str, pl))])
-        lines.append(line(pos, ref, ",".join(alts), sample))
+        values = {"GT": genotype, "DP": str(dp), "AD": ",".join(map(str, ad))}
+        quality = draw(st.sampled_from(["GQ", "GQ", "GQX", "SQ", ""]))
+        # a caller of SQ knows allele fractions: see the dialects' tests
+        if quality and not (quality == "SQ" and ploidy == 2):
+            values[quality] = str(gq)
+        if draw(st.booleans()):
+            values["PL"] = ",".join(map(str, pl))
+        else:
+            values["GL"] = ",".join(f"-{value / 10}" for value in pl)
+        lines.append(line(pos, ref, ",".join(alts), ":".join(values.values()), format=":".join(values)))
         pos += draw(st.integers(0, len(ref)))
     return lines
 

@@ -49,6 +49,9 @@ class Record:
     ref: str
     alts: list[str]
     parts: list[list[Allele]] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)  # AD, empty when missing
+    likelihoods: list[float] = field(default_factory=list)  # PL or -10 GL, empty when missing
+    doubtful: bool = False  # a reference genotype that the record itself speaks against
     named: dict[Allele, bool] = field(default_factory=dict)  # allele -> whether it makes a row
 
     @property
@@ -58,13 +61,18 @@ class Record:
 
     @property
     def covered(self) -> bool:
-        """True if there are reads, or the genotype has an ALT."""
-        return self.dp != 0 or any(self.haplotypes)
+        """True if there is a read or a likelihood; without reads, equal likelihoods are no evidence."""
+        informative = len(set(self.likelihoods)) > 1
+        if self.dp > 0 or (self.dp == 0 and not self.block and any(self.depths)):
+            return True
+        if self.dp < 0:
+            return informative or not self.likelihoods
+        return any(self.haplotypes) and (informative if self.likelihoods else self.gq > 0)
 
     @property
     def called(self) -> bool:
-        """True if the genotype is complete, covered and sure."""
-        return self.complete and self.covered and self.gq >= MIN_GQ
+        """True if the genotype is complete, covered, sure and without doubt."""
+        return self.complete and self.covered and self.gq >= MIN_GQ and not self.doubtful
 
     def copies(self, allele: Allele) -> int:
         """Return the number of haplotypes with ``allele``."""
@@ -119,8 +127,12 @@ def read_records(path: Path, genome: str, contig: str) -> list[Record]:
             real = [alt for alt in alts if alt.isalpha()]
             block = all(alt in ("<NON_REF>", "<*>") for alt in alts)
             haplotypes = list(call["GT"])
+            depths = [number for number in call.get("AD") or () if number is not None]
             dp = call.get("MIN_DP") if block else None
             dp = call.get("DP") if dp is None else dp
+            if dp is None and depths:
+                dp = sum(depths)
+            likelihoods = _likelihoods(call)
             new = Record(
                 order=order,
                 start=record.pos,
@@ -128,41 +140,78 @@ def read_records(path: Path, genome: str, contig: str) -> list[Record]:
                 block=block,
                 ploidy=len(haplotypes),
                 haplotypes=haplotypes,
-                gq=min(call.get("GQ") if call.get("GQ") is not None else -1, 99),
+                gq=-1,
                 dp=-1 if dp is None else dp,
                 ref=record.ref.upper(),
                 alts=[alt.upper() for alt in alts],
+                depths=depths,
+                likelihoods=likelihoods,
             )
+            _judge(new, call, failed=not set(record.filter.keys()) <= {"PASS", "RefCall"})
             for alt in new.alts:
                 parts = normalised(record.pos, new.ref, alt, genome) if alt.isalpha() else []
                 new.parts.append(parts)
-            depths = call.get("AD")
-            likelihoods = call.get("PL")
-            if likelihoods is not None and None in likelihoods:
-                likelihoods = None
             for allele in {part for parts in new.parts for part in parts} if real else ():
                 members = [number for number, parts in enumerate(new.parts, 1) if allele in parts]
                 evidence = new.copies(allele) > 0
-                if depths and None not in depths:
+                if depths:
                     evidence |= sum(depths[member] for member in members) > 0
                 if likelihoods:
-                    no_copy, one_copy = _least(likelihoods, members, len(alts) + 1, new.ploidy)
-                    evidence |= one_copy < no_copy + 20
-                new.named[allele] = evidence
+                    least = _least(likelihoods, members, len(alts) + 1, new.ploidy)
+                    evidence |= len(set(least)) > 1 and least[1] < least[0] + 20
+                new.named[allele] = evidence and new.covered
             records.append(new)
     return records
 
 
-def _least(likelihoods: tuple[int, ...], members: list[int], alleles: int, ploidy: int) -> tuple[int, int]:
-    """Return the least PL of no copy and of one copy of the alleles in ``members``."""
-    by_copies: dict[int, list[int]] = {0: [], 1: [], 2: []}
+def _likelihoods(call: pysam.VariantRecordSample) -> list[float]:
+    """Return PL, or GL as phred values above the least; empty if both are missing."""
+    values = call.get("PL")
+    if values is None or None in values:
+        values = call.get("GL")
+        if values is None or None in values:
+            return []
+        values = [round(-10 * value) for value in values]
+        values = [value - min(values) for value in values]
+    return list(values)
+
+
+def _judge(record: Record, call: pysam.VariantRecordSample, *, failed: bool) -> None:
+    """Give the record its GQ: its own, or what stands for it; and its doubt about a reference genotype."""
+    reference = record.complete and not any(record.haplotypes)
+    stated = [call.get(key) for key in ("GQ", "GQX", "SQ", "RGQ") if call.get(key) is not None]
+    record.doubtful = reference and failed and call.get("GQ") is None
+    qualities = [int(value) for value in stated[:1]]
+    if record.likelihoods:
+        pairs = zip(_genotypes(len(record.alts) + 1, record.ploidy), record.likelihoods, strict=True)
+        by_genotype = {tuple(sorted(genotype)): value for genotype, value in pairs}
+        own = by_genotype.pop(tuple(sorted(record.haplotypes)), None) if record.complete else None
+        ordered = sorted(by_genotype.values())
+        margin = ordered[0] - own if own is not None else ordered[1] - ordered[0]
+        qualities.append(int(max(margin, 0)))
+    if record.block and reference:
+        if qualities and record.likelihoods and qualities[-1] == 0:
+            qualities = [0]
+        if record.depths and sum(record.depths[1:]) > record.depths[0]:
+            qualities = [0]
+    if record.block and not qualities:
+        qualities = [0 if record.doubtful else record.dp * 30103 // 10000 if record.dp >= 0 else -1]
+    record.gq = min([*qualities, -1][0], 99)
+
+
+def _genotypes(alleles: int, ploidy: int) -> list[tuple[int, ...]]:
+    """Return all genotypes in the order of PL."""
     if ploidy == 1:
-        genotypes = [(allele,) for allele in range(alleles)]
-    else:
-        genotypes = [(lower, upper) for upper in range(alleles) for lower in range(upper + 1)]
-    for genotype, value in zip(genotypes, likelihoods, strict=True):
+        return [(allele,) for allele in range(alleles)]
+    return [(lower, upper) for upper in range(alleles) for lower in range(upper + 1)]
+
+
+def _least(likelihoods: list[float], members: list[int], alleles: int, ploidy: int) -> list[float]:
+    """Return the least PL of no copy, of one and, in a diploid, of two copies of the alleles in ``members``."""
+    by_copies: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    for genotype, value in zip(_genotypes(alleles, ploidy), likelihoods, strict=True):
         by_copies[sum(allele in members for allele in genotype)].append(value)
-    return min(by_copies[0]), min(by_copies[1])
+    return [min(by_copies[copies]) for copies in range(ploidy + 1)]
 
 
 def alleles_of(records: list[Record]) -> set[Allele]:

@@ -66,6 +66,7 @@ def participants(draw: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
                         "phase_set": -1,
                         "filter": 0,
                         "flags": draw(st.sampled_from([0, FLAG_GENOTYPED, FLAG_GENOTYPED | FLAG_CALLED])),
+                        "qual": draw(st.integers(-1, 99)),
                     }
                 )
             best = reduce(or_, (row["flags"] for row in rows if row["pos"] == position))
@@ -137,10 +138,13 @@ def slow_census(cohort: Cohort) -> dict[tuple[int, str, str], Counter[str]]:
             if kind == "het" and called and row["ad_ref"] >= 0 and row["ad_alt"] >= 0:
                 count["ad_ref_het"] += row["ad_ref"]
                 count["ad_alt_het"] += row["ad_alt"]
+            quality = 0
             if row["pl_0"] >= 0:
                 quality = row["pl_0"] - min(row[f"pl_{k}"] for k in range(row["ploidy"] + 1))
-                count["qual_sum"] += quality
-                count["qual_max"] = max(count["qual_max"], quality)
+            elif row["copies"]:
+                quality = row["qual"] if row["qual"] >= 0 else max(row["gq"], 0)
+            count["qual_sum"] += quality
+            count["qual_max"] = max(count["qual_max"], quality)
     return census
 
 
@@ -233,7 +237,7 @@ def test_merging_any_division_gives_the_whole(cohort: Cohort, groups: list[int])
 
 def test_site_counts_of_a_small_cohort() -> None:
     def person(copies: int, ploidy: int = 2, *, called: bool = True) -> tuple[list[dict[str, Any]], list[Any]]:
-        row = dict.fromkeys(("dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2", "phase_set"), -1)
+        row = dict.fromkeys(("dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2", "phase_set", "qual"), -1)
         row |= {"phase": 0, "filter": 0, "other": 0, "gq": 50, "pos": 5, "copies": copies, "ploidy": ploidy}
         flags = FLAG_GENOTYPED | (FLAG_CALLED if called else 0)
         return [{**row, "ref": "A", "alt": "C", "flags": flags | flags << POSITION_FLAGS}], []
@@ -263,4 +267,6 @@ def test_site_counts_of_a_small_cohort() -> None:
     assert (site["ac"], site["an"], site["ac_raw"], site["an_raw"]) == (4, 7, 5, 11)
     assert (site["het"], site["hom"], site["hemi"], site["hom_ref"]) == (1, 1, 1, 1)
     assert (site["participants"], site["called"], site["uncalled"], site["no_coverage"]) == (8, 4, 3, 1)
-    assert site["call_rate"] == 0.5 and site["filter"] == "LowCallRate;LowQual"
+    assert (
+        site["call_rate"] == 0.5 and site["filter"] == "LowCallRate" and site["qual"] == 200
+    )  # of four carriers by their GQ

@@ -163,11 +163,11 @@ def test_small_buffers_make_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("value", [0, 127, 128, 32767, 32768, 70_000])
 def test_integers_are_as_wide_as_their_largest(value: int) -> None:
-    lines = [line(1, GENOME[0], "C", f"0/1:50:{max(value, 1)}:{value},15:{value},0,{value}")]
+    lines = [line(1, GENOME[0], "C", f"0/1:50:{max(value, 1)}:{value},15:0,{value},1")]
     with store_of([lines]) as (store, snapshot, _paths):
         (record,) = records_of(store, snapshot, Content(mode="raw"))
         (call,) = record.samples.values()
-        assert (call["DP"], call["AD"], call["PL"]) == (max(value, 1), (value, 15), (value, 0, value))
+        assert (call["DP"], call["AD"], call["PL"]) == (max(value, 1), (value, 15), (0, value, 1))
 
 
 def test_more_alleles_than_eight_bits_hold() -> None:

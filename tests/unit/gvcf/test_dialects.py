@@ -299,4 +299,4 @@ def test_breakends_and_symbolic_alleles_are_other_alleles(tmp_path: Path) -> Non
     ]
     reading = read_lines(tmp_path, lines, C1)
     assert reading.rows == []
-    assert [(s.start, s.end, s.other) for s in reading.segments] == [(10, 10, 1), (30, 30, 1)]
+    assert [(s.start, s.end, s.other) for s in reading.segments] == [(10, 10, 0), (11, 20, 1), (30, 30, 1)]

@@ -157,6 +157,8 @@ def _calls_of(piece: Piece, sample: int) -> pa.RecordBatch:
         if name not in ("quality", "ref_end", "alt_end")
     }
     columns["sample"] = np.full(len(piece.rows), sample, np.uint32)
+    quality = piece.rows[:, ROW_COLUMNS.index("quality")]  # in hundredths
+    columns["qual"] = np.where((columns["pl_0"] < 0) & (quality >= 0), quality // 100, -1)
     columns["ref"] = strings(*piece.ref)
     columns["alt"] = strings(*piece.alt)
     return _record_batch(CALLS, columns, len(piece.rows))

@@ -81,7 +81,19 @@ def count_alleles(calls: pa.Table, *, males: Males) -> pa.Table:
     dosage = row_dosage(pl, ploidy, copies, joint_ploidy=own_ploidy(ploidy, one_copy=one_copy))
     flags = numpy_of(calls, "flags")
     kernel.count_alleles(
-        starts, copies, ploidy, gq, dp, ad_ref, ad_alt, pl, flags, one_copy.view(np.uint8), dosage, out
+        starts,
+        copies,
+        ploidy,
+        gq,
+        dp,
+        ad_ref,
+        ad_alt,
+        pl,
+        flags,
+        numpy_of(calls, "qual"),
+        one_copy.view(np.uint8),
+        dosage,
+        out,
     )
     keys = take(calls.select(["pos", "ref", "alt"]), starts)
     arrays: dict[str, Any] = {name: keys.column(name).combine_chunks() for name in ("pos", "ref", "alt")}

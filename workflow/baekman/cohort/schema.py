@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from baekman.kernels import layout
 
-SCHEMA_VERSION = "4"
+SCHEMA_VERSION = "5"
 
 MISSING = layout.MISSING
 STATE_MISSING, STATE_WEAK, STATE_CALLED = layout.STATE_MISSING, layout.STATE_WEAK, layout.STATE_CALLED
@@ -44,6 +44,7 @@ CALLS = _whole(
         ("phase_set", pa.int32()),  # -1: none
         ("filter", pa.uint16()),  # index into the batch's list of caller filters; 0 is PASS or missing
         ("flags", pa.uint8()),
+        ("qual", pa.int32()),  # the record's QUAL (phred) of a row without PL; -1: not given, or the row has PL
     ]
 )
 
@@ -98,7 +99,8 @@ CENSUS = _whole(
         ("uncalled_one", pa.uint32()),  # the part of uncalled_2 of participants with one copy
         ("missing_1", pa.uint32()),
         ("missing_2", pa.uint32()),
-        ("qual_sum", pa.int64()),  # sum over rows of PL(0 copies) - min PL
+        # sum over rows of PL(0 copies) - min PL; over carriers without PL of their QUAL, or their GQ without QUAL
+        ("qual_sum", pa.int64()),
         ("qual_max", pa.int32()),
         ("dp_sum", pa.int64()),  # over carriers with a depth
         ("dp_n", pa.uint32()),

@@ -15,6 +15,7 @@ def count_alleles(
     ad_alt: Array,
     pl: Array,
     flags: Array,
+    qual: Array,
     one_copy: Array,
     dosage: Array,
     out: npt.NDArray[np.int64],

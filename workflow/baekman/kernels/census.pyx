@@ -44,7 +44,8 @@ cdef enum:
 def count_alleles(
     const int64_t[::1] starts, const uint8_t[::1] copies, const uint8_t[::1] ploidy, const int16_t[::1] gq,
     const int32_t[::1] dp, const int32_t[::1] ad_ref, const int32_t[::1] ad_alt, const int32_t[:, ::1] pl,
-    const uint8_t[::1] flags, const uint8_t[::1] one_copy, const int64_t[::1] dosage, int64_t[:, ::1] out,
+    const uint8_t[::1] flags, const int32_t[::1] qual, const uint8_t[::1] one_copy, const int64_t[::1] dosage,
+    int64_t[:, ::1] out,
 ):
     """Add up the call rows of each allele; ``out`` is (alleles, COUNTS).
 
@@ -91,8 +92,12 @@ def count_alleles(
                     for index in range(1, ploidy[row] + 1):
                         least = min(least, pl[row, index])
                     quality = pl[row, 0] - least
-                    sums[QUAL_SUM] += quality
-                    sums[QUAL_MAX] = max(sums[QUAL_MAX], <int64_t>quality)
+                elif copies[row]:
+                    quality = qual[row] if qual[row] >= 0 else max(<int32_t>gq[row], <int32_t>0)
+                else:
+                    quality = 0
+                sums[QUAL_SUM] += quality
+                sums[QUAL_MAX] = max(sums[QUAL_MAX], <int64_t>quality)
                 sums[DOSAGE] += dosage[row]
                 if copies[row]:
                     if dp[row] >= 0:

@@ -36,7 +36,7 @@ cdef inline Joint cell_genotype(
         if state != STATE_MISSING:
             shown.gq = gq
         return shown
-    if state == STATE_MISSING and gq == 0:
+    if gq == 0 and state != STATE_CALLED:  # no evidence: the frequency alone makes no genotype
         return shown
     # a haplotype with a deletion or another allele here cannot have this one
     free = (1 if cell & CELL_HAPLOID else 2) - <int64_t>((cell >> CELL_OTHER) & 3)

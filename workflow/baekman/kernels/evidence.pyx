@@ -7,6 +7,7 @@ equals the last to start decides, then the one of higher quality, then the first
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, realloc
 
+from baekman.kernels.intervals cimport NO_DEPTH_OF_ITS_OWN
 from baekman.kernels.layout cimport MISSING, POSITION_FLAGS, CallRow, Interval, Segment
 from baekman.kernels.text cimport same
 
@@ -179,7 +180,7 @@ cdef int64_t _resolve(
                     and last.ploidy == intervals[best].ploidy
                     and last.other == intervals[best].other
                     and last.state == intervals[best].state
-                    and (last.dp < 0) == (dp < 0)
+                    and (dp == NO_DEPTH_OF_ITS_OWN or (last.dp < 0) == (dp < 0))
                     and (shard == 0 or shard_ends[shard - 1] != position - 1)
                 ):
                     last.end = <int32_t>stop
@@ -189,7 +190,7 @@ cdef int64_t _resolve(
                     last.start = <int32_t>position
                     last.end = <int32_t>stop
                     last.gq = floor
-                    last.dp = dp
+                    last.dp = dp if dp != NO_DEPTH_OF_ITS_OWN else <int32_t>MISSING
                     last.ploidy = intervals[best].ploidy
                     last.other = intervals[best].other
                     last.state = intervals[best].state

@@ -21,7 +21,13 @@ cdef enum:
     PGT = 7
     PID = 8
     LEN = 9
-    KEYS = 10
+    GQX = 10  # Strelka and Isaac
+    SQ = 11  # DRAGEN, of the mitochondrion
+    RGQ = 12  # GenotypeGVCFs, of records without an ALT
+    GL = 13  # freebayes
+    RO = 14
+    AO = 15
+    KEYS = 16
 
 
 # The fields of one record, and each FORMAT of the records before it.

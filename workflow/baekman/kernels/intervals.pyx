@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t
 from baekman.kernels.fields cimport LEN, Fields, find
 from baekman.kernels.layout cimport Interval
 from baekman.kernels.reader cimport BAD_END, DONE, PAST_END
-from baekman.kernels.record cimport Record
+from baekman.kernels.record cimport DELETION, Record
 from baekman.kernels.text cimport position
 
 
@@ -52,6 +52,28 @@ cdef int add_block(
     return DONE
 
 
+cdef int add_deletion(
+    IntervalTable *table, const Record *record, int64_t length, int64_t reach, int64_t size, int64_t state,
+) noexcept nogil:
+    """Add the interval of the bases after REF that a carried ``<DEL>`` takes away.
+
+    ``reach`` is its END and ``size`` the length of its SVLEN, 0 where there is none; ``length`` is the contig's.
+    """
+    cdef int64_t copies = 0, index, first = record.pos + record.ref_length
+    for index in range(record.ploidy):
+        if record.genotype[index] > 0 and record.allele_kind[record.genotype[index]] == DELETION:
+            copies += 1
+    if reach == 0 and size > 0:
+        reach = record.pos + size
+    if reach and reach < record.pos:
+        return BAD_END
+    if reach > length:
+        return PAST_END
+    if copies and reach >= first:
+        add_interval(table, record, first, reach, copies, state, record.pos)
+    return DONE
+
+
 cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *changed, int64_t state) noexcept nogil:
     """Add intervals for the bases that a record spans; ``changed``: the number of copies that change each base."""
     cdef int64_t base = 0, stop
@@ -60,6 +82,9 @@ cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *c
         while stop < record.ref_length and changed[stop] == changed[base]:
             stop += 1
         add_interval(table, record, record.pos + base, record.pos + stop - 1, changed[base], state, record.pos)
+        if record.deletion and base == 0 and changed[base] == 0:
+            # the record's depth is that of the deletion: it says nothing of the base before
+            table.intervals[table.count - 1].dp = NO_DEPTH_OF_ITS_OWN
         base = stop
 
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from baekman.kernels.reader cimport BAD_COLUMNS, DONE, EMPTY
-from baekman.kernels.text cimport NEWLINE, RETURN, TAB
+from baekman.kernels.text cimport DOT, NEWLINE, RETURN, TAB
 
 cdef enum:
     CHROM = 0
@@ -46,4 +46,13 @@ cdef inline int split(const uint8_t *buf, int64_t at, int64_t limit, Line *line,
     return DONE if column == SAMPLE else BAD_COLUMNS
 
 
-cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp) noexcept nogil
+cdef inline bint is_pass(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
+    """Return whether a FILTER is missing or PASS."""
+    if stop - start == 1:
+        return buf[start] == DOT
+    return stop - start == 4 and buf[start] == 80 and buf[start + 1] == 65 and buf[start + 2] == 83
+
+
+cdef bint has_failed(const uint8_t *buf, const Line *line) noexcept nogil
+
+cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size) noexcept nogil

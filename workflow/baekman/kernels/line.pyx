@@ -1,19 +1,21 @@
-"""The keys of a line's INFO that are read."""
+"""The INFO of a line, as far as it is read."""
 
 from libc.stdint cimport int64_t, uint8_t
 
-from baekman.kernels.text cimport EQUALS, SEMICOLON, integer, key_number, position
+from baekman.kernels.text cimport EQUALS, MINUS, SEMICOLON, integer, key_number, position, same
 
 # bcftools wrote MinDP and MIN_DP, by version
 cdef enum:
     END = 0
-    INFO_KEYS = 3
-cdef const uint8_t *INFO_POOL = b"ENDMIN_DPMinDP"
-cdef int64_t[3] INFO_ENDS = [3, 9, 14]
+    SVLEN = 1
+    INFO_KEYS = 4
+cdef const uint8_t *INFO_POOL = b"ENDSVLENMIN_DPMinDP"
+cdef int64_t[4] INFO_ENDS = [3, 8, 14, 19]
+cdef const uint8_t *REF_CALL = b"RefCall"
 
 
-cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp) noexcept nogil:
-    """Write END and the least depth of a block, where INFO has them."""
+cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size) noexcept nogil:
+    """Read END, the least depth of a block and the length of SVLEN, where INFO has them."""
     cdef int64_t start = line.columns[INFO], stop = line.columns[FORMAT] - 1, last, equals, key
     while start < stop:
         last = start
@@ -27,6 +29,15 @@ cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_
             reach[0] = position(buf, equals + 1, last)
             if reach[0] == -1:  # END=.
                 reach[0] = 0
+        elif key == SVLEN:
+            equals += buf[equals + 1] == MINUS
+            size[0] = max(position(buf, equals + 1, last), <int64_t>0)
         elif key >= 0:
             dp[0] = integer(buf, equals + 1, last)
         start = last + 1
+
+
+cdef bint has_failed(const uint8_t *buf, const Line *line) noexcept nogil:
+    """Return whether FILTER is neither missing nor PASS, nor DeepVariant's RefCall, which says that it is reference."""
+    cdef int64_t start = line.columns[FILTER], stop = line.columns[INFO] - 1
+    return stop > start and not is_pass(buf, start, stop) and not same(buf, start, stop, REF_CALL, 0, 7)

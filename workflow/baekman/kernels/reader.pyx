@@ -11,16 +11,18 @@ from libc.stdlib cimport free, malloc, realloc
 import numpy as np
 
 from baekman.kernels.fields cimport Fields, find_fields
-from baekman.kernels.intervals cimport IntervalTable, add_bases, add_block, part_intervals
+from baekman.kernels.intervals cimport IntervalTable, add_bases, add_block, add_deletion, part_intervals
 from baekman.kernels.layout cimport (
     FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK, CallRow, Interval,
 )
-from baekman.kernels.line cimport FILTER, ID, INFO, POS, QUAL, Line, read_info, split
+from baekman.kernels.line cimport FILTER, ID, INFO, POS, QUAL, Line, has_failed, is_pass, read_info, split
 from baekman.kernels.record cimport MAX_ALLELES, Record, read_alleles
 from baekman.kernels.repeats cimport Repeats, check_repeated
 from baekman.kernels.rows cimport RowTable, Workspace, add_rows, count_changed, part_rows
-from baekman.kernels.sample cimport read_depths, read_genotype, read_likelihoods, read_phase, read_quality
-from baekman.kernels.text cimport DOT, named, position, quality, same
+from baekman.kernels.sample cimport (
+    PhaseSets, has_evidence, read_depths, read_genotype, read_likelihoods, read_phase, read_quality, states_reference,
+)
+from baekman.kernels.text cimport named, position, quality, same
 
 cdef enum:
     MAX_FILTERS = 250
@@ -58,6 +60,7 @@ cdef class RecordReader:
     cdef readonly int64_t records
     cdef Repeats _repeats
     cdef Fields _fields
+    cdef PhaseSets _phase_sets
     cdef int64_t _filters
     cdef uint8_t _filter_pool[FILTER_ROOM]
     cdef int64_t _filter_ends[MAX_FILTERS]
@@ -250,6 +253,7 @@ cdef class RecordReader:
                 return NEXT_CONTIG
             self.contig = self._contig_of_name[name]
             self._seen[self.contig] = 1
+            self._phase_sets.count = self._phase_sets.next_place = self._phase_sets.last = 0
             self._repeats.pos = 0
             self._settle(self._first_shards[self.contig], 0)
         self._name = name
@@ -310,7 +314,7 @@ cdef class RecordReader:
     cdef int _read_sample(self, const Line *line, Record *record) noexcept nogil:
         """Read genotype, likelihoods and depths, and add them to the rows and intervals."""
         cdef bint complete, called, covered
-        cdef int64_t reach = 0, info_dp = -1, state, row = self._table.count
+        cdef int64_t reach = 0, size = 0, info_dp = -1, state, row = self._table.count
         cdef int reason = read_genotype(record, &self._fields, &complete)
         if reason != DONE:
             return reason
@@ -319,12 +323,17 @@ cdef class RecordReader:
             record.ploidy = 2
             record.genotype[0] = -1
             record.genotype[1] = -1
-        if record.block:
-            read_info(record.buf, line, &reach, &info_dp)
+        if record.block or record.starred or record.deletion:
+            read_info(record.buf, line, &reach, &info_dp, &size)
+            record.block = record.block or (record.starred and reach > 0)
         read_depths(record, &self._fields)
-        read_quality(record, &self._fields, info_dp)
-        called = complete and self._is_called(record)
-        covered = record.dp != 0 or record.genotype[0] > 0 or (record.ploidy == 2 and record.genotype[1] > 0)
+        if not complete and record.block and states_reference(&self._fields):
+            complete = True
+            record.ploidy = 2
+            record.genotype[0] = record.genotype[1] = 0
+        read_quality(record, &self._fields, info_dp, complete, has_failed(record.buf, line))
+        called = complete and not record.doubtful and self._is_called(record)
+        covered = has_evidence(record)
         state = STATE_MISSING
         if complete:
             state = STATE_CALLED if called else STATE_WEAK
@@ -333,14 +342,19 @@ cdef class RecordReader:
                 &self._intervals, record, &self._fields, self._lengths[self.contig], reach, covered, state
             )
         count_changed(record, self._work.begin)
-        if covered:
-            add_bases(&self._intervals, record, self._work.begin, state)
+        if not covered:
+            return DONE
+        add_bases(&self._intervals, record, self._work.begin, state)
+        if record.deletion:
+            reason = add_deletion(&self._intervals, record, self._lengths[self.contig], reach, size, state)
+            if reason != DONE:
+                return reason
         if not record.real:
             return DONE
-        record.flags = (FLAG_GENOTYPED if complete and covered else 0) | (FLAG_CALLED if called and covered else 0)
+        record.flags = (FLAG_GENOTYPED if complete else 0) | (FLAG_CALLED if called else 0)
         if not self._read_filter(line, record):
             return TOO_MANY_FILTERS
-        read_phase(record, &self._fields)
+        read_phase(record, &self._fields, &self._phase_sets)
         record.quality = max(quality(record.buf, line.columns[QUAL], line.columns[FILTER] - 1), <int64_t>-1)
         add_rows(record, &self._sequence[0] + self._starts[self.contig], &self._table, &self._work)
         while row < self._table.count:
@@ -368,9 +382,7 @@ cdef class RecordReader:
         cdef const uint8_t *buf = record.buf
         cdef int64_t start = line.columns[FILTER], stop = line.columns[INFO] - 1
         record.filter = 0
-        if stop - start == 1 and buf[start] == DOT:
-            return True
-        if stop - start == 4 and buf[start] == 80 and buf[start + 1] == 65 and buf[start + 2] == 83:  # PASS
+        if is_pass(buf, start, stop):
             return True
         record.filter = 1 + named(
             &self._filters, buf, start, stop, self._filter_pool, FILTER_ROOM, self._filter_ends, MAX_FILTERS

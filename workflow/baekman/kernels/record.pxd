@@ -12,6 +12,8 @@ cdef enum:
     REAL = 0
     NON_REF = 1
     OTHER = 2
+    STAR = 3
+    DELETION = 4  # <DEL>: the base at POS is still there
 
 # One record; alleles are numbered as in GT.
 cdef struct Record:
@@ -27,6 +29,8 @@ cdef struct Record:
     int64_t real  # the number of REAL ALTs
     int64_t letters  # the number of their letters
     bint block  # whether the record names no ALT
+    bint starred  # whether it names no ALT but *
+    bint deletion  # whether it has a <DEL>
     int64_t genotype[2]
     int64_t ploidy
     bint phased
@@ -36,6 +40,7 @@ cdef struct Record:
     int64_t *pl
     int64_t values  # the number of likelihoods
     int64_t gq
+    bint doubtful  # a reference genotype that the record itself speaks against
     int64_t dp
     int64_t phase_set
     int64_t filter

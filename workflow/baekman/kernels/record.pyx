@@ -4,7 +4,9 @@ from libc.stdint cimport int64_t, uint8_t
 
 from baekman.kernels.line cimport ALT, QUAL, REF, Line
 from baekman.kernels.reader cimport BAD_ALT, BAD_REF, BAD_REF_BASE, DONE, PAST_END, TOO_MANY_ALLELES
-from baekman.kernels.text cimport CLOSING, COMMA, DOT, LESS, OPENING, STAR, is_allele_letter, is_base, upper
+from baekman.kernels.text cimport (
+    ASTERISK, CLOSING, COLON, COMMA, DOT, GREATER, LESS, OPENING, is_allele_letter, is_base, upper,
+)
 
 
 cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, int64_t length) noexcept nogil:
@@ -19,6 +21,8 @@ cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, i
     record.real = 0
     record.letters = 0
     record.block = True
+    record.starred = True
+    record.deletion = False
     start = line.columns[ALT]
     if alt_end - start == 1 and buf[start] == DOT:
         start = alt_end + 1
@@ -41,6 +45,8 @@ cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, i
             record.letters += stop - start
         if kind != NON_REF:
             record.block = False
+            record.starred = record.starred and kind == STAR
+            record.deletion = record.deletion or kind == DELETION
         record.alleles += 1
         start = stop + 1
     if record.ref_length < 1:
@@ -64,13 +70,17 @@ cdef int kind_of(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil
     cdef int64_t index
     cdef bint breakend = False
     if buf[start] == LESS:
-        if stop - start == 3 and buf[start + 1] == STAR:
+        if stop - start == 3 and buf[start + 1] == ASTERISK:
             return NON_REF
         if stop - start == 9 and buf[start + 1] == 78 and buf[start + 5] == 82:  # <NON_REF>
             return NON_REF
+        if stop - start >= 5 and buf[start + 1] == 68 and buf[start + 2] == 69 and buf[start + 3] == 76 and (
+            buf[start + 4] == GREATER or buf[start + 4] == COLON
+        ):  # <DEL> or <DEL:…>
+            return DELETION
         return OTHER
-    if stop - start == 1 and buf[start] == STAR:
-        return OTHER
+    if stop - start == 1 and buf[start] == ASTERISK:
+        return STAR
     if stop - start == 1 and buf[start] == DOT:
         return NON_REF
     for index in range(start, stop):

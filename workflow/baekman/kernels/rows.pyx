@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from baekman.kernels.alleles cimport atomize, least_by_copies, left_align
 from baekman.kernels.layout cimport MISSING, CallRow
-from baekman.kernels.record cimport REAL, Record
+from baekman.kernels.record cimport DELETION, REAL, Record
 from baekman.kernels.text cimport is_base, same, upper
 
 
@@ -36,7 +36,7 @@ cdef void count_changed(const Record *record, int64_t *out) noexcept nogil:
         if allele < 1:
             continue
         if record.allele_kind[allele] != REAL:
-            for base in range(record.ref_length):
+            for base in range(record.allele_kind[allele] == DELETION, record.ref_length):
                 out[base] += 1
             continue
         alt = record.buf + record.allele_start[allele]
@@ -166,7 +166,7 @@ cdef void complete_rows(
             if work.members[allele]:
                 copies += 1
             elif record.allele_kind[allele] != REAL:
-                other += 1
+                other += record.allele_kind[allele] != DELETION or window_end > 1
             else:
                 # does the other ALT change a base of this atom?
                 alt = record.buf + record.allele_start[allele]
@@ -194,7 +194,12 @@ cdef void complete_rows(
             least_by_copies(record.pl, record.alleles, record.ploidy, work.members, likelihoods)
         else:
             likelihoods[0] = likelihoods[1] = likelihoods[2] = MISSING
-        if copies == 0 and ad_alt == 0 and not (record.values and likelihoods[1] < likelihoods[0] + 20):
+        if record.values and likelihoods[0] == likelihoods[1] and (
+            record.ploidy == 1 or likelihoods[0] == likelihoods[2]
+        ):
+            # every number of copies is as likely: no evidence, and no joint genotype out of the frequency alone
+            likelihoods[0] = likelihoods[1] = likelihoods[2] = MISSING
+        if copies == 0 and ad_alt == 0 and not (likelihoods[0] >= 0 and likelihoods[1] < likelihoods[0] + 20):
             out.pos = -1
             continue
         out.copies = <int32_t>copies

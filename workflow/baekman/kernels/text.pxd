@@ -6,7 +6,7 @@ cdef enum:
     TAB = 9
     NEWLINE = 10
     RETURN = 13
-    STAR = 42
+    ASTERISK = 42
     PLUS = 43
     COMMA = 44
     MINUS = 45
@@ -16,6 +16,7 @@ cdef enum:
     SEMICOLON = 59
     LESS = 60
     EQUALS = 61
+    GREATER = 62
     OPENING = 91
     CLOSING = 93
     EXPONENT = 101
