@@ -101,9 +101,9 @@ def posterior(pl: Sequence[int], frequency: float) -> list[float]:
 
 def joint(evidence: Evidence, ploidy: int, frequency: float) -> tuple[set[int | None], set[int | None]]:
     """Return the possible copies and qualities of a joint genotype of this ploidy: several only by rounding."""
-    if evidence.kind == "nothing":
+    if evidence.kind == "nothing" or (evidence.kind == "block" and evidence.gq == 0):
         return {None}, {None}
-    if evidence.kind == "row" and not evidence.pl:
+    if evidence.kind == "row" and len(set(evidence.pl)) < 2:  # equal likelihoods are no evidence
         if "." in evidence.genotype:
             return {None}, {evidence.gq}
         copies = evidence.genotype.count("1")

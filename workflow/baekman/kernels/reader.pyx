@@ -321,8 +321,7 @@ cdef class RecordReader:
         read_likelihoods(record, &self._fields, complete)
         if record.ploidy == 0:
             record.ploidy = 2
-            record.genotype[0] = -1
-            record.genotype[1] = -1
+            record.genotype[0] = record.genotype[1] = -1
         if record.block or record.starred or record.deletion:
             read_info(record.buf, line, &reach, &info_dp, &size)
             record.block = record.block or (record.starred and reach > 0)
@@ -334,9 +333,7 @@ cdef class RecordReader:
         read_quality(record, &self._fields, info_dp, complete, has_failed(record.buf, line))
         called = complete and not record.doubtful and self._is_called(record)
         covered = has_evidence(record)
-        state = STATE_MISSING
-        if complete:
-            state = STATE_CALLED if called else STATE_WEAK
+        state = (STATE_CALLED if called else STATE_WEAK) if complete else STATE_MISSING
         if record.block:
             return add_block(
                 &self._intervals, record, &self._fields, self._lengths[self.contig], reach, covered, state
@@ -347,10 +344,8 @@ cdef class RecordReader:
         add_bases(&self._intervals, record, self._work.begin, state)
         if record.deletion:
             reason = add_deletion(&self._intervals, record, self._lengths[self.contig], reach, size, state)
-            if reason != DONE:
-                return reason
-        if not record.real:
-            return DONE
+        if reason != DONE or not record.real:
+            return reason
         record.flags = (FLAG_GENOTYPED if complete else 0) | (FLAG_CALLED if called else 0)
         if not self._read_filter(line, record):
             return TOO_MANY_FILTERS
