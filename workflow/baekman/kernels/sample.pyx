@@ -291,7 +291,9 @@ cdef bint has_evidence(const Record *record) noexcept nogil:
     return not flat if record.values else record.gq > 0
 
 
-cdef int64_t number_of_set(PhaseSets *sets, const uint8_t *buf, int64_t start, int64_t stop, int64_t pos) noexcept nogil:
+cdef int64_t number_of_set(
+    PhaseSets *sets, const uint8_t *buf, int64_t start, int64_t stop, int64_t pos
+) noexcept nogil:
     """Return the number of the phase set with this text: the position of its first record, or the next free one."""
     cdef int64_t name = digest(buf, start, stop), index
     sets.texts += 1
