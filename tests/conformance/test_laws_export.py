@@ -209,7 +209,7 @@ def test_region_takes_the_lines_with_their_pos_in_it(small: Path, tmp_path: Path
 
 
 def test_carriers_are_those_of_bcftools_merge(tmp_path: Path) -> None:
-    """Where nobody has blocks, ``bcftools merge`` and ``norm -m-`` know as much as the store does."""
+    """Compare with ``bcftools merge`` and ``norm -m-``, which know as much as the store if there are no blocks."""
     samples = {
         "A": [line(3, "G", "A", "0/1:50:30:15,15:50,0,500"), line(9, "C", "T", "1/1:60:30:0,30:500,60,0")],
         "B": [line(3, "G", "A,C", "1/2:50:30:0,15,15:99,99,99,99,0,99")],

@@ -74,7 +74,7 @@ def noticing_damage(path: Path) -> Iterator[None]:
 
 
 def open_parquet(path: Path, *, decryption: Any = None) -> pq.ParquetFile:
-    """Open a Parquet file whose pages are verified by their checksums when they are read (CRC-32).
+    """Open a Parquet file; reading verifies each page by its checksum (CRC-32).
 
     ``decryption``: the decryption properties of an encrypted file. Raises ``DamagedFile`` for a damaged footer.
     """

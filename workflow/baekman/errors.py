@@ -95,7 +95,7 @@ class WorkerDied(Exception):
 
 
 class DamagedFile(OSError):
-    """A stored file whose content is not what was written. The command line exits with 1."""
+    """A stored file with another content than was written. The command line exits with 1."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("a stored file is damaged")

@@ -397,7 +397,7 @@ def test_a_store_is_compared_with_the_gvcfs_that_went_in(sound: Path, tmp_path: 
     ("kind", "column"), [("calls", "gq"), ("calls", "copies"), ("reference", "length"), ("reference", "gq")]
 )
 def test_a_difference_from_the_gvcf_is_found(sound: Path, tmp_path: Path, kind: str, column: str) -> None:
-    """Where everything else in the store was made to agree with it."""
+    """The rest of the store was changed to agree with it."""
     store_path = tmp_path / "cohort"
     shutil.copytree(sound, store_path)
     path = store_path / "batches" / "b0" / kind / "1.parquet"

@@ -61,7 +61,7 @@ class Inspection:
 
     @classmethod
     def anonymous(cls, barcode: str, findings: Iterable[Finding]) -> Inspection:
-        """Return the inspection of a specimen whose verdict names nobody; its specimen ID is new."""
+        """Return the inspection of a specimen without a participant in its verdict; its specimen ID is new."""
         return cls.of(barcode, findings, specimen_id=pseudonyms.new("S"), participant_id=None)
 
     def rejected(self, late: Iterable[Finding]) -> Inspection:

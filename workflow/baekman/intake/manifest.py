@@ -41,7 +41,7 @@ class ManifestRow:
 
     @property
     def encrypted(self) -> bool:
-        """Whether the file is a Crypt4GH container; checksum and size are then those of the plaintext."""
+        """True if the file is a Crypt4GH container; checksum and size are then those of the plaintext."""
         return self.file.endswith(".c4gh")
 
 

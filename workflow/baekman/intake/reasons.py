@@ -99,5 +99,5 @@ class Finding:
 
     @property
     def blocks(self) -> bool:
-        """Whether the specimen cannot go on in any mode of the gate."""
+        """True if the specimen cannot go on in any mode of the gate."""
         return REASON_KINDS[self.reason.code].blocks

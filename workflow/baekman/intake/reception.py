@@ -87,7 +87,7 @@ class Reception:
 
     @property
     def claims_reference(self) -> bool:
-        """Whether the delivery states that it was made with our reference."""
+        """True if the delivery states that it was made with our reference."""
         return self.delivery.reference.casefold() == str(self.settings["reference_name"]).casefold()
 
     def realigns(self, rows: Sequence[ManifestRow]) -> bool:

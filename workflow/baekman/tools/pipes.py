@@ -30,7 +30,7 @@ class PipeFailed(Exception):
 
 @dataclass(frozen=True)
 class Untrusted:
-    """The source of a pipe whose bytes an institution sent; ``size`` is their number.
+    """The source of a pipe with bytes from an institution; ``size`` is their number.
 
     Its tools are bounded in memory and CPU time. Their stderr is discarded, since it may quote the source.
     """
