@@ -177,4 +177,5 @@ def test_a_delivery_goes_from_intake_to_tables_with_the_workflow_of_the_wheel(
     batch = json.loads((workspace / "deliveries" / delivery / "batch.json").read_text(encoding="utf-8"))
     (participant,) = batch["participants"]
     assert list((workspace / "tables").rglob(f"{participant}.parquet"))
-    assert str(PROJECT) not in (workspace / "logs" / "deliver" / f"{delivery}.log").read_text(encoding="utf-8")
+    messages = (workspace / "logs" / "deliver" / f"{delivery}.log").read_text(encoding="utf-8")
+    assert str(PROJECT) not in messages.replace(sys.prefix, "")  # the environment may lie in the checkout

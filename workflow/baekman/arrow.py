@@ -67,8 +67,9 @@ def noticing_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        # an error of the operating system has a number; Arrow's own has none
-        if getattr(error, "errno", None):
+        # an error of the operating system has a number or a class of its own; a wrong key is no damage
+        of_system = isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError)
+        if of_system or "decrypt" in str(error).lower():
             raise
         raise DamagedFile(path) from error
 
