@@ -79,10 +79,8 @@ with refusing("configuration"):
 
 def receive_delivery(folder):
     """Receive the delivery in `folder` and return its ID; None for a new one when nothing is to run."""
-    from baekman.intake.receive import (
-        receive,
-        received_id,
-    )  # jobs never open the registry
+    # jobs never open the registry
+    from baekman.intake.receive import receive, received_id
 
     if internals.is_planning():
         return received_id(folder, workspace=WORKSPACE)
