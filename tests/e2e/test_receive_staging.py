@@ -13,9 +13,11 @@ import crypt4gh.lib
 import pysam
 import pytest
 from baekman.intake import specimen as intake_specimen
+from baekman.intake import staging
 from baekman.intake.receive import receive
 from baekman.intake.reception import Reception
 from baekman.intake.staged_specimen import ExaminedSpecimen
+from baekman.tools import programs
 from baekman.workspace import specimens
 from baekman.workspace.paths import Workspace
 from crypt4gh.keys.c4gh import generate
@@ -242,3 +244,81 @@ def test_a_file_that_is_changed_after_it_was_examined_is_not_staged(
     assert codes(receipt) == [("accept", []), ("reject", ["checksum_wrong"])]
     staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
     assert [folder.name for folder in staged.iterdir()] == [receipt.verdicts[0].participant_id]
+
+
+def test_reads_that_a_tool_leaves_out_hold_their_specimen_and_stop_nobody(tmp_path: Path, reference: Path) -> None:
+    # samtools fastq takes one pair of a name: the second run of the same names would be lost
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1), registration("A-2", 2)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    runs = [tmp_path / "x.bam", tmp_path / "y.bam"]
+    for seed, run in enumerate(runs):
+        write_alignment(run, reference, sample="A-1", seed=seed)
+    with pysam.AlignmentFile(str(builder.folder / "a.bam"), "wb", template=pysam.AlignmentFile(str(runs[0]))) as out:
+        for run in runs:
+            for read in pysam.AlignmentFile(str(run)):
+                out.write(read)
+    builder.add("A-1", "a.bam", "bam")
+    builder.pair("A-2", seed=2)
+    receipt = receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
+    assert codes(receipt) == [("hold", ["reads_lost"]), ("accept", [])]
+    (reason,) = receipt.verdicts[0].reasons
+    assert (reason.metric, reason.observed, reason.threshold) == ("reads", 20, 40)
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert (row.participant_id, row.records) == (receipt.verdicts[1].participant_id, 40)
+    staged = tmp_path / "W" / "deliveries" / receipt.delivery_id / "staged"
+    assert [folder.name for folder in staged.iterdir()] == [row.participant_id]
+
+
+@pytest.mark.parametrize("aligned_input", ["accept", "realign"])
+@pytest.mark.parametrize("suffix", ["bam", "cram"])
+def test_secondary_and_supplementary_alignments_are_no_reads_and_single_reads_are_reported(
+    tmp_path: Path, reference: Path, suffix: str, aligned_input: str
+) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)], more=f"aligned_input: {aligned_input}\n")
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    write_alignment(tmp_path / "whole.bam", reference, sample="A-1", seed=3)
+    mode = "wc" if suffix == "cram" else "wb"
+    with (
+        pysam.AlignmentFile(str(tmp_path / "whole.bam")) as whole,
+        pysam.AlignmentFile(
+            str(builder.folder / f"a.{suffix}"), mode, header=whole.header, reference_filename=str(reference)
+        ) as out,
+    ):
+        for number, read in enumerate(whole):
+            if number != 5:  # its mate is a single read
+                out.write(read)
+            if number in (0, 7):
+                read.flag |= 0x100 if number else 0x800
+                out.write(read)
+            if number == 2:  # a read of no pair
+                read.query_name, read.flag = "single", 0
+                read.next_reference_id, read.next_reference_start = -1, -1
+                out.write(read)
+    builder.add("A-1", f"a.{suffix}", suffix)
+    receipt = receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
+    observed = [(reason.code, reason.observed) for reason in receipt.verdicts[0].reasons]
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert (observed, row.records) == (([], 20) if aligned_input == "accept" else ([("reads_without_mate", 2)], 18))
+
+
+def test_records_that_a_tool_leaves_out_hold_their_specimen(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_workspace(tmp_path / "W", reference, [registration("A-1", 1)])
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    write_gvcf(builder.folder / "a.g.vcf.gz", gvcf_text(reference, sample="A-1"))
+    builder.add("A-1", "a.g.vcf.gz", "gvcf")
+    # bcftools view that ends early with exit code 0
+    early = ["--exclude", "POS>100"]
+    view = [*programs.command("bcftools"), "view"]
+    run = staging.running
+
+    def running(words: list[str], **options: Any) -> Any:
+        is_view = [str(word) for word in words][: len(view)] == view
+        return run([*words[:-1], *early, words[-1]] if is_view else words, **options)
+
+    monkeypatch.setattr(staging, "running", running)
+    receipt = receive(builder.finish(), workspace=Workspace(tmp_path / "W"))
+    assert codes(receipt) == [("hold", ["records_lost"])]
+    (reason,) = receipt.verdicts[0].reasons
+    assert (reason.metric, reason.observed, reason.threshold) == ("records", 2, 3)

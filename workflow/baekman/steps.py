@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def add_delivery(
 ) -> None:
     """Add the participants in ``accepted`` to the cohort as one batch; create the cohort when there is none.
 
+    Participants whom an earlier run of the delivery added stay as they are.
+
     Args:
         workspace: The workspace of the cohort.
         delivery_id: The delivery, and the name of the batch.
@@ -103,24 +106,34 @@ def add_delivery(
 def _added(
     opened: store.Store, batch: str, members: Sequence[Member], *, filters: SiteFilters, engine: Engine
 ) -> snapshot.Snapshot:
-    """Return the snapshot with ``members``, who are added now unless an earlier run of the job added them."""
+    """Return the snapshot with ``members``; those that no earlier run of the job added are added now.
+
+    A batch is immutable. Members of a delivery that is in the cohort already, such as a specimen that was held and
+    processed again, become a batch of their own: ``<delivery>.2``, ``<delivery>.3``, ….
+    """
     latest = snapshot.read_snapshot(opened)
     # a withdrawal or a compaction may have moved them into another batch since
-    if latest.entry(batch) is None and _are_added(opened, members, at=latest):
+    missing = _not_added(opened, members, at=latest)
+    if not missing:
         return latest
-    return add_batch(opened, batch=batch, members=members, engine=engine, filters=filters)
+    names = chain([batch], (f"{batch}.{number}" for number in count(2)))
+    free = next(name for name in names if latest.entry(name) is None)
+    return add_batch(opened, batch=free, members=missing, engine=engine, filters=filters)
 
 
-def _are_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.Snapshot) -> bool:
-    """Return whether all ``members`` are in the cohort at a snapshot, with these gVCFs and sexes."""
+def _not_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.Snapshot) -> list[Member]:
+    """Return the ``members`` that are not in the cohort at a snapshot with their gVCF and sex."""
     batches = find_batches(opened, [member.participant_id for member in members], at=at)
-    if len(batches) < len(members):
-        return False
     rosters = [
         read_roster(opened, name)[0].select(["participant_id", "sex", "gvcf_sha256"]) for name in {*batches.values()}
     ]
     known = {tuple(row.values()) for roster in rosters for row in roster.to_pylist()}
-    return all((member.participant_id, member.sex, sha256_of(Path(member.gvcf))) in known for member in members)
+    return [
+        member
+        for member in members
+        if member.participant_id not in batches
+        or (member.participant_id, member.sex, sha256_of(Path(member.gvcf))) not in known
+    ]
 
 
 def worthwhile(engine: Engine, gvcfs: Iterable[Path]) -> Engine:

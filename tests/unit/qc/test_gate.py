@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +10,8 @@ import pytest
 from baekman import pseudonyms
 from baekman.qc import gate as gate_module
 from baekman.qc.delivery import judge_delivery
-from baekman.qc.gate import judge
-from baekman.qc.metrics import Metrics, Number, write_metrics
+from baekman.qc.gate import is_incomplete, judge
+from baekman.qc.metrics import Handover, Metrics, Number, write_metrics
 from baekman.qc.thresholds import DEFAULTS as DEFAULTS_FILE
 from baekman.qc.thresholds import Thresholds, beyond, load_thresholds
 from baekman.verdicts import Verdict, read_verdicts
@@ -308,12 +309,13 @@ def staged(participant_id: str, specimen_id: str) -> StagedFiles:
 def test_a_delivery_is_judged_in_the_order_of_specimens(tmp_path: Path, gate: Literal["enforce", "report"]) -> None:
     workspace = Workspace(tmp_path)
     delivery_id = pseudonyms.new("D")
-    good, poor = sorted(pseudonyms.new("P") for _ in range(2))
-    first, second = sorted(pseudonyms.new("S") for _ in range(2))
+    good, poor, lost = sorted(pseudonyms.new("P") for _ in range(3))
+    first, second, third = sorted(pseudonyms.new("S") for _ in range(3))
     table = workspace.delivery(delivery_id).specimens
     table.parent.mkdir(parents=True)
-    specimens.write(table, [staged(good, second), staged(poor, first)])
-    for participant_id, specimen_id, coverage in ((good, second, 34.0), (poor, first, 12.0)):
+    rows = ((good, second, 34.0, 100), (poor, first, 12.0, 100), (lost, third, 34.0, 99))
+    specimens.write(table, [staged(participant_id, specimen_id) for participant_id, specimen_id, *_ in rows])
+    for participant_id, specimen_id, coverage, reads in rows:
         path = workspace.participant(participant_id).metrics
         path.parent.mkdir(parents=True)
         metrics = Metrics(
@@ -322,12 +324,26 @@ def test_a_delivery_is_judged_in_the_order_of_specimens(tmp_path: Path, gate: Li
             registered_sex="female",
             observed_sex="female",
             values=GOOD | {"mean_autosome_coverage": coverage},
+            handover=Handover(unit="reads", observed=reads, expected=100),
         )
         write_metrics(path, metrics)
     output, accepted = tmp_path / "qc.json", tmp_path / "accepted.tsv"
     judge_delivery(workspace, delivery_id, thresholds=DEFAULTS_FILE, gate=gate, output=output, accepted=accepted)
     verdicts = [(verdict.specimen_id, verdict.verdict) for verdict in read_verdicts(output)]
-    assert verdicts == [(first, "reject"), (second, "accept")]
+    assert verdicts == [(first, "reject"), (second, "accept"), (third, "hold")]
+    # whoever lost reads never goes on
     passed = [good] if gate == "enforce" else [good, poor]
     lines = [f"{participant_id}\tparticipants/{participant_id}/calls.g.vcf.gz\tfemale\n" for participant_id in passed]
     assert accepted.read_text() == "".join(lines)
+
+
+@pytest.mark.parametrize(("unit", "code"), [("reads", "reads_lost"), ("records", "records_lost")])
+@pytest.mark.parametrize("observed", [99, 101])
+def test_lost_or_repeated_reads_hold_a_specimen(unit: str, code: str, observed: int) -> None:
+    whole = replace(specimen(), handover=Handover(unit=unit, observed=100, expected=100))
+    assert judge(whole, DEFAULTS).verdict == "accept"
+    verdict = judge(replace(whole, handover=Handover(unit=unit, observed=observed, expected=100)), DEFAULTS)
+    (reason,) = verdict.reasons
+    assert (reason.code, reason.severity, reason.metric) == (code, "hold", unit)
+    assert (reason.observed, reason.threshold) == (observed, 100)
+    assert is_incomplete(verdict) and not is_incomplete(judge(specimen(), DEFAULTS))

@@ -36,7 +36,7 @@ class Contents:
         sha256: the digest of the file's plaintext, hexadecimal.
         size: bytes of the plaintext.
         faults: pairs of a reason code and a description.
-        records: the number of reads or VCF records.
+        records: the number of reads or VCF records; secondary and supplementary alignments are no reads.
         names_digest: the digest of the reads' names in their order; equal for the two files of mates.
         samples: the sample names inside (confidential).
         header: the header as delivered (confidential).
@@ -168,7 +168,7 @@ def _examine_aligned(
         contents.contigs = tuple(contigs_in(contents.header))
         contents.samples = sam_samples(contents.header)
         require_readable(pipe)
-    contents.records = reads.records
+    contents.records = reads.reads
     if not contents.records:
         raise FileFault("empty", "no read")
 

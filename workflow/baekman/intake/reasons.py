@@ -56,6 +56,8 @@ REASON_KINDS: dict[str, ReasonKind] = {
     "reference_mismatch": ReasonKind("reject", "align to the reference that delivery.yaml names, or name the true one"),
     "reference_differs": ReasonKind("note", ""),
     "reads_without_mate": ReasonKind("note", ""),
+    "reads_lost": ReasonKind("hold", "send the reads as FASTQ, or with one name for each pair of reads", True),
+    "records_lost": ReasonKind("hold", "make the gVCF again, then send it", True),
     "sample_mismatch": ReasonKind("reject", "check for a swap: the sample inside is not this specimen"),
     "sample_unknown": ReasonKind(
         "hold", "confirm that the file belongs to this specimen, and name its sample by the barcode"

@@ -30,6 +30,7 @@ from baekman.intake.inspection import Inspection
 from baekman.intake.reasons import Finding
 from baekman.intake.reception import ReceivedDelivery, Reception, conclude, require_as_before
 from baekman.intake.specimen import inspect
+from baekman.qc.incomplete import remove_incomplete
 from baekman.registry.denied_list import open_in_force
 from baekman.registry.verdict_history import note_delivery
 from baekman.verdicts import read_verdicts
@@ -62,7 +63,7 @@ def receive(
 ) -> ReceivedDelivery:
     """Inspect the delivery in ``folder``, stage the specimens that pass, write verdicts and the return report.
 
-    The same delivery a second time finishes an interrupted intake, or does nothing.
+    The same delivery a second time finishes an interrupted intake, or only calls ``remove_incomplete``.
 
     Args:
         folder: The delivery, with ``delivery.yaml`` and ``manifest.tsv``.
@@ -91,6 +92,7 @@ def receive(
         before = _read_summary(home)
         if before is not None:
             _require_same_content(home, delivery, key)
+            remove_incomplete(workspace, home.id)
         if before is not None and not again:
             return _received_before(workspace, home, delivery)
         require_permission(delivery)

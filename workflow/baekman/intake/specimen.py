@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -108,6 +109,9 @@ def _examine_and_stage(
         try:
             staged, notes = stage(reception, ExaminedSpecimen(record=record, files=files, contents=contents))
             findings += notes
+            if any(note.blocks for note in notes):
+                shutil.rmtree(reception.home.staged / record.participant_id, ignore_errors=True)
+                staged = []
         except FileFault as fault:
             # the tools that stage a file refused it, although it was whole
             findings.append(Finding.of(fault.code, metric="file", observed=str(fault)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,6 @@ from baekman.intake.reception import Reception
 from baekman.intake.staging import Lane, Source, stage_alignment, stage_fastq, stage_reads, stage_vcf
 from baekman.registry.records import SpecimenRecord
 from baekman.workspace.specimens import StagedFiles
-
-# The name of a lane (L1, L2, …), its file, and the second file of a pair.
-StagedLane = tuple[str, Path, Path | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +51,8 @@ def stage(reception: Reception, specimen: ExaminedSpecimen) -> tuple[list[Staged
     """Write the staged folder of ``specimen``.
 
     Returns:
-        The rows of ``specimens.tsv``, and findings to note.
+        The rows of ``specimens.tsv``, and findings to note: a difference between what was examined and what was
+        staged is one that blocks.
 
     Raises:
         FileFault: A tool refuses a file, or a file has changed since it was examined.
@@ -66,13 +64,13 @@ def stage(reception: Reception, specimen: ExaminedSpecimen) -> tuple[list[Staged
     with atomic.atomic_folder(target) as folder:
         kind = specimen.rows[0].kind
         if kind == "gvcf":
-            entry, lanes = "gvcf", [_stage_gvcf(specimen, folder)]
+            entry, lanes = "gvcf", [_stage_gvcf(specimen, folder, notes=notes)]
         elif kind in ("bam", "cram") and not reception.realigns(specimen.rows):
-            entry, lanes = "cram", [_stage_alignment(reception, specimen, folder)]
+            entry, lanes = "cram", [_stage_alignment(reception, specimen, folder, notes=notes)]
         elif kind in ("bam", "cram"):
             entry, lanes = "fastq", _stage_aligned_reads(reception, specimen, folder, notes=notes)
         else:
-            entry, lanes = "fastq", _stage_pairs(reception, specimen, folder)
+            entry, lanes = "fastq", _stage_pairs(reception, specimen, folder, notes=notes)
         array = _stage_array(record, folder)
         if record.array_genotypes and array is None:
             notes.append(Finding.of("array_genotypes_unusable"))
@@ -85,28 +83,40 @@ def stage(reception: Reception, specimen: ExaminedSpecimen) -> tuple[list[Staged
             participant_id=record.participant_id,
             specimen_id=record.specimen_id,
             entry=entry,
-            lane=lane,
-            file_1=relative(file_1),
-            file_2=relative(file_2),
+            lane=lane.lane,
+            file_1=relative(lane.file_1),
+            file_2=relative(lane.file_2),
             sex=record.registered_sex,
             array_genotypes=relative(array),
+            records=lane.records,
         )
-        for lane, file_1, file_2 in lanes
+        for lane in lanes
     ], notes
 
 
-def _stage_gvcf(specimen: ExaminedSpecimen, folder: Path) -> StagedLane:
+def _compare(specimen: ExaminedSpecimen, rows: Sequence[ManifestRow], *, observed: int, notes: list[Finding]) -> None:
+    """Add a finding to ``notes`` unless ``observed`` is the number of reads or records in the files of ``rows``."""
+    expected = sum(specimen.contents[row.row].records for row in rows)
+    if observed != expected:
+        is_gvcf = rows[0].kind == "gvcf"
+        code, metric = ("records_lost", "records") if is_gvcf else ("reads_lost", "reads")
+        numbers = tuple(row.row for row in rows)
+        notes.append(Finding.of(code, metric=metric, observed=observed, threshold=expected, rows=numbers))
+
+
+def _stage_gvcf(specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]) -> Lane:
     (row,) = specimen.rows
     output = folder / "calls.g.vcf.gz"
-    stage_vcf(specimen.source(row), output, sample=specimen.record.participant_id)
-    return "L1", output, None
+    records = stage_vcf(specimen.source(row), output, sample=specimen.record.participant_id)
+    _compare(specimen, [row], observed=records, notes=notes)
+    return Lane(lane="L1", file_1=output, records=records)
 
 
-def _stage_alignment(reception: Reception, specimen: ExaminedSpecimen, folder: Path) -> StagedLane:
+def _stage_alignment(reception: Reception, specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]) -> Lane:
     """Stage the delivered alignment as it is, with its header and read names replaced."""
     (row,) = specimen.rows
     output = folder / "aligned.cram"
-    stage_alignment(
+    reads = stage_alignment(
         specimen.source(row),
         output,
         participant=specimen.record.participant_id,
@@ -114,12 +124,13 @@ def _stage_alignment(reception: Reception, specimen: ExaminedSpecimen, folder: P
         reference=reception.reference,
         rename=bool(reception.settings["rename_reads"]),
     )
-    return "L1", output, None
+    _compare(specimen, [row], observed=reads, notes=notes)
+    return Lane(lane="L1", file_1=output, records=reads)
 
 
 def _stage_aligned_reads(
     reception: Reception, specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]
-) -> list[StagedLane]:
+) -> list[Lane]:
     """Stage the reads of delivered alignments as FASTQ; a finding on reads without mates goes to ``notes``."""
     lanes: list[Lane] = []
     for row in specimen.rows:
@@ -134,22 +145,27 @@ def _stage_aligned_reads(
         lanes += staged
         if single:
             notes.append(Finding.of("reads_without_mate", metric="reads", observed=single, rows=(row.row,)))
-    return [(lane.lane, lane.file_1, lane.file_2) for lane in lanes]
+        observed = sum(lane.records for lane in staged) + single
+        _compare(specimen, [row], observed=observed, notes=notes)
+    return lanes
 
 
-def _stage_pairs(reception: Reception, specimen: ExaminedSpecimen, folder: Path) -> list[StagedLane]:
+def _stage_pairs(reception: Reception, specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]) -> list[Lane]:
     """Stage delivered pairs of FASTQ files, one lane per read group of the manifest."""
     pairs: dict[str, dict[str, ManifestRow]] = {}
     for row in specimen.rows:
         pairs.setdefault(row.read_group, {})[row.kind] = row
     rename = bool(reception.settings["rename_reads"])
-    lanes: list[StagedLane] = []
+    lanes: list[Lane] = []
     for number, pair in enumerate(pairs.values(), start=1):
         lane = f"L{number}"
         file_1, file_2 = (folder / f"{lane}_{mate}.fastq.gz" for mate in (1, 2))
-        for kind, output in (("fastq_1", file_1), ("fastq_2", file_2)):
+        reads = sum(
             stage_fastq(specimen.source(pair[kind]), output, lane=lane, rename=rename)
-        lanes.append((lane, file_1, file_2))
+            for kind, output in (("fastq_1", file_1), ("fastq_2", file_2))
+        )
+        _compare(specimen, list(pair.values()), observed=reads, notes=notes)
+        lanes.append(Lane(lane=lane, file_1=file_1, file_2=file_2, records=reads))
     return lanes
 
 

@@ -10,10 +10,11 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baekman.files import bgzf
+from baekman.files.bgzf_index import indexed_records
 from baekman.files.untrusted import FileFault
 from baekman.intake.contents import fastq_text, require_readable, sam_text, vcf_text
 from baekman.intake.delivered_file import whole_lines
@@ -53,22 +54,29 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """The staged FASTQ files of a lane's first and second mates; ``lane`` is ``L1``, ``L2``, …."""
+    """The staged files of a lane: FASTQ of the first and second mates, or one file.
+
+    ``lane`` is ``L1``, ``L2``, …. ``records``: the reads or VCF records that were written; secondary and supplementary
+    alignments are no reads.
+    """
 
     lane: str
     file_1: Path
-    file_2: Path
+    file_2: Path | None = None
+    records: int = 0
 
 
-def stage_fastq(source: Source, output: Path, *, lane: str, rename: bool) -> None:
+def stage_fastq(source: Source, output: Path, *, lane: str, rename: bool) -> int:
     """Write the FASTQ file ``source`` to ``output`` (BGZF) without comments, its reads named ``<lane>.<number>``.
 
-    Without ``rename`` the names stay, without mate number and comment. Raises ``FileFault``.
+    Without ``rename`` the names stay, without mate number and comment. Returns the number of reads. Raises
+    ``FileFault``.
     """
     copy = FastqCopy(lane.encode() if rename else b"")
     with _bgzf_file(output) as writer:
         for text in whole_lines(fastq_text(source.blocks)):
             writer.write(copy.feed(text))
+    return copy.reads
 
 
 def stage_reads(
@@ -76,8 +84,8 @@ def stage_reads(
 ) -> tuple[list[Lane], int]:
     """Write the read pairs of the BAM or CRAM ``source`` to ``folder`` as FASTQ, a lane per read group with reads.
 
-    Returns the lanes, numbered from ``first_lane``, and the number of reads skipped because their mate is missing.
-    Raises ``FileFault``.
+    Returns the lanes, numbered from ``first_lane``, and the number of reads skipped because their mate is missing or
+    they are no reads of a pair. Raises ``FileFault``.
     """
     pairs = PairLanes([_bytes(group) for group in source.read_groups], first_lane=first_lane, rename=rename)
     lanes = [_lane(folder, first_lane + index) for index in range(pairs.lanes)]
@@ -85,10 +93,10 @@ def stage_reads(
         writers = [
             (index, mate, files.enter_context(_bgzf_file(file)))
             for index, lane in enumerate(lanes)
-            for mate, file in enumerate((lane.file_1, lane.file_2))
+            for mate, file in enumerate(_files(lane))
         ]
-        singles = Path(scratch, "singles.fastq")
-        fastq = ["fastq", "-n", "-T", "RG", "-0", os.devnull, "-s", str(singles), "-"]
+        skipped = [Path(scratch, name) for name in ("singles.fastq", "unpaired.fastq")]
+        fastq = ["fastq", "-n", "-T", "RG", "-s", str(skipped[0]), "-0", str(skipped[1]), "-"]
         commands = (_collate(reference, scratch), [*tools.command("samtools"), *fastq])
         with running(*commands, source=source.blocks, untrusted=source.bounds) as pipe:
             for text in sam_text(pipe.blocks()):
@@ -98,22 +106,22 @@ def stage_reads(
             _finish(pipe, folder)
         if not pairs.complete:
             raise FileFault("unreadable", "content that its format does not allow")
-        single = _count_lines(singles) // 4 if singles.exists() else 0
-    for lane, count in zip(lanes, pairs.counts, strict=True):
-        if not count:
-            lane.file_1.unlink()
-            lane.file_2.unlink()
+        single = sum(_count_lines(file) // 4 for file in skipped if file.exists())
+    counted = [replace(lane, records=2 * count) for lane, count in zip(lanes, pairs.counts, strict=True)]
+    for file in (file for lane in counted if not lane.records for file in _files(lane)):
+        file.unlink()
     if not any(pairs.counts):
         raise FileFault("empty", "no read pair")
-    return [lane for lane, count in zip(lanes, pairs.counts, strict=True) if count], single
+    return [lane for lane in counted if lane.records], single
 
 
 def stage_alignment(
     source: Source, output: Path, *, participant: str, platform: str, reference: Path, rename: bool
-) -> None:
+) -> int:
     """Write the alignment ``source`` (BAM or CRAM) to ``output`` as sorted CRAM with a rebuilt header.
 
-    The contigs of the delivered header stay; each read group becomes a lane. Raises ``FileFault``.
+    The contigs of the delivered header stay; each read group becomes a lane. Returns the number of reads. Raises
+    ``FileFault``.
     """
     groups = source.read_groups
     copy = SamCopy([_bytes(group) for group in groups], rename=rename)
@@ -131,13 +139,15 @@ def stage_alignment(
             copied = _copied(sam_text(reads.blocks()), copy.feed, header=header)
             with running(sort, source=copied, untrusted=source.bounds) as sorting:
                 _finish_both(reads, sorting, output.parent)
+    return copy.reads
 
 
-def stage_vcf(source: Source, output: Path, *, sample: str) -> None:
+def stage_vcf(source: Source, output: Path, *, sample: str) -> int:
     """Write the single-sample VCF or gVCF ``source`` to ``output`` (BGZF, level 1) with its index (``.tbi``).
 
     Records keep position, alleles, quality, filters and the INFO and FORMAT fields of the allow-list. The sample is
-    named ``sample``, filters as ``filter_names`` says. Raises ``FileFault``.
+    named ``sample``, filters as ``filter_names`` says. Returns the number of records, by the index. Raises
+    ``FileFault``.
     """
     bcftools = tools.command("bcftools")
     copy = FilterCopy({_bytes(name): _bytes(kept) for name, kept in filter_names(source.header).items()})
@@ -151,6 +161,7 @@ def stage_vcf(source: Source, output: Path, *, sample: str) -> None:
         if any(indexing.finish()):
             _require_room(output.parent)
             raise FileFault("unreadable", "records that cannot be indexed")
+    return indexed_records(output) or 0
 
 
 def _copied(texts: Iterable[bytes], copy: Callable[[bytes], bytes], *, header: str) -> Iterator[bytes]:
@@ -188,6 +199,11 @@ def _collate(reference: Path, scratch: str) -> list[str]:
         *(*tools.command("samtools"), "collate", "--no-PG", "-u", "-O", "--reference", str(reference)),
         *("-T", str(Path(scratch, "collate")), "-"),
     ]
+
+
+def _files(lane: Lane) -> list[Path]:
+    """Return the one or two files of ``lane``."""
+    return [file for file in (lane.file_1, lane.file_2) if file is not None]
 
 
 def _lane(folder: Path, number: int) -> Lane:

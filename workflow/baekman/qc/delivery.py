@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from baekman.files import atomic
-from baekman.qc.gate import judge
+from baekman.qc.gate import is_incomplete, judge
 from baekman.qc.metrics import read_metrics
 from baekman.qc.thresholds import load_thresholds
 from baekman.verdicts import GateMode, write_verdicts
@@ -22,7 +22,7 @@ def judge_delivery(
         workspace: The workspace; a job uses paths relative to it.
         delivery_id: The delivery.
         thresholds: YAML with thresholds that override the project's.
-        gate: In the mode ``report`` every participant goes on.
+        gate: In the mode ``report`` every participant goes on, except those with lost reads or records.
         output: JSON for the verdicts.
         accepted: A line (participant ID, gVCF relative to the workspace, sex) for each who goes on, sorted by ID.
     """
@@ -32,7 +32,11 @@ def judge_delivery(
     metrics = [read_metrics(workspace.participant(participant_id).metrics) for participant_id in sexes]
     verdicts = [judge(values, limits) for values in sorted(metrics, key=lambda values: values.specimen_id)]
     write_verdicts(output, verdicts)
-    passed = sorted(verdict.participant_id for verdict in verdicts if verdict.participant_id and verdict.passes(gate))
+    passed = sorted(
+        verdict.participant_id
+        for verdict in verdicts
+        if verdict.participant_id and verdict.passes(gate) and not is_incomplete(verdict)
+    )
     gvcfs = {
         participant_id: workspace.relative(workspace.participant(participant_id).gvcf) for participant_id in passed
     }

@@ -29,9 +29,14 @@ CODES: dict[str, tuple[str, str]] = {
         "look for swapped specimens or arrays; deliver the right reads",
     ),
 }
+# Reads or records were lost or repeated after intake. The specimen cannot go on, even where the gate only reports.
+INCOMPLETE = {"reads": "reads_lost", "records": "records_lost"}
+PROCESS_AGAIN = "nothing to send: the receiver mends the tool and processes the specimen again"
 BREADTH = ("low_breadth", RESEQUENCE)
 # the order of reasons of one severity; the first is the verdict's own
 ORDER = (
+    "reads_lost",
+    "records_lost",
     "identity_mismatch",
     "contamination",
     "sex_discordant",
@@ -71,6 +76,11 @@ def judge(metrics: Metrics, thresholds: Thresholds) -> Verdict:
     )
 
 
+def is_incomplete(verdict: Verdict) -> bool:
+    """Return whether reads or records of the specimen were lost or repeated after intake."""
+    return any(reason.code in INCOMPLETE.values() for reason in verdict.reasons)
+
+
 def _rank(reason: Reason) -> tuple[int, int]:
     return ("reject", "hold", "note").index(reason.severity), ORDER.index(reason.code)
 
@@ -88,9 +98,19 @@ def _limits(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
 
 
 def _findings(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
-    """Yield the reasons without a limit: sex, and metrics that could not be assessed."""
+    """Yield the reasons without a limit: lost reads, sex, and metrics that could not be assessed."""
     severity = thresholds.findings
     failures = metrics.unassessed
+    counts = metrics.handover
+    if counts is not None and not counts.is_whole:
+        yield Reason(
+            code=INCOMPLETE[counts.unit],
+            severity="hold",
+            metric=counts.unit,
+            observed=counts.observed,
+            threshold=counts.expected,
+            action=PROCESS_AGAIN,
+        )
     if metrics.observed_sex == "ambiguous":
         yield Reason(
             code="sex_ambiguous",

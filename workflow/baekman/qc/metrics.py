@@ -26,6 +26,20 @@ Number = float | int | None
 
 
 @dataclass(frozen=True, kw_only=True)
+class Handover:
+    """The number of ``reads`` or ``records`` (``unit``) that a stage ``observed``, and that intake handed over."""
+
+    unit: str
+    observed: int
+    expected: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether nothing was lost or repeated."""
+        return self.observed == self.expected
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metrics:
     """The metrics of one specimen.
 
@@ -37,6 +51,7 @@ class Metrics:
         values: the number of each metric; None where it could not be assessed.
         unassessed: the reason why a metric could not be assessed, by metric.
         details: intervals, numbers of sites and methods, for the reader.
+        handover: the reads in the alignment, or the records of a delivered gVCF; None where nothing is compared.
     """
 
     participant_id: str
@@ -46,6 +61,7 @@ class Metrics:
     values: dict[str, Number]
     unassessed: dict[str, str] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    handover: Handover | None = None
 
 
 def write_metrics(path: Path, metrics: Metrics) -> None:
@@ -58,7 +74,9 @@ def write_metrics(path: Path, metrics: Metrics) -> None:
 def read_metrics(path: Path) -> Metrics:
     """Return the metrics in a file of ``write_metrics``."""
     fields = json.loads(path.read_text(encoding="utf-8"))
-    return Metrics(participant_id=fields.pop("participant"), specimen_id=fields.pop("specimen"), **fields)
+    ids = {"participant_id": fields.pop("participant"), "specimen_id": fields.pop("specimen")}
+    counts = fields.pop("handover", None)
+    return Metrics(**ids, **fields, handover=Handover(**counts) if counts else None)
 
 
 # --- the output of the tools --------------------------------------------------------------------------------
@@ -104,6 +122,11 @@ class ReadStats:
     summary: dict[str, float]
     bases_by_quality: dict[int, int]
     pairs_by_insert_size: dict[int, int]
+
+    @property
+    def reads(self) -> int:
+        """Return the number of reads; secondary and supplementary alignments are none."""
+        return int(self.summary["raw total sequences"])
 
 
 def read_stats(path: Path) -> ReadStats:

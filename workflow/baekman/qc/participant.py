@@ -5,11 +5,21 @@ mosdepth runs with GA4GH's settings: default flags, no limit on mapping quality,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from baekman.files.bgzf_index import indexed_records
 from baekman.qc import contamination, identity
-from baekman.qc.metrics import Coverage, Metrics, ReadStats, collect, coverage_of_mosdepth, read_stats, write_metrics
+from baekman.qc.metrics import (
+    Coverage,
+    Handover,
+    Metrics,
+    ReadStats,
+    collect,
+    coverage_of_mosdepth,
+    read_stats,
+    write_metrics,
+)
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder
 from baekman.workspace.sample_check import require_owner
@@ -42,6 +52,17 @@ class Evidence:
         """Return the numbers of samtools stats; None without its file."""
         return read_stats(self.stats) if self.stats is not None else None
 
+    def handover(self, expected: int | None, stats: ReadStats | None) -> Handover | None:
+        """Compare the reads of the alignment, or the records of the gVCF by its index, with the number ``expected``.
+
+        Returns None where there is nothing to compare.
+        """
+        if expected is None:
+            return None
+        if self.gvcf is not None:
+            return Handover(unit="records", observed=indexed_records(self.gvcf) or 0, expected=expected)
+        return Handover(unit="reads", observed=stats.reads, expected=expected) if stats is not None else None
+
 
 def measure_participant(
     delivery: DeliveryFolder,
@@ -72,7 +93,8 @@ def measure_participant(
     if owned is None:
         raise ValueError("neither CRAM nor gVCF")
     require_owner(owned, participant=participant_id)
-    row = specimens.of_participant(delivery.specimens, participant_id)[0]
+    rows = specimens.of_participant(delivery.specimens, participant_id)
+    stats = evidence.read_stats
     contamination_file, identity_file = (output.with_name(f"{name}.json") for name in ("contamination", "identity"))
     estimate = contamination.measure(evidence.cram, reference=reference, sites=sites, output=contamination_file)
     comparison = identity.measure(
@@ -80,12 +102,13 @@ def measure_participant(
     )
     metrics = collect(
         participant_id=participant_id,
-        specimen_id=row.specimen_id,
-        registered_sex=row.sex,
+        specimen_id=rows[0].specimen_id,
+        registered_sex=rows[0].sex,
         coverage=evidence.coverage,
-        stats=evidence.read_stats,
+        stats=stats,
         contamination=estimate,
         identity=comparison,
     )
+    metrics = replace(metrics, handover=evidence.handover(specimens.expected_records(rows), stats))
     write_metrics(output, metrics)
     return metrics

@@ -26,6 +26,7 @@ COLUMNS = (
     "file_2",
     "sex",
     "array_genotypes",
+    "records",
 )
 ENTRIES = ("fastq", "bam", "cram", "gvcf")
 INDEX_ENDINGS = (".tbi", ".csi", ".bai", ".crai")
@@ -34,7 +35,11 @@ SEXES = ("female", "male", "unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class StagedFiles:
-    """One row: the staged files of one lane. Paths are relative to the workspace; an absent file is ""."""
+    """One row: the staged files of one lane. Paths are relative to the workspace; an absent file is "".
+
+    ``records``: the reads or gVCF records that intake wrote to the files. It is None in a delivery that an earlier
+    version received. Secondary and supplementary alignments are no reads.
+    """
 
     participant_id: str
     specimen_id: str
@@ -44,6 +49,7 @@ class StagedFiles:
     file_2: str
     sex: str
     array_genotypes: str
+    records: int | None = None
 
     @property
     def files(self) -> list[str]:
@@ -55,15 +61,16 @@ def read(path: Path) -> list[StagedFiles]:
     """Return the rows of the ``specimens.tsv`` at ``path``, sorted by participant and lane.
 
     Raises:
-        InputRefused: The columns differ from ``COLUMNS``, an ID is not valid, or ``entry`` or ``sex`` is unknown.
+        InputRefused: The columns differ from ``COLUMNS`` (an earlier version wrote no ``records``), an ID is not
+            valid, or ``entry`` or ``sex`` is unknown.
     """
     with path.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines, delimiter="\t")
-        if tuple(reader.fieldnames or ()) != COLUMNS:
+        if tuple(reader.fieldnames or ()) not in (COLUMNS, COLUMNS[:-1]):
             raise InputRefused(
                 Problem(file=path.name, place="header", expected=" ".join(COLUMNS), found="other columns")
             )
-        rows = [StagedFiles(**row) for row in reader]
+        rows = [_row(values) for values in reader]
     problems = [
         Problem(file=path.name, place=f"row {number}, {column}", expected=" or ".join(words), found="other")
         for number, row in enumerate(rows, start=2)
@@ -75,6 +82,18 @@ def read(path: Path) -> list[StagedFiles]:
     for row in rows:
         pseudonyms.check(row.participant_id, "P")
     return sorted(rows, key=lambda row: (row.participant_id, row.lane))
+
+
+def _row(values: dict[str, str]) -> StagedFiles:
+    records = values.pop("records", None)
+    is_number = records is not None and records.isascii() and records.isdigit()
+    return StagedFiles(**values, records=int(records) if records and is_number else None)
+
+
+def expected_records(rows: Iterable[StagedFiles]) -> int | None:
+    """Return the reads or records in the files of ``rows``; None where intake of an earlier version counted none."""
+    counts = [row.records for row in rows]
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def of_participant(path: Path, participant: str) -> list[StagedFiles]:
@@ -102,8 +121,12 @@ def used_files(delivery_id: str) -> InputRefused:
 def write(path: Path, rows: Iterable[StagedFiles]) -> None:
     """Write ``rows`` as a ``specimens.tsv`` to ``path``, atomically."""
     lines = ["\t".join(COLUMNS)]
-    lines += ["\t".join(getattr(row, column) for column in COLUMNS) for row in rows]
+    lines += ["\t".join(_text(getattr(row, column)) for column in COLUMNS) for row in rows]
     atomic.write_text(path, "\n".join(lines) + "\n")
+
+
+def _text(value: str | int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def tidy_staged(delivery: DeliveryFolder) -> None:

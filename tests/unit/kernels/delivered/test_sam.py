@@ -64,3 +64,15 @@ def test_a_copy_has_numbered_names_and_the_read_group_of_its_lane(
         expected.append(b"\t".join([shown, COLUMNS, *kept, b"RG:Z:L%d" % lane]) + b"\n")
     copy = SamCopy(groups, rename=rename)
     assert b"".join(copy.feed(part) for part in parts(text_of(reads), sizes)) == b"".join(expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 0xFFF), st.booleans()), max_size=9), cuts)
+def test_reads_are_the_records_that_are_neither_secondary_nor_supplementary(
+    flags: list[tuple[int, bool]], sizes: list[int]
+) -> None:
+    lines = [b"r\t%d\t*\t0\t0\t*\t*\t0\t0\tACGT\tIIII%s\n" % (flag, b"\tNM:i:1" * tag) for flag, tag in flags]
+    names, copy = SamNames(), SamCopy([], rename=True)
+    for part in parts(lines, sizes):
+        names.feed(part)
+        copy.feed(part)
+    assert names.reads == copy.reads == sum(not flag & 0x900 for flag, _ in flags)

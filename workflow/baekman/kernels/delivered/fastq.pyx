@@ -166,6 +166,11 @@ cdef class FastqCopy:
     def __dealloc__(self):
         free(self._out.data)
 
+    @property
+    def reads(self):
+        """Return the number of whole records that were copied."""
+        return self._lines // 4
+
     def feed(self, const uint8_t[::1] text not None):
         """Return the copy of ``text``. Raises MemoryError."""
         cdef const uint8_t *lane = self._lane

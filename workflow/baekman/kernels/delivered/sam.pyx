@@ -20,6 +20,9 @@ cdef enum:
     COLUMNS = 11  # before the tags
     GROUP_LENGTH = 5
     QUALITY_TAGS = 9
+    ZERO = 48
+    SECONDARY = 0x100
+    SUPPLEMENTARY = 0x800
 
 cdef const uint8_t *GROUP = b"RG:Z:"
 # Tags of qualities: they are noise, and no copy keeps them.
@@ -32,6 +35,14 @@ cdef inline int64_t columns_end(const uint8_t *text, int64_t begin, int64_t end)
     for _ in range(COLUMNS):
         begin = find(text, begin + 1, end, TAB)
     return min(begin, end)
+
+
+cdef inline bint is_primary(const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
+    """Return whether FLAG, in ``text[begin:end]``, is that of a read: neither secondary nor supplementary."""
+    cdef int64_t flag = 0, index
+    for index in range(begin, end):
+        flag = 10 * flag + text[index] - ZERO
+    return (flag & (SECONDARY | SUPPLEMENTARY)) == 0
 
 
 cdef inline bint is_text(const uint8_t *tag, int64_t length) noexcept nogil:
@@ -53,6 +64,7 @@ cdef class SamNames:
     """
 
     cdef readonly int64_t records
+    cdef readonly int64_t reads  # records that are neither secondary nor supplementary
     cdef Buffer _names, _tags
     cdef Seen _seen
 
@@ -80,8 +92,10 @@ cdef class SamNames:
         cdef int64_t begin = 0, end, tab, stop
         while begin < size:
             end = line_end(text, begin, size)
-            add(&self._names, text + begin, find(text, begin, end, TAB) - begin)
+            stop = find(text, begin, end, TAB)
+            add(&self._names, text + begin, stop - begin)
             add_byte(&self._names, NEWLINE)
+            self.reads += is_primary(text, stop + 1, find(text, stop + 1, end, TAB))
             tab = columns_end(text, begin, end)
             while tab < end:
                 stop = find(text, tab + 1, end, TAB)
@@ -105,6 +119,7 @@ cdef class SamCopy:
     cdef const int64_t[::1] _ends
     cdef Lanes _groups
     cdef bint _rename
+    cdef readonly int64_t reads  # copied records that are neither secondary nor supplementary
     cdef int64_t _number
     cdef Buffer _name, _out  # _name: of the last record
 
@@ -150,6 +165,7 @@ cdef class SamCopy:
                 add_number(out, self._number)
             else:
                 add(out, text + begin, stop - begin)
+            self.reads += is_primary(text, stop + 1, find(text, stop + 1, end, TAB))
             tab = columns_end(text, begin, end)
             add(out, text + stop, tab - stop)
             lane = 0

@@ -1,0 +1,195 @@
+"""Tools that end early with exit code 0: the specimen is held, the others go on, and the same command finishes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pysam
+import pytest
+from baekman.registry.records import open_registry
+from baekman.verdicts import Verdict, merge, read_verdicts
+from baekman.workspace import specimens
+from baekman.workspace.paths import Workspace
+from support.delivery_builder import (
+    INSTITUTION,
+    DeliveryBuilder,
+    make_workspace,
+    registration,
+    write_fastq,
+)
+
+BIN = Path(sys.executable).parent
+PAIRS = 60
+LENGTH = 4000
+
+# as the aligner, for the lane ``{lane}`` of the specimen with the read ``{bases}``
+ALIGNER = """#!{python}
+import os, subprocess, sys
+if "mem" not in sys.argv:
+    os.execv("{bwa}", ["bwa", *sys.argv[1:]])
+lines = subprocess.run(["{bwa}", *sys.argv[1:]], stdout=subprocess.PIPE, text=True).stdout.splitlines(keepends=True)
+head = [line for line in lines if line.startswith("@")]
+records = lines[len(head):]
+if any("{bases}" in line for line in records):
+    {change}
+sys.stdout.write("".join(head + records))
+"""
+
+
+@dataclass
+class Site:
+    """A workspace, and a folder of tools that comes first on PATH."""
+
+    folder: Path
+    reference: Path
+    config: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.tools = self.folder / "tools"
+        self.tools.mkdir()
+        self.workspace = Workspace(self.folder / "W")
+        (self.folder / "thresholds.yaml").write_text(
+            "metrics: {mean_autosome_coverage: {hold_below: null, reject_below: null},"
+            " pct_autosomes_15x: {hold_below: null}, pct_autosomes_20x: {hold_below: null},"
+            " pct_bases_q30: {hold_below: null}, median_insert_size: {hold_below: null},"
+            " pct_reads_duplicated: {hold_from: null}}\n"
+        )
+        more = f"qc_thresholds: {self.folder / 'thresholds.yaml'}\ncontamination_sites: null\n"
+        rows = [registration(f"A-{number}", number) for number in (1, 2)]
+        make_workspace(self.workspace.root, self.reference, rows, more=more + self.config)
+
+    def deliver(self, delivery: Path) -> tuple[int, str, list[str]]:
+        """Deliver; return the exit code, the delivery's ID and the lines on stderr."""
+        done = subprocess.run(
+            [str(BIN / "baekman"), "deliver", str(delivery), "--workspace", str(self.workspace.root), "--cores", "2"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PATH": f"{self.tools}:{BIN}:{os.environ['PATH']}"},
+        )
+        return done.returncode, done.stdout.strip(), done.stderr.splitlines()
+
+    def verdicts(self, delivery_id: str) -> dict[str, Verdict]:
+        """Return the verdict of the last gate on each specimen, by barcode."""
+        registry = open_registry(self.workspace.root)
+        by_id = {
+            verdict.specimen_id: verdict
+            for gate in ("intake", "qc", "call")
+            if (self.workspace.delivery(delivery_id).path / "verdicts" / f"{gate}.json").is_file()
+            for verdict in read_verdicts(self.workspace.delivery(delivery_id).path / "verdicts" / f"{gate}.json")
+        }
+        records = {barcode: registry.specimen(INSTITUTION, barcode) for barcode in ("A-1", "A-2")}
+        return {barcode: by_id[record.specimen_id] for barcode, record in records.items() if record is not None}
+
+    def participant(self, barcode: str) -> str:
+        """Return the participant of a specimen."""
+        record = open_registry(self.workspace.root).specimen(INSTITUTION, barcode)
+        assert record is not None
+        return record.participant_id
+
+    def added(self, delivery_id: str) -> set[str]:
+        """Return the participants of the delivery that are in the cohort."""
+        return set(json.loads(self.workspace.delivery(delivery_id).batch.read_text())["participants"])
+
+    def returned(self) -> dict[str, tuple[str, list[tuple[str, int, int]]]]:
+        """Return the verdict of each specimen in the return report, with code, observed and expected of reasons."""
+        report = json.loads(next(self.workspace.returned.glob("*/*/return.json")).read_text())
+        return {
+            specimen["specimen"]: (
+                specimen["verdict"],
+                [
+                    (reason["code"], reason["observed"], reason["threshold"])
+                    for reason in specimen["reasons"]
+                    if reason["severity"] != "note"
+                ],
+            )
+            for specimen in report["specimens"]
+        }
+
+    def install(self, name: str, text: str) -> None:
+        """Write a program under the name of a tool."""
+        path = self.tools / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a reference of one contig."""
+    folder = tmp_path_factory.mktemp("genome")
+    sequence = "".join(random.Random(7).choices("ACGT", k=LENGTH))
+    (folder / "tiny.fa").write_text(f">chr1\n{sequence}\n")
+    pysam.faidx(str(folder / "tiny.fa"))
+    return folder / "tiny.fa"
+
+
+def lane_of(genome: Path, seed: int) -> tuple[str, str]:
+    """Return the text of two FASTQ files with pairs of the reference, evenly along it."""
+    sequence = pysam.FastaFile(str(genome)).fetch("chr1")
+    reverse = str.maketrans("ACGT", "TGCA")
+    texts = ["", ""]
+    for number in range(PAIRS):
+        start = (number * 61 + seed * 7) % (LENGTH - 350)
+        mates = (sequence[start : start + 100], sequence[start + 200 : start + 300].translate(reverse)[::-1])
+        for mate, bases in enumerate(mates):
+            texts[mate] += f"@R{seed}:{number}\n{bases}\n+\n{'I' * 100}\n"
+    return texts[0], texts[1]
+
+
+def delivery_of(site: Site, name: str) -> tuple[Path, str]:
+    """Write a delivery of two specimens with two lanes each; return it and the first read of A-1's second lane."""
+    builder = DeliveryBuilder(site.folder / name, site.reference, name=name)
+    for number, (barcode, lane) in enumerate([("A-1", "X"), ("A-1", "Y"), ("A-2", "X"), ("A-2", "Y")]):
+        for mate, text in enumerate(lane_of(site.reference, number), start=1):
+            file = f"{barcode}_{lane}_R{mate}.fastq.gz"
+            write_fastq(builder.folder / file, text)
+            builder.add(barcode, file, f"fastq_{mate}", lane)
+    return builder.finish(), lane_of(site.reference, 1)[0].splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "observed"),
+    [("records = records[:PAIRS]", 3 * PAIRS), ("records += records[:10]", 4 * PAIRS + 10)],
+)
+def test_an_aligner_that_loses_or_repeats_reads_of_a_lane_holds_its_specimen(
+    genome: Path, tmp_path: Path, change: str, observed: int
+) -> None:
+    site = Site(tmp_path, genome)
+    delivery, bases = delivery_of(site, "D-1")
+    bwa = shutil.which("bwa")
+    change = change.replace("PAIRS", str(PAIRS))
+    site.install("bwa", ALIGNER.format(python=sys.executable, bwa=bwa, bases=bases, change=change))
+    code, delivery_id, messages = site.deliver(delivery)
+    assert code == 0, messages
+    verdicts = site.verdicts(delivery_id)
+    assert [(reason.code, reason.severity, reason.observed, reason.threshold) for reason in verdicts["A-1"].reasons][
+        :1
+    ] == [("reads_lost", "hold", observed, 4 * PAIRS)]
+    assert verdicts["A-2"].verdict == "accept"
+    assert site.added(delivery_id) == {site.participant("A-2")}
+    assert site.returned() == {"A-1": ("hold", [("reads_lost", observed, 4 * PAIRS)]), "A-2": ("accept", [])}
+    with (site.workspace.delivery(delivery_id).report / "verdicts.tsv").open() as lines:
+        assert [row["code"] for row in csv.DictReader(lines, delimiter="\t") if row["severity"] == "hold"] == [
+            "reads_lost"
+        ]
+    (site.tools / "bwa").unlink()
+    code, _, messages = site.deliver(delivery)
+    assert code == 0, messages
+    decisions = merge(site.verdicts(delivery_id).values())
+    assert set(decisions.values()) == {"accept"}
+    assert site.added(delivery_id) == {site.participant("A-1"), site.participant("A-2")}
+    assert {verdict for verdict, _ in site.returned().values()} == {"accept"}
+    tables = json.loads((site.workspace.delivery(delivery_id).report / "tables.json").read_text())
+    assert set(tables["tables"]) == site.added(delivery_id)
+    rows = specimens.read(site.workspace.delivery(delivery_id).specimens)
+    assert [row.records for row in rows] == [2 * PAIRS] * 4

@@ -1,0 +1,36 @@
+"""Specimens that lost reads or records after intake: their results go, so that the next run makes them again."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from baekman.qc.gate import is_incomplete
+from baekman.verdicts import GATES, read_verdicts
+from baekman.workspace.paths import Workspace
+
+INDEXES = (".crai", ".tbi")
+
+
+def remove_incomplete(workspace: Workspace, delivery_id: str) -> list[str]:
+    """Delete alignment and calls of each participant of a delivery whom a gate found incomplete.
+
+    A result that is younger than the verdict stays: another run has made it since. Returns the participants, sorted.
+    """
+    participants = set()
+    for gate in GATES:
+        file = workspace.delivery(delivery_id).verdicts(gate)
+        if not file.is_file():
+            continue
+        judged = file.stat().st_mtime_ns
+        for verdict in read_verdicts(file):
+            if gate == "intake" or verdict.participant_id is None or not is_incomplete(verdict):
+                continue
+            folder = workspace.participant(verdict.participant_id)
+            for path in (folder.cram, folder.gvcf):
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime_ns <= judged:
+                        path.unlink()
+                        participants.add(verdict.participant_id)
+                        for ending in INDEXES:
+                            path.with_name(path.name + ending).unlink(missing_ok=True)
+    return sorted(participants)
