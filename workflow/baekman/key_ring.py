@@ -1,14 +1,15 @@
 """Keys at rest: the values they seal, the blind index they make, and the file they live in.
 
-A key is 32 random bytes. HKDF-SHA256 derives two independent keys from it: one seals values (AES-256-GCM), the
-other makes the blind index (HMAC-SHA256). A key file has one key per line in base64, the one in use first. It has
-two lines only while a rotation is under way.
+A key is 32 random bytes. HKDF-SHA256 derives three independent keys from it: one seals values (AES-256-GCM), one makes
+the blind index (HMAC-SHA256), one authenticates rows (keyed BLAKE2b). A key file has one key per line in base64, the
+one in use first. It has two lines only while a rotation is under way.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import json
 import os
@@ -35,6 +36,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 _DECODER = json.JSONDecoder()
 _NONCE_BYTES = 12
 _ID_BYTES = 4
+MAC_BYTES = 16
+_ABSENT = b"\xff" * 8  # no part has this length
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Key:
     purpose: Purpose = REGISTRY
 
     def derived(self, use: str, *, length: int = 32) -> bytes:
-        """Return the key of ``length`` bytes for one use (``values``, ``index`` or ``name``), by HKDF (RFC 5869)."""
+        """Return the key of ``length`` bytes for one use (``values index rows name``), by HKDF (RFC 5869)."""
         info = f"baekman {self.purpose.name} {use}".encode()
         return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info).derive(self.master)
 
@@ -91,6 +94,10 @@ class KeyRing:
         self._sealing = {key_id: AESGCM(key.derived("values")) for key_id, key in self._by_id.items()}
         self._indexing = {
             key_id: hmac.new(key.derived("index"), digestmod="sha256") for key_id, key in self._by_id.items()
+        }
+        self._authenticating = {
+            key_id: hashlib.blake2b(key=key.derived("rows"), digest_size=MAC_BYTES)
+            for key_id, key in self._by_id.items()
         }
         self.current = self.keys[0].key_id
 
@@ -146,6 +153,20 @@ class KeyRing:
         """
         digest = self._indexing[self.current].copy()  # quicker than a new one
         digest.update(_prefix(kind, *parts[:-1]) + _with_length(parts[-1]))
+        return digest.hexdigest()
+
+    def mac(self, *parts: str | int | bytes | None) -> str:
+        """Return the keyed BLAKE2b (hex, RFC 7693) of ``parts``, each after its length in bytes.
+
+        Whoever has no key can neither compute it nor find another row with the same.
+        """
+        digest = self._authenticating[self.current].copy()
+        for part in parts:
+            if part is None:
+                digest.update(_ABSENT)
+            else:
+                data = part if isinstance(part, bytes) else str(part).encode()
+                digest.update(len(data).to_bytes(8, "big") + data)
         return digest.hexdigest()
 
 

@@ -110,6 +110,20 @@ def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
 
 
 @app.command()
+def verify(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key_file: KeyFileOption = None) -> None:
+    """Check every row of the registry against its seals; exit with 3 and a line for each row changed by hand.
+
+    Example: baekman registry verify --workspace W
+    """
+    from baekman.registry.records import open_registry
+
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    opened.guard.require_whole()
+    rows = opened.guard.head().rows
+    print(f"whole: {rows['participants']} participants, {rows['specimens']} specimens, {rows['consent_events']} events")
+
+
+@app.command()
 def consent(
     participant: ParticipantArgument,
     decision: Annotated[

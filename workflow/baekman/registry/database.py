@@ -39,7 +39,8 @@ from baekman.workspace.paths import Top
 
 REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
 KEY_FILE_NAME = "registry.key"
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+UNSEALED_VERSION = "1"  # without heads and seals; `records.open_registry` adds them
 DATABASE_NAME = "registry.sqlite"
 PAGE = 5_000
 # for the transaction of another command: an import of a million rows takes minutes, and holds up SQLite's readers too
@@ -100,6 +101,20 @@ verdicts = Table(
     Column("recorded_at", String(32), nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
+)
+# Each participant and delivery has a seal over all of its rows; the head has sums over all seals (``seal``).
+seals = Table(
+    "seals",
+    metadata,
+    Column("owner_id", String(14), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,  # a shelf is read in one piece
+)
+heads = Table(
+    "heads",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
 )
 
 
@@ -228,20 +243,21 @@ def exists(engine: Engine) -> bool:
     return inspect(engine).has_table(settings.name)
 
 
-def key_id(engine: Engine) -> bytes:
-    """Return the name of the key that seals the registry; InputRefused for a registry of another version."""
+def version_and_key(engine: Engine) -> tuple[str, bytes]:
+    """Return the schema version and the name of the key; InputRefused for a version that is not known."""
     with reading(engine) as connection:
         values = {row.name: row.value for row in connection.execute(select(settings))}
-    if values.get("schema_version") != SCHEMA_VERSION:
+    version = values.get("schema_version", "")
+    if version not in (SCHEMA_VERSION, UNSEALED_VERSION):
         raise InputRefused(
             Problem(
                 file="registry",
-                expected=f"schema version {SCHEMA_VERSION}",
+                expected=f"schema version {UNSEALED_VERSION} or {SCHEMA_VERSION}",
                 found="another version",
                 action="use the version of baekman that made it",
             )
         )
-    return bytes.fromhex(values["key_id"])
+    return version, bytes.fromhex(values["key_id"])
 
 
 def chunks(values: Sequence[str], *, size: int = 500) -> Iterator[Sequence[str]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 
 from baekman.errors import ProblemList
 from baekman.registry import array_staging, database
@@ -23,6 +23,7 @@ from baekman.registry.reconciliation import ParticipantEntry, Reconciliation, Sp
 from baekman.registry.records import Registry
 from baekman.registry.registration import RegistrationRow
 from baekman.registry.registration_files import RegistrationFiles, open_registrations
+from baekman.registry.seal.change import SealedChange
 
 ROWS_PER_PART = 5_000
 
@@ -47,9 +48,9 @@ def import_registrations(
     nothing is changed. ``change`` gets the denials of registered participants before the registry has them.
     """
     stage = array_staging.new_stage(registry.folder)
-    with open_registrations(files) as tables, database.writing(registry.engine) as connection:
-        array_staging.settle(connection, folder=registry.folder)
-        summary = _import(registry, connection, tables, stage, correct=correct, change=change)
+    with open_registrations(files) as tables, registry.changing() as sealed:
+        array_staging.settle(sealed.connection, folder=registry.folder)
+        summary = _import(registry, sealed, tables, stage, correct=correct, change=change)
         if change is not None:
             change.put_in_force()
     if stage.is_dir():
@@ -60,7 +61,7 @@ def import_registrations(
 
 def _import(
     registry: Registry,
-    connection: Connection,
+    sealed: SealedChange,
     tables: RegistrationFiles,
     stage: Path,
     *,
@@ -69,9 +70,9 @@ def _import(
 ) -> ImportSummary:
     problems = ProblemList()
     summary = ImportSummary(rows=tables.count)
-    is_empty = connection.scalar(select(participants.c.participant_id).limit(1)) is None
+    is_empty = sealed.connection.scalar(select(participants.c.participant_id).limit(1)) is None
     for rows in tables.parts(ROWS_PER_PART):
-        part = _Part(registry, connection, Reconciliation(problems, correct=correct))
+        part = _Part(registry, sealed, Reconciliation(problems, correct=correct))
         part.add(rows, is_first=is_empty)
         if not problems:
             if change is not None:
@@ -85,17 +86,18 @@ def _import(
         shutil.rmtree(stage, ignore_errors=True)
         raise problems.refusal(file="registration tables")
     if stage.is_dir():
-        array_staging.note(connection, stage=stage)
+        array_staging.note(sealed.connection, stage=stage)
     return summary
 
 
 class _Part:
     """Some participants of an import with all of their rows: no part needs what another part wrote."""
 
-    def __init__(self, registry: Registry, connection: Connection, entries: Reconciliation) -> None:
+    def __init__(self, registry: Registry, sealed: SealedChange, entries: Reconciliation) -> None:
         self.registry = registry
         self.ring = registry.ring
-        self.connection = connection
+        self.sealed = sealed
+        self.connection = sealed.connection
         self.entries = entries
 
     def add(self, rows: Sequence[RegistrationRow], *, is_first: bool) -> None:
@@ -112,6 +114,7 @@ class _Part:
         for some in chunks(sorted(set(participant_indexes))):
             query = select(participants).where(participants.c.participant_index.in_(some))
             records = self.connection.execute(query).all()
+            self.sealed.open([record.participant_id for record in records])
             events = self.registry.events_by_participant(self.connection, [record.participant_id for record in records])
             for record in records:
                 values = self.ring.unseal(record.sealed, identity=f"participants {record.participant_id}")
@@ -148,19 +151,16 @@ class _Part:
             if entry.array and not entry.is_new
         ]
         events = [event for entry in self.entries.participants.values() for event in entry.added]
-        self._insert(participants, new)
-        self._insert(specimens, labelled)
+        self.sealed.insert(participants, new)
+        self.sealed.insert(specimens, labelled)
         self._update(participants, corrected)
         self._update(specimens, with_new_arrays)
-        self.registry.append_consent(self.connection, *events)
+        self.registry.append_consent(self.sealed, *events)
+        self.sealed.flush()
         summary.participants += len(new)
         summary.corrected += len(corrected)
         summary.specimens += len(labelled)
         summary.consent_events += len(events)
-
-    def _insert(self, table: Table, records: list[dict[str, Any]]) -> None:
-        if records:
-            self.connection.execute(table.insert(), records)
 
     def _update(self, table: Table, records: list[dict[str, Any]]) -> None:
         if records:
@@ -169,6 +169,7 @@ class _Part:
             self.connection.execute(
                 update(table).where(key == bindparam("key")).values(sealed=bindparam("value")), sealed
             )
+            self.sealed.note_updated(table, records)
 
     def _participant(self, index: str, entry: ParticipantEntry) -> dict[str, Any]:
         sealed = self.ring.seal(entry.values, identity=f"participants {entry.participant_id}")

@@ -11,17 +11,21 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, update
 
+from baekman.errors import InputRefused
 from baekman.key_ring import Key, KeyRing, make_key_file, require_file
 from baekman.registry import database
 from baekman.registry.database import consent_events, deliveries, participants, settings, specimens, verdicts
 from baekman.registry.lookalikes import skeleton
 from baekman.registry.records import Registry
+from baekman.registry.seal.change import require_head
+from baekman.registry.seal.guard import Guard, seal_everything
+from baekman.registry.seal.verification import all_problems
 
 
 def rotate_key(registry: Registry) -> int:
     """Seal the registry with a new key, which replaces the old one in the key file; return the number of records.
 
-    InputRefused when the key did not come from a file.
+    InputRefused when the key did not come from a file, or rows were changed by hand.
     """
     file = require_file(registry.ring)
     used = next(key for key in registry.ring.keys if key.key_id == registry.ring.current)
@@ -29,10 +33,14 @@ def rotate_key(registry: Registry) -> int:
     make_key_file(file, [fresh, used])
     old, new = KeyRing([used]), KeyRing([fresh], file=file)
     with database.writing(registry.engine) as connection:
+        head = require_head(connection, ring=old)
+        if problems := all_problems(connection, head=head, ring=old):
+            raise InputRefused(problems)  # sealed again, they would not be noticed any more
         count = _seal_all(connection, old, new)
+        seal_everything(connection, ring=new, head=head)
         connection.execute(update(settings).where(settings.c.name == "key_id").values(value=new.current.hex()))
     make_key_file(file, [fresh])
-    registry.ring = new
+    registry.ring, registry.guard = new, Guard(registry.engine, new)
     return count
 
 

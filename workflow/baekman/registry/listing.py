@@ -34,9 +34,11 @@ def participant_rows(registry: Registry, *, at: date | None = None) -> Iterator[
     """
     columns = (participants.c.participant_id, participants.c.withdrawn_at, participants.c.sealed)
     day = at or today()
+    registry.guard.require_totals()
     with database.paging(registry.engine) as connection:
         for page in database.pages(connection, *columns):
             ids = [row.participant_id for row in page]
+            registry.guard.require(ids)
             events = registry.events_by_participant(connection, ids)
             counts = _specimen_counts(connection, ids)
             for row in page:
@@ -71,8 +73,10 @@ def institution_rows(registry: Registry, institution: str, *, at: date | None = 
     wanted = unicodedata.normalize("NFC", institution)
     columns = (specimens.c.specimen_id, specimens.c.participant_id, specimens.c.sealed)
     rows = []
+    registry.guard.require_totals()
     with database.paging(registry.engine) as connection:
         for page in database.pages(connection, *columns):
+            registry.guard.require([record.participant_id for record in page])
             own = []
             for record in page:
                 values = registry.ring.unseal(record.sealed, identity=f"specimens {record.specimen_id}")

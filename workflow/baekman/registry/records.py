@@ -8,12 +8,13 @@ pseudonymous manifest alone and never open the registry.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from baekman import consent, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, today
@@ -22,6 +23,9 @@ from baekman.key_ring import Key, KeyRing, keys_from_environment, make_key_file,
 from baekman.registry import array_staging, database
 from baekman.registry.database import chunks, consent_events, participants, specimens
 from baekman.registry.lookalikes import skeleton
+from baekman.registry.seal.change import SealedChange, changing, require_head
+from baekman.registry.seal.guard import Guard, seal_everything
+from baekman.registry.seal.head import Head, write_head
 
 # a withdrawal keeps these, so that a later delivery or registration of the same person is recognised and refused
 KEPT_AFTER_WITHDRAWAL = ("institution", "participant")
@@ -72,6 +76,8 @@ def create_registry(
         make_key_file(source, [Key.new()])
     ring = source if isinstance(source, KeyRing) else read_key_file(source)
     database.create(engine, key_id=ring.current)
+    with database.writing(engine) as connection:
+        seal_everything(connection, ring=ring, head=Head())
     return Registry(engine, ring, folder=location.folder), True
 
 
@@ -90,9 +96,25 @@ def open_registry(workspace: Path, *, registry: Path | str | None = None, key_fi
         )
     source = key_file or keys_from_environment() or location.key_file
     ring = source if isinstance(source, KeyRing) else read_key_file(source)
-    ring.use(database.key_id(engine))
+    version, key_id = database.version_and_key(engine)
+    ring.use(key_id)
+    if version == database.UNSEALED_VERSION:
+        _upgrade(engine, ring)
     array_staging.settle_noted(engine, folder=location.folder)
-    return Registry(engine, ring, folder=location.folder)
+    opened = Registry(engine, ring, folder=location.folder)
+    opened.guard.require_opened()
+    return opened
+
+
+def _upgrade(engine: Engine, ring: KeyRing) -> None:
+    """Seal the rows of a registry that an earlier version made, as they are."""
+    with database.writing(engine) as connection:
+        database.metadata.create_all(connection)
+        seal_everything(connection, ring=ring, head=Head())
+        name = database.settings.c.name
+        connection.execute(
+            update(database.settings).where(name == "schema_version").values(value=database.SCHEMA_VERSION)
+        )
 
 
 class Registry:
@@ -102,6 +124,23 @@ class Registry:
         self.engine = engine
         self.ring = ring
         self.folder = folder
+        self.guard = Guard(engine, ring)
+
+    def changing(self) -> AbstractContextManager[SealedChange]:
+        """Return a transaction that changes rows, with their seals and the registry's head."""
+        return changing(self.engine, ring=self.ring)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep ``value``, of JSON types, under ``name`` in the sealed head; this counts as no change."""
+        with database.writing(self.engine) as connection:
+            head = require_head(connection, ring=self.ring)
+            if head.notes.get(name) != value:
+                head.notes[name] = value
+                write_head(connection, head, ring=self.ring)
+
+    def noted(self, name: str) -> Any:
+        """Return the value that ``note`` kept under ``name``; None without one."""
+        return self.guard.head().notes.get(name)
 
     # -- specimens and participants
 
@@ -129,6 +168,7 @@ class Registry:
         )
         with database.reading(self.engine) as connection:
             rows = connection.execute(query).all()
+        self.guard.require([participant_id for _, participant_id, _ in rows])
         for specimen_id, participant_id, sealed in rows:
             values = self.ring.unseal(sealed, identity=f"participants {participant_id}")
             array = self.array_path(specimen_id)
@@ -173,6 +213,7 @@ class Registry:
             known = connection.scalar(
                 select(participants.c.participant_id).where(participants.c.participant_id == participant_id)
             )
+        self.guard.require([participant_id])
         if known is None:
             raise InputRefused(
                 Problem(
@@ -189,6 +230,7 @@ class Registry:
 
     def consent_events(self, participant_id: str) -> list[ConsentEvent]:
         """Return a participant's consent events in the order of their recording."""
+        self.guard.require([participant_id])
         with database.reading(self.engine) as connection:
             return self.events_by_participant(connection, [participant_id]).get(participant_id, [])
 
@@ -220,8 +262,9 @@ class Registry:
     def add_consent(self, event: ConsentEvent) -> bool:
         """Append ``event``; return False when the same was recorded before. InputRefused after a withdrawal."""
         self.require_participant(event.participant_id)
-        with database.writing(self.engine) as connection:
-            withdrawn_at = connection.scalar(
+        with self.changing() as change:
+            change.open([event.participant_id])
+            withdrawn_at = change.connection.scalar(
                 select(participants.c.withdrawn_at).where(participants.c.participant_id == event.participant_id)
             )
             if withdrawn_at is not None:
@@ -234,36 +277,35 @@ class Registry:
                         action="if they join again, register the person under another subject code",
                     )
                 )
-            known = self.events_by_participant(connection, [event.participant_id])
+            known = self.events_by_participant(change.connection, [event.participant_id])
             if any(event.same_decision(other) for other in known.get(event.participant_id, [])):
                 return False
-            self.append_consent(connection, event)
+            self.append_consent(change, event)
         return True
 
     def last_sequence(self) -> int:
         """Return the number of the consent event that was recorded last; 0 without one."""
-        with database.reading(self.engine) as connection:
-            return connection.scalar(select(func.max(consent_events.c.sequence))) or 0
+        return self.guard.head().last.get(consent_events.name, 0)
 
     def last_recorded(self) -> str:
-        """Return the time at which the newest consent event was recorded (UTC, ISO 8601); "" without one."""
-        columns = consent_events.c
-        with database.reading(self.engine) as connection:
-            return connection.scalar(select(columns.recorded_at).order_by(columns.sequence.desc()).limit(1)) or ""
+        """Return the time of the newest change (UTC, ISO 8601)."""
+        return self.guard.head().changed
 
-    def append_consent(self, connection: Connection, *events: ConsentEvent) -> None:
-        """Append ``events`` inside the caller's transaction."""
+    def append_consent(self, change: SealedChange, *events: ConsentEvent) -> None:
+        """Append ``events`` of participants that ``change`` has opened or inserted."""
         recorded_at = now()
-        rows = [
-            {
-                "participant_id": event.participant_id,
-                "recorded_at": recorded_at,
-                "sealed": self.ring.seal(event.to_json(), identity=f"consent {event.participant_id}"),
-            }
-            for event in events
-        ]
-        if rows:
-            connection.execute(consent_events.insert(), rows)
+        change.insert(
+            consent_events,
+            [
+                {
+                    "sequence": change.next_sequence(consent_events),
+                    "participant_id": event.participant_id,
+                    "recorded_at": recorded_at,
+                    "sealed": self.ring.seal(event.to_json(), identity=f"consent {event.participant_id}"),
+                }
+                for event in events
+            ],
+        )
 
     def consent_hash(self, participant_ids: Iterable[str] | None = None, *, at: date | None = None) -> str:
         """Return the SHA-256 of the consent in force at ``at`` of ``participant_ids`` (by default of everybody)."""
@@ -275,8 +317,11 @@ class Registry:
     def standing(self, participant_ids: Iterable[str] | None = None, *, at: date | None = None) -> Iterator[Standing]:
         """Yield the standing at ``at`` (today by default) of ``participant_ids`` (by default of everybody), by ID."""
         day = at or today()
+        if participant_ids is None:
+            self.guard.require_totals()
         with database.paging(self.engine) as connection:
             for withdrawn in self._withdrawn(connection, participant_ids):
+                self.guard.require(list(withdrawn))
                 recorded = self.events_by_participant(connection, list(withdrawn))
                 for participant_id, is_withdrawn in withdrawn.items():
                     events = recorded.get(participant_id, [])
@@ -300,6 +345,7 @@ class Registry:
 
     def is_withdrawn(self, participant_id: str) -> bool:
         """Return whether the participant has withdrawn, which is final."""
+        self.guard.require([participant_id])
         query = select(participants.c.withdrawn_at).where(participants.c.participant_id == participant_id)
         with database.reading(self.engine) as connection:
             return connection.scalar(query) is not None
@@ -325,26 +371,24 @@ class Registry:
         """
         self.require_participant(participant_id)
         day = at or today()
-        with database.writing(self.engine) as connection:
-            array_staging.settle(connection, folder=self.folder)  # so that no array comes to its place later
-            row = connection.execute(
-                select(participants.c.withdrawn_at, participants.c.sealed).where(
-                    participants.c.participant_id == participant_id
-                )
-            ).one()
+        with self.changing() as change:
+            array_staging.settle(change.connection, folder=self.folder)  # so that no array comes to its place later
+            change.open([participant_id])
+            query = select(participants).where(participants.c.participant_id == participant_id)
+            row = change.connection.execute(query).one()
             if row.withdrawn_at is None:
                 identity = f"participants {participant_id}"
                 values = self.ring.unseal(row.sealed, identity=identity)
                 kept = {name: values[name] for name in KEPT_AFTER_WITHDRAWAL}
-                connection.execute(
-                    update(participants)
-                    .where(participants.c.participant_id == participant_id)
-                    .values(withdrawn_at=day.isoformat(), sealed=self.ring.seal(kept, identity=identity))
+                new = {"withdrawn_at": day.isoformat(), "sealed": self.ring.seal(kept, identity=identity)}
+                change.connection.execute(
+                    update(participants).where(participants.c.participant_id == participant_id).values(new)
                 )
+                change.note_updated(participants, [{**row._mapping, **new}])
                 event = ConsentEvent(
                     participant_id=participant_id, decision=Decision.WITHDRAWN, scopes=ALL_SCOPES, valid_from=day
                 )
-                self.append_consent(connection, event)
+                self.append_consent(change, event)
         for specimen in self.specimens_of(participant_id):
             self.array_path(specimen.specimen_id).unlink(missing_ok=True)
         return row.withdrawn_at is None

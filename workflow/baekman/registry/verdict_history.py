@@ -23,21 +23,18 @@ def note_delivery(registry: Registry, institution: str, name: str, digest: str) 
     before with another.
     """
     index = registry.ring.blind_index("delivery", institution, name)
-    with database.writing(registry.engine) as connection:
-        row = connection.execute(select(deliveries).where(deliveries.c.delivery_index == index)).one_or_none()
+    with registry.changing() as change:
+        query = select(deliveries).where(deliveries.c.delivery_index == index)
+        row = change.connection.execute(query).one_or_none()
         if row is not None:
+            change.open([row.delivery_id])
             values = registry.ring.unseal(row.sealed, identity=f"deliveries {row.delivery_id}")
             return row.delivery_id, "same" if values["digest"] == digest else "changed"
         delivery_id = pseudonyms.new("D")
         values = {"institution": institution, "name": name, "digest": digest}
-        connection.execute(
-            deliveries.insert().values(
-                delivery_id=delivery_id,
-                delivery_index=index,
-                received_at=now(),
-                sealed=registry.ring.seal(values, identity=f"deliveries {delivery_id}"),
-            )
-        )
+        sealed = registry.ring.seal(values, identity=f"deliveries {delivery_id}")
+        record = {"delivery_id": delivery_id, "delivery_index": index, "received_at": now(), "sealed": sealed}
+        change.insert(deliveries, [record])
     return delivery_id, "new"
 
 
@@ -46,21 +43,26 @@ def record_verdicts(registry: Registry, delivery_id: str, new: Iterable[Verdict]
 
     A verdict that equals the last of its specimen and gate is not appended again.
     """
-    with database.writing(registry.engine) as connection:
-        known = _verdicts(registry, connection, verdicts.c.delivery_id == delivery_id)
+    with registry.changing() as change:
+        change.open([delivery_id])
+        known = _verdicts(registry, change.connection, verdicts.c.delivery_id == delivery_id)
         last = {(verdict.specimen_id, verdict.gate): verdict for _, _, verdict in known}
         fresh = [verdict for verdict in new if last.get((verdict.specimen_id, verdict.gate)) != verdict]
-        for verdict in fresh:
-            connection.execute(
-                verdicts.insert().values(
-                    delivery_id=delivery_id,
-                    specimen_id=verdict.specimen_id,
-                    recorded_at=now(),
-                    sealed=registry.ring.seal(
+        change.insert(
+            verdicts,
+            [
+                {
+                    "sequence": change.next_sequence(verdicts),
+                    "delivery_id": delivery_id,
+                    "specimen_id": verdict.specimen_id,
+                    "recorded_at": now(),
+                    "sealed": registry.ring.seal(
                         verdict.to_json(), identity=f"verdicts {delivery_id} {verdict.specimen_id}"
                     ),
-                )
-            )
+                }
+                for verdict in fresh
+            ],
+        )
     return len(fresh)
 
 

@@ -1,0 +1,1 @@
+"""The seals of the registry, which show what was deleted, swapped, changed or replaced by an older copy."""
