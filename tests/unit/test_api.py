@@ -125,7 +125,7 @@ def test_a_use_that_cannot_be_recorded_is_refused(place: Path, monkeypatch: pyte
     def forbidden(*_: object, **__: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(audit, "record", forbidden)
+    monkeypatch.setattr("baekman.audit.log.noted_head.require_present", forbidden)
     for use in (lambda: baekman.open_cohort("W/cohort").calls(FIRST), lambda: baekman.open_table("W/tables", FIRST)):
         with pytest.raises(InputRefused, match="uses of individual data are recorded"):
             use()

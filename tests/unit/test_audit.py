@@ -10,7 +10,8 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from baekman import audit, audit_head, pseudonyms
+from baekman import audit, pseudonyms
+from baekman.audit import signed_head
 from baekman.cli import app, groups
 from baekman.errors import InputRefused
 from hypothesis import given, settings
@@ -34,7 +35,7 @@ def problems(file: Path, head: dict[str, object] | None = None) -> list[tuple[in
 def test_a_whole_log_has_no_broken_link(tmp_path: Path) -> None:
     file = filled(tmp_path)
     assert problems(file) == []
-    assert problems(file, audit_head.make_head(tmp_path)) == []
+    assert problems(file, signed_head.make_head(tmp_path)) == []
     assert [event["sequence"] for event in audit.events(tmp_path)] == [1, 2, 3, 4, 5]
 
 
@@ -107,9 +108,10 @@ def test_a_fork_is_found(tmp_path: Path) -> None:
 
 def test_a_cut_tail_and_a_rewritten_log_are_found_against_a_saved_head(tmp_path: Path) -> None:
     file = filled(tmp_path)
-    head = audit_head.make_head(tmp_path)
+    head = signed_head.make_head(tmp_path)
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:3]))
+    audit.head_file(tmp_path).unlink()  # a writer of the log and of the head in the workspace
     assert problems(file) == []
     assert problems(file, head) == [(0, "event 5 of the saved head is missing: truncated")]
     filled(tmp_path, 4)
@@ -119,7 +121,7 @@ def test_a_cut_tail_and_a_rewritten_log_are_found_against_a_saved_head(tmp_path:
 
 def test_a_log_that_grew_still_has_its_saved_head(tmp_path: Path) -> None:
     file = filled(tmp_path)
-    head = audit_head.make_head(tmp_path)
+    head = signed_head.make_head(tmp_path)
     filled(tmp_path)
     assert problems(file, head) == []
 
@@ -127,22 +129,22 @@ def test_a_log_that_grew_still_has_its_saved_head(tmp_path: Path) -> None:
 def test_a_forged_head_is_refused(tmp_path: Path) -> None:
     filled(tmp_path)
     file = tmp_path / "head.json"
-    head = audit_head.make_head(tmp_path)
-    key = audit_head.public_key(tmp_path)
+    head = signed_head.make_head(tmp_path)
+    key = signed_head.public_key(tmp_path)
     file.write_text(json.dumps(head))
-    assert audit_head.read_head(file, public_key=key) == head
+    assert signed_head.read_signed_head(file, public_key=key) == head
     file.write_text(json.dumps({**head, "sequence": 3}))
     with pytest.raises(InputRefused, match="expected a head signed with this log's key, found another signature"):
-        audit_head.read_head(file, public_key=key)
+        signed_head.read_signed_head(file, public_key=key)
     # signed well, by somebody else
     filled(tmp_path / "other")
-    file.write_text(json.dumps(audit_head.make_head(tmp_path / "other")))
+    file.write_text(json.dumps(signed_head.make_head(tmp_path / "other")))
     with pytest.raises(InputRefused, match="found another signature"):
-        audit_head.read_head(file, public_key=key)
+        signed_head.read_signed_head(file, public_key=key)
     for nonsense in ("", "[]", "{}", '{"public_key": 1}'):
         file.write_text(nonsense)
         with pytest.raises(InputRefused, match="expected a head as `baekman audit head` writes it"):
-            audit_head.read_head(file, public_key=key)
+            signed_head.read_signed_head(file, public_key=key)
 
 
 def test_a_torn_line_of_a_killed_writer_is_cut_off_by_the_next(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_the_actor_is_a_number_unless_named(tmp_path: Path, monkeypatch: pytest.
 def test_any_change_of_a_byte_is_found(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     workspace = tmp_path_factory.mktemp("audit")
     file = filled(workspace, 3)
-    head = audit_head.make_head(workspace)
+    head = signed_head.make_head(workspace)
     content = bytearray(file.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
@@ -217,6 +219,12 @@ def test_the_command_verifies_against_a_saved_head(tmp_path: Path) -> None:
     assert run("audit", "head", "--workspace", tmp_path, "--output", head) == (0, "")
     assert run("audit", "verify", "--workspace", tmp_path, "--head", head) == (0, "5 events, whole\n")
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:4]))
+    code, output = run("audit", "verify", "--workspace", tmp_path)
+    assert (code, output.partition(";")[0]) == (
+        1,
+        "audit log: expected event 5, which this workspace has noted, found a log that ends before it",
+    )
+    audit.head_file(tmp_path).unlink()
     assert run("audit", "verify", "--workspace", tmp_path) == (0, "4 events, whole\n")
     assert run("audit", "verify", "--workspace", tmp_path, "--head", head) == (
         1,
@@ -228,7 +236,6 @@ def test_every_command_that_reads_or_changes_individual_data_leaves_an_event(
     workspace: FinishedWorkspace, tmp_path: Path
 ) -> None:
     first, second = workspace.participant_ids[:2]
-    audit.record(workspace.root, action="registry.init")
     groups.register(app)
     cohort = ["--cohort", str(workspace.cohort)]
     commands = [
@@ -272,7 +279,7 @@ def test_no_use_goes_unrecorded_and_a_cohort_without_a_log_needs_none(
     def forbidden(*_: object, **__: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(audit, "record", forbidden)
+    monkeypatch.setattr("baekman.audit.log.noted_head.require_present", forbidden)
     with pytest.raises(InputRefused) as refused:
         audit.record_use(tmp_path, action="query")
     assert str(refused.value) == (

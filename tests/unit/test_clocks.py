@@ -26,7 +26,7 @@ def put_clock_back(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
         def now(cls, tz: datetimes.tzinfo | None = None) -> datetime:
             return datetime.now(tz) - by
 
-    monkeypatch.setattr("baekman.audit.datetime", Clock)
+    monkeypatch.setattr("baekman.audit.log.datetime", Clock)
     monkeypatch.setattr("baekman.consent.datetime", Clock)
 
 
@@ -69,11 +69,13 @@ def test_a_clock_behind_the_registry_is_refused_where_the_log_is_gone(
 ) -> None:
     refuse(on_sqlite, tmp_path)
     audit.log_file(tmp_path).unlink()
+    with pytest.raises(InputRefused, match="audit log: expected event 2, which this workspace has noted, found no log"):
+        denied_list.open_in_force(Workspace(tmp_path))
     put_clock_back(monkeypatch, timedelta(days=1))
     with pytest.raises(
         InputRefused, match="clock of this machine: expected a time after the newest entry of the registry"
     ):
-        denied_list.open_in_force(Workspace(tmp_path))
+        denied_list.open_in_force(Workspace(tmp_path / "another"), registry=tmp_path / "registry")
 
 
 def test_clocks_of_machines_may_differ_by_seconds(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from baekman import audit, pseudonyms
 from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
-from baekman.cohort.store import Store, check_names, create_store, open_store
+from baekman.cohort.store import BATCH_NAME, Store, check_names, create_store, open_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
@@ -167,9 +167,9 @@ class Cohort:
         """
         from baekman.query.genotypes import genotype_blocks
 
-        blocks = genotype_blocks(self.store, self.snapshot, region=self._region(region), mode=mode)
+        where = self._region(region)
         self._record("query", question=["genotypes", region, mode])
-        return blocks
+        return genotype_blocks(self.store, self.snapshot, region=where, mode=mode)
 
     def scan(self, view: str) -> pl.LazyFrame:
         """Return a view as a Polars LazyFrame, which reads only the needed columns and rows.
@@ -284,9 +284,10 @@ class Cohort:
         from baekman.tables.freeze import freeze
         from baekman.workspace.denied import denied_hash
 
-        self._move_to(freeze(self.store, output=Path(output), engine=self.engine))
+        self._move_to(read_snapshot(self.store))
         consent_hash = denied_hash(self.workspace)
         self._record("cohort.freeze", output_hash=self.snapshot.content, consent_hash=consent_hash)
+        self._move_to(freeze(self.store, output=Path(output), engine=self.engine))
         return self.snapshot
 
     def add(self, batch: str, gvcfs: Location, *, config: Location | None = None) -> Snapshot:
@@ -309,8 +310,9 @@ class Cohort:
         members = read_members(Path(gvcfs))
         require_consent(self.workspace, (member.participant_id for member in members), file="list of gVCFs")
         filters = site_filters(configuration_of(self.store.path, Path(config) if config else None))
-        self._move_to(add_batch(self.store, batch=batch, members=members, engine=self.engine, filters=filters))
+        check_names([batch], kind="--batch", pattern=BATCH_NAME)
         self._record("cohort.add", object=batch, consent_hash=denied_hash(self.workspace))
+        self._move_to(add_batch(self.store, batch=batch, members=members, engine=self.engine, filters=filters))
         return self.snapshot
 
     def withdraw(self, participants: Sequence[str]) -> Snapshot:
@@ -330,9 +332,9 @@ class Cohort:
 
         check_names(participants, kind="participants", pattern=PARTICIPANT_ID)
         open_keys(self.store.workspace)  # others' encrypted tables may have to be written again
+        self._record("cohort.withdraw", object=",".join(participants))
         self._move_to(rewrite.withdraw(self.store, participants, engine=self.engine))
         withdraw_tables(self.store, participants, engine=self.engine)
-        self._record("cohort.withdraw", object=",".join(participants))
         return self.snapshot
 
     def compact(self, *, below: int = 1000, keep: int | None = None) -> Snapshot:
@@ -347,8 +349,8 @@ class Cohort:
         """
         from baekman.cohort import rewrite
 
-        self._move_to(rewrite.compact(self.store, below=below, keep=keep, engine=self.engine))
         self._record("cohort.compact")
+        self._move_to(rewrite.compact(self.store, below=below, keep=keep, engine=self.engine))
         return self.snapshot
 
     def verify(self, gvcfs: Location | None = None) -> list[str]:
@@ -365,10 +367,10 @@ class Cohort:
         from baekman.cohort.verify.whole import verify
 
         members = read_members(Path(gvcfs)) if gvcfs else []
+        self._record("cohort.verify", object=str(max(numbers(self.store), default=0)))
         findings = verify(self.store, engine=self.engine)
         if not findings and members:
             findings = compare_gvcfs(self.store, members, engine=self.engine)
-        self._record("cohort.verify", object=str(max(numbers(self.store), default=0)))
         return findings
 
     @cached_property

@@ -90,15 +90,15 @@ def add_delivery(
         opened = store.open_store(workspace.cohort) if has_cohort else settings.create(workspace.cohort)
         engine = worthwhile(engine, (Path(member.gvcf) for member in members))
         filters = SiteFilters(**settings.filters)
-        committed = _added(opened, delivery_id, members, filters=filters, engine=engine)
+        consent_hash = denied_hash(workspace)
+        with audit.use(workspace.root, action="cohort.add", object=delivery_id, consent_hash=consent_hash):
+            committed = _added(opened, delivery_id, members, filters=filters, engine=engine)
         # consent may have ended while the batch was written; a later withdrawal finds the batch itself
         gone = {member.participant_id for member in members} & denied_participants(workspace)
         if gone:
             committed = rewrite.withdraw(opened, sorted(gone), engine=engine)
         result["participants"] = sorted({member.participant_id for member in members} - gone)
         result["snapshot"] = committed.number
-        consent_hash = denied_hash(workspace)
-        audit.record_use(workspace.root, action="cohort.add", object=delivery_id, consent_hash=consent_hash)
     atomic.write_text(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
 
@@ -156,14 +156,14 @@ def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: P
     added = json.loads(batch.read_text(encoding="utf-8"))
     members = added["participants"]
     result: dict[str, Any] = {"snapshot": None, "tables": {}}
-    if encrypt and table_keys.create(workspace.root):
-        audit.record(workspace.root, action="table-keys.init")
+    if encrypt:
+        table_keys.create(workspace.root)
     if members:
         opened = store.open_store(workspace.cohort)
         engine = worthwhile(engine, (workspace.participant(participant_id).gvcf for participant_id in members))
         output = workspace.tables
-        present, latest = tables.make_latest_tables(opened, output=output, participants=members, engine=engine)
-        audit.record_use(workspace.root, action="tables", object=added["delivery"])
+        with audit.use(workspace.root, action="tables", object=added["delivery"]):
+            present, latest = tables.make_latest_tables(opened, output=output, participants=members, engine=engine)
         result["snapshot"] = latest.number
         result["tables"] = {
             participant_id: {"rows": rows, "reference_rows": reference_rows}

@@ -300,6 +300,7 @@ def test_the_configuration_switches_encryption_on_and_the_audit_log_records_it(t
     assert [counts[participant]["rows"] for participant in made.participant_ids] == [1, 1, 1]
     withdrawal.withdraw(made, made.participant_ids[1], registry=made.opened_registry)
     assert [(event["action"], event["object"]) for event in audit.events(made.root)] == [
+        ("registry.init", ""),
         ("table-keys.init", ""),
         ("tables", DELIVERY),
         ("tables", DELIVERY),

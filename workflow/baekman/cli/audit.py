@@ -30,17 +30,27 @@ def verify(
 
     Example: baekman audit verify --workspace W --head saved-head.json
     """
-    from baekman import audit, audit_head
+    from baekman import audit
+    from baekman.audit import signed_head
+    from baekman.errors import InputRefused
 
     file = audit.log_file(workspace)
-    pinned = audit_head.read_public_key(key) if key else audit_head.public_key(workspace)
-    saved = audit_head.read_head(head, public_key=pinned) if head else None
-    broken = audit.verify(file, head=saved)
-    for link in broken:
-        print(f"line {link.line}: {link.problem}" if link.line else link.problem)
-    if broken:
+    pinned = signed_head.read_public_key(key) if key else signed_head.public_key(workspace)
+    saved = signed_head.read_signed_head(head, public_key=pinned) if head else None
+    problems = [
+        f"line {link.line}: {link.problem}" if link.line else link.problem for link in audit.verify(file, head=saved)
+    ]
+    try:
+        audit.require_whole(workspace)
+    except InputRefused as refused:
+        problems += map(str, refused.problems)
+    for problem in problems:
+        print(problem)
+    if problems:
         raise typer.Exit(1)
-    print(f"{sum(1 for _ in audit.events(workspace))} events, whole")
+    lost = audit.lost_before(file)
+    was_lost = f"; events 1 to {lost} were lost before it was begun again" if lost else ""
+    print(f"{sum(1 for _ in audit.events(workspace))} events, whole{was_lost}")
 
 
 @app.command()
@@ -55,10 +65,10 @@ def head(
 
     Example: baekman audit head --workspace W --output /safe/place/head.json
     """
-    from baekman import audit_head
+    from baekman.audit import signed_head
     from baekman.files import atomic
 
-    text = json.dumps(audit_head.make_head(workspace), indent=1, sort_keys=True) + "\n"
+    text = json.dumps(signed_head.make_head(workspace), indent=1, sort_keys=True) + "\n"
     if output:
         atomic.write_text(output, text)
     else:
@@ -84,3 +94,21 @@ def show(
     for event in audit.events(workspace):
         if object is None or object in event["object"].split(","):
             print(json.dumps(event, sort_keys=True))
+    audit.require_whole(workspace)
+
+
+@app.command()
+def restart(workspace: WorkspaceOption = HERE) -> None:
+    """Begin the log again after it was lost and no back-up has it; its first event says so for ever.
+
+    What is left of the old log stays next to it. A whole log stays as it is.
+
+    Example: baekman audit restart --workspace W
+    """
+    from baekman import audit
+
+    lost = audit.restart(workspace)
+    if lost is None:
+        print("the log is whole: nothing to do")
+    else:
+        print(f"the log begins again after event {lost}; events that no back-up has are lost")

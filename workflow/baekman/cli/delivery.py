@@ -90,6 +90,6 @@ def return_report(
 
     pseudonyms.check(delivery, "D")
     opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
-    write_return_report(Workspace(workspace), delivery, registry=opened)
-    audit.record(workspace, action="return_report", object=delivery)
+    with audit.use(workspace, action="return_report", object=delivery):
+        write_return_report(Workspace(workspace), delivery, registry=opened)
     print(f"return report of {delivery} written")

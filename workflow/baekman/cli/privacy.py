@@ -32,6 +32,7 @@ def leakscan(
 
     Example: baekman leakscan W/participants W/tables --identifiers registration.tsv
     """
+    from baekman import audit
     from baekman.privacy.leak_patterns import is_too_short, matcher_of
     from baekman.privacy.leakscan import scan
     from baekman.registry.confidential import read_identifiers
@@ -43,6 +44,8 @@ def leakscan(
     for identifier in listed:
         if is_too_short(identifier.value):
             print(f"{identifier.place}: too short to search for, except by its hashes", file=sys.stderr)
+    for workspace in sorted(set(filter(None, map(audit.workspace_of, paths)))):
+        audit.record(workspace, action="leakscan")
     with file_count() as seen:
         result = scan(paths, matcher=matcher_of(listed), exclude=exclude or (), seen=seen)
     for leak in result.leaks:

@@ -40,12 +40,9 @@ def init(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
 
     Example: baekman registry init --workspace W
     """
-    from baekman import audit
     from baekman.registry.records import create_registry
 
     opened, made = create_registry(workspace, registry=registry, key_file=key_file)
-    if made:
-        audit.record(workspace, action="registry.init")
     print("registry made" if made else "registry is there already: nothing to do")
     if made and opened.ring.file is not None:
         print("keep a copy of its key file in a safe place: without it nothing in the registry can be read")
@@ -222,8 +219,8 @@ def rotate_key(
     from baekman.workspace.paths import Workspace
 
     opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
-    count = rotate(opened)
-    audit.record(workspace, action="registry.rotate-key")
+    with audit.use(workspace, action="registry.rotate-key"):
+        count = rotate(opened)
     print(f"{count} records sealed with a new key")
 
 
@@ -243,12 +240,14 @@ def export_institution(
     Example: baekman registry export-institution "Hospital A" --workspace W
     """
     from baekman import audit
-    from baekman.files.digests import sha256_of
     from baekman.registry.listing import write_institution
     from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
-    file = write_institution(opened, institution, folder=Workspace(workspace).returned, output=output)
-    audit.record(workspace, action="registry.export-institution", purpose="return", output_hash=sha256_of(file))
+
+    def record(digest: str) -> None:
+        audit.record(workspace, action="registry.export-institution", purpose="return", output_hash=digest)
+
+    file = write_institution(opened, institution, folder=Workspace(workspace).returned, output=output, record=record)
     print(file)

@@ -15,12 +15,9 @@ def init(workspace: WorkspaceOption = HERE) -> None:
 
     Example: baekman table-keys init --workspace W
     """
-    from baekman import audit
     from baekman.tables import keys as table_keys
 
-    made = table_keys.create(workspace)
-    if made:
-        audit.record(workspace, action="table-keys.init")
+    if table_keys.create(workspace):
         print("tables are encrypted from now on; keep a copy of the master key in a safe place")
     else:
         print("tables are encrypted already: nothing to do")
@@ -46,6 +43,6 @@ def rotate(workspace: WorkspaceOption = HERE) -> None:
                 action="`baekman table-keys init` begins it",
             )
         )
-    count = keys.rotate()
-    audit.record(workspace, action="table-keys.rotate")
+    with audit.use(workspace, action="table-keys.rotate"):
+        count = keys.rotate()
     print(f"{count} keys sealed with a new master key")

@@ -9,22 +9,28 @@ import fcntl
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE_SECONDS = 5.0
+POLL_SECONDS = 0.01
 
 
 @contextmanager
-def exclusive(path: Path, *, waits_for: str, mode: int = 0o666) -> Iterator[int]:
+def exclusive(path: Path, *, waits_for: str, mode: int = 0o666, limit: float | None = None) -> Iterator[int]:
     """Hold ``path`` alone until the block ends; yield its descriptor, open for reading and appending.
 
     The file and its folder are created where they are absent, the file with ``mode`` less the umask. ``waits_for``
-    completes "waiting for …" in the message on stderr: name the work, never a path or a value.
+    completes "waiting for …" in the message on stderr: name the work, never a path or a value. ``limit`` is the longest
+    wait in seconds, without which there is none; after it TimeoutError is raised.
     """
     with _opened(path, mode) as descriptor:
-        lock(descriptor, waits_for=waits_for)
+        if limit is None:
+            lock(descriptor, waits_for=waits_for)
+        else:
+            _lock_within(descriptor, limit, waits_for=waits_for)
         yield descriptor
 
 
@@ -79,6 +85,20 @@ def lock(descriptor: int, *, waits_for: str, is_shared: bool = False) -> None:
     finally:
         report.cancel()
         report.join()  # a fork has no other thread then
+
+
+def _lock_within(descriptor: int, limit: float, *, waits_for: str) -> None:
+    """Lock an open file alone; raise TimeoutError when others hold it for ``limit`` seconds."""
+    begun = time.monotonic()
+    is_reported = False
+    while not try_lock(descriptor):
+        waited = time.monotonic() - begun
+        if waited > limit:
+            raise TimeoutError
+        if waited > PATIENCE_SECONDS and not is_reported:
+            print(f"waiting for {waits_for}", file=sys.stderr, flush=True)
+            is_reported = True
+        time.sleep(POLL_SECONDS)
 
 
 def try_lock(descriptor: int, *, is_shared: bool = False) -> bool:

@@ -44,6 +44,7 @@ def open_in_force(
         InputRefused: As in ``open_registry``, or the clock is behind the newest entry of audit log or registry.
     """
     opened = open_registry(workspace.root, registry=registry, key_file=key_file)
+    audit.require_ready(workspace.root)  # a change is in the log after it is in force
     audit.require_clock(workspace.root)
     if recorded := opened.last_recorded():
         audit.require_clock_after(recorded, of="the registry")

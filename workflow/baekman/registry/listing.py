@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,17 @@ def _institution_row(
     }
 
 
-def write_institution(registry: Registry, institution: str, *, folder: Path, output: Path | None = None) -> Path:
+def write_institution(
+    registry: Registry,
+    institution: str,
+    *,
+    folder: Path,
+    output: Path | None = None,
+    record: Callable[[str], object] = lambda digest: None,
+) -> Path:
     """Write ``institution_rows`` as TSV (mode 0600) and return the path: ``output``, else a name in ``folder``.
 
+    ``record`` is called with the SHA-256 (hex) of the content before the file is there.
     The name in ``folder`` does not show the institution. InputRefused when the institution has registered nothing.
     """
     rows = institution_rows(registry, institution)
@@ -132,5 +141,7 @@ def write_institution(registry: Registry, institution: str, *, folder: Path, out
     writer = csv.DictWriter(table, INSTITUTION_COLUMNS, delimiter="\t", lineterminator="\n")
     writer.writeheader()
     writer.writerows({column: spreadsheet_text(text) for column, text in row.items()} for row in rows)
-    write_secret(file, table.getvalue().encode())
+    content = table.getvalue().encode()
+    record(sha256(content).hexdigest())
+    write_secret(file, content)
     return file

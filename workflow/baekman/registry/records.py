@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, select, update
 
-from baekman import consent, pseudonyms
+from baekman import audit, consent, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, today
 from baekman.errors import InputRefused, Problem
 from baekman.key_ring import Key, KeyRing, keys_from_environment, make_key_file, read_key_file
@@ -71,6 +71,7 @@ def create_registry(
     location.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if database.exists(engine):
         return open_registry(workspace, registry=registry, key_file=key_file), False
+    audit.record(workspace, action="registry.init")
     source = key_file or keys_from_environment() or location.key_file
     if isinstance(source, Path) and not source.exists():
         make_key_file(source, [Key.new()])

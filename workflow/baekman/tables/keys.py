@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow.parquet.encryption as parquet_encryption
 
+from baekman import audit
 from baekman.errors import InputRefused, Problem
 from baekman.files import locks
 from baekman.files.atomic import write_text
@@ -128,6 +129,7 @@ def create(workspace: Path) -> bool:
     if (folder / MASTER_NAME).is_file():
         open_keys(workspace)
         return False
+    audit.record(workspace, action="table-keys.init")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locks.exclusive(folder / LOCK, waits_for=ROTATION):
         if (folder / MASTER_NAME).is_file():

@@ -14,6 +14,7 @@ class Top(StrEnum):
     """The entries at the top of a workspace that the project makes; users may add others."""
 
     AUDIT = audit.FOLDER
+    AUDIT_HEAD = audit.HEAD_NAME
     BENCHMARKS = "benchmarks"
     COHORT = "cohort"
     CONFIG = "config.yaml"
@@ -40,8 +41,8 @@ PSEUDONYMOUS = frozenset(Top) - {Top.RETURNED}
 # Entries that a withdrawal handles by their own functions, or that remain (see withdrawal.REMAINS).
 APART = frozenset(
     {
-        *(Top.AUDIT, Top.COHORT, Top.DENIED, Top.DENIED_SEQUENCE, Top.PENDING_DENIALS, Top.RECEIPTS),
-        *(Top.REGISTRY, Top.RETURNED, Top.TABLE_KEYS, Top.WITHDRAWN),
+        *(Top.AUDIT, Top.AUDIT_HEAD, Top.COHORT, Top.DENIED, Top.DENIED_SEQUENCE, Top.PENDING_DENIALS),
+        *(Top.RECEIPTS, Top.REGISTRY, Top.RETURNED, Top.TABLE_KEYS, Top.WITHDRAWN),
     }
 )
 # Folders of large files that name a participant in their own name only, or hold nobody's data.

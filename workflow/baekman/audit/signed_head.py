@@ -1,6 +1,6 @@
 """The signed head of an audit log: sequence and hash of its last event, signed with Ed25519.
 
-A head that is saved in another place shows whether the log was cut or written again (``audit.verify``).
+A head that is saved in another place shows whether the log was cut or written again (``verification``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baekman.audit import FOLDER, last_link
+from baekman.audit.log import last_link
+from baekman.audit.noted_head import FOLDER
 from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.files.secret_file import write_secret
@@ -28,10 +29,10 @@ KEY_VARIABLE = "BAEKMAN_AUDIT_KEY"
 
 def make_head(workspace: Path) -> dict[str, Any]:
     """Return the head of the log (``sequence hash time public_key signature``); make a signing key if there is none."""
-    sequence, digest = last_link(workspace)
+    newest = last_link(workspace)
     head: dict[str, Any] = {
-        "sequence": sequence,
-        "hash": digest,
+        "sequence": newest.sequence,
+        "hash": newest.hash,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     key = _signing_key(workspace)
@@ -41,7 +42,7 @@ def make_head(workspace: Path) -> dict[str, Any]:
     return head
 
 
-def read_head(file: Path, *, public_key: bytes | None = None) -> dict[str, Any]:
+def read_signed_head(file: Path, *, public_key: bytes | None = None) -> dict[str, Any]:
     """Return a saved head; InputRefused when it is none, or has no signature of ``public_key`` (32 bytes).
 
     Without ``public_key`` the head's own key must have signed it.
