@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from baekman.kernels import layout
 
-SCHEMA_VERSION = "5"
+SCHEMA_VERSION = "6"
 
 MISSING = layout.MISSING
 STATE_MISSING, STATE_WEAK, STATE_CALLED = layout.STATE_MISSING, layout.STATE_WEAK, layout.STATE_CALLED
 FLAG_GENOTYPED, FLAG_CALLED, POSITION_FLAGS = layout.FLAG_GENOTYPED, layout.FLAG_CALLED, layout.POSITION_FLAGS
 FLAG_POSITION_GENOTYPED = layout.FLAG_POSITION_GENOTYPED
 FLAG_POSITION_CALLED = layout.FLAG_POSITION_CALLED
+TIE_FIRST, TIE_RECORD = layout.TIE_FIRST, layout.TIE_RECORD
 
 
 def _whole(fields: list[tuple[str, pa.DataType]]) -> pa.Schema:

@@ -13,7 +13,7 @@ from baekman.cohort.dense_genotypes import Evidence
 from baekman.cohort.sites import FILTER_NAMES
 from baekman.cohort.store import Store
 from baekman.genotyping.joint import GQ_LIMITS, LIKELIHOOD
-from baekman.kernels.bcf import RecordEncoder
+from baekman.kernels.bcf.records import RecordEncoder
 
 FILTER_TEXT = {
     "AC0": "Nobody who is called carries the allele",
@@ -75,19 +75,13 @@ def encode(
     """Yield BCF records of the alleles in ``wanted``, in pieces of whole records; each piece is valid until the next.
 
     ``by_position`` puts all alleles of a position in one record, with ``*`` for a haplotype that carries neither one of
-    them nor the reference. Its QUAL is the best, and it passes the filters when one of its alleles does.
+    them nor the reference. Its QUAL is the best, and it passes the filters when one of its alleles does. A mismatched
+    base and an indel on one haplotype are an ALT of their own. An allele has a record of its own where some
+    participant's haplotypes have no room for it next to the others.
     """
     alleles = evidence.alleles
-    qual = numpy_of(alleles, "qual").copy()
+    qual = numpy_of(alleles, "qual")
     filters = filter_bits(alleles.column("filter").to_pylist())
-    if by_position and len(qual):
-        starts = evidence.first_allele[:-1]
-        sizes = np.diff(evidence.first_allele)
-        lost = np.where(wanted, filters, 0xFF)
-        passed = np.minimum.reduceat(lost, starts) == 0
-        union = np.bitwise_or.reduceat(np.where(wanted, filters, 0), starts)
-        filters = np.repeat(np.where(passed, 0, union), sizes)
-        qual = np.repeat(np.maximum.reduceat(np.where(wanted, qual, 0.0), starts), sizes)
     ref_offsets, ref = string_parts(alleles.column("ref").combine_chunks())
     alt_offsets, alt = string_parts(alleles.column("alt").combine_chunks())
     encoder = RecordEncoder(

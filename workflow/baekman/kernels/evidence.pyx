@@ -8,7 +8,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, realloc
 
 from baekman.kernels.intervals cimport NO_DEPTH_OF_ITS_OWN
-from baekman.kernels.layout cimport MISSING, POSITION_FLAGS, CallRow, Interval, Segment
+from baekman.kernels.layout cimport (
+    FLAG_CALLED, FLAG_GENOTYPED, MISSING, POSITION_FLAGS, CallRow, Interval, Segment,
+)
 from baekman.kernels.text cimport same
 
 
@@ -58,7 +60,7 @@ cdef int64_t _settle(
         for at in range(first, last):
             row = order[at]
             if keep[row]:
-                flags |= rows[row].flags
+                flags |= rows[row].flags & (FLAG_GENOTYPED | FLAG_CALLED)
                 ploidy = max(ploidy, <int64_t>rows[row].ploidy)
         for at in range(first, last):
             row = order[at]

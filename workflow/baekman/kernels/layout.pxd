@@ -20,6 +20,14 @@ cpdef enum:
     FLAG_POSITION_GENOTYPED = 4
     FLAG_POSITION_CALLED = 8
 
+# The tie of a row to another row of its record at the same position, in the bits of ``flags`` from here on: two bits
+# for the alleles of the unphased GT that contain the row's allele, then the last two bits of the record's number. 0
+# where the copies or the phase say as much, or no allele of GT contains both.
+cpdef enum:
+    TIE_FIRST = 16
+    TIE_SECOND = 32
+    TIE_RECORD = 6  # the shift of the record's number
+
 # A call row of the reader: ``baekman.gvcf.piece.ROW_COLUMNS``.
 cdef struct CallRow:
     int32_t pos

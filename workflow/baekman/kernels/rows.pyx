@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memmove, memset
 
 from baekman.kernels.alleles cimport atomize, least_by_copies, left_align
-from baekman.kernels.layout cimport MISSING, CallRow
+from baekman.kernels.layout cimport MISSING, TIE_FIRST, TIE_RECORD, TIE_SECOND, CallRow
 from baekman.kernels.record cimport DELETION, REAL, Record
 from baekman.kernels.text cimport is_base, same, upper
 
@@ -52,6 +52,8 @@ cdef void add_rows(const Record *record, const uint8_t *contig, RowTable *table,
     cdef int64_t pairs = collect_atoms(record, contig, table, work)
     complete_rows(record, table, first, work, pairs)
     close_up(table, first)
+    if record.ploidy == 2 and not record.phased:
+        keep_ties(record, table, first)
 
 
 cdef int64_t collect_atoms(
@@ -215,6 +217,26 @@ cdef void complete_rows(
         out.phase_set = <int32_t>record.phase_set
         out.filter = <int32_t>record.filter
         out.flags = <int32_t>record.flags
+        if copies == 1 and record.ploidy == 2 and not record.phased:
+            for index in range(2):
+                if record.genotype[index] > 0 and work.members[record.genotype[index]]:
+                    out.flags |= <int32_t>(TIE_FIRST << index)
+
+
+cdef void keep_ties(const Record *record, RowTable *table, int64_t first_row) noexcept nogil:
+    """Complete the tie of each row with a copy on the haplotype of another row of the position; remove the others."""
+    cdef CallRow *rows = table.rows
+    cdef int64_t row, other
+    cdef int32_t tie
+    for row in range(first_row, table.count):
+        tie = 0
+        for other in range(first_row, table.count):
+            if other != row and rows[other].pos == rows[row].pos:
+                tie |= rows[other].flags & rows[row].flags & (TIE_FIRST | TIE_SECOND)
+        if tie:
+            rows[row].flags |= <int32_t>((record.number & 3) << TIE_RECORD)
+        else:
+            rows[row].flags &= TIE_FIRST - 1
 
 
 cdef void close_up(RowTable *table, int64_t first_row) noexcept nogil:

@@ -41,6 +41,8 @@ from baekman.cohort.schema import (
     REFERENCE,
     SITES,
     STATE_CALLED,
+    TIE_FIRST,
+    TIE_RECORD,
 )
 from baekman.cohort.sites import describe_sites
 from baekman.cohort.snapshot import Snapshot
@@ -143,13 +145,16 @@ def _calls(store: Store, shard: int, calls: pa.Table) -> Iterable[str]:
     if not np.isin(ploidy, (1, 2)).all() or (copies + column("other") > ploidy).any():
         yield "a row with more copies than its ploidy, or a ploidy other than 1 and 2"
     own = flags & (FLAG_GENOTYPED | FLAG_CALLED)
-    if (own == FLAG_CALLED).any() or (flags >> 2 * POSITION_FLAGS).any():
+    tied = flags // TIE_FIRST & 3
+    if (own == FLAG_CALLED).any() or (tied == 3).any() or (flags >> TIE_RECORD)[tied == 0].any():
         yield "a row that is called without a genotype, or with unknown flags"
+    if ((copies != 1) | (ploidy != 2) | (column("phase") != 0))[tied > 0].any():
+        yield "a tie of a row that is not an unphased heterozygote"
     place = (pos.astype(np.int64) << 32) + column("sample")
     places, at = np.unique(place, return_inverse=True)
     best = np.zeros(len(places), np.int64)
     np.bitwise_or.at(best, at, own)
-    if (best[at] != flags >> POSITION_FLAGS).any():
+    if (best[at] != flags % TIE_FIRST >> POSITION_FLAGS).any():
         yield "a row without the best flags of its position"
     numbers = np.stack([column(name) for name in ("gq", "dp", "ad_ref", "ad_alt", "pl_0", "pl_1", "pl_2", "phase_set")])
     if numbers.min() < MISSING or column("gq").max() > 99 or column("phase").max() > 3:
