@@ -19,6 +19,7 @@ rule call_piece:
     output:
         gvcf=temp("participants/{participant}/calls/{scatteritem}.g.vcf.gz"),
         index=temp("participants/{participant}/calls/{scatteritem}.g.vcf.gz.tbi"),
+        note=temp("participants/{participant}/calls/{scatteritem}.json"),
     log:
         "<logs>/call_piece/{participant}/{scatteritem}.log",
     benchmark:
@@ -39,9 +40,11 @@ rule call_piece:
 rule gather_calls:
     input:
         pieces=pieces_of,
+        notes=notes_of,
     output:
         gvcf="participants/{participant}/calls.g.vcf.gz",
         index="participants/{participant}/calls.g.vcf.gz.tbi",
+        note="participants/{participant}/calls.json",
     log:
         "<logs>/gather_calls/{participant}.log",
     benchmark:

@@ -11,6 +11,7 @@ rule batch:
         shards="reference/shards.tsv",
     output:
         batch="deliveries/{delivery}/batch.json",
+        verdicts="deliveries/{delivery}/verdicts/call.json",
     log:
         "<logs>/batch/{delivery}.log",
     benchmark:

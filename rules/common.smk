@@ -97,6 +97,13 @@ def pieces_of(wildcards):
     )
 
 
+def notes_of(wildcards):
+    """Return the notes on the completeness of the called pieces; a delivered gVCF has none."""
+    if rows_of(wildcards)[0].entry == "gvcf":
+        return []
+    return gather.call("participants/{{participant}}/calls/{scatteritem}.json")
+
+
 def caller_of(wildcards):
     """Return the settings that the pieces of a participant's gVCF depend on; "" for a delivered gVCF."""
     if rows_of(wildcards)[0].entry == "gvcf":

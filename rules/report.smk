@@ -20,6 +20,7 @@ rule verdict_table:
     input:
         intake=ancient("deliveries/{delivery}/verdicts/intake.json"),
         qc="deliveries/{delivery}/verdicts/qc.json",
+        call="deliveries/{delivery}/verdicts/call.json",
     output:
         tsv="deliveries/{delivery}/report/verdicts.tsv",
         html="deliveries/{delivery}/report/verdicts.html",
@@ -30,7 +31,8 @@ rule verdict_table:
     conda:
         "../envs/step.yaml"
     shell:
-        "baekman step verdict-table {input.intake} {input.qc} --tsv {output.tsv} --html {output.html} 2> {log}"
+        "baekman step verdict-table {input.intake} {input.qc} {input.call} --tsv {output.tsv}"
+        " --html {output.html} 2> {log}"
 
 
 rule run_manifest:

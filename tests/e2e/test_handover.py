@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pysam
 import pytest
@@ -41,6 +42,16 @@ records = lines[len(head):]
 if any("{bases}" in line for line in records):
     {change}
 sys.stdout.write("".join(head + records))
+"""
+
+# as freebayes, for the participant ``{participant}``
+CALLER = """#!{python}
+import subprocess, sys
+subprocess.run(["{freebayes}", *sys.argv[1:]], check=True)
+path = sys.argv[sys.argv.index("-v") + 1]
+if "{participant}" in " ".join(sys.argv):
+    lines = [line for line in open(path) if line.startswith("#")]
+    open(path, "w").write("".join(lines))
 """
 
 
@@ -101,7 +112,7 @@ class Site:
         """Return the participants of the delivery that are in the cohort."""
         return set(json.loads(self.workspace.delivery(delivery_id).batch.read_text())["participants"])
 
-    def returned(self) -> dict[str, tuple[str, list[tuple[str, int, int]]]]:
+    def returned(self) -> dict[str, tuple[str, list[tuple[str, Any, Any]]]]:
         """Return the verdict of each specimen in the return report, with code, observed and expected of reasons."""
         report = json.loads(next(self.workspace.returned.glob("*/*/return.json")).read_text())
         return {
@@ -193,3 +204,28 @@ def test_an_aligner_that_loses_or_repeats_reads_of_a_lane_holds_its_specimen(
     assert set(tables["tables"]) == site.added(delivery_id)
     rows = specimens.read(site.workspace.delivery(delivery_id).specimens)
     assert [row.records for row in rows] == [2 * PAIRS] * 4
+
+
+def test_a_caller_that_ends_early_holds_its_specimen(genome: Path, tmp_path: Path) -> None:
+    site = Site(tmp_path, genome, config="caller: freebayes\n")
+    delivery, _ = delivery_of(site, "D-1")
+    freebayes = shutil.which("freebayes")
+    held = site.participant("A-1")
+    site.install("freebayes", CALLER.format(python=sys.executable, freebayes=freebayes, participant=held))
+    code, delivery_id, messages = site.deliver(delivery)
+    assert code == 0, messages
+    assert messages[0] == f"delivery {delivery_id}: 1 accepted, 1 held, 0 rejected"
+    (reason,) = site.verdicts(delivery_id)["A-1"].reasons
+    assert (reason.code, reason.severity) == ("calls_incomplete", "hold")
+    assert str(reason.observed).startswith("none in chr1:") and str(reason.observed).endswith(f"-{LENGTH}")
+    assert site.added(delivery_id) == {site.participant("A-2")}
+    assert {barcode: verdict for barcode, (verdict, _) in site.returned().items()} == {"A-1": "hold", "A-2": "accept"}
+    assert site.returned()["A-1"][1] == [("calls_incomplete", reason.observed, reason.threshold)]
+    cram = site.workspace.participant(held).cram.stat().st_mtime_ns
+    (site.tools / "freebayes").unlink()
+    code, _, messages = site.deliver(delivery)
+    assert code == 0, messages
+    assert {verdict.verdict for verdict in site.verdicts(delivery_id).values()} == {"accept"}
+    assert {verdict for verdict, _ in site.returned().values()} == {"accept"}
+    assert site.added(delivery_id) == {held, site.participant("A-2")}
+    assert site.workspace.participant(held).cram.stat().st_mtime_ns == cram

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from baekman import steps
+from baekman.call.completeness import note_path
 from baekman.cohort import rewrite, snapshot
 from baekman.cohort.add import add_batch
 from baekman.cohort.store import open_store
@@ -20,6 +21,8 @@ from baekman.registry.denied_list import update_denied_list
 from baekman.steps import BYTES_PER_WORKER, worthwhile
 from baekman.tables import files as table_files
 from baekman.tables import make as tables
+from baekman.verdicts import read_verdicts
+from baekman.workspace.incomplete import remove_incomplete
 from support.finished_workspace import (
     FinishedWorkspace,
     add_to_cohort,
@@ -56,6 +59,7 @@ def deliver_batch(workspace: FinishedWorkspace, name: str, tmp_path: Path) -> li
     home = workspace.delivery(name)
     if not home.accepted.is_file():
         write_accepted(workspace, name, workspace.participant_ids)
+    write(home.specimens, workspace.home.specimens.read_bytes())
     settings = steps.CohortSettings(
         reference=tmp_path / "reference.fa", shards=tmp_path / "shards.tsv", thresholds={}, filters={}
     )
@@ -160,3 +164,47 @@ def test_a_swapped_gvcf_is_refused_before_it_is_added(workspace: FinishedWorkspa
         "participants may have been swapped: find out how, and put each in its place"
         for a, b in ((owner, other), (other, owner))
     }
+
+
+def test_a_gvcf_that_is_not_complete_stays_out_until_it_is_made_again(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids[:2])
+    name, participants = "D0000000000009", workspace.participant_ids[:2]
+    write_accepted(workspace, name, participants)
+    gvcfs = [workspace.participant(participant_id).gvcf for participant_id in participants]
+    note = {"records": 5, "expected": 5, "uncalled": ["c1:40-60"]}
+    write(note_path(gvcfs[0]), json.dumps(note))
+    assert deliver_batch(workspace, name, tmp_path) == participants[1:]
+    verdicts = {verdict.participant_id: verdict for verdict in read_verdicts(workspace.delivery(name).verdicts("call"))}
+    (reason,) = verdicts[participants[0]].reasons
+    assert (reason.code, reason.severity, reason.observed) == ("calls_incomplete", "hold", "none in c1:40-60")
+    assert verdicts[participants[1]].verdict == "accept"
+    # an older result goes with the next run of the delivery, a younger one stays
+    assert remove_incomplete(workspace, name) == participants[:1]
+    assert [gvcf.exists() for gvcf in gvcfs] == [False, True]
+    write_calls(gvcfs[0], participants[0], 7)
+    write(note_path(gvcfs[0]), json.dumps({**note, "uncalled": []}))
+    later = workspace.delivery(name).verdicts("call").stat().st_mtime_ns + 1
+    os.utime(gvcfs[0], ns=(later, later))
+    assert remove_incomplete(workspace, name) == []
+    assert deliver_batch(workspace, name, tmp_path) == sorted(participants)
+    batches = [entry.name for entry in snapshot.read_snapshot(open_store(workspace.cohort)).batches]
+    assert batches[-2:] == [name, f"{name}.2"]
+    number = snapshot.read_snapshot(open_store(workspace.cohort)).number
+    assert deliver_batch(workspace, name, tmp_path) == sorted(participants)
+    assert snapshot.read_snapshot(open_store(workspace.cohort)).number == number
+
+
+def test_a_gathered_gvcf_with_other_records_than_its_pieces_stays_out(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids[:1])
+    name, participants = "D0000000000009", workspace.participant_ids[:1]
+    write_accepted(workspace, name, participants)
+    note = {"records": 4, "expected": 5, "uncalled": []}
+    write(note_path(workspace.participant(participants[0]).gvcf), json.dumps(note))
+    assert deliver_batch(workspace, name, tmp_path) == []
+    (verdict,) = read_verdicts(workspace.delivery(name).verdicts("call"))
+    (reason,) = verdict.reasons
+    assert (reason.code, reason.observed, reason.threshold) == ("records_lost", 4, 5)

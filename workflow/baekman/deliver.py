@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def decisions(self) -> dict[str, Decision]:
-        """Specimen ID -> the worse decision of the two gates."""
+        """Specimen ID -> the worst decision of the gates."""
         return merge(self.verdicts)
 
 
@@ -126,7 +126,7 @@ def conclude(workspace: Workspace, delivery_id: str) -> str:
 
 
 def verdicts_of(folder: DeliveryFolder) -> Iterator[Verdict]:
-    """Yield the verdicts of both gates on the delivery in ``folder``, as far as there are any."""
+    """Yield the verdicts of every gate on the delivery in ``folder``, as far as there are any."""
     for gate in GATES:
         if folder.verdicts(gate).is_file():
             yield from read_verdicts(folder.verdicts(gate))

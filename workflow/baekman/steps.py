@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from baekman import audit, withdrawal
+from baekman.call.gate import judge_calls
 from baekman.cohort import rewrite, snapshot, store
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member, read_members
@@ -65,7 +66,8 @@ def add_delivery(
 ) -> None:
     """Add the participants in ``accepted`` to the cohort as one batch; create the cohort when there is none.
 
-    Participants whom an earlier run of the delivery added stay as they are.
+    The verdicts of the gate ``call`` are written first: a gVCF that is not complete stays out. Participants whom an
+    earlier run of the delivery added stay as they are.
 
     Args:
         workspace: The workspace of the cohort.
@@ -82,6 +84,9 @@ def add_delivery(
     # consent may have ended since intake
     denied = denied_participants(workspace)
     members = [member for member in members if member.participant_id not in denied]
+    # a gVCF that is not complete holds its specimen
+    complete = judge_calls(workspace, workspace.delivery(delivery_id), [member.participant_id for member in members])
+    members = [member for member in members if member.participant_id in complete]
     for member in members:
         sample_check.require_owner(Path(member.gvcf), participant=member.participant_id)
     result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None}

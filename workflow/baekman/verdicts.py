@@ -1,4 +1,4 @@
-"""The verdict of a gate on a specimen with its reasons, in one form for the intake gate and the QC gate."""
+"""The verdict of a gate on a specimen with its reasons, in one form for every gate."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from baekman.files import atomic
 
 Decision = Literal["accept", "hold", "reject"]
 Severity = Literal["note", "hold", "reject"]
-Gate = Literal["intake", "qc"]
+Gate = Literal["intake", "qc", "call"]
 GateMode = Literal["enforce", "report"]
 Scalar = str | int | float | bool | None
 
 GATES: tuple[Gate, ...] = get_args(Gate)
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
+# A tool did part of its work after intake. The specimen cannot go on, even where the gate only reports.
+INCOMPLETE = frozenset({"reads_lost", "records_lost", "calls_incomplete"})
+PROCESS_AGAIN = "nothing to send: the receiver mends the tool and processes the specimen again"
 _DECISION_OF: dict[Severity, Decision] = {"note": "accept", "hold": "hold", "reject": "reject"}
 
 
@@ -59,6 +62,18 @@ class Reason:
         return cls(**{name: value[name] for name in cls.__dataclass_fields__ if name in value})
 
 
+def lost(unit: str, *, observed: int, expected: int) -> Reason:
+    """Return the reason to hold a specimen that lost or repeated ``reads`` or ``records`` (``unit``) after intake."""
+    return Reason(
+        code=f"{unit}_lost",
+        severity="hold",
+        metric=unit,
+        observed=observed,
+        threshold=expected,
+        action=PROCESS_AGAIN,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The verdict of one gate on one specimen.
@@ -82,6 +97,11 @@ class Verdict:
         listed = tuple(reasons)
         decision = decide(listed)
         return cls(specimen_id=specimen_id, participant_id=participant_id, gate=gate, verdict=decision, reasons=listed)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Return whether a tool did part of its work: reads, records or calls are lost or repeated."""
+        return any(reason.code in INCOMPLETE for reason in self.reasons)
 
     def passes(self, mode: GateMode = "enforce") -> bool:
         """Return whether the specimen goes on; in the mode ``report`` every specimen does, whatever its verdict."""

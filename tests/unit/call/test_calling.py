@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import shutil
 import stat
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pysam
 import pytest
+from baekman.call import callers, calling
 from baekman.call.calling import CallOptions, call_shard, gather
+from baekman.call.completeness import Completeness, note_path, read_note
 from baekman.call.records import EVIDENCE_LIMIT
 from baekman.call.reference_blocks import Evidence, blocks, homozygous_reference_gq
 from baekman.genome.regions import Region
@@ -311,3 +318,112 @@ def test_blocks_hold_each_free_covered_base_once(bases: list[tuple[int, int]], t
         inside = [free[pos] for pos in range(block.start, block.end + 1)]
         assert (block.min_dp, block.gq) == (min(depth for depth, _ in inside), min(gq for _, gq in inside))
         assert len({sum(gq >= border for border in bands) for _, gq in inside}) == 1
+
+
+# as freebayes that ends early with exit code 0, and as a caller with blocks of its own
+FREEBAYES = """#!{python}
+import subprocess, sys
+subprocess.run(["{freebayes}", *sys.argv[1:]], check=True)
+path = sys.argv[sys.argv.index("-v") + 1]
+lines = open(path).readlines()
+kept = [line for line in lines if line.startswith("#") or int(line.split("\\t")[1]) < {end}]
+open(path, "w").write("".join(kept) + "1\\t9")
+"""
+GATK = """#!{python}
+import sys
+lines = ["##fileformat=VCFv4.2", '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">',
+         '##FORMAT=<ID=GQ,Number=1,Type=Integer,Description="g">', '##ALT=<ID=NON_REF,Description="any">',
+         '##INFO=<ID=END,Number=1,Type=Integer,Description="e">', "##contig=<ID=1,length=2000>"]
+lines.append("\\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", "P1"]))
+for start, end in {blocks}:
+    values = ["1", str(start), ".", "N", "<NON_REF>", ".", ".", "END=%d" % end, "GT:GQ", "0/0:50"]
+    lines.append("\\t".join(values))
+open(sys.argv[sys.argv.index("-O") + 1], "w").write("".join(line + "\\n" for line in lines))
+"""
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    """Write a program; it comes first on PATH."""
+    folder.mkdir()
+    program = folder / name
+    program.write_text(text)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize("caller", ["bcftools", "freebayes"])
+def test_a_caller_that_comes_to_the_end_leaves_nothing_uncalled(genome: Path, tmp_path: Path, caller: str) -> None:
+    # without a read before 400, between 1,143 + 100 and 1,300, and after 1,700
+    output = called(genome, tmp_path / "calls.g.vcf.gz", regions=[WHOLE, Region("X", 1, 1_200)], caller=caller)
+    assert read_note(output) == Completeness(records=len(records_of(output)), expected=len(records_of(output)))
+
+
+@pytest.mark.parametrize(("end", "uncalled"), [(2_001, ()), (HOM + 1, ("1:701-2000",)), (1, ("1:1-2000",))])
+def test_freebayes_that_ends_early_is_noticed(
+    genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int, uncalled: tuple[str, ...]
+) -> None:
+    text = FREEBAYES.format(python=sys.executable, freebayes=shutil.which("freebayes"), end=end)
+    install(tmp_path / "bin", monkeypatch, "freebayes", text)
+    note = read_note(called(genome, tmp_path / "calls.g.vcf.gz", regions=[WHOLE], caller="freebayes"))
+    assert note is not None and note.uncalled == uncalled
+
+
+def test_the_pileup_that_ends_early_is_noticed(genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = callers.pileup
+
+    def early(job: callers.Job) -> list[callers.Commands]:
+        region = Region(job.piece.region.contig, job.piece.region.start, 1_000)
+        return whole(replace(job, piece=replace(job.piece, region=region)))
+
+    monkeypatch.setattr(calling, "pileup", early)
+    note = read_note(called(genome, tmp_path / "calls.g.vcf.gz", regions=[WHOLE]))
+    assert note is not None and note.uncalled == ("1:1001-2000",)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "uncalled"),
+    [
+        ([(1, 2_000)], ()),
+        ([(1, 1_250), (1_290, 1_700)], ()),  # no read lies in the gaps
+        ([(1, 1_000)], ("1:1001-2000",)),
+        ([(1, 700), (1_000, 2_000)], ("1:701-999",)),
+        ([(800, 2_000)], ("1:1-799",)),
+        ([], ("1:1-2000",)),
+    ],
+)
+def test_a_caller_with_blocks_of_its_own_that_leaves_reads_out_is_noticed(
+    genome: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    blocks: list[tuple[int, int]],
+    uncalled: tuple[str, ...],
+) -> None:
+    install(tmp_path / "bin", monkeypatch, "gatk", GATK.format(python=sys.executable, blocks=blocks))
+    output = called(genome, tmp_path / "calls.g.vcf.gz", regions=[WHOLE], caller="gatk")
+    assert read_note(output) == Completeness(records=len(blocks), expected=len(blocks), uncalled=uncalled)
+
+
+def test_an_empty_file_of_a_caller_is_noticed(genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for caller, number in (("gatk", "-O"), ("freebayes", "-v")):
+        text = f"#!{sys.executable}\nimport sys\nopen(sys.argv[sys.argv.index('{number}') + 1], 'w')\n"
+        install(tmp_path / caller, monkeypatch, caller, text)
+        note = read_note(called(genome, tmp_path / f"{caller}.g.vcf.gz", regions=[WHOLE], caller=caller))
+        assert note is not None and note.uncalled == ("1:1-2000",)
+
+
+def test_a_gathered_gvcf_has_the_records_and_the_gaps_of_its_pieces(genome: Path, tmp_path: Path) -> None:
+    pieces = []
+    for number, region in enumerate([Region("1", 1, 900), Region("1", 901, 2_000)]):
+        pieces.append(called(genome, tmp_path / f"{number}.g.vcf.gz", regions=[region]))
+    gather(pieces, output=tmp_path / "calls.g.vcf.gz")
+    records = sum(len(records_of(piece)) for piece in pieces)
+    assert read_note(tmp_path / "calls.g.vcf.gz") == Completeness(records=records, expected=records)
+    note = note_path(pieces[1])
+    note.write_text(json.dumps({"records": 3, "expected": 3, "uncalled": ["1:5-9"]}))
+    gather(pieces, output=tmp_path / "calls.g.vcf.gz")
+    first = len(records_of(pieces[0]))
+    whole = Completeness(records=records, expected=first + 3, uncalled=("1:5-9",))
+    assert read_note(tmp_path / "calls.g.vcf.gz") == whole
+    note.unlink()  # a delivered gVCF
+    gather(pieces, output=tmp_path / "calls.g.vcf.gz")
+    assert read_note(tmp_path / "calls.g.vcf.gz") == Completeness(records=records, expected=records)

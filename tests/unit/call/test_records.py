@@ -104,8 +104,9 @@ def test_an_snv_inside_a_homozygous_deletion_is_marked(tmp_path: Path) -> None:
     ]
     path = tmp_path / "records.vcf"
     path.write_text(HEADER + "".join(line.replace(" ", "\t") + "\n" for line in lines))
-    records, declared = read_records(path, piece=Piece(Region("1", 1, 2000), 2), kept_info=("MQ", "DP4"))
+    records, declared, reached = read_records(path, piece=Piece(Region("1", 1, 2000), 2), kept_info=("MQ", "DP4"))
     assert [made.filter for made in records] == ["PASS", "Deleted", "PASS"]
+    assert reached == 14
     assert declared == [
         '##INFO=<ID=MQ,Number=1,Type=Float,Description="m">\n',
         '##INFO=<ID=DP4,Number=4,Type=Integer,Description="d">\n',

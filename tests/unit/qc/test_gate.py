@@ -10,7 +10,7 @@ import pytest
 from baekman import pseudonyms
 from baekman.qc import gate as gate_module
 from baekman.qc.delivery import judge_delivery
-from baekman.qc.gate import is_incomplete, judge
+from baekman.qc.gate import judge
 from baekman.qc.metrics import Handover, Metrics, Number, write_metrics
 from baekman.qc.thresholds import DEFAULTS as DEFAULTS_FILE
 from baekman.qc.thresholds import Thresholds, beyond, load_thresholds
@@ -346,4 +346,4 @@ def test_lost_or_repeated_reads_hold_a_specimen(unit: str, code: str, observed: 
     (reason,) = verdict.reasons
     assert (reason.code, reason.severity, reason.metric) == (code, "hold", unit)
     assert (reason.observed, reason.threshold) == (observed, 100)
-    assert is_incomplete(verdict) and not is_incomplete(judge(specimen(), DEFAULTS))
+    assert verdict.is_incomplete and not judge(specimen(), DEFAULTS).is_incomplete

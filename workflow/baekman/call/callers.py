@@ -26,7 +26,8 @@ PILEUP_OPTIONS = ["--indels-cns", "-B", "-m", "1", "-a", "FORMAT/AD,FORMAT/DP"]
 # depths at which mpileup begins a new block: fine where one read changes the evidence
 PILEUP_DEPTHS = "1,2,3,4,5,6,7,8,9,10,12,14,16,18,20,22,24,26,28,30,33"
 # -C 1 -F 0.05: an ALT of a single read keeps its likelihoods at low coverage
-FREEBAYES_OPTIONS = ["-m", "20", "-q", "20", "-C", "1", "-F", "0.05"]
+# --gvcf: blocks between the variants show how far freebayes came; the gVCF does not keep them
+FREEBAYES_OPTIONS = ["-m", "20", "-q", "20", "-C", "1", "-F", "0.05", "--gvcf"]
 
 
 # INFO of called variants that the gVCF keeps: annotations of bias and quality; never AC, AN, AF
@@ -125,16 +126,18 @@ class Caller:
     """A caller: its ``steps`` for a job.
 
     ``kept_info``: INFO fields that the gVCF keeps. ``own_blocks``: the records are a whole gVCF and need no pileup.
+    ``reports_reach``: the records have blocks up to the end of the region, which are not kept.
     """
 
     steps: Callable[[Job], list[Commands]]
     kept_info: tuple[str, ...] = ()
     own_blocks: bool = False
+    reports_reach: bool = False
 
 
 CALLERS: dict[str, Caller] = {
     "bcftools": Caller(bcftools, kept_info=KEPT_INFO_BCFTOOLS),
-    "freebayes": Caller(freebayes, kept_info=KEPT_INFO_FREEBAYES),
+    "freebayes": Caller(freebayes, kept_info=KEPT_INFO_FREEBAYES, reports_reach=True),
     "gatk": Caller(gatk, own_blocks=True),
     "deepvariant": Caller(deepvariant, own_blocks=True),
 }

@@ -20,6 +20,7 @@ import numpy as np
 import pysam
 
 from baekman.call.callers import CALLERS, Commands, Job, pileup
+from baekman.call.completeness import gaps_of, uncalled_regions, whole_lines_of, write_note
 from baekman.call.records import read_records
 from baekman.call.reference_blocks import Block, blocks, reference_evidence
 from baekman.files.atomic import atomic_file
@@ -73,7 +74,7 @@ def call_shard(
     output: Path,
     options: CallOptions | None = None,
 ) -> None:
-    """Write the gVCF (bgzip, with .tbi) of one participant for the ``regions`` of a shard.
+    """Write the gVCF (bgzip, with .tbi and a note, see ``completeness``) of one participant for a shard's ``regions``.
 
     Args:
         cram: the participant's reads, indexed; a BAM will do.
@@ -91,6 +92,7 @@ def call_shard(
     options = options or CallOptions()
     par = find_par(options.par)
     todo = [piece for region in regions for piece in pieces(region, sex=sex, par=par)]
+    gaps: list[Region] = []
     with tempfile.TemporaryDirectory(prefix="baekman-call-") as scratch, atomic_file(output) as gvcf:
         text = Path(scratch) / "shard.vcf"
         with text.open("w", encoding="ascii") as sink:
@@ -98,21 +100,27 @@ def call_shard(
                 folder = Path(scratch) / str(number)
                 folder.mkdir()
                 job = Job(cram=cram, reference=reference, piece=piece, folder=folder, threads=options.threads)
-                lines, header = _call_piece(job, options.caller)
+                called = _call_piece(job, options.caller)
                 if number == 0:
-                    sink.write(_header(reference, participant_id, header))
-                sink.writelines(lines)
+                    sink.write(_header(reference, participant_id, called.header))
+                sink.writelines(called.lines)
+                gaps += called.gaps
             if not todo:
                 sink.write(_header(reference, participant_id, _HEADER))
         piped([*tools.command("bcftools"), "view", "--no-version", "-Oz", "-o", gvcf, text])
         _write_index(gvcf, output=output)
+    write_note(output, uncalled=uncalled_regions(cram, gaps, reference=reference))
 
 
 def gather(shards: Sequence[Path], *, output: Path) -> None:
-    """Join the gVCFs of one participant's shards, in the order of the reference, into ``output`` with its .tbi."""
+    """Join the gVCFs of one participant's shards, in the order of the reference, into ``output`` with its .tbi.
+
+    The note of ``output`` compares its records with those of the shards.
+    """
     with atomic_file(output) as gvcf:
         piped([*tools.command("bcftools"), "concat", "--no-version", "-Oz", "-o", gvcf, *shards])
         _write_index(gvcf, output=output)
+    write_note(output, pieces=shards)
 
 
 def _write_index(gvcf: Path, *, output: Path) -> None:
@@ -126,26 +134,46 @@ def _run(steps: Iterable[Commands]) -> None:
         piped(*commands)
 
 
-def _call_piece(job: Job, name: str) -> tuple[Iterable[str], str]:
-    """Call one piece; return its lines, sorted by position, and the header lines that declare their fields."""
+@dataclass(frozen=True, kw_only=True)
+class _Calls:
+    """The ``lines`` of one piece, sorted by position, and the ``header`` lines that declare their fields.
+
+    ``gaps``: stretches that the caller did not come to, unless they hold no read.
+    """
+
+    lines: Iterable[str]
+    header: str
+    gaps: Sequence[Region]
+
+
+def _call_piece(job: Job, name: str) -> _Calls:
+    """Call one piece."""
     caller = CALLERS[name]
+    region = job.piece.region
     if caller.own_blocks:
         _run(caller.steps(job))
-        lines = job.records.read_text(encoding="ascii").splitlines(keepends=True)
+        lines = whole_lines_of(job.records)
         header = "".join(line for line in lines if line.startswith(KEPT_HEADER))
-        return (line for line in lines if not line.startswith("#")), header
+        records_lines = [line for line in lines if not line.startswith("#")]
+        return _Calls(lines=records_lines, header=header or _HEADER, gaps=gaps_of(records_lines, region))
     _run(pileup(job))
     _run(caller.steps(job))
-    records, declared = read_records(job.records, piece=job.piece, kept_info=caller.kept_info)
-    region = job.piece.region
+    records, declared, reached = read_records(job.records, piece=job.piece, kept_info=caller.kept_info)
     evidence = reference_evidence(job.pileup_table, start=region.start, end=region.end, ploidy=job.piece.ploidy)
+    covered = np.flatnonzero(evidence.depth)
+    last = region.start + int(covered[-1]) if len(covered) else region.start - 1
+    reached = min(last, reached) if caller.reports_reach else last
     with pysam.FastaFile(str(job.reference)) as fasta:
         sequence = fasta.fetch(region.contig, region.start - 1, region.end).upper()
     evidence.depth[~np.isin(np.frombuffer(sequence.encode("ascii"), np.uint8), BASES)] = 0
     free = blocks(evidence, taken=[record.taken for record in records])
     block_lines = [(block.start, _block_line(block, job.piece, sequence)) for block in free]
     merged = sorted([*((r.pos, r.line) for r in records), *block_lines], key=lambda item: item[0])
-    return (line for _, line in merged), _HEADER + "".join(declared)
+    return _Calls(
+        lines=(line for _, line in merged),
+        header=_HEADER + "".join(declared),
+        gaps=[Region(region.contig, reached + 1, region.end)],
+    )
 
 
 def _header(reference: Path, participant_id: str, declared: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import cyvcf2
 import numpy as np
 
+from baekman.call.completeness import cut_to_whole_lines
 from baekman.call.reference_blocks import GQ_CAP
 from baekman.genome.ploidy import Piece
 
@@ -22,6 +23,7 @@ EVIDENCE_LIMIT = 40
 LOW_QUAL = 20
 NOWHERE = (0, -1)
 BASES = frozenset("ACGTacgt")
+BLOCK = ["<*>"]  # ALT of a caller's own block
 MISSING = np.iinfo(np.int32).min  # htslib's missing integer
 
 
@@ -60,20 +62,28 @@ class Record:
         return f"{site}\t{self.quality}\t{self.filter}\t{self.info}\tGT:GQ:DP:AD:PL\t{self.sample}\n"
 
 
-def read_records(path: Path, *, piece: Piece, kept_info: Sequence[str]) -> tuple[list[Record], list[str]]:
+def read_records(path: Path, *, piece: Piece, kept_info: Sequence[str]) -> tuple[list[Record], list[str], int]:
     """Return a caller's records that start in ``piece`` and have evidence, and the header lines of ``kept_info``.
 
-    ``path`` is the VCF of one sample, sorted by position.
+    The third value is the last position (1-based) of a record or block of the caller, which is before the piece where
+    there is none. ``path`` is the VCF of one sample, sorted by position.
     """
+    reached = piece.region.start - 1
+    if not cut_to_whole_lines(path):
+        return [], [], reached
+    records = []
     vcf = cyvcf2.VCF(str(path))
     try:
-        records = [record for variant in vcf if (record := gvcf_record(variant, piece, kept_info)) is not None]
+        for variant in vcf:
+            reached = max(reached, variant.end)
+            if variant.ALT != BLOCK and (record := gvcf_record(variant, piece, kept_info)) is not None:
+                records.append(record)
         prefixes = tuple(f"##INFO=<ID={name}," for name in kept_info)
         declared = [_declared(line) for line in vcf.raw_header.splitlines() if line.startswith(prefixes)]
     finally:
         vcf.close()
     _mark_deleted(records)
-    return records, declared
+    return records, declared, reached
 
 
 def gvcf_record(variant: Any, piece: Piece, kept_info: Sequence[str]) -> Record | None:

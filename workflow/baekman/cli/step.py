@@ -261,9 +261,9 @@ def multiqc(delivery: DeliveryArgument, output: Output) -> None:
 def verdict_table(
     verdicts: list[Path], tsv: Annotated[Path, typer.Option()], html: Annotated[Path, typer.Option()]
 ) -> None:
-    """Write the table of both gates' verdicts.
+    """Write the table of every gate's verdicts.
 
-    Example: baekman step verdict-table intake.json qc.json --tsv verdicts.tsv --html verdicts.html
+    Example: baekman step verdict-table intake.json qc.json call.json --tsv verdicts.tsv --html verdicts.html
     """
     from baekman.report.verdict_table import write_verdict_table
 

@@ -30,10 +30,10 @@ from baekman.intake.inspection import Inspection
 from baekman.intake.reasons import Finding
 from baekman.intake.reception import ReceivedDelivery, Reception, conclude, require_as_before
 from baekman.intake.specimen import inspect
-from baekman.qc.incomplete import remove_incomplete
 from baekman.registry.denied_list import open_in_force
 from baekman.registry.verdict_history import note_delivery
 from baekman.verdicts import read_verdicts
+from baekman.workspace.incomplete import remove_incomplete
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
 Progress = Callable[[int, int], None]  # specimens done, specimens in all

@@ -31,6 +31,7 @@ from baekman.workspace.paths import Top, Workspace
 
 JSON_NAME = "return.json"
 HTML_NAME = "return.html"
+LATER_GATES: tuple[Gate, ...] = ("qc", "call")
 DEADLINE_DAYS = 28  # for sending again what was not accepted
 LONGEST_NAME = 120  # bytes of a folder's name
 
@@ -86,7 +87,7 @@ def write_intake(
 
 
 def write_return_report(workspace: Workspace, delivery_id: str, *, registry: Registry) -> Path:
-    """Add the QC verdicts of ``delivery_id`` to its report; return the report's folder.
+    """Add the verdicts of QC and calling on ``delivery_id`` to its report; return the report's folder.
 
     Specimens are looked up by barcode in ``registry``, which also records the verdicts. Without QC verdicts the
     report stays as intake wrote it.
@@ -95,26 +96,29 @@ def write_return_report(workspace: Workspace, delivery_id: str, *, registry: Reg
         InputRefused: The delivery has no report.
     """
     folder, report = _find(workspace, delivery_id)
-    file = workspace.delivery(delivery_id).verdicts("qc")
-    if not file.is_file():
+    home = workspace.delivery(delivery_id)
+    if not home.verdicts("qc").is_file():
         return folder
-    verdicts = read_verdicts(file)
+    gates = [gate for gate in LATER_GATES if home.verdicts(gate).is_file()]
+    verdicts = [verdict for gate in gates for verdict in read_verdicts(home.verdicts(gate))]
     record_verdicts(registry, delivery_id, verdicts)
-    verdict_of = {verdict.specimen_id: verdict for verdict in verdicts}
+    verdicts_of: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        verdicts_of.setdefault(verdict.specimen_id, []).append(verdict)
     for specimen in report["specimens"]:
         record = registry.specimen(report["institution"], specimen["specimen"])
-        _set_qc(specimen, verdict_of.get(record.specimen_id) if record else None)
-    report["gates"] = ["intake", "qc"]
+        _set_later(specimen, verdicts_of.get(record.specimen_id, []) if record else [])
+    report["gates"] = ["intake", *gates]
     return _write(folder, report)
 
 
-def _set_qc(specimen: dict[str, Any], verdict: Verdict | None) -> None:
-    """Replace the QC reasons of a specimen in the report, and its verdict by the worse of both gates'."""
-    reasons = [entry for entry in specimen["reasons"] if entry["gate"] != "qc"]
-    if verdict is not None:
-        at_intake = decide(Reason(code=entry["code"], severity=entry["severity"]) for entry in reasons)
-        specimen["verdict"] = worst((at_intake, verdict.verdict))
-        reasons += [_entry(reason, gate="qc", files=[]) for reason in verdict.reasons]
+def _set_later(specimen: dict[str, Any], verdicts: Iterable[Verdict]) -> None:
+    """Replace the reasons of later gates of a specimen in the report, and its verdict by the worst of all gates'."""
+    reasons = [entry for entry in specimen["reasons"] if entry["gate"] not in LATER_GATES]
+    for verdict in verdicts:
+        before = decide(Reason(code=entry["code"], severity=entry["severity"]) for entry in reasons)
+        specimen["verdict"] = worst((before, verdict.verdict))
+        reasons += [_entry(reason, gate=verdict.gate, files=[]) for reason in verdict.reasons]
     specimen["reasons"] = reasons
 
 

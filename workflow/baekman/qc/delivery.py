@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from baekman.files import atomic
-from baekman.qc.gate import is_incomplete, judge
+from baekman.qc.gate import judge
 from baekman.qc.metrics import read_metrics
 from baekman.qc.thresholds import load_thresholds
 from baekman.verdicts import GateMode, write_verdicts
@@ -35,7 +35,7 @@ def judge_delivery(
     passed = sorted(
         verdict.participant_id
         for verdict in verdicts
-        if verdict.participant_id and verdict.passes(gate) and not is_incomplete(verdict)
+        if verdict.participant_id and verdict.passes(gate) and not verdict.is_incomplete
     )
     gvcfs = {
         participant_id: workspace.relative(workspace.participant(participant_id).gvcf) for participant_id in passed

@@ -8,7 +8,7 @@ from dataclasses import replace
 from baekman.qc.contamination import NOT_ASKED
 from baekman.qc.metrics import Metrics, Number
 from baekman.qc.thresholds import Thresholds, beyond
-from baekman.verdicts import Reason, Verdict
+from baekman.verdicts import Reason, Verdict, lost
 
 RESEQUENCE = "sequence more of this library, or re-sequence, and deliver all reads together"
 RE_EXTRACT = "re-extract and re-sequence from another aliquot of the participant's specimen"
@@ -29,9 +29,6 @@ CODES: dict[str, tuple[str, str]] = {
         "look for swapped specimens or arrays; deliver the right reads",
     ),
 }
-# Reads or records were lost or repeated after intake. The specimen cannot go on, even where the gate only reports.
-INCOMPLETE = {"reads": "reads_lost", "records": "records_lost"}
-PROCESS_AGAIN = "nothing to send: the receiver mends the tool and processes the specimen again"
 BREADTH = ("low_breadth", RESEQUENCE)
 # the order of reasons of one severity; the first is the verdict's own
 ORDER = (
@@ -76,11 +73,6 @@ def judge(metrics: Metrics, thresholds: Thresholds) -> Verdict:
     )
 
 
-def is_incomplete(verdict: Verdict) -> bool:
-    """Return whether reads or records of the specimen were lost or repeated after intake."""
-    return any(reason.code in INCOMPLETE.values() for reason in verdict.reasons)
-
-
 def _rank(reason: Reason) -> tuple[int, int]:
     return ("reject", "hold", "note").index(reason.severity), ORDER.index(reason.code)
 
@@ -103,14 +95,7 @@ def _findings(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
     failures = metrics.unassessed
     counts = metrics.handover
     if counts is not None and not counts.is_whole:
-        yield Reason(
-            code=INCOMPLETE[counts.unit],
-            severity="hold",
-            metric=counts.unit,
-            observed=counts.observed,
-            threshold=counts.expected,
-            action=PROCESS_AGAIN,
-        )
+        yield lost(counts.unit, observed=counts.observed, expected=counts.expected)
     if metrics.observed_sex == "ambiguous":
         yield Reason(
             code="sex_ambiguous",

@@ -1,4 +1,4 @@
-"""The table of a delivery's verdicts, of both gates, by pseudonymous ID."""
+"""The table of a delivery's verdicts, of every gate, by pseudonymous ID."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
 
 
 def _by_specimen(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """Return each specimen once, with its worst decision and the reasons of both gates."""
+    """Return each specimen once, with its worst decision and the reasons of every gate."""
     decisions = merge(verdicts)
     specimens: dict[str, dict[str, Any]] = {}
     for verdict in verdicts:

@@ -12,7 +12,7 @@ import jinja2
 from baekman import data
 from baekman.verdicts import Scalar
 
-GATES = {"intake": "intake", "qc": "quality control"}
+GATES = {"intake": "intake", "qc": "quality control", "call": "variant calling"}
 
 # metric -> its name, its unit, and the factor from a value to that unit
 METRICS: dict[str, tuple[str, str, float]] = {

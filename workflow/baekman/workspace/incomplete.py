@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from baekman.qc.gate import is_incomplete
 from baekman.verdicts import GATES, read_verdicts
 from baekman.workspace.paths import Workspace
 
@@ -23,10 +22,10 @@ def remove_incomplete(workspace: Workspace, delivery_id: str) -> list[str]:
             continue
         judged = file.stat().st_mtime_ns
         for verdict in read_verdicts(file):
-            if gate == "intake" or verdict.participant_id is None or not is_incomplete(verdict):
+            if gate == "intake" or verdict.participant_id is None or not verdict.is_incomplete:
                 continue
             folder = workspace.participant(verdict.participant_id)
-            for path in (folder.cram, folder.gvcf):
+            for path in (folder.cram, folder.gvcf) if gate == "qc" else (folder.gvcf,):
                 with suppress(FileNotFoundError):
                     if path.stat().st_mtime_ns <= judged:
                         path.unlink()

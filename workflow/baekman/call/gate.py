@@ -1,0 +1,54 @@
+"""The gate of calling: a gVCF that is not complete holds its specimen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from baekman.call.completeness import Completeness, read_note
+from baekman.verdicts import PROCESS_AGAIN, Reason, Verdict, lost, write_verdicts
+from baekman.workspace import specimens
+from baekman.workspace.paths import DeliveryFolder, Workspace
+
+UNCALLED = "calls_incomplete"
+SHOWN_REGIONS = 5
+
+
+def judge(calls: Completeness | None) -> list[Reason]:
+    """Return the reasons to hold a specimen with the gVCF ``calls``; None is a gVCF of an earlier version."""
+    if calls is None:
+        return []
+    reasons = []
+    if calls.uncalled:
+        more = ", …" if len(calls.uncalled) > SHOWN_REGIONS else ""
+        reasons.append(
+            Reason(
+                code=UNCALLED,
+                severity="hold",
+                metric="regions",
+                observed=f"none in {', '.join(calls.uncalled[:SHOWN_REGIONS])}{more}",
+                threshold="records wherever there are reads",
+                action=PROCESS_AGAIN,
+            )
+        )
+    if calls.records != calls.expected:
+        reasons.append(lost("records", observed=calls.records, expected=calls.expected))
+    return reasons
+
+
+def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: Iterable[str]) -> set[str]:
+    """Write the verdicts of the gate ``call`` on ``participants`` of a delivery; return those who go on.
+
+    The notes next to their gVCFs are read (``call.completeness``).
+    """
+    specimen_ids = {row.participant_id: row.specimen_id for row in specimens.read(delivery.specimens)}
+    verdicts = [
+        Verdict.of(
+            specimen_id=specimen_ids[participant_id],
+            participant_id=participant_id,
+            gate="call",
+            reasons=judge(read_note(workspace.participant(participant_id).gvcf)),
+        )
+        for participant_id in participants
+    ]
+    write_verdicts(delivery.verdicts("call"), sorted(verdicts, key=lambda verdict: verdict.specimen_id))
+    return {verdict.participant_id for verdict in verdicts if verdict.participant_id and not verdict.is_incomplete}
