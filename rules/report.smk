@@ -42,6 +42,7 @@ rule run_manifest:
         verdicts="deliveries/{delivery}/verdicts/qc.json",
     output:
         manifest="deliveries/{delivery}/report/manifest.json",
+        remarks="deliveries/{delivery}/report/remarks.html",
     log:
         "<logs>/run_manifest/{delivery}.log",
     benchmark:
@@ -51,7 +52,8 @@ rule run_manifest:
     params:
         settings=json.dumps(SETTINGS),
     shell:
-        "baekman step manifest {wildcards.delivery} --settings {params.settings:q} --output {output.manifest} 2> {log}"
+        "baekman step manifest {wildcards.delivery} --settings {params.settings:q} --output {output.manifest}"
+        " --remarks {output.remarks} 2> {log}"
 
 
 rule report:

@@ -143,10 +143,6 @@ RECORDS = {
         [line(10, "C", "T", "a/1:40:22:11,11:45,0,42")],
         f"line {FIRST} (record 1): expected GT that names alleles of the record, found an allele that it does not have",
     ),
-    "ploidy 3": (
-        [line(10, "C", "T", "0/0/1:40:22:11,11:45,0,42")],
-        f"line {FIRST} (record 1): expected GT of ploidy 1 or 2, found more alleles",
-    ),
     "too few columns": (
         [GOOD.rsplit("\t", 1)[0]],
         f"line {FIRST} (record 1): expected ten columns: one sample, found another number of columns",

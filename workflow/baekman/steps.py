@@ -15,7 +15,7 @@ from baekman.cohort import rewrite, snapshot, store
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member, read_members
 from baekman.cohort.index import find_batches
-from baekman.cohort.roster import read_roster
+from baekman.cohort.roster import read_remarks, read_roster
 from baekman.cohort.sites import SiteFilters
 from baekman.engine.local import Engine
 from baekman.files import atomic
@@ -75,7 +75,8 @@ def add_delivery(
         accepted: Lines of participant ID, gVCF and sex, without a header; may be empty.
         settings: The settings of a new cohort, and the site filters.
         engine: Runs the work; a small delivery uses fewer workers.
-        output: JSON for ``delivery``, ``participants`` (added, sorted) and ``snapshot`` (None when nobody is added).
+        output: JSON for ``delivery``, ``participants`` (added, sorted), ``snapshot`` (None when nobody is added) and
+            ``remarks`` (the remarks on the gVCFs by participant, see gvcf.remarks).
 
     Raises:
         InputRefused: A gVCF belongs to another participant, or a participant is in the cohort with other calls.
@@ -89,7 +90,7 @@ def add_delivery(
     members = [member for member in members if member.participant_id in complete]
     for member in members:
         sample_check.require_owner(Path(member.gvcf), participant=member.participant_id)
-    result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None}
+    result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None, "remarks": {}}
     if members:
         has_cohort = (workspace.cohort / "store.json").is_file()
         opened = store.open_store(workspace.cohort) if has_cohort else settings.create(workspace.cohort)
@@ -104,6 +105,7 @@ def add_delivery(
             committed = rewrite.withdraw(opened, sorted(gone), engine=engine)
         result["participants"] = sorted({member.participant_id for member in members} - gone)
         result["snapshot"] = committed.number
+        result["remarks"] = _remarks(opened, result["participants"], at=committed)
     atomic.write_text(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
 
@@ -139,6 +141,13 @@ def _not_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.S
         if member.participant_id not in batches
         or (member.participant_id, member.sex, sha256_of(Path(member.gvcf))) not in known
     ]
+
+
+def _remarks(opened: store.Store, participants: Sequence[str], *, at: snapshot.Snapshot) -> dict[str, dict[str, int]]:
+    """Return the remarks on the gVCFs of ``participants``, by ID; participants without a remark are left out."""
+    batches = {*find_batches(opened, participants, at=at).values()}
+    remarks = {participant: counts for name in batches for participant, counts in read_remarks(opened, name).items()}
+    return {participant: remarks[participant] for participant in sorted(participants) if participant in remarks}
 
 
 def worthwhile(engine: Engine, gvcfs: Iterable[Path]) -> Engine:

@@ -27,6 +27,7 @@ from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.registry import denied_list
 from baekman.registry.records import Registry
 from baekman.report.multiqc import write_multiqc
+from baekman.report.remarks import write_remarks
 from baekman.report.verdict_table import write_verdict_table
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
@@ -294,6 +295,9 @@ def _write_report_again(workspace: Workspace, path: Path) -> bool:
             return True
         if path.name == "multiqc.html" and delivery.specimens.is_file():
             write_multiqc(workspace, delivery.id, output=path)
+            return True
+        if path.name == "remarks.html" and delivery.batch.is_file():
+            write_remarks(workspace, delivery.id, html=path)
             return True
     except Exception:  # the report stays deleted; the withdrawal goes on
         path.unlink(missing_ok=True)

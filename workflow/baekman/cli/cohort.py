@@ -10,6 +10,8 @@ import typer
 
 from baekman.cli.options import CohortOption, ConfigOption, InsecureOption, SchedulerOption, WorkersOption
 
+ALL_REMARKS = "SELECT participant_id, unnest(map_entries(remarks), recursive := true) FROM participants"
+
 app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.", no_args_is_help=True)
 
 
@@ -44,12 +46,22 @@ def add(
 ) -> None:
     """Add a batch of gVCFs and commit a new snapshot; prints its number.
 
+    Lines on stderr count the values in the gVCFs that were left out or replaced (docs/conformance.md, remarks).
+
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
     from baekman.api import open_cohort
+    from baekman.cohort.roster import read_remarks
+    from baekman.gvcf.remarks import describe
 
     opened = open_cohort(cohort, workers=workers, scheduler=scheduler, insecure=insecure)
-    typer.echo(str(opened.add(batch, gvcfs, config=config).number))
+    number = opened.add(batch, gvcfs, config=config).number
+    lines = describe(read_remarks(opened.store, batch)) if opened.snapshot.entry(batch) else []
+    if lines:
+        lines.append(f'all remarks: baekman query --cohort {cohort} --sql "{ALL_REMARKS}"')
+    for line in lines:
+        typer.echo(line, err=True)
+    typer.echo(str(number))
 
 
 @app.command("snapshots")

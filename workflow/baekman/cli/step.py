@@ -271,11 +271,20 @@ def verdict_table(
 
 
 @app.command()
-def manifest(delivery: DeliveryArgument, output: Output, settings: str = "{}") -> None:
-    """Write the run manifest: versions, settings, inputs, consent state, snapshot.
+def manifest(
+    delivery: DeliveryArgument,
+    output: Output,
+    remarks: Annotated[Path, typer.Option(help="The file for the remarks on the gVCFs, .html; a .tsv comes with it.")],
+    settings: str = "{}",
+) -> None:
+    """Write the run manifest (versions, settings, inputs, consent state, snapshot) and the remarks on the gVCFs.
 
     Example: baekman step manifest D… --output deliveries/D…/report/manifest.json
+    --remarks deliveries/D…/report/remarks.html
     """
+    from baekman.report.remarks import write_remarks
     from baekman.report.run_manifest import write_run_manifest
+
+    write_remarks(HERE, delivery, html=remarks)
 
     write_run_manifest(HERE, delivery, settings=json.loads(settings), output=output)

@@ -35,7 +35,7 @@ from baekman.arrow import (
 from baekman.cohort.census import CALLED_BY, Males, count_alleles, count_called
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.roster import read_roster, write_roster
-from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
+from baekman.cohort.schema import CALLS, REFERENCE, REMARK_COUNTS, ROSTER
 from baekman.cohort.store import Store
 from baekman.cohort.work_file import WorkFile
 from baekman.files.atomic import fsync_folder, write_text
@@ -108,6 +108,7 @@ def _read(store: Store, member: Member, sample: int, work: WorkFile, whole_conti
             **counts,
             "gvcf_sha256": reader.counts.sha256,
             "records": reader.counts.records,
+            "remarks": reader.counts.remarks,
             "contradicting_fields": reader.counts.contradicting,
             "duplicate_alleles": reader.counts.duplicates,
             "filters": reader.counts.filters,
@@ -317,8 +318,9 @@ def collect(store: Store, plan: BatchPlan) -> None:
         "participant_id": [member.participant_id for member in plan.members],
         "sex": [member.sex for member in plan.members],
     }
-    for name in ROSTER.names[3:]:
+    for name in ROSTER.names[3:-1]:
         roster[name] = [count[name] for count in counts]
+    roster["remarks"] = pa.array([list(count["remarks"].items()) for count in counts], REMARK_COUNTS)
     write_roster(folder / "batch", table_of(ROSTER, roster), filters=names)
     orders = {tuple(count["shards"]): None for count in counts}
     write_text(

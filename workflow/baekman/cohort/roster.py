@@ -45,3 +45,10 @@ def digest_members(ids: npt.NDArray[Any] | Sequence[str], hashes: Sequence[str],
         member = hashlib.sha256(f"{participant}\t{content}\t{sex}".encode()).digest()
         total += int.from_bytes(member, "big")
     return f"{total % (1 << 256):064x}"
+
+
+def read_remarks(store: Store, batch: str) -> dict[str, dict[str, int]]:
+    """Return the remarks on the gVCFs of a batch by participant ID, those that are not 0 (names: gvcf.remarks)."""
+    roster, _ = read_roster(store, batch)
+    ids, remarks = roster.column("participant_id").to_pylist(), roster.column("remarks").to_pylist()
+    return {participant: dict(counts) for participant, counts in zip(ids, remarks, strict=True) if counts}

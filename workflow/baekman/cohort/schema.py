@@ -62,6 +62,8 @@ REFERENCE = _whole(
     ]
 )
 
+REMARK_COUNTS = pa.map_(pa.string(), pa.int64())
+
 ROSTER = pa.schema(
     [
         ("sample", pa.uint32()),
@@ -73,6 +75,7 @@ ROSTER = pa.schema(
         ("reference_rows", pa.int64()),
         ("contradicting_fields", pa.int64()),  # fields read as missing because they contradict their header
         ("duplicate_alleles", pa.int64()),  # records that normalise to the allele of an earlier record
+        ("remarks", REMARK_COUNTS),  # the number of each kind in baekman.gvcf.remarks.REMARKS that is not 0
     ]
 )
 

@@ -24,7 +24,6 @@ class Piece:
     ``contig``: its number in the genome. ``first`` to ``last``: the shards, by number in the contig, inclusive.
     ``rows``: (n, len(ROW_COLUMNS)) sorted by position, allele strings in ``ref`` and ``alt`` (n + 1 offsets and
     bytes); ``segments``: (m, len(SEGMENT_COLUMNS)), sorted, without overlap, cut at shard borders.
-    ``duplicates``: records that normalise to an allele of an earlier record.
     """
 
     contig: int
@@ -34,4 +33,3 @@ class Piece:
     ref: tuple[Ints, Bytes]
     alt: tuple[Ints, Bytes]
     segments: Ints
-    duplicates: int

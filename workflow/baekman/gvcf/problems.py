@@ -16,7 +16,6 @@ PROBLEMS = {
     kernel.TOO_MANY_ALLELES: ("at most 4095 ALT alleles", "more"),
     kernel.BAD_END: ("END at POS or after it", "END before POS"),
     kernel.BAD_GENOTYPE: ("GT that names alleles of the record", "an allele that it does not have"),
-    kernel.BAD_PLOIDY: ("GT of ploidy 1 or 2", "more alleles"),
     kernel.REVISITED: ("each contig's records in one piece", "a contig that was left before"),
     kernel.TOO_MANY_FIELDS: ("a FORMAT of at most 64 fields", "more"),
     kernel.MORE_FIELDS: ("no more fields of the sample than FORMAT names", "more"),

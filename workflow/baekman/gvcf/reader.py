@@ -20,6 +20,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.files.digests import sha256_of
 from baekman.gvcf.piece import INTERVAL_COLUMNS, ROW_COLUMNS, SEGMENT_COLUMNS, Bytes, Ints, Piece
 from baekman.gvcf.problems import PROBLEMS
+from baekman.gvcf.remarks import CONTRADICTING, counted
 from baekman.gvcf.text import BROKEN, LineTooLong, UnreadableBcf, open_text, whole_lines
 from baekman.gvcf.thresholds import Thresholds
 from baekman.kernels import reader as kernel
@@ -53,10 +54,19 @@ class ReadCounts:
     """Counts of the records of a gVCF, and its SHA-256."""
 
     records: int = 0
-    contradicting: int = 0
-    duplicates: int = 0
+    remarks: dict[str, int] = field(default_factory=dict)  # by name, without 0; complete after the last piece
     filters: list[str] = field(default_factory=list)  # by code - 1; complete after the last piece
     sha256: str = ""
+
+    @property
+    def contradicting(self) -> int:
+        """Return the number of fields that contradict their header."""
+        return sum(number for name, number in self.remarks.items() if name in CONTRADICTING)
+
+    @property
+    def duplicates(self) -> int:
+        """Return the number of records that normalise to an allele of an earlier record."""
+        return self.remarks.get("duplicate_allele", 0)
 
 
 class AlleleSlid(Exception):
@@ -98,6 +108,7 @@ class GvcfReader:
         self.thresholds = thresholds
         self.shard_ends = shard_ends
         self.counts = ReadCounts()
+        self._of_pieces = [0, 0, 0]  # duplicate alleles, contradicting alleles and raised ploidies
         targets = [genome.names.index(target) for target in genome.aliases.values()]
         self._records = kernel.RecordReader(
             [*genome.names, *genome.aliases],
@@ -154,7 +165,10 @@ class GvcfReader:
         if records.contig >= 0:
             yield self._take_piece(rest=True)
         self.counts.records = records.records
-        self.counts.contradicting = records.contradicting
+        duplicates, contradicting, raised = self._of_pieces
+        self.counts.remarks = counted(
+            records.counts, duplicate_allele=duplicates, contradicting_alleles=contradicting, ploidy_raised=raised
+        )
         self.counts.filters = self.filters
         if self.counts.contradicting > self.thresholds.max_contradicting:
             raise self._refusal(
@@ -239,8 +253,8 @@ class GvcfReader:
         first, last, rows, ref, alt, intervals = self._records.take(rest=rest)
         order = np.argsort(rows[:, ROW_COLUMNS.index("pos")], kind="stable")
         keep = np.zeros(len(rows), np.bool_)
-        duplicates = settle_rows(rows, order, ref, alt, keep.view(np.uint8))
-        self.counts.duplicates += duplicates
+        numbers = settle_rows(rows, order, ref, alt, keep.view(np.uint8))
+        self._of_pieces = [sum(pair) for pair in zip(self._of_pieces, numbers, strict=True)]
         chosen = order[keep[order]]
         chosen_rows = rows[chosen]
         starts = intervals[:, INTERVAL_COLUMNS.index("start")]
@@ -262,7 +276,6 @@ class GvcfReader:
             ref=_strings(ref, rows, "ref_end", chosen),
             alt=_strings(alt, rows, "alt_end", chosen),
             segments=segments[:count].copy(),
-            duplicates=duplicates,
         )
 
 

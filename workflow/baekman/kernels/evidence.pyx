@@ -23,20 +23,24 @@ def settle_rows(
     ``order`` sorts ``rows`` by position, stably. Of two rows with the same allele the one of higher quality
     (QUAL, then GQ, then the first) stays. All rows of a position get the flags of the best of its records
     (``POSITION_FLAGS``) and share the highest ploidy. Writes 1 to ``keep`` for each row that stays and 0 for the
-    others, and returns the number of the others.
+    others. Returns the number of the others, of positions where alleles of one length have more copies than the ploidy,
+    and of rows that got a higher ploidy.
     """
-    cdef int64_t dropped
+    cdef int64_t dropped, too_many = 0, raised = 0
     if len(order) == 0:
-        return 0
+        return 0, 0, 0
     with nogil:
-        dropped = _settle(<CallRow *>&rows[0, 0], &order[0], len(order), &ref_pool[0], &alt_pool[0], &keep[0])
-    return dropped
+        dropped = _settle(
+            <CallRow *>&rows[0, 0], &order[0], len(order), &ref_pool[0], &alt_pool[0], &keep[0], &too_many, &raised
+        )
+    return dropped, too_many, raised
 
 
 cdef int64_t _settle(
-    CallRow *rows, const int64_t *order, int64_t count, const uint8_t *ref_pool, const uint8_t *alt_pool, uint8_t *keep
+    CallRow *rows, const int64_t *order, int64_t count, const uint8_t *ref_pool, const uint8_t *alt_pool,
+    uint8_t *keep, int64_t *too_many, int64_t *raised,
 ) noexcept nogil:
-    cdef int64_t dropped = 0, first = 0, last, at, before, row, other, flags, ploidy
+    cdef int64_t dropped = 0, first = 0, last, at, before, row, other, flags, ploidy, single, longer
     cdef bint better
     while first < count:
         last = first + 1
@@ -57,20 +61,35 @@ cdef int64_t _settle(
                 break
         flags = 0
         ploidy = 0
+        single = 0
+        longer = 0
         for at in range(first, last):
             row = order[at]
             if keep[row]:
                 flags |= rows[row].flags & (FLAG_GENOTYPED | FLAG_CALLED)
                 ploidy = max(ploidy, <int64_t>rows[row].ploidy)
+                if is_single_base(rows, row):
+                    single += rows[row].copies
+                else:
+                    longer += rows[row].copies
+        too_many[0] += single > ploidy or longer > ploidy
         for at in range(first, last):
             row = order[at]
             rows[row].flags |= <int32_t>(flags << POSITION_FLAGS)
             if rows[row].ploidy != ploidy:
                 # likelihoods of a haploid genotype do not hold for a diploid one
+                raised[0] += 1
                 rows[row].ploidy = <int32_t>ploidy
                 rows[row].pl[0] = rows[row].pl[1] = rows[row].pl[2] = MISSING
         first = last
     return dropped
+
+
+cdef inline bint is_single_base(const CallRow *rows, int64_t row) noexcept nogil:
+    """Return whether a row's allele is an SNV."""
+    return rows[row].ref_end - (rows[row - 1].ref_end if row else 0) == 1 and (
+        rows[row].alt_end - (rows[row - 1].alt_end if row else 0) == 1
+    )
 
 
 cdef bint _same_allele(

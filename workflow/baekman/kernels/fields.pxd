@@ -27,7 +27,11 @@ cdef enum:
     GL = 13  # freebayes
     RO = 14
     AO = 15
-    KEYS = 16
+    FT = 16
+    GP = 17
+    PP = 18
+    DPI = 19  # Strelka's depth of an indel
+    KEYS = 20
 
 
 # The fields of one record, and each FORMAT of the records before it.
@@ -40,7 +44,6 @@ cdef struct Fields:
     int64_t start[MAX_FIELDS]
     int64_t end[MAX_FIELDS]
     int64_t count
-    int64_t contradicting  # fields read as missing because they contradict their header
 
 
 cdef int find_fields(Fields *fields, const uint8_t *buf, const Line *line) noexcept nogil

@@ -6,8 +6,8 @@ from baekman.kernels.line cimport FORMAT, SAMPLE, Line
 from baekman.kernels.reader cimport DONE, MORE_FIELDS, TOO_MANY_FIELDS
 from baekman.kernels.text cimport COLON, key_number, named, same
 
-cdef const uint8_t *KEY_POOL = b"GTGQDPMIN_DPADPLPSPGTPIDLENGQXSQRGQGLROAO"
-cdef int64_t[16] KEY_ENDS = [2, 4, 6, 12, 14, 16, 18, 21, 24, 27, 30, 32, 35, 37, 39, 41]
+cdef const uint8_t *KEY_POOL = b"GTGQDPMIN_DPADPLPSPGTPIDLENGQXSQRGQGLROAOFTGPPPDPI"
+cdef int64_t[20] KEY_ENDS = [2, 4, 6, 12, 14, 16, 18, 21, 24, 27, 30, 32, 35, 37, 39, 41, 43, 45, 47, 50]
 
 
 cdef int find_fields(Fields *fields, const uint8_t *buf, const Line *line) noexcept nogil:

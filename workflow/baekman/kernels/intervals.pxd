@@ -13,6 +13,7 @@ cdef enum:
 cdef struct IntervalTable:
     Interval *intervals
     int64_t count
+    int64_t reach  # the last end of the contig's records so far
 
 cdef int add_block(
     IntervalTable *table, const Record *record, Fields *fields, int64_t length, int64_t reach, bint covered,

@@ -3,9 +3,11 @@
 from libc.stdint cimport int32_t, int64_t
 
 from baekman.kernels.fields cimport LEN, Fields, find
-from baekman.kernels.layout cimport Interval
+from baekman.kernels.layout cimport (
+    COUNT_BLOCK_REF_CUT, COUNT_DELETION_WITHOUT_END, COUNT_NOT_A_NUMBER, COUNT_OVERLAPPING_RECORD, Interval,
+)
 from baekman.kernels.reader cimport BAD_END, DONE, PAST_END
-from baekman.kernels.record cimport DELETION, Record
+from baekman.kernels.record cimport DELETION, STAR, Record
 from baekman.kernels.text cimport position
 
 
@@ -25,6 +27,18 @@ cdef inline void add_interval(
     table.count += 1
 
 
+cdef inline void note_overlap(IntervalTable *table, const Record *record, int64_t end) noexcept nogil:
+    """Count a record or block that begins before an earlier one ends, unless it names ``*``; keep the later end."""
+    cdef int64_t index
+    if record.pos <= table.reach:
+        for index in range(1, record.alleles):
+            if record.allele_kind[index] == STAR:
+                break
+        else:
+            record.counts[COUNT_OVERLAPPING_RECORD] += 1
+    table.reach = max(table.reach, end)
+
+
 cdef int add_block(
     IntervalTable *table, const Record *record, Fields *fields, int64_t length, int64_t reach, bint covered,
     int64_t state,
@@ -37,16 +51,18 @@ cdef int add_block(
     if reach == 0 and find(fields, LEN, &start, &stop):
         size = position(record.buf, start, stop)
         if size == -2:
-            fields.contradicting += 1
+            record.counts[COUNT_NOT_A_NUMBER] += 1
         elif size > 0:
             reach = record.pos + size - 1
     if reach:
         if reach < record.pos:
             return BAD_END
+        record.counts[COUNT_BLOCK_REF_CUT] += reach < last_pos
         last_pos = reach
     if last_pos > length:
         return PAST_END
     if covered:
+        note_overlap(table, record, last_pos)
         copies = (record.genotype[0] > 0) + (record.ploidy == 2 and record.genotype[1] > 0)
         add_interval(table, record, record.pos, last_pos, copies, state, 0)
     return DONE
@@ -69,6 +85,7 @@ cdef int add_deletion(
         return BAD_END
     if reach > length:
         return PAST_END
+    record.counts[COUNT_DELETION_WITHOUT_END] += copies > 0 and reach == 0
     if copies and reach >= first:
         add_interval(table, record, first, reach, copies, state, record.pos)
     return DONE
@@ -77,6 +94,7 @@ cdef int add_deletion(
 cdef void add_bases(IntervalTable *table, const Record *record, const int64_t *changed, int64_t state) noexcept nogil:
     """Add intervals for the bases that a record spans; ``changed``: the number of copies that change each base."""
     cdef int64_t base = 0, stop
+    note_overlap(table, record, record.pos + record.ref_length - 1)
     while base < record.ref_length:
         stop = base + 1
         while stop < record.ref_length and changed[stop] == changed[base]:

@@ -88,6 +88,52 @@ cdef struct DenseRow:
     int32_t joint_gq
     int32_t joint_ploidy
 
+# The numbers of the kinds of remarks that the reader counts: ``baekman.gvcf.remarks.REMARKS``.
+cpdef enum:
+    COUNT_PL_COUNT = 0
+    COUNT_AD_COUNT = 1
+    COUNT_GT_ALLELE = 2
+    COUNT_NOT_A_NUMBER = 3
+    COUNT_PLOIDY = 4
+    COUNT_PL_PARTLY_MISSING = 5
+    COUNT_AD_PARTLY_MISSING = 6
+    COUNT_HALF_CALL = 7
+    COUNT_DECIMALS_CUT = 8
+    COUNT_GQ_ABOVE_99 = 9
+    COUNT_GQ_BELOW_0 = 10
+    COUNT_GQ_FROM_GQX = 11
+    COUNT_GQ_FROM_SQ = 12
+    COUNT_GQ_FROM_RGQ = 13
+    COUNT_GQ_FROM_PL = 14
+    COUNT_GQ_FROM_GL = 15
+    COUNT_GQ_FROM_AD = 16
+    COUNT_GQ_FROM_FILTER = 17
+    COUNT_GQ_FROM_DEPTH = 18
+    COUNT_GQ_MISSING = 19
+    COUNT_GQ_OVERRULED = 20
+    COUNT_DP_FROM_INFO = 21
+    COUNT_DP_FROM_AD = 22
+    COUNT_GL_AS_PL = 23
+    COUNT_POSTERIOR_UNREAD = 24
+    COUNT_GT_FROM_GQ = 25
+    COUNT_HOMOPLASMIC = 26
+    COUNT_NO_EVIDENCE = 27
+    COUNT_PL_EQUAL = 28
+    COUNT_FT_FAILED = 29
+    COUNT_BLOCK_FILTER = 30
+    COUNT_STAR_BLOCK = 31
+    COUNT_SYMBOLIC_DELETION = 32
+    COUNT_DELETION_WITHOUT_END = 33
+    COUNT_SYMBOLIC_ALLELE = 34
+    COUNT_BREAKEND = 35
+    COUNT_NON_REF_CALLED = 36
+    COUNT_OTHER_LETTER = 37
+    COUNT_UNSUPPORTED_ALLELE = 38
+    COUNT_PS_TEXT = 39
+    COUNT_BLOCK_REF_CUT = 40
+    COUNT_OVERLAPPING_RECORD = 41
+    COUNTED = 42
+
 # The genotypes that a mode shows: those that meet the store's thresholds, all of the callers', the joint ones.
 cpdef enum:
     CALLED = 0

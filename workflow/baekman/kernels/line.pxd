@@ -55,4 +55,6 @@ cdef inline bint is_pass(const uint8_t *buf, int64_t start, int64_t stop) noexce
 
 cdef bint has_failed(const uint8_t *buf, const Line *line) noexcept nogil
 
+cdef bint fails(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil
+
 cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size) noexcept nogil

@@ -17,6 +17,7 @@ cdef const uint8_t *REF_CALL = b"RefCall"
 cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size) noexcept nogil:
     """Read END, the least depth of a block and the length of SVLEN, where INFO has them."""
     cdef int64_t start = line.columns[INFO], stop = line.columns[FORMAT] - 1, last, equals, key
+    cdef int64_t cut = 0
     while start < stop:
         last = start
         equals = -1
@@ -33,11 +34,15 @@ cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_
             equals += buf[equals + 1] == MINUS
             size[0] = max(position(buf, equals + 1, last), <int64_t>0)
         elif key >= 0:
-            dp[0] = integer(buf, equals + 1, last)
+            dp[0] = integer(buf, equals + 1, last, &cut)
         start = last + 1
 
 
 cdef bint has_failed(const uint8_t *buf, const Line *line) noexcept nogil:
     """Return whether FILTER is neither missing nor PASS, nor DeepVariant's RefCall, which says that it is reference."""
-    cdef int64_t start = line.columns[FILTER], stop = line.columns[INFO] - 1
+    return fails(buf, line.columns[FILTER], line.columns[INFO] - 1)
+
+
+cdef bint fails(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
+    """Return whether the text of a FILTER or FT is neither missing nor PASS, nor RefCall."""
     return stop > start and not is_pass(buf, start, stop) and not same(buf, start, stop, REF_CALL, 0, 7)

@@ -17,7 +17,6 @@ cpdef enum:
     BAD_ALT = 17
     BAD_END = 18
     BAD_GENOTYPE = 19
-    BAD_PLOIDY = 20
     REVISITED = 21
     TOO_MANY_FIELDS = 22
     TOO_MANY_FILTERS = 23

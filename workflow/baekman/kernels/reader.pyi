@@ -17,7 +17,6 @@ BAD_REF_BASE: int
 BAD_ALT: int
 BAD_END: int
 BAD_GENOTYPE: int
-BAD_PLOIDY: int
 REVISITED: int
 TOO_MANY_FIELDS: int
 TOO_MANY_FILTERS: int
@@ -32,7 +31,7 @@ class RecordReader:
     @property
     def records(self) -> int: ...
     @property
-    def contradicting(self) -> int: ...
+    def counts(self) -> list[int]: ...
     @property
     def filters(self) -> list[str]: ...
     def __init__(

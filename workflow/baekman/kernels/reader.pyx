@@ -10,17 +10,20 @@ from libc.stdlib cimport free, malloc, realloc
 
 import numpy as np
 
-from baekman.kernels.fields cimport Fields, find_fields
+from baekman.kernels.fields cimport FT, Fields, find, find_fields
 from baekman.kernels.intervals cimport IntervalTable, add_bases, add_block, add_deletion, part_intervals
 from baekman.kernels.layout cimport (
+    COUNT_BLOCK_FILTER, COUNT_GT_FROM_GQ, COUNT_NO_EVIDENCE, COUNT_NOT_A_NUMBER, COUNT_STAR_BLOCK, COUNTED,
     FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK, CallRow, Interval,
 )
 from baekman.kernels.line cimport FILTER, ID, INFO, POS, QUAL, Line, has_failed, is_pass, read_info, split
+from baekman.kernels.phase cimport PhaseSets, read_phase
 from baekman.kernels.record cimport MAX_ALLELES, Record, read_alleles
 from baekman.kernels.repeats cimport Repeats, check_repeated
 from baekman.kernels.rows cimport RowTable, Workspace, add_rows, count_changed, part_rows
 from baekman.kernels.sample cimport (
-    PhaseSets, has_evidence, read_depths, read_genotype, read_likelihoods, read_phase, read_quality, states_reference,
+    has_evidence, has_failed_genotype, is_called, read_depths, read_genotype, read_likelihoods, read_quality,
+    states_reference,
 )
 from baekman.kernels.text cimport named, position, quality, same
 
@@ -60,6 +63,7 @@ cdef class RecordReader:
     cdef readonly int64_t records
     cdef Repeats _repeats
     cdef Fields _fields
+    cdef int64_t _counts[COUNTED]
     cdef PhaseSets _phase_sets
     cdef int64_t _filters
     cdef uint8_t _filter_pool[FILTER_ROOM]
@@ -125,9 +129,9 @@ cdef class RecordReader:
         return reason, at
 
     @property
-    def contradicting(self):
-        """Return the number of fields that were read as missing because they contradict their header."""
-        return self._fields.contradicting
+    def counts(self):
+        """Return the numbers of remarks, by COUNT_*."""
+        return [self._counts[kind] for kind in range(COUNTED)]
 
     @property
     def filters(self):
@@ -194,6 +198,7 @@ cdef class RecordReader:
         record.allele_end = self._allele_end
         record.allele_kind = self._allele_kind
         record.depths = self._depths
+        record.counts = self._counts
         while at[0] < limit:
             reason = split(buf, at[0], limit, &line, &next_line)
             if reason == EMPTY:
@@ -254,6 +259,7 @@ cdef class RecordReader:
             self.contig = self._contig_of_name[name]
             self._seen[self.contig] = 1
             self._phase_sets.count = self._phase_sets.next_place = self._phase_sets.last = 0
+            self._intervals.reach = 0
             self._repeats.pos = 0
             self._settle(self._first_shards[self.contig], 0)
         self._name = name
@@ -277,15 +283,12 @@ cdef class RecordReader:
         cdef int64_t count = self._table.count
         cdef int64_t used_ref = self._table.rows[count - 1].ref_end if count else 0
         cdef int64_t used_alt = self._table.rows[count - 1].alt_end if count else 0
-        cdef int64_t numbers
+        cdef int64_t numbers, intervals = self._intervals.count + record.ref_length + 1
         if not (
             grown(<void **>&self._table.rows, count + rows, &self._row_room, sizeof(CallRow))
             and grown(<void **>&self._table.ref_pool, used_ref + letters, &self._ref_room, 1)
             and grown(<void **>&self._table.alt_pool, used_alt + letters, &self._alt_room, 1)
-            and grown(
-                <void **>&self._intervals.intervals, self._intervals.count + record.ref_length + 1,
-                &self._interval_room, sizeof(Interval),
-            )
+            and grown(<void **>&self._intervals.intervals, intervals, &self._interval_room, sizeof(Interval))
             and grown(<void **>&self._pl, line_length, &self._pl_room, sizeof(int64_t))
         ):
             return NO_MEMORY
@@ -313,7 +316,7 @@ cdef class RecordReader:
 
     cdef int _read_sample(self, const Line *line, Record *record) noexcept nogil:
         """Read genotype, likelihoods and depths, and add them to the rows and intervals."""
-        cdef bint complete, called, covered
+        cdef bint complete, called, covered, failed, ft_failed
         cdef int64_t reach = 0, size = 0, info_dp = -1, state, row = self._table.count
         cdef int reason = read_genotype(record, &self._fields, &complete)
         if reason != DONE:
@@ -324,17 +327,26 @@ cdef class RecordReader:
             record.genotype[0] = record.genotype[1] = -1
         if record.block or record.starred or record.deletion:
             read_info(record.buf, line, &reach, &info_dp, &size)
-            record.block = record.block or (record.starred and reach > 0)
+            if not record.block and record.starred and reach > 0:
+                record.block = True
+                record.counts[COUNT_STAR_BLOCK] += 1
         read_depths(record, &self._fields)
         if not complete and record.block and states_reference(&self._fields):
             complete = True
+            record.counts[COUNT_GT_FROM_GQ] += 1
             record.ploidy = 2
             record.genotype[0] = record.genotype[1] = 0
-        read_quality(record, &self._fields, info_dp, complete, has_failed(record.buf, line))
-        called = complete and not record.doubtful and self._is_called(record)
+        failed = has_failed(record.buf, line)
+        ft_failed = has_failed_genotype(record, &self._fields)
+        read_quality(record, &self._fields, info_dp, complete, failed or ft_failed)
+        called = complete and not record.doubtful and not ft_failed and (
+            is_called(record, self._min_gq, self._min_dp, self._min_het_percent)
+        )
         covered = has_evidence(record)
+        self._counts[COUNT_NO_EVIDENCE] += not covered and (not record.block or (complete and record.gq > 0))
         state = (STATE_CALLED if called else STATE_WEAK) if complete else STATE_MISSING
         if record.block:
+            self._counts[COUNT_BLOCK_FILTER] += failed
             return add_block(
                 &self._intervals, record, &self._fields, self._lengths[self.contig], reach, covered, state
             )
@@ -347,10 +359,12 @@ cdef class RecordReader:
         if reason != DONE or not record.real:
             return reason
         record.flags = (FLAG_GENOTYPED if complete else 0) | (FLAG_CALLED if called else 0)
-        if not self._read_filter(line, record):
+        if not self._read_filter(line, record, ft_failed):
             return TOO_MANY_FILTERS
         read_phase(record, &self._fields, &self._phase_sets)
-        record.quality = max(quality(record.buf, line.columns[QUAL], line.columns[FILTER] - 1), <int64_t>-1)
+        record.quality = quality(record.buf, line.columns[QUAL], line.columns[FILTER] - 1)
+        self._counts[COUNT_NOT_A_NUMBER] += record.quality < -1
+        record.quality = max(record.quality, <int64_t>-1)
         add_rows(record, &self._sequence[0] + self._starts[self.contig], &self._table, &self._work)
         while row < self._table.count:
             if self._table.rows[row].pos <= self._settled:
@@ -358,26 +372,12 @@ cdef class RecordReader:
             row += 1
         return DONE
 
-    cdef bint _is_called(self, const Record *record) noexcept nogil:
-        """Return whether a record with a complete GT meets the thresholds."""
-        cdef int64_t total = 0, index, lesser
-        if record.gq < self._min_gq or (self._min_dp != 0 and record.dp < self._min_dp):
-            return False
-        if not self._min_het_percent or not record.counted or record.ploidy != 2:
-            return True
-        if record.genotype[0] == record.genotype[1]:
-            return True
-        for index in range(record.counted):
-            total += record.depths[index]
-        lesser = min(record.depths[record.genotype[0]], record.depths[record.genotype[1]])
-        return lesser * 100 >= self._min_het_percent * total
-
-    cdef bint _read_filter(self, const Line *line, Record *record) noexcept nogil:
-        """Read FILTER as its code, 0 for PASS or none; return False when there are too many different ones."""
+    cdef bint _read_filter(self, const Line *line, Record *record, bint failed) noexcept nogil:
+        """Read FILTER, or a ``failed`` FT, as its code, 0 for PASS or none; return False for too many of them."""
         cdef const uint8_t *buf = record.buf
         cdef int64_t start = line.columns[FILTER], stop = line.columns[INFO] - 1
         record.filter = 0
-        if is_pass(buf, start, stop):
+        if is_pass(buf, start, stop) and not (failed and find(&self._fields, FT, &start, &stop)):
             return True
         record.filter = 1 + named(
             &self._filters, buf, start, stop, self._filter_pool, FILTER_ROOM, self._filter_ends, MAX_FILTERS

@@ -14,11 +14,13 @@ cdef enum:
     OTHER = 2
     STAR = 3
     DELETION = 4  # <DEL>: the base at POS is still there
+    BREAKEND = 5
 
 # One record; alleles are numbered as in GT.
 cdef struct Record:
     const uint8_t *buf  # the bytes that the offsets below point into
     int64_t number  # in the file, from 0
+    int64_t *counts  # the numbers of remarks, by COUNT_*
     int64_t pos
     int64_t ref_start
     int64_t ref_length
@@ -33,14 +35,16 @@ cdef struct Record:
     bint deletion  # whether it has a <DEL>
     int64_t genotype[2]
     int64_t ploidy
+    bint polyploid  # GT has more than two alleles: no genotype and no likelihoods
     bint phased
     int64_t haplotype[2]  # the genotype in the order of its phase
     int64_t *depths
     int64_t counted  # the number of depths
     int64_t *pl
     int64_t values  # the number of likelihoods
+    bint of_gl  # whether they come from GL
     int64_t gq
-    bint doubtful  # a reference genotype that the record itself speaks against
+    bint doubtful  # a genotype that the record's own filters speak against
     int64_t dp
     int64_t phase_set
     int64_t filter

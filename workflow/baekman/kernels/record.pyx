@@ -2,6 +2,9 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
+from baekman.kernels.layout cimport (
+    COUNT_BREAKEND, COUNT_OTHER_LETTER, COUNT_SYMBOLIC_ALLELE, COUNT_SYMBOLIC_DELETION,
+)
 from baekman.kernels.line cimport ALT, QUAL, REF, Line
 from baekman.kernels.reader cimport BAD_ALT, BAD_REF, BAD_REF_BASE, DONE, PAST_END, TOO_MANY_ALLELES
 from baekman.kernels.text cimport (
@@ -15,6 +18,7 @@ cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, i
     cdef int64_t start, stop, index, alt_end = line.columns[QUAL] - 1
     cdef int kind
     cdef uint8_t base, expected
+    cdef bint ambiguous = False
     record.ref_start = line.columns[REF]
     record.ref_length = line.columns[ALT] - 1 - record.ref_start
     record.alleles = 1
@@ -43,6 +47,14 @@ cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, i
         if kind == REAL:
             record.real += 1
             record.letters += stop - start
+            for index in range(start, stop):
+                ambiguous = ambiguous or not is_base(upper(buf[index]))
+        elif kind == OTHER:
+            record.counts[COUNT_SYMBOLIC_ALLELE] += 1
+        elif kind == BREAKEND:
+            record.counts[COUNT_BREAKEND] += 1
+        elif kind == DELETION:
+            record.counts[COUNT_SYMBOLIC_DELETION] += 1
         if kind != NON_REF:
             record.block = False
             record.starred = record.starred and kind == STAR
@@ -60,8 +72,12 @@ cdef int read_alleles(const Line *line, Record *record, const uint8_t *contig, i
                 break
             return PAST_END
         expected = contig[record.pos - 1 + index]
-        if base != expected and is_base(base) and is_base(expected):
-            return BAD_REF_BASE
+        if base != expected:
+            if not is_base(base):
+                ambiguous = ambiguous or not record.block
+            elif is_base(expected):
+                return BAD_REF_BASE
+    record.counts[COUNT_OTHER_LETTER] += ambiguous
     return DONE
 
 
@@ -73,6 +89,8 @@ cdef int kind_of(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil
         if stop - start == 3 and buf[start + 1] == ASTERISK:
             return NON_REF
         if stop - start == 9 and buf[start + 1] == 78 and buf[start + 5] == 82:  # <NON_REF>
+            return NON_REF
+        if stop - start == 3 and buf[start + 1] == 88:  # <X> of bcftools before 1.3
             return NON_REF
         if stop - start >= 5 and buf[start + 1] == 68 and buf[start + 2] == 69 and buf[start + 3] == 76 and (
             buf[start + 4] == GREATER or buf[start + 4] == COLON
@@ -91,4 +109,4 @@ cdef int kind_of(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil
     for index in range(start, stop):
         if buf[index] == OPENING or buf[index] == CLOSING or buf[index] == DOT:
             breakend = True
-    return OTHER if breakend else -1
+    return BREAKEND if breakend else -1

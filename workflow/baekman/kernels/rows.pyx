@@ -4,7 +4,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy, memmove, memset
 
 from baekman.kernels.alleles cimport atomize, least_by_copies, left_align
-from baekman.kernels.layout cimport MISSING, TIE_FIRST, TIE_RECORD, TIE_SECOND, CallRow
+from baekman.kernels.layout cimport (
+    COUNT_PL_EQUAL, COUNT_UNSUPPORTED_ALLELE, MISSING, TIE_FIRST, TIE_RECORD, TIE_SECOND, CallRow,
+)
 from baekman.kernels.record cimport DELETION, REAL, Record
 from baekman.kernels.text cimport is_base, same, upper
 
@@ -200,8 +202,10 @@ cdef void complete_rows(
             record.ploidy == 1 or likelihoods[0] == likelihoods[2]
         ):
             # every number of copies is as likely: no evidence, and no joint genotype out of the frequency alone
+            record.counts[COUNT_PL_EQUAL] += 1
             likelihoods[0] = likelihoods[1] = likelihoods[2] = MISSING
         if copies == 0 and ad_alt == 0 and not (likelihoods[0] >= 0 and likelihoods[1] < likelihoods[0] + 20):
+            record.counts[COUNT_UNSUPPORTED_ALLELE] += 1
             out.pos = -1
             continue
         out.copies = <int32_t>copies

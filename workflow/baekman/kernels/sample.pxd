@@ -15,18 +15,10 @@ cdef void read_quality(Record *record, Fields *fields, int64_t info_dp, bint com
 
 cdef bint states_reference(const Fields *fields) noexcept nogil
 
+cdef bint has_failed_genotype(Record *record, const Fields *fields) noexcept nogil
+
+cdef bint is_called(
+    const Record *record, int64_t min_gq, int64_t min_dp, int64_t min_het_percent
+) noexcept nogil
+
 cdef bint has_evidence(const Record *record) noexcept nogil
-
-cdef enum:
-    MAX_PHASE_SETS = 128
-
-# The phase sets of a contig that have text for a name, those met last; each is numbered by its first position.
-cdef struct PhaseSets:
-    int64_t count
-    int64_t next_place
-    int64_t last  # the last number
-    int64_t texts  # how many records had text in PS
-    int64_t digests[MAX_PHASE_SETS]
-    int64_t numbers[MAX_PHASE_SETS]
-
-cdef void read_phase(Record *record, const Fields *fields, PhaseSets *sets) noexcept nogil

@@ -3,25 +3,30 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from baekman.kernels.fields cimport (
-    AD, AO, DP, GL, GQ, GQX, GT, MIN_DP, PGT, PID, PL, PS, RGQ, RO, SQ, Fields, find,
+    AD, AO, DP, DPI, FT, GL, GP, GQ, GQX, GT, MIN_DP, PL, PP, RGQ, RO, SQ, Fields, find,
 )
-from baekman.kernels.reader cimport BAD_GENOTYPE, BAD_PLOIDY, DONE
-from baekman.kernels.record cimport MAX_ALLELES, Record
-from baekman.kernels.text cimport COMMA, DOT, MINUS, PIPE, SLASH, digest, integer, position, quality
+from baekman.kernels.layout cimport (
+    COUNT_AD_COUNT, COUNT_AD_PARTLY_MISSING, COUNT_DECIMALS_CUT, COUNT_DP_FROM_AD, COUNT_DP_FROM_INFO, COUNT_FT_FAILED,
+    COUNT_GL_AS_PL, COUNT_GQ_ABOVE_99, COUNT_GQ_BELOW_0, COUNT_GQ_FROM_AD, COUNT_GQ_FROM_DEPTH, COUNT_GQ_FROM_FILTER,
+    COUNT_GQ_FROM_GL, COUNT_GQ_FROM_GQX, COUNT_GQ_FROM_PL, COUNT_GQ_FROM_RGQ, COUNT_GQ_FROM_SQ, COUNT_GQ_MISSING,
+    COUNT_GQ_OVERRULED, COUNT_GT_ALLELE, COUNT_HALF_CALL, COUNT_HOMOPLASMIC, COUNT_NON_REF_CALLED, COUNT_NOT_A_NUMBER,
+    COUNT_PL_COUNT, COUNT_PL_PARTLY_MISSING, COUNT_PLOIDY, COUNT_POSTERIOR_UNREAD,
+)
+from baekman.kernels.line cimport fails
+from baekman.kernels.reader cimport BAD_GENOTYPE, DONE
+from baekman.kernels.record cimport MAX_ALLELES, NON_REF, Record
+from baekman.kernels.text cimport COMMA, MINUS, PIPE, SLASH, integer, is_missing, position, quality
 
 cdef enum:
     LOG_OFFSET = 1_000_000_000
 
 
-cdef inline bint is_missing(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
-    return stop - start <= 1 and (stop == start or buf[start] == DOT)
-
-
 cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept nogil:
     """Read GT; ``complete``: whether no allele is missing."""
     cdef const uint8_t *buf = record.buf
-    cdef int64_t start, stop, last, allele
+    cdef int64_t start, stop, last, allele, given = 0
     record.ploidy = 0
+    record.polyploid = False
     record.phased = False
     complete[0] = True
     if not find(fields, GT, &start, &stop):
@@ -36,20 +41,30 @@ cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept 
         if last < stop and buf[last] == PIPE:
             record.phased = True
         if record.ploidy == 2:
-            return BAD_PLOIDY
+            record.counts[COUNT_PLOIDY] += 1
+            record.polyploid = True
+            record.phased = complete[0] = False
+            record.genotype[0] = record.genotype[1] = -1
+            return DONE
         allele = position(buf, start, last)
         if allele >= record.alleles and record.alleles == 1:
             # some callers repeat a GT at the bases of a deletion
             if complete[0]:
-                fields.contradicting += 1
+                record.counts[COUNT_GT_ALLELE] += 1
             allele = -1
         if allele == -2 or allele >= record.alleles:
             return BAD_GENOTYPE
         if allele < 0:
             complete[0] = False
+        else:
+            given += 1
+            if record.allele_kind[allele] == NON_REF and allele:
+                record.counts[COUNT_NON_REF_CALLED] += 1
         record.genotype[record.ploidy] = allele
         record.ploidy += 1
         start = last + 1
+    if given and not complete[0]:
+        record.counts[COUNT_HALF_CALL] += 1
     return DONE
 
 
@@ -72,17 +87,22 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
     cdef int64_t start, stop, last, value, expected, least = <int64_t>1 << 40
     cdef int64_t alleles = record.alleles
     cdef bint unknown = False, wrong = False
-    cdef bint of_gl = False
+    cdef int64_t *cut = &record.counts[COUNT_DECIMALS_CUT]
     record.values = 0
+    record.of_gl = False
     if not find(fields, PL, &start, &stop) or is_missing(buf, start, stop):
         if not find(fields, GL, &start, &stop) or is_missing(buf, start, stop):
+            if find(fields, GP, &start, &stop) or find(fields, PP, &start, &stop):
+                record.counts[COUNT_POSTERIOR_UNREAD] += not is_missing(buf, start, stop)
             return
-        of_gl = True
+        record.of_gl = True
+    if record.polyploid:
+        return
     while start <= stop:
         last = start
         while last < stop and buf[last] != COMMA:
             last += 1
-        value = phred_of_log(buf, start, last) if of_gl else integer(buf, start, last)
+        value = phred_of_log(buf, start, last) if record.of_gl else integer(buf, start, last, cut)
         if value == -1:
             unknown = True
         elif value < 0:
@@ -90,7 +110,7 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
         record.pl[record.values] = value
         record.values += 1
         start = last + 1
-    if of_gl and not unknown and not wrong:
+    if record.of_gl and not unknown and not wrong:
         for expected in range(record.values):
             least = min(least, record.pl[expected])
         for expected in range(record.values):
@@ -104,10 +124,13 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
         record.genotype[1] = -1
     expected = alleles if record.ploidy == 1 else alleles * (alleles + 1) // 2
     if record.values != expected or wrong:
-        fields.contradicting += 1
+        record.counts[COUNT_PL_COUNT] += 1
         record.values = 0
     elif unknown:
+        record.counts[COUNT_PL_PARTLY_MISSING] += 1
         record.values = 0
+    else:
+        record.counts[COUNT_GL_AS_PL] += record.of_gl
 
 
 cdef bint states_reference(const Fields *fields) noexcept nogil:
@@ -132,9 +155,10 @@ cdef void read_depths(Record *record, Fields *fields) noexcept nogil:
     else:
         return
     if wrong or (record.counted != record.alleles and record.alleles > 1):
-        fields.contradicting += 1
+        record.counts[COUNT_AD_COUNT] += 1
         record.counted = 0
     elif unknown:
+        record.counts[COUNT_AD_PARTLY_MISSING] += 1
         record.counted = 0
 
 
@@ -145,7 +169,7 @@ cdef void add_depths(Record *record, int64_t start, int64_t stop, bint *unknown,
         last = start
         while last < stop and record.buf[last] != COMMA:
             last += 1
-        value = integer(record.buf, start, last)
+        value = integer(record.buf, start, last, &record.counts[COUNT_DECIMALS_CUT])
         if value == -1:
             unknown[0] = True
         elif value < 0:
@@ -162,18 +186,24 @@ cdef void read_quality(Record *record, Fields *fields, int64_t info_dp, bint com
     FILTER that the record did not pass: with it, and without GQ, a reference genotype is doubtful. A block's depth is
     its quality only where the record gives nothing else.
     """
-    cdef int64_t start, stop, dp = -1, gq = -1, index, against, least = 0
+    cdef int64_t start, stop, dp = -1, gq = -1, index, against
     cdef bint refused = False, reference
+    cdef int64_t *counts = record.counts
+    cdef int64_t *cut = &counts[COUNT_DECIMALS_CUT]
     if record.block and find(fields, MIN_DP, &start, &stop):
-        dp = integer(record.buf, start, stop)
+        dp = integer(record.buf, start, stop, cut)
     if dp < 0 and find(fields, DP, &start, &stop):
-        dp = integer(record.buf, start, stop)
+        dp = integer(record.buf, start, stop, cut)
+    if dp < 0 and find(fields, DPI, &start, &stop):
+        dp = integer(record.buf, start, stop, cut)
     if dp == -2:
-        fields.contradicting += 1
+        counts[COUNT_NOT_A_NUMBER] += 1
         dp = -1
-    if dp < 0:
-        dp = max(info_dp, <int64_t>-1)
+    if dp < 0 and info_dp >= 0:
+        dp = info_dp
+        counts[COUNT_DP_FROM_INFO] += 1
     if dp < 0 and record.counted:
+        counts[COUNT_DP_FROM_AD] += 1
         dp = 0
         for index in range(record.counted):
             dp += record.depths[index]
@@ -185,34 +215,45 @@ cdef void read_quality(Record *record, Fields *fields, int64_t info_dp, bint com
         record.doubtful = True
     if gq < 0:
         gq = given_quality(record, fields, GQX, &refused)
-    if gq < 0:
-        gq = given_quality(record, fields, SQ, &refused)
-        if gq >= 0:
-            settle_homoplasmy(record)
-    if gq < 0:
-        gq = given_quality(record, fields, RGQ, &refused)
-    if record.values > 1 and (gq < 0 or (record.block and reference)):
-        least = likelihood_quality(record, complete)
+        counts[COUNT_GQ_FROM_GQX] += gq >= 0
         if gq < 0:
-            gq = least
-        elif least == 0:
+            gq = given_quality(record, fields, SQ, &refused)
+            if gq >= 0:
+                counts[COUNT_GQ_FROM_SQ] += 1
+                settle_homoplasmy(record)
+        if gq < 0:
+            gq = given_quality(record, fields, RGQ, &refused)
+            counts[COUNT_GQ_FROM_RGQ] += gq >= 0
+    if record.values > 1:
+        if gq < 0:
+            gq = likelihood_quality(record, complete)
+            counts[COUNT_GQ_FROM_GL if record.of_gl else COUNT_GQ_FROM_PL] += 1
+        elif gq > 0 and record.block and reference and likelihood_quality(record, complete) == 0:
             gq = 0
+            counts[COUNT_GQ_OVERRULED] += 1
     if record.block and reference and record.counted > 1:
         against = 0
         for index in range(1, record.counted):
             against += record.depths[index]
         if against > record.depths[0]:
+            counts[COUNT_GQ_OVERRULED if gq > 0 else COUNT_GQ_FROM_AD] += gq != 0
             gq = 0
         elif gq < 0 and not refused and not record.doubtful:
             # of a heterozygote each read halves the likelihood; of the reference a read against it is 1 error in 100
             gq = max((record.depths[0] + against) * 30103 - against * 200_000, <int64_t>0) // 10_000
             if dp >= 0:
                 gq = min(gq, dp * 30103 // 10_000)
+            counts[COUNT_GQ_FROM_AD] += 1
     if gq < 0 and record.block and (refused or record.doubtful):
         gq = 0
+        counts[COUNT_GQ_FROM_FILTER] += record.doubtful
     if gq < 0 and record.block and dp >= 0:
         gq = dp * 30103 // 10_000
-    record.gq = min(gq, <int64_t>99)
+        counts[COUNT_GQ_FROM_DEPTH] += complete and dp > 0
+    if gq > 99:
+        gq = 99
+    counts[COUNT_GQ_MISSING] += gq < 0 and complete
+    record.gq = gq
 
 
 cdef int64_t given_quality(const Record *record, Fields *fields, int64_t key, bint *refused) noexcept nogil:
@@ -226,12 +267,17 @@ cdef int64_t given_quality(const Record *record, Fields *fields, int64_t key, bi
         return -1
     value = quality(buf, start, stop)
     if value == -2 and record.block and buf[start] == MINUS and quality(buf, start + 1, stop) >= 0:
+        record.counts[COUNT_GQ_BELOW_0] += quality(buf, start + 1, stop) > 0
         return 0
     if value == -2:
-        fields.contradicting += 1
+        record.counts[COUNT_NOT_A_NUMBER] += 1
         refused[0] = True
         return -1
-    return value // 100 if value > 0 else value
+    if value <= 0:
+        return value
+    record.counts[COUNT_DECIMALS_CUT] += value % 100 != 0
+    record.counts[COUNT_GQ_ABOVE_99] += value >= 10_000
+    return value // 100
 
 
 cdef int64_t likelihood_quality(const Record *record, bint complete) noexcept nogil:
@@ -269,17 +315,43 @@ cdef void settle_homoplasmy(Record *record) noexcept nogil:
         total += record.depths[index]
     if total > 0 and record.depths[allele] * 100 >= 95 * total:
         record.genotype[0] = allele
+        record.counts[COUNT_HOMOPLASMIC] += 1
+
+
+cdef bint has_failed_genotype(Record *record, const Fields *fields) noexcept nogil:
+    """Return whether FT is a filter that the genotype did not pass, and count it."""
+    cdef int64_t start, stop
+    if not find(fields, FT, &start, &stop) or not fails(record.buf, start, stop):
+        return False
+    record.counts[COUNT_FT_FAILED] += 1
+    return True
+
+
+cdef bint is_called(
+    const Record *record, int64_t min_gq, int64_t min_dp, int64_t min_het_percent
+) noexcept nogil:
+    """Return whether a record with a complete GT meets the thresholds."""
+    cdef int64_t total = 0, index, lesser
+    if record.gq < min_gq or (min_dp != 0 and record.dp < min_dp):
+        return False
+    if not min_het_percent or not record.counted or record.ploidy != 2 or record.genotype[0] == record.genotype[1]:
+        return True
+    for index in range(record.counted):
+        total += record.depths[index]
+    lesser = min(record.depths[record.genotype[0]], record.depths[record.genotype[1]])
+    return lesser * 100 >= min_het_percent * total
 
 
 cdef bint has_evidence(const Record *record) noexcept nogil:
     """Return whether the record has a read or a likelihood, so that it covers its positions."""
     cdef int64_t index
     cdef bint flat = record.values > 1
+    if record.dp > 0:
+        return True
     for index in range(1, record.values):
         if record.pl[index] != record.pl[0]:
             flat = False
-    if record.dp > 0:
-        return True
+            break
     if record.dp < 0:
         return not flat
     if not record.block:
@@ -289,48 +361,3 @@ cdef bint has_evidence(const Record *record) noexcept nogil:
     if record.genotype[0] < 1 and (record.ploidy == 1 or record.genotype[1] < 1):
         return False
     return not flat if record.values else record.gq > 0
-
-
-cdef int64_t number_of_set(
-    PhaseSets *sets, const uint8_t *buf, int64_t start, int64_t stop, int64_t pos
-) noexcept nogil:
-    """Return the number of the phase set with this text: the position of its first record, or the next free one."""
-    cdef int64_t name = digest(buf, start, stop), index
-    sets.texts += 1
-    for index in range(sets.count):
-        if sets.digests[index] == name:
-            return sets.numbers[index]
-    index = sets.next_place
-    sets.next_place = (index + 1) % MAX_PHASE_SETS
-    sets.count = min(sets.count + 1, <int64_t>MAX_PHASE_SETS)
-    sets.last = max(pos, sets.last + 1)
-    sets.digests[index] = name
-    sets.numbers[index] = sets.last
-    return sets.last
-
-
-cdef void read_phase(Record *record, const Fields *fields, PhaseSets *sets) noexcept nogil:
-    """Read the alleles of each haplotype, from a phased GT or from GATK's PGT with PID."""
-    cdef const uint8_t *buf = record.buf
-    cdef int64_t start, stop, last
-    record.phase_set = -1
-    record.haplotype[0] = record.genotype[0]
-    record.haplotype[1] = record.genotype[1] if record.ploidy == 2 else -1
-    if find(fields, PS, &start, &stop):
-        record.phase_set = integer(buf, start, stop)
-        if record.phase_set == -2:
-            record.phase_set = number_of_set(sets, buf, start, stop, record.pos)
-    if record.phased or record.ploidy != 2 or not find(fields, PGT, &start, &stop):
-        return
-    if stop - start != 3 or buf[start + 1] != PIPE or buf[start] == buf[start + 2]:
-        return
-    # PGT orders the genotype: "0|1" puts the ALT on the second haplotype
-    if record.genotype[0] != record.genotype[1] and buf[start] != 48:
-        record.haplotype[0] = record.genotype[1]
-        record.haplotype[1] = record.genotype[0]
-    record.phased = True
-    if record.phase_set < 0 and find(fields, PID, &start, &stop):
-        last = start
-        while last < stop and 48 <= buf[last] <= 57:
-            last += 1
-        record.phase_set = integer(buf, start, last)

@@ -24,17 +24,31 @@ cdef enum:
     MAX_QUALITY = 1_000_000_000
 
 
-cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
-    """Return the integer at ``buf[start:end]`` (decimals cut off); -1 for ``.`` or empty, -2 for other text."""
-    cdef int64_t value = 0, at, digit
+cdef inline bint is_missing(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
+    """Return whether a field is ``.`` or empty."""
+    return stop - start <= 1 and (stop == start or buf[start] == DOT)
+
+
+cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end, int64_t *cut) noexcept nogil:
+    """Return the integer at ``buf[start:end]``; -1 for ``.`` or empty, -2 for other text.
+
+    Decimals are cut off, and counted in ``cut`` where they are not 0.
+    """
+    cdef bint lossy = False
+    cdef int64_t value = 0, at, digit, after
     if start >= end or (end - start == 1 and buf[start] == DOT):
         return -1
     for at in range(start, end):
         digit = <int64_t>buf[at] - 48
         if digit < 0 or digit > 9:
-            if buf[at] == DOT and at > start:
-                return value
-            return -2
+            if buf[at] != DOT or at == start:
+                return -2
+            for after in range(at + 1, end):
+                if buf[after] < 48 or buf[after] > 57:
+                    return -2
+                lossy = lossy or buf[after] != 48
+            cut[0] += lossy
+            return value
         value = value * 10 + digit
         if value > 2_000_000_000:
             return 2_000_000_000
@@ -43,11 +57,11 @@ cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end) noex
 
 cdef inline int64_t position(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
     """Return the same for a number without decimals; -2 for one with decimals."""
-    cdef int64_t at
+    cdef int64_t at, cut = 0
     for at in range(start + 1, end):
         if buf[at] == DOT:
             return -2
-    return integer(buf, start, end)
+    return integer(buf, start, end, &cut)
 
 
 cdef inline int64_t quality(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:

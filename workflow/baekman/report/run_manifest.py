@@ -35,6 +35,7 @@ def write_run_manifest(workspace: Workspace, delivery_id: str, *, settings: Mapp
         "consent_hash": sheet["consent_hash"],
         "snapshot": batch["snapshot"],
         "participants": len(batch["participants"]),
+        "remarks": batch.get("remarks", {}),
         "verdicts": {gate: _counts(delivery.verdicts(gate)) for gate in GATES},
         "settings": settings,
         "config_hash": config_hash(settings),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,14 +49,15 @@ def _compare(store: Store, members: Sequence[Member], batch_of: dict[str, str], 
     if sha256_of(Path(member.gvcf)) != row["gvcf_sha256"]:
         return ["another gVCF than the one that went in"]
     try:
-        return read_in_pieces(partial(_of_shards, store, member, name, row["sample"], filters))
+        return read_in_pieces(partial(_of_shards, store, member, name, row, filters))
     except InputRefused as refused:
         return [str(problem) for problem in refused.problems]
 
 
 def _of_shards(
-    store: Store, member: Member, name: str, sample: int, filters: Sequence[str], whole_contigs: bool
+    store: Store, member: Member, name: str, row: Mapping[str, Any], filters: Sequence[str], whole_contigs: bool
 ) -> list[str]:
+    sample = row["sample"]
     reader = open_gvcf(store, member, whole_contigs=whole_contigs)
     differences = []
     uncovered = dict(enumerate(store.shards))
@@ -79,6 +81,8 @@ def _of_shards(
         for kind, stored in _stored(store, name, shard, sample)
         if stored.num_rows
     ]
+    if dict(row["remarks"]) != reader.counts.remarks:
+        differences.append("the roster's remarks differ from the gVCF")
     return differences
 
 

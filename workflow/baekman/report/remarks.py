@@ -1,0 +1,37 @@
+"""The table of the remarks on a delivery's gVCFs, by participant ID."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from baekman.files.atomic import write_text
+from baekman.gvcf.remarks import MEANINGS
+from baekman.report.wording import render
+from baekman.workspace.paths import Workspace
+
+COLUMNS = ("participant", "remark", "number", "meaning")
+
+
+def write_remarks(workspace: Workspace, delivery_id: str, *, html: Path) -> None:
+    """Write the remarks in the delivery's ``batch.json`` as HTML, and as TSV next to it.
+
+    The TSV has a row per participant and kind with ``COLUMNS``; ``number`` is never 0.
+    """
+    batch = json.loads(workspace.delivery(delivery_id).batch.read_text(encoding="utf-8"))
+    remarks: Mapping[str, Mapping[str, int]] = batch.get("remarks", {})  # a batch of an earlier version has none
+    rows = [
+        (participant, name, number, MEANINGS[name])
+        for participant, counts in remarks.items()
+        for name, number in counts.items()
+    ]
+    lines = ["\t".join(COLUMNS), *("\t".join(map(str, row)) for row in rows)]
+    write_text(html.with_suffix(".tsv"), "\n".join(lines) + "\n")
+    sums = [
+        (name, sum(numbers), len(numbers), meaning)
+        for name, meaning in MEANINGS.items()
+        if (numbers := [counts[name] for counts in remarks.values() if name in counts])
+    ]
+    participants = len(batch["participants"])
+    write_text(html, render("remarks.html.j2", delivery=delivery_id, participants=participants, sums=sums, rows=rows))
