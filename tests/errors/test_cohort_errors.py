@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from baekman.cli.opening import BARE
 from baekman.cohort.schema import SCHEMA_VERSION
 from baekman.cohort.store import Store, create_store
 from baekman.errors import InputRefused
@@ -107,7 +108,7 @@ def test_an_empty_region_is_not_the_whole_genome(store: Store, tmp_path: Path, c
 
 def test_an_answer_to_a_query_is_all_output(store: Store) -> None:
     done = baekman("query", "--cohort", store.path, "--sql", "SELECT 1 AS one", "--format", "csv")
-    assert (done.stdout, done.stderr) == ('"one"\n1\n', "")
+    assert (done.stdout, done.stderr) == ('"one"\n1\n', f"{BARE}\n")
 
 
 def test_a_file_of_participants_that_is_not_there(store: Store, tmp_path: Path) -> None:

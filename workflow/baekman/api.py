@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baekman import audit, pseudonyms
 from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
 from baekman.cohort.store import BATCH_NAME, Store, check_names, create_store, open_store
+from baekman.consent import scopes_of
 from baekman.engine.local import Engine
-from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
 from baekman.pseudonyms import PARTICIPANT_ID
-from baekman.workspace.paths import Workspace
+from baekman.query.access import Access
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,12 +39,17 @@ def open_cohort(
     workers: int = 1,
     scheduler: str | None = None,
     insecure: bool = False,
+    workspace: Location | None = None,
+    purpose: str = "",
 ) -> Cohort:
     """Open the cohort store in the folder ``path`` at a snapshot, by default the latest.
 
-    ``workers`` is the number of local processes for methods with many tasks; ``scheduler`` a Dask cluster instead:
+    The store's workspace, found by its ID or named by ``workspace``, is asked for consent. ``purpose`` is ``research``
+    (the default), ``commercial``, ``overseas``, or several with commas: participants without consent to it are left
+    out. ``workers`` is the number of local processes for methods with many tasks; ``scheduler`` a Dask cluster instead:
     its address or scheduler file, or ``slurm:N``. ``insecure`` allows a scheduler without TLS. Raises InputRefused
-    for no store, no such snapshot, a store of another schema version, or a scheduler without TLS.
+    for no store, no such snapshot, a store of another schema version, a scheduler without TLS, an unknown purpose, or
+    a workspace that is not found.
 
     Example:
         >>> import baekman
@@ -53,18 +57,25 @@ def open_cohort(
         <Cohort cohort, snapshot 1: 2 participants>
     """
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
-    store = open_store(Path(path))
-    return Cohort(store, read_snapshot(store, snapshot), engine=engine)
+    scopes_of(purpose)
+    store = open_store(Path(path), workspace=Path(workspace) if workspace is not None else None)
+    return Cohort(store, read_snapshot(store, snapshot), engine=engine, purpose=purpose)
 
 
 def create_cohort(
-    path: Location, *, reference: Location, shards: Location | None = None, config: Location | None = None
+    path: Location,
+    *,
+    reference: Location,
+    shards: Location | None = None,
+    config: Location | None = None,
+    workspace: Location | None = None,
 ) -> Cohort:
     """Create an empty cohort store that is bound to a reference; an equal store that is there already is opened.
 
     ``reference`` is a FASTA, plain or bgzip; ``shards`` a shard table, without which the reference is tiled; ``config``
-    a configuration (section ``cohort``), by default ``config.yaml`` next to a folder named ``cohort``. Raises
-    InputRefused when one of them does not fit, or ``path`` holds something else.
+    a configuration (section ``cohort``), by default ``config.yaml`` next to a folder named ``cohort``. The store
+    belongs to ``workspace``, by default to the workspace that ``path`` lies in. Raises InputRefused when one of them
+    does not fit, or ``path`` holds something else.
 
     Example:
         >>> baekman.create_cohort("new", reference="ref.fa")
@@ -80,6 +91,7 @@ def create_cohort(
         thresholds=thresholds(settings),
         aliases=aliases(settings),
         par_regions=par_regions(settings),
+        workspace=Path(workspace) if workspace is not None else None,
     )
     return Cohort(store, read_snapshot(store), engine=Engine())
 
@@ -98,15 +110,26 @@ class Cohort:
         (['chr20'], 2)
     """
 
-    def __init__(self, store: Store, snapshot: Snapshot, *, engine: Engine) -> None:
-        self.store = store
-        self.snapshot = snapshot
-        self.engine = engine
-        self.workspace = Workspace(store.workspace)
+    def __init__(self, store: Store, snapshot: Snapshot, *, engine: Engine, purpose: str = "") -> None:
+        self._access = Access(store, purpose=purpose)
+        self.purpose, self.store, self.snapshot, self.engine = purpose, store, snapshot, engine
+        self.workspace = self._access.workspace
 
     def __repr__(self) -> str:
         people = self.snapshot.participants
         return f"<Cohort {self.store.path.name}, snapshot {self.snapshot.number}: {people} participants>"
+
+    @property
+    def left_out(self) -> int:
+        """The number of participants of the snapshot without consent to the purpose in force: no method shows them.
+
+        Sites (``ac``, ``an`` and so on) count them until they are withdrawn. A bare store has no consent to ask: 0.
+
+        Example:
+            >>> cohort.left_out
+            0
+        """
+        return len(self._access.left_out(self.snapshot))
 
     def snapshots(self) -> list[Snapshot]:
         """Return all snapshots, oldest first.
@@ -167,9 +190,9 @@ class Cohort:
         """
         from baekman.query.genotypes import genotype_blocks
 
-        where = self._region(region)
+        where, without = self._region(region), self._access.left_out(self.snapshot)
         self._record("query", question=["genotypes", region, mode])
-        return genotype_blocks(self.store, self.snapshot, region=where, mode=mode)
+        return genotype_blocks(self.store, self.snapshot, region=where, mode=mode, without=without)
 
     def scan(self, view: str) -> pl.LazyFrame:
         """Return a view as a Polars LazyFrame, which reads only the needed columns and rows.
@@ -181,12 +204,7 @@ class Cohort:
             >>> cohort.scan("sites").filter(pl.col("pos") > 1_000).select("pos", "af").collect().rows()
             [(1001, 0.75)]
         """
-        from baekman.query.views import VIEW_NAMES
-
-        if view not in VIEW_NAMES:
-            raise InputRefused(Problem(file="view", expected=f"one of {', '.join(VIEW_NAMES)}", found=repr(view)))
-        frame: pl.LazyFrame = self.sql(f"SELECT * FROM {view}").pl(lazy=True)
-        return frame
+        return self._access.scan(self.snapshot, view)
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """Return the answer to one SELECT over the views (see ``scan``) as a DuckDB relation.
@@ -199,23 +217,14 @@ class Cohort:
             >>> cohort.sql("SELECT filter, count(*) AS alleles FROM sites GROUP BY ALL").df().to_dict("records")
             [{'filter': 'PASS', 'alleles': 1}]
         """
-        import duckdb
-
-        from baekman.query.ask import check_sql, refused_sql
-
-        check_sql(query)
-        self._record("query", question=[None, None, query])
-        try:
-            return self._views.sql(query)
-        except duckdb.Error as error:
-            raise refused_sql(error) from None
+        return self._access.sql(self.snapshot, query)
 
     @contextmanager
     def query(self, question: Question) -> Iterator[duckdb.DuckDBPyRelation]:
         """Yield the answer to a question of ``baekman query`` as a DuckDB relation, to be read within the block.
 
-        Only the files that the question needs are opened. Raises InputRefused as ``calls`` and ``sql`` do, and when the
-        snapshot is deleted within the block.
+        Only the files that the question needs are opened. Raises InputRefused as ``calls`` and ``sql`` do, for a
+        participant without consent in force, and when the snapshot is deleted within the block.
 
         Example:
             >>> from baekman.query.ask import Question
@@ -225,27 +234,23 @@ class Cohort:
         """
         from baekman.query.ask import ask
 
-        shown = question.participant if pseudonyms.is_valid(question.participant or "", "P") else None
-        self._record("query", object=shown, question=[question.region, question.participant, question.sql])
-        with ask(self.store, self.snapshot, question) as relation:
+        without = self._access.admit(self.snapshot, question)
+        with ask(self.store, self.snapshot, question, without=without) as relation:
             yield relation
 
     def write_tables(self, output: Location, *, participants: Sequence[str] | None = None) -> int:
         """Write the tables of ``participants`` (else of everyone) at this snapshot; returns how many participants.
 
-        ``output`` gets ``variants/`` and ``reference/``. Tables of this snapshot that are there already stay. Raises
-        InputRefused for an unknown participant, and when the workspace encrypts tables and the master key is missing.
+        ``output`` gets ``variants/`` and ``reference/``. Tables of this snapshot that are there already stay. Without
+        ``participants``, those without consent in force are left out, and their tables in ``output`` are deleted.
+        Raises InputRefused for an unknown participant, a named one without consent in force, and when the workspace
+        encrypts tables and the master key is missing.
 
         Example:
             >>> cohort.write_tables("tables", participants=["P000000000001K"])
             1
         """
-        from baekman.tables.make import make_tables
-
-        self._record("tables", question=participants)
-        return make_tables(
-            self.store, output=Path(output), snapshot=self.snapshot, participants=participants, engine=self.engine
-        )
+        return self._access.write_tables(self.snapshot, Path(output), participants, engine=self.engine)
 
     def export(
         self,
@@ -259,23 +264,26 @@ class Cohort:
         """Write the cohort as one multi-sample file, a column per participant (docs/exports.md).
 
         ``output`` is ``x.vcf``, ``x.vcf.gz``, ``x.bcf``, ``x.pgen`` (with ``.pvar`` and ``.psam``) or ``x.vcz``.
-        ``mode`` is as for ``genotypes``; with ``by_position`` all alleles of a position are one line. Raises
-        InputRefused when ``output`` does not fit the format, or a program or package for it is missing.
+        ``mode`` is as for ``genotypes``; with ``by_position`` all alleles of a position are one line. Participants
+        without consent in force have no column, and ``AC`` and ``AN`` do not count them. Raises InputRefused when
+        consent ends during it, ``output`` does not fit the format, or a program or package for it is missing.
 
         Example:
             >>> cohort.export("chr20.bcf", format="bcf", region="chr20", mode="joint")
         """
         from baekman.export.write import Content, export
 
+        without = self._access.left_out(self.snapshot)
         self._record("export", question=[region, mode == "raw", mode == "joint", by_position])
-        content = Content(region=self._region(region), mode=mode, by_position=by_position)
-        output = Path(output)
-        export(self.store, self.snapshot, format=format, output=output, content=content, engine=self.engine)
+        content = Content(region=self._region(region), mode=mode, by_position=by_position, without=without)
+        export = partial(export, before_output=partial(self._access.require_unchanged, self.snapshot, without))
+        export(self.store, self.snapshot, format=format, output=Path(output), content=content, engine=self.engine)
 
     def freeze(self, output: Location) -> Snapshot:
         """Write ``sites/`` and ``tables/`` of everyone at the latest snapshot to ``output``; returns that snapshot.
 
-        Raises InputRefused when a participant's consent is not in force, or ``output`` holds another freeze.
+        Participants without consent in force are left out, and no number counts them. Raises InputRefused when consent
+        ends during the freeze, or ``output`` holds another freeze.
 
         Example:
             >>> cohort.freeze("release-1").number
@@ -284,10 +292,10 @@ class Cohort:
         from baekman.tables.freeze import freeze
         from baekman.workspace.denied import denied_hash
 
-        self._move_to(read_snapshot(self.store))
+        self.snapshot = read_snapshot(self.store)
         consent_hash = denied_hash(self.workspace)
         self._record("cohort.freeze", output_hash=self.snapshot.content, consent_hash=consent_hash)
-        self._move_to(freeze(self.store, output=Path(output), engine=self.engine))
+        self.snapshot = freeze(self.store, output=Path(output), purpose=self.purpose, engine=self.engine)
         return self.snapshot
 
     def add(self, batch: str, gvcfs: Location, *, config: Location | None = None) -> Snapshot:
@@ -307,12 +315,13 @@ class Cohort:
         from baekman.cohort.settings import configuration_of, site_filters
         from baekman.workspace.denied import denied_hash, require_consent
 
+        self.store = self._access.adopt()
         members = read_members(Path(gvcfs))
         require_consent(self.workspace, (member.participant_id for member in members), file="list of gVCFs")
-        filters = site_filters(configuration_of(self.store.path, Path(config) if config else None))
+        filters = site_filters(configuration_of(self._access.place, Path(config) if config else None))
         check_names([batch], kind="--batch", pattern=BATCH_NAME)
         self._record("cohort.add", object=batch, consent_hash=denied_hash(self.workspace))
-        self._move_to(add_batch(self.store, batch=batch, members=members, engine=self.engine, filters=filters))
+        self.snapshot = add_batch(self.store, batch=batch, members=members, engine=self.engine, filters=filters)
         return self.snapshot
 
     def withdraw(self, participants: Sequence[str]) -> Snapshot:
@@ -331,9 +340,10 @@ class Cohort:
         from baekman.tables.make import withdraw_tables
 
         check_names(participants, kind="participants", pattern=PARTICIPANT_ID)
+        self.store = self._access.adopt()
         open_keys(self.store.workspace)  # others' encrypted tables may have to be written again
         self._record("cohort.withdraw", object=",".join(participants))
-        self._move_to(rewrite.withdraw(self.store, participants, engine=self.engine))
+        self.snapshot = rewrite.withdraw(self.store, participants, engine=self.engine)
         withdraw_tables(self.store, participants, engine=self.engine)
         return self.snapshot
 
@@ -349,8 +359,9 @@ class Cohort:
         """
         from baekman.cohort import rewrite
 
+        self.store = self._access.adopt()
         self._record("cohort.compact")
-        self._move_to(rewrite.compact(self.store, below=below, keep=keep, engine=self.engine))
+        self.snapshot = rewrite.compact(self.store, below=below, keep=keep, engine=self.engine)
         return self.snapshot
 
     def verify(self, gvcfs: Location | None = None) -> list[str]:
@@ -373,12 +384,6 @@ class Cohort:
             findings = compare_gvcfs(self.store, members, engine=self.engine)
         return findings
 
-    @cached_property
-    def _views(self) -> duckdb.DuckDBPyConnection:
-        from baekman.query.views import connect
-
-        return connect(self.store, self.snapshot)
-
     def _table(self, columns: Sequence[str] | None, **question: Any) -> pa.Table:
         from baekman.query.ask import Question
         from baekman.query.output import arrow_table
@@ -386,13 +391,9 @@ class Cohort:
         with self.query(Question(**question)) as relation:
             return arrow_table(relation, columns=columns)
 
-    def _move_to(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.__dict__.pop("_views", None)
-
     def _region(self, text: str | None) -> Region | None:
         return self.store.parse_region(text) if text is not None else None
 
     def _record(self, action: str, *, object: str | None = None, question: Any = None, **hashes: str) -> None:
         object = str(self.snapshot.number) if object is None else object
-        audit.record_use(self.store.workspace, action=action, object=object, question=question, **hashes)
+        self._access.record(action, object=object, question=question, **hashes)

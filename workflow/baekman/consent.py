@@ -15,6 +15,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
+from baekman.errors import InputRefused, Problem
+
 
 class Scope(StrEnum):
     """A use that a participant may allow."""
@@ -157,18 +159,25 @@ def periods_without(
     events: Sequence[ConsentEvent], *, scope: Scope | str, since: date
 ) -> list[tuple[date, date | None]]:
     """Return the periods from ``since`` on without a grant of ``scope``: first and last day (None: without end)."""
-    return list(_periods_without(tuple([event.terms for event in events]), Scope(scope), since))
+    return list(_periods(tuple([event.terms for event in events]), Scope(scope), since, False))
+
+
+def periods_with(events: Sequence[ConsentEvent], *, scope: Scope | str, since: date) -> list[tuple[date, date | None]]:
+    """Return the periods from ``since`` on with a grant of ``scope``: first and last day (None: without end)."""
+    return list(_periods(tuple([event.terms for event in events]), Scope(scope), since, True))
 
 
 @lru_cache(maxsize=4096)
-def _periods_without(events: tuple[Terms, ...], scope: Scope, since: date) -> tuple[tuple[date, date | None], ...]:
+def _periods(
+    events: tuple[Terms, ...], scope: Scope, since: date, is_granted: bool
+) -> tuple[tuple[date, date | None], ...]:
     ends = (end for _, _, _, end in events if end is not None and end < date.max)
     days = {since, *(begins for _, _, begins, _ in events), *(day + timedelta(days=1) for day in ends)}
     changes = sorted(day for day in days if day >= since)
     place = ALL_SCOPES.index(scope)
     periods: list[tuple[date, date | None]] = []
     for begins, next_change in zip(changes, [*changes[1:], None], strict=True):
-        if _states(events, begins)[place] is not ConsentState.GRANTED:
+        if (_states(events, begins)[place] is ConsentState.GRANTED) is is_granted:
             last = next_change - timedelta(days=1) if next_change else None
             joined = periods and periods[-1][1] == begins - timedelta(days=1)
             periods.append((periods.pop()[0] if joined else begins, last))
@@ -212,6 +221,39 @@ def state_hash(
 @lru_cache(maxsize=4096)
 def _encoded(by_scope: tuple[tuple[Scope, ConsentState], ...]) -> str:
     return json.dumps({scope.value: state.value for scope, state in by_scope}, sort_keys=True)
+
+
+# The purposes of a use, each with the scopes that a participant must have granted next to that of the genome.
+PURPOSES: Mapping[str, tuple[Scope, ...]] = {
+    "research": (),
+    "commercial": (Scope.COMMERCIAL_USE,),
+    "overseas": (Scope.OVERSEAS_USE,),
+}
+# The scopes that a purpose may need: nobody is assumed to have granted them.
+PURPOSE_SCOPES = (Scope.COMMERCIAL_USE, Scope.OVERSEAS_USE)
+
+
+def scopes_of(purpose: str) -> frozenset[Scope]:
+    """Return the scopes next to the genome that ``purpose`` needs: words of ``PURPOSES`` separated by commas.
+
+    A word may be a scope of ``PURPOSE_SCOPES`` too. "" is ``research``.
+
+    Raises:
+        InputRefused: A word is none of these.
+    """
+    words = {**PURPOSES, **{scope.value: (scope,) for scope in PURPOSE_SCOPES}}
+    typed = [word.strip() for word in purpose.split(",") if word.strip()]
+    unknown = [word for word in typed if word not in words]
+    if unknown:
+        raise InputRefused(
+            Problem(
+                file="--purpose",
+                expected=f"{', '.join(PURPOSES)}, or several with commas",
+                found="another word",
+                action="name a project in BAEKMAN_PURPOSE",
+            )
+        )
+    return frozenset(scope for word in typed for scope in words[word])
 
 
 # GA4GH Data Use Ontology, http://purl.obolibrary.org/obo/duo.owl

@@ -22,10 +22,12 @@ from baekman.files import atomic
 from baekman.files.digests import sha256_of
 from baekman.genome.par import find_par
 from baekman.gvcf.thresholds import Thresholds
+from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
 from baekman.workspace import sample_check
 from baekman.workspace.denied import denied_hash, denied_participants
+from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
 
 # Bytes of compressed gVCF: a smaller delivery is in the store almost as soon as a second worker has started.
@@ -92,6 +94,7 @@ def add_delivery(
         sample_check.require_owner(Path(member.gvcf), participant=member.participant_id)
     result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None, "remarks": {}}
     if members:
+        identify(workspace)
         has_cohort = (workspace.cohort / "store.json").is_file()
         opened = store.open_store(workspace.cohort) if has_cohort else settings.create(workspace.cohort)
         engine = worthwhile(engine, (Path(member.gvcf) for member in members))
@@ -176,6 +179,9 @@ def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: P
         opened = store.open_store(workspace.cohort)
         engine = worthwhile(engine, (workspace.participant(participant_id).gvcf for participant_id in members))
         output = workspace.tables
+        denied = denied_participants(workspace)
+        members = [participant_id for participant_id in members if participant_id not in denied]
+        table_files.note_owner(output, identify(workspace))
         with audit.use(workspace.root, action="tables", object=added["delivery"]):
             present, latest = tables.make_latest_tables(opened, output=output, participants=members, engine=engine)
         result["snapshot"] = latest.number

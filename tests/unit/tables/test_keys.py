@@ -133,6 +133,10 @@ def test_a_withdrawal_makes_every_copy_unreadable_in_a_fresh_process(
     assert "table_keys: the key of this participant's tables" in receipt["removed"]
     refused = ask(workspace, gone, tmp_path / "back-up")
     assert (refused.returncode, refused.stdout) == (3, "")
+    assert "expected a participant with consent to this use in force" in refused.stderr
+    workspace.mark(gone).unlink()  # also where nobody knows of the withdrawal
+    refused = ask(workspace, gone, tmp_path / "back-up")
+    assert (refused.returncode, refused.stdout) == (3, "")
     assert refused.stderr == (
         f"refused: tables: {gone}: expected the key of this participant's tables, found none; "
         "it was destroyed by a withdrawal, or the tables are of another workspace\n"

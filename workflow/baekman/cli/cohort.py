@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.options import CohortOption, ConfigOption, InsecureOption, SchedulerOption, WorkersOption
+from baekman.cli.opening import BARE, note_left_out, opened_cohort
+from baekman.cli.options import (
+    CohortOption,
+    ConfigOption,
+    InsecureOption,
+    OwnerOption,
+    PurposeOption,
+    SchedulerOption,
+    WorkersOption,
+)
 
 ALL_REMARKS = "SELECT participant_id, unnest(map_entries(remarks), recursive := true) FROM participants"
 
@@ -23,15 +32,18 @@ def init(
         Path | None, typer.Option("--shards", help="Shard table; default: the reference is tiled.")
     ] = None,
     config: ConfigOption = None,
+    workspace: OwnerOption = None,
 ) -> None:
-    """Create an empty store bound to a reference.
+    """Create an empty store bound to a reference, of the workspace that it lies in, else bare.
 
     Example: baekman cohort init --cohort cohort --reference GRCh38.fa
     """
     from baekman.api import create_cohort
 
-    store = create_cohort(cohort, reference=reference, shards=shards, config=config).store
+    store = create_cohort(cohort, reference=reference, shards=shards, config=config, workspace=workspace).store
     typer.echo(f"{len(store.contigs)} contigs, {len(store.shards)} shards")
+    if store.is_bare:
+        typer.echo(BARE, err=True)
 
 
 @app.command()
@@ -43,6 +55,7 @@ def add(
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     config: ConfigOption = None,
+    workspace: OwnerOption = None,
 ) -> None:
     """Add a batch of gVCFs and commit a new snapshot; prints its number.
 
@@ -50,39 +63,35 @@ def add(
 
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
-    from baekman.api import open_cohort
     from baekman.cohort.roster import read_remarks
     from baekman.gvcf.remarks import describe
 
-    opened = open_cohort(cohort, workers=workers, scheduler=scheduler, insecure=insecure)
-    number = opened.add(batch, gvcfs, config=config).number
-    lines = describe(read_remarks(opened.store, batch)) if opened.snapshot.entry(batch) else []
-    if lines:
-        lines.append(f'all remarks: baekman query --cohort {cohort} --sql "{ALL_REMARKS}"')
-    for line in lines:
-        typer.echo(line, err=True)
-    typer.echo(str(number))
+    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    with opened_cohort(cohort, workspace=workspace, **engine) as opened:
+        number = opened.add(batch, gvcfs, config=config).number
+        lines = describe(read_remarks(opened.store, batch)) if opened.snapshot.entry(batch) else []
+        if lines:
+            lines.append(f'all remarks: baekman query --cohort {cohort} --sql "{ALL_REMARKS}"')
+        for line in lines:
+            typer.echo(line, err=True)
+        typer.echo(str(number))
 
 
 @app.command("snapshots")
-def list_snapshots(cohort: CohortOption) -> None:
+def list_snapshots(cohort: CohortOption, workspace: OwnerOption = None) -> None:
     """List the snapshots, a JSON object per line.
 
     Example: baekman cohort snapshots --cohort cohort
     """
-    from baekman.api import open_cohort
-
-    for snapshot in open_cohort(cohort).snapshots():
-        typer.echo(
-            json.dumps(
-                {
-                    "snapshot": snapshot.number,
-                    "participants": snapshot.participants,
-                    "batches": [entry.name for entry in snapshot.batches],
-                    "content": snapshot.content,
-                }
-            )
-        )
+    with opened_cohort(cohort, workspace=workspace) as opened:
+        for snapshot in opened.snapshots():
+            description = {
+                "snapshot": snapshot.number,
+                "participants": snapshot.participants,
+                "batches": [entry.name for entry in snapshot.batches],
+                "content": snapshot.content,
+            }
+            typer.echo(json.dumps(description))
 
 
 @app.command()
@@ -90,6 +99,7 @@ def withdraw(
     participants: Annotated[list[str], typer.Argument(help="IDs of the participants.")],
     cohort: CohortOption,
     workers: WorkersOption = 1,
+    workspace: OwnerOption = None,
 ) -> None:
     """Take participants out of the cohort, of every snapshot that counts them and of the tables next to the cohort.
 
@@ -98,16 +108,15 @@ def withdraw(
 
     Example: baekman cohort withdraw P0123456789ABX --cohort cohort
     """
-    from baekman.api import open_cohort
     from baekman.cohort.index import find_batches
 
-    opened = open_cohort(cohort, workers=workers)
-    known = find_batches(opened.store, participants, at=opened.snapshot)
-    snapshot = opened.withdraw(participants)
-    for participant in dict.fromkeys(participants):
-        if participant not in known:
-            typer.echo(f"{participant} is not in the cohort", err=True)
-    typer.echo(str(snapshot.number))
+    with opened_cohort(cohort, workspace=workspace, workers=workers) as opened:
+        known = find_batches(opened.store, participants, at=opened.snapshot)
+        snapshot = opened.withdraw(participants)
+        for participant in dict.fromkeys(participants):
+            if participant not in known:
+                typer.echo(f"{participant} is not in the cohort", err=True)
+        typer.echo(str(snapshot.number))
 
 
 @app.command()
@@ -120,14 +129,14 @@ def compact(
         int | None, typer.Option("--keep", min=1, help="Keep this many snapshots; delete older ones with their sites.")
     ] = None,
     workers: WorkersOption = 1,
+    workspace: OwnerOption = None,
 ) -> None:
     """Merge small batches into larger ones; sites and tables of a freeze stay byte for byte the same.
 
     Example: baekman cohort compact --cohort cohort
     """
-    from baekman.api import open_cohort
-
-    typer.echo(str(open_cohort(cohort, workers=workers).compact(below=below, keep=keep).number))
+    with opened_cohort(cohort, workspace=workspace, workers=workers) as opened:
+        typer.echo(str(opened.compact(below=below, keep=keep).number))
 
 
 @app.command()
@@ -137,15 +146,20 @@ def freeze(
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
+    workspace: OwnerOption = None,
+    purpose: PurposeOption = "",
 ) -> None:
     """Write sites and tables of everyone at the current snapshot; prints the snapshot's number.
 
+    Participants without consent to the purpose in force are left out, and no number counts them.
+
     Example: baekman cohort freeze --cohort cohort --output release-1
     """
-    from baekman.api import open_cohort
-
-    opened = open_cohort(cohort, workers=workers, scheduler=scheduler, insecure=insecure)
-    typer.echo(str(opened.freeze(output or cohort.parent / "freeze").number))
+    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    with opened_cohort(cohort, workspace=workspace, purpose=purpose, **engine) as opened:
+        folder = cohort.parent if opened.store.is_bare else opened.workspace.root
+        typer.echo(str(opened.freeze(output or folder / "freeze").number))
+        note_left_out(opened)
 
 
 @app.command()
@@ -158,6 +172,7 @@ def verify(
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
+    workspace: OwnerOption = None,
 ) -> None:
     """Read the whole store again and prove its hashes, order and counts; a line per finding, and exit 1 with any.
 
@@ -165,11 +180,12 @@ def verify(
 
     Example: baekman cohort verify --cohort cohort --workers 8
     """
-    from baekman.api import open_cohort
     from baekman.errors import EXIT_FAILED
 
     # at snapshot 0, the empty cohort: a snapshot that cannot be read is a finding
-    findings = open_cohort(cohort, snapshot=0, workers=workers, scheduler=scheduler, insecure=insecure).verify(gvcfs)
+    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    with opened_cohort(cohort, snapshot=0, workspace=workspace, **engine) as opened:
+        findings = opened.verify(gvcfs)
     for finding in findings:
         typer.echo(finding)
     if findings:

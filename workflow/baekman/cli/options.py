@@ -39,6 +39,21 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="Configuration; default: config.yaml in the workspace (W for a cohort W/cohort)."),
 ]
+OwnerOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        help="The cohort's workspace; default: found by its ID around the cohort, else BAEKMAN_WORKSPACE.",
+        file_okay=False,
+    ),
+]
+PurposeOption = Annotated[
+    str,
+    typer.Option(
+        "--purpose",
+        help="research (default), commercial, overseas, or several with commas: only who has consented is shown.",
+    ),
+]
 CohortOption = Annotated[Path, typer.Option("--cohort", help="Folder of the cohort store.")]
 RegistryOption = Annotated[
     str | None,

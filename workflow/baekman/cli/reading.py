@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.options import CohortOption, InsecureOption, SchedulerOption, WorkersOption
+from baekman.cli.opening import note_left_out, opened_cohort
+from baekman.cli.options import (
+    CohortOption,
+    InsecureOption,
+    OwnerOption,
+    PurposeOption,
+    SchedulerOption,
+    WorkersOption,
+)
 from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
 app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)
@@ -36,6 +44,8 @@ def tables(
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
+    workspace: OwnerOption = None,
+    purpose: PurposeOption = "",
 ) -> None:
     """Write variants and reference blocks of each participant; prints the number of participants.
 
@@ -43,16 +53,17 @@ def tables(
 
     Example: baekman tables --cohort cohort --output tables --participants P0123456789ABX
     """
-    from baekman.api import open_cohort
     from baekman.tables.files import convert_layout
     from baekman.tables.make import read_participants
 
-    opened = open_cohort(cohort, snapshot=snapshot, workers=workers, scheduler=scheduler, insecure=insecure)
-    if convert:
-        typer.echo(str(convert_layout(output)))
-        return
-    chosen = read_participants(participants) if participants is not None else None
-    typer.echo(str(opened.write_tables(output, participants=chosen)))
+    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose, **engine) as opened:
+        if convert:
+            typer.echo(str(convert_layout(output)))
+            return
+        chosen = read_participants(participants) if participants is not None else None
+        typer.echo(str(opened.write_tables(output, participants=chosen)))
+        note_left_out(opened, counted_in="frequencies and joint genotypes in tables")
 
 
 @app.command()
@@ -70,21 +81,25 @@ def export(
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
+    workspace: OwnerOption = None,
+    purpose: PurposeOption = "",
 ) -> None:
     """Write the cohort as one multi-sample file, a column per participant.
 
     By default a line has one allele, and shows the genotypes that meet the store's thresholds and ./. elsewhere. A line
     belongs to a region when its POS does.
 
+    Participants without consent to the purpose in force have no column; AC and AN do not count them.
+
     Example: baekman export --cohort cohort --format bcf --region chr20:1-5000000 --output chr20.bcf
     """
-    from baekman.api import open_cohort
-
     if raw and joint:
         raise typer.BadParameter("--raw and --joint exclude each other")
-    opened = open_cohort(cohort, snapshot=snapshot, workers=workers, scheduler=scheduler, insecure=insecure)
     mode = "raw" if raw else "joint" if joint else "called"
-    opened.export(output, format=format, region=region, mode=mode, by_position=sites)
+    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose, **engine) as opened:
+        opened.export(output, format=format, region=region, mode=mode, by_position=sites)
+        note_left_out(opened)
 
 
 @app.command()
@@ -109,6 +124,8 @@ def query(
     spill_limit: Annotated[
         str, typer.Option("--spill-limit", help="Disk for rows that do not fit in memory.")
     ] = SPILL_LIMIT,
+    workspace: OwnerOption = None,
+    purpose: PurposeOption = "",
 ) -> None:
     """Print the sites of a region, a participant's call rows (in a region, with both), or the answer to SQL.
 
@@ -118,7 +135,6 @@ def query(
 
     Example: baekman query --cohort cohort --sql "SELECT contig, count(*) FROM sites GROUP BY contig"
     """
-    from baekman.api import open_cohort
     from baekman.query.ask import Question
     from baekman.query.limits import Limits
     from baekman.query.output import write_answer
@@ -129,5 +145,8 @@ def query(
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
     limits = Limits(time=time_limit, memory=memory_limit, spill=spill_limit)
     question = Question(region=region, participant=participant, sql=sql, tables=tables, limits=limits)
-    with open_cohort(cohort, snapshot=snapshot).query(question) as relation:
-        write_answer(relation, format=format, output=output)
+    with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose) as opened:
+        with opened.query(question) as relation:
+            write_answer(relation, format=format, output=output)
+        if question.shows_sites:
+            note_left_out(opened, counted_in="sites (ac, an, af and others)")

@@ -41,8 +41,11 @@ def init(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
     Example: baekman registry init --workspace W
     """
     from baekman.registry.records import create_registry
+    from baekman.workspace.identity import identify
+    from baekman.workspace.paths import Workspace
 
     opened, made = create_registry(workspace, registry=registry, key_file=key_file)
+    identify(Workspace(workspace))
     print("registry made" if made else "registry is there already: nothing to do")
     if made and opened.ring.file is not None:
         print("keep a copy of its key file in a safe place: without it nothing in the registry can be read")

@@ -23,6 +23,7 @@ from baekman.cohort.snapshot import BatchEntry, Snapshot, create_snapshot, read_
 from baekman.cohort.store import Store
 from baekman.engine.tasks import MapTasks
 from baekman.files.atomic import fsync_folder
+from baekman.workspace import identity
 
 
 def entry_of(store: Store, batch: str) -> BatchEntry:
@@ -76,7 +77,9 @@ def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
 
     ``baekman.settings`` is a digest of the reference's bases, shards and PARs, the thresholds and the site filters.
     """
-    fixed = (store.path / "store.json").read_text() + json.dumps(asdict(snapshot.filters))
+    description = json.loads((store.path / "store.json").read_text())
+    description.pop(identity.KEY, None)  # equal cohorts of two workspaces have equal sites and tables
+    fixed = json.dumps(description, indent=1) + "\n" + json.dumps(asdict(snapshot.filters))
     return {
         "baekman.schema": SCHEMA_VERSION,
         "baekman.snapshot": snapshot.content,

@@ -49,8 +49,9 @@ CHUNK_CELLS = 1 << 24
 class Participants:
     """The participants of a snapshot.
 
-    ``ids``: sorted. ``columns``: for each batch, the place of each sample number in ``ids``. ``male``: whether each of
-    ``ids`` is registered as male.
+    ``ids``: those who are shown, sorted. ``columns``: for each batch, the column of each sample number: its place in
+    ``ids``, or a column after these for a participant who is left out. ``male``: whether the participant of each column
+    is registered as male.
     """
 
     ids: pa.StringArray
@@ -97,27 +98,33 @@ class Genotypes:
     ploidy: npt.NDArray[np.uint8]
 
 
-def participants_of(store: Store, snapshot: Snapshot) -> Participants:
-    """Return the participants of a snapshot; rosters are read once per process."""
-    return _participants(store.path, tuple(entry.name for entry in snapshot.batches), snapshot.content)
+def participants_of(store: Store, snapshot: Snapshot, *, without: frozenset[str] = frozenset()) -> Participants:
+    """Return the participants of a snapshot; rosters are read once per process. Those ``without`` are left out."""
+    return _participants(store.path, tuple(entry.name for entry in snapshot.batches), snapshot.content, without)
 
 
 @functools.lru_cache(maxsize=1)
-def _participants(store: Path, batches: tuple[str, ...], content: str) -> Participants:
+def _participants(store: Path, batches: tuple[str, ...], content: str, without: frozenset[str]) -> Participants:
     rosters = [
         read_parquet(store / "batches" / name / "roster.parquet", columns=["participant_id", "sex"]) for name in batches
     ]
     empty = ROSTER_SCHEMA.empty_table().select(["participant_id", "sex"])
     everyone = pa.concat_tables([*(roster.replace_schema_metadata(None) for roster in rosters), empty]).combine_chunks()
     ids = everyone.column("participant_id").combine_chunks()
-    order = pc.array_sort_indices(ids)
+    order = values_of(pc.array_sort_indices(ids))
+    if without:
+        is_left_out = pc.is_in(ids, pa.array(sorted(without), pa.string())).to_numpy(zero_copy_only=False)
+        order = np.concatenate([order[~is_left_out[order]], order[is_left_out[order]]])
+        shown = len(ids) - int(is_left_out.sum())
+    else:
+        shown = len(ids)
     place = np.empty(len(ids), np.int32)
-    place[values_of(order)] = np.arange(len(ids), dtype=np.int32)
+    place[order] = np.arange(len(ids), dtype=np.int32)
     ends = np.cumsum([roster.num_rows for roster in rosters], dtype=np.int64)
     male = pc.equal(everyone.column("sex").combine_chunks(), "male").to_numpy(zero_copy_only=False)
     return Participants(
-        ids=ids.take(order),
-        male=male[values_of(order)],
+        ids=ids.take(pa.array(order[:shown])),
+        male=male[order],
         columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {},
     )
 
@@ -159,9 +166,14 @@ class _Alleles:
     alt: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]
 
 
-def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.Table) -> Evidence:
-    """Read the evidence of all participants at ``alleles``: all sites (schema SITES, sorted) of some positions."""
-    participants = participants_of(store, snapshot)
+def read_evidence(
+    store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.Table, without: frozenset[str] = frozenset()
+) -> Evidence:
+    """Read the evidence of all participants at ``alleles``: all sites (schema SITES, sorted) of some positions.
+
+    The participants ``without`` are left out. The frequencies of ``alleles`` count them.
+    """
+    participants = participants_of(store, snapshot, without=without)
     pos = numpy_of(alleles, "pos")
     positions, first = np.unique(pos, return_index=True)
     keys = _Alleles(
@@ -170,7 +182,8 @@ def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.T
         ref=string_parts(alleles.column("ref").combine_chunks()),
         alt=string_parts(alleles.column("alt").combine_chunks()),
     )
-    cells = np.zeros((len(positions), len(participants.ids)), np.uint32)
+    shown = len(participants.ids)
+    cells = np.zeros((len(positions), len(participants.male)), np.uint32)
     one_copy = one_copy_in_males(store.shards[shard].contig, positions, store.par_regions)
     parts: list[npt.NDArray[np.int32]] = []
     for entry in snapshot.batches:
@@ -182,6 +195,8 @@ def read_evidence(store: Store, snapshot: Snapshot, shard: int, *, alleles: pa.T
             positions, columns, *segments, participants.male.view(np.uint8), one_copy.view(np.uint8), cells
         )
     rows = np.concatenate(parts) if parts else np.zeros((0, len(ROW_FIELDS)), np.int32)
+    if shown < len(participants.male):
+        rows, cells = rows[rows[:, COLUMN] < shown], np.ascontiguousarray(cells[:, :shown])
     row_position = np.searchsorted(positions, pos[rows[:, ALLELE]])
     has_one_copy = one_copy[row_position] & participants.male[rows[:, COLUMN]]
     _add_joint(rows, numpy_of(alleles, "af_joint"), one_copy=has_one_copy)

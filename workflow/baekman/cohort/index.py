@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from baekman.cohort.roster import participants_of
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
+from baekman.workspace.denied import Admission
 
 
 @contextmanager
@@ -53,6 +54,19 @@ def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> 
                 if batch in live:
                     batch_of[participant] = batch
     return batch_of
+
+
+def excluded(store: Store, admission: Admission, *, at: Snapshot) -> frozenset[str]:
+    """Return the participants of a snapshot whose data ``admission`` does not admit."""
+    if admission.granted is None:
+        return frozenset(find_batches(store, sorted(admission.denied), at=at)) if admission.denied else frozenset()
+    live = {entry.name for entry in at.batches}
+    with open_index(store, live=sorted(live)) as connection:
+        return frozenset(
+            participant
+            for participant, batch in connection.execute("SELECT participant_id, batch FROM participants")
+            if batch in live and not admission.admits(participant)
+        )
 
 
 def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -174,6 +176,39 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
         with store.tables_lock(exclusive=True):
             pass  # from here on no table of a snapshot that is gone appears
         return latest
+
+
+@contextmanager
+def subset(
+    store: Store, snapshot: Snapshot, *, without: frozenset[str], engine: Engine | None = None
+) -> Iterator[tuple[Store, Snapshot]]:
+    """Yield a temporary store with the participants of ``snapshot`` except those ``without``, and its only snapshot.
+
+    Batches without such a participant are links to those of ``store``; the others are written again. The sites count
+    the participants that are there. The folder is deleted at the end; after a kill, the next withdrawal deletes it.
+    """
+    folder = store.work / f"rewrite.subset.{uuid.uuid4().hex}"
+    part = replace(store, path=folder)
+    try:
+        for place in (part.snapshots, folder / "batches", folder / "sites", part.work):
+            place.mkdir(parents=True)
+        for name in ("store.json", "shards.tsv", "reference.seq"):
+            (folder / name).symlink_to(store.path / name)
+        affected = set(find_batches(store, sorted(without), at=snapshot).values())
+        entries = []
+        with (engine or Engine()).open() as map_tasks:
+            for entry in snapshot.batches:
+                part.batch(entry.name).symlink_to(store.batch(entry.name))
+                if entry.name not in affected:
+                    entries.append(entry)
+                    continue
+                new = _next_name(entry.name, taken={other.name for other in snapshot.batches})
+                if rewrite_batches(part, [entry.name], new=new, without=without, map_tasks=map_tasks):
+                    entries.append(entry_of(part, new))
+            smaller = Snapshot(number=snapshot.number, batches=tuple(entries), filters=snapshot.filters)
+            yield part, remerge(part, smaller, map_tasks=map_tasks)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _names_taken(store: Store) -> set[str]:

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +26,8 @@ from baekman.genome.regions import Region, parse_region
 from baekman.genome.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
 from baekman.gvcf.reader import Genome
 from baekman.gvcf.thresholds import Thresholds
+from baekman.workspace import identity
+from baekman.workspace.paths import Workspace
 
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -37,7 +39,8 @@ PLAIN[[*b"ACGT"]] = [*b"ACGT"]
 class Store:
     """An existing cohort store. Open it with ``open_store``, create it with ``create_store``.
 
-    ``par_regions``: the reference's pseudo-autosomal regions; empty where they are unknown.
+    ``par_regions``: the reference's pseudo-autosomal regions; empty where they are unknown. ``owner``: the ID of the
+    workspace that the store belongs to, and ``home`` its folder; "" and None for a bare store.
     """
 
     path: Path
@@ -47,11 +50,13 @@ class Store:
     thresholds: Thresholds
     aliases: Mapping[str, str]
     par_regions: tuple[Region, ...]
+    owner: str = ""
+    home: Path | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the path for a worker: the tasks of a process share one store, and the files that it has mapped."""
         status = (self.path / "store.json").stat()
-        return _open_once, (self.path, status.st_ino, status.st_mtime_ns)
+        return _open_once, (self.path, status.st_ino, status.st_mtime_ns, self.home)
 
     @cached_property
     def genome(self) -> Genome:
@@ -96,8 +101,13 @@ class Store:
 
     @property
     def workspace(self) -> Path:
-        """Return the folder that contains the store."""
-        return self.path.absolute().parent
+        """Return the workspace that the store belongs to; the folder that contains a bare store."""
+        return self.home or self.path.absolute().parent
+
+    @property
+    def is_bare(self) -> bool:
+        """Return whether the store belongs to no workspace: there is no consent to ask and no audit log."""
+        return self.home is None
 
     @property
     def snapshots(self) -> Path:
@@ -152,8 +162,11 @@ def create_store(
     thresholds: Thresholds | None = None,
     aliases: Mapping[str, str] | None = None,
     par_regions: Sequence[Region] | None = None,
+    workspace: Path | None = None,
 ) -> Store:
     """Create an empty store bound to a reference; open it when the same store is there already.
+
+    It belongs to ``workspace``, else to the workspace that it lies in; in none it is bare.
 
     ``reference``: an indexed or indexable FASTA. ``shards_file``: a shard table; without it the reference is tiled.
     ``aliases``: the reference's name of a contig by alias. ``par_regions``: the reference's pseudo-autosomal regions;
@@ -182,8 +195,10 @@ def create_store(
         ],
     }
     if not _exists(path, description):
-        _write_store(path, description, reference=reference, shards=shards)
-    return open_store(path)
+        home = identity.find_workspace(path, owner="", given=workspace)
+        owner = {identity.KEY: identity.identify(Workspace(home))} if home is not None else {}
+        _write_store(path, description | owner, reference=reference, shards=shards)
+    return open_store(path, workspace=workspace)
 
 
 def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
@@ -232,7 +247,8 @@ def _read_contigs(reference: Path) -> list[Contig]:
 def _exists(path: Path, description: Mapping[str, Any]) -> bool:
     """Return whether this very store is at ``path``; refuse another store or other files there."""
     if path.is_dir() and (path / "store.json").exists():
-        if json.loads((path / "store.json").read_text()) == description:
+        present = json.loads((path / "store.json").read_text())
+        if {name: value for name, value in present.items() if name != identity.KEY} == description:
             return True
         raise InputRefused(
             Problem(
@@ -296,9 +312,18 @@ def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs:
         raise InputRefused(problems)
 
 
-def open_store(path: Path) -> Store:
-    """Open the store at ``path``; raise InputRefused when there is none that this version can read."""
+def open_store(path: Path, *, workspace: Path | None = None) -> Store:
+    """Open the store at ``path``, of ``workspace`` or of the workspace that ``find_workspace`` finds.
+
+    Raises InputRefused when there is none that this version can read, or it belongs to another workspace.
+    """
     path = path.absolute()  # a cluster's workers have other working directories
+    opened = _read_store(path)
+    home = identity.find_workspace(path, owner=opened.owner, given=workspace)
+    return replace(opened, home=home.absolute() if home is not None else None)
+
+
+def _read_store(path: Path) -> Store:
     try:
         return _store_of(path, json.loads((path / "store.json").read_text()))
     except (FileNotFoundError, NotADirectoryError):
@@ -341,12 +366,13 @@ def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
         thresholds=Thresholds(**(thresholds | {"gq_bands": tuple(thresholds["gq_bands"])})),
         aliases=description["aliases"],
         par_regions=tuple(Region(**region) for region in description["par_regions"]),
+        owner=str(description.get(identity.KEY, "")),
     )
 
 
 @lru_cache(maxsize=4)
-def _open_once(path: Path, _inode: int, _changed: int) -> Store:
-    return open_store(path)
+def _open_once(path: Path, _inode: int, _changed: int, home: Path | None) -> Store:
+    return replace(_read_store(path), home=home)
 
 
 def check_names(names: Sequence[str], *, kind: str, pattern: re.Pattern[str]) -> None:

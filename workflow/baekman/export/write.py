@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from baekman.arrow import numpy_of
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.dense_genotypes import (
     JOINT,
+    RAW,
     chunks,
     count,
     genotypes,
@@ -50,17 +51,31 @@ TBI_LIMIT = 1 << 29  # the longest contig that a .tbi index can hold
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """The content of an export: ``mode`` is called, raw or joint; ``by_position`` puts one position on a line."""
+    """The content of an export.
+
+    ``mode`` is called, raw or joint; ``by_position`` puts one position on a line. The participants ``without`` have no
+    column, and alleles that only they carry no line.
+    """
 
     region: Region | None = None
     mode: str = "called"
     by_position: bool = False
+    without: frozenset[str] = frozenset()
 
 
 def export(
-    store: Store, snapshot: Snapshot, *, format: str, output: Path, content: Content, engine: Engine | None = None
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    format: str,
+    output: Path,
+    content: Content,
+    engine: Engine | None = None,
+    before_output: Callable[[], None] = lambda: None,
 ) -> None:
     """Write the cohort at ``snapshot`` to ``output`` in one of ``FORMATS``.
+
+    ``before_output`` is called when all genotypes are read, before anything appears at ``output``.
 
     BCF, and VCF with a name that ends in ``.gz``, are BGZF with an index next to them. pgen makes ``output`` with
     ``.pvar`` and ``.psam``, zarr makes a folder. A second run after a kill goes on with the missing shards.
@@ -78,8 +93,14 @@ def export(
     work.mkdir(exist_ok=True)
     with reading(store, snapshot), (engine or Engine()).open() as map_tasks:
         map_tasks("exporting", partial(_run, store, snapshot, content, work, shards), len(shards))
+    try:
+        before_output()
+    except InputRefused:
+        shutil.rmtree(work)
+        raise
     whole = work / "cohort.bcf"
-    join_pieces(store, snapshot, [work / f"{store.shards[shard].name}.piece" for shard in shards], whole)
+    pieces = [work / f"{store.shards[shard].name}.piece" for shard in shards]
+    join_pieces(store, snapshot, pieces, whole, without=content.without)
     {"bcf": _write_bcf, "vcf": _write_vcf, "pgen": write_pgen, "zarr": write_vcz}[format](
         store, snapshot, whole=whole, output=output
     )
@@ -119,7 +140,7 @@ def _check_output(format: str, output: Path) -> None:
 
 
 def _digest(store: Store, snapshot: Snapshot, content: Content) -> str:
-    parts = [sites_metadata(store, snapshot), asdict(content)]
+    parts = [sites_metadata(store, snapshot), {**asdict(content), "without": sorted(content.without)}]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -134,15 +155,15 @@ def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: in
     """Write one shard's records to ``piece`` as BGZF blocks without header or end marker."""
     mode = mode_number(content.mode)
     contig = [contig.name for contig in store.contigs].index(store.shards[shard].contig)
-    people = len(participants_of(store, snapshot).ids)
+    people = len(participants_of(store, snapshot, without=content.without).ids)
     with atomic_file(piece) as temporary, temporary.open("wb") as raw:
         blocks = bgzf.BlockWriter(raw)
         if snapshot.number:
             sites = sites_within(read_sites(store, snapshot, shard), content.region)
             for alleles in chunks(sites, wanted=_candidates(sites, mode), participants=people):
-                evidence = read_evidence(store, snapshot, shard, alleles=alleles)
-                if mode == JOINT:
-                    wanted = count(genotypes(evidence, mode=mode))[0] > 0
+                evidence = read_evidence(store, snapshot, shard, alleles=alleles, without=content.without)
+                if mode == JOINT or content.without:
+                    wanted = count(genotypes(evidence, mode=JOINT if mode == JOINT else RAW))[0] > 0
                 else:
                     wanted = _candidates(alleles, mode)
                 for records in bcf.encode(
@@ -160,11 +181,13 @@ def _candidates(sites: pa.Table, mode: int) -> npt.NDArray[np.bool_]:
     return carried
 
 
-def join_pieces(store: Store, snapshot: Snapshot, pieces: Sequence[Path], target: Path) -> None:
+def join_pieces(
+    store: Store, snapshot: Snapshot, pieces: Sequence[Path], target: Path, *, without: frozenset[str] = frozenset()
+) -> None:
     """Write the header, the pieces and the end marker as a BCF file."""
     with atomic_file(target) as temporary, temporary.open("wb") as raw:
         head = bgzf.BlockWriter(raw)
-        head.write(bcf.header(store, participants_of(store, snapshot).ids.to_pylist()))
+        head.write(bcf.header(store, participants_of(store, snapshot, without=without).ids.to_pylist()))
         head.flush()
         for piece in pieces:
             with piece.open("rb") as source:

@@ -15,11 +15,10 @@ from baekman.cohort.snapshot import Snapshot, reading
 from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
-from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.query.limits import Limits
-from baekman.query.read_only import only_reads
+from baekman.query.read_only import only_reads, reads_only_tables
 from baekman.query.views import VIEW_NAMES, connect, connect_table
-from baekman.tables.files import require_layout, table_path
+from baekman.tables.dataset import table_dataset
 from baekman.tables.keys import open_keys
 
 # without the sums that only the next snapshot needs
@@ -45,6 +44,11 @@ class Question:
     sql: str | None = None
     tables: Path | None = None
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def shows_sites(self) -> bool:
+        """Return whether the answer may have sites, which count the whole cohort."""
+        return self.participant is None
 
 
 def sites_in(region: Region | None, *, contigs: Sequence[str]) -> str:
@@ -88,8 +92,11 @@ def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
     return batches[participant]
 
 
-def check_sql(sql: str) -> None:
-    """Raise InputRefused for SQL that is not exactly one statement that only reads, in its CTEs too."""
+def check_sql(sql: str, *, views_only: bool = False) -> None:
+    """Raise InputRefused for SQL that is not exactly one statement that only reads, in its CTEs too.
+
+    ``views_only``: it may read nothing but the views, since files hold participants who are left out.
+    """
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
@@ -102,6 +109,15 @@ def check_sql(sql: str) -> None:
                 found=f"{len(statements)} statements" if len(statements) != 1 else "a statement of another kind",
             )
         )
+    if views_only and not reads_only_tables(statements[0], names=VIEW_NAMES):
+        raise InputRefused(
+            Problem(
+                file="--sql",
+                expected=f"one SELECT over the views {VIEW_LIST}",
+                found="another table, file or table function",
+                action="read from the views; unnest, range and generate_series may be used too",
+            )
+        )
 
 
 def refused_sql(error: duckdb.Error) -> InputRefused:
@@ -112,8 +128,12 @@ def refused_sql(error: duckdb.Error) -> InputRefused:
 
 
 @contextmanager
-def ask(store: Store, snapshot: Snapshot, question: Question) -> Iterator[duckdb.DuckDBPyRelation]:
+def ask(
+    store: Store, snapshot: Snapshot, question: Question, *, without: frozenset[str] = frozenset()
+) -> Iterator[duckdb.DuckDBPyRelation]:
     """Yield the answer to ``question`` as a DuckDB relation, which is evaluated as its rows are read in the block.
+
+    The participants ``without`` are left out; sites count them. The caller refuses a question about one of them.
 
     Columns of call rows are those of the view ``calls``, or of schema TABLE with ``question.tables``; those of sites
     are ``SITE_COLUMNS``. Positions are 1-based.
@@ -127,16 +147,19 @@ def ask(store: Store, snapshot: Snapshot, question: Question) -> Iterator[duckdb
     region = store.parse_region(question.region) if question.region is not None else None
     participant = question.participant
     if question.tables is not None and participant is not None:
-        path = table_path(question.tables, participant)
-        if not PARTICIPANT_ID.fullmatch(participant) or not path.is_file():
-            require_layout(question.tables)
-            raise InputRefused(Problem(file="--tables", expected="a table of this participant", found="none"))
-        with connect_table(path, participant=participant, keys=open_keys(store.workspace)) as connection:
-            yield connection.sql(calls_of(participant, region, contigs=contigs))
+        rows = table_dataset(question.tables, participant, region=region, keys=open_keys(store.workspace))
+        try:
+            with (
+                connect_table(rows, limits=question.limits) as connection,
+                question.limits.enforced(connection),
+            ):
+                yield connection.sql(calls_of(participant, region, contigs=contigs))
+        except duckdb.Error as error:
+            raise refused_sql(error) from None
         return
     batches: Sequence[str] | None = None
     if question.sql is not None:
-        check_sql(question.sql)
+        check_sql(question.sql, views_only=bool(without))
         statement = question.sql
     elif participant is not None:
         batches = [batch_of(store, snapshot, participant)]
@@ -149,7 +172,9 @@ def ask(store: Store, snapshot: Snapshot, question: Question) -> Iterator[duckdb
         # DuckDB reports a deleted file as one that it may not read
         with (
             reading(store, snapshot, missing=duckdb.Error),
-            connect(store, snapshot, shards=shards, batches=batches, limits=question.limits) as connection,
+            connect(
+                store, snapshot, shards=shards, batches=batches, limits=question.limits, without=without
+            ) as connection,
             question.limits.enforced(connection),
         ):
             yield connection.sql(statement)

@@ -58,29 +58,37 @@ class GenotypeBlock:
 
 
 def genotype_blocks(
-    store: Store, snapshot: Snapshot, *, region: Region | None = None, mode: str = "called"
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    region: Region | None = None,
+    mode: str = "called",
+    without: frozenset[str] = frozenset(),
 ) -> Iterator[GenotypeBlock]:
     """Return the genotypes at the alleles with their POS in ``region``, else everywhere, in the order of the genome.
 
+    The participants ``without`` are left out; ``GenotypeBlock.sites`` still count them.
     ``mode`` is ``called``, ``raw`` or ``joint`` (see ``dense_genotypes``). Memory holds about 16 million genotypes
     and one shard of one batch at a time.
 
     Raises:
         InputRefused: ``mode`` is another, or the snapshot was deleted while it was read (SnapshotGone).
     """
-    return _blocks(store, snapshot, region=region, mode=dense_genotypes.mode_number(mode))
+    return _blocks(store, snapshot, region=region, mode=dense_genotypes.mode_number(mode), without=without)
 
 
-def _blocks(store: Store, snapshot: Snapshot, *, region: Region | None, mode: int) -> Iterator[GenotypeBlock]:
+def _blocks(
+    store: Store, snapshot: Snapshot, *, region: Region | None, mode: int, without: frozenset[str]
+) -> Iterator[GenotypeBlock]:
     if not snapshot.number:
         return
     with reading(store, snapshot):
-        participants = dense_genotypes.participants_of(store, snapshot).ids
+        participants = dense_genotypes.participants_of(store, snapshot, without=without).ids
         for shard in store.shards_in(region):
             sites = dense_genotypes.sites_within(read_sites(store, snapshot, shard), region)
             everything = np.ones(sites.num_rows, np.bool_)
             for alleles in dense_genotypes.chunks(sites, wanted=everything, participants=len(participants)):
-                evidence = dense_genotypes.read_evidence(store, snapshot, shard, alleles=alleles)
+                evidence = dense_genotypes.read_evidence(store, snapshot, shard, alleles=alleles, without=without)
                 dense = dense_genotypes.genotypes(evidence, mode=mode)
                 yield GenotypeBlock(
                     sites=alleles.select(SITE_COLUMNS).replace_schema_metadata(None),

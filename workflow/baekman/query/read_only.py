@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import duckdb
 
 QUERY_NODES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
+TABLE_FUNCTIONS = frozenset(("unnest", "range", "generate_series"))
+_OF_A_FILE = re.compile(r"[./\\]")  # a CTE of that name does not hide the file elsewhere in the statement
 _EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(?:ANALYZE\b\s*)?(?:\([^()]*\)\s*)?(?P<statement>.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -32,16 +35,45 @@ def only_reads(statement: duckdb.Statement) -> bool:
     return not tree["error"] and len(tree["statements"]) == 1 and _is_query(tree)
 
 
-def _is_query(tree: Any) -> bool:
-    """Return whether every query in a serialized statement is one that reads."""
+def reads_only_tables(statement: duckdb.Statement, *, names: Collection[str]) -> bool:
+    """Return whether ``statement``, which ``only_reads``, reads nothing but the tables ``names`` and its own CTEs.
+
+    Other tables of the connection, files and catalogs may hold participants who are left out.
+    """
+    explain = _EXPLAIN.fullmatch(statement.query)
+    sql = explain["statement"] if statement.type == duckdb.StatementType.EXPLAIN and explain else statement.query
+    with duckdb.connect() as connection:
+        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
+    parts = list(_parts(json.loads(row[0]))) if row else []
+    known = {name.lower() for name in names}
+    for part in parts:
+        own = (entry["key"].lower() for entry in (part.get("cte_map") or {}).get("map", []))
+        known.update(name for name in own if not _OF_A_FILE.search(name))
+    for part in parts:
+        kind = part.get("type")
+        if kind in ("BASE_TABLE", "SHOW_REF") and part.get("table_name"):
+            if str(part["table_name"]).lower() not in known or part.get("schema_name") not in (None, "", "main"):
+                return False
+        elif kind == "SHOW_REF" and not part.get("query"):  # a list of all tables
+            return False
+        function = part.get("function", {}).get("function_name") if kind == "TABLE_FUNCTION" else None
+        if function is not None and function not in TABLE_FUNCTIONS:
+            return False
+    return True
+
+
+def _parts(tree: Any) -> Iterator[dict[str, Any]]:
     stack = [tree]
     while stack:
         part = stack.pop()
         if isinstance(part, dict):
-            kind = part.get("type")
-            if isinstance(kind, str) and kind.endswith("_NODE") and kind not in QUERY_NODES:
-                return False
+            yield part
             stack += part.values()
         elif isinstance(part, list):
             stack += part
-    return True
+
+
+def _is_query(tree: Any) -> bool:
+    """Return whether every query in a serialized statement is one that reads."""
+    kinds = (part.get("type") for part in _parts(tree))
+    return not any(isinstance(kind, str) and kind.endswith("_NODE") and kind not in QUERY_NODES for kind in kinds)

@@ -11,21 +11,21 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from baekman.cohort.schema import CALLS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, ROSTER, SITES, STATE_CALLED
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
+from baekman.errors import InputRefused, Problem
 from baekman.query.limits import Limits
-from baekman.tables.files import open_table
-from baekman.tables.keys import TableKeys
 
 SCHEMAS = {"rosters": ROSTER, "calls": CALLS, "reference": REFERENCE, "sites": SITES}
 VIEW_NAMES = ("sites", "calls", "reference", "participants")
 
 # …/<batch>/roster.parquet and …/<batch>/<kind>/<shard>.parquet: a file's batch and shard are in its name
 VIEWS = f"""
-CREATE VIEW members AS SELECT *, split_part(filename, '/', -2) AS batch FROM {{rosters}};
+CREATE VIEW members AS SELECT *, split_part(filename, '/', -2) AS batch FROM {{rosters}}{{shown}};
 CREATE VIEW participants AS SELECT * EXCLUDE (sample, filename) FROM members;
 CREATE VIEW sites AS SELECT {", ".join(SITES.names)} FROM {{sites}};
 CREATE VIEW calls AS
@@ -45,6 +45,13 @@ JOIN members AS r ON r.batch = split_part(c.filename, '/', -3) AND r.sample = c.
 """
 
 
+def check_view(name: str) -> str:
+    """Return ``name`` if it is that of a view; raise InputRefused otherwise."""
+    if name not in VIEW_NAMES:
+        raise InputRefused(Problem(file="view", expected=f"one of {', '.join(VIEW_NAMES)}", found=repr(name)))
+    return name
+
+
 def connect(
     store: Store,
     snapshot: Snapshot,
@@ -52,12 +59,14 @@ def connect(
     shards: Sequence[int] | None = None,
     batches: Sequence[str] | None = None,
     limits: Limits | None = None,
+    without: frozenset[str] = frozenset(),
 ) -> duckdb.DuckDBPyConnection:
     """Open the views ``sites``, ``calls``, ``reference`` and ``participants`` of a snapshot.
 
     The connection can read the snapshot's files and nothing else, and ``ask.check_sql`` keeps statements that write
-    from it. ``shards`` (indices) and ``batches`` narrow what the views read; ``limits`` bound memory and disk. A file
-    is opened when a query needs it; duckdb.Error then reports a missing file.
+    from it. ``shards`` (indices) and ``batches`` narrow what the views read; ``limits`` bound memory and disk. The
+    participants ``without`` are in no view but ``sites``, which counts them. A file is opened when a query needs it;
+    duckdb.Error then reports a missing file.
     """
     names = [entry.name for entry in snapshot.batches if batches is None or entry.name in batches]
     tiles = [store.shards[shard] for shard in (range(len(store.shards)) if shards is None else shards)]
@@ -81,7 +90,12 @@ def connect(
         connection.register(f"no_{kind}", nothing)
         quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
         sources[kind] = f"read_parquet([{quoted}], filename = true)" if paths else f"no_{kind}"
-    connection.execute(VIEWS.format(**sources))
+    shown = ""
+    if without:
+        table = f"left_out_{uuid.uuid4().hex}"  # no SQL of a user can name it
+        _fill(connection, table, ("participant_id",), ((participant,) for participant in sorted(without)))
+        shown = f" ANTI JOIN {table} USING (participant_id)"
+    connection.execute(VIEWS.format(**sources, shown=shown))
     connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
     connection.execute("SET temp_directory = ?", [str(Path(_spill().name) / uuid.uuid4().hex)])
     connection.execute("SET allowed_paths = ?", [[str(path) for paths in files.values() for path in paths]])
@@ -117,10 +131,12 @@ def _fill(
     connection.unregister("rows")
 
 
-def connect_table(path: Path, *, participant: str, keys: TableKeys | None) -> duckdb.DuckDBPyConnection:
-    """Open a participant's finished table, encrypted or not, as the view ``calls``; nothing else can be read."""
+def connect_table(rows: ds.Dataset, *, limits: Limits) -> duckdb.DuckDBPyConnection:
+    """Open a participant's finished table as the view ``calls``; nothing else can be read."""
     connection = duckdb.connect()
-    with open_table(path, participant=participant, keys=keys) as file:
-        connection.register("calls", file.read())
+    connection.register("calls", rows)
+    connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
+    connection.execute("SET temp_directory = ?", [str(Path(_spill().name) / uuid.uuid4().hex)])
     connection.execute("SET enable_external_access = false")
+    limits.set_on(connection)
     return connection

@@ -12,14 +12,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
+from typing import TextIO
 
 from baekman import audit
-from baekman.consent import ConsentEvent, ConsentState, Scope, periods_without, state_hash, today
+from baekman.consent import (
+    PURPOSE_SCOPES,
+    ConsentEvent,
+    ConsentState,
+    Scope,
+    periods_with,
+    periods_without,
+    state_hash,
+    today,
+)
 from baekman.errors import InputRefused
 from baekman.files.atomic import atomic_file, write_text
 from baekman.files.locks import exclusive
 from baekman.registry.records import Registry, open_registry
 from baekman.workspace.denied import mark_withdrawn, withdrawn_participants
+from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
 
 
@@ -46,6 +57,7 @@ def open_in_force(
     opened = open_registry(workspace.root, registry=registry, key_file=key_file)
     audit.require_ready(workspace.root)  # a change is in the log after it is in force
     audit.require_clock(workspace.root)
+    identify(workspace)
     if recorded := opened.last_recorded():
         audit.require_clock_after(recorded, of="the registry")
     marked = withdrawn_participants(workspace) - {finishing}
@@ -78,6 +90,8 @@ class ConsentChange:
     def note(self, participant_id: str, events: Sequence[ConsentEvent]) -> None:
         """Note the periods without consent of a participant who will have the consent ``events``."""
         self._lines.writelines(_denied_lines(participant_id, events))
+        for scope in PURPOSE_SCOPES:
+            self._lines.writelines(f"{line}\t{scope}\n" for line in _denials(participant_id, events, scope))
 
     def put_in_force(self) -> None:
         """Deny the noted periods from now on; call it after the last note and before the registry's commit."""
@@ -172,9 +186,7 @@ def _finish(workspace: Workspace, registry: Registry, *, is_changed: bool = Fals
 def _write_list(workspace: Workspace, registry: Registry) -> str:
     marked = withdrawn_participants(workspace)
     sequence = registry.last_sequence()
-    with atomic_file(workspace.denied) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for abandoned in set(workspace.root.glob(".denied.*.tmp")) - {temporary}:
-            abandoned.unlink()  # left by a process that was killed
+    with _list_file(workspace.granted) as grants, _list_file(workspace.denied) as file:
 
         def listed() -> Iterator[tuple[str, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
             for participant_id, is_withdrawn, states, events in registry.standing():
@@ -183,6 +195,7 @@ def _write_list(workspace: Workspace, registry: Registry) -> str:
                     mark_withdrawn(workspace, participant_id, specimens=specimens)
                 elif not is_withdrawn:
                     file.writelines(_denied_lines(participant_id, events))
+                    grants.writelines(_granted_lines(participant_id, events))
                 yield participant_id, states, events
 
         consent_hash = state_hash(listed())
@@ -190,18 +203,39 @@ def _write_list(workspace: Workspace, registry: Registry) -> str:
     return consent_hash
 
 
+@contextmanager
+def _list_file(path: Path) -> Iterator[TextIO]:
+    """Yield an open file that replaces ``path`` at the end; those of killed processes are deleted."""
+    with atomic_file(path) as temporary:
+        for abandoned in set(path.parent.glob(f".{path.name}.*.tmp")) - {temporary}:
+            abandoned.unlink()
+        with temporary.open("w", encoding="utf-8") as file:
+            yield file
+
+
 def _denied_lines(participant_id: str, events: Sequence[ConsentEvent]) -> Iterator[str]:
+    yield from (f"{line}\n" for line in _denials(participant_id, events, Scope.GENOME))
+
+
+def _denials(participant_id: str, events: Sequence[ConsentEvent], scope: Scope) -> Iterator[str]:
     day = today()
-    for begins, last in periods_without(events, scope=Scope.GENOME, since=day):
+    for begins, last in periods_without(events, scope=scope, since=day):
         # denied now is denied by a clock that goes back too
         first = date.min if begins <= day else begins
-        yield f"{participant_id}\t{first}\t{last or ''}\n"
+        yield f"{participant_id}\t{first}\t{last or ''}"
+
+
+def _granted_lines(participant_id: str, events: Sequence[ConsentEvent]) -> Iterator[str]:
+    for scope in PURPOSE_SCOPES:
+        for first, last in periods_with(events, scope=scope, since=today()):
+            yield f"{participant_id}\t{first}\t{last or ''}\t{scope}\n"
 
 
 def _listed_sequence(workspace: Workspace) -> int:
     """Return the number of the registry's last consent event that the list has; 0 without a list."""
     file = workspace.denied_sequence
-    return int(file.read_text("utf-8")) if file.is_file() and workspace.denied.is_file() else 0
+    has_lists = workspace.denied.is_file() and workspace.granted.is_file()
+    return int(file.read_text("utf-8")) if file.is_file() and has_lists else 0
 
 
 def _lock(workspace: Workspace) -> AbstractContextManager[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -20,9 +21,11 @@ from baekman.errors import InputRefused, Problem
 from baekman.genome.contigs import Contig
 from baekman.genome.regions import Region, parse_region
 from baekman.pseudonyms import PARTICIPANT_ID
-from baekman.tables.files import REFERENCE, VARIANTS, require_layout, table_path
+from baekman.tables.files import REFERENCE, VARIANTS, owner_of, require_layout, table_path
 from baekman.tables.files import open_table as open_file
 from baekman.tables.keys import TableKeys, is_encrypted, open_keys
+from baekman.workspace.denied import admission_of, audit_purpose
+from baekman.workspace.identity import find_workspace, id_of
 from baekman.workspace.paths import Workspace
 
 Dataset = Literal["variants", "reference"]
@@ -39,6 +42,7 @@ def open_table(
     dataset: Dataset = "variants",
     columns: Sequence[str] | None = None,
     workspace: str | PathLike[str] | None = None,
+    purpose: str = "",
 ) -> pa.Table:
     """Return a participant's table, decrypted where the workspace has keys.
 
@@ -50,7 +54,8 @@ def open_table(
         region: ``contig`` or ``contig:start-end``, 1-based, both ends included; else the whole genome.
         dataset: ``variants``, or ``reference`` for the blocks where the participant was seen to be reference.
         columns: names of columns; else all.
-        workspace: the folder with ``table_keys`` and ``audit``; default: the folder that ``tables`` lies in.
+        workspace: the workspace that the tables belong to; default: that of their ID, else that they lie in.
+        purpose: as for ``open_cohort``.
 
     Returns:
         A row per allele in the order of the genome (schema ``TABLE``; ``pos`` is 1-based, ``gq``, ``pl`` and
@@ -58,14 +63,17 @@ def open_table(
         inclusive).
 
     Raises:
-        InputRefused: the participant has no table there, or its key is missing.
+        InputRefused: the participant has no table there or no consent in force, or its key is missing.
 
     Example:
         >>> table = baekman.open_table("W/tables", "P000000000001K", "chr20:1-2,000")
         >>> table.select(["pos", "ref", "alt", "copies", "gq"]).to_pylist()
         [{'pos': 1001, 'ref': 'A', 'alt': 'T', 'copies': 1, 'gq': 50}]
     """
-    rows = open_tables(tables, participants=[participant], region=region, dataset=dataset, workspace=workspace)
+    chosen = [participant]
+    rows = open_tables(
+        tables, participants=chosen, region=region, dataset=dataset, workspace=workspace, purpose=purpose
+    )
     return rows.to_table(columns=None if columns is None else list(columns))
 
 
@@ -76,18 +84,21 @@ def open_tables(
     region: str | None = None,
     dataset: Dataset = "variants",
     workspace: str | PathLike[str] | None = None,
+    purpose: str = "",
 ) -> ds.Dataset:
     """Return the tables of ``participants``, else of everybody, as one pyarrow data set.
 
     No row is read before the data set is scanned. A scan opens the files of ``participants`` only, and reads the row
     groups (a shard each) that ``region`` touches. A filter on ``participant_id`` opens only the files of these
     participants too. ``polars.scan_pyarrow_dataset`` makes it a LazyFrame. A withdrawal destroys a participant's key;
-    such tables are left out, unless ``participants`` names them.
+    such tables are left out, unless ``participants`` names them. A participant without consent in force is left out,
+    and a warning counts them.
 
     Arguments, columns and the audit log are as for ``open_table``.
 
     Raises:
-        InputRefused: one of ``participants`` has no table, there are none at all, or a key is missing.
+        InputRefused: one of ``participants`` has no table or no consent in force, there are none at all, a key is
+            missing, or the workspace of the tables is not found.
 
     Example:
         >>> dataset = baekman.open_tables("W/tables", region="chr20:1,001")
@@ -98,25 +109,59 @@ def open_tables(
         3
     """
     folder = Path(tables)
-    place = Workspace(Path(workspace) if workspace is not None else folder.absolute().parent)
+    place = find_owner(folder, given=Path(workspace) if workspace is not None else None)
     wanted = _parse_region(region, place) if region is not None else None
     require_layout(folder)
-    keys = open_keys(place.root)
+    keys = open_keys(place.root) if place is not None else None
+    admitted = admission_of(place, purpose=purpose)
+    if participants is not None:
+        admitted.require(participants, file="tables")
     paths = _paths(folder, dataset, participants, keys)
+    shown = [path for path in paths if admitted.admits(path.stem)]
+    if len(shown) < len(paths):
+        warnings.warn(f"{len(paths) - len(shown)} participants without consent in force are left out", stacklevel=2)
     named = participants is not None and all(pseudonyms.is_valid(participant, "P") for participant in participants)
-    audit.record_use(
-        place.root,
-        action="query",
-        object=",".join(participants) if participants is not None and named else "",
-        question=[region, dataset, participants],
-    )
-    fragments = list(_fragments(paths, dataset, wanted, keys))
+    if place is not None:
+        audit.record_use(
+            place.root,
+            action="query",
+            object=",".join(participants) if participants is not None and named else "",
+            purpose=audit_purpose(purpose),
+            question=[region, dataset, participants],
+        )
+    fragments = list(_fragments(shown, dataset, wanted, keys))
     everything = ds.FileSystemDataset(fragments, SCHEMAS[dataset], ds.ParquetFileFormat(), pa_fs.LocalFileSystem())
     if wanted is None:
         return everything
     first, last = BOUNDS[dataset]
     inside = (ds.field(last) >= wanted.start) & (ds.field(first) <= wanted.end)
     return everything.filter((ds.field("contig") == wanted.contig) & inside)
+
+
+def table_dataset(folder: Path, participant: str, *, region: Region | None, keys: TableKeys | None) -> ds.Dataset:
+    """Return a participant's table of variants: the row groups that ``region`` touches, else all.
+
+    Raises:
+        InputRefused: the participant has no table in ``folder``, or its key is missing.
+    """
+    require_layout(folder)
+    paths = _paths(folder, VARIANTS, [participant], keys)
+    fragments = list(_fragments(paths, VARIANTS, region, keys))
+    return ds.FileSystemDataset(fragments, TABLE, ds.ParquetFileFormat(), pa_fs.LocalFileSystem())
+
+
+def find_owner(folder: Path, *, given: Path | None = None) -> Workspace | None:
+    """Return the workspace of the tables in ``folder``: that of their ID, else that they lie in; None without any.
+
+    Raises:
+        InputRefused: the workspace of their ID is not found, or ``given`` is another.
+    """
+    owner = owner_of(folder)
+    root = find_workspace(folder, owner=owner, given=given)
+    if root is None and not owner:  # a freeze within the workspace
+        above = (*folder.absolute().parents, *folder.resolve().parents)
+        root = next((parent for parent in above if id_of(parent)), None)
+    return Workspace(root) if root is not None else None
 
 
 def _paths(folder: Path, dataset: str, participants: Sequence[str] | None, keys: TableKeys | None) -> list[Path]:
@@ -136,9 +181,9 @@ def _paths(folder: Path, dataset: str, participants: Sequence[str] | None, keys:
     return paths
 
 
-def _parse_region(text: str, workspace: Workspace) -> Region:
+def _parse_region(text: str, workspace: Workspace | None) -> Region:
     """Return the region that a person writes, by the contigs of the workspace's cohort if it has one."""
-    if (workspace.cohort / "store.json").is_file():
+    if workspace is not None and (workspace.cohort / "store.json").is_file():
         return open_store(workspace.cohort).parse_region(text)
     contig = re.sub(r":[\d,]+(-[\d,]*)?$", "", text)
     return parse_region(text, contigs=[Contig(name=contig, length=END_OF_CONTIG, m5="")], aliases={})

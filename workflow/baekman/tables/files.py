@@ -7,6 +7,7 @@ A folder of tables holds two data sets, ``variants/<bucket>/<ID>.parquet`` (sche
 
 from __future__ import annotations
 
+import json
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -17,10 +18,13 @@ import pyarrow.parquet as pq
 from baekman.arrow import numpy_of, open_parquet, parquet_options, with_metadata
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.errors import InputRefused, Problem
+from baekman.files.atomic import write_text
 from baekman.tables.keys import FOLDER, TableKeys, bucket_of, is_encrypted
+from baekman.workspace.identity import KEY
 
 VARIANTS, REFERENCE = "variants", "reference"
 DATASETS = (VARIANTS, REFERENCE)
+OWNER_FILE = "tables.json"
 OLD_BUCKET = "??"  # in an earlier version's folder; neither data set has a name of two characters
 OLD_REFERENCE = ".reference"
 
@@ -87,6 +91,44 @@ def remove_unfinished(output: Path, participant: str = "*") -> None:
     for pattern in patterns:
         for stale in output.glob(f"{pattern}.parquet.*.tmp"):
             stale.unlink(missing_ok=True)
+
+
+def remove_tables(output: Path, participant: str) -> None:
+    """Delete the tables of a participant in ``output``, unfinished ones too."""
+    for path in (table_path(output, participant), reference_path(output, participant)):
+        path.unlink(missing_ok=True)
+    remove_unfinished(output, participant)
+
+
+# -- the workspace of tables
+
+
+def owner_of(folder: Path) -> str:
+    """Return the ID of the workspace that the tables in ``folder`` belong to; "" for those of a release."""
+    try:
+        return str(json.loads((folder / OWNER_FILE).read_text("utf-8")).get(KEY, ""))
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def note_owner(folder: Path, owner: str) -> None:
+    """Note in ``folder`` that its tables belong to the workspace with the ID ``owner``; "" notes nothing.
+
+    Raises:
+        InputRefused: The tables there belong to another workspace.
+    """
+    present = owner_of(folder)
+    if present and present != owner:
+        raise InputRefused(
+            Problem(
+                file="--output",
+                expected="a new folder, or one with tables of this workspace",
+                found="tables of another workspace",
+                action="choose another folder",
+            )
+        )
+    if owner and not present:
+        write_text(folder / OWNER_FILE, json.dumps({KEY: owner}) + "\n")
 
 
 # -- the layout of earlier versions

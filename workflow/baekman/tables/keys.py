@@ -32,7 +32,8 @@ from baekman.key_ring import (
     read_key_file,
     require_file,
 )
-from baekman.workspace.paths import Top
+from baekman.workspace.identity import identify
+from baekman.workspace.paths import Top, Workspace
 
 FOLDER = Top.TABLE_KEYS
 MASTER_FILE = "master.key"
@@ -129,6 +130,7 @@ def create(workspace: Path) -> bool:
     if (folder / MASTER_NAME).is_file():
         open_keys(workspace)
         return False
+    identify(Workspace(workspace))
     audit.record(workspace, action="table-keys.init")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locks.exclusive(folder / LOCK, waits_for=ROTATION):

@@ -6,7 +6,7 @@ has keys (``table_keys``) the files are encrypted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,8 +34,10 @@ from baekman.tables.files import (
     convert_layout,
     is_done,
     metadata_of,
+    note_owner,
     open_table,
     reference_path,
+    remove_tables,
     remove_unfinished,
     table_path,
 )
@@ -205,6 +207,37 @@ def make_tables(
     return sum(len(task.only) if task.only is not None else task.last - task.first for task in tasks)
 
 
+def make_admitted_tables(
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    output: Path,
+    chosen: Sequence[str] | None,
+    left_out: Callable[[], frozenset[str]],
+    engine: Engine,
+) -> int:
+    """Write the tables of the participants ``chosen`` (None: everyone) at ``snapshot``, except those ``left_out``.
+
+    ``left_out`` is asked again after the tables are written. Tables of participants who are left out are deleted in
+    ``output``, unless it is the workspace's own folder. ``output`` notes the workspace that its tables belong to.
+
+    Returns:
+        The number of participants with tables.
+    """
+    before = left_out()
+    if chosen is None and before:
+        everyone = chain.from_iterable(participants_of(store, entry.name) for entry in snapshot.batches)
+        chosen = sorted(set(everyone) - before)
+    note_owner(output, store.owner)
+    count = make_tables(store, output=output, snapshot=snapshot, participants=chosen, engine=engine)
+    after = left_out()
+    if output.resolve() != Workspace(store.workspace).tables.resolve():
+        for participant in before | after:
+            remove_tables(output, participant)
+    ended = after - before
+    return count - len(ended if chosen is None else ended.intersection(chosen))
+
+
 def make_latest_tables(
     store: Store, *, output: Path, participants: Sequence[str], engine: Engine | None = None
 ) -> tuple[list[str], Snapshot]:
@@ -246,14 +279,13 @@ def withdraw_tables(store: Store, participants: Sequence[str], *, engine: Engine
     Call it when the participants have left the cohort. Only the tables of a workspace are known: ``tables`` next to
     ``cohort``. A store of another name has none.
     """
-    output = Workspace(store.workspace).tables
-    if store.path.absolute().name != "cohort" or not output.is_dir():
+    workspace = Workspace(store.workspace)
+    output = workspace.tables
+    if workspace.cohort.resolve() != store.path.resolve() or not output.is_dir():
         return
     convert_layout(output)
     for participant in participants:
         if PARTICIPANT_ID.fullmatch(participant):
-            for path in (table_path(output, participant), reference_path(output, participant)):
-                path.unlink(missing_ok=True)
-            remove_unfinished(output, participant)
+            remove_tables(output, participant)
     if stale := stale_tables(store, output):
         make_latest_tables(store, output=output, participants=stale, engine=engine)

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from baekman import audit, pseudonyms
-from baekman.consent import today
+from baekman.consent import PURPOSE_SCOPES, PURPOSES, Scope, scopes_of, today
 from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import write_text
 from baekman.workspace.paths import Workspace
@@ -66,10 +68,108 @@ def denied_participants(workspace: Workspace, *, at: date | None = None) -> froz
     denied = set(withdrawn_participants(workspace))
     # first the pending change: when it is finished, the list has it before the pending denials are removed
     for file in (workspace.pending_denials, workspace.denied):
-        for participant_id, first, last in _lines(file):
-            if first <= day and (not last or day <= last):
-                denied.add(participant_id)
+        denied.update(_in_force(file, day, scope=Scope.GENOME))
     return frozenset(denied)
+
+
+def _in_force(file: Path, day: str, *, scope: Scope) -> Iterator[str]:
+    """Yield the participants of the lines of ``file`` on ``scope`` whose period has ``day``."""
+    for participant_id, first, last, *others in _lines(file):
+        if (others or [Scope.GENOME]) == [scope] and first <= day and (not last or day <= last):
+            yield participant_id
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The participants whose data may be used for a purpose: ``granted`` (None: everybody) and not ``denied``."""
+
+    denied: frozenset[str] = frozenset()
+    granted: frozenset[str] | None = None
+
+    def admits(self, participant_id: str) -> bool:
+        """Return whether the data of ``participant_id`` may be used."""
+        return participant_id not in self.denied and (self.granted is None or participant_id in self.granted)
+
+    def require(self, participants: Iterable[str], *, file: str) -> None:
+        """Raise InputRefused, with a line for each, when the data of some ``participants`` may not be used.
+
+        ``file`` names the list of the participants in the message.
+        """
+        left_out = sorted({participant_id for participant_id in participants if not self.admits(participant_id)})
+        if left_out:
+            raise InputRefused(
+                Problem(
+                    file=file,
+                    place=participant_id,
+                    expected="a participant with consent to this use in force",
+                    found="a withdrawal, or a consent that was refused, has ended or does not cover the purpose",
+                    action="leave the participant out",
+                )
+                for participant_id in left_out
+            )
+
+
+def admission(workspace: Workspace, *, purpose: str = "", at: date | None = None) -> Admission:
+    """Return whose data may be used for ``purpose`` (see ``consent.PURPOSES``) at ``at`` (default: today).
+
+    Words of ``BAEKMAN_PURPOSE`` that are purposes count too.
+
+    Raises:
+        InputRefused: As ``denied_participants``; ``purpose`` is unknown; or no registry has written its grants here.
+    """
+    scopes = scopes_of(purpose) | scopes_of(",".join(_purposes_of_environment()))
+    denied = denied_participants(workspace, at=at)
+    if not scopes:
+        return Admission(denied)
+    if not workspace.granted.is_file():
+        raise InputRefused(
+            Problem(
+                file="--purpose",
+                expected="a workspace with a registry that has the consent to this purpose",
+                found="none",
+                action="run `baekman registry show` in the workspace once, or leave --purpose out",
+            )
+        )
+    day = (at or today()).isoformat()
+    granted: set[str] | None = None
+    refused: set[str] = set()
+    for scope in scopes:
+        by_scope = set(_in_force(workspace.granted, day, scope=scope))
+        granted = by_scope if granted is None else granted & by_scope
+        refused.update(_in_force(workspace.pending_denials, day, scope=scope))
+    return Admission(denied, frozenset((granted or set()) - refused))
+
+
+def admission_of(workspace: Workspace | None, *, purpose: str = "") -> Admission:
+    """Return ``admission`` of ``workspace``; of None, a bare cohort, that of everybody.
+
+    Raises:
+        InputRefused: As ``admission``; or a bare cohort is asked for a purpose that needs consent.
+    """
+    if workspace is not None:
+        return admission(workspace, purpose=purpose)
+    if scopes_of(purpose):
+        raise InputRefused(
+            Problem(
+                file="--purpose",
+                expected="a cohort or tables of a workspace, where the consent to this purpose can be asked",
+                found="none",
+                action="name the workspace (--workspace DIR), or leave --purpose out",
+            )
+        )
+    return Admission()
+
+
+def audit_purpose(purpose: str) -> str:
+    """Return ``purpose`` as the audit log notes it: after the project in ``BAEKMAN_PURPOSE``; "" for the default."""
+    scopes = sorted(scopes_of(purpose))
+    project = os.environ.get(audit.PURPOSE_VARIABLE, "")
+    return ",".join([*([project] if project else []), *scopes]) if scopes else ""
+
+
+def _purposes_of_environment() -> list[str]:
+    words = os.environ.get(audit.PURPOSE_VARIABLE, "").split(",")
+    return [word for word in words if word in (*PURPOSES, *PURPOSE_SCOPES)]
 
 
 def _lines(file: Path) -> Iterator[list[str]]:

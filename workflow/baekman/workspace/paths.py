@@ -21,6 +21,8 @@ class Top(StrEnum):
     DELIVERIES = "deliveries"
     DENIED = "denied.txt"
     DENIED_SEQUENCE = "denied.sequence"
+    GRANTED = "granted.txt"
+    IDENTITY = "workspace.json"
     PENDING_DENIALS = "denied.pending"
     LOGS = "logs"
     PARTICIPANTS = "participants"
@@ -41,8 +43,8 @@ PSEUDONYMOUS = frozenset(Top) - {Top.RETURNED}
 # Entries that a withdrawal handles by their own functions, or that remain (see withdrawal.REMAINS).
 APART = frozenset(
     {
-        *(Top.AUDIT, Top.AUDIT_HEAD, Top.COHORT, Top.DENIED, Top.DENIED_SEQUENCE, Top.PENDING_DENIALS),
-        *(Top.RECEIPTS, Top.REGISTRY, Top.RETURNED, Top.TABLE_KEYS, Top.WITHDRAWN),
+        *(Top.AUDIT, Top.AUDIT_HEAD, Top.COHORT, Top.DENIED, Top.DENIED_SEQUENCE, Top.GRANTED, Top.IDENTITY),
+        *(Top.PENDING_DENIALS, Top.RECEIPTS, Top.REGISTRY, Top.RETURNED, Top.TABLE_KEYS, Top.WITHDRAWN),
     }
 )
 # Folders of large files that name a participant in their own name only, or hold nobody's data.
@@ -178,6 +180,16 @@ class Workspace:
     def denied_sequence(self) -> Path:
         """The number of the registry's last consent event that ``denied`` has."""
         return self.root / Top.DENIED_SEQUENCE
+
+    @property
+    def granted(self) -> Path:
+        """The list of grants of uses that nobody may assume (``workspace.denied``)."""
+        return self.root / Top.GRANTED
+
+    @property
+    def identity(self) -> Path:
+        """The file with the ID of the workspace (``workspace.identity``)."""
+        return self.root / Top.IDENTITY
 
     @property
     def pending_denials(self) -> Path:

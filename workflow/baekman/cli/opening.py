@@ -1,0 +1,45 @@
+"""The opening of a cohort by a command, with the notes on stderr that an answer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from baekman.api import Cohort
+
+BARE = (
+    "note: a bare cohort, of no workspace: no consent is asked and no audit log written "
+    "(--workspace DIR names its workspace)"
+)
+
+
+@contextmanager
+def opened_cohort(path: Path, **options: Any) -> Iterator[Cohort]:
+    """Yield the cohort at ``path`` as ``open_cohort`` opens it; note that it is bare when the block ends well."""
+    from baekman.api import open_cohort
+
+    cohort = open_cohort(path, **options)
+    yield cohort
+    if cohort.store.is_bare:
+        typer.echo(BARE, err=True)
+
+
+def note_left_out(cohort: Cohort, *, counted_in: str = "") -> None:
+    """Print how many participants without consent are left out; ``counted_in`` names numbers that count them."""
+    count = cohort.left_out
+    if not count:
+        return
+    people = "1 participant" if count == 1 else f"{count} participants"
+    purpose = f" to {cohort.purpose} use" if cohort.purpose else ""
+    typer.echo(f"note: {people} without consent{purpose} in force left out", err=True)
+    if counted_in:
+        typer.echo(
+            f"note: {counted_in} still count them; `baekman withdraw ID` takes a participant out of all numbers, and "
+            "`baekman cohort freeze` and `baekman export` count only who is shown",
+            err=True,
+        )

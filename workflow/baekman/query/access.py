@@ -1,0 +1,139 @@
+"""The access to a cohort for a purpose: who is left out, what the audit log notes, and whose store it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baekman import audit, pseudonyms
+from baekman.cohort.index import excluded
+from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import Store
+from baekman.engine.local import Engine
+from baekman.errors import InputRefused, Problem
+from baekman.query.limits import Limits
+from baekman.workspace.denied import Admission, admission_of, audit_purpose
+from baekman.workspace.identity import bind, identify
+from baekman.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+
+    from baekman.query.ask import Question
+
+
+class Access:
+    """The access to ``store`` for ``purpose``. Consent is asked at each call, since it may end between two of them."""
+
+    def __init__(self, store: Store, *, purpose: str) -> None:
+        self.store = store
+        self.purpose = purpose
+        self.workspace = Workspace(store.workspace)
+        self._connection: tuple[Snapshot, frozenset[str], duckdb.DuckDBPyConnection] | None = None
+
+    @property
+    def place(self) -> Path:
+        """The store's path in its workspace, next to the configuration; of a bare store its own path."""
+        return self.store.path if self.store.is_bare else self.workspace.cohort
+
+    def admission(self) -> Admission:
+        """Return whose data may be used now; of a bare store everybody's."""
+        return admission_of(None if self.store.is_bare else self.workspace, purpose=self.purpose)
+
+    def left_out(self, snapshot: Snapshot) -> frozenset[str]:
+        """Return the participants of ``snapshot`` whose data may not be used now."""
+        return excluded(self.store, self.admission(), at=snapshot)
+
+    def require_unchanged(self, snapshot: Snapshot, without: frozenset[str]) -> None:
+        """Raise InputRefused when the consent of a participant ended since ``without`` was read."""
+        ended = self.left_out(snapshot) - without
+        if ended:
+            raise InputRefused(
+                Problem(
+                    file="cohort",
+                    expected="consent that stays in force while data are written",
+                    found=f"{len(ended)} participants without it now; nothing was written",
+                    action="run the same command again",
+                )
+            )
+
+    def require_named(self, participants: Sequence[str] | None) -> None:
+        """Raise InputRefused when the data of a participant in ``participants`` may not be used."""
+        if participants is not None:
+            self.admission().require(participants, file="participants")
+
+    def record(self, action: str, *, object: str, question: Any = None, **hashes: str) -> None:
+        """Record a use in the audit log of the workspace; a bare store has none."""
+        if not self.store.is_bare:
+            purpose = audit_purpose(self.purpose)
+            audit.record_use(
+                self.workspace.root, action=action, object=object, purpose=purpose, question=question, **hashes
+            )
+
+    def admit(self, snapshot: Snapshot, question: Question) -> frozenset[str]:
+        """Record ``question`` and return the participants that its answer leaves out.
+
+        Raises:
+            InputRefused: The question is about a participant whose data may not be used.
+        """
+        participant = question.participant
+        self.require_named([participant] if participant is not None else None)
+        shown = participant if participant and pseudonyms.is_valid(participant, "P") else str(snapshot.number)
+        without = self.left_out(snapshot) if question.sql is not None else frozenset()
+        self.record("query", object=shown, question=[question.region, participant, question.sql])
+        return without
+
+    def sql(self, snapshot: Snapshot, query: str) -> duckdb.DuckDBPyRelation:
+        """Return the answer to one SELECT over the views of ``snapshot``, within the default limits of memory and disk.
+
+        Raises:
+            InputRefused: The SQL does not run, or does more than read the views.
+        """
+        import duckdb
+
+        from baekman.query.ask import check_sql, refused_sql
+        from baekman.query.views import connect
+
+        without = self.left_out(snapshot)
+        check_sql(query, views_only=bool(without))
+        self.record("query", object=str(snapshot.number), question=[None, None, query])
+        if self._connection is None or self._connection[:2] != (snapshot, without):
+            connection = connect(self.store, snapshot, limits=Limits(), without=without)
+            self._connection = (snapshot, without, connection)
+        try:
+            return self._connection[2].sql(query)
+        except duckdb.Error as error:
+            raise refused_sql(error) from None
+
+    def scan(self, snapshot: Snapshot, view: str) -> pl.LazyFrame:
+        """Return a view of ``snapshot`` as a Polars LazyFrame; raise InputRefused for an unknown view."""
+        from baekman.query.views import check_view
+
+        frame: pl.LazyFrame = self.sql(snapshot, f"SELECT * FROM {check_view(view)}").pl(lazy=True)
+        return frame
+
+    def write_tables(
+        self, snapshot: Snapshot, output: Path, participants: Sequence[str] | None, *, engine: Engine
+    ) -> int:
+        """Record and write the tables of ``participants`` (else of everyone) as ``make_admitted_tables`` does."""
+        from baekman.tables.make import make_admitted_tables
+
+        self.adopt()
+        self.require_named(participants)
+        self.record("tables", object=str(snapshot.number), question=participants)
+        left_out = partial(self.left_out, snapshot)
+        return make_admitted_tables(
+            self.store, snapshot, output=output, chosen=participants, left_out=left_out, engine=engine
+        )
+
+    def adopt(self) -> Store:
+        """Give the store the ID of the workspace that it lies in, if it has none; return the store."""
+        if not self.store.is_bare and not self.store.owner:
+            owner = identify(self.workspace)
+            bind(self.store.path, owner)
+            self.store = replace(self.store, owner=owner)
+        return self.store

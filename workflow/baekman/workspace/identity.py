@@ -1,0 +1,163 @@
+"""The identity of a workspace: a random ID in ``workspace.json``, which the ``store.json`` of its cohort names too.
+
+A cohort is asked for by a path, which may lead over links or to a copy. Its consent, audit log and keys are those of
+the workspace with the same ID, wherever the path leads. A cohort without an ID that lies in no workspace is *bare*.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from baekman.errors import InputRefused, Problem
+from baekman.files.atomic import fsync_folder, write_text
+from baekman.workspace.paths import Top, Workspace
+
+VARIABLE = "BAEKMAN_WORKSPACE"
+KEY = "workspace"  # of the ID, in workspace.json, store.json and next to tables
+STORE_FILE = "store.json"
+# Entries that show a workspace of an earlier version, which has no ID yet.
+SIGNS = (Top.AUDIT, Top.AUDIT_HEAD, Top.REGISTRY, Top.DENIED, Top.WITHDRAWN, Top.TABLE_KEYS, Top.DELIVERIES)
+_FIND = f"name the workspace: --workspace DIR (in Python workspace=DIR), or {VARIABLE}"
+
+
+def id_of(folder: Path) -> str:
+    """Return the ID in the ``workspace.json`` of ``folder``, of a workspace or of tables; "" without the file.
+
+    Raises:
+        InputRefused: The file holds something else.
+    """
+    try:
+        text = (folder / Top.IDENTITY).read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    try:
+        return str(json.loads(text)[KEY])
+    except (ValueError, KeyError, TypeError):
+        raise InputRefused(
+            Problem(
+                file=Top.IDENTITY,
+                expected="the ID of a workspace",
+                found="something else",
+                action="restore the file from a copy",
+            )
+        ) from None
+
+
+def is_workspace(folder: Path) -> bool:
+    """Return whether ``folder`` is a workspace, of an earlier version too."""
+    return bool(id_of(folder)) or any((folder / sign).exists() for sign in SIGNS)
+
+
+def identify(workspace: Workspace) -> str:
+    """Return the ID of ``workspace``, which is made if it has none; its cohort gets the ID too if it has none.
+
+    Raises:
+        InputRefused: The cohort belongs to another workspace.
+    """
+    file = workspace.root / Top.IDENTITY
+    if not id_of(workspace.root):
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            write_text(temporary, json.dumps({KEY: secrets.token_hex(16)}) + "\n")
+            os.link(temporary, file)
+        except FileExistsError:  # another command was first
+            pass
+        finally:
+            temporary.unlink(missing_ok=True)
+        fsync_folder(workspace.root)
+    identity = id_of(workspace.root)
+    if (workspace.cohort / STORE_FILE).is_file():
+        bind(workspace.cohort, identity)
+    return identity
+
+
+def bind(store: Path, identity: str) -> None:
+    """Write the ID of a workspace to the ``store.json`` of the cohort ``store``, which belongs to it from now on.
+
+    Raises:
+        InputRefused: The cohort belongs to another workspace.
+    """
+    file = store / STORE_FILE
+    try:
+        description = json.loads(file.read_text("utf-8"))
+        owner = description.get(KEY, "")
+    except (ValueError, AttributeError):
+        return  # the next command that reads the cohort refuses it
+    if owner and owner != identity:
+        raise _of_two()
+    if not owner:
+        write_text(file, json.dumps({**description, KEY: identity}, indent=1) + "\n")
+
+
+def find_workspace(place: Path, *, owner: str, given: Path | None = None) -> Path | None:
+    """Return the workspace of the cohort store or tables at ``place``; None for a bare cohort.
+
+    Args:
+        place: The path as it was typed; each link on the way counts.
+        owner: The ID that the store or the tables name; "" without one.
+        given: The workspace that the caller names; without it ``BAEKMAN_WORKSPACE`` may name one.
+
+    Raises:
+        InputRefused: The workspace with the ID ``owner`` is not found, or another workspace has this cohort too.
+    """
+    folders = list(_folders_around(place))
+    others = (folder for folder in folders if is_workspace(folder) and not (owner and id_of(folder) == owner))
+    claims = {_key(folder): folder for folder in others}
+    if given is not None:
+        if not is_workspace(given) or (owner and id_of(given) != owner):
+            raise _refusal("another folder", action="correct --workspace")
+        if not owner and any(_key(folder) != _key(given) for folder in claims.values()):
+            raise _of_two()
+        return given
+    if not owner:
+        if len(claims) > 1:
+            raise _of_two()
+        return next(iter(claims.values()), None)
+    if any((folder / Top.COHORT).resolve() == place.resolve() for folder in claims.values()):
+        raise _of_two()
+    variable = os.environ.get(VARIABLE, "")
+    above = (parent for folder in folders for parent in (folder, *folder.absolute().parents))
+    for folder in (*above, *([Path(variable)] if variable else [])):
+        if id_of(folder) == owner:
+            return folder
+    raise _refusal("none around it" if not variable else f"none around it, and another in {VARIABLE}", action=_FIND)
+
+
+def _folders_around(place: Path) -> Iterator[Path]:
+    """Yield the folder of ``place``, that of each link on the way, and that of the final path."""
+    path = place
+    for _ in range(40):  # as many links as Linux follows
+        yield path.absolute().parent
+        if not path.is_symlink():
+            break
+        path = path.absolute().parent / path.readlink()
+    yield place.resolve().parent
+
+
+def _key(folder: Path) -> str:
+    return id_of(folder) or str(folder.resolve())
+
+
+def _refusal(found: str, *, action: str) -> InputRefused:
+    return InputRefused(
+        Problem(
+            file="workspace", expected="the workspace that the cohort or tables belong to", found=found, action=action
+        )
+    )
+
+
+def _of_two() -> InputRefused:
+    return InputRefused(
+        Problem(
+            file="workspace",
+            expected="a cohort of one workspace",
+            found="a cohort that two workspaces claim",
+            action="name the one that it belongs to (--workspace DIR), and remove the copy or link from the other",
+        )
+    )
