@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from baekman.cli.opening import BARE
 from baekman.cohort import rewrite
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
@@ -78,7 +79,8 @@ def test_add_prints_a_line_for_each_participant_and_kind(store: Store, members: 
     listed = tmp_path / "list.tsv"
     listed.write_text("".join(f"{member.participant_id}\t{member.gvcf}\n" for member in members))
     done = baekman("cohort", "add", "--cohort", store.path, "--batch", "b", "--gvcfs", listed)
-    *lines, last = done.stderr.splitlines()
+    *lines, last, note = done.stderr.splitlines()
+    assert note == BARE
     assert done.stdout == "1\n"
     assert lines == [
         f"P1: ps_text 2 ({MEANINGS['ps_text']})",
