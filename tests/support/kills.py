@@ -60,3 +60,34 @@ def killed_before(step: int, work: Callable[[], object]) -> bool:
         except Killed:
             return True
     return done >= step
+
+
+def done_before(step: int, act: Callable[[], bool], work: Callable[[], object]) -> int:
+    """Do ``work``, and once ``act`` before its effect number ``step`` (from 1), as another process would.
+
+    ``act`` returns False while it would have to wait for a lock that ``work`` holds; it is tried again before the next
+    effect. It comes after ``work`` when there is no such effect.
+
+    Returns:
+        The number of effects of ``work``.
+    """
+    done = 0
+    is_acting = has_acted = False
+
+    def check() -> None:
+        nonlocal done, is_acting, has_acted
+        if is_acting:
+            return
+        done += 1
+        if done >= step and not has_acted:
+            is_acting = True
+            try:
+                has_acted = act()
+            finally:
+                is_acting = False
+
+    with _before_effects(check):
+        work()
+    if not has_acted:
+        assert act()
+    return done

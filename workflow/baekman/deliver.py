@@ -74,13 +74,15 @@ def deliver(
     settings = load_config(workspace.root, file=config)
 
     def receive_delivery(*, again: bool) -> ReceivedDelivery:
-        return receive(
+        received = receive(
             delivery,
             workspace=workspace,
             config=settings,
             again=again,
             progress=lambda done, total: progress("intake", done, total),
         )
+        withdrawal.sweep(workspace)
+        return received
 
     receipt = receive_delivery(again=False)
     folder = workspace.delivery(receipt.delivery_id)

@@ -11,10 +11,11 @@ from typing import Any
 
 from baekman import audit, withdrawal
 from baekman.call.gate import judge_calls
-from baekman.cohort import rewrite, snapshot, store
+from baekman.cohort import snapshot, store
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member, read_members
 from baekman.cohort.index import find_batches
+from baekman.cohort.rewrite import leave_batch
 from baekman.cohort.roster import read_remarks, read_roster
 from baekman.cohort.sites import SiteFilters
 from baekman.engine.local import Engine
@@ -84,8 +85,11 @@ def add_delivery(
         InputRefused: A gVCF belongs to another participant, or a participant is in the cohort with other calls.
     """
     members = read_members(accepted) if accepted.read_text(encoding="utf-8").strip() else []
-    # consent may have ended since intake
-    denied = denied_participants(workspace)
+    has_cohort = (workspace.cohort / "store.json").is_file()
+    # consent may have ended since intake, or since this job was killed
+    denied = denied_participants(workspace).intersection(member.participant_id for member in members)
+    if has_cohort and denied:
+        leave_batch(store.open_store(workspace.cohort), denied, batch=delivery_id, engine=engine)
     members = [member for member in members if member.participant_id not in denied]
     # a gVCF that is not complete holds its specimen
     complete = judge_calls(workspace, workspace.delivery(delivery_id), [member.participant_id for member in members])
@@ -95,7 +99,6 @@ def add_delivery(
     result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None, "remarks": {}}
     if members:
         identify(workspace)
-        has_cohort = (workspace.cohort / "store.json").is_file()
         opened = store.open_store(workspace.cohort) if has_cohort else settings.create(workspace.cohort)
         engine = worthwhile(engine, (Path(member.gvcf) for member in members))
         filters = SiteFilters(**settings.filters)
@@ -103,9 +106,8 @@ def add_delivery(
         with audit.use(workspace.root, action="cohort.add", object=delivery_id, consent_hash=consent_hash):
             committed = _added(opened, delivery_id, members, filters=filters, engine=engine)
         # consent may have ended while the batch was written; a later withdrawal finds the batch itself
-        gone = {member.participant_id for member in members} & denied_participants(workspace)
-        if gone:
-            committed = rewrite.withdraw(opened, sorted(gone), engine=engine)
+        gone = denied_participants(workspace).intersection(member.participant_id for member in members)
+        committed = leave_batch(opened, gone, batch=delivery_id, engine=engine) or committed
         result["participants"] = sorted({member.participant_id for member in members} - gone)
         result["snapshot"] = committed.number
         result["remarks"] = _remarks(opened, result["participants"], at=committed)
@@ -179,11 +181,9 @@ def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: P
         opened = store.open_store(workspace.cohort)
         engine = worthwhile(engine, (workspace.participant(participant_id).gvcf for participant_id in members))
         output = workspace.tables
-        denied = denied_participants(workspace)
-        members = [participant_id for participant_id in members if participant_id not in denied]
         table_files.note_owner(output, identify(workspace))
         with audit.use(workspace.root, action="tables", object=added["delivery"]):
-            present, latest = tables.make_latest_tables(opened, output=output, participants=members, engine=engine)
+            present, latest = _admitted_tables(opened, workspace, members, engine=engine)
         result["snapshot"] = latest.number
         result["tables"] = {
             participant_id: {"rows": rows, "reference_rows": reference_rows}
@@ -191,3 +191,19 @@ def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: P
         }
     atomic.write_text(report, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
+
+
+def _admitted_tables(
+    opened: store.Store, workspace: Workspace, members: Sequence[str], *, engine: Engine
+) -> tuple[list[str], snapshot.Snapshot]:
+    """Write the tables of ``members`` without those denied; return the participants with tables, and the snapshot.
+
+    Tables of members who are denied when all are written are deleted, also those of a job that was killed.
+    """
+    denied = denied_participants(workspace)
+    admitted = [participant_id for participant_id in members if participant_id not in denied]
+    present, latest = tables.make_latest_tables(opened, output=workspace.tables, participants=admitted, engine=engine)
+    denied = denied_participants(workspace)
+    for participant_id in denied.intersection(members):
+        table_files.remove_tables(workspace.tables, participant_id)
+    return [participant_id for participant_id in present if participant_id not in denied], latest

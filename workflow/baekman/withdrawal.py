@@ -35,7 +35,7 @@ from baekman.tables import make as tables
 from baekman.verdicts import GATES
 from baekman.workspace import run_lock
 from baekman.workspace.denied import read_mark, withdrawn_participants
-from baekman.workspace.paths import Workspace
+from baekman.workspace.paths import STAGED, Workspace
 from baekman.workspace.purge import Purge, RemovalNote, Traces, note_files, purge_files, remaining
 
 LEFT_TABLES = {
@@ -147,15 +147,18 @@ def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -
     if not withdrawn:
         return []
     table_files.convert_layout(workspace.tables)
-    affected = {participant_id for participant_id in withdrawn if _has_files(workspace, participant_id)}
+    staged = {path.name for path in workspace.deliveries.glob(f"*/{STAGED}/*")}
+    affected = {
+        one for one in withdrawn if one in staged or _has_files(workspace, one) or _is_unfinished(workspace, one)
+    }
     if opened := _cohort(workspace):
         affected |= _cohort_holds(opened, sorted(withdrawn))
     for participant_id in sorted(affected):
         note = _note(workspace, participant_id)
+        audit.record(workspace.root, action="withdraw.sweep", object=participant_id)
         _leave_cohort(workspace, participant_id, note=note, workers=workers)
         purge = _purge(workspace, participant_id, read_mark(workspace, participant_id)["specimens"], note=note)
         _add_to_receipt(workspace, participant_id, purge, note=note)
-        audit.record(workspace.root, action="withdraw.sweep", object=participant_id)
     return sorted(affected)
 
 
@@ -193,6 +196,15 @@ def _add_to_receipt(workspace: Workspace, participant_id: str, purge: Purge, *, 
         if purge:
             _write_receipt(receipt, {**earlier, **purge.after(earlier)})
         note.path.unlink(missing_ok=True)
+    elif note.path.is_file():
+        note.is_done = True
+        note.save()
+
+
+def _is_unfinished(workspace: Workspace, participant_id: str) -> bool:
+    """Return whether a withdrawal or a sweep was killed before it had made the changes that it noted."""
+    path = workspace.removal_note(participant_id)
+    return path.is_file() and not RemovalNote.read(path, audit=0).is_done
 
 
 def _has_files(workspace: Workspace, participant_id: str) -> bool:
@@ -238,6 +250,7 @@ def _leave_cohort(
         return None
     if _cohort_holds(opened, [participant_id]):
         note.snapshot = snapshots.read_snapshot(opened).number
+        note.is_done = False
         note.save()
     elif is_again and note.snapshot is None:
         return None
@@ -262,6 +275,7 @@ def _purge_alone(workspace: Workspace, participant_id: str, specimens: Sequence[
     has_key = table_keys.has_key(workspace.root, participant_id)
     note.has_key = note.has_key or has_key
     if note_files(workspace, traces, note=note) or has_key:
+        note.is_done = False
         note.save()
     table_keys.destroy(workspace.root, participant_id)
     if note.has_key:

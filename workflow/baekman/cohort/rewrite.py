@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -209,6 +209,16 @@ def subset(
             yield part, remerge(part, smaller, map_tasks=map_tasks)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def leave_batch(store: Store, participants: Iterable[str], *, batch: str, engine: Engine) -> Snapshot | None:
+    """Take ``participants`` out of ``batch``, as ``withdraw`` does; return the new snapshot, None when none was in it.
+
+    Batches with a suffix (``<batch>.2``, ``<batch>.r1``) count as ``batch``.
+    """
+    batches = find_batches(store, sorted(participants), at=read_snapshot(store))
+    leaving = sorted(one for one, name in batches.items() if name == batch or name.startswith(f"{batch}."))
+    return withdraw(store, leaving, engine=engine) if leaving else None
 
 
 def _names_taken(store: Store) -> set[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from baekman import audit
+from baekman.consent import ConsentState
 from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.files.locks import exclusive
@@ -28,6 +29,7 @@ from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts, verdict_history
 from baekman.verdicts import GateMode, Verdict, write_verdicts
 from baekman.workspace import specimens
+from baekman.workspace.denied import denied_participants, held_denials, withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
 # Values of PL in SAM, by words in the name of a platform.
@@ -106,15 +108,26 @@ def conclude(
 
     ``before`` is the earlier summary of a delivery that is received again.
     """
-    home, delivery, registry = reception.home, reception.delivery, reception.registry
     # two deliveries may have brought the same specimen at the same time: the first of them to get here keeps it
     lock = reception.workspace.deliveries / ".verdicts.lock"
-    with exclusive(lock, waits_for="the verdicts of another delivery to be recorded"):
-        inspections = [_settled(reception, inspection) for inspection in inspections]
-        verdicts = tuple(inspection.verdict for inspection in inspections)
-        record_verdicts(registry, home.id, verdicts)
-    write_verdicts(home.verdicts("intake"), verdicts)
+    verdicts_lock = exclusive(lock, waits_for="the verdicts of another delivery to be recorded")
+    # a denial that is acknowledged before is in the verdicts; a withdrawal after finds all that is written here
+    with verdicts_lock, held_denials(reception.workspace):
+        return _conclude(reception, [_settled(reception, inspection) for inspection in inspections], before)
+
+
+def _conclude(
+    reception: Reception, inspections: Sequence[Inspection], before: Mapping[str, Any] | None
+) -> ReceivedDelivery:
+    home, delivery, registry = reception.home, reception.delivery, reception.registry
+    verdicts = tuple(inspection.verdict for inspection in inspections)
     rows = [row for inspection in inspections for row in inspection.rows]
+    participants = sorted({row.participant_id for row in rows})
+    consent_hash = registry.consent_hash(participants)
+    audit.record(reception.workspace.root, action="receive", object=home.id, consent_hash=consent_hash)
+    _unstage_others(home.staged, participants)
+    record_verdicts(registry, home.id, verdicts)
+    write_verdicts(home.verdicts("intake"), verdicts)
     specimens.write(home.specimens, rows)
     _write_inputs(home, inspections)
     report = return_report.write_intake(
@@ -124,8 +137,6 @@ def conclude(
         inspections=inspections,
         extra=extra_files(delivery, present=list(walk(delivery.folder))),
     )
-    participants = sorted({row.participant_id for row in rows})
-    consent_hash = registry.consent_hash(participants)
     summary = {
         "delivery": home.id,
         "reference": reception.settings["reference_name"],
@@ -135,7 +146,6 @@ def conclude(
         "specimens": len(inspections),
         "accepted": len(participants),
     }
-    audit.record(reception.workspace.root, action="receive", object=home.id, consent_hash=consent_hash)
     atomic.write_text(home.summary, json.dumps(summary, indent=1) + "\n")
     shutil.rmtree(home.progress, ignore_errors=True)
     if before:
@@ -153,7 +163,7 @@ def _settled(reception: Reception, inspection: Inspection) -> Inspection:
     participant_id = inspection.verdict.participant_id
     if not inspection.rows or participant_id is None:
         return inspection
-    late = check_consent(reception.registry.active_consent(participant_id))
+    late = check_consent(_consent_in_force(reception, participant_id))
     own = reception.registry.specimens_of(participant_id)
     if any(reception.is_accepted_elsewhere(specimen.specimen_id) for specimen in own):
         late.append(Finding.of("specimen_reused", metric="deliveries", observed=2, threshold=1))
@@ -161,6 +171,23 @@ def _settled(reception: Reception, inspection: Inspection) -> Inspection:
         return inspection
     shutil.rmtree(reception.home.staged / participant_id, ignore_errors=True)
     return inspection.rejected(late)
+
+
+def _unstage_others(staged: Path, participants: Sequence[str]) -> None:
+    """Delete what is staged of anybody but ``participants``: an intake that was killed may have accepted them."""
+    for folder in staged.iterdir() if staged.is_dir() else ():
+        if folder.name not in participants:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _consent_in_force(reception: Reception, participant_id: str) -> ConsentState:
+    """Return the state in the registry; a denial of a command that is under way, or was killed, counts too."""
+    state = reception.registry.active_consent(participant_id)
+    if participant_id in withdrawn_participants(reception.workspace):
+        return ConsentState.WITHDRAWN
+    if state is ConsentState.GRANTED and participant_id in denied_participants(reception.workspace):
+        return ConsentState.REFUSED
+    return state
 
 
 def _write_inputs(home: DeliveryFolder, inspections: Sequence[Inspection]) -> None:

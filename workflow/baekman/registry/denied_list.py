@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TextIO
@@ -27,9 +27,8 @@ from baekman.consent import (
 )
 from baekman.errors import InputRefused
 from baekman.files.atomic import atomic_file, write_text
-from baekman.files.locks import exclusive
 from baekman.registry.records import Registry, open_registry
-from baekman.workspace.denied import mark_withdrawn, withdrawn_participants
+from baekman.workspace.denied import held_denials, mark_withdrawn, withdrawn_participants
 from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
 
@@ -62,7 +61,7 @@ def open_in_force(
         audit.require_clock_after(recorded, of="the registry")
     marked = withdrawn_participants(workspace) - {finishing}
     if workspace.pending_denials.is_file() or _listed_sequence(workspace) < opened.last_sequence():
-        with _lock(workspace):
+        with held_denials(workspace):
             _finish(workspace, opened)
     for participant_id in opened.not_withdrawn(marked):
         withdraw(workspace, participant_id, registry=opened)
@@ -106,7 +105,7 @@ def consent_change(
 
     ``events`` are arguments of ``audit.record``. A change that the registry refuses leaves nothing.
     """
-    with _lock(workspace):
+    with held_denials(workspace):
         change = ConsentChange(workspace, events=events, sequence=registry.last_sequence())
         try:
             yield change
@@ -165,7 +164,7 @@ def update_denied_list(workspace: Workspace, *, registry: Registry) -> str:
         The hash of the consent of all participants (``Registry.consent_hash``).
     """
     # The lock covers the reading too: no older state of the registry is written over a newer one.
-    with _lock(workspace):
+    with held_denials(workspace):
         return _write_list(workspace, registry)
 
 
@@ -236,8 +235,3 @@ def _listed_sequence(workspace: Workspace) -> int:
     file = workspace.denied_sequence
     has_lists = workspace.denied.is_file() and workspace.granted.is_file()
     return int(file.read_text("utf-8")) if file.is_file() and has_lists else 0
-
-
-def _lock(workspace: Workspace) -> AbstractContextManager[int]:
-    file = workspace.denied.with_name(f".{workspace.denied.name}.lock")
-    return exclusive(file, waits_for="another change of the registry to be noted in the workspace")

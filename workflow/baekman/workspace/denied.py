@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +23,7 @@ from baekman import audit, pseudonyms
 from baekman.consent import PURPOSE_SCOPES, PURPOSES, Scope, scopes_of, today
 from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import write_text
+from baekman.files.locks import exclusive
 from baekman.workspace.paths import Workspace
 
 
@@ -175,6 +176,12 @@ def _purposes_of_environment() -> list[str]:
 def _lines(file: Path) -> Iterator[list[str]]:
     with suppress(FileNotFoundError), file.open(encoding="utf-8") as lines:
         yield from (line.rstrip("\n").split("\t") for line in lines if not line.startswith("#"))
+
+
+def held_denials(workspace: Workspace) -> AbstractContextManager[int]:
+    """Return a lock under which no change of consent or withdrawal is acknowledged; its denials may come into force."""
+    file = workspace.denied.with_name(f".{workspace.denied.name}.lock")
+    return exclusive(file, waits_for="another change of the registry to be noted in the workspace")
 
 
 def denied_hash(workspace: Workspace) -> str:

@@ -66,6 +66,7 @@ class RemovalNote:
         has_key: Whether the participant had a key of encrypted tables.
         named: Files and folders named by the IDs, relative to the workspace.
         searched: Files that contain an ID, relative to the workspace.
+        is_done: Whether all noted changes are made; only the receipt is missing.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class RemovalNote:
     has_key: bool = False
     named: set[str] = field(default_factory=set)
     searched: set[str] = field(default_factory=set)
+    is_done: bool = False
 
     @classmethod
     def read(cls, path: Path, *, audit: int) -> RemovalNote:
@@ -88,11 +90,12 @@ class RemovalNote:
             has_key=values["has_key"],
             named=set(values["named"]),
             searched=set(values["searched"]),
+            is_done=values.get("is_done", False),
         )
 
     def save(self) -> None:
         """Write the note."""
-        values = {"audit": self.audit, "snapshot": self.snapshot, "has_key": self.has_key}
+        values = {"audit": self.audit, "snapshot": self.snapshot, "has_key": self.has_key, "is_done": self.is_done}
         names = {"named": sorted(self.named), "searched": sorted(self.searched)}
         write_text(self.path, json.dumps({**values, **names}) + "\n")
 
