@@ -29,7 +29,7 @@ from support.finished_workspace import DELIVERY, FinishedWorkspace, finished_wor
 from support.kills import done_before, killed_before
 from typer.testing import CliRunner
 
-STRIDE = int(os.environ.get("BAEKMAN_KILL_STRIDE", "5"))
+STRIDE = int(os.environ.get("BAEKMAN_KILL_STRIDE", "23"))
 DENIALS = {
     "refusal": ["registry", "consent", "PARTICIPANT", "--decision", "refused"],
     "withdrawal": ["registry", "withdraw", "PARTICIPANT"],
