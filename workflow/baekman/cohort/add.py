@@ -24,6 +24,7 @@ from baekman.cohort.index import find_batches, open_index
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.snapshot import Snapshot, read_snapshot
 from baekman.cohort.store import BATCH_NAME, Store, check_names
+from baekman.cohort.verify.handover import require_rows
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 
@@ -79,6 +80,7 @@ def _add(store: Store, plan: BatchPlan, *, engine: Engine, filters: SiteFilters 
             map_tasks("reading gVCFs", partial(read_participant, store, plan), len(plan.members))
             collect(store, plan)
             digests = map_tasks("building shards", partial(_build, store, plan), 2 * len(store.shards))
+            require_rows(store, plan.folder(store) / "batch", batch=batch, map_tasks=map_tasks)
             seal(plan.folder(store) / "batch", digests, inputs=inputs)
         with store.lock():
             latest = _refuse_known(store, plan)

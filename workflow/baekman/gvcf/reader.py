@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from baekman.arrow import group_starts
 from baekman.errors import InputRefused, Problem
+from baekman.files.bgzf_index import indexed_records
 from baekman.files.digests import sha256_of
 from baekman.gvcf.piece import INTERVAL_COLUMNS, ROW_COLUMNS, SEGMENT_COLUMNS, Bytes, Ints, Piece
 from baekman.gvcf.problems import PROBLEMS
@@ -138,7 +139,9 @@ class GvcfReader:
         records = self._records
         header = b""
         in_header = True
+        lines = 0
         for chunk in self._chunks():
+            lines += chunk.count(b"\n")
             begin = 0
             if in_header:
                 header += chunk
@@ -164,6 +167,7 @@ class GvcfReader:
             raise self._refusal(place="header", expected="a #CHROM line", found="none")
         if records.contig >= 0:
             yield self._take_piece(rest=True)
+        self._require_all(lines)
         self.counts.records = records.records
         duplicates, contradicting, raised = self._of_pieces
         self.counts.remarks = counted(
@@ -176,6 +180,25 @@ class GvcfReader:
                 expected=f"at most {self.thresholds.max_contradicting} fields that contradict their header",
                 found=str(self.counts.contradicting),
                 action="call the participant again, or raise cohort.max_contradicting",
+            )
+
+    def _require_all(self, lines: int) -> None:
+        """Raise InputRefused unless all ``lines`` of the file were read, and all records that its index counts."""
+        records = self._records
+        if records.line != lines:
+            raise self._refusal(
+                place="all records",
+                expected=f"{lines} lines read, as the file has",
+                found=str(records.line),
+                action="run the same command again; if it is refused again, report the fault",
+            )
+        counted = indexed_records(self.path)
+        if counted is not None and counted != records.records + getattr(records, "ignored", 0):
+            raise self._refusal(
+                place="end of the file",
+                expected=f"{counted} records, as its index counts",
+                found=str(records.records),
+                action="send it again if it was cut; make the index again if it is of another file",
             )
 
     def _refusal(self, *, place: str, expected: str, found: str, action: str = "") -> InputRefused:

@@ -46,6 +46,7 @@ from baekman.tables.rows import SITE_COLUMNS, by_sample, of_participants, refere
 from baekman.workspace.paths import Workspace
 
 PARTICIPANTS_PER_TASK = 200
+ROW_COUNTS = ("call_rows", "reference_rows")  # of the roster, in the order of the two tables
 LEAST_PER_TASK = 25  # a task reads all of a shard, and holds the rows of its participants
 
 
@@ -158,11 +159,26 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
             rows = reference_rows(reference)
             for sample, table in of_participants(rows, where, REFERENCE_TABLE, contig=tile.contig, ids=ids):
                 writers[sample].write(1, table)
-        for writer in writers.values():
+        for sample, writer in writers.items():
+            require_rows(writer.participant, writer.rows, [roster[name][sample].as_py() for name in ROW_COUNTS])
             writer.close()
             with store.tables_lock(exclusive=False):
                 refuse_gone(store, [snapshot.number])
                 writer.show()
+
+
+def require_rows(participant: str, rows: Sequence[int], expected: Sequence[int]) -> None:
+    """Raise InputRefused unless both tables of a participant have the ``rows`` that the roster counts."""
+    if list(rows) != list(expected):
+        raise InputRefused(
+            Problem(
+                file="tables",
+                place=f"participant {participant}",
+                expected=f"{expected[0]} rows and {expected[1]} reference blocks, as the cohort has",
+                found=f"{rows[0]} and {rows[1]}",
+                action="run `baekman cohort verify`; no table of this participant was written",
+            )
+        )
 
 
 def row_counts(store: Store, output: Path, participants: Sequence[str]) -> dict[str, tuple[int, int]]:
