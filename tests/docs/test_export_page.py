@@ -9,6 +9,7 @@ from pathlib import Path
 
 import baekman
 import pytest
+from baekman.cli.opening import BARE
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
@@ -49,7 +50,7 @@ def test_command_of_the_page_runs(place: Path, command: str) -> None:
     program, *arguments = shlex.split(command)
     assert program == "baekman"
     done = run(*arguments, cwd=place)
-    assert done.stderr == ""
+    assert done.stderr == f"{BARE}\n"
     if arguments[0] == "query" and "--output" not in arguments:
         assert len(done.stdout.splitlines()) == 2
 

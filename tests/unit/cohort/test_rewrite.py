@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from baekman.cli.opening import BARE
 from baekman.cohort import garbage, rewrite
 from baekman.cohort.add import add_batch
 from baekman.cohort.batch import BatchPlan, collect, read_participant
@@ -35,9 +36,9 @@ from support.store_tools import baekman, gvcf_text, hashes, line, write_referenc
 def test_an_id_that_is_not_in_the_cohort_is_reported(store: Store, tmp_path: Path) -> None:
     add_batch(store, batch="b", members=[member(tmp_path, number) for number in range(2)])
     done = baekman("cohort", "withdraw", "P0", "P7", "P7", "--cohort", store.path)
-    assert (done.stdout, done.stderr) == ("2\n", "P7 is not in the cohort\n")
+    assert (done.stdout, done.stderr) == ("2\n", f"P7 is not in the cohort\n{BARE}\n")
     again = baekman("cohort", "withdraw", "P0", "--cohort", store.path)
-    assert (again.stdout, again.stderr) == ("2\n", "P0 is not in the cohort\n")
+    assert (again.stdout, again.stderr) == ("2\n", f"P0 is not in the cohort\n{BARE}\n")
 
 
 def test_withdrawals_from_batches_of_the_same_name_keep_everybody_else(store: Store, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from baekman.cli.opening import BARE
 from baekman.cohort import rewrite
 from baekman.cohort.add import add_batch
 from baekman.cohort.batch import seal
@@ -123,7 +124,7 @@ def test_a_batch_that_is_added_at_the_same_time_is_no_finding(
 
 def test_a_sound_store_has_no_finding(sound: Path) -> None:
     done = baekman("cohort", "verify", "--cohort", sound)
-    assert (done.stdout, done.stderr) == ("", "")
+    assert (done.stdout, done.stderr) == ("", f"{BARE}\n")
 
 
 def test_it_stays_sound_through_withdrawal_and_compaction(sound: Path, tmp_path: Path) -> None:
