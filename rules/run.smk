@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import snakemake_internals as internals
+from baekman.cohort.settings import require_fixed_in
 from baekman.config.loading import load_config
 from baekman.errors import InputRefused
 from baekman.tools import processes, programs
@@ -75,6 +76,8 @@ with refusing("configuration"):
             if key not in RUN_KEYS
         },
     )
+    if internals.is_main_process(workflow):
+        require_fixed_in(WORKSPACE, SETTINGS)
 
 
 def receive_delivery(folder):

@@ -59,7 +59,7 @@ class Build:
             with pysam.VariantFile(member.gvcf) as gvcf:
                 inside = set(gvcf.header.contigs)
             for contig, bases in self.bases.items():
-                names = [name for name in (contig, *self.ground.aliases) if name in inside]
+                names = [name for name in (contig, *self.ground.rules.aliases) if name in inside]
                 records = read_records(Path(member.gvcf), bases, names[0]) if names else []
                 read[member.participant_id, contig] = Near(records)
         return read

@@ -17,6 +17,7 @@ import pytest
 from baekman.cohort import snapshot, store
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
+from baekman.cohort.settings import BatchSettings
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, matcher_of
 from baekman.registry.confidential import read_identifiers
@@ -264,7 +265,12 @@ def test_a_withdrawal_reaches_every_layer_of_a_finished_workspace(world: World, 
         )
         for participant, sex in zip(stayers, ("female", "male"), strict=True)
     ]
-    add_batch(alone, batch="all", members=members, filters=snapshot.read_snapshot(opened).filters)
+    add_batch(
+        alone,
+        batch="all",
+        members=members,
+        settings=BatchSettings(rules=opened.rules, filters=snapshot.read_snapshot(opened).filters),
+    )
     never = frozen(alone, tmp_path / "never")
     assert frozen(opened, tmp_path / "after") == never
     in_workspace = {name: content for name, content in other.files().items() if name.startswith("tables/")}

@@ -10,7 +10,7 @@ from baekman.cohort.schema import SCHEMA_VERSION
 from baekman.cohort.store import Store, create_store
 from baekman.errors import InputRefused
 from baekman.genome.shards import check_tiling, read_shards
-from baekman.gvcf.thresholds import Thresholds
+from baekman.gvcf.thresholds import GvcfRules, Thresholds
 from support.store_tools import baekman, write_reference
 
 
@@ -37,7 +37,7 @@ def test_bands_that_do_not_tile_gq_are_refused(tmp_path: Path, reference: Path, 
 
 def test_aliases_of_no_contig_and_of_contigs_are_refused(tmp_path: Path, reference: Path) -> None:
     with pytest.raises(InputRefused) as refused:
-        create_store(tmp_path / "cohort", reference=reference, aliases={"1": "chr1", "c1": "c2"})
+        create_store(tmp_path / "cohort", reference=reference, rules=GvcfRules(aliases={"1": "chr1", "c1": "c2"}))
     assert str(refused.value).splitlines() == [
         "cohort.contig_aliases: alias 1: expected the name of a contig of the reference, found 'chr1'",
         "cohort.contig_aliases: alias c1: expected a name that no contig of the reference has, "

@@ -61,7 +61,7 @@ RECORDS = {
     "a contig that comes again": (
         [GOOD, line(10, "C", "T", "0/1:40:22:11,11:45,0,42", contig="c2"), GOOD],
         f"line {FIRST + 2} (record 3): expected each contig's records in one piece, "
-        "found a contig that was left before",
+        "found c1, which was left before; sort the records by contig",
     ),
     "the same record again": (
         [line(10, "C", "T", "0/1:40:22:11,11:45,0,42"), line(10, "C", "T", "0/1:40:22:11,11:45,0,42")],
@@ -117,7 +117,9 @@ RECORDS = {
     ),
     "unknown contig": (
         [line(10, "C", "T", "0/1:40:22:11,11:45,0,42", contig="c9")],
-        f"line {FIRST} (record 1): expected a contig of the store's reference, found a contig that is not in it",
+        f"line {FIRST} (record 1): expected a contig of the store's reference, found c9, which the reference lacks; "
+        'in the configuration, give its name in the reference (cohort.contig_aliases: {"c9": NAME IN THE REFERENCE}) '
+        'or leave it out (cohort.ignore_contigs: ["c9"])',
     ),
     "wrong REF base": (
         [GOOD, line(11, "G", "T", "0/1:40:22:11,11:45,0,42")],
@@ -145,15 +147,16 @@ RECORDS = {
     ),
     "too few columns": (
         [GOOD.rsplit("\t", 1)[0]],
-        f"line {FIRST} (record 1): expected ten columns: one sample, found another number of columns",
+        f"line {FIRST} (record 1): expected ten columns: one sample, found 9 columns; "
+        "if the file was cut, send it again",
     ),
     "too many columns": (
         [GOOD + "\t0/0"],
-        f"line {FIRST} (record 1): expected ten columns: one sample, found another number of columns",
+        f"line {FIRST} (record 1): expected ten columns: one sample, found 11 columns",
     ),
     "spaces instead of tabs": (
         [GOOD.replace("\t", " ")],
-        f"line {FIRST} (record 1): expected ten columns: one sample, found another number of columns",
+        f"line {FIRST} (record 1): expected columns separated by tabs, found columns separated by spaces",
     ),
     "POS that is no number": (
         [GOOD.replace("\t10\t", "\tten\t")],
@@ -182,7 +185,8 @@ RECORDS = {
     "too many fields that contradict": (
         [line(10, "C", "T", "0/1:40:22:11:45,0"), line(11, "A", "T", "0/1:40:22:11,11:45,0")],
         "all records: expected at most 1 fields that contradict their header, found 3; "
-        "call the participant again, or raise cohort.max_contradicting",
+        "call the participant again, or set cohort.max_contradicting in the configuration to 3 or more "
+        "and run the same command again",
     ),
     "more fields than a FORMAT can have": (
         [line(10, "C", "T", ":".join(["0/1"] + ["1"] * 70), format=":".join(["GT"] + [f"X{n}" for n in range(70)]))],
@@ -248,11 +252,36 @@ def test_files_that_are_no_whole_gvcf(store: Store, tmp_path: Path) -> None:
         ),
         "two samples": (
             whole([GOOD]).replace("\tS1\n", "\tS1\tS2\n").encode(),
-            f"{column_line}: expected a #CHROM line with exactly one sample, found 2 samples",
+            f"{column_line}: expected a #CHROM line with exactly one sample, its columns separated by tabs, "
+            "found 2 samples",
         ),
         "no sample": (
             whole([]).replace("\tFORMAT\tS1\n", "\n").encode(),
-            f"{column_line}: expected a #CHROM line with exactly one sample, found 0 samples",
+            f"{column_line}: expected a #CHROM line with exactly one sample, its columns separated by tabs, "
+            "found 0 samples",
+        ),
+        "a #CHROM line of spaces": (
+            whole([GOOD])
+            .replace("\tFORMAT\tS1\n", " FORMAT S1\n")
+            .replace("#CHROM\tPOS\tID", "#CHROM POS ID")
+            .encode(),
+            f"{column_line}: expected a #CHROM line with exactly one sample, its columns separated by tabs, "
+            "found 0 samples",
+        ),
+        "cut in the last column": (
+            whole([GOOD])[:-4].encode(),
+            f"line {FIRST}: expected a newline at the end of the last line, found none, as in a file that was cut; "
+            "send it again; if it is whole, add the newline",
+        ),
+        "cut at the last newline, compressed": (
+            gzip.compress(whole([GOOD])[:-1].encode()),
+            f"line {FIRST}: expected a newline at the end of the last line, found none, as in a file that was cut; "
+            "send it again; if it is whole, add the newline",
+        ),
+        "a contig of another length": (
+            whole([GOOD]).replace(f"<ID=c2,length={len(BASES)}>", f"<ID=c2,length={len(BASES) + 2}>").encode(),
+            f"header, contig c2: expected {len(BASES)} bases, as in the store's reference, found {len(BASES) + 2}; "
+            "call the participant again on the reference of the cohort",
         ),
         "BCF cut": (
             b"BCF\x02\x02\x10\x00\x00\x00abc",
@@ -355,7 +384,7 @@ def test_published_bad_and_good_files_end_in_acceptance_or_a_reason(shared_data:
         try:
             read_gvcf(path, genome)
         except InputRefused as problem:
-            (reason,) = problem.problems
+            reason, *_ = problem.problems
             assert reason.file == "gVCF of P1" and reason.expected and reason.found
             refused.append(path.name)
     assert 0 < len(refused) < len(files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,11 @@ def test_all_bad_lines_of_a_list_are_reported(good: Path, tmp_path: Path) -> Non
         read_members(path)
     assert str(refused.value).splitlines() == [
         "list.tsv: line 2: expected each participant once, found the participant of line 1 again",
+        "list.tsv: line 2: expected each gVCF once, found the file of line 1 again",
         "list.tsv: line 3: expected a gVCF that exists, found no such file",
         "list.tsv: line 4: expected an ID of letters, digits, '.', '_' or '-', found something else",
+        "list.tsv: line 4: expected each gVCF once, found the file of line 1 again",
+        "list.tsv: line 5: expected each gVCF once, found the file of line 1 again",
         "list.tsv: line 5: expected sex as one of female, male, unknown, found something else",
         "list.tsv: line 6: expected participant_id, path and optionally sex, separated by tabs, found 1 columns",
     ]
@@ -61,7 +65,8 @@ def test_a_list_may_come_through_a_pipe_and_be_no_folder(good: Path, tmp_path: P
 
 def test_an_id_with_the_table_name_of_another_ones_reference_blocks(good: Path, tmp_path: Path) -> None:
     path = tmp_path / "list.tsv"
-    path.write_text(f"P1\t{good}\nP1.reference\t{good}\n")
+    shutil.copy(good, tmp_path / "other.g.vcf")
+    path.write_text(f"P1\t{good}\nP1.reference\tother.g.vcf\n")
     with pytest.raises(InputRefused) as refused:
         read_members(path)
     assert str(refused.value) == (

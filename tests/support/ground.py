@@ -14,6 +14,7 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import Store, create_store, open_store
 from baekman.engine.local import Engine
+from baekman.gvcf.thresholds import GvcfRules
 from baekman.tables.freeze import freeze
 
 from support.store_tools import hashes, reference_from_gvcfs
@@ -38,14 +39,14 @@ class Ground:
         self.members = list(members)
         self.reference = reference
         self.shards_file = shards_file
-        self.aliases = dict(aliases or {})
+        self.rules = GvcfRules(aliases=dict(aliases or {}))
         self.made = 0
 
     @cached_property
     def _empty(self) -> Path:
         """The store that each new one is a copy of: to create one means to read the reference three times."""
         return create_store(
-            self.folder / "empty", reference=self.reference, shards_file=self.shards_file, aliases=self.aliases
+            self.folder / "empty", reference=self.reference, shards_file=self.shards_file, rules=self.rules
         ).path
 
     def store(self) -> Store:

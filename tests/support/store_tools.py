@@ -230,12 +230,18 @@ def reference_from_gvcfs(gvcfs: Sequence[Path], path: Path, *, contigs: Sequence
 
 
 def implied_bases(gvcfs: Sequence[Path], *, contigs: Sequence[str] | None = None) -> dict[str, str]:
-    """Return the reference that gVCFs imply: their REF bases on N, for the contigs that they use, as far as they go."""
+    """Return the reference that gVCFs imply: their REF bases on N, for the contigs that they use.
+
+    A contig is as long as a header says, or else as far as records go.
+    """
     bases: dict[str, bytearray] = {}
+    lengths: dict[str, int] = {}
     for gvcf in gvcfs:
         with gzip.open(gvcf, "rb") if gvcf.name.endswith("gz") else gvcf.open("rb") as lines:
             for raw in lines:
                 text = raw.decode("latin-1").rstrip("\n")
+                if defined := re.match(r"##contig=<ID=([^,>]+),(?:.*,)?length=(\d+)", text):
+                    lengths[defined[1]] = int(defined[2])
                 columns = text.split("\t", 4)
                 if text.startswith("#") or len(columns) < 5 or not columns[1].isdigit():
                     continue
@@ -249,7 +255,7 @@ def implied_bases(gvcfs: Sequence[Path], *, contigs: Sequence[str] | None = None
                     sequence.extend(b"N" * (length - len(sequence)))
                 if end <= len(sequence) and ref.isalpha():
                     sequence[end - len(ref) : end] = ref.encode("ascii", "replace")
-    return {name: sequence.decode() for name, sequence in bases.items()}
+    return {name: sequence.decode().ljust(lengths.get(name, 0), "N") for name, sequence in bases.items()}
 
 
 def baekman(*arguments: str | Path, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:

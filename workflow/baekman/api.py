@@ -73,26 +73,22 @@ def create_cohort(
     """Create an empty cohort store that is bound to a reference; an equal store that is there already is opened.
 
     ``reference`` is a FASTA, plain or bgzip; ``shards`` a shard table, without which the reference is tiled; ``config``
-    a configuration (section ``cohort``), by default ``config.yaml`` next to a folder named ``cohort``. The store
-    belongs to ``workspace``, by default to the workspace that ``path`` lies in. Raises InputRefused when one of them
-    does not fit, or ``path`` holds something else.
+    a configuration, by default ``config.yaml`` next to a folder named ``cohort``. The store belongs to ``workspace``, by
+    default to the workspace that ``path`` lies in. Raises InputRefused when one of them does not fit, or ``path`` holds
+    something else.
 
     Example:
         >>> baekman.create_cohort("new", reference="ref.fa")
         <Cohort new, snapshot 0: 0 participants>
     """
-    from baekman.cohort.settings import aliases, configuration_of, par_regions, thresholds
+    from baekman.cohort.settings import read_settings, settings_of_store
 
-    settings = configuration_of(Path(path), Path(config) if config else None)
-    store = create_store(
-        Path(path),
-        reference=Path(reference),
-        shards_file=Path(shards) if shards else None,
-        thresholds=thresholds(settings),
-        aliases=aliases(settings),
-        par_regions=par_regions(settings),
-        workspace=Path(workspace) if workspace is not None else None,
-    )
+    settings = read_settings(Path(path), Path(config) if config else None)
+    chosen = settings_of_store(settings) if settings else {}
+    if shards:
+        chosen["shards_file"] = Path(shards)
+    home = Path(workspace) if workspace is not None else None
+    store = create_store(Path(path), reference=Path(reference), workspace=home, **chosen)
     return Cohort(store, read_snapshot(store), engine=Engine())
 
 
@@ -302,9 +298,9 @@ class Cohort:
         """Add a batch of gVCFs and return the new snapshot; the same batch again changes nothing.
 
         ``gvcfs`` is a file with lines of participant ID, path and optionally sex (``female``, ``male``), separated by
-        tabs; ``config`` a configuration (section ``sites``), by default as for ``create_cohort``. Raises InputRefused
-        for an unreadable gVCF, a participant who is in the cohort already or has no consent in force, and a batch name
-        with other members.
+        tabs; ``config`` a configuration, by default as for ``create_cohort``: its site filters and rules of reading
+        gVCFs are applied. Raises InputRefused for an unreadable gVCF, a participant who is in the cohort already or has
+        no consent in force, a batch name with other members, and a setting that is fixed and differs.
 
         Example:
             >>> cohort.add("b2", "more.tsv").participants
@@ -312,16 +308,16 @@ class Cohort:
         """
         from baekman.cohort.add import add_batch
         from baekman.cohort.gvcf_list import read_members
-        from baekman.cohort.settings import configuration_of, site_filters
+        from baekman.cohort.settings import batch_settings
         from baekman.workspace.denied import denied_hash, require_consent
 
         self.store = self._access.adopt()
         members = read_members(Path(gvcfs))
         require_consent(self.workspace, (member.participant_id for member in members), file="list of gVCFs")
-        filters = site_filters(configuration_of(self._access.place, Path(config) if config else None))
+        settings = batch_settings(self.store, Path(config) if config else None, place=self._access.place)
         check_names([batch], kind="--batch", pattern=BATCH_NAME)
         self._record("cohort.add", object=batch, consent_hash=denied_hash(self.workspace))
-        self.snapshot = add_batch(self.store, batch=batch, members=members, engine=self.engine, filters=filters)
+        self.snapshot = add_batch(self.store, batch=batch, members=members, engine=self.engine, settings=settings)
         return self.snapshot
 
     def withdraw(self, participants: Sequence[str]) -> Snapshot:
@@ -364,16 +360,18 @@ class Cohort:
         self.snapshot = rewrite.compact(self.store, below=below, keep=keep, engine=self.engine)
         return self.snapshot
 
-    def verify(self, gvcfs: Location | None = None) -> list[str]:
+    def verify(self, gvcfs: Location | None = None, *, config: Location | None = None) -> list[str]:
         """Read the whole store again and return a line per finding; an empty list for a sound store.
 
-        ``gvcfs`` is a list as for ``add``, to compare call rows and segments with; InputRefused if it cannot be read.
+        ``gvcfs`` is a list as for ``add``, to compare call rows and segments with, and ``config`` the configuration of
+        their batch; InputRefused if they cannot be read.
 
         Example:
             >>> cohort.verify()
             []
         """
         from baekman.cohort.gvcf_list import read_members
+        from baekman.cohort.settings import batch_settings
         from baekman.cohort.verify.gvcfs import compare_gvcfs
         from baekman.cohort.verify.whole import verify
 
@@ -381,7 +379,8 @@ class Cohort:
         self._record("cohort.verify", object=str(max(numbers(self.store), default=0)))
         findings = verify(self.store, engine=self.engine)
         if not findings and members:
-            findings = compare_gvcfs(self.store, members, engine=self.engine)
+            settings = batch_settings(self.store, Path(config) if config else None, place=self._access.place)
+            findings = compare_gvcfs(self.store, members, rules=settings.rules, engine=self.engine)
         return findings
 
     def _table(self, columns: Sequence[str] | None, **question: Any) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ from baekman.cohort.gvcf_list import Member, read_members
 from baekman.cohort.index import find_batches
 from baekman.cohort.rewrite import leave_batch
 from baekman.cohort.roster import read_remarks, read_roster
+from baekman.cohort.settings import BatchSettings, fixed_problems, rules_of, thresholds_of
 from baekman.cohort.sites import SiteFilters
 from baekman.engine.local import Engine
+from baekman.errors import InputRefused
 from baekman.files import atomic
 from baekman.files.digests import sha256_of
 from baekman.genome.par import find_par
-from baekman.gvcf.thresholds import Thresholds
+from baekman.genome.reference import contig_lengths
+from baekman.genome.regions import Region
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
@@ -41,7 +44,7 @@ class CohortSettings:
 
     ``thresholds`` and ``filters`` are the sections ``cohort`` and ``sites`` of the configuration. ``par`` is a BED
     of the pseudo-autosomal regions or the name of a known reference; without it the reference's own name decides.
-    An existing cohort uses only ``filters``: it keeps its own reference, shards, thresholds and PARs.
+    An existing cohort keeps its own reference, shards, thresholds and PARs: other ones are refused.
     """
 
     reference: Path
@@ -52,16 +55,33 @@ class CohortSettings:
 
     def create(self, folder: Path) -> store.Store:
         """Create an empty cohort in ``folder``."""
-        names = {field.name for field in fields(Thresholds)}
-        kept = {key: value for key, value in self.thresholds.items() if key in names}
         return store.create_store(
             folder,
             reference=self.reference,
             shards_file=self.shards,
-            thresholds=Thresholds(**{**kept, "gq_bands": tuple(kept["gq_bands"])}),
-            aliases=self.thresholds["contig_aliases"],
-            par_regions=find_par(self.par) if self.par else None,
+            thresholds=thresholds_of(self.thresholds),
+            rules=rules_of(self.thresholds),
+            par_regions=self._par_regions(),
         )
+
+    def open(self, folder: Path) -> store.Store:
+        """Open the cohort in ``folder``, or create an empty one; raise InputRefused when it was made with others."""
+        if not (folder / "store.json").is_file():
+            return self.create(folder)
+        opened = store.open_store(folder)
+        wanted: dict[str, Any] = {"thresholds": self.thresholds}
+        if self.par:
+            wanted["par_regions"] = [asdict(region) for region in self._par_regions() or ()]
+        if problems := fixed_problems(opened.description(), wanted, file="configuration"):
+            raise InputRefused(problems)
+        return opened
+
+    def of_batch(self) -> BatchSettings:
+        """Return the settings of a batch."""
+        return BatchSettings(rules=rules_of(self.thresholds), filters=SiteFilters(**self.filters))
+
+    def _par_regions(self) -> Sequence[Region] | None:
+        return find_par(self.par, contigs=contig_lengths(self.reference)) if self.par else None
 
 
 def add_delivery(
@@ -99,12 +119,11 @@ def add_delivery(
     result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None, "remarks": {}}
     if members:
         identify(workspace)
-        opened = store.open_store(workspace.cohort) if has_cohort else settings.create(workspace.cohort)
+        opened = settings.open(workspace.cohort)
         engine = worthwhile(engine, (Path(member.gvcf) for member in members))
-        filters = SiteFilters(**settings.filters)
         consent_hash = denied_hash(workspace)
         with audit.use(workspace.root, action="cohort.add", object=delivery_id, consent_hash=consent_hash):
-            committed = _added(opened, delivery_id, members, filters=filters, engine=engine)
+            committed = _added(opened, delivery_id, members, settings=settings.of_batch(), engine=engine)
         # consent may have ended while the batch was written; a later withdrawal finds the batch itself
         gone = denied_participants(workspace).intersection(member.participant_id for member in members)
         committed = leave_batch(opened, gone, batch=delivery_id, engine=engine) or committed
@@ -116,7 +135,7 @@ def add_delivery(
 
 
 def _added(
-    opened: store.Store, batch: str, members: Sequence[Member], *, filters: SiteFilters, engine: Engine
+    opened: store.Store, batch: str, members: Sequence[Member], *, settings: BatchSettings, engine: Engine
 ) -> snapshot.Snapshot:
     """Return the snapshot with ``members``; those that no earlier run of the job added are added now.
 
@@ -130,7 +149,7 @@ def _added(
         return latest
     names = chain([batch], (f"{batch}.{number}" for number in count(2)))
     free = next(name for name in names if latest.entry(name) is None)
-    return add_batch(opened, batch=free, members=missing, engine=engine, filters=filters)
+    return add_batch(opened, batch=free, members=missing, engine=engine, settings=settings)
 
 
 def _not_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.Snapshot) -> list[Member]:

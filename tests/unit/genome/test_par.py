@@ -30,7 +30,7 @@ def test_every_bad_line_of_a_par_table_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputRefused) as refused:
         read_par(table)
     assert str(refused.value).splitlines() == [
-        f"par.bed: line {number}: expected contig X or Y, start < end (BED: 0-based, half-open), "
+        f"par.bed: line {number}: expected contig X or Y by one of its names, start < end (BED: 0-based, half-open), "
         "found something else; correct the PAR table"
         for number in (3, 4, 5)
     ]

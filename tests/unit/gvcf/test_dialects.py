@@ -281,7 +281,7 @@ def test_every_contig_is_kept_under_its_name_or_alias(tmp_path: Path) -> None:
     contigs = {"20": BASES, "21": BASES, "MT": BASES}
     lines = [
         line(10, "C", "T", "0/1:40:22:11,11:45,0,42", contig="chr20"),
-        block(11, 20, "A", contig="20"),
+        block(11, 20, "A", contig="chr20"),
         line(10, "C", "G", "0/1:40:22:11,11:45,0,42", contig="MT"),
         line(10, "C", "A", "0/1:40:22:11,11:45,0,42", contig="21"),
     ]

@@ -88,7 +88,8 @@ def test_more_contradictions_than_configured_refuse_the_file(tmp_path: Path) -> 
         read_lines(tmp_path, lines, C1, thresholds=Thresholds(max_contradicting=2))
     assert str(refused.value) == (
         "gVCF of P1: all records: expected at most 2 fields that contradict their header, found 3; "
-        "call the participant again, or raise cohort.max_contradicting"
+        "call the participant again, or set cohort.max_contradicting in the configuration to 3 or more "
+        "and run the same command again"
     )
 
 

@@ -15,6 +15,7 @@ from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store, create_store, open_store
 from baekman.errors import InputRefused
 from baekman.genome.regions import Region
+from baekman.gvcf.thresholds import GvcfRules
 from baekman.query.ask import Question, ask, check_sql
 from baekman.query.limits import Limits
 from baekman.query.output import write_answer
@@ -30,7 +31,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Two participants in two batches."""
     folder = tmp_path_factory.mktemp("query")
     contigs = {"c1": GENOME, "HLA:1": GENOME[:20]}
-    store = create_store(folder / "cohort", reference=write_reference(folder / "ref.fa", contigs), aliases={"1": "c1"})
+    store = create_store(
+        folder / "cohort",
+        reference=write_reference(folder / "ref.fa", contigs),
+        rules=GvcfRules(aliases={"1": "c1"}),
+    )
     texts = {
         "P1": [
             line(3, "G", "A,<NON_REF>", "0/1:50:30:14,16,0:250,0,300,400,400,400", filter="LowQual"),

@@ -26,6 +26,7 @@ from baekman.call.reference_blocks import Block, blocks, reference_evidence
 from baekman.files.atomic import atomic_file
 from baekman.genome.par import find_par
 from baekman.genome.ploidy import Piece, pieces
+from baekman.genome.reference import contig_lengths
 from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
@@ -90,7 +91,7 @@ def call_shard(
         PipeFailed: a tool fails.
     """
     options = options or CallOptions()
-    par = find_par(options.par)
+    par = find_par(options.par, contigs=contig_lengths(reference))
     todo = [piece for region in regions for piece in pieces(region, sex=sex, par=par)]
     gaps: list[Region] = []
     with tempfile.TemporaryDirectory(prefix="baekman-call-") as scratch, atomic_file(output) as gvcf:

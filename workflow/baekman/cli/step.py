@@ -51,10 +51,9 @@ def reference(fasta: Path, output: Path, par: Par = "", shards: str = "") -> Non
 
     Example: baekman step reference GRCh38.fa reference/GRCh38.fa --par GRCh38
     """
-    from baekman.genome.par import find_par
     from baekman.genome.reference import prepare
 
-    prepare(fasta, output=output, par=find_par(par), shards=_path(shards))
+    prepare(fasta, output=output, par=par, shards=_path(shards))
 
 
 @app.command()

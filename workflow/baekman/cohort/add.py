@@ -21,6 +21,7 @@ from baekman.cohort.commit import commit, entry_of
 from baekman.cohort.garbage import clean, clear_work, remove_folder
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.index import find_batches, open_index
+from baekman.cohort.settings import BatchSettings, check_rules
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.snapshot import Snapshot, read_snapshot
 from baekman.cohort.store import BATCH_NAME, Store, check_names
@@ -35,19 +36,23 @@ def add_batch(
     batch: str,
     members: Sequence[Member],
     engine: Engine | None = None,
-    filters: SiteFilters | None = None,
+    settings: BatchSettings | None = None,
 ) -> Snapshot:
     """Add a batch and commit the snapshot that has it; touch no file of an older batch.
 
     After a kill, the same call continues the work. When the batch is committed, it changes nothing. Raises InputRefused
-    for a bad gVCF (nothing is added then), a participant who is in the cohort already, and a batch name with other
-    members.
+    for a bad gVCF (nothing is added then), a participant who is in the cohort already, a batch name with other
+    members, and rules that do not fit the store's reference. ``settings``: by default the rules of the store and the
+    site filters of the latest snapshot.
     """
     check_names([batch], kind="--batch", pattern=BATCH_NAME)
+    settings = settings or BatchSettings(rules=store.rules)
+    if problems := check_rules(settings.rules, contigs=[contig.name for contig in store.contigs]):
+        raise InputRefused(problems)
     with store.work_lock(batch):
-        plan = plan_batch(store, batch=batch, members=members)
+        plan = plan_batch(store, batch=batch, members=members, rules=settings.rules)
         try:
-            committed = _add(store, plan, engine=engine or Engine(), filters=filters)
+            committed = _add(store, plan, engine=engine or Engine(), filters=settings.filters)
         except InputRefused:
             # corrected files are other inputs: no run would continue this work
             clear_work(store, batch)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from baekman.files.atomic import fsync_folder, write_text
 from baekman.files.digests import digests_of, read_digests, sha256_of, write_digests
 from baekman.gvcf.piece import ROW_COLUMNS, Piece
 from baekman.gvcf.reader import GvcfReader, read_in_pieces
+from baekman.gvcf.thresholds import GvcfRules
 
 DIGESTS = "hashes.json"
 INPUTS = "inputs"
@@ -53,7 +54,8 @@ class BatchPlan:
 
     batch: str
     members: tuple[Member, ...]
-    inputs: str  # digest of the members and of their files' sizes and times
+    inputs: str  # digest of the members, of their files' sizes and times, and of the rules
+    rules: GvcfRules
 
     def folder(self, store: Store) -> Path:
         """Return the folder of the work; its name has the digest of the inputs, so other inputs have other work."""
@@ -64,14 +66,18 @@ class BatchPlan:
         return WorkFile(self.folder(store) / "read" / f"{index:06d}")
 
 
-def plan_batch(store: Store, *, batch: str, members: Sequence[Member]) -> BatchPlan:
-    """Plan a batch and write ``plan.json``; the same inputs find the work of an earlier run."""
+def plan_batch(store: Store, *, batch: str, members: Sequence[Member], rules: GvcfRules | None = None) -> BatchPlan:
+    """Plan a batch and write ``plan.json``; the same inputs find the work of an earlier run.
+
+    ``rules``: those that the gVCFs are read by, by default the store's.
+    """
     ordered = tuple(sorted(members, key=lambda member: member.participant_id))
-    digest = hashlib.sha256()
+    rules = rules or store.rules
+    digest = hashlib.sha256(json.dumps(asdict(rules), sort_keys=True).encode())
     for member in ordered:
         status = Path(member.gvcf).stat()
         digest.update(f"{json.dumps(asdict(member))}\t{status.st_size}\t{status.st_mtime_ns}\n".encode())
-    plan = BatchPlan(batch=batch, members=ordered, inputs=digest.hexdigest()[:16])
+    plan = BatchPlan(batch=batch, members=ordered, inputs=digest.hexdigest()[:16], rules=rules)
     folder = plan.folder(store)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "plan.json").exists():
@@ -87,11 +93,12 @@ def read_participant(store: Store, plan: BatchPlan, index: int) -> None:
     """
     work = plan.work_file(store, index)
     if not work.is_whole():
-        read_in_pieces(partial(_read, store, plan.members[index], index, work))
+        opened = partial(open_gvcf, store, plan.members[index], rules=plan.rules)
+        read_in_pieces(partial(_read, store, opened, index, work))
 
 
-def _read(store: Store, member: Member, sample: int, work: WorkFile, whole_contigs: bool) -> None:
-    reader = open_gvcf(store, member, whole_contigs=whole_contigs)
+def _read(store: Store, opened: Callable[..., GvcfReader], sample: int, work: WorkFile, whole_contigs: bool) -> None:
+    reader = opened(whole_contigs=whole_contigs)
     counts = {"call_rows": 0, "reference_rows": 0}
     shards = []
 
@@ -117,13 +124,17 @@ def _read(store: Store, member: Member, sample: int, work: WorkFile, whole_conti
     )
 
 
-def open_gvcf(store: Store, member: Member, *, whole_contigs: bool) -> GvcfReader:
-    """Return the reader of a member's gVCF (for ``read_in_pieces``); its errors name the participant."""
+def open_gvcf(store: Store, member: Member, *, whole_contigs: bool, rules: GvcfRules | None = None) -> GvcfReader:
+    """Return the reader of a member's gVCF (for ``read_in_pieces``); its errors name the participant.
+
+    ``rules``: those that it is read by, by default the store's.
+    """
+    rules = rules or store.rules
     return GvcfReader(
         Path(member.gvcf),
         label=f"gVCF of {member.participant_id}",
-        genome=store.genome,
-        thresholds=store.thresholds,
+        genome=replace(store.genome, aliases=dict(rules.aliases), ignored=rules.ignored),
+        thresholds=replace(store.thresholds, max_contradicting=rules.max_contradicting),
         shard_ends=store.shard_ends,
         whole_contigs=whole_contigs,
     )

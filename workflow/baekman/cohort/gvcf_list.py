@@ -28,6 +28,7 @@ def read_members(path: Path) -> list[Member]:
     problems: list[Problem] = []
     members: list[Member] = []
     seen: dict[str, int] = {}
+    files: dict[tuple[int, int], int] = {}
 
     def refuse(number: int, expected: str, found: str) -> None:
         problems.append(Problem(file=path.name, place=f"line {number}", expected=expected, found=found))
@@ -43,7 +44,10 @@ def read_members(path: Path) -> list[Member]:
         if not line.strip() or line.startswith("#") or (number == 1 and fields[0] == "participant_id"):
             continue
         if len(fields) not in (2, 3):
-            refuse(number, "participant_id, path and optionally sex, separated by tabs", f"{len(fields)} columns")
+            found = (
+                "columns separated by spaces" if len(fields) == 1 and " " in line.strip() else f"{len(fields)} columns"
+            )
+            refuse(number, "participant_id, path and optionally sex, separated by tabs", found)
             continue
         participant, location = fields[0], Path(fields[1])
         sex = fields[2] if len(fields) == 3 and fields[2] else "unknown"
@@ -57,6 +61,10 @@ def read_members(path: Path) -> list[Member]:
             refuse(number, "each participant once", f"the participant of line {seen[participant]} again")
         if not exists:
             refuse(number, "a gVCF that exists", "no such file")
+        elif (inode := _identity(location)) in files:
+            refuse(number, "each gVCF once", f"the file of line {files[inode]} again")
+        else:
+            files[inode] = number
         if sex not in SEXES:
             refuse(number, f"sex as one of {', '.join(SEXES)}", "something else")
         seen[participant] = number
@@ -67,6 +75,12 @@ def read_members(path: Path) -> list[Member]:
     if problems:
         raise InputRefused(problems)
     return members
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what links and hard links of a file share."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _is_file(path: Path) -> bool:

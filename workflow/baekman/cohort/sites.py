@@ -14,7 +14,7 @@ import pyarrow as pa
 from baekman.arrow import arrow, column, empty, numpy_of, take
 from baekman.cohort.census import called_at
 from baekman.cohort.schema import CENSUS, SITES
-from baekman.genome.contigs import chromosome_kind
+from baekman.genome.chromosomes import chromosome_kind
 from baekman.genotyping.hwe import exact_tests
 from baekman.genotyping.joint import prior_frequency
 

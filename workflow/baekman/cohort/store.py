@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from baekman.cohort.schema import SCHEMA_VERSION
+from baekman.cohort.settings import check_bands, check_rules, fixed_problems
 from baekman.errors import InputRefused, Problem
 from baekman.files import locks
 from baekman.files.atomic import atomic_folder, write_text
 from baekman.genome.contigs import Contig
-from baekman.genome.par import par_of_reference
+from baekman.genome.par import known_par
 from baekman.genome.regions import Region, parse_region
 from baekman.genome.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
 from baekman.gvcf.reader import Genome
-from baekman.gvcf.thresholds import Thresholds
+from baekman.gvcf.thresholds import GvcfRules, Thresholds
 from baekman.workspace import identity
 from baekman.workspace.paths import Workspace
 
@@ -39,8 +39,9 @@ PLAIN[[*b"ACGT"]] = [*b"ACGT"]
 class Store:
     """An existing cohort store. Open it with ``open_store``, create it with ``create_store``.
 
-    ``par_regions``: the reference's pseudo-autosomal regions; empty where they are unknown. ``owner``: the ID of the
-    workspace that the store belongs to, and ``home`` its folder; "" and None for a bare store.
+    ``par_regions``: the reference's pseudo-autosomal regions; empty where they are unknown. ``rules``: those of a batch
+    that is added without a configuration. ``owner``: the ID of the workspace that the store belongs to, and ``home``
+    its folder; "" and None for a bare store.
     """
 
     path: Path
@@ -48,7 +49,7 @@ class Store:
     contigs: tuple[Contig, ...]
     shards: tuple[Shard, ...]
     thresholds: Thresholds
-    aliases: Mapping[str, str]
+    rules: GvcfRules
     par_regions: tuple[Region, ...]
     owner: str = ""
     home: Path | None = None
@@ -67,7 +68,9 @@ class Store:
             lengths=lengths,
             starts=np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64),
             sequence=np.memmap(self.path / "reference.seq", np.uint8, "r"),
-            aliases=dict(self.aliases),
+            aliases=dict(self.rules.aliases),
+            ignored=self.rules.ignored,
+            m5s=tuple(contig.m5 for contig in self.contigs),
         )
 
     @cached_property
@@ -88,7 +91,7 @@ class Store:
 
     def parse_region(self, text: str) -> Region:
         """Return the region that a user writes (see ``genome.regions``); raise InputRefused for other text."""
-        return parse_region(text, contigs=self.contigs, aliases=self.aliases)
+        return parse_region(text, contigs=self.contigs, aliases=self.rules.aliases)
 
     def shards_in(self, region: Region | None) -> list[int]:
         """Return the indices of the shards that the region touches; all of them without a region."""
@@ -98,6 +101,11 @@ class Store:
             if region is None
             or (shard.contig == region.contig and shard.start <= region.end and region.start <= shard.end)
         ]
+
+    def description(self) -> dict[str, Any]:
+        """Return the content of ``store.json``."""
+        description: dict[str, Any] = json.loads((self.path / "store.json").read_text())
+        return description
 
     @property
     def workspace(self) -> Path:
@@ -160,7 +168,7 @@ def create_store(
     reference: Path,
     shards_file: Path | None = None,
     thresholds: Thresholds | None = None,
-    aliases: Mapping[str, str] | None = None,
+    rules: GvcfRules | None = None,
     par_regions: Sequence[Region] | None = None,
     workspace: Path | None = None,
 ) -> Store:
@@ -169,29 +177,34 @@ def create_store(
     It belongs to ``workspace``, else to the workspace that it lies in; in none it is bare.
 
     ``reference``: an indexed or indexable FASTA. ``shards_file``: a shard table; without it the reference is tiled.
-    ``aliases``: the reference's name of a contig by alias. ``par_regions``: the reference's pseudo-autosomal regions;
-    without them, those of a known reference of the same name.
+    ``rules``: those of batches that are added without a configuration. ``par_regions``: the pseudo-autosomal regions;
+    without them, those of a known reference (``par.known_par``).
     Raises InputRefused when the reference, shards or settings do not fit, or another store is at ``path``.
     """
     thresholds = thresholds or Thresholds()
-    aliases = {str(alias): contig for alias, contig in (aliases or {}).items()}  # YAML reads 20 as a number
-    contigs = _read_contigs(reference)
-    _check_settings(thresholds, aliases, [contig.name for contig in contigs])
+    rules = rules or GvcfRules(max_contradicting=thresholds.max_contradicting)
+    contigs = read_contigs(reference)
+    lengths = {contig.name: contig.length for contig in contigs}
+    if problems := check_bands(thresholds.gq_bands) + check_rules(rules, contigs=list(lengths)):
+        raise InputRefused(problems)
     if shards_file is None:
         shards = make_shards(_upper_sequences(reference))
     else:
         shards = read_shards(shards_file)
-        check_tiling(shards, {contig.name: contig.length for contig in contigs}, file=shards_file.name)
+        check_tiling(shards, lengths, file=shards_file.name)
     name = re.sub(r"\.(fa|fasta|fna)(\.gz)?$", "", reference.name)
     description: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "reference": name,
         "contigs": [{key: value for key, value in asdict(contig).items() if value != ""} for contig in contigs],
         "shards": shards_hash(shards),
-        "thresholds": asdict(thresholds) | {"gq_bands": list(thresholds.gq_bands)},
-        "aliases": aliases,
+        "thresholds": asdict(thresholds)
+        | {"gq_bands": list(thresholds.gq_bands), "max_contradicting": rules.max_contradicting},
+        "aliases": dict(rules.aliases),
+        "ignore_contigs": list(rules.ignored),
         "par_regions": [
-            asdict(region) for region in sorted(set(par_of_reference(name) if par_regions is None else par_regions))
+            asdict(region)
+            for region in sorted(set(known_par(name, contigs=lengths) if par_regions is None else par_regions))
         ],
     }
     if not _exists(path, description):
@@ -222,7 +235,8 @@ def _plain(sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return PLAIN[sequence]
 
 
-def _read_contigs(reference: Path) -> list[Contig]:
+def read_contigs(reference: Path) -> list[Contig]:
+    """Return the contigs of a FASTA; raise InputRefused for no file and for one that cannot be indexed."""
     if not reference.is_file():
         raise InputRefused(Problem(file=reference.name, expected="a reference FASTA", found="no such file"))
     contigs: list[Contig] = []
@@ -247,17 +261,9 @@ def _read_contigs(reference: Path) -> list[Contig]:
 def _exists(path: Path, description: Mapping[str, Any]) -> bool:
     """Return whether this very store is at ``path``; refuse another store or other files there."""
     if path.is_dir() and (path / "store.json").exists():
-        present = json.loads((path / "store.json").read_text())
-        if {name: value for name, value in present.items() if name != identity.KEY} == description:
-            return True
-        raise InputRefused(
-            Problem(
-                file="store.json",
-                expected="no store, or one with this reference, shards, PARs and thresholds",
-                found="another store",
-                action="choose another folder: a store's reference, shards, PARs and thresholds are fixed for its life",
-            )
-        )
+        if problems := fixed_problems(json.loads((path / "store.json").read_text()), description, file="cohort init"):
+            raise InputRefused(problems)
+        return True
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputRefused(Problem(file=path.name, expected="an empty or new folder", found="other files"))
     return False
@@ -274,42 +280,6 @@ def _write_store(path: Path, description: Mapping[str, Any], *, reference: Path,
             (folder / name).mkdir()
         write_text(folder / "shards.tsv", format_shards(shards))
         write_text(folder / "store.json", json.dumps(description, indent=1) + "\n")
-
-
-def _check_settings(thresholds: Thresholds, aliases: Mapping[str, str], contigs: Sequence[str]) -> None:
-    """Refuse settings that cannot hold for the store's life: bands that do not tile, aliases without a contig."""
-    problems: list[Problem] = []
-    bands = thresholds.gq_bands
-    if not bands or bands[0] != 0 or any(low >= high for low, high in pairwise(bands)) or bands[-1] > 99:
-        problems.append(
-            Problem(
-                file="cohort.gq_bands",
-                expected="lower borders that begin with 0 and rise to at most 99",
-                found=", ".join(map(str, bands)),
-            )
-        )
-    for alias, target in aliases.items():
-        place = f"alias {alias}"
-        if target not in contigs:
-            problems.append(
-                Problem(
-                    file="cohort.contig_aliases",
-                    place=place,
-                    expected="the name of a contig of the reference",
-                    found=repr(target),
-                )
-            )
-        if alias in contigs and alias != target:
-            problems.append(
-                Problem(
-                    file="cohort.contig_aliases",
-                    place=place,
-                    expected="a name that no contig of the reference has",
-                    found="one of its contigs",
-                )
-            )
-    if problems:
-        raise InputRefused(problems)
 
 
 def open_store(path: Path, *, workspace: Path | None = None) -> Store:
@@ -364,7 +334,11 @@ def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
         contigs=tuple(Contig(**contig) for contig in description["contigs"]),
         shards=tuple(read_shards(path / "shards.tsv")),
         thresholds=Thresholds(**(thresholds | {"gq_bands": tuple(thresholds["gq_bands"])})),
-        aliases=description["aliases"],
+        rules=GvcfRules(
+            aliases=description["aliases"],
+            ignored=tuple(description.get("ignore_contigs", ())),
+            max_contradicting=thresholds["max_contradicting"],
+        ),
         par_regions=tuple(Region(**region) for region in description["par_regions"]),
         owner=str(description.get(identity.KEY, "")),
     )

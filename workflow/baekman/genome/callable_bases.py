@@ -9,7 +9,7 @@ import numpy as np
 import pysam
 
 from baekman.files import atomic
-from baekman.genome.contigs import chromosome_kind, is_autosome
+from baekman.genome.chromosomes import chromosome_kind, is_autosome
 from baekman.genome.regions import Region
 
 

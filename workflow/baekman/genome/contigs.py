@@ -40,14 +40,3 @@ def differences(contigs: Iterable[Contig], reference: dict[str, Contig]) -> tupl
     shared = [(contig, reference[contig.name]) for contig in contigs if contig.name in reference]
     differing = [contig for contig, own in shared if contig.length != own.length or contig.m5 not in ("", own.m5)]
     return len(shared), len(differing)
-
-
-def is_autosome(contig: str) -> bool:
-    """Return whether a human contig's name (``chr7``, ``7``) is that of an autosome: a number."""
-    return contig.removeprefix("chr").isdigit()
-
-
-def chromosome_kind(contig: str) -> str:
-    """Return ``X``, ``Y`` or ``MT`` for those contigs, with ``chr`` or without; ``autosome`` for every other name."""
-    name = contig[3:] if contig[:3].lower() == "chr" else contig
-    return {"X": "X", "Y": "Y", "M": "MT", "MT": "MT"}.get(name.upper(), "autosome")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from baekman import data
 from baekman.errors import InputRefused, Problem
-from baekman.genome.contigs import chromosome_kind
+from baekman.genome.chromosomes import assembly_of, chromosome_kind
 from baekman.genome.regions import Region
 
 GRCH38 = (
@@ -22,13 +22,37 @@ GRCH38 = (
     "gca_000001405.15_grch38_no_alt_analysis_set",
 )
 GRCH37 = ("grch37", "hg19", "b37", "hs37d5", "hs37", "human_g1k_v37", "human_g1k_v37_decoy", "homo_sapiens_assembly19")
+T2T = (
+    "t2t-chm13v2.0",
+    "chm13v2.0",
+    "chm13v2",
+    "hs1",
+    "gca_009914755.4_t2t-chm13v2.0_genomic",
+    "gcf_009914755.1_t2t-chm13v2.0_genomic",
+)
 # name of a reference, as in configurations and deliveries, in lower case -> its PAR table
-PAR_TABLES = {**dict.fromkeys(GRCH38, "par_GRCh38.bed"), **dict.fromkeys(GRCH37, "par_GRCh37.bed")}
+PAR_TABLES = {
+    **dict.fromkeys(GRCH38, "par_GRCh38.bed"),
+    **dict.fromkeys(GRCH37, "par_GRCh37.bed"),
+    **dict.fromkeys(T2T, "par_T2T-CHM13v2.0.bed"),
+}
 
 
-def find_par(par: str) -> Sequence[Region]:
-    """Return the regions in the BED file ``par``, or those of the known reference of that name."""
-    return read_par(Path(par)) if Path(par).is_file() else par_of_reference(par)
+def find_par(par: str, *, contigs: Mapping[str, int]) -> Sequence[Region]:
+    """Return the regions in the BED file ``par``, or those of the reference of that name with these ``contigs``."""
+    return read_par(Path(par)) if Path(par).is_file() else known_par(par, contigs=contigs)
+
+
+def known_par(name: str, *, contigs: Mapping[str, int]) -> tuple[Region, ...]:
+    """Return the regions of a known reference; none where neither its name nor its X and Y are known.
+
+    ``contigs``: numbers of bases by contig. X and Y are known by a RefSeq or GenBank accession, or by their length
+    (``chromosomes.assembly_of``).
+    """
+    if regions := par_of_reference(name):
+        return regions
+    assemblies = {assembly_of(contig, length) for contig, length in contigs.items()} - {None}
+    return par_of_reference(assemblies.pop() or "") if len(assemblies) == 1 else ()
 
 
 @cache
@@ -56,7 +80,7 @@ def read_par(par: Path) -> list[Region]:
                 Problem(
                     file=par.name,
                     place=f"line {number}",
-                    expected="contig X or Y, start < end (BED: 0-based, half-open)",
+                    expected="contig X or Y by one of its names, start < end (BED: 0-based, half-open)",
                     found="something else",
                     action="correct the PAR table",
                 )

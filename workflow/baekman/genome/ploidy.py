@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from baekman.genome.contigs import chromosome_kind
+from baekman.genome.chromosomes import chromosome_kind
 from baekman.genome.regions import Region
 
 SEXES = ("female", "male", "unknown")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import pysam
 from baekman.files import atomic
 from baekman.genome.callable_bases import write_regions
 from baekman.genome.contigs import Contig, contigs_in
-from baekman.genome.regions import Region
+from baekman.genome.par import find_par
 from baekman.genome.shards import format_shards, make_shards, read_shards
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
@@ -24,11 +24,11 @@ CACHED_FASTA = "reference.fa"
 COPY_BYTES = 1 << 20
 
 
-def prepare(fasta: Path, *, output: Path, par: Sequence[Region] = (), shards: Path | None = None) -> None:
+def prepare(fasta: Path, *, output: Path, par: str = "", shards: Path | None = None) -> None:
     """Write ``output`` (plain FASTA) and next to it .fai, .dict, ``depth_regions.bed`` and ``shards.tsv``.
 
-    A plain ``fasta`` is linked, a compressed one expanded. ``shards`` is a shard table to copy; without it the
-    reference is tiled. Raises ``InputRefused`` for a malformed shard table.
+    A plain ``fasta`` is linked, a compressed one expanded. ``par`` is as for ``par.find_par``. ``shards`` is a shard
+    table to copy; without it the reference is tiled. Raises ``InputRefused`` for a malformed shard table.
     """
     if _is_compressed(fasta):
         with atomic.atomic_file(output) as temporary:
@@ -42,9 +42,16 @@ def prepare(fasta: Path, *, output: Path, par: Sequence[Region] = (), shards: Pa
     # samtools writes the path of the file as UR; the dictionary names no path
     dictionary = piped([*tools.command("samtools"), "dict", "-u", ".", output]).decode()
     atomic.write_text(output.with_suffix(".dict"), dictionary.replace("\tUR:.", ""))
-    write_regions(output, par=par, output=output.with_name("depth_regions.bed"))
+    regions = find_par(par, contigs=contig_lengths(output))
+    write_regions(output, par=regions, output=output.with_name("depth_regions.bed"))
     table = read_shards(shards) if shards else make_shards(sequences(output))
     atomic.write_text(output.with_name("shards.tsv"), format_shards(table))
+
+
+def contig_lengths(fasta: Path) -> dict[str, int]:
+    """Return the number of bases by contig, from the .fai next to ``fasta``."""
+    index = fasta.with_name(fasta.name + ".fai").read_text(encoding="utf-8")
+    return {name: int(length) for name, length, *_ in (line.split("\t") for line in index.splitlines())}
 
 
 def cached_reference(reference: Path, *, cache: Path) -> tuple[Path, dict[str, Contig]]:

@@ -19,10 +19,13 @@ from baekman.arrow import group_starts
 from baekman.errors import InputRefused, Problem
 from baekman.files.bgzf_index import indexed_records
 from baekman.files.digests import sha256_of
+from baekman.genome.contigs import Contig
+from baekman.genome.vcf_header import lines_end
+from baekman.gvcf.header import column_fault, contig_problems, is_ignored
 from baekman.gvcf.piece import INTERVAL_COLUMNS, ROW_COLUMNS, SEGMENT_COLUMNS, Bytes, Ints, Piece
-from baekman.gvcf.problems import PROBLEMS
+from baekman.gvcf.problems import REFUSED, contig_of, explain
 from baekman.gvcf.remarks import CONTRADICTING, counted
-from baekman.gvcf.text import BROKEN, LineTooLong, UnreadableBcf, open_text, whole_lines
+from baekman.gvcf.text import BROKEN, CutLine, LineTooLong, UnreadableBcf, open_text, whole_lines
 from baekman.gvcf.thresholds import Thresholds
 from baekman.kernels import reader as kernel
 from baekman.kernels.evidence import gather_strings, resolve, settle_rows
@@ -40,7 +43,8 @@ MAX_HEADER_BYTES = 64 << 20
 class Genome:
     """The reference that a store is bound to. ``sequence``: all contigs, upper case, one after the other.
 
-    ``starts``: the 0-based place of each contig in ``sequence``. ``aliases``: a contig's name by its other name.
+    ``starts``: the 0-based place of each contig in ``sequence``. ``aliases``: a contig's name by its name in a gVCF.
+    ``ignored``: names of contigs of a gVCF that are left out (``thresholds.is_ignored``). ``m5s``: by contig, or none.
     """
 
     names: tuple[str, ...]
@@ -48,6 +52,8 @@ class Genome:
     starts: npt.NDArray[np.int64]
     sequence: npt.NDArray[np.uint8]
     aliases: dict[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    m5s: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -155,10 +161,8 @@ class GvcfReader:
             reason = kernel.NEXT_CONTIG
             while reason != kernel.DONE:
                 reason, begin = records.read(chunk, begin)
-                if reason in PROBLEMS:
-                    expected, found = PROBLEMS[reason]
-                    place = f"line {records.line} (record {records.records + 1})"
-                    raise self._refusal(place=place, expected=expected, found=found)
+                if reason in REFUSED:
+                    self._ignore_or_refuse(reason, chunk[begin : chunk.find(b"\n", begin)])
                 if reason == kernel.SLID:
                     raise AlleleSlid
                 if reason in (kernel.NEXT_CONTIG, kernel.NEXT_PIECE):
@@ -171,7 +175,11 @@ class GvcfReader:
         self.counts.records = records.records
         duplicates, contradicting, raised = self._of_pieces
         self.counts.remarks = counted(
-            records.counts, duplicate_allele=duplicates, contradicting_alleles=contradicting, ploidy_raised=raised
+            records.counts,
+            ignored_contig=records.ignored,
+            duplicate_allele=duplicates,
+            contradicting_alleles=contradicting,
+            ploidy_raised=raised,
         )
         self.counts.filters = self.filters
         if self.counts.contradicting > self.thresholds.max_contradicting:
@@ -179,7 +187,8 @@ class GvcfReader:
                 place="all records",
                 expected=f"at most {self.thresholds.max_contradicting} fields that contradict their header",
                 found=str(self.counts.contradicting),
-                action="call the participant again, or raise cohort.max_contradicting",
+                action="call the participant again, or set cohort.max_contradicting in the configuration to "
+                f"{self.counts.contradicting} or more and run the same command again",
             )
 
     def _require_all(self, lines: int) -> None:
@@ -193,13 +202,23 @@ class GvcfReader:
                 action="run the same command again; if it is refused again, report the fault",
             )
         counted = indexed_records(self.path)
-        if counted is not None and counted != records.records + getattr(records, "ignored", 0):
+        if counted is not None and counted != records.records + records.ignored:
             raise self._refusal(
                 place="end of the file",
                 expected=f"{counted} records, as its index counts",
                 found=str(records.records),
                 action="send it again if it was cut; make the index again if it is of another file",
             )
+
+    def _ignore_or_refuse(self, reason: int, line: bytes) -> None:
+        """Leave out the contig of a ``line`` that was refused, where the settings say so; else raise the refusal."""
+        genome, records = self.genome, self._records
+        if reason == kernel.BAD_CONTIG and is_ignored(contig_of(line), genome.ignored):
+            records.ignore(line.split(b"\t", 1)[0])
+            return
+        expected, found, action = explain(reason, line, contigs=genome.names, aliases=genome.aliases)
+        place = f"line {records.line} (record {records.records + 1})"
+        raise self._refusal(place=place, expected=expected, found=found, action=action)
 
     def _refusal(self, *, place: str, expected: str, found: str, action: str = "") -> InputRefused:
         return InputRefused(Problem(file=self.label, place=place, expected=expected, found=found, action=action))
@@ -233,6 +252,13 @@ class GvcfReader:
                         expected=f"lines of at most {MAX_LINE_BYTES >> 20} MiB",
                         found="a longer one",
                     ) from None
+                except CutLine:
+                    raise self._refusal(
+                        place=f"line {self._records.line + 1}",
+                        expected="a newline at the end of the last line",
+                        found="none, as in a file that was cut",
+                        action="send it again; if it is whole, add the newline",
+                    ) from None
                 except UnreadableBcf:
                     raise self._refusal(
                         place="", expected="a readable BCF", found="one that bcftools cannot read"
@@ -252,23 +278,24 @@ class GvcfReader:
         """Check the header at the start of the file; return its length in bytes."""
         if not head.startswith(b"##fileformat=VCF"):
             raise self._refusal(place="line 1", expected="##fileformat=VCF", found="something else")
-        at = 0
-        while head[at : at + 2] == b"##":
-            end = head.find(b"\n", at)
-            if end < 0:
-                break
-            at = end + 1
-            self._records.line += 1
-        line = head[at : head.find(b"\n", at)]
-        columns = line.rstrip(b"\r").split(b"\t")
-        self._records.line += 1
-        if not line.startswith(b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t") or len(columns) != 10:
+        at = lines_end(head, b"##")
+        line = head[at : head.find(b"\n", at) + 1]
+        self._records.line += head.count(b"\n", 0, at) + 1
+        if fault := column_fault(line):
             raise self._refusal(
                 place=f"line {self._records.line}",
-                expected="a #CHROM line with exactly one sample",
-                found=f"{max(len(columns) - 9, 0)} samples",
+                expected="a #CHROM line with exactly one sample, its columns separated by tabs",
+                found=fault,
             )
-        return at + len(line) + 1
+        genome = self.genome
+        m5s = genome.m5s or ("",) * len(genome.names)
+        contigs = {
+            name: Contig(name=name, length=int(length), m5=m5)
+            for name, length, m5 in zip(genome.names, genome.lengths, m5s, strict=True)
+        }
+        if problems := contig_problems(head[:at], label=self.label, contigs=contigs, aliases=genome.aliases):
+            raise InputRefused(problems)
+        return at + len(line)
 
     def _take_piece(self, *, rest: bool) -> Piece:
         """Take the piece that is complete out of the kernel's reader, or the ``rest`` of the contig, and settle it."""

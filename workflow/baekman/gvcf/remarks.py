@@ -78,6 +78,7 @@ REMARKS: tuple[RemarkKind, ...] = (
             "ps_text": "text in PS or PID: phase sets are numbered",
             "block_ref_cut": "block with a REF beyond its END: END decides",
             "overlapping_record": "record that begins within an earlier one, without *: one decides each position",
+            "ignored_contig": "record of a contig in cohort.ignore_contigs: left out",
             "contradicting_alleles": "position where records have more copies than the ploidy: kept as they are",
             "duplicate_allele": "record that normalises to the allele of another: the better one is kept",
             "ploidy_raised": "haploid record at a position with a diploid one: diploid, without likelihoods",

@@ -29,6 +29,10 @@ class LineTooLong(Exception):
     """A line is longer than a line of a gVCF may be."""
 
 
+class CutLine(Exception):
+    """The last line of a text has no newline."""
+
+
 class UnreadableBcf(Exception):
     """A BCF that bcftools cannot read."""
 
@@ -85,10 +89,10 @@ def open_text(path: Path) -> IO[bytes] | _BcfText:
 
 
 def whole_lines(text: IO[bytes] | _BcfText, *, chunk_bytes: int, longest: int) -> Iterator[bytes]:
-    """Yield ``text`` in chunks of whole lines; a newline is added if the last line has none.
+    """Yield ``text`` in chunks of whole lines.
 
-    Reads ``chunk_bytes`` at a time. Raises LineTooLong for a line of more than ``longest`` bytes, and the errors of
-    reading.
+    Reads ``chunk_bytes`` at a time. Raises LineTooLong for a line of more than ``longest`` bytes, CutLine for a last
+    line without a newline, and the errors of reading.
     """
     rest = b""
     while data := text.read(chunk_bytes):
@@ -101,4 +105,4 @@ def whole_lines(text: IO[bytes] | _BcfText, *, chunk_bytes: int, longest: int) -
             if len(rest) > longest:
                 raise LineTooLong
     if rest:
-        yield rest + b"\n"
+        raise CutLine

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from baekman.cohort.settings import require_fixed_in
 from baekman.config.loading import load_config
 from baekman.errors import InputRefused, Problem
 from baekman.files.locks import exclusive
@@ -76,12 +77,14 @@ def receive(
 
     Raises:
         InputRefused: The delivery is malformed (nothing is written then), has the name of an earlier delivery with
-            other content, or ``again`` is set and files that passed earlier do not pass now.
+            other content, or ``again`` is set and files that passed earlier do not pass now. A setting that is fixed
+            in the cohort differs.
     """
     access = access or Access()
     delivery = read_delivery(folder)
     settings = config if config is not None else load_config(workspace.root)
     key = recipient_key(access.crypt4gh_key)
+    require_fixed_in(workspace, settings)
     registry = open_in_force(workspace, registry=access.registry, key_file=access.key_file)
     delivery_id, status = note_delivery(registry, delivery.institution, delivery.name, delivery.digest)
     if status == "changed":

@@ -23,7 +23,9 @@ cpdef enum:
     DUPLICATED = 24
     MORE_FIELDS = 25
     TOO_MANY_ALLELES = 26
+    TWO_NAMES = 27
 
 cdef enum:
     NO_MEMORY = 2
     EMPTY = 3  # a line without columns
+    IGNORED = 6  # a line of a contig that is left out

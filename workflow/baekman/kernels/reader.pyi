@@ -23,6 +23,7 @@ TOO_MANY_FILTERS: int
 DUPLICATED: int
 MORE_FIELDS: int
 TOO_MANY_ALLELES: int
+TWO_NAMES: int
 
 class RecordReader:
     line: int
@@ -50,6 +51,9 @@ class RecordReader:
         min_dp: int,
         min_het_percent: int,
     ) -> None: ...
+    @property
+    def ignored(self) -> int: ...
+    def ignore(self, name: bytes) -> None: ...
     def read(self, buf: bytes, begin: int) -> tuple[int, int]: ...
     def take(
         self, *, rest: bool

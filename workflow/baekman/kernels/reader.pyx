@@ -58,6 +58,8 @@ cdef class RecordReader:
     cdef int64_t _ripe  # after this position a piece may be complete
     cdef int64_t _min_gq, _min_dp, _min_het_percent
     cdef int64_t _name  # the number of the name of the last record's contig
+    cdef const uint8_t[::1] _ignored_name
+    cdef readonly int64_t ignored  # records that were left out with their contig
     cdef readonly int64_t contig  # of the last record, -1 before the first
     cdef public int64_t line  # the last line, 1-based
     cdef readonly int64_t records
@@ -104,6 +106,7 @@ cdef class RecordReader:
         self.contig = -1
         self._fields.last = -1
         self._work.members = self._members
+        self._ignored_name = b""
 
     def __dealloc__(self):
         free(self._table.rows)
@@ -127,6 +130,11 @@ cdef class RecordReader:
         if reason == NO_MEMORY:
             raise MemoryError
         return reason, at
+
+    def ignore(self, const uint8_t[::1] name not None):
+        """Leave out the records of the contig ``name``, which the read before refused, up to the next such contig."""
+        self._ignored_name = name
+        self.line -= 1
 
     @property
     def counts(self):
@@ -210,6 +218,10 @@ cdef class RecordReader:
             if reason == NEXT_CONTIG:
                 return reason
             self.line += 1
+            if reason == IGNORED:
+                self.ignored += 1
+                at[0] = next_line
+                continue
             if reason == DONE:
                 reason = self._locate(buf, &line, &record)
             if reason == DONE and record.pos > self._ripe and self._completes(record.pos):
@@ -242,6 +254,9 @@ cdef class RecordReader:
             first = ends[self._name - 1] if self._name else 0
             if same(buf, line.begin, name_end, pool, first, ends[self._name]):
                 return DONE
+        if len(self._ignored_name):
+            if same(buf, line.begin, name_end, &self._ignored_name[0], 0, len(self._ignored_name)):
+                return IGNORED
         first = 0
         for index in range(len(self._name_ends)):
             if same(buf, line.begin, name_end, pool, first, ends[index]):
@@ -262,6 +277,8 @@ cdef class RecordReader:
             self._intervals.reach = 0
             self._repeats.pos = 0
             self._settle(self._first_shards[self.contig], 0)
+        elif name != self._name:
+            return TWO_NAMES
         self._name = name
         return DONE
 

@@ -17,7 +17,7 @@ from typing import Literal
 import pysam
 
 from baekman.files import atomic
-from baekman.genome.contigs import is_autosome
+from baekman.genome.chromosomes import is_autosome
 from baekman.qc.pileup import MINIMUM_BASE_QUALITY, MINIMUM_MAPPING_QUALITY
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped

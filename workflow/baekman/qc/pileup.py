@@ -17,7 +17,7 @@ import pyarrow.csv
 import pysam
 
 from baekman.errors import InputRefused, Problem
-from baekman.genome.contigs import is_autosome
+from baekman.genome.chromosomes import is_autosome
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 

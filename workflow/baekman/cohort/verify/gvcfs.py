@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,25 @@ from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
 from baekman.files.digests import sha256_of
-from baekman.gvcf.reader import read_in_pieces
+from baekman.gvcf.reader import GvcfReader, read_in_pieces
+from baekman.gvcf.thresholds import GvcfRules
 
 UNKNOWN_FILTER = 0xFFFF
 
 
-def compare_gvcfs(store: Store, members: Sequence[Member], *, engine: Engine | None = None) -> list[str]:
-    """Return every difference between the latest snapshot and the gVCFs of ``members``, a line each."""
+def compare_gvcfs(
+    store: Store, members: Sequence[Member], *, rules: GvcfRules | None = None, engine: Engine | None = None
+) -> list[str]:
+    """Return every difference between the latest snapshot and the gVCFs of ``members``, a line each.
+
+    ``rules``: those that the gVCFs are read by, by default the store's.
+    """
     at = read_snapshot(store)
     batch_of = find_batches(store, [member.participant_id for member in members], at=at)
     with (engine or Engine()).open() as map_tasks:
-        differences = map_tasks("comparing gVCFs", partial(_compare, store, tuple(members), batch_of), len(members))
+        differences = map_tasks(
+            "comparing gVCFs", partial(_compare, store, tuple(members), batch_of, rules), len(members)
+        )
     return [
         f"participant {member.participant_id}: {difference}"
         for member, of_member in zip(members, differences, strict=True)
@@ -39,7 +47,9 @@ def compare_gvcfs(store: Store, members: Sequence[Member], *, engine: Engine | N
     ]
 
 
-def _compare(store: Store, members: Sequence[Member], batch_of: dict[str, str], index: int) -> list[str]:
+def _compare(
+    store: Store, members: Sequence[Member], batch_of: dict[str, str], rules: GvcfRules | None, index: int
+) -> list[str]:
     member = members[index]
     if member.participant_id not in batch_of:
         return ["not in the cohort"]
@@ -49,16 +59,22 @@ def _compare(store: Store, members: Sequence[Member], batch_of: dict[str, str], 
     if sha256_of(Path(member.gvcf)) != row["gvcf_sha256"]:
         return ["another gVCF than the one that went in"]
     try:
-        return read_in_pieces(partial(_of_shards, store, member, name, row, filters))
+        opened = partial(open_gvcf, store, member, rules=rules)
+        return read_in_pieces(partial(_of_shards, store, opened, name, row, filters))
     except InputRefused as refused:
         return [str(problem) for problem in refused.problems]
 
 
 def _of_shards(
-    store: Store, member: Member, name: str, row: Mapping[str, Any], filters: Sequence[str], whole_contigs: bool
+    store: Store,
+    opened: Callable[..., GvcfReader],
+    name: str,
+    row: Mapping[str, Any],
+    filters: Sequence[str],
+    whole_contigs: bool,
 ) -> list[str]:
     sample = row["sample"]
-    reader = open_gvcf(store, member, whole_contigs=whole_contigs)
+    reader = opened(whole_contigs=whole_contigs)
     differences = []
     uncovered = dict(enumerate(store.shards))
     for shard, calls, reference in shards_of(store, reader, sample=sample):
