@@ -17,7 +17,7 @@ from baekman.cohort.gvcf_list import Member, read_members
 from baekman.cohort.index import find_batches
 from baekman.cohort.rewrite import leave_batch
 from baekman.cohort.roster import read_remarks, read_roster
-from baekman.cohort.settings import BatchSettings, fixed_problems, rules_of, thresholds_of
+from baekman.cohort.settings import BatchSettings, applied_settings, fixed_problems, rules_of, thresholds_of
 from baekman.cohort.sites import SiteFilters
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
@@ -98,8 +98,8 @@ def add_delivery(
         accepted: Lines of participant ID, gVCF and sex, without a header; may be empty.
         settings: The settings of a new cohort, and the site filters.
         engine: Runs the work; a small delivery uses fewer workers.
-        output: JSON for ``delivery``, ``participants`` (added, sorted), ``snapshot`` (None when nobody is added) and
-            ``remarks`` (the remarks on the gVCFs by participant, see gvcf.remarks).
+        output: JSON for ``delivery``, ``participants`` (added, sorted), ``snapshot`` and its ``settings`` (both None
+            when nobody is added), and ``remarks`` (the remarks on the gVCFs by participant, see gvcf.remarks).
 
     Raises:
         InputRefused: A gVCF belongs to another participant, or a participant is in the cohort with other calls.
@@ -116,7 +116,8 @@ def add_delivery(
     members = [member for member in members if member.participant_id in complete]
     for member in members:
         sample_check.require_owner(Path(member.gvcf), participant=member.participant_id)
-    result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None, "remarks": {}}
+    result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None}
+    result |= {"settings": None, "remarks": {}}
     if members:
         identify(workspace)
         opened = settings.open(workspace.cohort)
@@ -130,6 +131,8 @@ def add_delivery(
         result["participants"] = sorted({member.participant_id for member in members} - gone)
         result["snapshot"] = committed.number
         result["remarks"] = _remarks(opened, result["participants"], at=committed)
+        batch = find_batches(opened, result["participants"][-1:], at=committed)
+        result["settings"] = applied_settings(opened, committed, batch=next(iter(batch.values()), None))
     atomic.write_text(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
 
@@ -187,13 +190,13 @@ def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: P
         workspace: The workspace of cohort and tables.
         batch: The output of ``add_delivery``.
         engine: Runs the work; a small delivery uses fewer workers.
-        report: JSON for ``snapshot`` and ``tables``: by participant ``rows`` and ``reference_rows``, as counted in
-            the finished files.
+        report: JSON for ``snapshot``, ``encrypted`` (the workspace has keys) and ``tables``: by participant ``rows``
+            and ``reference_rows``, as counted in the finished files.
         encrypt: Encrypt tables from now on; they are encrypted anyway where the workspace has keys.
     """
     added = json.loads(batch.read_text(encoding="utf-8"))
     members = added["participants"]
-    result: dict[str, Any] = {"snapshot": None, "tables": {}}
+    result: dict[str, Any] = {"snapshot": None, "tables": {}, "encrypted": False}
     if encrypt:
         table_keys.create(workspace.root)
     if members:
@@ -208,6 +211,7 @@ def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: P
             participant_id: {"rows": rows, "reference_rows": reference_rows}
             for participant_id, (rows, reference_rows) in tables.row_counts(opened, output, present).items()
         }
+    result["encrypted"] = table_keys.folder_of(workspace.root) is not None
     atomic.write_text(report, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
 

@@ -128,7 +128,15 @@ def test_what_is_not_taken_as_it_is_has_a_kind_and_a_count(tmp_path: Path, case:
 
 def test_every_kind_has_a_case() -> None:
     covered = {name for _, remarks in CASES.values() for name in remarks}
-    assert set(MEANINGS) - covered == {"other_letter"}
+    assert set(MEANINGS) - covered == {"other_letter", "ignored_contig"}
+
+
+def test_records_of_ignored_contigs_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "one.g.vcf"
+    path.write_text(gvcf_text([block(1, 9, "A", contig=name) for name in ("c1", "d1", "d1", "HLA-A*01")], contigs={}))
+    genome = replace(genome_of(C1), ignored=("d*", "HLA-A*01"))
+    reading = read_gvcf(path, genome)
+    assert (reading.counts.remarks, reading.counts.records) == ({"ignored_contig": 3}, 1)
 
 
 def test_letters_of_several_bases_are_counted(tmp_path: Path) -> None:

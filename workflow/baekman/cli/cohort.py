@@ -39,9 +39,12 @@ def init(
     Example: baekman cohort init --cohort cohort --reference GRCh38.fa
     """
     from baekman.api import create_cohort
+    from baekman.genome.par import sex_chromosomes_note
 
     store = create_cohort(cohort, reference=reference, shards=shards, config=config, workspace=workspace).store
     typer.echo(f"{len(store.contigs)} contigs, {len(store.shards)} shards")
+    if note := sex_chromosomes_note([contig.name for contig in store.contigs], par=store.par_regions):
+        typer.echo(note)
     if store.is_bare:
         typer.echo(BARE, err=True)
 
@@ -63,18 +66,26 @@ def add(
 
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
+    from baekman.cohort.add import repeated_contents
     from baekman.cohort.roster import read_remarks
+    from baekman.cohort.settings import not_applied, read_settings
     from baekman.gvcf.remarks import describe
 
     engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, workspace=workspace, **engine) as opened:
-        number = opened.add(batch, gvcfs, config=config).number
-        lines = describe(read_remarks(opened.store, batch)) if opened.snapshot.entry(batch) else []
+        snapshot = opened.add(batch, gvcfs, config=config)
+        is_there = snapshot.entry(batch) is not None
+        lines = describe(read_remarks(opened.store, batch)) if is_there else []
         if lines:
             lines.append(f'all remarks: baekman query --cohort {cohort} --sql "{ALL_REMARKS}"')
+        alike = repeated_contents(opened.store, batch) if is_there else []
+        lines += [f"note: the gVCFs of {', '.join(participants)} have the same content" for participants in alike]
+        if settings := read_settings(cohort, config):
+            unused = not_applied(snapshot.filters, settings, snapshot=snapshot.number)
+            lines += [f"note: {sentence}" for sentence in unused]
         for line in lines:
             typer.echo(line, err=True)
-        typer.echo(str(number))
+        typer.echo(str(snapshot.number))
 
 
 @app.command("snapshots")
@@ -173,6 +184,7 @@ def verify(
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     workspace: OwnerOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Read the whole store again and prove its hashes, order and counts; a line per finding, and exit 1 with any.
 
@@ -185,7 +197,7 @@ def verify(
     # at snapshot 0, the empty cohort: a snapshot that cannot be read is a finding
     engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, snapshot=0, workspace=workspace, **engine) as opened:
-        findings = opened.verify(gvcfs)
+        findings = opened.verify(gvcfs, config=config)
     for finding in findings:
         typer.echo(finding)
     if findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -166,8 +167,12 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
 
 def _places(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
     """Yield the lines that say where the results of a finished delivery lie."""
+    from baekman.report.run_manifest import not_applied
+
     if not outcome.jobs:
         yield "nothing to do: everything is there"
+    for key, value in not_applied(workspace, outcome.delivery_id).items():
+        yield f"not applied: {key} of the configuration, {json.dumps(value)}; config/README.md says when it is"
     yield f"report  {workspace.delivery(outcome.delivery_id).report}"
     yield f"tables  {workspace.tables}"
     yield f"cohort  {workspace.cohort}"

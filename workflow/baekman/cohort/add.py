@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from baekman.cohort.batch import (
@@ -21,6 +21,7 @@ from baekman.cohort.commit import commit, entry_of
 from baekman.cohort.garbage import clean, clear_work, remove_folder
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.index import find_batches, open_index
+from baekman.cohort.roster import read_roster
 from baekman.cohort.settings import BatchSettings, check_rules
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.snapshot import Snapshot, read_snapshot
@@ -28,6 +29,9 @@ from baekman.cohort.store import BATCH_NAME, Store, check_names
 from baekman.cohort.verify.handover import require_rows
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
+
+# two gVCFs with so many alleles and the same content are of one person; a small test genome may have equal people
+TELLING_ROWS = 100
 
 
 def add_batch(
@@ -83,6 +87,7 @@ def _add(store: Store, plan: BatchPlan, *, engine: Engine, filters: SiteFilters 
     with engine.open() as map_tasks:
         if not (sealed.exists() and sealed.read_text() == inputs):
             map_tasks("reading gVCFs", partial(read_participant, store, plan), len(plan.members))
+            _refuse_repeated_contents(store, plan)
             collect(store, plan)
             digests = map_tasks("building shards", partial(_build, store, plan), 2 * len(store.shards))
             require_rows(store, plan.folder(store) / "batch", batch=batch, map_tasks=map_tasks)
@@ -135,6 +140,43 @@ def _refuse_known(store: Store, plan: BatchPlan) -> Snapshot:
     if problems:
         raise InputRefused(problems)
     return latest
+
+
+def repeated_contents(store: Store, batch: str) -> list[list[str]]:
+    """Return the participants of a batch, with alleles, whose gVCFs have the same content; a list for each content."""
+    roster, _ = read_roster(store, batch)
+    columns = (roster.column(name).to_pylist() for name in ("participant_id", "gvcf_sha256", "call_rows"))
+    return _alike(zip(*columns, strict=True), least_rows=1)
+
+
+def _refuse_repeated_contents(store: Store, plan: BatchPlan) -> None:
+    """Refuse two members with the same content of their gVCFs, where two people cannot have the same."""
+    summaries = [plan.work_file(store, index).read_summary() for index in range(len(plan.members))]
+    contents = [
+        (member.participant_id, summary["gvcf_sha256"], summary["call_rows"])
+        for member, summary in zip(plan.members, summaries, strict=True)
+    ]
+    problems = [
+        Problem(
+            file="list of gVCFs",
+            place=f"participants {', '.join(participants)}",
+            expected="a gVCF of their own for each participant",
+            found="files with the same content",
+            action="find out which participant the gVCF is of, and leave the others out",
+        )
+        for participants in _alike(contents, least_rows=TELLING_ROWS)
+    ]
+    if problems:
+        raise InputRefused(problems)
+
+
+def _alike(contents: Iterable[tuple[str, str, int]], *, least_rows: int) -> list[list[str]]:
+    """Return the participants by content (participant, SHA-256, call rows) of those that share one."""
+    participants: dict[str, list[str]] = {}
+    for participant, digest, rows in contents:
+        if rows >= least_rows:
+            participants.setdefault(digest, []).append(participant)
+    return [alike for alike in participants.values() if len(alike) > 1]
 
 
 def _build(store: Store, plan: BatchPlan, task: int) -> dict[str, str]:

@@ -332,7 +332,7 @@ def collect(store: Store, plan: BatchPlan) -> None:
     for name in ROSTER.names[3:-1]:
         roster[name] = [count[name] for count in counts]
     roster["remarks"] = pa.array([list(count["remarks"].items()) for count in counts], REMARK_COUNTS)
-    write_roster(folder / "batch", table_of(ROSTER, roster), filters=names)
+    write_roster(folder / "batch", table_of(ROSTER, roster), filters=names, rules=plan.rules)
     orders = {tuple(count["shards"]): None for count in counts}
     write_text(
         folder / "collected.json",

@@ -5,19 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from baekman.arrow import read_parquet, write_parquet
 from baekman.cohort.store import Store
+from baekman.gvcf.thresholds import GvcfRules
 
 
-def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str]) -> None:
-    """Write the roster of a batch; its metadata names the caller filters by code - 1."""
-    schema = roster.schema.with_metadata({"filters": json.dumps(list(filters))})
+def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str], rules: GvcfRules | None = None) -> None:
+    """Write the roster of a batch; its metadata has the caller filters by code - 1, and the ``rules`` of its gVCFs."""
+    metadata = {"filters": json.dumps(list(filters))}
+    if rules is not None:
+        metadata["rules"] = json.dumps(asdict(rules))
+    schema = roster.schema.with_metadata(metadata)
     write_parquet(roster.cast(schema), folder / "roster.parquet")
 
 
@@ -25,6 +31,13 @@ def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:
     """Return the roster of a batch (schema ROSTER), and the names of its caller filters by code - 1."""
     roster = read_parquet(store.batch(batch) / "roster.parquet")
     return roster.replace_schema_metadata(None), json.loads(roster.schema.metadata[b"filters"])
+
+
+def read_rules(store: Store, batch: str) -> dict[str, Any]:
+    """Return the rules that the gVCFs of a batch were read by, by field; empty for a rewritten batch."""
+    metadata = pq.read_schema(store.batch(batch) / "roster.parquet").metadata
+    rules: dict[str, Any] = json.loads(metadata.get(b"rules", b"{}"))
+    return rules
 
 
 def participants_of(store: Store, batch: str) -> list[str]:

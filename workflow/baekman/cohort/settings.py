@@ -20,6 +20,7 @@ from baekman.gvcf.thresholds import GvcfRules, Thresholds
 from baekman.workspace.paths import Workspace
 
 if TYPE_CHECKING:
+    from baekman.cohort.snapshot import Snapshot
     from baekman.cohort.store import Store
 
 # the keys of the section ``cohort`` that a store keeps for its life
@@ -104,18 +105,19 @@ def settings_of_store(settings: Settings) -> dict[str, Any]:
 def thresholds_of(section: Mapping[str, Any]) -> Thresholds:
     """Return the thresholds of calls and the GQ bands in the section ``cohort`` of a configuration."""
     names = {field.name for field in fields(Thresholds)}
-    known = {key: value for key, value in section.items() if key in names}
-    return Thresholds(**{**known, "gq_bands": tuple(known["gq_bands"])})
+    known: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in section.items() if key in names
+    }
+    return Thresholds(**known)
 
 
 def rules_of(section: Mapping[str, Any]) -> GvcfRules:
     """Return the rules of reading a gVCF in the section ``cohort`` of a configuration."""
+    aliases = section.get("contig_aliases", {})
     return GvcfRules(
-        aliases={
-            str(alias): contig for alias, contig in section["contig_aliases"].items()
-        },  # YAML reads 20 as a number
-        ignored=tuple(map(str, section["ignore_contigs"])),
-        max_contradicting=section["max_contradicting"],
+        aliases={str(alias): contig for alias, contig in aliases.items()},  # YAML reads 20 as a number
+        ignored=tuple(section.get("ignore_contigs", ())),
+        max_contradicting=section.get("max_contradicting", GvcfRules.max_contradicting),
     )
 
 
@@ -224,7 +226,8 @@ def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterat
         name = "the shard table with SHA-256 {}"
         yield "shards", name.format(stored["shards"]), name.format(wanted["shards"])
     for name in FIXED_THRESHOLDS:
-        of_store, of_settings = stored["thresholds"][name], wanted["thresholds"][name]
+        of_store = stored["thresholds"][name]
+        of_settings = wanted["thresholds"].get(name, of_store)
         if of_store != of_settings:
             yield f"cohort.{name}", str(of_store), str(of_settings)
     if "par_regions" in wanted and _regions(stored["par_regions"]) != _regions(wanted["par_regions"]):
@@ -254,6 +257,28 @@ def _regions(regions: Sequence[Mapping[str, Any]]) -> set[tuple[str, int, int]]:
 def _shown(regions: Sequence[Mapping[str, Any]]) -> str:
     texts = sorted(str(Region(**region)) for region in regions)
     return f"the regions {', '.join(texts)}" if texts else "no regions"
+
+
+def applied_settings(store: Store, snapshot: Snapshot, *, batch: str | None) -> dict[str, Any]:
+    """Return the settings that a store, a batch and a snapshot were made with, by the keys of the configuration.
+
+    ``batch``: None where no batch was made. Rules are left out for a batch that was merged or rewritten since.
+    """
+    from baekman.cohort.roster import read_rules
+
+    description = store.description()
+    rules = read_rules(store, batch) if batch is not None else {}
+    named = {"aliases": "contig_aliases", "ignored": "ignore_contigs"}
+    return {
+        "reference_name": store.reference,
+        "shards_sha256": description["shards"],
+        "par_regions": [str(region) for region in store.par_regions],
+        "cohort": {
+            **{name: description["thresholds"][name] for name in FIXED_THRESHOLDS},
+            **{named.get(name, name): value for name, value in rules.items()},
+        },
+        "sites": asdict(snapshot.filters),
+    }
 
 
 def not_applied(filters: SiteFilters, settings: Settings, *, snapshot: int) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from baekman import data
 from baekman.errors import InputRefused, Problem
-from baekman.genome.chromosomes import assembly_of, chromosome_kind
+from baekman.genome.chromosomes import assembly_of, chromosome_kind, is_autosome
 from baekman.genome.regions import Region
 
 GRCH38 = (
@@ -53,6 +53,26 @@ def known_par(name: str, *, contigs: Mapping[str, int]) -> tuple[Region, ...]:
         return regions
     assemblies = {assembly_of(contig, length) for contig, length in contigs.items()} - {None}
     return par_of_reference(assemblies.pop() or "") if len(assemblies) == 1 else ()
+
+
+def sex_chromosomes_note(contigs: Sequence[str], *, par: Sequence[Region]) -> str:
+    """Return what is not known of the sex chromosomes of a reference with these ``contigs``; "" if nothing is missing.
+
+    A reference of numbered autosomes alone, such as a test genome, misses nothing.
+    """
+    kinds = {chromosome_kind(contig): contig for contig in contigs}
+    known = [kinds[kind] for kind in ("X", "Y") if kind in kinds]
+    if known and not par:
+        return (
+            f"sex chromosomes: the pseudo-autosomal regions of {' and '.join(known)} are not known; "
+            "males count with the copies that their gVCFs have, unless par_regions of the configuration names them"
+        )
+    if not known and any(chromosome_kind(contig) == "autosome" and not is_autosome(contig) for contig in contigs):
+        return (
+            "sex chromosomes: no contig has a name of X or Y; all but MT are taken for autosomes, "
+            "and the sex of participants changes nothing"
+        )
+    return ""
 
 
 @cache

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from baekman.consent import ConsentState
 from baekman.genome.contigs import Contig, differences
+from baekman.gvcf.header import shown
 from baekman.intake.contents import Contents
 from baekman.intake.delivery import SHEET, Delivery
 from baekman.intake.manifest import MANIFEST, ManifestRow
@@ -18,6 +19,8 @@ from baekman.verdicts import Verdict, worst
 COMPANIONS = (".bai", ".crai", ".csi", ".tbi", ".gzi", ".fai", ".md5", ".sha256", ".sha256sum", ".txt", ".pdf")
 SEQUENCING = (".fastq", ".fq", ".bam", ".cram", ".g.vcf", ".gvcf")
 PACKED = (".c4gh", ".gz", ".bgz")
+
+SHOWN_CONTIGS = 3
 
 CONSENT_CODES = {
     ConsentState.REFUSED: "no_consent",
@@ -220,9 +223,9 @@ def _check_reference(
 ) -> list[Finding]:
     """Return a finding when the contigs of the header differ from ours, or records lie on an unknown contig."""
     shared, differing = differences(contents.contigs, reference)
-    unknown = sum(name not in reference for name in contents.used_contigs)
+    unknown = [name for name in contents.used_contigs if name not in reference]
     if not realigns and row.kind in ("bam", "cram"):
-        unknown += sum(contig.name not in reference for contig in contents.contigs)
+        unknown += [contig.name for contig in contents.contigs if contig.name not in reference]
     if not unknown and not differing and (shared or not contents.contigs):
         return []
     code = "reference_differs" if realigns and not claims_reference else "reference_mismatch"
@@ -230,11 +233,19 @@ def _check_reference(
         Finding.of(
             code,
             metric="contigs",
-            observed=f"{shared} of ours, {differing} with another length or M5, {unknown} unknown",
+            observed=f"{shared} of ours, {differing} with another length or M5, {_counted(unknown, contents)} unknown",
             threshold="ours, of the same length and M5",
             rows=(row.row,),
         )
     ]
+
+
+def _counted(names: Sequence[str], contents: Contents) -> str:
+    """Return the number of contigs, with the names of the first of them unless an identifier was found in the file."""
+    if contents.identifiers or contents.record_identifiers:
+        return str(len(names))
+    first = ", ".join(map(shown, names[:SHOWN_CONTIGS]))
+    return f"{len(names)} ({first}{', …' if len(names) > SHOWN_CONTIGS else ''})" if names else "0"
 
 
 def _repeated(rows: Iterable[ManifestRow], key: Callable[[ManifestRow], str]) -> Iterable[list[ManifestRow]]:

@@ -177,7 +177,8 @@ def _examine_gvcf(measured: Measured, contents: Contents, *, search: IdentifierS
     header = HeaderText()
     query = [*tools.command("bcftools"), "query", "-f", "%CHROM %POS\\n", "-"]
     order = RecordOrder()
-    text_blocks = _noted(vcf_text(measured), header, search)
+    last = bytearray()
+    text_blocks = _noted(_noting_last(vcf_text(measured), last), header, search)
     with running(query, source=text_blocks, untrusted=Untrusted(size)) as pipe:
         for text in whole_lines(pipe.blocks()):
             order.feed(text)
@@ -186,6 +187,8 @@ def _examine_gvcf(measured: Measured, contents: Contents, *, search: IdentifierS
         if not order.sorted:
             contents.faults.append(("unreadable", "records out of order"))
         failed = any(pipe.finish())
+        if last and last != b"\n":
+            contents.faults.append(("truncated", "a last line without a newline"))
         contents.header = str(header)
         if not contents.header.startswith("##fileformat=VCF"):
             raise FileFault("format_wrong", "no VCF header")
@@ -219,6 +222,14 @@ def _noted(blocks: Iterable[bytes], header: HeaderText, search: IdentifierSearch
             if header.is_whole and not was_whole:
                 search.layout = VcfLayout(str(header))
             search.feed(records)
+        yield block
+
+
+def _noting_last(blocks: Iterable[bytes], last: bytearray) -> Iterator[bytes]:
+    """Yield ``blocks`` as they are; ``last`` has the last byte of those so far."""
+    for block in blocks:
+        if block:
+            last[:] = block[-1:]
         yield block
 
 

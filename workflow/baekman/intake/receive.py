@@ -76,9 +76,7 @@ def receive(
         progress: Called with the numbers of inspected and of all specimens.
 
     Raises:
-        InputRefused: The delivery is malformed (nothing is written then), has the name of an earlier delivery with
-            other content, or ``again`` is set and files that passed earlier do not pass now. A setting that is fixed
-            in the cohort differs.
+        InputRefused: A malformed delivery, a name of other content, a fixed setting, files that no longer pass ``again``.
     """
     access = access or Access()
     delivery = read_delivery(folder)

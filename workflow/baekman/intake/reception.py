@@ -6,20 +6,23 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from baekman import audit
+from baekman.cohort.settings import rules_of
 from baekman.consent import ConsentState
 from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.files.locks import exclusive
 from baekman.files.untrusted import walk
 from baekman.genome.contigs import Contig
+from baekman.gvcf.header import is_ignored
 from baekman.intake import return_report
 from baekman.intake.checks import CONSENT_CODES, accepted_before, check_consent, extra_files
+from baekman.intake.contents import Contents
 from baekman.intake.crypt4gh import RecipientKey
 from baekman.intake.delivery import Delivery
 from baekman.intake.inspection import Inspection
@@ -95,6 +98,20 @@ class Reception:
     def realigns(self, rows: Sequence[ManifestRow]) -> bool:
         """Return whether a delivered alignment is replaced; several files of one specimen always are."""
         return self.settings["aligned_input"] == "realign" or len(rows) > 1
+
+    def under_our_names(self, contents: Contents) -> Contents:
+        """Return the contents of a gVCF with its contigs under our names, and without those that are ignored.
+
+        A contig that records have under two names stays under the one that is not ours, so that it is refused.
+        """
+        rules = rules_of(self.settings["cohort"])
+        used = [name for name in contents.used_contigs if name in self.contigs or not is_ignored(name, rules.ignored)]
+        own = [rules.aliases.get(name, name) for name in used]
+        return replace(
+            contents,
+            contigs=tuple(replace(c, name=rules.aliases.get(c.name, c.name)) for c in contents.contigs),
+            used_contigs=tuple(name if own.count(ours) > 1 else ours for name, ours in zip(used, own, strict=True)),
+        )
 
     def is_accepted_elsewhere(self, specimen_id: str) -> bool:
         """Return whether another delivery brought the specimen through both gates."""

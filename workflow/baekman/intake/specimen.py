@@ -91,7 +91,7 @@ def _examine_and_stage(
     for row in rows:
         findings += check_contents(
             row,
-            contents[row.row],
+            reception.under_our_names(contents[row.row]) if row.kind == "gvcf" else contents[row.row],
             is_another=is_another,
             reference=reception.contigs,
             claims_reference=reception.claims_reference,

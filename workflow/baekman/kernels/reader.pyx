@@ -6,7 +6,7 @@ block at the positions that it covers). ``baekman.gvcf.reader`` feeds it and tak
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, malloc
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from baekman.kernels.line cimport FILTER, ID, INFO, POS, QUAL, Line, has_failed,
 from baekman.kernels.phase cimport PhaseSets, read_phase
 from baekman.kernels.record cimport MAX_ALLELES, Record, read_alleles
 from baekman.kernels.repeats cimport Repeats, check_repeated
-from baekman.kernels.rows cimport RowTable, Workspace, add_rows, count_changed, part_rows
+from baekman.kernels.rows cimport RowTable, Workspace, add_rows, count_changed, grown, part_rows
 from baekman.kernels.sample cimport (
     has_evidence, has_failed_genotype, is_called, read_depths, read_genotype, read_likelihoods, read_quality,
     states_reference,
@@ -49,7 +49,7 @@ cdef class RecordReader:
 
     cdef const uint8_t[::1] _name_pool
     cdef const int64_t[::1] _name_ends, _contig_of_name, _starts, _lengths
-    cdef const uint8_t[::1] _sequence
+    cdef const uint8_t[::1] _sequence, _left_out
     cdef uint8_t[::1] _seen
     cdef const int64_t[::1] _shard_ends, _first_shards
     cdef int64_t _piece_records, _margin
@@ -58,7 +58,6 @@ cdef class RecordReader:
     cdef int64_t _ripe  # after this position a piece may be complete
     cdef int64_t _min_gq, _min_dp, _min_het_percent
     cdef int64_t _name  # the number of the name of the last record's contig
-    cdef const uint8_t[::1] _ignored_name
     cdef readonly int64_t ignored  # records that were left out with their contig
     cdef readonly int64_t contig  # of the last record, -1 before the first
     cdef public int64_t line  # the last line, 1-based
@@ -106,7 +105,7 @@ cdef class RecordReader:
         self.contig = -1
         self._fields.last = -1
         self._work.members = self._members
-        self._ignored_name = b""
+        self._left_out = b""
 
     def __dealloc__(self):
         free(self._table.rows)
@@ -133,7 +132,7 @@ cdef class RecordReader:
 
     def ignore(self, const uint8_t[::1] name not None):
         """Leave out the records of the contig ``name``, which the read before refused, up to the next such contig."""
-        self._ignored_name = name
+        self._left_out = name
         self.line -= 1
 
     @property
@@ -254,9 +253,8 @@ cdef class RecordReader:
             first = ends[self._name - 1] if self._name else 0
             if same(buf, line.begin, name_end, pool, first, ends[self._name]):
                 return DONE
-        if len(self._ignored_name):
-            if same(buf, line.begin, name_end, &self._ignored_name[0], 0, len(self._ignored_name)):
-                return IGNORED
+        if len(self._left_out) and same(buf, line.begin, name_end, &self._left_out[0], 0, len(self._left_out)):
+            return IGNORED
         first = 0
         for index in range(len(self._name_ends)):
             if same(buf, line.begin, name_end, pool, first, ends[index]):
@@ -400,18 +398,3 @@ cdef class RecordReader:
             &self._filters, buf, start, stop, self._filter_pool, FILTER_ROOM, self._filter_ends, MAX_FILTERS
         )
         return record.filter > 0
-
-
-cdef bint grown(void **array, int64_t wanted, int64_t *room, size_t width) noexcept nogil:
-    """Make room for ``wanted`` elements; return False when there is no memory."""
-    cdef void *bigger
-    cdef int64_t count
-    if wanted <= room[0]:
-        return True
-    count = max(2 * room[0], wanted, <int64_t>4096)
-    bigger = realloc(array[0], count * width)
-    if bigger == NULL:
-        return False
-    array[0] = bigger
-    room[0] = count
-    return True
