@@ -76,7 +76,7 @@ def receive(
         progress: Called with the numbers of inspected and of all specimens.
 
     Raises:
-        InputRefused: A malformed delivery, a name of other content, a fixed setting, files that no longer pass ``again``.
+        InputRefused: A malformed delivery, a name of other content, a fixed setting, files that do not pass ``again``.
     """
     access = access or Access()
     delivery = read_delivery(folder)
