@@ -32,7 +32,8 @@ def add(folder: Path, lines: list[str], *, batch: str = "b", contigs: dict[str, 
         *("--config", folder / "config.yaml"),
         check=False,
     )
-    return done.returncode, done.stderr
+    notes = [text for text in done.stderr.splitlines(keepends=True) if text.startswith(("refused:", "note: sites"))]
+    return done.returncode, "".join(notes)
 
 
 def configure(folder: Path, advice: str) -> None:
@@ -163,11 +164,11 @@ def test_one_content_for_two_participants_is_refused(folder: Path) -> None:
     (folder / "config.yaml").unlink()
     (folder / "list.tsv").write_text("P1\tone.g.vcf\nP2\ttwo.g.vcf\n")
     done = baekman(*command, "b1", check=False)
-    assert (done.returncode, done.stderr) == (
+    assert (done.returncode, done.stderr.splitlines(keepends=True)[-1]) == (
         3,
         "refused: list of gVCFs: participants P1, P2: expected a gVCF of their own for each participant, "
         "found files with the same content; find out which participant the gVCF is of, and leave the others out\n",
     )
     (folder / "list.tsv").write_text("P1\tone.g.vcf\nP3\tfew.g.vcf\nP4\tsame.g.vcf\n")
     done = baekman(*command, "b2")
-    assert (done.stdout, done.stderr) == ("1\n", "note: the gVCFs of P3, P4 have the same content\n")
+    assert done.stdout == "1\n" and "note: the gVCFs of P3, P4 have the same content\n" in done.stderr

@@ -73,9 +73,9 @@ def create_cohort(
     """Create an empty cohort store that is bound to a reference; an equal store that is there already is opened.
 
     ``reference`` is a FASTA, plain or bgzip; ``shards`` a shard table, without which the reference is tiled; ``config``
-    a configuration, by default ``config.yaml`` next to a folder named ``cohort``. The store belongs to ``workspace``, by
-    default to the workspace that ``path`` lies in. Raises InputRefused when one of them does not fit, or ``path`` holds
-    something else.
+    a configuration, by default ``config.yaml`` next to a folder named ``cohort``. The store belongs to ``workspace``,
+    by default to the workspace that ``path`` lies in. Raises InputRefused when one of them does not fit, or ``path``
+    holds something else.
 
     Example:
         >>> baekman.create_cohort("new", reference="ref.fa")

@@ -70,7 +70,7 @@ def test_a_change_is_refused_where_it_cannot_apply(tmp_path: Path, key: str) -> 
     (tmp_path / "other").mkdir()
     reference = write_reference(tmp_path / "ref.fa", {"c1": "ACGT" * 10, "chrX": "ACGT" * 10})
     settings = complete({"reference": str(reference)}, source="config.yaml")
-    store = create_store(tmp_path / "cohort", reference=reference, **settings_of_store(settings, reference=reference))
+    store = create_store(tmp_path / "cohort", reference=reference, **settings_of_store(settings))
     written: dict[str, Any] = {"reference": str(reference)}
     *sections, name = key.split(".")
     target = written

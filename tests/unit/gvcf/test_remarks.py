@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from baekman.gvcf.remarks import KERNEL_NAMES, MEANINGS, REMARKS, describe
 from baekman.gvcf.thresholds import Thresholds
 from baekman.kernels import layout
-from support.store_tools import C1, block, line, read_lines, spans
+from support.store_tools import C1, block, genome_of, gvcf_text, line, read_gvcf, read_lines, spans
 
 KEYS = "GT:GQ:DP:AD:PL"
 VARIANT = "0/1:50:30:15,15:500,0,500"
