@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import baekman
+import pyarrow.parquet as pq
 import pytest
 from baekman import audit, steps
 from baekman.cli import app, groups
@@ -18,6 +20,7 @@ from baekman.cohort.index import find_batches
 from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import open_store
 from baekman.engine.local import Engine
+from baekman.errors import InputRefused
 from baekman.files import locks
 from baekman.intake.receive import receive
 from baekman.tables.files import table_path
@@ -192,6 +195,68 @@ def test_the_job_of_tables_that_was_killed_ends_without_who_is_denied_since(
         make_tables(workspace)
         assert table_path(workspace.tables, stayer).exists()
         assert not table_path(workspace.tables, gone).exists(), f"killed before effect {step}"
+        if not was_killed:
+            break
+
+
+# -- a freeze
+
+
+def release(workspace: Workspace) -> Path:
+    return workspace.root.parent / f"release-{workspace.root.name}"
+
+
+def freeze(workspace: Workspace) -> None:
+    baekman.open_cohort(workspace.cohort).freeze(release(workspace))
+
+
+def members_of(folder: Path) -> tuple[list[str], int]:
+    """Return the participants with tables, and the AN of the only site, of a freeze."""
+    tables = sorted(path.stem for path in (folder / "tables").glob("variants/*/*.parquet"))
+    return tables, pq.read_table(next((folder / "sites").glob("*.parquet"))).column("an_raw")[0].as_py()
+
+
+@pytest.mark.parametrize("kind", DENIALS)
+def test_a_freeze_appears_whole_and_without_who_is_denied_before_it_appears(
+    kind: str, full: Path, template: FinishedWorkspace, tmp_path: Path
+) -> None:
+    everyone, gone = sorted(template.participant_ids), template.participant_ids[1]
+    others = [one for one in everyone if one != gone]
+    for step, workspace in copies(full, tmp_path):
+        was_early = []
+
+        def act(workspace: Workspace = workspace, was_early: list[bool] = was_early) -> bool:
+            is_early = not (release(workspace) / "sites").exists()
+            assert is_early or members_of(release(workspace)) == (everyone, 6)
+            is_denied = deny(kind, workspace, gone)
+            was_early += [is_early] if is_denied else []
+            return is_denied
+
+        count = done_before(step, act, lambda workspace=workspace: freeze(workspace))
+        expected = (others, 4) if was_early[0] else (everyone, 6)
+        assert members_of(release(workspace)) == expected, f"denied before effect {step}"
+        assert not (release(workspace) / ".freeze").exists()
+        if step > count:
+            break
+    assert step > 20
+
+
+@pytest.mark.parametrize("kind", DENIALS)
+def test_a_freeze_that_was_killed_ends_without_who_is_denied_since(
+    kind: str, full: Path, template: FinishedWorkspace, tmp_path: Path
+) -> None:
+    everyone, gone = sorted(template.participant_ids), template.participant_ids[1]
+    others = [one for one in everyone if one != gone]
+    for step, workspace in copies(full, tmp_path):
+        was_killed = killed_before(step, lambda workspace=workspace: freeze(workspace))
+        was_whole = (release(workspace) / "sites").exists()
+        assert deny(kind, workspace, gone)
+        if was_whole:
+            with pytest.raises(InputRefused, match="a freeze is never overwritten"):
+                freeze(workspace)
+        else:
+            freeze(workspace)
+        assert members_of(release(workspace)) == ((everyone, 6) if was_whole else (others, 4)), f"effect {step}"
         if not was_killed:
             break
 

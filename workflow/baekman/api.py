@@ -278,8 +278,8 @@ class Cohort:
     def freeze(self, output: Location) -> Snapshot:
         """Write ``sites/`` and ``tables/`` of everyone at the latest snapshot to ``output``; returns that snapshot.
 
-        Participants without consent in force are left out, and no number counts them. Raises InputRefused when consent
-        ends during the freeze, or ``output`` holds another freeze.
+        Participants without consent in force are left out, and no number counts them; also if the consent ends while
+        the freeze is written. Raises InputRefused when ``output`` holds another freeze.
 
         Example:
             >>> cohort.freeze("release-1").number
@@ -288,10 +288,13 @@ class Cohort:
         from baekman.tables.freeze import freeze
         from baekman.workspace.denied import denied_hash
 
-        self.snapshot = read_snapshot(self.store)
-        consent_hash = denied_hash(self.workspace)
-        self._record("cohort.freeze", output_hash=self.snapshot.content, consent_hash=consent_hash)
-        self.snapshot = freeze(self.store, output=Path(output), purpose=self.purpose, engine=self.engine)
+        def record(snapshot: Snapshot) -> None:
+            self.snapshot = snapshot
+            hashes = {"output_hash": snapshot.content, "consent_hash": denied_hash(self.workspace)}
+            self._record("cohort.freeze", **hashes)
+
+        place = Path(output)
+        self.snapshot = freeze(self.store, output=place, purpose=self.purpose, engine=self.engine, record=record)
         return self.snapshot
 
     def add(self, batch: str, gvcfs: Location, *, config: Location | None = None) -> Snapshot:

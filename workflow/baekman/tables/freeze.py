@@ -3,76 +3,127 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import excluded
 from baekman.cohort.rewrite import subset
-from baekman.cohort.snapshot import Snapshot, read_snapshot, reading, refuse_gone
+from baekman.cohort.snapshot import Snapshot, SnapshotGone, numbers, read_snapshot, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
-from baekman.files.atomic import atomic_folder
+from baekman.files.atomic import atomic_folder, fsync_folder
 from baekman.tables.files import metadata_of
 from baekman.tables.make import make_tables
-from baekman.workspace.denied import admission_of
+from baekman.workspace.denied import admission_of, held_denials
 from baekman.workspace.paths import Workspace
 
+WORK = ".freeze"  # the unfinished freeze in the folder of the output
+SITES, TABLES = "sites", "tables"
+ATTEMPTS = 10
 
-def freeze(store: Store, *, output: Path, purpose: str = "", engine: Engine | None = None) -> Snapshot:
+
+def freeze(
+    store: Store,
+    *,
+    output: Path,
+    purpose: str = "",
+    engine: Engine | None = None,
+    record: Callable[[Snapshot], object] = lambda snapshot: None,
+) -> Snapshot:
     """Write ``sites/`` and ``tables/`` of everyone at the current snapshot below ``output``; returns it.
 
     Participants without consent to ``purpose`` in force are left out: sites and tables are those of a cohort that never
-    had them. A second run after a kill goes on where the first stopped. ``output`` is never overwritten with another
-    snapshot.
+    had them. The freeze appears when it is whole and consent was asked again: if a consent ended while it was written,
+    it is made again without that participant. A second run after a kill goes on where the first stopped. ``output`` is
+    never overwritten with another snapshot. ``record`` is called with the snapshot before each attempt.
 
     Raises:
-        InputRefused: ``output`` holds another freeze, or the consent of a participant ended while it was written.
+        InputRefused: ``output`` holds another freeze, or consents ended during each of many attempts.
     """
-    snapshot = read_snapshot(store)
     workspace = None if store.is_bare else Workspace(store.workspace)
-    without = excluded(store, admission_of(workspace, purpose=purpose), at=snapshot)
-    if not without:
-        _write(store, snapshot, output=output, engine=engine)
-    else:
+    for _ in range(ATTEMPTS):
+        snapshot = read_snapshot(store)
+        record(snapshot)
+
+        def left_out(snapshot: Snapshot = snapshot) -> frozenset[str]:
+            return excluded(store, admission_of(workspace, purpose=purpose), at=snapshot)
+
+        without = left_out()
         try:
-            with subset(store, snapshot, without=without, engine=engine) as (part, smaller):
-                _write(part, smaller, output=output, engine=engine)
-        except FileNotFoundError:
-            refuse_gone(store, [snapshot.number])
-            raise
-    ended = excluded(store, admission_of(workspace, purpose=purpose), at=snapshot) - without
-    if ended:
-        shutil.rmtree(output / "sites", ignore_errors=True)
-        shutil.rmtree(output / "tables", ignore_errors=True)
-        raise InputRefused(
-            Problem(
-                file="cohort",
-                expected="consent that stays in force while a freeze is written",
-                found=f"{len(ended)} participants without it now; the freeze was deleted",
-                action="run the same command again",
-            )
+            if without:
+                with subset(store, snapshot, without=without, engine=engine) as (part, smaller):
+                    _write(part, smaller, output=output, engine=engine)
+            else:
+                _write(store, snapshot, output=output, engine=engine)
+        except (SnapshotGone, FileNotFoundError):
+            if _is_there(store, snapshot):
+                raise
+            continue  # a withdrawal deleted the snapshot
+        with held_denials(workspace) if workspace else nullcontext():
+            if _is_there(store, snapshot) and left_out() <= without:
+                _show(output)
+                return snapshot
+    raise InputRefused(
+        Problem(
+            file="cohort",
+            expected="consent that stays in force while a freeze is written",
+            found=f"consents that ended in each of {ATTEMPTS} attempts; no freeze appeared",
+            action="run the same command again",
         )
-    return snapshot
+    )
+
+
+def _is_there(store: Store, snapshot: Snapshot) -> bool:
+    return snapshot.number == 0 or snapshot.number in numbers(store)
+
+
+def _show(output: Path) -> None:
+    """Give the finished freeze its place; the sites come last, so a freeze with sites is whole."""
+    work = output / WORK
+    for path in sorted(work.iterdir(), key=lambda path: path.name == SITES) if work.is_dir() else ():
+        path.rename(output / path.name)
+    fsync_folder(output)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | None) -> None:
-    existing = output / "sites"
-    if existing.is_dir():
-        if metadata_of(existing / f"{store.shards[0].name}.parquet") != sites_metadata(store, snapshot):
-            raise InputRefused(
-                Problem(
-                    file="--output",
-                    expected="a new folder, or one with a freeze of this snapshot",
-                    found="a freeze of another snapshot, or with other settings",
-                    action="choose another folder: a freeze is never overwritten",
-                )
-            )
-    elif snapshot.number:
-        for stale in output.glob(".sites.*.tmp"):  # left by a killed run
-            shutil.rmtree(stale)
-        with reading(store, snapshot), atomic_folder(existing) as folder:
+    """Write the freeze in ``WORK``, going on from what a killed command left of the same; a whole freeze stays."""
+    wanted = sites_metadata(store, snapshot)
+    first = f"{store.shards[0].name}.parquet"
+    if (output / SITES).is_dir():
+        _require(
+            metadata_of(output / SITES / first) == wanted, found="a freeze of another snapshot, or with other settings"
+        )
+        # those of an earlier version that was killed are not complete
+        make_tables(store, output=output / TABLES, snapshot=snapshot, engine=engine)
+        return
+    work = output / WORK
+    if (output / TABLES).is_dir():
+        _require(work.is_dir() or not any((output / TABLES).iterdir()), found="tables of something else")
+        if work.is_dir():  # a command was killed before the sites appeared
+            (output / TABLES).rename(work / TABLES)
+        else:
+            (output / TABLES).rmdir()
+    if work.is_dir() and not ((work / SITES).is_dir() and metadata_of(work / SITES / first) == wanted):
+        shutil.rmtree(work)
+    if snapshot.number and not (work / SITES).is_dir():
+        with reading(store, snapshot), atomic_folder(work / SITES) as folder:
             for shard in store.shards:
                 name = f"{shard.name}.parquet"
                 shutil.copyfile(store.sites(snapshot.number) / name, folder / name)
-    make_tables(store, output=output / "tables", snapshot=snapshot, engine=engine)
+    make_tables(store, output=work / TABLES, snapshot=snapshot, engine=engine)
+
+
+def _require(is_fit: bool, *, found: str) -> None:
+    if not is_fit:
+        raise InputRefused(
+            Problem(
+                file="--output",
+                expected="a new folder, or one with a freeze of this snapshot",
+                found=found,
+                action="choose another folder: a freeze is never overwritten",
+            )
+        )
