@@ -286,14 +286,8 @@ class Cohort:
             1
         """
         from baekman.tables.freeze import freeze
-        from baekman.workspace.denied import denied_hash
 
-        def record(snapshot: Snapshot) -> None:
-            self.snapshot = snapshot
-            hashes = {"output_hash": snapshot.content, "consent_hash": denied_hash(self.workspace)}
-            self._record("cohort.freeze", **hashes)
-
-        place = Path(output)
+        place, record = Path(output), self._access.record_freeze
         self.snapshot = freeze(self.store, output=place, purpose=self.purpose, engine=self.engine, record=record)
         return self.snapshot
 

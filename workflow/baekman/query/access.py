@@ -15,7 +15,7 @@ from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.query.limits import Limits
-from baekman.workspace.denied import Admission, admission_of, audit_purpose
+from baekman.workspace.denied import Admission, admission_of, audit_purpose, denied_hash
 from baekman.workspace.identity import bind, identify
 from baekman.workspace.paths import Workspace
 
@@ -73,6 +73,11 @@ class Access:
             audit.record_use(
                 self.workspace.root, action=action, object=object, purpose=purpose, question=question, **hashes
             )
+
+    def record_freeze(self, snapshot: Snapshot) -> None:
+        """Record a freeze of ``snapshot``, with the hashes of its content and of the consent in force."""
+        hashes = {"output_hash": snapshot.content, "consent_hash": denied_hash(self.workspace)}
+        self.record("cohort.freeze", object=str(snapshot.number), **hashes)
 
     def admit(self, snapshot: Snapshot, question: Question) -> frozenset[str]:
         """Record ``question`` and return the participants that its answer leaves out.
