@@ -1,10 +1,11 @@
 """The places of the fields of a record's sample, by the record's FORMAT."""
 
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcmp
 
 from baekman.kernels.line cimport FORMAT, SAMPLE, Line
 from baekman.kernels.reader cimport DONE, MORE_FIELDS, TOO_MANY_FIELDS
-from baekman.kernels.text cimport COLON, key_number, named, same
+from baekman.kernels.text cimport COLON, key_number, named
 
 cdef const uint8_t *KEY_POOL = b"GTGQDPMIN_DPADPLPSPGTPIDLENGQXSQRGQGLROAOFTGPPPDPI"
 cdef int64_t[20] KEY_ENDS = [2, 4, 6, 12, 14, 16, 18, 21, 24, 27, 30, 32, 35, 37, 39, 41, 43, 45, 47, 50]
@@ -17,7 +18,7 @@ cdef int find_fields(Fields *fields, const uint8_t *buf, const Line *line) noexc
     cdef int64_t last = fields.last
     if last >= 0:
         first = fields.ends[last - 1] if last else 0
-        if not same(buf, start, end, fields.pool, first, fields.ends[last]):
+        if end - start != fields.ends[last] - first or memcmp(buf + start, fields.pool + first, end - start):
             last = -1
     if last < 0:
         before = fields.formats
@@ -44,17 +45,16 @@ cdef int find_fields(Fields *fields, const uint8_t *buf, const Line *line) noexc
             fields.numbers[last][KEYS] = number
         fields.last = last
     start = line.columns[SAMPLE]
-    fields.count = 0
-    while start <= line.end:
-        stop = start
-        while stop < line.end and buf[stop] != COLON:
-            stop += 1
-        if fields.count >= MAX_FIELDS:
-            return TOO_MANY_FIELDS
-        fields.start[fields.count] = start
-        fields.end[fields.count] = stop
-        fields.count += 1
-        start = stop + 1
-    if fields.count > fields.numbers[last][KEYS]:
-        return MORE_FIELDS
-    return DONE
+    end = line.end
+    number = 0
+    fields.start[0] = start
+    for stop in range(start, end):
+        if buf[stop] == COLON:
+            fields.end[number] = stop
+            number += 1
+            if number >= MAX_FIELDS:
+                return TOO_MANY_FIELDS
+            fields.start[number] = stop + 1
+    fields.end[number] = end
+    fields.count = number + 1
+    return MORE_FIELDS if number >= fields.numbers[last][KEYS] else DONE

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from baekman.kernels.reader cimport BAD_COLUMNS, DONE, EMPTY
-from baekman.kernels.text cimport DOT, NEWLINE, RETURN, TAB
+from baekman.kernels.text cimport DOT, NEWLINE, RETURN, TAB, same
 
 cdef enum:
     CHROM = 0
@@ -53,8 +53,15 @@ cdef inline bint is_pass(const uint8_t *buf, int64_t start, int64_t stop) noexce
     return stop - start == 4 and buf[start] == 80 and buf[start + 1] == 65 and buf[start + 2] == 83
 
 
-cdef bint has_failed(const uint8_t *buf, const Line *line) noexcept nogil
+cdef inline bint fails(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
+    """Return whether a FILTER or FT is neither missing nor PASS, nor DeepVariant's RefCall: that says reference."""
+    cdef const uint8_t *ref_call = b"RefCall"
+    return stop > start and not is_pass(buf, start, stop) and not same(buf, start, stop, ref_call, 0, 7)
 
-cdef bint fails(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil
+
+cdef inline bint has_failed(const uint8_t *buf, const Line *line) noexcept nogil:
+    """Return whether the record failed its FILTER."""
+    return fails(buf, line.columns[FILTER], line.columns[INFO] - 1)
+
 
 cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size) noexcept nogil

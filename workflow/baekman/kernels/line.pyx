@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
-from baekman.kernels.text cimport EQUALS, MINUS, SEMICOLON, integer, key_number, position, same
+from baekman.kernels.text cimport EQUALS, MINUS, SEMICOLON, integer, key_number, position
 
 # bcftools wrote MinDP and MIN_DP, by version
 cdef enum:
@@ -11,7 +11,6 @@ cdef enum:
     INFO_KEYS = 4
 cdef const uint8_t *INFO_POOL = b"ENDSVLENMIN_DPMinDP"
 cdef int64_t[4] INFO_ENDS = [3, 8, 14, 19]
-cdef const uint8_t *REF_CALL = b"RefCall"
 
 
 cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size) noexcept nogil:
@@ -36,13 +35,3 @@ cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_
         elif key >= 0:
             dp[0] = integer(buf, equals + 1, last, &cut)
         start = last + 1
-
-
-cdef bint has_failed(const uint8_t *buf, const Line *line) noexcept nogil:
-    """Return whether FILTER is neither missing nor PASS, nor DeepVariant's RefCall, which says that it is reference."""
-    return fails(buf, line.columns[FILTER], line.columns[INFO] - 1)
-
-
-cdef bint fails(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
-    """Return whether the text of a FILTER or FT is neither missing nor PASS, nor RefCall."""
-    return stop > start and not is_pass(buf, start, stop) and not same(buf, start, stop, REF_CALL, 0, 7)

@@ -3,16 +3,15 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from baekman.kernels.fields cimport (
-    AD, AO, DP, DPI, FT, GL, GP, GQ, GQX, GT, MIN_DP, PL, PP, RGQ, RO, SQ, Fields, find,
+    AD, AO, DP, DPI, GL, GP, GQ, GQX, GT, MIN_DP, PL, PP, RGQ, RO, SQ, Fields, find,
 )
 from baekman.kernels.layout cimport (
-    COUNT_AD_COUNT, COUNT_AD_PARTLY_MISSING, COUNT_DECIMALS_CUT, COUNT_DP_FROM_AD, COUNT_DP_FROM_INFO, COUNT_FT_FAILED,
+    COUNT_AD_COUNT, COUNT_AD_PARTLY_MISSING, COUNT_DECIMALS_CUT, COUNT_DP_FROM_AD, COUNT_DP_FROM_INFO,
     COUNT_GL_AS_PL, COUNT_GQ_ABOVE_99, COUNT_GQ_BELOW_0, COUNT_GQ_FROM_AD, COUNT_GQ_FROM_DEPTH, COUNT_GQ_FROM_FILTER,
     COUNT_GQ_FROM_GL, COUNT_GQ_FROM_GQX, COUNT_GQ_FROM_PL, COUNT_GQ_FROM_RGQ, COUNT_GQ_FROM_SQ, COUNT_GQ_MISSING,
     COUNT_GQ_OVERRULED, COUNT_GT_ALLELE, COUNT_HALF_CALL, COUNT_HOMOPLASMIC, COUNT_NON_REF_CALLED, COUNT_NOT_A_NUMBER,
     COUNT_PL_COUNT, COUNT_PL_PARTLY_MISSING, COUNT_PLOIDY, COUNT_POSTERIOR_UNREAD,
 )
-from baekman.kernels.line cimport fails
 from baekman.kernels.reader cimport BAD_GENOTYPE, DONE
 from baekman.kernels.record cimport MAX_ALLELES, NON_REF, Record
 from baekman.kernels.text cimport COMMA, MINUS, PIPE, SLASH, integer, is_missing, position, quality
@@ -86,8 +85,9 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
     cdef const uint8_t *buf = record.buf
     cdef int64_t start, stop, last, value, expected, least = <int64_t>1 << 40
     cdef int64_t alleles = record.alleles
-    cdef bint unknown = False, wrong = False
-    cdef int64_t *cut = &record.counts[COUNT_DECIMALS_CUT]
+    cdef bint unknown = False, wrong = False, of_gl = False
+    cdef int64_t cut = 0, values = 0
+    cdef int64_t *pl = record.pl
     record.values = 0
     record.of_gl = False
     if not find(fields, PL, &start, &stop) or is_missing(buf, start, stop):
@@ -95,22 +95,24 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
             if find(fields, GP, &start, &stop) or find(fields, PP, &start, &stop):
                 record.counts[COUNT_POSTERIOR_UNREAD] += not is_missing(buf, start, stop)
             return
-        record.of_gl = True
+        of_gl = True
     if record.polyploid:
         return
     while start <= stop:
         last = start
         while last < stop and buf[last] != COMMA:
             last += 1
-        value = phred_of_log(buf, start, last) if record.of_gl else integer(buf, start, last, cut)
-        if value == -1:
-            unknown = True
-        elif value < 0:
-            wrong = True
-        record.pl[record.values] = value
-        record.values += 1
+        value = phred_of_log(buf, start, last) if of_gl else integer(buf, start, last, &cut)
+        if value < 0:
+            unknown = unknown or value == -1
+            wrong = wrong or value < -1
+        pl[values] = value
+        values += 1
         start = last + 1
-    if record.of_gl and not unknown and not wrong:
+    record.of_gl = of_gl
+    record.values = values
+    record.counts[COUNT_DECIMALS_CUT] += cut
+    if of_gl and not unknown and not wrong:
         for expected in range(record.values):
             least = min(least, record.pl[expected])
         for expected in range(record.values):
@@ -130,7 +132,7 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
         record.counts[COUNT_PL_PARTLY_MISSING] += 1
         record.values = 0
     else:
-        record.counts[COUNT_GL_AS_PL] += record.of_gl
+        record.counts[COUNT_GL_AS_PL] += of_gl
 
 
 cdef bint states_reference(const Fields *fields) noexcept nogil:
@@ -228,9 +230,12 @@ cdef void read_quality(Record *record, Fields *fields, int64_t info_dp, bint com
         if gq < 0:
             gq = likelihood_quality(record, complete)
             counts[COUNT_GQ_FROM_GL if record.of_gl else COUNT_GQ_FROM_PL] += 1
-        elif gq > 0 and record.block and reference and likelihood_quality(record, complete) == 0:
-            gq = 0
-            counts[COUNT_GQ_OVERRULED] += 1
+        elif gq > 0 and record.block and reference:
+            for index in range(1, record.values):
+                if record.pl[index] <= record.pl[0]:
+                    gq = 0
+                    counts[COUNT_GQ_OVERRULED] += 1
+                    break
     if record.block and reference and record.counted > 1:
         against = 0
         for index in range(1, record.counted):
@@ -262,9 +267,17 @@ cdef int64_t given_quality(const Record *record, Fields *fields, int64_t key, bi
     One that is no quality is missing and counted, and noted in ``refused``.
     """
     cdef const uint8_t *buf = record.buf
-    cdef int64_t start, stop, value
+    cdef int64_t start, stop, value, at
     if not find(fields, key, &start, &stop):
         return -1
+    value = 0
+    for at in range(start, stop):
+        if buf[at] < 48 or buf[at] > 57:
+            break
+        value = value * 10 + buf[at] - 48
+    else:
+        if 0 < stop - start < 3:
+            return value
     value = quality(buf, start, stop)
     if value == -2 and record.block and buf[start] == MINUS and quality(buf, start + 1, stop) >= 0:
         record.counts[COUNT_GQ_BELOW_0] += quality(buf, start + 1, stop) > 0
@@ -318,36 +331,10 @@ cdef void settle_homoplasmy(Record *record) noexcept nogil:
         record.counts[COUNT_HOMOPLASMIC] += 1
 
 
-cdef bint has_failed_genotype(Record *record, const Fields *fields) noexcept nogil:
-    """Return whether FT is a filter that the genotype did not pass, and count it."""
-    cdef int64_t start, stop
-    if not find(fields, FT, &start, &stop) or not fails(record.buf, start, stop):
-        return False
-    record.counts[COUNT_FT_FAILED] += 1
-    return True
-
-
-cdef bint is_called(
-    const Record *record, int64_t min_gq, int64_t min_dp, int64_t min_het_percent
-) noexcept nogil:
-    """Return whether a record with a complete GT meets the thresholds."""
-    cdef int64_t total = 0, index, lesser
-    if record.gq < min_gq or (min_dp != 0 and record.dp < min_dp):
-        return False
-    if not min_het_percent or not record.counted or record.ploidy != 2 or record.genotype[0] == record.genotype[1]:
-        return True
-    for index in range(record.counted):
-        total += record.depths[index]
-    lesser = min(record.depths[record.genotype[0]], record.depths[record.genotype[1]])
-    return lesser * 100 >= min_het_percent * total
-
-
-cdef bint has_evidence(const Record *record) noexcept nogil:
-    """Return whether the record has a read or a likelihood, so that it covers its positions."""
+cdef bint has_evidence_without_depth(const Record *record) noexcept nogil:
+    """Return whether a record without depth, or of depth 0, has a read or a likelihood."""
     cdef int64_t index
     cdef bint flat = record.values > 1
-    if record.dp > 0:
-        return True
     for index in range(1, record.values):
         if record.pl[index] != record.pl[0]:
             flat = False
