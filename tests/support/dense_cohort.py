@@ -36,7 +36,14 @@ QUALITIES = [
     (":PL", ":900,60,0", "."),
     (":GQ:PL", ":60:0,0,900", "."),
     (":GQ:AD", ":60:3,70", "."),
+    (":AD", ":38,2", "."),
+    (":AD", ":4,70", "LowQual"),
+    (":GQ:FT", ":60:LowGQX", "."),
+    (":FT", ":LowGQX", "."),
+    (":GQ:FT", ":60:PASS", "PASS"),
+    (":GQ:FT", ":60:RefCall", "."),
 ]
+DIALECTS = ("star block", "freebayes block", "deletion", "triploid")
 
 
 def other_base(base: str, step: int) -> str:
@@ -52,7 +59,7 @@ def gvcf_lines(draw: st.DrawFn) -> list[str]:
     taken: dict[int, set[int]] = {}  # position of an allele -> the ploidies of its records
     alleles: set[tuple[int, str, str]] = set()  # no two records have the same
     while pos < len(GENOME) - 8:
-        kind = draw(st.sampled_from(["block", "block", "gap", "snv", "mnp", "ins", "del", "multi", "star"]))
+        kind = draw(st.sampled_from(["block", "block", "gap", "snv", "mnp", "ins", "del", "multi", "star", *DIALECTS]))
         base = GENOME[pos - 1]
         if kind == "gap":
             pos += draw(st.integers(1, 4))
@@ -68,6 +75,18 @@ def gvcf_lines(draw: st.DrawFn) -> list[str]:
                 fields = f"GT:MIN_DP{quality}"
                 lines.append(line(pos, base, "<NON_REF>", f"0/0:{dp}{value}", info=info, format=fields, filter=failed))
             pos = end + 1
+            continue
+        if kind in DIALECTS:
+            end = min(pos + draw(st.integers(1, 6)), len(GENOME))
+            allele = (pos, base, other_base(base, 1))
+            if kind == "triploid" and (allele in alleles or taken.get(pos, {2}) != {2}):
+                pos += 1
+                continue
+            if kind == "triploid":
+                alleles.add(allele)
+                taken.setdefault(pos, set()).add(2)
+            lines.append(_of_dialect(draw, kind, pos, end))
+            pos += draw(st.sampled_from([1, end - pos + 1]))
             continue
         step = draw(st.integers(1, 3))
         length = draw(st.integers(2, 4))
@@ -97,9 +116,12 @@ def gvcf_lines(draw: st.DrawFn) -> list[str]:
         gq, dp = draw(st.sampled_from([0, 19, 20, 99])), draw(st.sampled_from([0, 3, 200]))
         values = {"GT": genotype, "DP": str(dp), "AD": ",".join(map(str, ad))}
         quality = draw(st.sampled_from(["GQ", "GQ", "GQX", "SQ", ""]))
-        # a caller of SQ knows allele fractions: see the dialects' tests
-        if quality and not (quality == "SQ" and ploidy == 2):
+        if quality:
             values[quality] = str(gq)
+        values["FT"] = draw(st.sampled_from(["PASS", "PASS", ".", "RefCall", "LowGQX;HighDPFRatio"]))
+        if draw(st.booleans()):
+            values["RO"], values["AO"] = str(ad[0]), ",".join(map(str, ad[1:]))
+            del values["AD"]
         if draw(st.booleans()):
             values["PL"] = ",".join(map(str, pl))
         else:
@@ -107,6 +129,24 @@ def gvcf_lines(draw: st.DrawFn) -> list[str]:
         lines.append(line(pos, ref, ",".join(alts), ":".join(values.values()), format=":".join(values)))
         pos += draw(st.integers(0, len(ref)))
     return lines
+
+
+def _of_dialect(draw: st.DrawFn, kind: str, pos: int, end: int) -> str:
+    """Draw a record of few callers: a block of octopus or freebayes, a symbolic deletion, a triploid genotype."""
+    base = GENOME[pos - 1]
+    gq, dp = draw(st.sampled_from([0, 19, 60])), draw(st.sampled_from([0, 3, 30]))
+    if kind == "star block":
+        genotype = draw(st.sampled_from(["0|0", "0/0", "./.", "1|1"]))
+        return line(pos, base, "*", f"{genotype}:{gq}:{dp}", format="GT:GQ:DP", info=f"END={end}")
+    if kind == "freebayes block":
+        against = draw(st.sampled_from([0, 1, 40]))
+        keys = "GQ:DP:MIN_DP:RO:AO"
+        return line(pos, base, "<*>", f"{gq}:{dp}:{dp}:{30}:{against}", format=keys, info=f"END={end}")
+    if kind == "deletion":
+        genotype = draw(st.sampled_from(["0/0", "0/1", "1/1", "./1", "1"]))
+        info = draw(st.sampled_from([f"END={end}", f"SVLEN={pos - end}", f"SVLEN={end - pos}"]))
+        return line(pos, base, "<DEL>,<NON_REF>", f"{genotype}:{gq}:{dp}", format="GT:GQ:DP", info=info)
+    return line(pos, base, other_base(base, 1), f"0/0/1:{gq}:{dp}:7,7:0,5,30,300")
 
 
 def _parts(pos: int, ref: str, alt: str) -> list[tuple[int, str, str]]:

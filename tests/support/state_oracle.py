@@ -52,6 +52,8 @@ class Record:
     depths: list[int] = field(default_factory=list)  # AD, empty when missing
     likelihoods: list[float] = field(default_factory=list)  # PL or -10 GL, empty when missing
     doubtful: bool = False  # a reference genotype that the record itself speaks against
+    failed: bool = False  # the genotype did not pass FT
+    deletion_end: int = 0  # the last base that a carried <DEL> takes away
     named: dict[Allele, bool] = field(default_factory=dict)  # allele -> whether it makes a row
 
     @property
@@ -72,7 +74,7 @@ class Record:
     @property
     def called(self) -> bool:
         """True if the genotype is complete, covered, sure and without doubt."""
-        return self.complete and self.covered and self.gq >= MIN_GQ and not self.doubtful
+        return self.complete and self.covered and self.gq >= MIN_GQ and not self.doubtful and not self.failed
 
     def copies(self, allele: Allele) -> int:
         """Return the number of haplotypes with ``allele``."""
@@ -84,8 +86,10 @@ class Record:
 
     def _changed(self, haplotype: int, pos: int, *, anchors: bool = False) -> bool:
         alt, ref = self.alts[haplotype - 1], self.ref
+        if alt.startswith("<DEL"):
+            return pos > self.start
         if self.block or not alt.isalpha():
-            return True
+            return self.block or pos < self.start + len(ref)
         ref, alt = _without_common_end(ref, alt)
         at = pos - self.start
         if anchors and len(ref) != len(alt) and at == min(len(ref), len(alt)) - 1:
@@ -126,13 +130,20 @@ def read_records(path: Path, genome: str, contig: str) -> list[Record]:
             alts = list(record.alts or ())
             real = [alt for alt in alts if alt.isalpha()]
             block = all(alt in ("<NON_REF>", "<*>") for alt in alts)
-            haplotypes = list(call["GT"])
-            depths = [number for number in call.get("AD") or () if number is not None]
+            info = _info(record)
+            if alts and "*" in alts and "END" in info and set(alts) <= {"*", "<NON_REF>", "<*>"}:
+                block = True
+            depths = _depths(call, alleles=len(alts) + 1)
+            haplotypes, ploidy = _haplotypes(record, call, block=block, alleles=len(alts) + 1)
+            if block and not alts and len(depths) < 2:
+                depths = []
             dp = call.get("MIN_DP") if block else None
             dp = call.get("DP") if dp is None else dp
+            if dp is None and block and "MIN_DP" in info:
+                dp = int(info["MIN_DP"])
             if dp is None and depths:
                 dp = sum(depths)
-            likelihoods = _likelihoods(call)
+            likelihoods = _likelihoods(call) if ploidy < 3 else []
             new = Record(
                 order=order,
                 start=record.pos,
@@ -147,7 +158,11 @@ def read_records(path: Path, genome: str, contig: str) -> list[Record]:
                 depths=depths,
                 likelihoods=likelihoods,
             )
-            _judge(new, call, failed=not set(record.filter.keys()) <= {"PASS", "RefCall"})
+            new.failed = call.get("FT") not in (None, ".", "PASS", "RefCall")
+            _judge(new, call, failed=new.failed or not set(record.filter.keys()) <= {"PASS", "RefCall"})
+            if not block and new.covered and any(h and alts[h - 1].startswith("<DEL") for h in new.haplotypes):
+                new.deletion_end = int(info.get("END", 0)) or record.pos + abs(int(info.get("SVLEN", 0)))
+                new.end = max(new.end, new.deletion_end)
             for alt in new.alts:
                 parts = normalised(record.pos, new.ref, alt, genome) if alt.isalpha() else []
                 new.parts.append(parts)
@@ -162,6 +177,37 @@ def read_records(path: Path, genome: str, contig: str) -> list[Record]:
                 new.named[allele] = evidence and new.covered
             records.append(new)
     return records
+
+
+def _info(record: pysam.VariantRecord) -> dict[str, str]:
+    pairs = (entry.partition("=") for entry in str(record).split("\t")[7].split(";"))
+    return {key: value for key, _, value in pairs}
+
+
+def _haplotypes(
+    record: pysam.VariantRecord, call: pysam.VariantRecordSample, *, block: bool, alleles: int
+) -> tuple[list[int | None], int]:
+    """Return the genotype and the number of alleles in GT; more than two alleles are no genotype."""
+    if "GT" not in record.format:
+        stated = block and {"GQ", "RO"} <= set(record.format)
+        return [0, 0] if stated else [None, None], 2
+    given = list(call["GT"])
+    if len(given) > 2:
+        return [None, None], len(given)
+    return [None if allele is not None and allele >= alleles else allele for allele in given], len(given)
+
+
+def _depths(call: pysam.VariantRecordSample, *, alleles: int) -> list[int]:
+    """Return AD, or RO and AO; empty if a value is missing or the number is wrong."""
+    depths = call.get("AD")
+    if depths is None or set(depths) == {None}:
+        against = call.get("AO")
+        if against is None or set(against) == {None} or call.get("RO") is None:
+            return []
+        depths = (call["RO"], *against)
+    if None in depths or (len(depths) != alleles and alleles > 1):
+        return []
+    return list(depths)
 
 
 def _likelihoods(call: pysam.VariantRecordSample) -> list[float]:
@@ -182,6 +228,8 @@ def _judge(record: Record, call: pysam.VariantRecordSample, *, failed: bool) -> 
     stated = [call.get(key) for key in ("GQ", "GQX", "SQ", "RGQ") if call.get(key) is not None]
     record.doubtful = reference and failed and call.get("GQ") is None
     qualities = [int(value) for value in stated[:1]]
+    if call.get("GQ") is None and call.get("GQX") is None and call.get("SQ") is not None:
+        _settle_homoplasmy(record)
     if record.likelihoods:
         pairs = zip(_genotypes(len(record.alts) + 1, record.ploidy), record.likelihoods, strict=True)
         by_genotype = {tuple(sorted(genotype)): value for genotype, value in pairs}
@@ -194,9 +242,23 @@ def _judge(record: Record, call: pysam.VariantRecordSample, *, failed: bool) -> 
             qualities = [0]
         if record.depths and sum(record.depths[1:]) > record.depths[0]:
             qualities = [0]
+    if record.block and reference and not qualities and len(record.depths) > 1 and not record.doubtful:
+        against = sum(record.depths[1:])
+        quality = max(sum(record.depths) * 30103 - against * 200_000, 0) // 10_000
+        qualities = [min(quality, record.dp * 30103 // 10_000) if record.dp >= 0 else quality]
     if record.block and not qualities:
         qualities = [0 if record.doubtful else record.dp * 30103 // 10000 if record.dp >= 0 else -1]
     record.gq = min([*qualities, -1][0], 99)
+
+
+def _settle_homoplasmy(record: Record) -> None:
+    """Make a heterozygote with 95 % of the reads for its ALT one of two copies."""
+    alleles = set(record.haplotypes)
+    if len(record.haplotypes) != 2 or len(alleles) != 2 or 0 not in alleles or None in alleles or not record.depths:
+        return
+    allele = max(allele for allele in alleles if allele is not None)
+    if sum(record.depths) and record.depths[allele] * 100 >= 95 * sum(record.depths):
+        record.haplotypes = [allele, allele]
 
 
 def _genotypes(alleles: int, ploidy: int) -> list[tuple[int, ...]]:

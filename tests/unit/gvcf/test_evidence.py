@@ -73,9 +73,10 @@ def test_a_quality_from_pl_is_that_of_the_genotype(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("reads", "copies"), [("5,4990", 2), ("300,4700", 1), ("4500,500", 1)])
 def test_a_mitochondrial_record_is_called_by_sq(tmp_path: Path, reads: str, copies: int) -> None:
-    record = line(10, "C", "T,<NON_REF>", f"0/1:99.00:{reads},0:5000", format="GT:SQ:AD:DP")
-    (row,) = read_lines(tmp_path, [record], C1).rows
-    assert (row.copies, row.gq, row.called) == (copies, 99, True)
+    for genotype in ("0/1", "1/0", "0|1", "1|0"):
+        record = line(10, "C", "T,<NON_REF>", f"{genotype}:99.00:{reads},0:5000", format="GT:SQ:AD:DP")
+        (row,) = read_lines(tmp_path, [record], C1).rows
+        assert (row.copies, row.gq, row.called) == (copies, 99, True)
 
 
 def test_a_freebayes_gvcf_has_blocks_without_gt(tmp_path: Path) -> None:

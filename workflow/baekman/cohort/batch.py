@@ -34,8 +34,8 @@ from baekman.arrow import (
 )
 from baekman.cohort.census import CALLED_BY, Males, count_alleles, count_called
 from baekman.cohort.gvcf_list import Member
-from baekman.cohort.roster import read_roster, write_roster
-from baekman.cohort.schema import CALLS, REFERENCE, REMARK_COUNTS, ROSTER
+from baekman.cohort.roster import read_roster, remark_counts, write_roster
+from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
 from baekman.cohort.store import Store
 from baekman.cohort.work_file import WorkFile
 from baekman.files.atomic import fsync_folder, write_text
@@ -331,7 +331,7 @@ def collect(store: Store, plan: BatchPlan) -> None:
     }
     for name in ROSTER.names[3:-1]:
         roster[name] = [count[name] for count in counts]
-    roster["remarks"] = pa.array([list(count["remarks"].items()) for count in counts], REMARK_COUNTS)
+    roster["remarks"] = remark_counts([count["remarks"] for count in counts])
     write_roster(folder / "batch", table_of(ROSTER, roster), filters=names, rules=plan.rules)
     orders = {tuple(count["shards"]): None for count in counts}
     write_text(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from baekman.arrow import read_parquet, write_parquet
+from baekman.arrow import arrow, column, read_parquet, write_parquet
+from baekman.cohort.schema import REMARK_COUNTS
 from baekman.cohort.store import Store
 from baekman.gvcf.thresholds import GvcfRules
 
@@ -58,6 +60,16 @@ def digest_members(ids: npt.NDArray[Any] | Sequence[str], hashes: Sequence[str],
         member = hashlib.sha256(f"{participant}\t{content}\t{sex}".encode()).digest()
         total += int.from_bytes(member, "big")
     return f"{total % (1 << 256):064x}"
+
+
+def remark_counts(remarks: Sequence[Mapping[str, int]]) -> pa.Array:
+    """Return the column ``remarks`` of a roster, type REMARK_COUNTS."""
+    # pyarrow.array of Python values would load pandas
+    offsets = np.cumsum([0, *map(len, remarks)], dtype=np.int32)
+    names = [name for counts in remarks for name in counts]
+    numbers = np.array([number for counts in remarks for number in counts.values()], np.int64)
+    keys = column(names) if names else pa.nulls(0, pa.string())
+    return pa.MapArray.from_arrays(arrow(offsets), keys, arrow(numbers)).cast(REMARK_COUNTS)
 
 
 def read_remarks(store: Store, batch: str) -> dict[str, dict[str, int]]:

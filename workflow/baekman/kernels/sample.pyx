@@ -321,13 +321,15 @@ cdef void settle_homoplasmy(Record *record) noexcept nogil:
     Such a caller writes 0/1 wherever there is an ALT. 95 % of the reads is gnomAD's border of homoplasmy.
     """
     cdef int64_t index, total = 0, allele
-    if record.ploidy != 2 or record.genotype[0] != 0 or record.genotype[1] < 1 or record.counted != record.alleles:
+    allele = max(record.genotype[0], record.genotype[1])
+    if record.ploidy != 2 or min(record.genotype[0], record.genotype[1]) != 0 or allele < 1:
         return
-    allele = record.genotype[1]
+    if record.counted != record.alleles:
+        return
     for index in range(record.counted):
         total += record.depths[index]
     if total > 0 and record.depths[allele] * 100 >= 95 * total:
-        record.genotype[0] = allele
+        record.genotype[0] = record.genotype[1] = allele
         record.counts[COUNT_HOMOPLASMIC] += 1
 
 
