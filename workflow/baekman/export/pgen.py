@@ -15,7 +15,7 @@ from baekman.cohort.roster import read_roster
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
-from baekman.genome.contigs import chromosome_kind
+from baekman.genome.chromosomes import chromosome_kind
 from baekman.tools import programs as tools
 
 FILES = (".pgen", ".pvar", ".psam")
@@ -101,7 +101,10 @@ def _write_variants(store: Store, whole: Path, pvar: Path) -> None:
 
 
 def variant_id(contig: str, pos: str, ref: str, alt: str) -> str:
-    """Return ``contig:pos:ref:alt`` with every ALT; a long allele is its first letters, its length and 12 digits of its SHA-256."""
+    """Return ``contig:pos:ref:alt`` with every ALT.
+
+    A long allele is its first letters, its length and 12 digits of its SHA-256.
+    """
     alleles = [
         allele
         if len(allele) <= LONGEST_IN_ID

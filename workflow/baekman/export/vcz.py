@@ -38,8 +38,8 @@ def _schema(vcf: Any, columns: Path) -> dict[str, Any]:
     """Return bio2zarr's schema with integers of 32 bits, and without the sparse fields that have no value.
 
     bio2zarr chooses the smallest integers that hold the values. Readers add to them in the same type: the end of a
-    deletion, or a sum in a filter, would overflow. An array without values can have a width of 0, which vcztools does not
-    read.
+    deletion, or a sum in a filter, would overflow. An array without values can have a width of 0, which vcztools does
+    not read.
     """
     text = io.StringIO()
     vcf.mkschema(str(columns), text)
