@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pysam
+import pysam.bcftools
 import pytest
 from baekman.cohort import batch as batches
 from baekman.cohort.add import add_batch
@@ -16,6 +16,8 @@ from baekman.cohort.store import Store, create_store
 from baekman.cohort.verify.whole import verify
 from baekman.cohort.work_file import WorkFile
 from baekman.errors import InputRefused
+from baekman.export import write as exports
+from baekman.export.write import Content, export
 from baekman.gvcf import reader
 from baekman.tables import make as tables
 from baekman.tables.files import table_path
@@ -156,3 +158,31 @@ def test_a_table_with_other_rows_than_the_cohort_has_is_not_written(
     )
     assert not table_path(output, "P0").exists()
     assert make_tables(store, output=output) == 1 and table_path(output, "P0").exists()
+
+
+@pytest.mark.parametrize("name", ["x.vcf", "x.vcf.gz", "x.bcf", "x.pgen", "x.vcz"])
+def test_an_export_with_other_records_than_the_cohort_gave_is_deleted(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    add_batch(store, batch="second", members=[member(tmp_path, number) for number in (1, 2)])
+    output, at = tmp_path / name, read_snapshot(store)
+    format = {"gz": "vcf", "vcz": "zarr"}.get(name.rsplit(".", 1)[1], name.rsplit(".", 1)[1])
+    whole = exports.join_pieces
+
+    def lost(opened: Store, snapshot: Any, pieces: list[Path], target: Path, **options: Any) -> None:
+        whole(opened, snapshot, pieces, target, **options)
+        cut = target.with_name("cut.bcf")
+        pysam.bcftools.view("-Ob", "-o", str(cut), "-i", "POS<9", str(target), catch_stdout=False)
+        cut.replace(target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exports, "join_pieces", lost)
+        with pytest.raises(InputRefused) as refusal:
+            export(store, at, format=format, output=output, content=Content())
+    assert [str(problem) for problem in refusal.value.problems] == [
+        f"{name}: expected 3 participants and 3 records, as the cohort gave, found 3 and 2; "
+        "run the same command again: the file was deleted"
+    ]
+    assert not output.exists() and not list(tmp_path.glob("*.parts"))
+    export(store, at, format=format, output=output, content=Content())
+    assert output.exists()

@@ -37,11 +37,11 @@ from baekman.cohort.snapshot import Snapshot, read_sites, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
-from baekman.export import bcf
+from baekman.export import bcf, counts
 from baekman.export.pgen import write_pgen
 from baekman.export.vcz import write_vcz
 from baekman.files import bgzf
-from baekman.files.atomic import atomic_file, fsync_folder
+from baekman.files.atomic import atomic_file, fsync_folder, write_text
 from baekman.genome.regions import Region
 from baekman.tools import programs as tools
 
@@ -81,8 +81,8 @@ def export(
     ``.pvar`` and ``.psam``, zarr makes a folder. A second run after a kill goes on with the missing shards.
 
     Raises:
-        InputRefused: the name of ``output`` does not fit the format, a program or package for it is missing, or the
-            mode of ``content`` is unknown.
+        InputRefused: the name of ``output`` does not fit the format, a program or package for it is missing, the
+            mode of ``content`` is unknown, or the file has other records or samples than were encoded.
     """
     _check_output(format, output)
     mode_number(content.mode)
@@ -104,7 +104,11 @@ def export(
     {"bcf": _write_bcf, "vcf": _write_vcf, "pgen": write_pgen, "zarr": write_vcz}[format](
         store, snapshot, whole=whole, output=output
     )
-    shutil.rmtree(work)
+    try:
+        people = participants_of(store, snapshot, without=content.without)
+        counts.require_whole(output, pieces=pieces, samples=len(people.ids))
+    finally:
+        shutil.rmtree(work)
     fsync_folder(output.parent)
 
 
@@ -147,7 +151,7 @@ def _digest(store: Store, snapshot: Snapshot, content: Content) -> str:
 def _run(store: Store, snapshot: Snapshot, content: Content, work: Path, shards: Sequence[int], index: int) -> None:
     shard = shards[index]
     piece = work / f"{store.shards[shard].name}.piece"
-    if not piece.exists():
+    if not (piece.exists() and counts.note_of(piece).exists()):
         write_piece(store, snapshot, content=content, shard=shard, piece=piece)
 
 
@@ -158,6 +162,7 @@ def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: in
     people = len(participants_of(store, snapshot, without=content.without).ids)
     with atomic_file(piece) as temporary, temporary.open("wb") as raw:
         blocks = bgzf.BlockWriter(raw)
+        number = 0
         if snapshot.number:
             sites = sites_within(read_sites(store, snapshot, shard), content.region)
             for alleles in chunks(sites, wanted=_candidates(sites, mode), participants=people):
@@ -170,7 +175,9 @@ def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: in
                     evidence, wanted=wanted, mode=mode, by_position=content.by_position, contig=contig
                 ):
                     blocks.write(records)
+                    number += counts.count_records(records)
         blocks.flush()
+        write_text(counts.note_of(piece), str(number))
 
 
 def _candidates(sites: pa.Table, mode: int) -> npt.NDArray[np.bool_]:
