@@ -9,6 +9,7 @@ import pyarrow as pa
 import pysam.bcftools
 import pytest
 from baekman.cohort import batch as batches
+from baekman.cohort import commit as commits
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import read_snapshot
@@ -20,7 +21,8 @@ from baekman.export import write as exports
 from baekman.export.write import Content, export
 from baekman.gvcf import reader
 from baekman.tables import make as tables
-from baekman.tables.files import table_path
+from baekman.tables.files import TableWriters, table_path
+from baekman.tables.freeze import freeze
 from baekman.tables.make import make_tables
 from support.small_cohort import BASES, member
 from support.store_tools import block, gvcf_text, line, write_reference
@@ -186,3 +188,32 @@ def test_an_export_with_other_records_than_the_cohort_gave_is_deleted(
     assert not output.exists() and not list(tmp_path.glob("*.parts"))
     export(store, at, format=format, output=output, content=Content())
     assert output.exists()
+
+
+def test_sites_that_do_not_count_the_rows_of_the_batches_are_not_committed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [member(tmp_path, 1)]
+    with monkeypatch.context() as patched:
+        shortened("merge_alleles", commits, patched)
+        before = read_snapshot(store)
+        with pytest.raises(InputRefused) as refusal:
+            add_batch(store, batch="second", members=members)
+        assert read_snapshot(store) == before
+    assert str(refusal.value.problems[0]).startswith(
+        "sites: shard 00000: expected 2 call rows counted, as the batches have, found 1; "
+    )
+    assert add_batch(store, batch="second", members=members).participants == 2
+    assert verify(store) == []
+
+
+def test_a_freeze_that_lacks_a_table_is_noticed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "freeze"
+    with monkeypatch.context() as patched:
+        patched.setattr(TableWriters, "show", lambda self: None)
+        with pytest.raises(InputRefused) as refusal:
+            freeze(store, output=output)
+    assert str(refusal.value.problems[0]) == (
+        "--output: tables/variants: expected tables of 1 participants, found none of P0; run the same command again"
+    )
+    assert freeze(store, output=output).participants == 1

@@ -21,6 +21,7 @@ from baekman.cohort.schema import CENSUS, SCHEMA_VERSION, SITES
 from baekman.cohort.sites import describe_sites
 from baekman.cohort.snapshot import BatchEntry, Snapshot, create_snapshot, read_called, read_census
 from baekman.cohort.store import Store
+from baekman.cohort.verify.handover import MergedRows
 from baekman.engine.tasks import MapTasks
 from baekman.files.atomic import fsync_folder
 from baekman.workspace import identity
@@ -95,12 +96,12 @@ def _merge_shard(
 ) -> None:
     earlier = [previous] if previous.number else []
     # generators: one file after the other is read, since these tables are most of a worker's memory
-    census = merge_alleles(
-        chain(
-            (read_census(store, older, shard) for older in earlier),
-            (read_shard(store, name, "census", shard).cast(CENSUS) for name in added),
-        )
+    rows = MergedRows()
+    censuses = chain(
+        (read_census(store, older, shard) for older in earlier),
+        (read_shard(store, name, "census", shard).cast(CENSUS) for name in added),
     )
+    census = merge_alleles(rows.of(censuses))
     steps = merge_called(
         chain(
             (read_called(store, older, shard) for older in earlier),
@@ -117,6 +118,7 @@ def _merge_shard(
     )
     folder = store.path / "sites" / working
     name = store.shards[shard].name
+    rows.require(sites, shard=name)
     write_parquet(steps, folder / "called" / f"{name}.parquet")
     described = with_metadata(SITES, sites_metadata(store, snapshot))
     write_parquet(sites.replace_schema_metadata(described.metadata), folder / f"{name}.parquet")

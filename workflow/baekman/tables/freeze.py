@@ -10,12 +10,13 @@ from pathlib import Path
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import excluded
 from baekman.cohort.rewrite import subset
+from baekman.cohort.roster import participants_of
 from baekman.cohort.snapshot import Snapshot, SnapshotGone, numbers, read_snapshot, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_folder, fsync_folder
-from baekman.tables.files import metadata_of
+from baekman.tables.files import DATASETS, metadata_of
 from baekman.tables.make import make_tables
 from baekman.workspace.denied import admission_of, held_denials
 from baekman.workspace.paths import Workspace
@@ -23,6 +24,7 @@ from baekman.workspace.paths import Workspace
 WORK = ".freeze"  # the unfinished freeze in the folder of the output
 SITES, TABLES = "sites", "tables"
 ATTEMPTS = 10
+SHOWN = 5  # participants in a message
 
 
 def freeze(
@@ -99,6 +101,7 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
         )
         # those of an earlier version that was killed are not complete
         make_tables(store, output=output / TABLES, snapshot=snapshot, engine=engine)
+        _require_tables(store, snapshot, output / TABLES)
         return
     work = output / WORK
     if (output / TABLES).is_dir():
@@ -115,6 +118,7 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
                 name = f"{shard.name}.parquet"
                 shutil.copyfile(store.sites(snapshot.number) / name, folder / name)
     make_tables(store, output=work / TABLES, snapshot=snapshot, engine=engine)
+    _require_tables(store, snapshot, work / TABLES)
 
 
 def _require(is_fit: bool, *, found: str) -> None:
@@ -127,3 +131,21 @@ def _require(is_fit: bool, *, found: str) -> None:
                 action="choose another folder: a freeze is never overwritten",
             )
         )
+
+
+def _require_tables(store: Store, snapshot: Snapshot, folder: Path) -> None:
+    """Raise InputRefused unless ``folder`` has both tables of each participant of the snapshot."""
+    for dataset in DATASETS:
+        present = {path.name.removesuffix(".parquet") for path in folder.glob(f"{dataset}/*/*.parquet")}
+        participants = (name for entry in snapshot.batches for name in participants_of(store, entry.name))
+        missing = [participant for participant in participants if participant not in present]
+        if missing:
+            raise InputRefused(
+                Problem(
+                    file="--output",
+                    place=f"tables/{dataset}",
+                    expected=f"tables of {snapshot.participants} participants",
+                    found=f"none of {', '.join(missing[:SHOWN])}" + (", …" if len(missing) > SHOWN else ""),
+                    action="run the same command again",
+                )
+            )

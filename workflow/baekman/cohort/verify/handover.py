@@ -5,11 +5,12 @@ Each check counts what is on disk, not what was meant to be written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from baekman.arrow import numpy_of, read_parquet
 from baekman.cohort.schema import FLAG_GENOTYPED
@@ -19,6 +20,7 @@ from baekman.errors import InputRefused, Problem
 
 KINDS = ("calls", "reference")
 COLUMN_OF = {"calls": "call_rows", "reference": "reference_rows"}  # in the roster
+COUNTED = ("named", "het_raw", "hom_raw", "hemi_raw")  # columns of a census that count each row once
 AGAIN = "run the same command again; if it is refused again, report the fault: the last snapshot is as it was"
 
 
@@ -79,10 +81,37 @@ class _Count:
         )
         rows = [np.bincount(numpy_of(table, "sample"), minlength=self._participants) for table in (calls, reference)]
         is_counted = (numpy_of(calls, "copies") == 0) | (numpy_of(calls, "flags") & FLAG_GENOTYPED > 0)
-        return rows, int(is_counted.sum()), counted_rows(self._folder / "census" / f"{self._names[shard]}.parquet")
+        census = read_parquet(self._folder / "census" / f"{self._names[shard]}.parquet", columns=COUNTED)
+        return rows, int(is_counted.sum()), counted_rows(census)
 
 
-def counted_rows(census: Path, *, columns: Sequence[str] = ("named", "het_raw", "hom_raw", "hemi_raw")) -> int:
-    """Return the number of call rows that the file ``census`` (schema CENSUS or SITES) counts."""
-    table = read_parquet(census, columns=columns)
-    return sum(int(numpy_of(table, name).sum(dtype=np.int64)) for name in columns)
+class MergedRows:
+    """The call rows that the censuses of a shard count, added up while they are merged."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+
+    def of(self, censuses: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Yield ``censuses`` (schema CENSUS) as they are, and add up the rows that they count."""
+        for census in censuses:
+            self._rows += counted_rows(census)
+            yield census
+
+    def require(self, sites: pa.Table, *, shard: str) -> None:
+        """Raise InputRefused unless the merged ``sites`` (schema SITES) count the same rows."""
+        observed = counted_rows(sites)
+        if observed != self._rows:
+            raise InputRefused(
+                Problem(
+                    file="sites",
+                    place=f"shard {shard}",
+                    expected=f"{self._rows} call rows counted, as the batches have",
+                    found=str(observed),
+                    action=AGAIN,
+                )
+            )
+
+
+def counted_rows(census: pa.Table) -> int:
+    """Return the number of call rows that ``census`` (schema CENSUS or SITES) counts."""
+    return sum(int(numpy_of(census, name).sum(dtype=np.int64)) for name in COUNTED)
