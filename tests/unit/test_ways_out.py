@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import baekman
+import duckdb
 import polars as pl
 import pytest
 from baekman import audit
@@ -17,7 +18,8 @@ from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope
 from baekman.errors import InputRefused
 from baekman.export import write
 from baekman.query.ask import Question
-from baekman.registry.denied_list import add_consent
+from baekman.query.limits import Limits
+from baekman.registry.denied_list import add_consent, open_in_force
 from baekman.tables import freeze as tables_of_freeze
 from baekman.tables import make
 from baekman.workspace.denied import mark_withdrawn
@@ -304,3 +306,33 @@ def test_a_freeze_is_that_of_a_cohort_that_never_had_the_participant(
 
     assert files(tmp_path / "left_out") == files(tmp_path / "never") != {}
     assert not list((workspace.cohort / "work").glob("rewrite.*"))
+
+
+def test_a_list_of_denied_participants_that_is_gone_releases_nobody(workspace: FinishedWorkspace) -> None:
+    refuse(workspace)
+    workspace.denied.unlink()
+    cohort = baekman.open_cohort(workspace.cohort)
+    with pytest.raises(InputRefused, match=r"denied\.txt: expected the list of participants without consent"):
+        cohort.calls(workspace.participant_ids[0])
+    open_in_force(workspace)
+    assert cohort.left_out == 1
+
+
+def test_sql_and_tables_keep_within_their_limits(workspace: FinishedWorkspace) -> None:
+    cohort = baekman.open_cohort(workspace.cohort)
+    endless = "SELECT count(*) FROM range(100000000000) AS r WHERE r.range % 7 = 3"
+    relation = cohort.sql(endless, limits=Limits(time=0.3))
+    with pytest.raises(duckdb.InterruptException):
+        relation.fetchall()
+    assert cohort.sql("SELECT count(*) FROM calls", limits=Limits(time=0.3)).fetchall() == [(3,)]
+    large = cohort.sql("SELECT list(r.range) FROM range(50000000) AS r", limits=Limits(memory="20MB", spill="1KB"))
+    with pytest.raises(duckdb.OutOfMemoryException):
+        large.fetchall()
+    participant = workspace.participant_ids[0]
+    question = Question(participant=participant, tables=workspace.tables, limits=Limits(time=0.2))
+    with (
+        pytest.raises(InputRefused, match=r"--time-limit: expected an answer within 0\.2 seconds"),
+        cohort.query(question) as relation,
+    ):
+        while True:
+            relation.fetchall()

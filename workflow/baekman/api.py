@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from baekman.query.ask import Question
     from baekman.query.genotypes import GenotypeBlock
+    from baekman.query.limits import Limits
 
 Location = str | PathLike[str]
 
@@ -202,18 +203,18 @@ class Cohort:
         """
         return self._access.scan(self.snapshot, view)
 
-    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+    def sql(self, query: str, *, limits: Limits | None = None) -> duckdb.DuckDBPyRelation:
         """Return the answer to one SELECT over the views (see ``scan``) as a DuckDB relation.
 
         The relation is evaluated by its own methods, such as ``.fetchall()``, ``.to_arrow_table()``, ``.pl()`` and
-        ``.df()`` (pandas). The SQL can read the snapshot's files and nothing else, and write nothing. Raises
-        InputRefused for SQL that does not parse, names an unknown column or view, or does more than read.
+        ``.df()`` (pandas), within ``limits``. The SQL can read the snapshot's files and nothing else
+        and write nothing. Raises InputRefused for SQL that does not parse, names an unknown column or view, or writes.
 
         Example:
             >>> cohort.sql("SELECT filter, count(*) AS alleles FROM sites GROUP BY ALL").df().to_dict("records")
             [{'filter': 'PASS', 'alleles': 1}]
         """
-        return self._access.sql(self.snapshot, query)
+        return self._access.sql(self.snapshot, query, limits=limits)
 
     @contextmanager
     def query(self, question: Question) -> Iterator[duckdb.DuckDBPyRelation]:

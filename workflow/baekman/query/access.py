@@ -33,7 +33,7 @@ class Access:
         self.store = store
         self.purpose = purpose
         self.workspace = Workspace(store.workspace)
-        self._connection: tuple[Snapshot, frozenset[str], duckdb.DuckDBPyConnection] | None = None
+        self._connection: tuple[tuple[Snapshot, frozenset[str], Limits], duckdb.DuckDBPyConnection] | None = None
 
     @property
     def place(self) -> Path:
@@ -92,8 +92,8 @@ class Access:
         self.record("query", object=shown, question=[question.region, participant, question.sql])
         return without
 
-    def sql(self, snapshot: Snapshot, query: str) -> duckdb.DuckDBPyRelation:
-        """Return the answer to one SELECT over the views of ``snapshot``, within the default limits of memory and disk.
+    def sql(self, snapshot: Snapshot, query: str, *, limits: Limits | None = None) -> duckdb.DuckDBPyRelation:
+        """Return the answer to one SELECT over the views of ``snapshot``; its evaluation keeps within ``limits``.
 
         Raises:
             InputRefused: The SQL does not run, or does more than read the views.
@@ -106,11 +106,11 @@ class Access:
         without = self.left_out(snapshot)
         check_sql(query, views_only=bool(without))
         self.record("query", object=str(snapshot.number), question=[None, None, query])
-        if self._connection is None or self._connection[:2] != (snapshot, without):
-            connection = connect(self.store, snapshot, limits=Limits(), without=without)
-            self._connection = (snapshot, without, connection)
+        wanted = (snapshot, without, limits or Limits())
+        if self._connection is None or self._connection[0] != wanted:
+            self._connection = (wanted, connect(self.store, snapshot, limits=wanted[2], without=without, watched=True))
         try:
-            return self._connection[2].sql(query)
+            return self._connection[1].sql(query)
         except duckdb.Error as error:
             raise refused_sql(error) from None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ SPILL_LIMIT = "16GB"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B", re.IGNORECASE)
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 _SHARE = 0.8  # of this machine's memory, at most
+_POLL = 0.5  # seconds between two looks at a connection
 _AGAIN = 0.1  # seconds between two interrupts: the first may come between two batches of rows
 
 
@@ -84,6 +87,16 @@ class Limits:
             if self.time:
                 timer.join()
 
+    def watch(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Interrupt each query on ``connection`` that lasts longer than ``time``, as long as the connection lives.
+
+        It is for relations that are evaluated later; their evaluation raises ``duckdb.InterruptException``.
+        """
+        if not self.time:
+            return
+        connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+        threading.Thread(target=_watch, args=(weakref.ref(connection), self.time), daemon=True).start()
+
     def _refusal(self, option: str, expected: str) -> InputRefused:
         return InputRefused(
             Problem(
@@ -93,6 +106,27 @@ class Limits:
                 action="ask for less (a region, fewer columns), or raise the limit",
             )
         )
+
+
+def _watch(reference: weakref.ref[duckdb.DuckDBPyConnection], limit: float) -> None:
+    """Interrupt the queries of a connection that last longer than ``limit`` seconds; end with the connection."""
+    began, before = 0.0, -1.0
+    while True:
+        time.sleep(min(_POLL, limit))
+        connection = reference()
+        if connection is None:
+            return
+        try:
+            progress = connection.query_progress()  # in percent; -1 without a query
+        except Exception:  # the connection is closed
+            return
+        now = time.monotonic()
+        if progress < 0 or progress < before or before < 0:  # no query, or another one
+            began = now
+        elif now - began > limit:
+            connection.interrupt()
+        before = progress
+        del connection
 
 
 def _bytes(size: str, *, option: str) -> int:

@@ -60,13 +60,14 @@ def connect(
     batches: Sequence[str] | None = None,
     limits: Limits | None = None,
     without: frozenset[str] = frozenset(),
+    watched: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """Open the views ``sites``, ``calls``, ``reference`` and ``participants`` of a snapshot.
 
     The connection can read the snapshot's files and nothing else, and ``ask.check_sql`` keeps statements that write
-    from it. ``shards`` (indices) and ``batches`` narrow what the views read; ``limits`` bound memory and disk. The
-    participants ``without`` are in no view but ``sites``, which counts them. A file is opened when a query needs it;
-    duckdb.Error then reports a missing file.
+    from it. ``shards`` (indices) and ``batches`` narrow what the views read; ``limits`` bound memory and disk, and
+    time too if the connection is ``watched``. The participants ``without`` are in no view but ``sites``, which counts
+    them. A file is opened when a query needs it; duckdb.Error then reports a missing file.
     """
     names = [entry.name for entry in snapshot.batches if batches is None or entry.name in batches]
     tiles = [store.shards[shard] for shard in (range(len(store.shards)) if shards is None else shards)]
@@ -102,6 +103,8 @@ def connect(
     connection.execute("SET enable_external_access = false")
     if limits is not None:
         limits.set_on(connection)
+        if watched:
+            limits.watch(connection)
     connection.execute("SET lock_configuration = true")
     return connection
 

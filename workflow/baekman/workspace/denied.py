@@ -61,10 +61,20 @@ def denied_participants(workspace: Workspace, *, at: date | None = None) -> froz
     """Return the IDs of participants who have withdrawn or have no consent in force at ``at`` (default: today).
 
     Raises:
-        InputRefused: Without ``at``, when the clock is behind the newest audit event: what began is not forgotten.
+        InputRefused: The list was there and is gone; or, without ``at``, the clock is behind the newest audit event:
+            what began is not forgotten.
     """
     if at is None:
         audit.require_clock(workspace.root)
+    if workspace.denied_sequence.is_file() and not workspace.denied.is_file():
+        raise InputRefused(
+            Problem(
+                file=workspace.denied.name,
+                expected="the list of participants without consent",
+                found="none, and there was one",
+                action="run `baekman registry show` in the workspace, which writes it again",
+            )
+        )
     day = (at or today()).isoformat()
     denied = set(withdrawn_participants(workspace))
     # first the pending change: when it is finished, the list has it before the pending denials are removed
