@@ -207,7 +207,7 @@ class Cohort:
         """Return the answer to one SELECT over the views (see ``scan``) as a DuckDB relation.
 
         The relation is evaluated by its own methods, such as ``.fetchall()``, ``.to_arrow_table()``, ``.pl()`` and
-        ``.df()`` (pandas), within ``limits``. The SQL can read the snapshot's files and nothing else
+        ``.df()`` (pandas), within ``limits``. The SQL can read the snapshot's files only,
         and write nothing. Raises InputRefused for SQL that does not parse, names an unknown column or view, or writes.
 
         Example:
