@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import baekman
@@ -138,6 +139,49 @@ def test_the_job_of_a_batch_that_was_killed_ends_without_who_is_denied_since(
         add(workspace, tmp_path)
         assert is_added(workspace, stayer) and not is_added(workspace, gone), f"killed before effect {step}"
         assert json.loads(workspace.delivery(DELIVERY).batch.read_text())["participants"].count(gone) == 0
+        if not was_killed:
+            break
+
+
+def add_by_hand(workspace: Workspace) -> None:
+    """Run `cohort add` on all gVCFs, which is refused when it lists somebody who is denied."""
+    home = workspace.delivery(DELIVERY)
+    with pytest.MonkeyPatch.context() as patch, suppress(InputRefused):
+        patch.chdir(workspace.root)
+        baekman.open_cohort(workspace.cohort).add("b1", home.accepted)
+
+
+@pytest.mark.parametrize("kind", DENIALS)
+def test_who_is_denied_while_a_batch_is_added_by_hand_is_not_in_the_cohort(
+    kind: str, template: FinishedWorkspace, tmp_path: Path
+) -> None:
+    gone, stayer = template.participant_ids[1], template.participant_ids[0]
+    for step, workspace in copies(template.root, tmp_path):
+        was_early = []
+
+        def act(workspace: Workspace = workspace, was_early: list[bool] = was_early) -> bool:
+            is_early = not is_added(workspace, gone)
+            is_denied = deny(kind, workspace, gone)
+            was_early += [is_early] if is_denied else []
+            return is_denied
+
+        count = done_before(step, act, lambda workspace=workspace: add_by_hand(workspace))
+        assert not (was_early[0] and is_added(workspace, gone)), f"denied before effect {step}"
+        assert is_added(workspace, stayer) or was_early[0]
+        if step > count:
+            break
+
+
+@pytest.mark.parametrize("kind", DENIALS)
+def test_a_batch_added_by_hand_that_was_killed_loses_who_is_denied_since(
+    kind: str, template: FinishedWorkspace, tmp_path: Path
+) -> None:
+    gone = template.participant_ids[1]
+    for step, workspace in copies(template.root, tmp_path):
+        was_killed = killed_before(step, lambda workspace=workspace: add_by_hand(workspace))
+        assert deny(kind, workspace, gone)
+        add_by_hand(workspace)
+        assert not is_added(workspace, gone), f"killed before effect {step}"
         if not was_killed:
             break
 

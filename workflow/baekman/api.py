@@ -311,11 +311,14 @@ class Cohort:
 
         self.store = self._access.adopt()
         members = read_members(Path(gvcfs))
-        require_consent(self.workspace, (member.participant_id for member in members), file="list of gVCFs")
+        listed = [member.participant_id for member in members]
+        self._access.leave_denied(listed, batch=batch, engine=self.engine)  # of a command that was killed
+        require_consent(self.workspace, listed, file="list of gVCFs")
         settings = batch_settings(self.store, Path(config) if config else None, place=self._access.place)
         check_names([batch], kind="--batch", pattern=BATCH_NAME)
         self._record("cohort.add", object=batch, consent_hash=denied_hash(self.workspace))
-        self.snapshot = add_batch(self.store, batch=batch, members=members, engine=self.engine, settings=settings)
+        added = add_batch(self.store, batch=batch, members=members, engine=self.engine, settings=settings)
+        self.snapshot = self._access.leave_denied(listed, batch=batch, engine=self.engine) or added
         return self.snapshot
 
     def withdraw(self, participants: Sequence[str]) -> Snapshot:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baekman import audit, pseudonyms
-from baekman.cohort.index import excluded
-from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.index import excluded, find_batches
+from baekman.cohort.snapshot import Snapshot, read_snapshot
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.query.limits import Limits
-from baekman.workspace.denied import Admission, admission_of, audit_purpose, denied_hash
+from baekman.workspace.denied import Admission, admission_of, audit_purpose, denied_hash, denied_participants
 from baekman.workspace.identity import bind, identify
 from baekman.workspace.paths import Workspace
 
@@ -73,6 +73,19 @@ class Access:
             audit.record_use(
                 self.workspace.root, action=action, object=object, purpose=purpose, question=question, **hashes
             )
+
+    def leave_denied(self, listed: Sequence[str], *, batch: str, engine: Engine) -> Snapshot | None:
+        """Take those of ``listed`` who are denied now out of ``batch``; return the new snapshot, None without any.
+
+        Their consent ended while the batch was added, also by a command that was killed.
+        """
+        from baekman.cohort.rewrite import leave_batch
+
+        denied = sorted(denied_participants(self.workspace).intersection(listed))
+        if not denied or not find_batches(self.store, denied, at=read_snapshot(self.store)):
+            return None
+        self.record("cohort.withdraw", object=",".join(denied))
+        return leave_batch(self.store, denied, batch=batch, engine=engine)
 
     def record_freeze(self, snapshot: Snapshot) -> None:
         """Record a freeze of ``snapshot``, with the hashes of its content and of the consent in force."""
