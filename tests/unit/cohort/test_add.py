@@ -145,13 +145,9 @@ def _tabled(store: Store, folder: Path) -> None:
     make_tables(store, output=folder / "tables")
 
 
-def _frozen(store: Store, folder: Path) -> None:
-    freeze(store, output=folder / "release")
-
-
 @pytest.mark.parametrize(
     ("read", "module", "task"),
-    [(_exported, exports, "write_piece"), (_tabled, tables, "write_tables"), (_frozen, tables, "write_tables")],
+    [(_exported, exports, "write_piece"), (_tabled, tables, "write_tables")],
 )
 def test_a_reader_of_a_snapshot_that_is_deleted_is_refused_in_words(
     store: Store,
@@ -177,6 +173,22 @@ def test_a_reader_of_a_snapshot_that_is_deleted_is_refused_in_words(
         "run the same command again"
     )
     read(store, tmp_path)
+
+
+def test_a_freeze_of_a_snapshot_that_is_deleted_is_made_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        add_batch(store, batch=f"b{number}", members=[member(tmp_path, number)])
+    run_task = tables.write_tables
+
+    def late(*arguments: object, **options: object) -> None:
+        rewrite.compact(store)
+        run_task(*arguments, **options)
+
+    monkeypatch.setattr(tables, "write_tables", late)
+    assert freeze(store, output=tmp_path / "release").number == read_snapshot(store).number == 3
+    assert not (tmp_path / "release" / ".freeze").exists()
 
 
 # --- nothing is left of a refused or superseded add ----------------------------------------------------------
