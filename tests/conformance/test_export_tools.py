@@ -258,3 +258,16 @@ def test_a_participant_that_plink2_cannot_name_is_refused(tmp_path: Path) -> Non
         "refused: --format: pgen: expected participants with an ID other than 0: for plink2 it is a missing ID, "
         "found a participant 0; take --format bcf\n",
     )
+
+
+def test_plink2_knows_x_by_its_accession(tmp_path: Path) -> None:
+    """A male is haploid there, so that 1 of 1 is counted; the variant's ID keeps the name of the contig."""
+    contig = "NC_000023.11"
+    reference = write_reference(tmp_path / "ref.fa", {contig: "ACGT" * 100})
+    store = create_store(tmp_path / "cohort", reference=reference, par_regions=[Region(contig, 1, 100)])
+    lines = [line(pos, "C", "T", f"{gt}:50", contig=contig, format="GT:GQ") for pos, gt in ((50, "0/1"), (202, "1"))]
+    (tmp_path / "P1.g.vcf").write_text(gvcf_text(lines, contigs={contig: 400}))
+    members = [Member(participant_id="P1", gvcf=str(tmp_path / "P1.g.vcf"), sex="male")]
+    add_batch(store, batch="b1", members=members)
+    exported(store, tmp_path, Content(), name="x.pgen", form="pgen")
+    assert plink_counts(tmp_path / "x") == [[f"{contig}:50:C:T", "1", "2"], [f"{contig}:202:C:T", "1", "1"]]
