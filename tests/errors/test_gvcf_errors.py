@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pysam
@@ -14,6 +15,7 @@ from baekman.cohort.snapshot import numbers
 from baekman.cohort.store import Store, create_store, open_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
+from baekman.files.digests import sealed_text
 from baekman.gvcf.thresholds import Thresholds
 from support.store_tools import (
     BASES,
@@ -400,7 +402,7 @@ def test_the_long_line_of_a_real_file(shared_data: Path, tmp_path: Path) -> None
 
 def test_a_store_of_another_schema_is_refused(store: Store) -> None:
     path = store.path / "store.json"
-    path.write_text(path.read_text().replace(f'"schema": "{SCHEMA_VERSION}"', '"schema": "0"'))
+    path.write_text(sealed_text(json.loads(path.read_text()) | {"schema": "0"}))
     with pytest.raises(InputRefused) as refused:
         open_store(store.path)
     assert str(refused.value) == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,9 @@ from typing import Any
 
 import numpy as np
 from baekman.arrow import strings
+from baekman.cohort.batch import seal
 from baekman.cohort.schema import FLAG_CALLED, FLAG_GENOTYPED, STATE_CALLED, STATE_MISSING, STATE_WEAK
+from baekman.files.digests import LIST, digests_of, sealed_text, sha256_of, write_digests
 from baekman.gvcf.piece import ROW_COLUMNS
 from baekman.gvcf.reader import Genome, GvcfReader, ReadCounts, read_in_pieces
 from baekman.gvcf.thresholds import Thresholds
@@ -296,3 +299,16 @@ def hashes(folder: Path) -> dict[str, str]:
 def spans(reading: Reading) -> list[tuple[int, int, int, str]]:
     """Return start, end, GQ and state of each segment."""
     return [(s.start, s.end, s.gq, s.state) for s in reading.segments]
+
+
+def reseal(store: Path) -> None:
+    """Write the lists of digests of a store again, as if its files had been written as they are."""
+    for batch in (store / "batches").iterdir():
+        seal(batch, [digests_of(batch, batch.rglob("*.parquet"))], inputs=(batch / "inputs").read_text())
+    for path in (store / "snapshots").glob("*.json"):
+        sites = store / "sites" / path.stem
+        write_digests(sites / LIST, digests_of(sites, sites.rglob("*.parquet")))
+        snapshot = json.loads(path.read_text())
+        for entry in snapshot["batches"]:
+            entry["hashes"] = sha256_of(store / "batches" / entry["name"] / LIST)
+        path.write_text(sealed_text(snapshot | {"sites": sha256_of(sites / LIST)}))

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from baekman.errors import DamagedFile
 from baekman.files.atomic import atomic_file
+from baekman.files.digests import listed_digest, read_whole
 
 ArrowData = TypeVar("ArrowData", pa.Array, pa.ChunkedArray, pa.Table)
 
@@ -86,10 +87,30 @@ def open_parquet(path: Path, *, decryption: Any = None) -> pq.ParquetFile:
 def read_parquet(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a whole Parquet file, or some of its columns, without the data set machinery, which imports pandas.
 
-    Raises ``DamagedFile`` where a page does not have its checksum.
+    Raises ``DamagedFile`` where a page does not have its checksum. ``read_listed`` notices any other damage too.
     """
     with open_parquet(path) as file, noticing_damage(path):
         return file.read(columns=columns, use_threads=False)
+
+
+def read_listed(
+    folder: Path,
+    name: str,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: list[tuple[str, str, int]] | None = None,
+) -> pa.Table:
+    """Read the Parquet file ``name`` of a folder with a list of digests, or some columns of it, or rows by ``filters``.
+
+    Every byte is compared first, by its CRC-32: pages, their headers and the footer. ``filters`` are those of
+    ``pyarrow.parquet.read_table``. Raises ``DamagedFile`` for a file, or a list, with other bytes than were written.
+    """
+    path = folder / name
+    source = pa.BufferReader(read_whole(path, digest=listed_digest(folder, name)))
+    with noticing_damage(path):
+        if filters:
+            return pq.read_table(source, columns=columns, filters=filters)
+        return pq.ParquetFile(source).read(columns=columns, use_threads=False)
 
 
 def with_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> pa.Schema:

@@ -23,6 +23,7 @@ from baekman.engine.local import Engine
 from baekman.errors import InputRefused
 from baekman.files import atomic
 from baekman.files.digests import sha256_of
+from baekman.files.sidecar import read_checked, write_checked
 from baekman.genome.par import find_par
 from baekman.genome.reference import contig_lengths
 from baekman.genome.regions import Region
@@ -104,7 +105,7 @@ def add_delivery(
     Raises:
         InputRefused: A gVCF belongs to another participant, or a participant is in the cohort with other calls.
     """
-    members = read_members(accepted) if accepted.read_text(encoding="utf-8").strip() else []
+    members = read_members(accepted) if read_checked(accepted).strip() else []
     has_cohort = (workspace.cohort / "store.json").is_file()
     # consent may have ended since intake, or since this job was killed
     denied = denied_participants(workspace).intersection(member.participant_id for member in members)
@@ -133,7 +134,7 @@ def add_delivery(
         result["remarks"] = _remarks(opened, result["participants"], at=committed)
         batch = find_batches(opened, result["participants"][-1:], at=committed)
         result["settings"] = applied_settings(opened, committed, batch=next(iter(batch.values()), None))
-    atomic.write_text(output, json.dumps(result, indent=1) + "\n")
+    write_checked(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
 
 
@@ -194,7 +195,7 @@ def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: P
             and ``reference_rows``, as counted in the finished files.
         encrypt: Encrypt tables from now on; they are encrypted anyway where the workspace has keys.
     """
-    added = json.loads(batch.read_text(encoding="utf-8"))
+    added = json.loads(read_checked(batch))
     members = added["participants"]
     result: dict[str, Any] = {"snapshot": None, "tables": {}, "encrypted": False}
     if encrypt:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from baekman.files import atomic
+from baekman.files.sidecar import read_checked, write_checked
 
 Decision = Literal["accept", "hold", "reject"]
 Severity = Literal["note", "hold", "reject"]
@@ -150,12 +150,12 @@ def merge(verdicts: Iterable[Verdict]) -> dict[str, Decision]:
 def write_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:
     """Write ``verdicts`` as a JSON list to ``path``, atomically, in their order."""
     listed = [verdict.to_json() for verdict in verdicts]
-    atomic.write_text(path, json.dumps(listed, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_checked(path, json.dumps(listed, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_verdicts(path: Path) -> list[Verdict]:
     """Return the verdicts that ``write_verdicts`` wrote to ``path``."""
-    return [Verdict.from_json(value) for value in json.loads(path.read_text(encoding="utf-8"))]
+    return [Verdict.from_json(value) for value in json.loads(read_checked(path))]
 
 
 def _finite(value: Scalar) -> Scalar:

@@ -20,8 +20,8 @@ from baekman.cohort import snapshot as snapshots
 from baekman.cohort.garbage import unfinished
 from baekman.cohort.index import find_batches
 from baekman.engine.local import Engine
-from baekman.files.atomic import write_text
 from baekman.files.locks import exclusive
+from baekman.files.sidecar import read_checked, write_checked
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.registry import denied_list
@@ -86,7 +86,7 @@ def withdraw(
     changed = denied_list.withdraw(workspace, participant_id, registry=registry, is_recorded=False)
     mark = read_mark(workspace, participant_id)
     file = workspace.receipt(participant_id)
-    earlier = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    earlier = json.loads(read_checked(file)) if file.is_file() else {}
     note = _note(workspace, participant_id)
     changed = changed or note.path.is_file()
     snapshot = _leave_cohort(workspace, participant_id, note=note, workers=workers, is_again=bool(earlier))
@@ -115,7 +115,7 @@ def withdraw(
 
 
 def _write_receipt(file: Path, receipt: Mapping[str, Any]) -> None:
-    write_text(file, json.dumps(receipt, indent=1, sort_keys=True) + "\n")
+    write_checked(file, json.dumps(receipt, indent=1, sort_keys=True) + "\n")
 
 
 def open_registry_and_sweep(
@@ -192,7 +192,7 @@ def _add_to_receipt(workspace: Workspace, participant_id: str, purge: Purge, *, 
     """Add ``purge`` to the receipt; without a receipt the note stays for the withdrawal that writes it."""
     receipt = workspace.receipt(participant_id)
     if receipt.is_file():
-        earlier = json.loads(receipt.read_text("utf-8"))
+        earlier = json.loads(read_checked(receipt))
         if purge:
             _write_receipt(receipt, {**earlier, **purge.after(earlier)})
         note.path.unlink(missing_ok=True)

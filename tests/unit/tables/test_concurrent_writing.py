@@ -48,7 +48,7 @@ def test_a_participant_who_withdraws_during_the_writing_gets_no_table_and_is_cou
     before_closing(monkeypatch, withdrawal)
     with pytest.raises(SnapshotGone):
         make_tables(cohort, output=output)
-    assert files(output) == ["reference/1_/P1.parquet", "variants/1_/P1.parquet"]
+    assert files(output) == ["hashes/1_/P1.json", "reference/1_/P1.parquet", "variants/1_/P1.parquet"]
     assert stale_tables(cohort, output) == []
     for path in (table_path(output, "P1"), reference_path(output, "P1")):
         assert metadata_of(path)["baekman.snapshot"] == read_snapshot(cohort).content
@@ -60,6 +60,7 @@ def test_two_processes_may_write_the_same_tables(
     before_closing(monkeypatch, lambda: make_tables(cohort, output=tmp_path / "tables"))
     assert make_tables(cohort, output=tmp_path / "tables") == 3
     places = [f"{dataset}/{number}_/P{number}.parquet" for dataset in DATASETS for number in range(3)]
+    places += [f"hashes/{number}_/P{number}.json" for number in range(3)]
     assert files(tmp_path / "tables") == sorted(places)
 
 

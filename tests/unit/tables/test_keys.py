@@ -99,6 +99,7 @@ def test_an_encrypted_table_of_the_same_snapshot_is_not_written_again(workspace:
 
 def test_a_participants_key_opens_no_other_table(workspace: FinishedWorkspace) -> None:
     participant, other = workspace.participant_ids[:2]
+    shutil.rmtree(workspace.tables / "hashes")
     shutil.copy(table_files.table_path(workspace.tables, participant), table_files.table_path(workspace.tables, other))
     with pytest.raises(OSError, match="decryption"):
         table_files.open_table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from datetime import date
 from pathlib import Path
@@ -13,6 +12,7 @@ from baekman import audit
 from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.errors import InputRefused
+from baekman.files.digests import read_sealed, write_sealed
 from baekman.registry.denied_list import add_consent
 from baekman.tables import keys as table_keys
 from baekman.tables.files import table_path
@@ -146,9 +146,9 @@ def without_ids(workspace: FinishedWorkspace) -> None:
     """Make the workspace one of an earlier version."""
     workspace.identity.unlink()
     file = workspace.cohort / "store.json"
-    description = json.loads(file.read_text())
+    description = read_sealed(file)
     del description["workspace"]
-    file.write_text(json.dumps(description, indent=1) + "\n")
+    write_sealed(file, description)
 
 
 def test_a_workspace_of_an_earlier_version_gets_an_id_at_the_first_command_that_writes(

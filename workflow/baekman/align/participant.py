@@ -8,6 +8,7 @@ from pathlib import Path
 
 from baekman.align.aligners import Aligner
 from baekman.align.alignment import accept, align
+from baekman.files.sidecar import read_checked
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder
 
@@ -58,5 +59,5 @@ def align_participant(
         aligner=Aligner(name=options.aligner, reference=reference, threads=options.threads),
         output=output,
         metrics=metrics,
-        platform=json.loads(delivery.summary.read_text(encoding="utf-8"))["platform"],
+        platform=json.loads(read_checked(delivery.summary))["platform"],
     )

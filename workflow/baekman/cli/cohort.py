@@ -17,6 +17,7 @@ from baekman.cli.options import (
     PurposeOption,
     SchedulerOption,
     WorkersOption,
+    print_findings,
 )
 
 ALL_REMARKS = "SELECT participant_id, unnest(map_entries(remarks), recursive := true) FROM participants"
@@ -151,6 +152,21 @@ def compact(
 
 
 @app.command()
+def repair(cohort: CohortOption, workspace: OwnerOption = None, workers: WorkersOption = 1) -> None:
+    """Merge damaged or missing sites again from the batches; prints the numbers of their snapshots.
+
+    Batches, store.json and snapshots cannot be made again: restore them from a back-up.
+
+    Example: baekman cohort repair --cohort cohort
+    """
+    from baekman.cohort.commit import repair
+
+    with opened_cohort(cohort, workspace=workspace, workers=workers) as opened, opened.engine.open() as map_tasks:
+        for number in repair(opened.store, map_tasks=map_tasks):
+            typer.echo(str(number))
+
+
+@app.command()
 def freeze(
     cohort: CohortOption,
     output: Annotated[Path | None, typer.Option("--output", help="Folder for sites/ and tables/.")] = None,
@@ -180,6 +196,10 @@ def verify(
         Path | None,
         typer.Option("--gvcfs", help="Compare with these too: participant_id <TAB> path [<TAB> sex]."),
     ] = None,
+    freeze: Annotated[
+        Path | None,
+        typer.Option("--freeze", help="Verify this freeze instead of the store: sites, tables and audit event."),
+    ] = None,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
@@ -191,14 +211,16 @@ def verify(
     With --gvcfs it also compares the store with the gVCFs that went in.
 
     Example: baekman cohort verify --cohort cohort --workers 8
+
+    Example: baekman cohort verify --cohort cohort --freeze release-1
     """
-    from baekman.errors import EXIT_FAILED
+    from baekman.tables.freeze import verify_freeze
 
     # at snapshot 0, the empty cohort: a snapshot that cannot be read is a finding
     engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, snapshot=0, workspace=workspace, **engine) as opened:
-        findings = opened.verify(gvcfs, config=config)
-    for finding in findings:
-        typer.echo(finding)
-    if findings:
-        raise typer.Exit(EXIT_FAILED)
+        if freeze is not None:
+            findings = list(verify_freeze(freeze, opened.store))
+        else:
+            findings = opened.verify(gvcfs, config=config)
+    print_findings(findings)

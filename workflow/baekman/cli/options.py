@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from baekman.errors import EXIT_FAILED
 
 HERE = Path()  # the default of --workspace
 WORKERS = typer.Option("--workers", min=1, help="Tasks at the same time on this machine.")
@@ -19,6 +22,15 @@ def readable_folder(path: Path) -> Path:
     if not os.access(path, os.R_OK | os.X_OK):
         raise typer.BadParameter("the folder may not be read; give the user who runs this access to it")
     return path
+
+
+def print_findings(findings: Iterable[str]) -> None:
+    """Print a line per finding on stdout; exit with 1 if there is any."""
+    lines = list(findings)
+    for line in lines:
+        typer.echo(line)
+    if lines:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _known_scheduler(scheduler: str | None) -> str | None:

@@ -15,6 +15,7 @@ from baekman.cli.options import (
     PurposeOption,
     SchedulerOption,
     WorkersOption,
+    print_findings,
 )
 from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
@@ -41,6 +42,10 @@ def tables(
         bool,
         typer.Option("--convert", help="Write nothing; move tables of an earlier version to variants/ and reference/."),
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Write nothing; compare every byte of the tables with their digests."),
+    ] = False,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
@@ -49,13 +54,18 @@ def tables(
 ) -> None:
     """Write variants and reference blocks of each participant; prints the number of participants.
 
-    With --convert it prints the number of files that it moved.
+    With --convert it prints the number of files that it moved. With --verify it prints a line for each file that is
+    damaged, missing, added or renamed, and exits with 1 if there is any.
 
     Example: baekman tables --cohort cohort --output tables --participants P0123456789ABX
     """
     from baekman.tables.files import convert_layout
     from baekman.tables.make import read_participants
+    from baekman.tables.seals import verify_tables
 
+    if verify:
+        print_findings(verify_tables(output))
+        return
     engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose, **engine) as opened:
         if convert:

@@ -20,7 +20,7 @@ from baekman.cohort.batch import (
 from baekman.cohort.commit import commit, entry_of
 from baekman.cohort.garbage import clean, clear_work, remove_folder
 from baekman.cohort.gvcf_list import Member
-from baekman.cohort.index import find_batches, open_index
+from baekman.cohort.index import find_batches, update_index
 from baekman.cohort.roster import read_roster
 from baekman.cohort.settings import BatchSettings, check_rules
 from baekman.cohort.sites import SiteFilters
@@ -84,6 +84,7 @@ def _add(store: Store, plan: BatchPlan, *, engine: Engine, filters: SiteFilters 
     latest = _refuse_known(store, plan)
     if latest.entry(batch) is not None:
         return latest
+    store.require_sequence()
     with engine.open() as map_tasks:
         if not (sealed.exists() and sealed.read_text() == inputs):
             map_tasks("reading gVCFs", partial(read_participant, store, plan), len(plan.members))
@@ -108,8 +109,7 @@ def _add(store: Store, plan: BatchPlan, *, engine: Engine, filters: SiteFilters 
                 added=[batch],
                 map_tasks=map_tasks,
             )
-            with open_index(store, live=[batch]):
-                pass
+            update_index(store, [entry for entry in committed.batches if entry.name == batch])
     return committed
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,16 +18,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from baekman.arrow import (
     allele_ranks,
     arrow,
     concat,
     empty_batch,
-    noticing_damage,
     numpy_of,
-    read_parquet,
+    read_listed,
     strings,
     table_of,
     take,
@@ -34,17 +33,27 @@ from baekman.arrow import (
 )
 from baekman.cohort.census import CALLED_BY, Males, count_alleles, count_called
 from baekman.cohort.gvcf_list import Member
-from baekman.cohort.roster import read_roster, remark_counts, write_roster
+from baekman.cohort.roster import ROSTER_FILE, read_roster, remark_counts, write_roster
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
 from baekman.cohort.store import Store
-from baekman.cohort.work_file import WorkFile
+from baekman.cohort.work_file import WorkFile, built_files, note_built
+from baekman.errors import DamagedFile
 from baekman.files.atomic import fsync_folder, write_text
-from baekman.files.digests import digests_of, read_digests, sha256_of, write_digests
+from baekman.files.digests import (
+    LIST,
+    digest_of,
+    digest_of_bytes,
+    digests_of,
+    read_digests,
+    read_sealed,
+    sha256_of,
+    write_digests,
+    write_sealed,
+)
 from baekman.gvcf.piece import ROW_COLUMNS, Piece
 from baekman.gvcf.reader import GvcfReader, read_in_pieces
 from baekman.gvcf.thresholds import GvcfRules
 
-DIGESTS = "hashes.json"
 INPUTS = "inputs"
 
 
@@ -80,8 +89,11 @@ def plan_batch(store: Store, *, batch: str, members: Sequence[Member], rules: Gv
     plan = BatchPlan(batch=batch, members=ordered, inputs=digest.hexdigest()[:16], rules=rules)
     folder = plan.folder(store)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "plan.json").exists():
-        write_text(folder / "plan.json", json.dumps({"batch": batch, "members": [asdict(m) for m in plan.members]}))
+    description = {"batch": batch, "members": [asdict(member) for member in plan.members]}
+    with suppress(FileNotFoundError, DamagedFile):
+        if read_sealed(folder / "plan.json") == description:
+            return plan
+    write_sealed(folder / "plan.json", description)
     return plan
 
 
@@ -206,9 +218,8 @@ def build_calls(store: Store, plan: BatchPlan, shard: int) -> dict[str, str]:
     """Write the calls of one shard of the batch, and their census; return the digests of both files."""
     folder = plan.folder(store)
     name = store.shards[shard].name
-    # it is written last: both files are there
-    if (folder / "batch" / "census" / f"{name}.parquet").exists():
-        return digests_of_shard(folder / "batch", name, "calls", "census")
+    if (built := built_files(folder, name, "calls", "census")) is not None:
+        return built
     collected = _collected(folder)
     calls = concat(
         [pa.Table.from_batches(_of_members(store, plan, collected, shard, WorkFile.read_calls), CALLS)], CALLS
@@ -222,15 +233,15 @@ def build_calls(store: Store, plan: BatchPlan, shard: int) -> dict[str, str]:
     calls = sort_calls(calls.set_column(column, CALLS.field(column), arrow(renumbered)))
     males = males_of(store, [member.sex for member in plan.members], shard)
     write_calls(folder / "batch", name, calls, males=males)
-    return digests_of_shard(folder / "batch", name, "calls", "census")
+    return note_built(folder, name, "calls", "census")
 
 
 def build_reference(store: Store, plan: BatchPlan, shard: int) -> dict[str, str]:
     """Write the reference segments of one shard, and the number of called participants; return both digests."""
     folder = plan.folder(store)
     name = store.shards[shard].name
-    if (folder / "batch" / "called" / f"{name}.parquet").exists():
-        return digests_of_shard(folder / "batch", name, "reference", "called")
+    if (built := built_files(folder, name, "reference", "called")) is not None:
+        return built
     collected = _collected(folder)
     called = pa.schema([CALLS.field(name) for name in CALLED_BY])
     reference, calls = (
@@ -242,12 +253,11 @@ def build_reference(store: Store, plan: BatchPlan, shard: int) -> dict[str, str]
     )
     males = males_of(store, [member.sex for member in plan.members], shard)
     write_reference(folder / "batch", name, calls, reference, males=males)
-    return digests_of_shard(folder / "batch", name, "reference", "called")
+    return note_built(folder, name, "reference", "called")
 
 
 def _collected(folder: Path) -> dict[str, Any]:
-    collected: dict[str, Any] = json.loads((folder / "collected.json").read_text())
-    return collected
+    return read_sealed(folder / "collected.json")
 
 
 def _of_members(
@@ -279,26 +289,22 @@ def males_of(store: Store, sexes: Sequence[str], shard: int) -> Males:
     return Males(male=np.array(sexes) == "male", contig=store.shards[shard].contig, par=store.par_regions)
 
 
-def digests_of_shard(folder: Path, name: str, *kinds: str) -> dict[str, str]:
-    """Return the SHA-256 of a shard's files of these ``kinds``, by path within the batch's ``folder``."""
-    return digests_of(folder, (folder / kind / f"{name}.parquet" for kind in kinds))
-
-
 def seal(folder: Path, of_shards: Iterable[Mapping[str, str]], *, inputs: str) -> None:
-    """Write ``hashes.json`` of a batch's Parquet files, then ``inputs``, which marks the batch as complete.
+    """Write ``hashes.json`` of a batch's files, then ``inputs``, which marks the batch as complete.
 
-    ``of_shards``: the result of ``digests_of_shard`` for each shard. The roster's digest is added here.
+    ``of_shards``: the result of ``digests_of_shard`` for each shard. The digests of the roster and of ``inputs`` are
+    added here.
     """
-    digests = digests_of(folder, [folder / "roster.parquet"])
+    digests = digests_of(folder, [folder / ROSTER_FILE])
     for of_shard in of_shards:
         digests |= of_shard
-    write_digests(folder / DIGESTS, digests)
+    write_digests(folder / LIST, digests | {INPUTS: digest_of_bytes(inputs.encode())})
     write_text(folder / INPUTS, inputs)
 
 
 def sealed_digests(store: Store, batch: str) -> dict[str, str] | None:
-    """Return the SHA-256 of a batch's files when they were written, by path; None when the batch is not sealed."""
-    return read_digests(store.batch(batch) / DIGESTS)
+    """Return the digests of a batch's files when they were written, by path; None when the batch is not sealed."""
+    return read_digests(store.batch(batch) / LIST)
 
 
 def write_calls(folder: Path, name: str, calls: pa.Table, *, males: Males) -> None:
@@ -319,8 +325,9 @@ def collect(store: Store, plan: BatchPlan) -> None:
     The latter has one numbering of the callers' filters, and the place of each shard in the work files.
     """
     folder = plan.folder(store)
-    if (folder / "collected.json").exists() and (folder / "batch" / "roster.parquet").exists():
-        return
+    with suppress(FileNotFoundError, DamagedFile):
+        if _collected(folder)["roster"] == digest_of(folder / "batch" / ROSTER_FILE):
+            return
     counts = [plan.work_file(store, index).read_summary() for index in range(len(plan.members))]
     names = sorted({name for count in counts for name in count["filters"]})
     codes = {name: number for number, name in enumerate(names, start=1)}
@@ -334,16 +341,15 @@ def collect(store: Store, plan: BatchPlan) -> None:
     roster["remarks"] = remark_counts([count["remarks"] for count in counts])
     write_roster(folder / "batch", table_of(ROSTER, roster), filters=names, rules=plan.rules)
     orders = {tuple(count["shards"]): None for count in counts}
-    write_text(
+    write_sealed(
         folder / "collected.json",
-        json.dumps(
-            {
-                "filters": [[codes[name] for name in count["filters"]] for count in counts],
-                # each distinct order of shards as shard -> number of its part, and the order of each member
-                "order": [{shard: number for number, shard in enumerate(order)} for order in orders],
-                "orders": [list(orders).index(tuple(count["shards"])) for count in counts],
-            }
-        ),
+        {
+            "filters": [[codes[name] for name in count["filters"]] for count in counts],
+            # each distinct order of shards as shard -> number of its part, and the order of each member
+            "order": [{shard: number for number, shard in enumerate(order)} for order in orders],
+            "orders": [list(orders).index(tuple(count["shards"])) for count in counts],
+            "roster": digest_of(folder / "batch" / ROSTER_FILE),
+        },
     )
 
 
@@ -362,22 +368,21 @@ def finish(store: Store, plan: BatchPlan) -> None:
 
 
 def read_shard(
-    store: Store, batch: str, kind: str, shard: int, *, filters: list[tuple[str, str, int]] | None = None
+    store: Store,
+    batch: str,
+    kind: str,
+    shard: int,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: list[tuple[str, str, int]] | None = None,
 ) -> pa.Table:
-    """Return one shard of a batch, or its rows that pass ``filters`` (``pyarrow.parquet.read_table``).
+    """Return one shard of a batch, or some columns, or the rows that pass ``filters`` (see ``arrow.read_listed``).
 
     ``kind``: calls, reference, census or called.
     """
-    path = shard_path(store, batch, kind, shard)
-    if not filters:
-        return read_parquet(path)
-    with noticing_damage(path):
-        return pq.read_table(path, filters=filters, page_checksum_verification=True)
-
-
-def shard_path(store: Store, batch: str, kind: str, shard: int) -> Path:
-    """Return the path of one shard of a batch; ``kind`` as in ``read_shard``."""
-    return store.batch(batch) / kind / f"{store.shards[shard].name}.parquet"
+    return read_listed(
+        store.batch(batch), f"{kind}/{store.shards[shard].name}.parquet", columns=columns, filters=filters
+    )
 
 
 def is_same(store: Store, plan: BatchPlan) -> bool:

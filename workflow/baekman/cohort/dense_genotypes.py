@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from baekman.arrow import filtered, numpy_of, read_parquet, string_parts, values_of
-from baekman.cohort.batch import read_shard, shard_path
+from baekman.arrow import filtered, numpy_of, read_listed, string_parts, values_of
+from baekman.cohort.batch import read_shard
+from baekman.cohort.roster import ROSTER_FILE
 from baekman.cohort.schema import REFERENCE as REFERENCE_SCHEMA
 from baekman.cohort.schema import ROSTER as ROSTER_SCHEMA
 from baekman.cohort.snapshot import Snapshot
@@ -106,7 +107,7 @@ def participants_of(store: Store, snapshot: Snapshot, *, without: frozenset[str]
 @functools.lru_cache(maxsize=1)
 def _participants(store: Path, batches: tuple[str, ...], content: str, without: frozenset[str]) -> Participants:
     rosters = [
-        read_parquet(store / "batches" / name / "roster.parquet", columns=["participant_id", "sex"]) for name in batches
+        read_listed(store / "batches" / name, ROSTER_FILE, columns=["participant_id", "sex"]) for name in batches
     ]
     empty = ROSTER_SCHEMA.empty_table().select(["participant_id", "sex"])
     everyone = pa.concat_tables([*(roster.replace_schema_metadata(None) for roster in rosters), empty]).combine_chunks()
@@ -189,7 +190,7 @@ def read_evidence(
     for entry in snapshot.batches:
         columns = participants.columns[entry.name]
         parts.append(_read_rows(store, entry.name, shard, columns=columns, alleles=keys))
-        reference = read_parquet(shard_path(store, entry.name, "reference", shard))
+        reference = read_shard(store, entry.name, "reference", shard)
         segments = [numpy_of(reference, name) for name in REFERENCE_SCHEMA.names]
         kernel.fill_cells(  # type: ignore[call-arg]
             positions, columns, *segments, participants.male.view(np.uint8), one_copy.view(np.uint8), cells

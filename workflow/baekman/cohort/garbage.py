@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -12,6 +11,8 @@ from typing import Any
 from baekman.cohort import index as participant_index
 from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store
+from baekman.errors import DamagedFile
+from baekman.files.digests import read_sealed
 
 DONE_WORK = ".done."  # prefix of a work folder that waits to be deleted
 
@@ -26,10 +27,17 @@ def clear_work(store: Store, batch: str) -> None:
 
 
 def unfinished(store: Store, folders: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the folders of unfinished work, and their plans; another command may delete them at any moment."""
+    """Yield the folders of unfinished work, and their plans; another command may delete them at any moment.
+
+    Work with a damaged plan is deleted: nobody knows the participants in it, and the same command does it again.
+    """
     for plan in store.work.glob(f"{folders}/plan.json"):
-        with suppress(FileNotFoundError):
-            yield plan.parent, json.loads(plan.read_text())
+        try:
+            yield plan.parent, read_sealed(plan)
+        except DamagedFile:
+            remove_folder(_set_aside(plan.parent))
+        except FileNotFoundError:
+            pass
 
 
 def _set_aside(folder: Path) -> Path:

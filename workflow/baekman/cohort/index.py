@@ -1,59 +1,70 @@
-"""The index participant -> batch: an SQLite file in the store, made of its rosters."""
+"""The index participant -> batch: an SQLite file in the store, made of its rosters.
+
+SQLite does not notice a changed byte, and a participant that a lookup misses would be added twice or not withdrawn. So
+the rows lie in buckets, and each bucket has a seal: the sum of the hashes of its rows. A lookup compares the whole
+bucket with its seal. A damaged index is deleted and made again from the rosters. ``PRAGMA user_version`` holds the
+CRC-32 of the file's pages, which ``baekman cohort verify`` compares; 0 means that a command was changing the file.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from typing import TypeVar
+
+from isal import isal_zlib
 
 from baekman.cohort.roster import participants_of
-from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.snapshot import BatchEntry, Snapshot
 from baekman.cohort.store import Store
 from baekman.workspace.denied import Admission
 
+Result = TypeVar("Result")
 
-@contextmanager
-def open_index(store: Store, *, live: Sequence[str]) -> Iterator[sqlite3.Connection]:
-    """Yield a connection to the index after the batches that are ``live`` are in it.
-
-    A roster is read only when its batch is not in the index yet.
-    """
-    with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS participants"
-            # after a rewrite a participant is in two batches, until no reader of an older snapshot needs the old one
-            " (participant_id TEXT, batch TEXT, PRIMARY KEY (participant_id, batch)) WITHOUT ROWID"
-        )
-        connection.execute("CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY) WITHOUT ROWID")
-        if _missing(connection, live):
-            # from here on no other process adds a batch to the index or removes one
-            connection.execute("BEGIN IMMEDIATE")
-            for name in _missing(connection, live):
-                connection.executemany(
-                    "INSERT INTO participants VALUES (?, ?)",
-                    ((participant, name) for participant in participants_of(store, name)),
-                )
-                connection.execute("INSERT INTO batches VALUES (?)", (name,))
-        yield connection
+BUCKETS = 1 << 16
+OF_BATCHES = -1  # the bucket number of the seal of the table of batches
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
+_MODULUS = 1 << 63
+# SQLite itself sets these parts of the header at a commit: change counter, user_version, version-valid-for, version
+_OWN = ((24, 28), (60, 64), (92, 100))
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS participants"
+    # after a rewrite a participant is in two batches, until no reader of an older snapshot needs the old one
+    " (bucket INTEGER, participant_id TEXT, batch TEXT, PRIMARY KEY (bucket, participant_id, batch)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS seals (bucket INTEGER PRIMARY KEY, total INTEGER)",
+)
 
 
-def _missing(connection: sqlite3.Connection, live: Sequence[str]) -> list[str]:
-    indexed = {name for (name,) in connection.execute("SELECT name FROM batches")}
-    return [name for name in live if name not in indexed]
+class IndexDamaged(Exception):
+    """The index has other rows than were written."""
+
+
+def update_index(store: Store, entries: Sequence[BatchEntry]) -> None:
+    """Put the batches of ``entries`` into the index; a roster is read only when its batch is not in it yet."""
+    _using(store, entries, lambda connection: None)
 
 
 def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> dict[str, str]:
     """Return the snapshot's batch of each of ``participants``; participants without a batch are left out."""
     live = {entry.name for entry in at.batches}
-    batch_of: dict[str, str] = {}
-    with open_index(store, live=sorted(live)) as connection:
-        for participant in participants:
-            rows = connection.execute("SELECT batch FROM participants WHERE participant_id = ?", (participant,))
-            for (batch,) in rows:
-                if batch in live:
-                    batch_of[participant] = batch
-    return batch_of
+    wanted: dict[int, set[str]] = defaultdict(set)
+    for participant in participants:
+        wanted[_bucket(participant)].add(participant)
+
+    def look_up(connection: sqlite3.Connection) -> dict[str, str]:
+        return {
+            participant: batch
+            for bucket, some in wanted.items()
+            for participant, batch in _rows(connection, bucket)
+            if batch in live and participant in some
+        }
+
+    batch_of = _using(store, at.batches, look_up)
+    return {participant: batch_of[participant] for participant in participants if participant in batch_of}
 
 
 def excluded(store: Store, admission: Admission, *, at: Snapshot) -> frozenset[str]:
@@ -61,23 +72,183 @@ def excluded(store: Store, admission: Admission, *, at: Snapshot) -> frozenset[s
     if admission.granted is None:
         return frozenset(find_batches(store, sorted(admission.denied), at=at)) if admission.denied else frozenset()
     live = {entry.name for entry in at.batches}
-    with open_index(store, live=sorted(live)) as connection:
-        return frozenset(
-            participant
-            for participant, batch in connection.execute("SELECT participant_id, batch FROM participants")
-            if batch in live and not admission.admits(participant)
-        )
+
+    def look_up(connection: sqlite3.Connection) -> frozenset[str]:
+        rows = _all_rows(connection)
+        return frozenset(known for known, batch in rows if batch in live and not admission.admits(known))
+
+    return _using(store, at.batches, look_up)
 
 
 def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
     """Delete participants, and the batches that the snapshot does not have; leave no trace of either."""
-    live = [entry.name for entry in at.batches]
-    with open_index(store, live=live) as connection:
-        for (name,) in connection.execute("SELECT name FROM batches").fetchall():
-            if name not in live:
-                connection.execute("DELETE FROM batches WHERE name = ?", (name,))
-                connection.execute("DELETE FROM participants WHERE batch = ?", (name,))
-        for participant in participants:
-            connection.execute("DELETE FROM participants WHERE participant_id = ?", (participant,))
+    live = {entry.name for entry in at.batches}
+
+    def delete(connection: sqlite3.Connection) -> None:
+        gone = [name for (name,) in connection.execute("SELECT name FROM batches") if name not in live]
+        rows = [
+            (_bucket(participant), participant, batch)
+            for participant in participants
+            for known, batch in _rows(connection, _bucket(participant))
+            if known == participant
+        ]
+        for name in gone:
+            rows += connection.execute(
+                "SELECT bucket, participant_id, batch FROM participants WHERE batch = ?", (name,)
+            ).fetchall()
+        _change(connection, sorted(set(rows)), delete=True)
+        _change_batches(connection, [(name,) for name in gone], delete=True)
+        connection.execute("PRAGMA user_version = 0")  # until the file is packed
+
+    _using(store, at.batches, delete, packs=True)
     with closing(sqlite3.connect(store.participants, timeout=600, isolation_level=None)) as connection:
         connection.execute("VACUUM")
+    _using(store, at.batches, lambda connection: connection.execute("BEGIN IMMEDIATE"))
+
+
+def is_damaged(connection: sqlite3.Connection, *, size: int) -> bool:
+    """Return whether a row, or any other byte of the file of ``size`` bytes, differs from what was written.
+
+    A command that is changing the file, or was killed then, leaves no CRC-32 to compare.
+    """
+    version = _user_version(connection)
+    data = connection.serialize()
+    header_differs = data[24:28] != data[92:96]
+    if version and (header_differs or size != len(data) or _checksum(data) != version):
+        return True
+    try:
+        _check_batches(connection)
+        _all_rows(connection)
+    except IndexDamaged:
+        return True
+    return False
+
+
+def _using(
+    store: Store, entries: Sequence[BatchEntry], work: Callable[[sqlite3.Connection], Result], *, packs: bool = False
+) -> Result:
+    """Return the result of ``work`` on the index with the batches of ``entries``; make a damaged index again.
+
+    ``packs``: the caller packs the file next, so its CRC-32 is not noted.
+    """
+    try:
+        return _attempt(store, entries, work, packs=packs)
+    except (IndexDamaged, sqlite3.DatabaseError) as error:
+        if isinstance(error, sqlite3.Error) and not str(getattr(error, "sqlite_errorname", "")).startswith(_DAMAGE):
+            raise
+    for ending in ("-journal", ""):
+        store.participants.with_name(f"{store.participants.name}{ending}").unlink(missing_ok=True)
+    return _attempt(store, entries, work, packs=packs)
+
+
+def _attempt(
+    store: Store, entries: Sequence[BatchEntry], work: Callable[[sqlite3.Connection], Result], *, packs: bool
+) -> Result:
+    with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        for table in _TABLES:
+            connection.execute(table)
+        if _missing(connection, entries):
+            # from here on no other process adds a batch to the index or removes one
+            connection.execute("BEGIN IMMEDIATE")
+            for entry in _missing(connection, entries):
+                rows = [(_bucket(known), known, entry.name) for known in participants_of(store, entry.name)]
+                _change(connection, rows)
+                _change_batches(connection, [(entry.name, entry.digest)])
+        result = work(connection)
+        if connection.in_transaction and not packs:
+            # of the pages with the changes of this transaction
+            connection.execute(f"PRAGMA user_version = {_checksum(connection.serialize())}")
+        return result
+
+
+def _checksum(data: bytes) -> int:
+    """Return the CRC-32 of the pages without the parts of the header that a commit sets; never 0."""
+    plain = bytearray(data)
+    for first, last in _OWN:
+        plain[first:last] = bytes(last - first)
+    crc: int = isal_zlib.crc32(plain) & 0x7FFFFFFF
+    return crc or 1
+
+
+def _user_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _missing(connection: sqlite3.Connection, entries: Sequence[BatchEntry]) -> list[BatchEntry]:
+    """Return the batches that are not in the index; raise IndexDamaged when one has other members there."""
+    indexed = _check_batches(connection)
+    if any(indexed.get(entry.name, entry.digest) != entry.digest for entry in entries):
+        raise IndexDamaged
+    return [entry for entry in entries if entry.name not in indexed]
+
+
+def _check_batches(connection: sqlite3.Connection) -> dict[str, str]:
+    rows = connection.execute("SELECT name, digest FROM batches").fetchall()
+    if _total(rows) != _seal(connection, OF_BATCHES):
+        raise IndexDamaged
+    return dict(rows)
+
+
+def _rows(connection: sqlite3.Connection, bucket: int) -> list[tuple[str, str]]:
+    """Return participant and batch of all rows of a bucket; raise IndexDamaged unless they have its seal."""
+    rows = connection.execute("SELECT participant_id, batch FROM participants WHERE bucket = ?", (bucket,)).fetchall()
+    if _total(rows) != _seal(connection, bucket):
+        raise IndexDamaged
+    return rows
+
+
+def _all_rows(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return participant and batch of all rows; raise IndexDamaged unless each bucket has its seal."""
+    rows = connection.execute("SELECT participant_id, batch, bucket FROM participants").fetchall()
+    totals: dict[int, int] = defaultdict(int)
+    for *row, bucket in rows:
+        totals[bucket] = (totals[bucket] + _total([row])) % _MODULUS
+    seals = dict(connection.execute("SELECT bucket, total FROM seals WHERE bucket <> ?", (OF_BATCHES,)))
+    if {bucket: total for bucket, total in totals.items() if total} != seals:
+        raise IndexDamaged
+    return [(participant, batch) for participant, batch, _ in rows]
+
+
+def _change(connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]], *, delete: bool = False) -> None:
+    """Add rows to the table of participants and to the seals, or delete them from both."""
+    if delete:
+        connection.executemany("DELETE FROM participants WHERE bucket = ? AND participant_id = ? AND batch = ?", rows)
+    else:
+        connection.executemany("INSERT INTO participants VALUES (?, ?, ?)", rows)
+    totals: dict[int, int] = defaultdict(int)
+    for bucket, participant, batch in rows:
+        totals[bucket] += _total([(participant, batch)])
+    _add_to_seals(connection, totals, sign=-1 if delete else 1)
+
+
+def _change_batches(connection: sqlite3.Connection, rows: Sequence[tuple[str, ...]], *, delete: bool = False) -> None:
+    """Add rows (name, digest) to the table of batches and to its seal, or delete the named rows from both."""
+    if delete:
+        known = dict(connection.execute("SELECT name, digest FROM batches"))
+        connection.executemany("DELETE FROM batches WHERE name = ?", rows)
+        rows = [(name, known[name]) for (name,) in rows]
+    else:
+        connection.executemany("INSERT INTO batches VALUES (?, ?)", rows)
+    _add_to_seals(connection, {OF_BATCHES: _total(rows)}, sign=-1 if delete else 1)
+
+
+def _add_to_seals(connection: sqlite3.Connection, totals: dict[int, int], *, sign: int) -> None:
+    sums = [(bucket, (_seal(connection, bucket) + sign * total) % _MODULUS) for bucket, total in totals.items()]
+    connection.executemany("REPLACE INTO seals VALUES (?, ?)", [row for row in sums if row[1]])
+    connection.executemany("DELETE FROM seals WHERE bucket = ?", [(bucket,) for bucket, total in sums if not total])
+
+
+def _seal(connection: sqlite3.Connection, bucket: int) -> int:
+    row = connection.execute("SELECT total FROM seals WHERE bucket = ?", (bucket,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _total(rows: Iterable[Sequence[str]]) -> int:
+    """Return the sum of the hashes of rows, which does not depend on their order."""
+    hashes = (hashlib.sha256("\t".join(map(str, row)).encode()).digest()[:8] for row in rows)
+    return sum(int.from_bytes(digest, "big") for digest in hashes) % _MODULUS
+
+
+def _bucket(participant: str) -> int:
+    return int(isal_zlib.crc32(participant.encode())) % BUCKETS

@@ -16,13 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.arrow import arrow, concat, filtered, numpy_of, read_parquet, take
+from baekman.arrow import arrow, concat, filtered, numpy_of, take
 from baekman.cohort.batch import (
-    digests_of_shard,
     males_of,
     read_shard,
     seal,
-    shard_path,
     sort_calls,
     write_calls,
     write_reference,
@@ -34,6 +32,7 @@ from baekman.cohort.roster import read_roster, write_roster
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
 from baekman.cohort.snapshot import BatchEntry, Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store
+from baekman.cohort.work_file import digests_of_shard
 from baekman.engine.local import Engine
 from baekman.engine.tasks import MapTasks
 from baekman.files.atomic import fsync_folder
@@ -109,7 +108,7 @@ def _filters_in(store: Store, rewriting: Rewriting, shard: int) -> set[str]:
     for source, (name, names) in enumerate(zip(rewriting.old, rewriting.names, strict=True)):
         if names:
             stays = rewriting.new_samples(source) >= 0
-            calls = read_parquet(shard_path(store, name, "calls", shard), columns=["sample", "filter"])
+            calls = read_shard(store, name, "calls", shard, columns=["sample", "filter"])
             codes = np.unique(numpy_of(calls, "filter")[stays[numpy_of(calls, "sample")]])
             used.update(names[code - 1] for code in codes.tolist() if code)
     return used
@@ -260,7 +259,7 @@ def compact(store: Store, *, below: int = 1000, keep: int | None = None, engine:
             )
             with committing(store, compacted) as working:  # the same participants have the same sites
                 shutil.copytree(store.sites(latest.number), working, copy_function=_link)
-            latest = compacted
+            latest = read_snapshot(store, compacted.number)
         clean(store, latest, keep=keep)  # also after a compaction that was killed here
         return latest
 

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from baekman.arrow import arrow, column, read_parquet, write_parquet
+from baekman.arrow import arrow, column, read_listed, write_parquet
 from baekman.cohort.schema import REMARK_COUNTS
 from baekman.cohort.store import Store
 from baekman.gvcf.thresholds import GvcfRules
+
+ROSTER_FILE = "roster.parquet"
 
 
 def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str], rules: GvcfRules | None = None) -> None:
@@ -26,18 +27,18 @@ def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str], rule
     if rules is not None:
         metadata["rules"] = json.dumps(asdict(rules))
     schema = roster.schema.with_metadata(metadata)
-    write_parquet(roster.cast(schema), folder / "roster.parquet")
+    write_parquet(roster.cast(schema), folder / ROSTER_FILE)
 
 
 def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:
     """Return the roster of a batch (schema ROSTER), and the names of its caller filters by code - 1."""
-    roster = read_parquet(store.batch(batch) / "roster.parquet")
+    roster = read_listed(store.batch(batch), ROSTER_FILE)
     return roster.replace_schema_metadata(None), json.loads(roster.schema.metadata[b"filters"])
 
 
 def read_rules(store: Store, batch: str) -> dict[str, Any]:
     """Return the rules that the gVCFs of a batch were read by, by field; empty for a rewritten batch."""
-    metadata = pq.read_schema(store.batch(batch) / "roster.parquet").metadata
+    metadata = read_listed(store.batch(batch), ROSTER_FILE, columns=["sample"]).schema.metadata
     rules: dict[str, Any] = json.loads(metadata.get(b"rules", b"{}"))
     return rules
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import uuid
@@ -12,12 +11,13 @@ from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
-from baekman.arrow import empty, read_parquet
+from baekman.arrow import empty, read_listed
 from baekman.cohort.schema import CALLED, CENSUS
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.store import Store
-from baekman.errors import InputRefused, Problem
+from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.atomic import fsync_folder
+from baekman.files.digests import read_sealed, sealed_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,23 +25,29 @@ class BatchEntry:
     """A batch as a snapshot lists it.
 
     ``digest``: ``roster.digest_members`` of its members. ``females``: the number of its participants who are registered
-    as female; they have no genotypes on Y.
+    as female; they have no genotypes on Y. ``hashes``: SHA-256 of the batch's ``hashes.json``.
     """
 
     name: str
     participants: int
     digest: str
     females: int
+    hashes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The cohort at one moment. ``tombstones``: the batches that this snapshot replaces or drops."""
+    """The cohort at one moment.
+
+    ``tombstones``: the batches that this snapshot replaces or drops. ``sites``: SHA-256 of the ``hashes.json`` of its
+    sites; "" before they are written.
+    """
 
     number: int
     batches: tuple[BatchEntry, ...] = ()
     tombstones: tuple[str, ...] = ()
     filters: SiteFilters = field(default_factory=SiteFilters)
+    sites: str = ""
 
     @property
     def participants(self) -> int:
@@ -73,7 +79,7 @@ def numbers(store: Store) -> list[int]:
 def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
     """Return the snapshot ``number``, by default the latest; number 0 is the empty cohort.
 
-    Raises InputRefused when the snapshot is absent or broken.
+    Raises InputRefused when the snapshot is absent or damaged.
     """
     existing = numbers(store)
     if number is None:
@@ -90,7 +96,7 @@ def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
         )
     try:
         return load_snapshot(store, number)
-    except (ValueError, KeyError, TypeError) as error:
+    except (DamagedFile, ValueError, KeyError, TypeError) as error:
         raise InputRefused(
             Problem(
                 file=f"snapshots/{number:08d}.json",
@@ -102,13 +108,17 @@ def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
 
 
 def load_snapshot(store: Store, number: int) -> Snapshot:
-    """Return a snapshot from its file; raise ValueError, KeyError or TypeError for other content."""
-    data = json.loads((store.snapshots / f"{number:08d}.json").read_text())
+    """Return a snapshot from its file; raise DamagedFile, ValueError, KeyError or TypeError for other content."""
+    path = store.snapshots / f"{number:08d}.json"
+    data = read_sealed(path)
+    if data["number"] != number:  # a file under another name
+        raise DamagedFile(path)
     return Snapshot(
         number=number,
         batches=tuple(BatchEntry(**entry) for entry in data["batches"]),
         tombstones=tuple(data["tombstones"]),
         filters=SiteFilters(**data["filters"]),
+        sites=data["sites"],
     )
 
 
@@ -153,11 +163,12 @@ def create_snapshot(store: Store, snapshot: Snapshot) -> None:
         "batches": [asdict(batch) for batch in snapshot.batches],
         "tombstones": list(snapshot.tombstones),
         "filters": asdict(snapshot.filters),
+        "sites": snapshot.sites,
     }
     temporary = store.snapshots / f".{uuid.uuid4().hex}.tmp"
     try:
         with temporary.open("w") as out:
-            out.write(json.dumps(body, indent=1) + "\n")
+            out.write(sealed_text(body))
             out.flush()
             os.fsync(out.fileno())
         os.link(temporary, store.snapshots / f"{snapshot.number:08d}.json")
@@ -168,7 +179,7 @@ def create_snapshot(store: Store, snapshot: Snapshot) -> None:
 
 def read_sites(store: Store, snapshot: Snapshot, shard: int, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the sites (schema SITES) of one shard at a snapshot, or some of their columns."""
-    return read_parquet(store.sites(snapshot.number) / f"{store.shards[shard].name}.parquet", columns=columns)
+    return read_listed(store.sites(snapshot.number), f"{store.shards[shard].name}.parquet", columns=columns)
 
 
 def read_census(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
@@ -180,4 +191,4 @@ def read_called(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
     """Return the merged step function (schema CALLED) of one shard at a snapshot."""
     if snapshot.number == 0:
         return empty(CALLED)
-    return read_parquet(store.sites(snapshot.number) / "called" / f"{store.shards[shard].name}.parquet")
+    return read_listed(store.sites(snapshot.number), f"called/{store.shards[shard].name}.parquet")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
@@ -17,9 +16,11 @@ import numpy.typing as npt
 
 from baekman.cohort.schema import SCHEMA_VERSION
 from baekman.cohort.settings import check_bands, check_rules, fixed_problems
-from baekman.errors import InputRefused, Problem
+from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files import locks
 from baekman.files.atomic import atomic_folder, write_text
+from baekman.files.digests import crc32_of, unsealed, write_sealed
+from baekman.genome.bases import plain, read_contigs, upper_sequences
 from baekman.genome.contigs import Contig
 from baekman.genome.par import known_par
 from baekman.genome.regions import Region, parse_region
@@ -31,9 +32,6 @@ from baekman.workspace.paths import Workspace
 
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
-PLAIN = np.full(256, ord("N"), np.uint8)
-PLAIN[[*b"ACGT"]] = [*b"ACGT"]
-
 
 @dataclass(frozen=True)
 class Store:
@@ -41,7 +39,7 @@ class Store:
 
     ``par_regions``: the reference's pseudo-autosomal regions; empty where they are unknown. ``rules``: those of a batch
     that is added without a configuration. ``owner``: the ID of the workspace that the store belongs to, and ``home``
-    its folder; "" and None for a bare store.
+    its folder; "" and None for a bare store. ``sequence``: CRC-32 (hex) of ``reference.seq``.
     """
 
     path: Path
@@ -53,6 +51,7 @@ class Store:
     par_regions: tuple[Region, ...]
     owner: str = ""
     home: Path | None = None
+    sequence: str = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the path for a worker: the tasks of a process share one store, and the files that it has mapped."""
@@ -72,6 +71,12 @@ class Store:
             ignored=self.rules.ignored,
             m5s=tuple(contig.m5 for contig in self.contigs),
         )
+
+    def require_sequence(self) -> None:
+        """Raise DamagedFile unless ``reference.seq`` has the bytes that were written."""
+        path = self.path / "reference.seq"
+        if f"{crc32_of(path):08x}" != self.sequence:
+            raise DamagedFile(path)
 
     @cached_property
     def shards_of(self) -> dict[str, list[int]]:
@@ -104,8 +109,7 @@ class Store:
 
     def description(self) -> dict[str, Any]:
         """Return the content of ``store.json``."""
-        description: dict[str, Any] = json.loads((self.path / "store.json").read_text())
-        return description
+        return read_description(self.path)
 
     @property
     def workspace(self) -> Path:
@@ -183,12 +187,12 @@ def create_store(
     """
     thresholds = thresholds or Thresholds()
     rules = rules or GvcfRules(max_contradicting=thresholds.max_contradicting)
-    contigs = read_contigs(reference)
+    contigs, sequence = read_contigs(reference)
     lengths = {contig.name: contig.length for contig in contigs}
     if problems := check_bands(thresholds.gq_bands) + check_rules(rules, contigs=list(lengths)):
         raise InputRefused(problems)
     if shards_file is None:
-        shards = make_shards(_upper_sequences(reference))
+        shards = make_shards(upper_sequences(reference))
     else:
         shards = read_shards(shards_file)
         check_tiling(shards, lengths, file=shards_file.name)
@@ -197,6 +201,7 @@ def create_store(
         "schema": SCHEMA_VERSION,
         "reference": name,
         "contigs": [{key: value for key, value in asdict(contig).items() if value != ""} for contig in contigs],
+        "sequence": sequence,
         "shards": shards_hash(shards),
         "thresholds": asdict(thresholds)
         | {"gq_bands": list(thresholds.gq_bands), "max_contradicting": rules.max_contradicting},
@@ -214,54 +219,10 @@ def create_store(
     return open_store(path, workspace=workspace)
 
 
-def _upper_sequences(reference: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
-    import pysam  # only the creation of a store needs it
-
-    before = pysam.set_verbosity(0)  # the refusal has the message, not htslib
-    try:
-        fasta = pysam.FastaFile(str(reference))
-    finally:
-        pysam.set_verbosity(before)
-    with fasta:
-        for name in fasta.references:
-            yield name, np.frombuffer(fasta.fetch(name).upper().encode(), np.uint8)
-
-
-def _plain(sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return a sequence with N for every letter but ACGT: a VCF allows no other in REF, and callers write N there.
-
-    VCF 4.3 prescribes the first base in the alphabet that the letter stands for, but GATK and bcftools write N.
-    """
-    return PLAIN[sequence]
-
-
-def read_contigs(reference: Path) -> list[Contig]:
-    """Return the contigs of a FASTA; raise InputRefused for no file and for one that cannot be indexed."""
-    if not reference.is_file():
-        raise InputRefused(Problem(file=reference.name, expected="a reference FASTA", found="no such file"))
-    contigs: list[Contig] = []
-    try:
-        for name, sequence in _upper_sequences(reference):
-            plain = _plain(sequence)
-            stored = "" if np.array_equal(plain, sequence) else hashlib.md5(plain.data).hexdigest()
-            m5 = hashlib.md5(sequence.data).hexdigest()
-            contigs.append(Contig(name=name, length=len(sequence), m5=m5, stored_md5=stored))
-    except (OSError, ValueError) as error:
-        raise InputRefused(
-            Problem(
-                file=reference.name,
-                expected="a FASTA that samtools faidx can index",
-                found="one that it cannot",
-                action="compress with bgzip, not gzip, or leave it plain",
-            )
-        ) from error
-    return contigs
-
-
 def _exists(path: Path, description: Mapping[str, Any]) -> bool:
     """Return whether this very store is at ``path``; refuse another store or other files there."""
     if path.is_dir() and (path / "store.json").exists():
-        if problems := fixed_problems(json.loads((path / "store.json").read_text()), description, file="cohort init"):
+        if problems := fixed_problems(read_description(path), description, file="cohort init"):
             raise InputRefused(problems)
         return True
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -274,12 +235,12 @@ def _write_store(path: Path, description: Mapping[str, Any], *, reference: Path,
         path.rmdir()
     with atomic_folder(path) as folder:
         with (folder / "reference.seq").open("wb") as out:
-            for _name, sequence in _upper_sequences(reference):
-                out.write(_plain(sequence).tobytes())
+            for _name, sequence in upper_sequences(reference):
+                out.write(plain(sequence).tobytes())
         for name in ("snapshots", "batches", "sites"):
             (folder / name).mkdir()
         write_text(folder / "shards.tsv", format_shards(shards))
-        write_text(folder / "store.json", json.dumps(description, indent=1) + "\n")
+        write_sealed(folder / "store.json", description)
 
 
 def open_store(path: Path, *, workspace: Path | None = None) -> Store:
@@ -295,7 +256,7 @@ def open_store(path: Path, *, workspace: Path | None = None) -> Store:
 
 def _read_store(path: Path) -> Store:
     try:
-        return _store_of(path, json.loads((path / "store.json").read_text()))
+        return _store_of(path, read_description(path))
     except (FileNotFoundError, NotADirectoryError):
         raise InputRefused(
             Problem(
@@ -305,15 +266,25 @@ def _read_store(path: Path) -> Store:
                 action="create one with: baekman cohort init --cohort DIR --reference REF.fa",
             )
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputRefused(
-            Problem(
-                file="store.json",
-                expected="the description of a store",
-                found="something else",
-                action="restore it from a copy",
-            )
-        ) from error
+    except (DamagedFile, ValueError, KeyError, TypeError) as error:
+        raise _refuse_damaged("store.json", expected="the description of a store") from error
+
+
+def _refuse_damaged(file: str, *, expected: str) -> InputRefused:
+    return InputRefused(Problem(file=file, expected=expected, found="something else", action="restore it from a copy"))
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Return the content of ``store.json``; raise DamagedFile for other text, but not for an older schema."""
+    file = path / "store.json"
+    data = file.read_bytes()
+    description = unsealed(data)
+    if description is None:
+        older = json.loads(data)
+        if "sha256" in older or older["schema"] == SCHEMA_VERSION:
+            raise DamagedFile(file)
+        return dict(older)
+    return description
 
 
 def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
@@ -327,12 +298,19 @@ def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
                 action="add the gVCFs to a new store, or use the version of baekman that made this one",
             )
         )
+    try:
+        shards = tuple(read_shards(path / "shards.tsv"))
+        is_whole = (path / "shards.tsv").read_bytes() == format_shards(shards).encode()
+    except InputRefused:
+        is_whole = False
+    if not is_whole or shards_hash(shards) != description["shards"]:
+        raise _refuse_damaged("shards.tsv", expected="the shard table that store.json names")
     thresholds = description["thresholds"]
     return Store(
         path=path,
         reference=description["reference"],
         contigs=tuple(Contig(**contig) for contig in description["contigs"]),
-        shards=tuple(read_shards(path / "shards.tsv")),
+        shards=shards,
         thresholds=Thresholds(**(thresholds | {"gq_bands": tuple(thresholds["gq_bands"])})),
         rules=GvcfRules(
             aliases=description["aliases"],
@@ -341,6 +319,7 @@ def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
         ),
         par_regions=tuple(Region(**region) for region in description["par_regions"]),
         owner=str(description.get(identity.KEY, "")),
+        sequence=description["sequence"],
     )
 
 

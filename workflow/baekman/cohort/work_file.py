@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from baekman.arrow import empty_batch
 from baekman.cohort.schema import CALLS, REFERENCE
+from baekman.errors import DamagedFile
 from baekman.files.atomic import atomic_file
 from baekman.files.digests import digests_of, read_digests, write_digests
 
@@ -79,6 +80,27 @@ class WorkFile:
 
     def _digests(self) -> dict[str, str]:
         return digests_of(self.calls.parent, (self.calls, self.reference))
+
+
+def digests_of_shard(folder: Path, name: str, *kinds: str) -> dict[str, str]:
+    """Return the digests of a shard's files of these ``kinds``, by path within the batch's ``folder``."""
+    return digests_of(folder, (folder / kind / f"{name}.parquet" for kind in kinds))
+
+
+def built_files(work: Path, name: str, *kinds: str) -> dict[str, str] | None:
+    """Return the digests of a shard's files that an earlier run built; None when it did not, or one is damaged."""
+    with suppress(FileNotFoundError, DamagedFile):
+        noted = read_digests(work / "built" / f"{name}.{kinds[0]}.json")
+        if noted == digests_of_shard(work / "batch", name, *kinds):
+            return noted
+    return None
+
+
+def note_built(work: Path, name: str, *kinds: str) -> dict[str, str]:
+    """Return the digests of a shard's files, and note them for a run that continues the ``work``."""
+    digests = digests_of_shard(work / "batch", name, *kinds)
+    write_digests(work / "built" / f"{name}.{kinds[0]}.json", digests, durable=False)
+    return digests
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from baekman.cohort.settings import require_fixed_in
 from baekman.config.loading import load_config
 from baekman.errors import InputRefused, Problem
 from baekman.files.locks import exclusive
+from baekman.files.sidecar import read_checked
 from baekman.files.untrusted import FileFault, walk
 from baekman.genome.reference import cached_reference
 from baekman.intake import return_report
@@ -175,7 +176,7 @@ def _note_repeated_participants(reception: Reception, findings: Mapping[str, lis
 
 def _read_summary(home: DeliveryFolder) -> dict[str, Any] | None:
     """Return ``delivery.json``; None before the intake is complete."""
-    return json.loads(home.summary.read_text(encoding="utf-8")) if home.summary.is_file() else None
+    return json.loads(read_checked(home.summary)) if home.summary.is_file() else None
 
 
 def _require_same_content(home: DeliveryFolder, delivery: Delivery, key: RecipientKey | None) -> None:
@@ -183,7 +184,7 @@ def _require_same_content(home: DeliveryFolder, delivery: Delivery, key: Recipie
 
     A file that is absent or cannot be read is skipped. A file with the same size and times is not read again.
     """
-    noted = json.loads(home.inputs.read_text(encoding="utf-8"))
+    noted = json.loads(read_checked(home.inputs))
     for row in delivery.rows:
         before = noted.get(str(row.row))
         delivered = DeliveredFile(folder=delivery.folder, row=row, key=key)

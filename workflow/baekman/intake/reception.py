@@ -15,8 +15,8 @@ from baekman import audit
 from baekman.cohort.settings import rules_of
 from baekman.consent import ConsentState
 from baekman.errors import InputRefused, Problem
-from baekman.files import atomic
 from baekman.files.locks import exclusive
+from baekman.files.sidecar import write_checked
 from baekman.files.untrusted import walk
 from baekman.genome.contigs import Contig
 from baekman.gvcf.header import is_ignored
@@ -163,7 +163,7 @@ def _conclude(
         "specimens": len(inspections),
         "accepted": len(participants),
     }
-    atomic.write_text(home.summary, json.dumps(summary, indent=1) + "\n")
+    write_checked(home.summary, json.dumps(summary, indent=1) + "\n")
     shutil.rmtree(home.progress, ignore_errors=True)
     if before:
         _set_times(home.staged, datetime.fromisoformat(before["received"]))
@@ -214,7 +214,7 @@ def _write_inputs(home: DeliveryFolder, inspections: Sequence[Inspection]) -> No
         for inspection in inspections
         for row, values in inspection.fingerprints.items()
     }
-    atomic.write_text(home.inputs, json.dumps(fingerprints, indent=1, sort_keys=True) + "\n")
+    write_checked(home.inputs, json.dumps(fingerprints, indent=1, sort_keys=True) + "\n")
 
 
 def _set_times(staged: Path, received: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from baekman.files import atomic
+from baekman.files.sidecar import write_checked
 from baekman.qc.gate import judge
 from baekman.qc.metrics import read_metrics
 from baekman.qc.thresholds import load_thresholds
@@ -41,4 +41,4 @@ def judge_delivery(
         participant_id: workspace.relative(workspace.participant(participant_id).gvcf) for participant_id in passed
     }
     lines = [f"{participant_id}\t{gvcf}\t{sexes[participant_id]}\n" for participant_id, gvcf in gvcfs.items()]
-    atomic.write_text(accepted, "".join(lines))
+    write_checked(accepted, "".join(lines))

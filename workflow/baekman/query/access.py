@@ -114,7 +114,7 @@ class Access:
         import duckdb
 
         from baekman.query.ask import check_sql, refused_sql
-        from baekman.query.views import connect
+        from baekman.query.views import connect, require_whole
 
         without = self.left_out(snapshot)
         check_sql(query, views_only=bool(without))
@@ -123,6 +123,7 @@ class Access:
         if self._connection is None or self._connection[0] != wanted:
             self._connection = (wanted, connect(self.store, snapshot, limits=wanted[2], without=without, watched=True))
         try:
+            require_whole(self.store, snapshot, query)
             return self._connection[1].sql(query)
         except duckdb.Error as error:
             raise refused_sql(error) from None

@@ -17,7 +17,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
 from baekman.query.limits import Limits
 from baekman.query.read_only import only_reads, reads_only_tables
-from baekman.query.views import VIEW_NAMES, connect, connect_table
+from baekman.query.views import VIEW_NAMES, connect, connect_table, require_whole
 from baekman.tables.dataset import table_dataset
 from baekman.tables.keys import open_keys
 
@@ -177,6 +177,7 @@ def ask(
             ) as connection,
             question.limits.enforced(connection),
         ):
+            require_whole(store, snapshot, statement, shards=shards, batches=batches)
             yield connection.sql(statement)
     except duckdb.Error as error:
         raise refused_sql(error) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
+import re
 import tempfile
 import uuid
 from collections.abc import Iterable, Sequence
@@ -12,16 +12,26 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
+from baekman.cohort.roster import ROSTER_FILE, read_roster
 from baekman.cohort.schema import CALLS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, ROSTER, SITES, STATE_CALLED
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
+from baekman.files.digests import require_listed
+from baekman.genome.shards import Shard
 from baekman.query.limits import Limits
 
 SCHEMAS = {"rosters": ROSTER, "calls": CALLS, "reference": REFERENCE, "sites": SITES}
 VIEW_NAMES = ("sites", "calls", "reference", "participants")
+# the files that each view reads
+KINDS_OF = {
+    "sites": ("sites",),
+    "calls": ("calls", "rosters"),
+    "reference": ("reference", "rosters"),
+    "participants": ("rosters",),
+    "members": ("rosters",),
+}
 
 # …/<batch>/roster.parquet and …/<batch>/<kind>/<shard>.parquet: a file's batch and shard are in its name
 VIEWS = f"""
@@ -69,18 +79,14 @@ def connect(
     time too if the connection is ``watched``. The participants ``without`` are in no view but ``sites``, which counts
     them. A file is opened when a query needs it; duckdb.Error then reports a missing file.
     """
-    names = [entry.name for entry in snapshot.batches if batches is None or entry.name in batches]
-    tiles = [store.shards[shard] for shard in (range(len(store.shards)) if shards is None else shards)]
+    names = _batch_names(snapshot, batches)
+    tiles = _tiles(store, shards)
     files = {
-        "rosters": [store.batch(name) / "roster.parquet" for name in names],
-        **{
-            kind: [store.batch(name) / kind / f"{tile.name}.parquet" for tile in tiles for name in names]
-            for kind in ("calls", "reference")
-        },
-        "sites": [store.sites(snapshot.number) / f"{tile.name}.parquet" for tile in tiles if snapshot.number],
+        kind: [folder / name for folder, some in listed.items() for name in some]
+        for kind, listed in _files(store, snapshot, tiles, names).items()
     }
     caller_filters = [
-        (name, code, text) for name in names for code, text in enumerate(_caller_filters(store, name), start=1)
+        (name, code, text) for name in names for code, text in enumerate(read_roster(store, name)[1], start=1)
     ]
     connection = duckdb.connect()
     _fill(connection, "shards", ("name", "contig"), ((tile.name, tile.contig) for tile in tiles))
@@ -109,6 +115,53 @@ def connect(
     return connection
 
 
+def views_in(sql: str) -> list[str]:
+    """Return the views that ``sql`` may read: those that it names, all where a function or an escape may name one."""
+    if re.search(r"\bquery|parquet|U&", sql, re.IGNORECASE):
+        return list(KINDS_OF)
+    return [view for view in KINDS_OF if re.search(rf"\b{view}\b", sql, re.IGNORECASE)]
+
+
+def require_whole(
+    store: Store,
+    snapshot: Snapshot,
+    sql: str,
+    *,
+    shards: Sequence[int] | None = None,
+    batches: Sequence[str] | None = None,
+) -> None:
+    """Compare the files that ``sql`` reads with their digests, since DuckDB does not notice a changed byte.
+
+    ``shards`` and ``batches`` are as for ``connect``. Raises DamagedFile for a file with other bytes than were written.
+    """
+    files = _files(store, snapshot, _tiles(store, shards), _batch_names(snapshot, batches))
+    for kind in sorted({kind for view in views_in(sql) for kind in KINDS_OF[view]}):
+        for folder, names in files[kind].items():
+            require_listed(folder, names)
+
+
+def _batch_names(snapshot: Snapshot, batches: Sequence[str] | None) -> list[str]:
+    return [entry.name for entry in snapshot.batches if batches is None or entry.name in batches]
+
+
+def _tiles(store: Store, shards: Sequence[int] | None) -> list[Shard]:
+    return [store.shards[shard] for shard in (range(len(store.shards)) if shards is None else shards)]
+
+
+def _files(
+    store: Store, snapshot: Snapshot, tiles: Sequence[Shard], batches: Sequence[str]
+) -> dict[str, dict[Path, list[str]]]:
+    """Return the files of each kind: names by the folder that lists their digests."""
+    return {
+        "rosters": {store.batch(batch): [ROSTER_FILE] for batch in batches},
+        **{
+            kind: {store.batch(batch): [f"{kind}/{tile.name}.parquet" for tile in tiles] for batch in batches}
+            for kind in ("calls", "reference")
+        },
+        "sites": {store.sites(snapshot.number): [f"{tile.name}.parquet" for tile in tiles if snapshot.number]},
+    }
+
+
 @functools.cache
 def _spill() -> tempfile.TemporaryDirectory[str]:
     """Return this process's folder (0700, deleted at exit) for what does not fit in memory.
@@ -116,11 +169,6 @@ def _spill() -> tempfile.TemporaryDirectory[str]:
     A relation may outlive the code that opened its connection, so DuckDB deletes each connection's part.
     """
     return tempfile.TemporaryDirectory(prefix="baekman-query-")
-
-
-def _caller_filters(store: Store, batch: str) -> list[str]:
-    names: list[str] = json.loads(pq.read_metadata(store.batch(batch) / "roster.parquet").metadata[b"filters"])
-    return names
 
 
 def _fill(

@@ -28,7 +28,7 @@ from baekman.consent import (
 from baekman.errors import InputRefused
 from baekman.files.atomic import atomic_file, write_text
 from baekman.registry.records import Registry, open_registry
-from baekman.workspace.denied import held_denials, mark_withdrawn, withdrawn_participants
+from baekman.workspace.denied import held_denials, is_sealed_list, mark_withdrawn, seal_list, withdrawn_participants
 from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
 
@@ -81,8 +81,8 @@ class ConsentChange:
         self.consent_hash = ""
         self._file = workspace.pending_denials
         self._stack = ExitStack()
-        temporary = self._stack.enter_context(atomic_file(self._file))
-        self._lines = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
+        self._temporary = self._stack.enter_context(atomic_file(self._file))
+        self._lines = self._stack.enter_context(self._temporary.open("w", encoding="utf-8"))
         head = {"events": list(events), "registry": sequence, "audit": audit.last_sequence(workspace.root)}
         self._lines.write(f"#{json.dumps(head, sort_keys=True)}\n")
 
@@ -94,6 +94,9 @@ class ConsentChange:
 
     def put_in_force(self) -> None:
         """Deny the noted periods from now on; call it after the last note and before the registry's commit."""
+        if not self._lines.closed:
+            self._lines.close()
+            seal_list(self._temporary)
         self._stack.close()
 
 
@@ -210,6 +213,7 @@ def _list_file(path: Path) -> Iterator[TextIO]:
             abandoned.unlink()
         with temporary.open("w", encoding="utf-8") as file:
             yield file
+        seal_list(temporary)
 
 
 def _denied_lines(participant_id: str, events: Sequence[ConsentEvent]) -> Iterator[str]:
@@ -231,7 +235,11 @@ def _granted_lines(participant_id: str, events: Sequence[ConsentEvent]) -> Itera
 
 
 def _listed_sequence(workspace: Workspace) -> int:
-    """Return the number of the registry's last consent event that the list has; 0 without a list."""
-    file = workspace.denied_sequence
-    has_lists = workspace.denied.is_file() and workspace.granted.is_file()
-    return int(file.read_text("utf-8")) if file.is_file() and has_lists else 0
+    """Return the number of the registry's last consent event that the lists have; 0 without them, -1 if damaged."""
+    file, lists = workspace.denied_sequence, [workspace.denied, workspace.granted]
+    if not all(is_sealed_list(path.read_bytes()) for path in lists if path.is_file()):
+        return -1
+    if not all(path.is_file() for path in (file, *lists)):
+        return 0
+    text = file.read_text("utf-8").strip()
+    return int(text) if text.isdecimal() else 0

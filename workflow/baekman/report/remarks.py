@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from baekman.files.atomic import write_text
+from baekman.files.sidecar import read_checked
 from baekman.gvcf.remarks import MEANINGS
 from baekman.report.wording import render
 from baekman.workspace.paths import Workspace
@@ -19,7 +20,7 @@ def write_remarks(workspace: Workspace, delivery_id: str, *, html: Path) -> None
 
     The TSV has a row per participant and kind with ``COLUMNS``; ``number`` is never 0.
     """
-    batch = json.loads(workspace.delivery(delivery_id).batch.read_text(encoding="utf-8"))
+    batch = json.loads(read_checked(workspace.delivery(delivery_id).batch))
     remarks: Mapping[str, Mapping[str, int]] = batch.get("remarks", {})  # a batch of an earlier version has none
     rows = [
         (participant, name, number, MEANINGS[name])

@@ -12,6 +12,7 @@ from baekman import __version__
 from baekman.config.loading import config_hash
 from baekman.files.atomic import write_text
 from baekman.files.digests import sha256_of
+from baekman.files.sidecar import read_checked
 from baekman.tools import programs as tools
 from baekman.verdicts import DECISIONS, GATES, read_verdicts
 from baekman.workspace.paths import Workspace
@@ -80,7 +81,7 @@ def differences(settings: Mapping[str, Any], applied: Mapping[str, Any], prefix:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads(read_checked(path))
     return content
 
 

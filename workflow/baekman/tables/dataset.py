@@ -15,6 +15,7 @@ import pyarrow.fs as pa_fs
 import pyarrow.parquet as pq
 
 from baekman import audit, pseudonyms
+from baekman.arrow import noticing_damage
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.cohort.store import open_store
 from baekman.errors import InputRefused, Problem
@@ -24,6 +25,7 @@ from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.tables.files import REFERENCE, VARIANTS, owner_of, require_layout, table_path
 from baekman.tables.files import open_table as open_file
 from baekman.tables.keys import TableKeys, is_encrypted, open_keys
+from baekman.tables.seals import require_footer
 from baekman.workspace.denied import admission_of, audit_purpose
 from baekman.workspace.identity import find_workspace, id_of
 from baekman.workspace.paths import Workspace
@@ -64,6 +66,7 @@ def open_table(
 
     Raises:
         InputRefused: the participant has no table there or no consent in force, or its key is missing.
+        DamagedFile: the table has other bytes than were written.
 
     Example:
         >>> table = baekman.open_table("W/tables", "P000000000001K", "chr20:1-2,000")
@@ -74,7 +77,8 @@ def open_table(
     rows = open_tables(
         tables, participants=chosen, region=region, dataset=dataset, workspace=workspace, purpose=purpose
     )
-    return rows.to_table(columns=None if columns is None else list(columns))
+    with noticing_damage(table_path(Path(tables), participant, dataset=dataset)):
+        return rows.to_table(columns=None if columns is None else list(columns))
 
 
 def open_tables(
@@ -197,6 +201,7 @@ def _fragments(paths: Sequence[Path], dataset: str, region: Region | None, keys:
     filesystem = pa_fs.LocalFileSystem()
     for number, path in enumerate(paths):
         participant = path.stem
+        require_footer(path, participant)
         groups = None
         if region is not None or (keys is None and number == 0):  # the first file shows that keys are missing
             with open_file(path, participant=participant, keys=keys) as file:

@@ -11,19 +11,21 @@ import json
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from baekman.arrow import numpy_of, open_parquet, parquet_options, with_metadata
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
-from baekman.errors import InputRefused, Problem
+from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.atomic import write_text
 from baekman.tables.keys import FOLDER, TableKeys, bucket_of, is_encrypted
+from baekman.tables.seals import DATASETS, accept, digests_of_tables, is_whole, require_footer, seal_path
+from baekman.tables.seals import FOLDER as SEALS
 from baekman.workspace.identity import KEY
 
 VARIANTS, REFERENCE = "variants", "reference"
-DATASETS = (VARIANTS, REFERENCE)
 OWNER_FILE = "tables.json"
 OLD_BUCKET = "??"  # in an earlier version's folder; neither data set has a name of two characters
 OLD_REFERENCE = ".reference"
@@ -32,6 +34,11 @@ OLD_REFERENCE = ".reference"
 def table_path(output: Path, participant: str, *, dataset: str = VARIANTS) -> Path:
     """Return the path of a participant's table of variants, or of the file in another data set."""
     return output / dataset / bucket_of(participant) / f"{participant}.parquet"
+
+
+def files_of(output: Path, participant: str) -> tuple[Path, Path, Path]:
+    """Return the paths of a participant's table, reference blocks and seal."""
+    return table_path(output, participant), reference_path(output, participant), seal_path(output, participant)
 
 
 def reference_path(output: Path, participant: str) -> Path:
@@ -43,8 +50,10 @@ class TableWriters:
     """The two open files of a participant: ``close`` verifies them, ``show`` gives them their names."""
 
     def __init__(self, output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> None:
+        self.output = output
         self.participant = participant
         self.keys = keys
+        self.digests: dict[str, Any] = {}
         encryption = keys.encryption(participant) if keys is not None else None
         self.targets = (table_path(output, participant), reference_path(output, participant))
         for target in self.targets:
@@ -69,10 +78,16 @@ class TableWriters:
             file.close()
             _verify(path, self.schemas[number], participant=self.participant, rows=self.rows[number], keys=self.keys)
 
+        self.digests = digests_of_tables(self.temporary)
+
     def show(self) -> None:
-        """Give both files their names."""
+        """Seal both files and give them their names; a reader finds the older or the newer ones, and accepts both."""
+        replaces = any(target.exists() for target in self.targets)
+        accept(self.output, self.participant, self.digests, alone=not replaces)
         for path, target in zip(self.temporary, self.targets, strict=True):
             path.replace(target)
+        if replaces:
+            accept(self.output, self.participant, self.digests, alone=True)
 
     def discard(self) -> None:
         """Delete the files that have not got their names."""
@@ -88,14 +103,15 @@ def remove_unfinished(output: Path, participant: str = "*") -> None:
     bucket = bucket_of(participant) if participant != "*" else "*"
     patterns = [f"{dataset}/{bucket}/.{participant}" for dataset in DATASETS]
     patterns += [f"{bucket}/.{participant}{kind}" for kind in ("", OLD_REFERENCE)]
+    patterns = [f"{pattern}.parquet" for pattern in patterns] + [f"{SEALS}/{bucket}/.{participant}.json"]
     for pattern in patterns:
-        for stale in output.glob(f"{pattern}.parquet.*.tmp"):
+        for stale in output.glob(f"{pattern}.*.tmp"):
             stale.unlink(missing_ok=True)
 
 
 def remove_tables(output: Path, participant: str) -> None:
     """Delete the tables of a participant in ``output``, unfinished ones too."""
-    for path in (table_path(output, participant), reference_path(output, participant)):
+    for path in files_of(output, participant):
         path.unlink(missing_ok=True)
     remove_unfinished(output, participant)
 
@@ -174,7 +190,15 @@ def require_layout(output: Path) -> None:
 
 
 def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.ParquetFile:
-    """Open a participant's table or reference blocks, encrypted or not; InputRefused when the key is missing."""
+    """Open a participant's table or reference blocks, encrypted or not.
+
+    Raises InputRefused when the key is missing, and DamagedFile for a footer that its seal does not have.
+    """
+    require_footer(path, participant)
+    return _open(path, participant=participant, keys=keys)
+
+
+def _open(path: Path, *, participant: str, keys: TableKeys | None) -> pq.ParquetFile:
     if not is_encrypted(path):
         return open_parquet(path)
     if keys is None:
@@ -191,7 +215,7 @@ def open_table(path: Path, *, participant: str, keys: TableKeys | None) -> pq.Pa
 
 def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int, keys: TableKeys | None) -> None:
     """Read a finished file again: schema, number of rows, one ID, positions in order within each row group."""
-    with open_table(path, participant=participant, keys=keys) as file:
+    with _open(path, participant=participant, keys=keys) as file:
         position = "pos" if "pos" in schema.names else "start"
         if not file.schema_arrow.equals(schema) or file.metadata.num_rows != rows:
             raise OSError("a table does not read back as it was written")
@@ -204,9 +228,9 @@ def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int, keys:
 
 
 def is_done(output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> bool:
-    """Return whether both files of a participant are there with ``metadata``, and encrypted where there are keys."""
+    """Return whether both files are there and whole, with ``metadata``, and encrypted where there are keys."""
     both = (table_path(output, participant), reference_path(output, participant))
-    if not all(path.exists() for path in both):
+    if not all(path.exists() for path in both) or not is_whole(output, participant, both):
         return False
     if keys is not None and not all(is_encrypted(path) for path in both):
         return False
@@ -216,10 +240,16 @@ def is_done(output: Path, participant: str, metadata: dict[str, str], keys: Tabl
 def metadata_of(table: Path, *, participant: str = "", keys: TableKeys | None = None) -> dict[str, str]:
     """Return the metadata (``sites_metadata``) of a participant's table, or of a file of sites.
 
-    Empty for a table without its key, which can never be read again.
+    Empty for a table without its key, which can never be read again, and for one with a damaged footer.
     """
     if keys is not None and is_encrypted(table) and not keys.has(participant):
         return {}
-    with open_table(table, participant=participant, keys=keys) as file:
+    try:
+        if participant:
+            require_footer(table, participant)
+        file = _open(table, participant=participant, keys=keys)
+    except DamagedFile:
+        return {}
+    with file:
         metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
     return {key.decode(): value.decode() for key, value in metadata.items()}

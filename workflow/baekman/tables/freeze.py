@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
+from baekman import audit
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import excluded
 from baekman.cohort.rewrite import subset
@@ -14,10 +16,21 @@ from baekman.cohort.roster import participants_of
 from baekman.cohort.snapshot import Snapshot, SnapshotGone, numbers, read_snapshot, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
-from baekman.errors import InputRefused, Problem
-from baekman.files.atomic import atomic_folder, fsync_folder
-from baekman.tables.files import DATASETS, metadata_of
+from baekman.errors import DamagedFile, InputRefused, Problem
+from baekman.files.atomic import atomic_file, atomic_folder, fsync_folder
+from baekman.files.digests import (
+    LIST,
+    digest_of,
+    digests_of,
+    listed_digest,
+    read_digests,
+    read_sealed,
+    read_whole,
+    write_sealed,
+)
+from baekman.tables.files import metadata_of
 from baekman.tables.make import make_tables
+from baekman.tables.seals import DATASETS, seals_digest, verify_tables
 from baekman.workspace.denied import admission_of, held_denials
 from baekman.workspace.paths import Workspace
 
@@ -25,6 +38,7 @@ WORK = ".freeze"  # the unfinished freeze in the folder of the output
 SITES, TABLES = "sites", "tables"
 ATTEMPTS = 10
 SHOWN = 5  # participants in a message
+AGAIN = "write it again with `baekman cohort freeze`"
 
 
 def freeze(
@@ -96,12 +110,10 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
     wanted = sites_metadata(store, snapshot)
     first = f"{store.shards[0].name}.parquet"
     if (output / SITES).is_dir():
-        _require(
-            metadata_of(output / SITES / first) == wanted, found="a freeze of another snapshot, or with other settings"
-        )
-        # those of an earlier version that was killed are not complete
-        make_tables(store, output=output / TABLES, snapshot=snapshot, engine=engine)
-        _require_tables(store, snapshot, output / TABLES)
+        is_same = metadata_of(output / SITES / first) == wanted or _noted(output) == snapshot.content
+        _require(is_same, found="a freeze of another snapshot, or with other settings")
+        # what is damaged is written again, and what an earlier version left that was killed
+        _complete(store, snapshot, output=output, engine=engine)
         return
     work = output / WORK
     if (output / TABLES).is_dir():
@@ -114,11 +126,26 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
         shutil.rmtree(work)
     if snapshot.number and not (work / SITES).is_dir():
         with reading(store, snapshot), atomic_folder(work / SITES) as folder:
-            for shard in store.shards:
-                name = f"{shard.name}.parquet"
-                shutil.copyfile(store.sites(snapshot.number) / name, folder / name)
-    make_tables(store, output=work / TABLES, snapshot=snapshot, engine=engine)
-    _require_tables(store, snapshot, work / TABLES)
+            _copy_sites(store, snapshot, folder)
+    _complete(store, snapshot, output=work, engine=engine)
+
+
+def _complete(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | None) -> None:
+    """Write what is absent or damaged in a freeze, and then the list of its digests."""
+    if snapshot.number:
+        with reading(store, snapshot):
+            _copy_sites(store, snapshot, output / SITES)
+    make_tables(store, output=output / TABLES, snapshot=snapshot, engine=engine)
+    _require_tables(store, snapshot, output / TABLES)
+    write_sealed(output / LIST, _description(output, snapshot.content))
+
+
+def _noted(output: Path) -> str:
+    """Return the digest of the participants that a freeze's list names; "" without a whole list."""
+    try:
+        return str(read_sealed(output / LIST)["snapshot"])
+    except (DamagedFile, FileNotFoundError):
+        return ""
 
 
 def _require(is_fit: bool, *, found: str) -> None:
@@ -149,3 +176,54 @@ def _require_tables(store: Store, snapshot: Snapshot, folder: Path) -> None:
                     action="run the same command again",
                 )
             )
+
+
+def _copy_sites(store: Store, snapshot: Snapshot, folder: Path) -> None:
+    """Copy the sites that are not in ``folder`` yet, or are damaged there."""
+    source = store.sites(snapshot.number)
+    for shard in store.shards:
+        name = f"{shard.name}.parquet"
+        digest = listed_digest(source, name)
+        if not (folder / name).is_file() or digest_of(folder / name) != digest:
+            with atomic_file(folder / name) as temporary:
+                temporary.write_bytes(read_whole(source / name, digest=digest))
+
+
+def _description(output: Path, content: str) -> dict[str, Any]:
+    """Return the content of a freeze's ``hashes.json``: digests of the sites, and one of the seals of all tables."""
+    count, seals = seals_digest(output / "tables")
+    sites = digests_of(output, sorted((output / "sites").glob("*.parquet")))
+    return {"snapshot": content, "files": sites, "participants": count, "seals": seals}
+
+
+def verify_freeze(output: Path, store: Store) -> Iterator[str]:
+    """Yield a line for each file of a freeze that is damaged, missing, added or renamed.
+
+    The freeze must also be one of this cohort: its audit log names it, and a snapshot that still exists has its sites.
+    """
+    try:
+        noted = read_sealed(output / LIST)
+    except (DamagedFile, FileNotFoundError) as error:
+        yield f"{LIST}: {'damaged' if isinstance(error, DamagedFile) else 'absent'}; {AGAIN}"
+        return
+    logged = [event["output_hash"] for event in audit.events(store.workspace) if event["action"] == "cohort.freeze"]
+    if logged and noted["snapshot"] not in logged:
+        yield f"{LIST}: a freeze that the audit log does not name; {AGAIN}"
+    # a freeze without some participants has sites of its own
+    for number in numbers(store):
+        if read_snapshot(store, number).content == noted["snapshot"]:
+            listed = read_digests(store.sites(number) / LIST) or {}
+            for name in sorted(file for file in noted["files"] if noted["files"][file] != listed.get(Path(file).name)):
+                yield f"{name}: other sites than those of snapshot {number}; {AGAIN}"
+    present = {path.relative_to(output).as_posix() for path in (output / "sites").rglob("*") if path.is_file()}
+    for name in sorted(present - set(noted["files"])):
+        yield f"{name}: not in {LIST}, so it was added or renamed; delete it"
+    for name, digest in noted["files"].items():
+        if name not in present:
+            yield f"{name}: absent; {AGAIN}"
+        elif digest_of(output / name) != digest:
+            yield f"{name}: another SHA-256 than when it was written; {AGAIN}"
+    findings = [f"tables/{finding}" for finding in verify_tables(output / "tables")] if noted["participants"] else []
+    yield from findings
+    if not findings and (noted["participants"], noted["seals"]) != seals_digest(output / "tables"):
+        yield f"tables/hashes: other seals than the {noted['participants']} of the freeze; {AGAIN}"

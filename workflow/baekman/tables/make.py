@@ -29,7 +29,6 @@ from baekman.errors import InputRefused, Problem
 from baekman.genome.ploidy import one_copy_in_males
 from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.tables.files import (
-    DATASETS,
     TableWriters,
     convert_layout,
     is_done,
@@ -43,6 +42,7 @@ from baekman.tables.files import (
 )
 from baekman.tables.keys import open_keys
 from baekman.tables.rows import SITE_COLUMNS, by_sample, of_participants, reference_rows, variant_rows
+from baekman.tables.seals import DATASETS
 from baekman.workspace.paths import Workspace
 
 PARTICIPANTS_PER_TASK = 200

@@ -10,7 +10,6 @@ registry does not have yet. All hold pseudonymous IDs only.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -21,22 +20,24 @@ from typing import Any
 
 from baekman import audit, pseudonyms
 from baekman.consent import PURPOSE_SCOPES, PURPOSES, Scope, scopes_of, today
-from baekman.errors import InputRefused, Problem
-from baekman.files.atomic import write_text
+from baekman.errors import DamagedFile, InputRefused, Problem
+from baekman.files.digests import read_sealed, sha256_of, write_sealed
 from baekman.files.locks import exclusive
 from baekman.workspace.paths import Workspace
 
+SEAL = "#sha256 "
+
 
 def mark_withdrawn(workspace: Workspace, participant_id: str, *, specimens: Sequence[str] = ()) -> dict[str, Any]:
-    """Mark ``participant_id`` as withdrawn for all work in ``workspace``; an earlier mark stays as it is.
+    """Mark ``participant_id`` as withdrawn for all work in ``workspace``; an earlier mark stays, unless damaged.
 
     Returns:
         The mark: ``withdrawn`` (ISO date) and ``specimens`` (sorted specimen IDs).
     """
     file = workspace.mark(pseudonyms.check(participant_id, "P"))
-    if not file.is_file():
-        content = {"withdrawn": today().isoformat(), "specimens": sorted(specimens)}
-        write_text(file, json.dumps(content, sort_keys=True) + "\n")
+    with suppress(FileNotFoundError, DamagedFile):
+        return read_mark(workspace, participant_id)
+    write_sealed(file, {"withdrawn": today().isoformat(), "specimens": sorted(specimens)})
     return read_mark(workspace, participant_id)
 
 
@@ -45,16 +46,23 @@ def read_mark(workspace: Workspace, participant_id: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: The participant is not marked.
+        DamagedFile: The mark has other bytes than were written.
     """
-    mark: dict[str, Any] = json.loads(workspace.mark(participant_id).read_text("utf-8"))
-    return mark
+    return read_sealed(workspace.mark(participant_id))
 
 
 def withdrawn_participants(workspace: Workspace) -> frozenset[str]:
-    """Return the IDs of the participants marked as withdrawn in ``workspace``."""
+    """Return the IDs of the participants marked as withdrawn in ``workspace``.
+
+    Raises:
+        DamagedFile: A file there has another name than a participant ID.
+    """
     folder = workspace.withdrawn
-    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
-    return frozenset(name for name in names if pseudonyms.is_valid(name, "P"))
+    names = [path.name for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+    for name in names:
+        if not pseudonyms.is_valid(name, "P"):  # the mark of somebody under another name
+            raise DamagedFile(folder / name)
+    return frozenset(names)
 
 
 def denied_participants(workspace: Workspace, *, at: date | None = None) -> frozenset[str]:
@@ -184,8 +192,26 @@ def _purposes_of_environment() -> list[str]:
 
 
 def _lines(file: Path) -> Iterator[list[str]]:
-    with suppress(FileNotFoundError), file.open(encoding="utf-8") as lines:
-        yield from (line.rstrip("\n").split("\t") for line in lines if not line.startswith("#"))
+    """Yield the fields of the lines of a list; raise DamagedFile where its last line is not its SHA-256."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return
+    if not is_sealed_list(data):
+        raise DamagedFile(file)
+    yield from (line.split("\t") for line in data.decode().splitlines() if not line.startswith("#"))
+
+
+def seal_list(file: Path) -> None:
+    """Add the SHA-256 of a list's text as its last line."""
+    with file.open("ab") as lines:
+        lines.write(f"{SEAL}{sha256_of(file)}\n".encode())
+
+
+def is_sealed_list(data: bytes) -> bool:
+    """Return whether the last line of a list is the SHA-256 of the text before it."""
+    body, mark, digest = data.rpartition(SEAL.encode())
+    return bool(mark) and digest == f"{hashlib.sha256(body).hexdigest()}\n".encode()
 
 
 def held_denials(workspace: Workspace) -> AbstractContextManager[int]:

@@ -13,8 +13,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from baekman.errors import InputRefused, Problem
+from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.atomic import fsync_folder, write_text
+from baekman.files.digests import read_sealed, write_sealed
 from baekman.workspace.paths import Top, Workspace
 
 VARIABLE = "BAEKMAN_WORKSPACE"
@@ -85,14 +86,14 @@ def bind(store: Path, identity: str) -> None:
     """
     file = store / STORE_FILE
     try:
-        description = json.loads(file.read_text("utf-8"))
-        owner = description.get(KEY, "")
-    except (ValueError, AttributeError):
+        description = read_sealed(file)
+    except DamagedFile:
         return  # the next command that reads the cohort refuses it
+    owner = description.get(KEY, "")
     if owner and owner != identity:
         raise _of_two()
     if not owner:
-        write_text(file, json.dumps({**description, KEY: identity}, indent=1) + "\n")
+        write_sealed(file, {**description, KEY: identity})
 
 
 def find_workspace(place: Path, *, owner: str, given: Path | None = None) -> Path | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from baekman.files.atomic import atomic_file, write_text
+from baekman.files.digests import sealed_text, unsealed
+from baekman.files.sidecar import check_again
 from baekman.workspace.paths import APART, BULK, RUN_RECORDS, Top, Workspace
 from baekman.workspace.run_lock import snakemake_locks
 
@@ -211,6 +213,7 @@ def _edit(path: Path, ids: Sequence[str]) -> bool:
         temporary.write_text(edited, encoding="utf-8")
         temporary.chmod(status.st_mode & 0o7777)
         os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
+    check_again(path)
     return True
 
 
@@ -225,7 +228,11 @@ def _without_values(text: str, ids: Sequence[str]) -> str | None:
     except ValueError:
         return None
     pruned = _pruned(value, ids)
-    return None if pruned is _GONE else json.dumps(pruned, indent=1, ensure_ascii=False) + "\n"
+    if pruned is _GONE:
+        return None
+    if unsealed(text.encode()) is not None:
+        return sealed_text(pruned)
+    return json.dumps(pruned, indent=1, ensure_ascii=False) + "\n"
 
 
 _GONE = object()

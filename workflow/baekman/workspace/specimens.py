@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from baekman import pseudonyms
 from baekman.errors import InputRefused, Problem
-from baekman.files import atomic
+from baekman.files.sidecar import read_checked, write_checked
 from baekman.workspace.paths import DeliveryFolder
 
 COLUMNS = (
@@ -63,14 +64,12 @@ def read(path: Path) -> list[StagedFiles]:
     Raises:
         InputRefused: The columns differ from ``COLUMNS`` (an earlier version wrote no ``records``), an ID is not
             valid, or ``entry`` or ``sex`` is unknown.
+        DamagedFile: It has other bytes than were written.
     """
-    with path.open(encoding="utf-8", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter="\t")
-        if tuple(reader.fieldnames or ()) not in (COLUMNS, COLUMNS[:-1]):
-            raise InputRefused(
-                Problem(file=path.name, place="header", expected=" ".join(COLUMNS), found="other columns")
-            )
-        rows = [_row(values) for values in reader]
+    reader = csv.DictReader(io.StringIO(read_checked(path), newline=""), delimiter="\t")
+    if tuple(reader.fieldnames or ()) not in (COLUMNS, COLUMNS[:-1]):
+        raise InputRefused(Problem(file=path.name, place="header", expected=" ".join(COLUMNS), found="other columns"))
+    rows = [_row(values) for values in reader]
     problems = [
         Problem(file=path.name, place=f"row {number}, {column}", expected=" or ".join(words), found="other")
         for number, row in enumerate(rows, start=2)
@@ -122,7 +121,7 @@ def write(path: Path, rows: Iterable[StagedFiles]) -> None:
     """Write ``rows`` as a ``specimens.tsv`` to ``path``, atomically."""
     lines = ["\t".join(COLUMNS)]
     lines += ["\t".join(_text(getattr(row, column)) for column in COLUMNS) for row in rows]
-    atomic.write_text(path, "\n".join(lines) + "\n")
+    write_checked(path, "\n".join(lines) + "\n")
 
 
 def _text(value: str | int | None) -> str:

@@ -47,7 +47,7 @@ from baekman.cohort.schema import (
 from baekman.cohort.sites import describe_sites
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
-from baekman.files.digests import sha256_of
+from baekman.files.digests import digest_of, listed_digest, sha256_of
 
 KINDS = {"calls": CALLS, "reference": REFERENCE, "census": CENSUS, "called": CALLED_SCHEMA}
 
@@ -69,7 +69,7 @@ def verify_shard(store: Store, known: tuple[Snapshot, ...], names: tuple[str, ..
     if not findings:
         try:
             findings += _sites(store, known, shard)
-            if known:
+            if known and not findings:
                 findings += _dense(store, known[-1], shard)
         except (OSError, pa.ArrowException, ValueError, IndexError, KeyError) as error:
             findings.append(f"sites: shard {store.shards[shard].name} is broken ({type(error).__name__})")
@@ -86,12 +86,15 @@ def _batch_shard(
     tables: dict[str, pa.Table] = {}
     for kind, schema in KINDS.items():
         place = f"{kind}/{tile.name}.parquet"
-        if place in digests and sha256_of(folder / place) != digests[place]:
+        if place in digests and digest_of(folder / place) != digests[place]:
             yield f"batches/{name}/{place}: another SHA-256 than when it was written"
+            continue
         tables[kind] = read_parquet(folder / place)
         if tables[kind].schema != schema:
             yield f"batches/{name}/{place}: another schema"
             return
+    if len(tables) < len(KINDS):
+        return
     roster, filters = read_roster(store, name)
     samples = roster.num_rows
     males = males_of(store, roster["sex"].to_pylist(), shard)
@@ -227,7 +230,14 @@ def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]
             females=snapshot.females,
             filters=snapshot.filters,
         )
-        place = f"sites/{snapshot.number:08d}/{tile.name}.parquet"
+        folder = f"sites/{snapshot.number:08d}"
+        damaged = [
+            name for name in (f"{tile.name}.parquet", f"called/{tile.name}.parquet") if _is_damaged(store, folder, name)
+        ]
+        if damaged:
+            yield from (f"{folder}/{name}: another SHA-256 than when it was written" for name in damaged)
+            continue
+        place = f"{folder}/{tile.name}.parquet"
         sites = snapshots.read_sites(store, snapshot, shard)
         says, is_so = sites.schema.metadata or {}, sites_metadata(store, snapshot)
         # an earlier version may have made them: its metadata has another version, and maybe fewer keys
@@ -244,6 +254,10 @@ def _sites(store: Store, known: Iterable[Snapshot], shard: int) -> Iterable[str]
             yield f"{place}: not the sum of its batches"
         elif not _as_written(store.path / place):
             yield f"{place}: other bytes than were written"
+
+
+def _is_damaged(store: Store, folder: str, name: str) -> bool:
+    return digest_of(store.path / folder / name) != listed_digest(store.path / folder, name)
 
 
 def _as_written(path: Path) -> bool:

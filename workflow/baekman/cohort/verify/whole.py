@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -21,16 +22,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from baekman.cohort import index
 from baekman.cohort import snapshot as snapshots
 from baekman.cohort.batch import INPUTS, sealed_digests
-from baekman.cohort.roster import digest_members, read_roster
+from baekman.cohort.roster import ROSTER_FILE, digest_members, read_roster
 from baekman.cohort.schema import ROSTER
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 from baekman.cohort.verify.shard import verify_shard
 from baekman.engine.local import Engine
-from baekman.files.digests import sha256_of
-from baekman.genome.shards import shards_hash
+from baekman.errors import DamagedFile
+from baekman.files.digests import LIST, digest_of, read_digests, read_sealed, sha256_of
 
 
 def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
@@ -53,14 +55,14 @@ def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
 def _findings(store: Store, existing: Sequence[int], engine: Engine) -> list[str]:
     if not (store.path / "reference.seq").exists():
         return ["reference.seq: absent"]
-    findings = list(_reference(store))
+    findings = [*_reference(store), *_renamed(store)]
     known: dict[int, Snapshot] = {}
     for number in existing:
         try:
             snapshot = snapshots.load_snapshot(store, number)
             if snapshot.content:  # raises ValueError for a digest that is no number
                 known[number] = snapshot
-        except (ValueError, KeyError, TypeError) as error:
+        except (DamagedFile, ValueError, KeyError, TypeError) as error:
             findings.append(f"snapshots/{number:08d}.json: cannot be read ({type(error).__name__})")
     names = sorted({entry.name for snapshot in known.values() for entry in snapshot.batches})
     unreadable = [finding for name in names for finding in _unreadable(store, name)]
@@ -80,8 +82,6 @@ def _findings(store: Store, existing: Sequence[int], engine: Engine) -> list[str
 
 
 def _reference(store: Store) -> Iterable[str]:
-    if json.loads((store.path / "store.json").read_text())["shards"] != shards_hash(store.shards):
-        yield "shards.tsv: not the shard table that store.json names"
     size = (store.path / "reference.seq").stat().st_size
     if size != sum(contig.length for contig in store.contigs):
         yield "reference.seq: not as long as its contigs"
@@ -94,18 +94,22 @@ def _reference(store: Store) -> Iterable[str]:
 
 def _unreadable(store: Store, name: str) -> Iterable[str]:
     """Yield the files of a batch that are absent or unreadable and without which nothing else can be proved."""
-    if not (store.batch(name) / "roster.parquet").is_file():
+    if not (store.batch(name) / ROSTER_FILE).is_file():
         yield f"batches/{name}: named by a snapshot, and absent or without a roster"
         return
+    if not (store.batch(name) / LIST).is_file():
+        yield f"batches/{name}/{LIST}: absent"
+        return
     readers: dict[str, Callable[[], object]] = {
-        "roster.parquet": lambda: read_roster(store, name),
-        "hashes.json": lambda: sealed_digests(store, name),
+        LIST: lambda: sealed_digests(store, name),
+        ROSTER_FILE: lambda: read_roster(store, name),
     }
     for file, read in readers.items():
         try:
             read()
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             yield f"batches/{name}/{file}: cannot be read ({type(error).__name__})"
+            return
 
 
 def _batch(store: Store, name: str) -> Iterable[str]:
@@ -119,26 +123,33 @@ def _batch(store: Store, name: str) -> Iterable[str]:
         yield f"{place}/roster.parquet: samples are not numbered from 0"
     if ids != sorted(set(ids)):
         yield f"{place}/roster.parquet: participants out of order or twice"
-    if not (store.batch(name) / INPUTS).exists():
-        yield f"{place}/inputs: absent"
-    digests = sealed_digests(store, name)
-    if digests is None:
-        yield f"{place}: no hashes.json"
-        return
-    present = {
-        path.relative_to(store.batch(name)).as_posix()
-        for path in store.batch(name).rglob("*.parquet")
-        if not path.name.startswith(".")
-    }
+    digests = sealed_digests(store, name) or {}
+    yield from _unlisted(store, place, digests)
+    for file in (ROSTER_FILE, INPUTS):
+        path = store.batch(name) / file
+        if path.is_file() and digests.get(file) != digest_of(path):
+            yield f"{place}/{file}: another SHA-256 than when it was written"
+
+
+def _unlisted(store: Store, place: str, digests: Mapping[str, str]) -> Iterable[str]:
+    """Yield the files of a folder that are absent, and those that its ``hashes.json`` does not list."""
+    folder = store.path / place
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    present = {path.relative_to(folder).as_posix() for path in files} - {LIST}
     for path in sorted(present ^ set(digests)):
         yield f"{place}/{path}: {'absent' if path in digests else 'not in hashes.json'}"
-    if digests.get("roster.parquet") != sha256_of(store.batch(name) / "roster.parquet"):
-        yield f"{place}/roster.parquet: another SHA-256 than when it was written"
+
+
+def _renamed(store: Store) -> Iterable[str]:
+    """Yield the files in the folder of snapshots that have no snapshot's name."""
+    for path in sorted(store.snapshots.iterdir()):
+        if not re.fullmatch(r"\d{8}\.json|\..*\.tmp", path.name):
+            yield f"snapshots/{path.name}: not the name of a snapshot"
 
 
 def _snapshot(store: Store, snapshot: Snapshot) -> Iterable[str]:
     place = f"snapshots/{snapshot.number:08d}.json"
-    written = json.loads((store.path / place).read_text())
+    written = read_sealed(store.path / place)
     if written["participants"] != snapshot.participants or written["content"] != snapshot.content:
         yield f"{place}: participants or content do not follow from its batches"
     ids: list[pa.Array] = []
@@ -148,10 +159,26 @@ def _snapshot(store: Store, snapshot: Snapshot) -> Iterable[str]:
         counts = (roster.num_rows, columns[2].count("female"))
         if (entry.participants, entry.females) != counts or entry.digest != digest_members(*columns):
             yield f"{place}: batch {entry.name} has other members than its roster"
+        if entry.hashes != sha256_of(store.batch(entry.name) / LIST):
+            yield f"{place}: batch {entry.name} has another hashes.json"
         ids += roster["participant_id"].chunks
     everyone = pa.chunked_array(ids, pa.string())
     if pc.count_distinct(everyone).as_py() != len(everyone):
         yield f"{place}: a participant is in two batches"
+    yield from _sites(store, snapshot)
+
+
+def _sites(store: Store, snapshot: Snapshot) -> Iterable[str]:
+    """Yield findings about the list of a snapshot's sites, and about each file by this list."""
+    place = f"sites/{snapshot.number:08d}"
+    try:
+        digests = read_digests(store.path / place / LIST) or {}
+    except DamagedFile:
+        yield f"{place}/{LIST}: cannot be read (DamagedFile)"
+        return
+    if snapshot.sites != (sha256_of(store.path / place / LIST) if digests else ""):
+        yield f"{place}/{LIST}: absent, or not that of its snapshot"
+    yield from _unlisted(store, place, digests)
 
 
 def _index(store: Store, latest: Snapshot, *, seen: int) -> Iterable[str]:
@@ -162,7 +189,7 @@ def _index(store: Store, latest: Snapshot, *, seen: int) -> Iterable[str]:
         try:
             missing, unknown = _compare_index(store, latest)
         except sqlite3.DatabaseError as error:
-            yield f"participants.sqlite: cannot be read ({type(error).__name__})"
+            yield f"participants.sqlite: damaged ({type(error).__name__}); the next command makes it again"
             return
         newest = snapshots.numbers(store)[-1]
         if newest == seen or not (missing or unknown):
@@ -183,6 +210,8 @@ def _compare_index(store: Store, latest: Snapshot) -> tuple[int, int]:
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             return 0, 0  # of a command that was killed before it made the tables
+        if index.is_damaged(connection, size=store.participants.stat().st_size):
+            raise sqlite3.DatabaseError("another content than was written")
         indexed = live.intersection(name for (name,) in connection.execute("SELECT name FROM batches"))
         missing = unknown = 0
         for name in indexed:

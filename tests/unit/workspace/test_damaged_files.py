@@ -1,0 +1,110 @@
+"""A changed byte in a file of a delivery, a mark, a receipt or a list of consent is reported, or mended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from baekman import pseudonyms
+from baekman.errors import DamagedFile, InputRefused
+from baekman.files.sidecar import read_checked, sidecar_path, write_checked
+from baekman.verdicts import Reason, Verdict, read_verdicts, write_verdicts
+from baekman.workspace import denied, specimens
+from baekman.workspace.paths import Workspace
+from baekman.workspace.purge import check_again
+
+FLIPS = int(os.environ.get("BAEKMAN_FLIPS", "12"))
+ID = pseudonyms.new("P")
+
+
+def a_list(path: Path) -> None:
+    path.write_text(f"{ID}\t0001-01-01\t\n")
+    denied.seal_list(path)
+
+
+def rows(path: Path) -> None:
+    row = specimens.StagedFiles(
+        participant_id=ID, specimen_id=pseudonyms.new("S"), entry="bam", lane="1", file_1="a.bam", file_2="",
+        sex="female", array_genotypes="",
+    )  # fmt: skip
+    specimens.write(path, [row])
+
+
+def verdicts(path: Path) -> None:
+    reason = Reason(code="coverage_low", severity="hold", observed=21.5, threshold=25)
+    write_verdicts(path, [Verdict.of(specimen_id="S", participant_id=ID, gate="qc", reasons=[reason])])
+
+
+FILES: dict[str, tuple[str, Callable[[Path], None], Callable[[Workspace], object]]] = {
+    "a mark": (
+        f"withdrawn/{ID}",
+        lambda path: denied.mark_withdrawn(Workspace(path.parents[1]), ID, specimens=["S"]) and None,
+        lambda workspace: denied.read_mark(workspace, ID),
+    ),
+    "denied.txt": ("denied.txt", a_list, lambda workspace: denied.denied_participants(workspace, at=date(2026, 1, 1))),
+    "specimens.tsv": ("specimens.tsv", rows, lambda workspace: specimens.read(workspace.root / "specimens.tsv")),
+    "verdicts": ("qc.json", verdicts, lambda workspace: read_verdicts(workspace.root / "qc.json")),
+    "a receipt": (
+        "receipts/R.json",
+        lambda path: write_checked(path, '{"withdrawn": "2026-01-01"}\n'),
+        lambda workspace: read_checked(workspace.root / "receipts" / "R.json"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_flipped_bit_is_reported(tmp_path: Path, kind: str) -> None:
+    name, write, read = FILES[kind]
+    file, workspace = tmp_path / name, Workspace(tmp_path)
+    write(file)
+    sound, content, draw = read(workspace), file.read_bytes(), random.Random(kind)
+    for _ in range(FLIPS):
+        damaged = bytearray(content)
+        damaged[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        file.write_bytes(damaged)
+        with pytest.raises(DamagedFile) as damage:
+            read(workspace)
+        assert damage.value.filename == str(file)
+    for cut in (b"", content[:-1], content + b"\n"):
+        file.write_bytes(cut)
+        with pytest.raises((DamagedFile, InputRefused)):
+            read(workspace)
+    file.write_bytes(content)
+    assert read(workspace) == sound
+
+
+def test_a_damaged_mark_is_written_again_and_one_under_another_name_is_reported(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    mark = denied.mark_withdrawn(workspace, ID, specimens=["S"])
+    workspace.mark(ID).write_text("{}")
+    assert denied.mark_withdrawn(workspace, ID, specimens=["S"]) == mark
+    workspace.mark(ID).rename(workspace.mark("P" + "0" * 13))
+    with pytest.raises(DamagedFile):
+        denied.withdrawn_participants(workspace)
+
+
+def test_a_kill_between_the_two_files_leaves_a_pair_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "x.json"
+    write_checked(file, "first\n")
+    for killed_at in (1, 2, 3):
+        left = [killed_at]
+
+        def write(path: Path, text: str, *, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise InterruptedError
+            path.write_text(text)
+
+        monkeypatch.setattr("baekman.files.sidecar.write_text", write)
+        with contextlib.suppress(InterruptedError):
+            write_checked(file, f"second {killed_at}\n")
+        assert read_checked(file) in ("first\n", "second 2\n", "second 3\n")
+    monkeypatch.undo()
+    file.write_text("edited by a withdrawal\n")
+    check_again(file)
+    assert read_checked(file) and len(sidecar_path(file).read_text()) == 65
