@@ -27,7 +27,7 @@ CASES: dict[str, tuple[list[str], dict[str, int]]] = {
         {"gt_allele": 1, "half_call": 1},
     ),
     "text in GQ": ([line(10, "C", "T", "0/1:high:30", format="GT:GQ:DP")], {"not_a_number": 1, "gq_missing": 1}),
-    "text in DP": ([line(10, "C", "T", "0/1:50:many", format="GT:GQ:DP")], {"not_a_number": 1}),
+    "text in DP": ([line(10, "C", "T", "0/1:50:many", format="GT:GQ:DP")], {"not_a_number": 1, "dp_missing": 1}),
     "text in QUAL": ([line(10, "C", "T", "0/1:50:30", format="GT:GQ:DP", qual="high")], {"not_a_number": 1}),
     "a triploid GT": ([line(10, "C", "T", "0/0/1:50:30:15,15:500,0,500,900")], {"ploidy": 1}),
     "PL with a dot": ([line(10, "C", "T", "0/1:50:30:15,15:500,0,.")], {"pl_partly_missing": 1}),
@@ -63,6 +63,9 @@ CASES: dict[str, tuple[list[str], dict[str, int]]] = {
         {"dp_from_info": 1},
     ),
     "depth from AD": ([line(10, "C", "T", "0/1:50:15,15", format="GT:GQ:AD")], {"dp_from_ad": 1}),
+    "no depth": ([line(10, "C", "T", "0/1:50", format="GT:GQ")], {"dp_missing": 1}),
+    "no GT": ([line(10, "C", "T", "50:30", format="GQ:DP")], {"no_gt": 1}),
+    "ALT of REF": ([line(10, "C", "C", "0/1:50:30", format="GT:GQ:DP")], {"alt_equals_ref": 1}),
     "GP alone": ([line(10, "C", "T", "0/1:50:30:0,1,0", format="GT:GQ:DP:GP")], {"posterior_unread": 1}),
     "a block of freebayes": (
         [line(1, "A", "<*>", "60:30:30:0", format="GQ:DP:RO:AO", info="END=9")],
@@ -193,3 +196,106 @@ def test_many_remarks_are_summed_and_the_worst_participants_named() -> None:
         "P100: ps_text 100",
     ]
     assert (len(lines), lines[-1]) == (13, "P091: ps_text 91")
+
+
+NON_REF = "<NON_REF>"
+# caller -> lines, (position, copies, GQ, called) of the rows, segments, remarks
+CALLERS: dict[str, tuple[list[str], list[object], list[object], dict[str, int]]] = {
+    "octopus": (
+        [
+            line(1, "A", "*", "0|0:35:8:1", info="END=9", format="GT:GQ:DP:PS"),
+            line(10, "C", "T", "0|1:300:30:10", filter="PASS", format="GT:GQ:DP:PS"),
+            line(12, "C", "*,T", "1|2:50:30:10", format="GT:GQ:DP:PS"),
+            line(13, "G", "A", "1|0|1:50:30:13", format="GT:GQ:DP:PS"),
+        ],
+        [(10, 1, 99, True), (12, 1, 50, True), (13, 0, 50, False)],
+        [(1, 9, 30, "called")],
+        {"ploidy": 1, "gq_above_99": 1, "star_block": 1},
+    ),
+    "freebayes": (
+        [
+            line(1, "A", "<*>", "160.2:20:12:20:0", info="DP=20;END=9;MIN_DP=12", format="GQ:DP:MIN_DP:RO:AO"),
+            line(10, "C", "T", "0/1:30:15:15:-40.1,0,-40.2", format="GT:DP:RO:AO:GL"),
+            line(14, "T", "A", "1/1:.:.:.:.", format="GT:DP:RO:AO:GL"),
+        ],
+        [(10, 1, 99, True), (14, 2, -1, False)],
+        [(1, 9, 80, "called")],
+        {
+            "decimals_cut": 1,
+            "gq_above_99": 1,
+            "gq_from_gl": 1,
+            "gq_missing": 1,
+            "dp_missing": 1,
+            "gl_as_pl": 1,
+            "gt_from_gq": 1,
+        },
+    ),
+    "Strelka": (
+        [
+            line(1, "A", ".", "0/0:66:23:0:20", filter="PASS", info="END=9", format="GT:GQX:DP:DPF:MIN_DP"),
+            line(11, "A", "ATT", "0/1:98:20:34:15,19:LowGQX:132,0,95", format="GT:GQ:GQX:DPI:AD:FT:PL"),
+            line(12, "C", ".", ".:.:0:0:0", filter="LowGQX", info="END=20", format="GT:GQX:DP:DPF:MIN_DP"),
+        ],
+        [(11, 1, 98, False)],
+        [(1, 9, 60, "called")],
+        {"gq_from_gqx": 1, "ft_failed": 1, "block_filter": 1},
+    ),
+    "GATK at each base": (
+        [
+            line(1, "A", NON_REF, "0/0:20,0:20:60:0,60,900", format="GT:AD:DP:GQ:PL"),
+            line(2, "C", NON_REF, "0/0:0,20:20:0:0,0,0", format="GT:AD:DP:GQ:PL"),
+            line(4, "T", NON_REF, "./.:0,0:0:0:0,0,0", format="GT:AD:DP:GQ:PL"),
+        ],
+        [],
+        [(1, 1, 60, "called"), (2, 2, 0, "weak")],
+        {},
+    ),
+    "Platypus": (
+        [
+            line(1, "A", NON_REF, "0/0:0.0,-6.1,-40:60:20:0", info="END=9", format="GT:GL:GQ:NR:NV"),
+            line(10, "C", "T", "1/0:-30.2,0.0,-40.9:99:30:14", filter="alleleBias", format="GT:GL:GQ:NR:NV"),
+        ],
+        [(10, 1, 99, True)],
+        [(1, 9, 60, "called")],
+        {"dp_missing": 2, "gl_as_pl": 2},
+    ),
+    "DeepVariant": (
+        [
+            line(10, "C", "T,<*>", "./.:3:5:3,2,0:0,1,20,990,990,990", filter="NoCall", format="GT:GQ:DP:AD:PL"),
+            line(11, "A", "T,<*>", "0/0:12:30:25,5,0:0,11,40,990,990,990", filter="RefCall", format="GT:GQ:DP:AD:PL"),
+        ],
+        [(10, 0, 3, False), (11, 0, 12, False)],
+        [],
+        {},
+    ),
+    "weCall": (
+        [
+            line(10, "C", "T", "1|.:30:0,15:80:10", format="GT:DP:AD:GQ:PS"),
+            line(10, "C", "A", ".|1:30:0,15:80:10", format="GT:DP:AD:GQ:PS"),
+        ],
+        [(10, 1, 80, False), (10, 1, 80, False)],
+        [],
+        {"half_call": 2, "overlapping_record": 1},
+    ),
+    "old bcftools": (
+        [line(1, "A", "<X>", "0/0:30:60", info="END=9", format="GT:DP:GQ")],
+        [],
+        [(1, 9, 60, "called")],
+        {},
+    ),
+    "another block": (
+        [line(1, "A", "<M>", "0/0:30:60", info="END=9", format="GT:DP:GQ")],
+        [],
+        [(1, 1, 60, "called")],
+        {"symbolic_allele": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_a_caller_is_read_or_the_remarks_say_so(tmp_path: Path, caller: str) -> None:
+    lines, rows, segments, remarks = CALLERS[caller]
+    reading = read_lines(tmp_path, lines, C1)
+    assert [(row.allele[0], row.copies, row.gq, row.called) for row in reading.rows] == rows
+    assert spans(reading) == segments
+    assert reading.counts.remarks == remarks

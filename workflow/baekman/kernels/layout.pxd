@@ -132,7 +132,10 @@ cpdef enum:
     COUNT_PS_TEXT = 39
     COUNT_BLOCK_REF_CUT = 40
     COUNT_OVERLAPPING_RECORD = 41
-    COUNTED = 42
+    COUNT_DP_MISSING = 42
+    COUNT_NO_GT = 43
+    COUNT_ALT_EQUALS_REF = 44
+    COUNTED = 45
 
 # The genotypes that a mode shows: those that meet the store's thresholds, all of the callers', the joint ones.
 cpdef enum:

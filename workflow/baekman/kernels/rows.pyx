@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from baekman.kernels.alleles cimport atomize, least_by_copies, left_align
 from baekman.kernels.layout cimport (
-    COUNT_PL_EQUAL, COUNT_UNSUPPORTED_ALLELE, MISSING, TIE_FIRST, TIE_RECORD, TIE_SECOND, CallRow,
+    COUNT_ALT_EQUALS_REF, COUNT_PL_EQUAL, COUNT_UNSUPPORTED_ALLELE, MISSING, TIE_FIRST, TIE_RECORD, TIE_SECOND, CallRow,
 )
 from baekman.kernels.record cimport DELETION, REAL, Record
 from baekman.kernels.text cimport is_base, same, upper
@@ -90,6 +90,7 @@ cdef int64_t collect_atoms(
         aligned_alt = alt_length
         left_align(contig, &aligned_pos, work.ref, &aligned_ref, work.alt, &aligned_alt)
         atoms = atomize(work.ref, aligned_ref, work.alt, aligned_alt, work.begin, work.ref_length, work.alt_length)
+        record.counts[COUNT_ALT_EQUALS_REF] += atoms == 0
         for atom in range(atoms):
             begins = work.begin[atom]
             atom_ref = work.ref_length[atom]

@@ -7,10 +7,11 @@ from baekman.kernels.fields cimport (
 )
 from baekman.kernels.layout cimport (
     COUNT_AD_COUNT, COUNT_AD_PARTLY_MISSING, COUNT_DECIMALS_CUT, COUNT_DP_FROM_AD, COUNT_DP_FROM_INFO,
-    COUNT_GL_AS_PL, COUNT_GQ_ABOVE_99, COUNT_GQ_BELOW_0, COUNT_GQ_FROM_AD, COUNT_GQ_FROM_DEPTH, COUNT_GQ_FROM_FILTER,
-    COUNT_GQ_FROM_GL, COUNT_GQ_FROM_GQX, COUNT_GQ_FROM_PL, COUNT_GQ_FROM_RGQ, COUNT_GQ_FROM_SQ, COUNT_GQ_MISSING,
-    COUNT_GQ_OVERRULED, COUNT_GT_ALLELE, COUNT_HALF_CALL, COUNT_HOMOPLASMIC, COUNT_NON_REF_CALLED, COUNT_NOT_A_NUMBER,
-    COUNT_PL_COUNT, COUNT_PL_PARTLY_MISSING, COUNT_PLOIDY, COUNT_POSTERIOR_UNREAD,
+    COUNT_DP_MISSING, COUNT_GL_AS_PL, COUNT_GQ_ABOVE_99, COUNT_GQ_BELOW_0, COUNT_GQ_FROM_AD, COUNT_GQ_FROM_DEPTH,
+    COUNT_GQ_FROM_FILTER, COUNT_GQ_FROM_GL, COUNT_GQ_FROM_GQX, COUNT_GQ_FROM_PL, COUNT_GQ_FROM_RGQ, COUNT_GQ_FROM_SQ,
+    COUNT_GQ_MISSING, COUNT_GQ_OVERRULED, COUNT_GT_ALLELE, COUNT_HALF_CALL, COUNT_HOMOPLASMIC, COUNT_NO_GT,
+    COUNT_NON_REF_CALLED, COUNT_NOT_A_NUMBER, COUNT_PL_COUNT, COUNT_PL_PARTLY_MISSING, COUNT_PLOIDY,
+    COUNT_POSTERIOR_UNREAD,
 )
 from baekman.kernels.reader cimport BAD_GENOTYPE, DONE
 from baekman.kernels.record cimport MAX_ALLELES, NON_REF, Record
@@ -30,6 +31,7 @@ cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept 
     complete[0] = True
     if not find(fields, GT, &start, &stop):
         complete[0] = False
+        record.counts[COUNT_NO_GT] += not (record.block and states_reference(fields))
         return DONE
     if start < stop and (buf[start] == SLASH or buf[start] == PIPE):  # VCF 4.5 leading phase mark
         start += 1
@@ -257,6 +259,7 @@ cdef void read_quality(Record *record, Fields *fields, int64_t info_dp, bint com
         counts[COUNT_GQ_FROM_DEPTH] += complete and dp > 0
     if gq > 99:
         gq = 99
+    counts[COUNT_DP_MISSING] += dp < 0 and complete
     counts[COUNT_GQ_MISSING] += gq < 0 and complete
     record.gq = gq
 
