@@ -275,11 +275,6 @@ def test_files_that_are_no_whole_gvcf(store: Store, tmp_path: Path) -> None:
             f"line {FIRST}: expected a newline at the end of the last line, found none, as in a file that was cut; "
             "send it again; if it is whole, add the newline",
         ),
-        "cut at the last newline, compressed": (
-            gzip.compress(whole([GOOD])[:-1].encode()),
-            f"line {FIRST}: expected a newline at the end of the last line, found none, as in a file that was cut; "
-            "send it again; if it is whole, add the newline",
-        ),
         "a contig of another length": (
             whole([GOOD]).replace(f"<ID=c2,length={len(BASES)}>", f"<ID=c2,length={len(BASES) + 2}>").encode(),
             f"header, contig c2: expected {len(BASES)} bases, as in the store's reference, found {len(BASES) + 2}; "

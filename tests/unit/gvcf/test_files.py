@@ -37,11 +37,12 @@ def as_written(folder: Path, how: str) -> Path:
     plain = folder / "plain.g.vcf"
     plain.write_text(text)
     path = folder / f"one.{how}"
+    if how == "gzip, no newline at the end":
+        path.write_bytes(gzip.compress(text.rstrip("\n").encode()))
+        return path
     if how == "plain":
         return plain
-    if how == "no newline at the end":
-        path.write_text(text.rstrip("\n"))
-    elif how == "CRLF":
+    if how == "CRLF":
         path.write_bytes(text.replace("\n", "\r\n").encode())
     elif how == "empty lines":
         path.write_text(text + "\n\n")
@@ -60,7 +61,16 @@ def as_written(folder: Path, how: str) -> Path:
 
 @pytest.mark.parametrize(
     "how",
-    ["CRLF", "empty lines", "gzip", "two gzip members", "BGZF", "BCF", "uncompressed BCF"],
+    [
+        "gzip, no newline at the end",
+        "CRLF",
+        "empty lines",
+        "gzip",
+        "two gzip members",
+        "BGZF",
+        "BCF",
+        "uncompressed BCF",
+    ],
 )
 def test_the_same_is_read_however_it_is_written(tmp_path: Path, how: str) -> None:
     expected = read_gvcf(as_written(tmp_path, "plain"), genome_of(C1))

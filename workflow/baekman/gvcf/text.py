@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import subprocess
 import zlib
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ class LineTooLong(Exception):
 
 
 class CutLine(Exception):
-    """The last line of a text has no newline."""
+    """The last line of a plain text has no newline."""
 
 
 class UnreadableBcf(Exception):
@@ -92,7 +93,7 @@ def whole_lines(text: IO[bytes] | _BcfText, *, chunk_bytes: int, longest: int) -
     """Yield ``text`` in chunks of whole lines.
 
     Reads ``chunk_bytes`` at a time. Raises LineTooLong for a line of more than ``longest`` bytes, CutLine for a last
-    line without a newline, and the errors of reading.
+    line of a plain text without a newline (of compressed text the end is checked otherwise), and the errors of reading.
     """
     rest = b""
     while data := text.read(chunk_bytes):
@@ -105,4 +106,6 @@ def whole_lines(text: IO[bytes] | _BcfText, *, chunk_bytes: int, longest: int) -
             if len(rest) > longest:
                 raise LineTooLong
     if rest:
-        raise CutLine
+        if isinstance(text, io.BufferedReader):
+            raise CutLine
+        yield rest + b"\n"
