@@ -23,7 +23,7 @@ from baekman.consent import PURPOSE_SCOPES, PURPOSES, Scope, scopes_of, today
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.digests import read_sealed, sha256_of, write_sealed
 from baekman.files.locks import exclusive
-from baekman.workspace.paths import Workspace
+from baekman.workspace.paths import Top, Workspace
 
 SEAL = "#sha256 "
 
@@ -192,12 +192,16 @@ def _purposes_of_environment() -> list[str]:
 
 
 def _lines(file: Path) -> Iterator[list[str]]:
-    """Yield the fields of the lines of a list; raise DamagedFile where its last line is not its SHA-256."""
+    """Yield the fields of the lines of a list; raise DamagedFile where its last line is not its SHA-256.
+
+    A pending change without a SHA-256 is of an earlier version; its denials hold.
+    """
     try:
         data = file.read_bytes()
     except FileNotFoundError:
         return
-    if not is_sealed_list(data):
+    of_earlier = file.name == Top.PENDING_DENIALS and SEAL.encode() not in data
+    if not is_sealed_list(data) and not of_earlier:
         raise DamagedFile(file)
     yield from (line.split("\t") for line in data.decode().splitlines() if not line.startswith("#"))
 
