@@ -74,7 +74,7 @@ class Record:
     @property
     def called(self) -> bool:
         """True if the genotype is complete, covered, sure and without doubt."""
-        return self.complete and self.covered and self.gq >= MIN_GQ and not self.doubtful and not self.failed
+        return self.complete and self.covered and self.gq >= MIN_GQ and not self.doubtful
 
     def copies(self, allele: Allele) -> int:
         """Return the number of haplotypes with ``allele``."""

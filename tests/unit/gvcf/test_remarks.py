@@ -158,19 +158,20 @@ def test_the_page_has_each_kind() -> None:
     assert dict(re.findall(r"^\| `(\w+)` \| (.*?) \|$", table, re.MULTILINE)) == MEANINGS
 
 
-def test_a_failed_ft_is_not_called_and_is_the_filter_of_the_row(tmp_path: Path) -> None:
+def test_a_failed_ft_counts_as_a_failed_filter_and_is_that_of_the_row(tmp_path: Path) -> None:
     keys = "GT:GQ:DP:FT"
     lines = [
-        line(1, "A", "<NON_REF>", "0/0:50:30:LowGQX", format=keys, info="END=9"),
+        line(1, "A", "<NON_REF>", "0/0:.:30:LowGQX", format=keys, info="END=8"),
+        line(9, "A", "*", "0|0:35:8:AD,ADP", format=keys, info="END=9", filter="AD;ADP"),
         line(10, "C", "T", "0/1:50:30:LowGQX;HighDPF", format=keys),
         line(11, "A", "T", "0/1:50:30:PASS", format=keys),
         line(12, "C", "T", "0/1:50:30:.", format=keys),
         line(13, "G", "<NON_REF>", "0/0:50:30:RefCall", format=keys, info="END=20"),
     ]
     reading = read_lines(tmp_path, lines, C1)
-    assert [(row.called, row.genotyped) for row in reading.rows] == [(False, True), (True, True), (True, True)]
+    assert [(row.called, row.genotyped) for row in reading.rows] == [(True, True), (True, True), (True, True)]
     assert reading.counts.filters == ["LowGQX;HighDPF"]
-    assert [state for _, _, _, state in spans(reading)] == ["weak", "called"]
+    assert [state for _, _, _, state in spans(reading)] == ["weak", "called", "called"]
 
 
 def test_a_triploid_genotype_is_covered_without_a_genotype(tmp_path: Path) -> None:
@@ -236,7 +237,7 @@ CALLERS: dict[str, tuple[list[str], list[object], list[object], dict[str, int]]]
             line(11, "A", "ATT", "0/1:98:20:34:15,19:LowGQX:132,0,95", format="GT:GQ:GQX:DPI:AD:FT:PL"),
             line(12, "C", ".", ".:.:0:0:0", filter="LowGQX", info="END=20", format="GT:GQX:DP:DPF:MIN_DP"),
         ],
-        [(11, 1, 98, False)],
+        [(11, 1, 98, True)],
         [(1, 9, 60, "called")],
         {"gq_from_gqx": 1, "ft_failed": 1, "block_filter": 1},
     ),

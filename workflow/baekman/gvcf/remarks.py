@@ -67,7 +67,7 @@ REMARKS: tuple[RemarkKind, ...] = (
             "homoplasmic": "0/1 by SQ with 95 % of the reads for the ALT: two copies",
             "no_evidence": "genotype without a read or likelihood: no coverage",
             "pl_equal": "PL of an allele equal for all numbers of copies: missing",
-            "ft_failed": "genotype that failed FT: not called",
+            "ft_failed": "genotype that failed FT: as if it had failed FILTER",
             "block_filter": "block that failed FILTER: its quality decides, the filter is not kept",
             "star_block": "ALT * with END: read as a block",
             "symbolic_deletion": "ALT <DEL>: other allele after POS, no row",

@@ -354,7 +354,7 @@ cdef class RecordReader:
         failed = has_failed(record.buf, line)
         ft_failed = has_failed_genotype(record, &self._fields)
         read_quality(record, &self._fields, info_dp, complete, failed or ft_failed)
-        called = complete and not record.doubtful and not ft_failed and (
+        called = complete and not record.doubtful and (
             is_called(record, self._min_gq, self._min_dp, self._min_het_percent)
         )
         covered = has_evidence(record)
