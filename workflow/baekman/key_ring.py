@@ -37,7 +37,6 @@ _DECODER = json.JSONDecoder()
 _NONCE_BYTES = 12
 _ID_BYTES = 4
 MAC_BYTES = 16
-_ABSENT = b"\xff" * 8  # no part has this length
 
 
 @dataclass(frozen=True)
@@ -156,17 +155,12 @@ class KeyRing:
         return digest.hexdigest()
 
     def mac(self, *parts: str | int | bytes | None) -> str:
-        """Return the keyed BLAKE2b (hex, RFC 7693) of ``parts``, each after its length in bytes.
+        """Return the keyed BLAKE2b (hex, RFC 7693) of ``parts``, as a Python tuple in ASCII: no two tuples are alike.
 
         Whoever has no key can neither compute it nor find another row with the same.
         """
         digest = self._authenticating[self.current].copy()
-        for part in parts:
-            if part is None:
-                digest.update(_ABSENT)
-            else:
-                data = part if isinstance(part, bytes) else str(part).encode()
-                digest.update(len(data).to_bytes(8, "big") + data)
+        digest.update(ascii(parts).encode())
         return digest.hexdigest()
 
 

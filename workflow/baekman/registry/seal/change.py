@@ -13,7 +13,7 @@ from baekman.key_ring import KeyRing
 from baekman.registry import database
 from baekman.registry.seal import head as heads
 from baekman.registry.seal.head import Head, Shelf
-from baekman.registry.seal.owner import KEY, TABLES, Seal, write_seals
+from baekman.registry.seal.owner import KEY, TABLES, Seal, row_of, write_seals
 from baekman.registry.seal.verification import verified_seals
 
 
@@ -61,7 +61,7 @@ class SealedChange:
                 if not own:
                     raise ValueError("the owner of a row was not opened")
                 seal = self._new[owner_id] = Seal(owner_id)
-            seal.note(table, row, ring=self.ring)
+            seal.note(table, row_of(table, row), ring=self.ring)
             self._dirty.add(owner_id)
         self.is_changed = True
 

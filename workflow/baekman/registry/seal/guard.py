@@ -52,6 +52,8 @@ class Guard:
 
         def compare(connection: Connection, head: Head) -> list[Problem]:
             problems = shelf_problems(connection, head.shelves, head=head, ring=self.ring)
+            if not problems:
+                self._checked.update(head.shelves)
             return problems + count_problems(connection, head=head)
 
         self._require(compare, then=self._all_problems)

@@ -26,7 +26,9 @@ TABLES: dict[str, tuple[Table, tuple[Table, ...]]] = {
 }
 ALL_TABLES = (participants, specimens, consent_events, deliveries, verdicts)
 KEY = {table.name: next(iter(table.primary_key)).name for table in ALL_TABLES}
-_COLUMNS = {table.name: tuple(column.name for column in table.columns) for table in ALL_TABLES}
+_COLUMNS = {table.name: tuple(column.name for column in table.columns) for table in ALL_TABLES}  # the key first
+_OWN = {own.name for own, _ in TABLES.values()}
+_WITHDRAWN_AT = _COLUMNS[participants.name].index("withdrawn_at")
 
 
 @dataclass
@@ -56,14 +58,19 @@ class Seal:
         self.term = term_of(self.owner_id, sealed, ring=ring)
         return sealed
 
-    def note(self, table: Table, row: Mapping[str, Any], *, ring: KeyRing) -> None:
-        """Note a row of the owner, as it is or will be in the database."""
-        code = ring.mac(table.name, *[row.get(name) for name in _COLUMNS[table.name]])
-        if KEY[table.name] in ("participant_id", "delivery_id"):
+    def note(self, table: Table, row: Sequence[Any], *, ring: KeyRing) -> None:
+        """Note a row of the owner, its columns in the order of the table, as it is or will be in the database."""
+        code = ring.mac(table.name, *row)
+        if table.name in _OWN:
             self.row = code
-            self.withdrawn_at = row.get("withdrawn_at")
+            self.withdrawn_at = row[_WITHDRAWN_AT] if table is participants else None
         else:
-            self.rows.setdefault(table.name, {})[str(row[KEY[table.name]])] = code
+            self.rows.setdefault(table.name, {})[str(row[0])] = code
+
+
+def row_of(table: Table, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return ``values`` in the order of the columns of ``table``; None where there is none."""
+    return tuple([values.get(name) for name in _COLUMNS[table.name]])
 
 
 def term_of(owner_id: str, sealed: bytes, *, ring: KeyRing) -> int:
@@ -114,9 +121,11 @@ def actual_seals(connection: Connection, owner_ids: Sequence[str], *, ring: KeyR
         ids = [owner_id for owner_id in owner_ids if owner_id.startswith(kind)]
         for table in (own_table, *others):
             owner = table.c[KEY[own_table.name]]
+            place = _COLUMNS[table.name].index(owner.name)
             for some in chunks(ids):
                 for row in connection.execute(select(table).where(owner.in_(some))):
-                    values = row._mapping
-                    owner_id = values[owner.name]
-                    actual.setdefault(owner_id, Seal(owner_id)).note(table, values, ring=ring)  # type: ignore[arg-type]
+                    seal = actual.get(row[place])
+                    if seal is None:
+                        seal = actual[row[place]] = Seal(row[place])
+                    seal.note(table, tuple(row), ring=ring)
     return actual
