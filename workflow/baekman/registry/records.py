@@ -8,7 +8,7 @@ pseudonymous manifest alone and never open the registry.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -127,9 +127,12 @@ class Registry:
         self.folder = folder
         self.guard = Guard(engine, ring)
 
-    def changing(self) -> AbstractContextManager[SealedChange]:
-        """Return a transaction that changes rows, with their seals and the registry's head."""
-        return changing(self.engine, ring=self.ring)
+    @contextmanager
+    def changing(self) -> Iterator[SealedChange]:
+        """Yield a transaction that changes rows, with their seals and the registry's head."""
+        with changing(self.engine, ring=self.ring) as change:
+            yield change
+        self.guard.own_change = change.head.sequence
 
     def note(self, name: str, value: Any) -> None:
         """Keep ``value``, of JSON types, under ``name`` in the sealed head; this counts as no change."""
