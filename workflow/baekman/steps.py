@@ -31,6 +31,7 @@ from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
 from baekman.workspace import sample_check
+from baekman.workspace.currency import note_cohort
 from baekman.workspace.denied import denied_hash, denied_participants
 from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
@@ -136,6 +137,7 @@ def add_delivery(
         result["settings"] = applied_settings(opened, committed, batch=next(iter(batch.values()), None))
     write_checked(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
+    note_cohort(workspace)
 
 
 def _added(

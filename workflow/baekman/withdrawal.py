@@ -34,6 +34,7 @@ from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
 from baekman.verdicts import GATES
 from baekman.workspace import run_lock
+from baekman.workspace.currency import note_cohort
 from baekman.workspace.denied import read_mark, withdrawn_participants
 from baekman.workspace.paths import STAGED, Workspace
 from baekman.workspace.purge import Purge, RemovalNote, Traces, note_files, purge_files, remaining
@@ -131,6 +132,7 @@ def open_registry_and_sweep(
     """
     opened = denied_list.open_in_force(workspace, registry=registry, key_file=key_file, finishing=finishing)
     sweep(workspace, apart=finishing)
+    note_cohort(workspace)
     return opened
 
 
@@ -255,6 +257,7 @@ def _leave_cohort(
     elif is_again and note.snapshot is None:
         return None
     rewrite.withdraw(opened, [participant_id], engine=Engine(workers=workers))
+    note_cohort(workspace)
     later = [number for number in snapshots.numbers(opened) if note.snapshot is not None and number > note.snapshot]
     return min(later, default=None)
 

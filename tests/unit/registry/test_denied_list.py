@@ -69,7 +69,7 @@ def test_a_state_read_before_a_change_is_not_written_after_it(on_sqlite: Registr
 def test_the_unfinished_list_of_a_killed_process_is_removed(on_sqlite: Registry, tmp_path: Path) -> None:
     (tmp_path / ".denied.txt.0123.tmp").write_text("P0123456789ABC\t")
     update_denied_list(Workspace(tmp_path), registry=on_sqlite)
-    assert {path.name for path in tmp_path.glob("*denied*")} == {"denied.txt", "denied.sequence", ".denied.txt.lock"}
+    assert {path.name for path in tmp_path.glob("*denied*")} == {"denied.txt", ".denied.txt.lock"}
 
 
 def test_readers_of_all_participants_read_a_page_at_a_time(

@@ -13,6 +13,7 @@ from baekman.audit.log import (
     events,
     last_link,
     last_sequence,
+    newest,
     record,
     record_once,
     record_use,
@@ -33,6 +34,7 @@ from baekman.audit.noted_head import (
     read_head,
     workspace_of,
 )
+from baekman.audit.seen import SEEN_NAME, Seen, note_seen, read_seen
 from baekman.audit.user import ACTOR_VARIABLE, PURPOSE_VARIABLE
 from baekman.audit.verification import BrokenLink, lost_before, verify
 
@@ -43,8 +45,10 @@ __all__ = [
     "FOLDER",
     "HEAD_NAME",
     "PURPOSE_VARIABLE",
+    "SEEN_NAME",
     "BrokenLink",
     "NotedHead",
+    "Seen",
     "events",
     "head_file",
     "keeps_log",
@@ -52,7 +56,10 @@ __all__ = [
     "last_sequence",
     "log_file",
     "lost_before",
+    "newest",
+    "note_seen",
     "read_head",
+    "read_seen",
     "record",
     "record_once",
     "record_use",

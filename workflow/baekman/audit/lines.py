@@ -23,10 +23,11 @@ FIELDS = (
     "input_hash",
     "output_hash",
     "consent_hash",
+    "registry",
     "previous",
 )
 # events of earlier versions do not have them
-_ADDED_FIELDS = {"user", "uid", "sudo_user"}
+_ADDED_FIELDS = {"user", "uid", "sudo_user", "registry"}
 # fields that callers fill in: words and identifiers, so that no sentence, path or name gets in by accident
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:,-]{0,79}")
 HASH = re.compile(r"[0-9a-f]{32,128}")
@@ -50,7 +51,7 @@ def event_of(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(event, dict) or not isinstance(event.get("sequence"), int):
         return None
-    if set(event) not in (set(FIELDS), set(FIELDS) - _ADDED_FIELDS):
+    if not set(FIELDS) - _ADDED_FIELDS <= set(event) <= set(FIELDS):
         return None
     return event if line_of(event) == line else None
 

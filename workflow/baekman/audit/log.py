@@ -16,6 +16,7 @@ from typing import Any
 from baekman.audit import noted_head
 from baekman.audit.lines import FIRST, HASH, WORD, digest_of, last_line, line_of
 from baekman.audit.noted_head import NotedHead, log_file
+from baekman.audit.seen import read_seen
 from baekman.audit.user import PURPOSE_VARIABLE, user_fields, word_of
 from baekman.audit.verification import RESTART
 from baekman.errors import InputRefused, Problem
@@ -167,8 +168,8 @@ def last_link(workspace: Path) -> NotedHead:
 
 def last_sequence(workspace: Path) -> int:
     """Return the number of the newest event; 0 without a log."""
-    newest = _newest(workspace)
-    return int(newest["sequence"]) if newest else 0
+    event = newest(workspace)
+    return int(event["sequence"]) if event else 0
 
 
 def require_clock(workspace: Path) -> None:
@@ -177,9 +178,9 @@ def require_clock(workspace: Path) -> None:
     Also when the log that was there is gone, cut or replaced: without it nobody knows the newest event.
     """
     require_whole(workspace)
-    newest = _newest(workspace)
-    if newest:
-        require_clock_after(newest["time"], of="the audit log")
+    event = newest(workspace)
+    if event:
+        require_clock_after(event["time"], of="the audit log")
 
 
 def require_clock_after(time: str, *, of: str) -> None:
@@ -232,6 +233,7 @@ class _OpenLog:
             "sequence": sequence + 1,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             **fields,
+            "registry": read_seen(workspace).registry,
             "previous": previous,
         }
         line = line_of(event)
@@ -313,8 +315,8 @@ def _fields(*, action: str, object: str, purpose: str, hashes: Mapping[str, str]
     return {**person, **words, **empty, **hashes}
 
 
-def _newest(workspace: Path) -> dict[str, Any] | None:
-    """Return the newest event, without a lock and without write access; None without any."""
+def newest(workspace: Path) -> dict[str, Any] | None:
+    """Return the newest event, read without the lock; None without any, or without access."""
     try:
         descriptor = os.open(log_file(workspace), os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError):  # without access there is no use to record either
@@ -323,8 +325,8 @@ def _newest(workspace: Path) -> dict[str, Any] | None:
         last = last_line(descriptor, cuts=False)
     finally:
         os.close(descriptor)
-    newest: dict[str, Any] | None = json.loads(last) if last else None
-    return newest
+    event: dict[str, Any] | None = json.loads(last) if last else None
+    return event
 
 
 def _newest_of(file: Path) -> NotedHead | None:

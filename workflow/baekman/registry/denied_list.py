@@ -26,8 +26,9 @@ from baekman.consent import (
     today,
 )
 from baekman.errors import InputRefused
-from baekman.files.atomic import atomic_file, write_text
+from baekman.files.atomic import atomic_file
 from baekman.registry.records import Registry, open_registry
+from baekman.workspace.currency import listed_consent, older, require_current
 from baekman.workspace.denied import held_denials, is_sealed_list, mark_withdrawn, seal_list, withdrawn_participants
 from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
@@ -51,9 +52,12 @@ def open_in_force(
         finishing: A participant whom the calling command withdraws itself.
 
     Raises:
-        InputRefused: As in ``open_registry``, or the clock is behind the newest entry of audit log or registry.
+        InputRefused: As in ``open_registry``, or the clock is behind the newest entry of audit log or registry, or a
+            part is older than what the workspace has seen.
     """
     opened = open_registry(workspace.root, registry=registry, key_file=key_file)
+    require_seen(workspace, opened)
+    require_current(workspace, marked=len(withdrawn_participants(workspace)), opens_registry=True)
     audit.require_ready(workspace.root)  # a change is in the log after it is in force
     audit.require_clock(workspace.root)
     identify(workspace)
@@ -65,7 +69,25 @@ def open_in_force(
             _finish(workspace, opened)
     for participant_id in opened.not_withdrawn(marked):
         withdraw(workspace, participant_id, registry=opened)
+    note_registry(workspace, opened)
     return opened
+
+
+def require_seen(workspace: Workspace, registry: Registry) -> None:
+    """Raise InputRefused when ``registry`` lacks a change that the workspace has seen."""
+    seen, head = audit.read_seen(workspace.root), registry.guard.head()
+    if seen.registry > head.sequence:
+        problem = older("registry", expected=f"change {seen.registry} or later", found=f"change {head.sequence}")
+        raise InputRefused([problem])
+    if head.recent.get(seen.registry, seen.token) != seen.token:
+        expected = f"change {seen.registry} as this workspace has seen it"
+        raise InputRefused([older("registry", expected=expected, found="another: changed since it was restored")])
+
+
+def note_registry(workspace: Workspace, registry: Registry, *, resets: bool = False) -> None:
+    """Note the registry's last change as seen."""
+    head = registry.guard.head()
+    audit.note_seen(workspace.root, resets=resets, registry=head.sequence, token=head.token)
 
 
 class ConsentChange:
@@ -176,6 +198,7 @@ def _finish(workspace: Workspace, registry: Registry, *, is_changed: bool = Fals
     pending = workspace.pending_denials
     head = json.loads(pending.read_text("utf-8").partition("\n")[0][1:]) if pending.is_file() else None
     consent_hash = _write_list(workspace, registry)
+    note_registry(workspace, registry)
     if head and (is_changed or registry.last_sequence() > head["registry"]):
         for event in head["events"]:
             one = event.get("object")
@@ -189,6 +212,8 @@ def _write_list(workspace: Workspace, registry: Registry) -> str:
     marked = withdrawn_participants(workspace)
     sequence = registry.last_sequence()
     with _list_file(workspace.granted) as grants, _list_file(workspace.denied) as file:
+        for lines in (grants, file):
+            lines.write(f"#{json.dumps({'consent': sequence})}\n")
 
         def listed() -> Iterator[tuple[str, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
             for participant_id, is_withdrawn, states, events in registry.standing():
@@ -201,7 +226,8 @@ def _write_list(workspace: Workspace, registry: Registry) -> str:
                 yield participant_id, states, events
 
         consent_hash = state_hash(listed())
-    write_text(workspace.denied_sequence, f"{sequence}\n")
+    audit.note_seen(workspace.root, consent=sequence)
+    workspace.denied_sequence.unlink(missing_ok=True)  # of an earlier version
     return consent_hash
 
 
@@ -236,10 +262,7 @@ def _granted_lines(participant_id: str, events: Sequence[ConsentEvent]) -> Itera
 
 def _listed_sequence(workspace: Workspace) -> int:
     """Return the number of the registry's last consent event that the lists have; 0 without them, -1 if damaged."""
-    file, lists = workspace.denied_sequence, [workspace.denied, workspace.granted]
+    lists = [workspace.denied, workspace.granted]
     if not all(is_sealed_list(path.read_bytes()) for path in lists if path.is_file()):
         return -1
-    if not all(path.is_file() for path in (file, *lists)):
-        return 0
-    text = file.read_text("utf-8").strip()
-    return int(text) if text.isdecimal() else 0
+    return listed_consent(workspace)

@@ -132,7 +132,8 @@ class Registry:
         """Yield a transaction that changes rows, with their seals and the registry's head."""
         with changing(self.engine, ring=self.ring) as change:
             yield change
-        self.guard.own_change = change.head.sequence
+        if change.is_changed:
+            self.guard.own_change = change.head.sequence
 
     def note(self, name: str, value: Any) -> None:
         """Keep ``value``, of JSON types, under ``name`` in the sealed head; this counts as no change."""

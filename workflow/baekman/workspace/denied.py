@@ -23,13 +23,18 @@ from baekman.consent import PURPOSE_SCOPES, PURPOSES, Scope, scopes_of, today
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.digests import read_sealed, sha256_of, write_sealed
 from baekman.files.locks import exclusive
+from baekman.workspace.currency import require_current
 from baekman.workspace.paths import Top, Workspace
 
 SEAL = "#sha256 "
 
 
-def mark_withdrawn(workspace: Workspace, participant_id: str, *, specimens: Sequence[str] = ()) -> dict[str, Any]:
+def mark_withdrawn(
+    workspace: Workspace, participant_id: str, *, specimens: Sequence[str] = (), day: str = ""
+) -> dict[str, Any]:
     """Mark ``participant_id`` as withdrawn for all work in ``workspace``; an earlier mark stays, unless damaged.
+
+    ``day`` is the day of the withdrawal, ISO 8601; by default today.
 
     Returns:
         The mark: ``withdrawn`` (ISO date) and ``specimens`` (sorted specimen IDs).
@@ -37,7 +42,8 @@ def mark_withdrawn(workspace: Workspace, participant_id: str, *, specimens: Sequ
     file = workspace.mark(pseudonyms.check(participant_id, "P"))
     with suppress(FileNotFoundError, DamagedFile):
         return read_mark(workspace, participant_id)
-    write_sealed(file, {"withdrawn": today().isoformat(), "specimens": sorted(specimens)})
+    write_sealed(file, {"withdrawn": day or today().isoformat(), "specimens": sorted(specimens)})
+    audit.note_seen(workspace.root, withdrawn=len(withdrawn_participants(workspace)))
     return read_mark(workspace, participant_id)
 
 
@@ -70,21 +76,23 @@ def denied_participants(workspace: Workspace, *, at: date | None = None) -> froz
 
     Raises:
         InputRefused: The list was there and is gone; or, without ``at``, the clock is behind the newest audit event:
-            what began is not forgotten.
+            what began is not forgotten. Or marks, lists or cohort are older than what the workspace has seen.
     """
     if at is None:
         audit.require_clock(workspace.root)
-    if workspace.denied_sequence.is_file() and not workspace.denied.is_file():
+    had_list = audit.read_seen(workspace.root).consent > 0 or workspace.denied_sequence.is_file()
+    if had_list and not workspace.denied.is_file():
         raise InputRefused(
             Problem(
                 file=workspace.denied.name,
                 expected="the list of participants without consent",
                 found="none, and there was one",
-                action="run `baekman registry show` in the workspace, which writes it again",
+                action="run `baekman restore check`, which writes it again",
             )
         )
     day = (at or today()).isoformat()
     denied = set(withdrawn_participants(workspace))
+    require_current(workspace, marked=len(denied))
     # first the pending change: when it is finished, the list has it before the pending denials are removed
     for file in (workspace.pending_denials, workspace.denied):
         denied.update(_in_force(file, day, scope=Scope.GENOME))

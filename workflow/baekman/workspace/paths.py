@@ -30,6 +30,7 @@ class Top(StrEnum):
     REFERENCE = "reference"
     REGISTRY = "registry"
     RETURNED = "return"
+    SEEN = audit.SEEN_NAME
     SNAKEMAKE = ".snakemake"
     TABLE_KEYS = "table_keys"
     TABLES = "tables"
@@ -43,7 +44,7 @@ PSEUDONYMOUS = frozenset(Top) - {Top.RETURNED}
 # Entries that a withdrawal handles by their own functions, or that remain (see withdrawal.REMAINS).
 APART = frozenset(
     {
-        *(Top.AUDIT, Top.AUDIT_HEAD, Top.COHORT, Top.DENIED, Top.DENIED_SEQUENCE, Top.GRANTED, Top.IDENTITY),
+        *(Top.AUDIT, Top.AUDIT_HEAD, Top.COHORT, Top.DENIED, Top.DENIED_SEQUENCE, Top.GRANTED, Top.IDENTITY, Top.SEEN),
         *(Top.PENDING_DENIALS, Top.RECEIPTS, Top.REGISTRY, Top.RETURNED, Top.TABLE_KEYS, Top.WITHDRAWN),
     }
 )
