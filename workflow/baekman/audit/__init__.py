@@ -34,7 +34,7 @@ from baekman.audit.noted_head import (
     read_head,
     workspace_of,
 )
-from baekman.audit.seen import SEEN_NAME, Seen, note_seen, read_seen
+from baekman.audit.seen import SEEN_NAME, Seen, drop_damaged_seen, note_seen, read_seen
 from baekman.audit.user import ACTOR_VARIABLE, PURPOSE_VARIABLE
 from baekman.audit.verification import BrokenLink, lost_before, verify
 
@@ -49,6 +49,7 @@ __all__ = [
     "BrokenLink",
     "NotedHead",
     "Seen",
+    "drop_damaged_seen",
     "events",
     "head_file",
     "keeps_log",

@@ -55,15 +55,23 @@ def read_seen(workspace: Path) -> Seen:
                 file=SEEN_NAME,
                 expected="the state that this workspace has noted",
                 found="something else",
-                action=f"restore {SEEN_NAME} from a back-up, then run `baekman restore check`",
+                action="run `baekman restore check`",
             )
         ) from None
+
+
+def drop_damaged_seen(workspace: Path) -> None:
+    """Delete the note when it is damaged; only a check of the whole workspace may do so."""
+    try:
+        read_seen(workspace)
+    except InputRefused:
+        seen_file(workspace).unlink()
 
 
 def note_seen(workspace: Path, *, resets: bool = False, **values: Any) -> None:
     """Note ``values`` of ``Seen``; counters never go back, unless ``resets``."""
     with exclusive(workspace / f".{SEEN_NAME}.lock", waits_for="another note of the workspace's state"):
-        before = read_seen(workspace) if not resets or seen_file(workspace).is_file() else Seen()
+        before = read_seen(workspace)
         after = replace(before, **values)
         if not resets:
             kept = {

@@ -11,6 +11,7 @@ GROUPS = (
     ("baekman.cli.cohort", "cohort"),
     ("baekman.cli.registry", "registry"),
     ("baekman.cli.audit", "audit"),
+    ("baekman.cli.restore", "restore"),
     ("baekman.cli.table_keys", "table-keys"),
     ("baekman.cli.delivery", ""),
     ("baekman.cli.workflow", ""),

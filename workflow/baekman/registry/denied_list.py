@@ -193,6 +193,12 @@ def update_denied_list(workspace: Workspace, *, registry: Registry) -> str:
         return _write_list(workspace, registry)
 
 
+def finish(workspace: Workspace, *, registry: Registry) -> None:
+    """Write marks and list from ``registry``, and what a killed change left undone."""
+    with _lock(workspace):
+        _finish(workspace, registry)
+
+
 def _finish(workspace: Workspace, registry: Registry, *, is_changed: bool = False) -> str:
     """Write the list, then the audit events of a pending change that the registry has; return as ``_write_list``."""
     pending = workspace.pending_denials

@@ -1,0 +1,37 @@
+"""``baekman restore …``: work after a back-up was restored."""
+
+from __future__ import annotations
+
+import typer
+
+from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
+
+app = typer.Typer(help="After a back-up was restored.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep ``check`` a command of the group, as Typer makes the only command the group itself."""
+
+
+@app.command()
+def check(
+    workspace: WorkspaceOption = HERE,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
+    workers: WorkersOption = 1,
+) -> None:
+    """Apply withdrawals and refusals again after a back-up of registry, workspace or cohort was restored.
+
+    Registry, marks, list of denials, receipts and audit log get what any of them knows; data of withdrawn participants
+    is removed. Prints a line for each thing done. A second call does nothing.
+
+    Example: baekman restore check --workspace W
+    """
+    from baekman.registry.records import open_registry
+    from baekman.withdrawal import restore_check
+    from baekman.workspace.paths import Workspace
+
+    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    lines = restore_check(Workspace(workspace), registry=opened, workers=workers)
+    print("\n".join(lines) or "everything is in order: nothing to do")
