@@ -20,7 +20,6 @@ from baekman.cohort import snapshot as snapshots
 from baekman.cohort.garbage import unfinished
 from baekman.cohort.index import find_batches
 from baekman.engine.local import Engine
-from baekman.errors import InputRefused
 from baekman.files.locks import exclusive
 from baekman.files.sidecar import read_checked, write_checked
 from baekman.privacy import leakscan
@@ -35,7 +34,7 @@ from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
 from baekman.verdicts import GATES
 from baekman.workspace import run_lock
-from baekman.workspace.currency import newest_snapshot, note_cohort, require_current
+from baekman.workspace.currency import newest_snapshot, note_cohort
 from baekman.workspace.denied import read_mark, withdrawn_participants
 from baekman.workspace.paths import STAGED, Workspace
 from baekman.workspace.purge import Purge, RemovalNote, Traces, note_files, purge_files, remaining
@@ -149,37 +148,37 @@ def restore_check(workspace: Workspace, *, registry: Registry, workers: int = 1)
     table_keys.open_keys(workspace.root)
     lines = []
     audit.drop_damaged_seen(workspace.root)
+    was_in_order = restoration.is_in_order(workspace, registry)
     lost = audit.restart(workspace.root)
     if lost is not None:
         lines.append(f"the audit log was begun again: events up to {lost} that it lacks are lost")
     lines += restoration.reapply(workspace, registry)
     for participant_id in sorted(withdrawn_participants(workspace)):
-        before = newest_snapshot(workspace)
-        note = _note(workspace, participant_id)
-        _leave_cohort(workspace, participant_id, note=note, workers=workers)
-        purge = _purge(workspace, participant_id, read_mark(workspace, participant_id)["specimens"], note=note)
-        _add_to_receipt(workspace, participant_id, purge, note=note)
-        if purge or newest_snapshot(workspace) != before:
+        if _remove_again(workspace, participant_id, workers=workers):
             audit.record(workspace.root, action="withdraw.sweep", object=participant_id)
             lines.append(f"{participant_id}: data removed again")
     if (opened := _cohort(workspace)) and (stale := _stale_tables(workspace)):
         tables.make_latest_tables(opened, output=workspace.tables, participants=stale, engine=Engine(workers=workers))
         lines.append(f"{len(stale)} tables that counted withdrawn participants written again")
-    is_noted = audit.read_seen(workspace.root)
     restoration.note_state(workspace, registry)
-    audit.note_seen(workspace.root, resets=True, snapshot=newest_snapshot(workspace) or 0)
-    if lines or audit.read_seen(workspace.root) != is_noted or not _is_current(workspace):
+    if lines or not was_in_order:
         audit.record(workspace.root, action=restoration.CHECKED, consent_hash=registry.consent_hash())
+        audit.note_seen(workspace.root, audit=audit.last_sequence(workspace.root))
         lines.append("the state of registry and workspace is noted: commands work again")
     return lines
 
 
-def _is_current(workspace: Workspace) -> bool:
-    try:
-        require_current(workspace, marked=len(withdrawn_participants(workspace)))
-    except InputRefused:
-        return False
-    return True
+def _remove_again(workspace: Workspace, participant_id: str, *, workers: int) -> bool:
+    """Remove what is there of a withdrawn participant, and add it to the receipt; return whether there was any."""
+    before, mark = newest_snapshot(workspace), read_mark(workspace, participant_id)
+    note = _note(workspace, participant_id)
+    snapshot = _leave_cohort(workspace, participant_id, note=note, workers=workers)
+    purge = _purge(workspace, participant_id, mark["specimens"], note=note)
+    if not workspace.receipt(participant_id).is_file():
+        receipt = {"participant": participant_id, **mark, "cohort_snapshot": snapshot, "remains": list(REMAINS)}
+        _write_receipt(workspace.receipt(participant_id), {**receipt, **Purge().after({})})
+    _add_to_receipt(workspace, participant_id, purge, note=note)
+    return bool(purge) or newest_snapshot(workspace) != before
 
 
 def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -> list[str]:

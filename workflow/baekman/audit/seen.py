@@ -15,6 +15,7 @@ from baekman.files.atomic import write_text
 from baekman.files.locks import exclusive
 
 SEEN_NAME = "seen.json"
+_COUNTERS = ("registry", "consent", "withdrawn", "snapshot", "audit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Seen:
         consent: Number of the last consent event in the list of denied participants.
         withdrawn: Number of marks of withdrawn participants.
         snapshot: Number of the cohort's newest snapshot.
+        audit: Number of an event of the audit log, near its end.
     """
 
     registry: int = 0
@@ -34,6 +36,7 @@ class Seen:
     consent: int = 0
     withdrawn: int = 0
     snapshot: int = 0
+    audit: int = 0
 
 
 def seen_file(workspace: Path) -> Path:
@@ -45,7 +48,7 @@ def read_seen(workspace: Path) -> Seen:
     """Return what ``workspace`` has seen; nothing before the first note. InputRefused for a damaged file."""
     try:
         values = json.loads(seen_file(workspace).read_text("ascii"))
-        numbers = {name: int(values[name]) for name in ("registry", "consent", "withdrawn", "snapshot")}
+        numbers = {name: int(values[name]) for name in _COUNTERS}
         return Seen(token=str(values["token"]), **numbers)
     except FileNotFoundError:
         return Seen()
@@ -74,9 +77,7 @@ def note_seen(workspace: Path, *, resets: bool = False, **values: Any) -> None:
         before = read_seen(workspace)
         after = replace(before, **values)
         if not resets:
-            kept = {
-                name: max(getattr(before, name), getattr(after, name)) for name in ("consent", "withdrawn", "snapshot")
-            }
+            kept = {name: max(getattr(before, name), getattr(after, name)) for name in _COUNTERS[1:]}
             if after.registry < before.registry:
                 kept |= {"registry": before.registry, "token": before.token}
             after = replace(after, **kept)

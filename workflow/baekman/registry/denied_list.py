@@ -56,10 +56,10 @@ def open_in_force(
             part is older than what the workspace has seen.
     """
     opened = open_registry(workspace.root, registry=registry, key_file=key_file)
-    require_seen(workspace, opened)
-    require_current(workspace, marked=len(withdrawn_participants(workspace)), opens_registry=True)
     audit.require_ready(workspace.root)  # a change is in the log after it is in force
     audit.require_clock(workspace.root)
+    require_seen(workspace, opened)
+    require_current(workspace, marked=len(withdrawn_participants(workspace)), opens_registry=True)
     identify(workspace)
     if recorded := opened.last_recorded():
         audit.require_clock_after(recorded, of="the registry")
@@ -87,7 +87,8 @@ def require_seen(workspace: Workspace, registry: Registry) -> None:
 def note_registry(workspace: Workspace, registry: Registry, *, resets: bool = False) -> None:
     """Note the registry's last change as seen."""
     head = registry.guard.head()
-    audit.note_seen(workspace.root, resets=resets, registry=head.sequence, token=head.token)
+    values = {"registry": head.sequence, "token": head.token, "audit": audit.last_sequence(workspace.root)}
+    audit.note_seen(workspace.root, resets=resets, **values)
 
 
 class ConsentChange:

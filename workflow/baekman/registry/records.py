@@ -24,7 +24,7 @@ from baekman.registry import array_staging, database
 from baekman.registry.database import chunks, consent_events, participants, specimens
 from baekman.registry.lookalikes import skeleton
 from baekman.registry.seal.change import SealedChange, changing, require_head
-from baekman.registry.seal.guard import Guard, seal_everything
+from baekman.registry.seal.guard import Guard, seal_everything, upgrade
 from baekman.registry.seal.head import Head, write_head
 
 # a withdrawal keeps these, so that a later delivery or registration of the same person is recognised and refused
@@ -100,22 +100,11 @@ def open_registry(workspace: Path, *, registry: Path | str | None = None, key_fi
     version, key_id = database.version_and_key(engine)
     ring.use(key_id)
     if version == database.UNSEALED_VERSION:
-        _upgrade(engine, ring)
+        upgrade(engine, ring=ring)
     array_staging.settle_noted(engine, folder=location.folder)
     opened = Registry(engine, ring, folder=location.folder)
     opened.guard.require_opened()
     return opened
-
-
-def _upgrade(engine: Engine, ring: KeyRing) -> None:
-    """Seal the rows of a registry that an earlier version made, as they are."""
-    with database.writing(engine) as connection:
-        database.metadata.create_all(connection)
-        seal_everything(connection, ring=ring, head=Head())
-        name = database.settings.c.name
-        connection.execute(
-            update(database.settings).where(name == "schema_version").values(value=database.SCHEMA_VERSION)
-        )
 
 
 class Registry:

@@ -19,7 +19,7 @@ from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Sc
 from baekman.errors import InputRefused
 from baekman.registry import denied_list
 from baekman.registry.records import Registry
-from baekman.workspace.currency import listed_consent
+from baekman.workspace.currency import listed_consent, newest_snapshot, require_current
 from baekman.workspace.denied import mark_withdrawn, read_mark, withdrawn_participants
 from baekman.workspace.paths import Workspace
 
@@ -41,38 +41,44 @@ def reapply(workspace: Workspace, registry: Registry) -> list[str]:
 
     The audit log is whole, or was begun again (``audit.restart``).
     """
-    lines = _withdrawals(workspace, registry)
-    # the list may know more than the registry; it is written again below
-    is_newer = listed_consent(workspace) > registry.last_sequence() or _is_another(workspace, registry)
-    denials = list(_denials(workspace)) if is_newer else []
+    # first all evidence: what follows changes registry and list
+    lost = _lost_events(workspace, registry)
+    knows_more = listed_consent(workspace) > registry.last_sequence() or _is_another(workspace, registry)
+    denials = list(_denials(workspace)) if knows_more else []
+    unmarked = _withdrawn_in(registry) - withdrawn_participants(workspace)
+    lines = [f"{participant_id}: marked as withdrawn, as in the registry" for participant_id in sorted(unmarked)]
+    lines += _withdrawals(workspace, registry)
     for participant_id, first in denials:
         if _refuse(workspace, registry, participant_id, first):
             lines.append(f"{participant_id}: refused from {first} on, as in denied.txt")
-    lost = _lost_events(workspace, registry)
-    for participant_id in sorted(lost.decisions - registry_withdrawn(registry)):
-        if (
-            not is_newer
-            and _is_registered(registry, participant_id)
-            and _refuse(workspace, registry, participant_id, today())
-        ):
-            lines.append(f"{participant_id}: refused from today on; a later decision is in the audit log only")
+    for participant_id in sorted(lost.decisions):
+        if not knows_more and _refuse(workspace, registry, participant_id, today()):
+            lines.append(f"{participant_id}: refused from today on, as a decision of this person is lost")
         lines.append(f"{participant_id}: record the newest decision again with `baekman registry consent`")
     lines += [f"import the registration table with SHA-256 {digest} again" for digest in sorted(lost.tables)]
-    unmarked = registry_withdrawn(registry) - withdrawn_participants(workspace)
-    lines += [f"{participant_id}: marked as withdrawn, as in the registry" for participant_id in sorted(unmarked)]
     denied_list.finish(workspace, registry=registry)
     return lines
 
 
 def note_state(workspace: Workspace, registry: Registry) -> None:
-    """Note the state of registry and list as the newest that the workspace has seen."""
+    """Note the state of registry, list, marks, log and cohort as the newest that the workspace has seen."""
     denied_list.note_registry(workspace, registry, resets=True)
     marked = len(withdrawn_participants(workspace))
-    audit.note_seen(workspace.root, resets=True, consent=registry.last_sequence(), withdrawn=marked)
+    values = {"consent": registry.last_sequence(), "withdrawn": marked, "snapshot": newest_snapshot(workspace) or 0}
+    audit.note_seen(workspace.root, resets=True, **values)
 
 
-def registry_withdrawn(registry: Registry) -> set[str]:
-    """Return the IDs of the participants who have withdrawn according to the registry."""
+def is_in_order(workspace: Workspace, registry: Registry) -> bool:
+    """Return whether no part of ``workspace`` is older than what it has seen."""
+    try:
+        denied_list.require_seen(workspace, registry)
+        require_current(workspace, marked=len(withdrawn_participants(workspace)))
+    except InputRefused:
+        return False
+    return True
+
+
+def _withdrawn_in(registry: Registry) -> set[str]:
     return {standing.participant_id for standing in registry.standing() if standing.is_withdrawn}
 
 

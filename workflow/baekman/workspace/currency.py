@@ -47,6 +47,9 @@ def _problems(workspace: Workspace, seen: Seen, *, marked: int) -> list[Problem]
     problems = []
     newest = audit.newest(workspace.root)
     logged = int(newest.get("registry", 0)) if newest else 0
+    if newest and newest["sequence"] < seen.audit:
+        last = newest["sequence"]
+        problems.append(older("audit log", expected=f"event {seen.audit} or later", found=f"{last} as the last"))
     if logged > seen.registry:
         problems.append(
             older("seen.json", expected=f"registry change {logged}, as in the audit log", found=f"{seen.registry}")
