@@ -196,7 +196,7 @@ def update_denied_list(workspace: Workspace, *, registry: Registry) -> str:
 
 def finish(workspace: Workspace, *, registry: Registry) -> None:
     """Write marks and list from ``registry``, and what a killed change left undone."""
-    with _lock(workspace):
+    with held_denials(workspace):
         _finish(workspace, registry)
 
 
