@@ -93,7 +93,7 @@ def test_swapped_and_changed_records_are_refused(tmp_path: Path) -> None:
         connection.execute("UPDATE participants SET sealed = ? WHERE participant_id = ?", (second, first_id))
         connection.execute("UPDATE participants SET sealed = ? WHERE participant_id = ?", (first, second_id))
     connection.close()
-    with pytest.raises(InputRefused, match="expected its newest record, found another: changed, or an older copy"):
+    with pytest.raises(InputRefused, match="expected a value sealed for this record"):
         registry.specimen("서울병원", "BAR-0001")
 
 
