@@ -33,6 +33,8 @@ def require_current(workspace: Workspace, *, marked: int, opens_registry: bool =
     seen = audit.read_seen(workspace.root)
     problems = _problems(workspace, seen, marked=marked)
     listed = listed_consent(workspace)
+    if listed < seen.consent and not opens_registry:
+        problems.append(older("denied.txt", expected=f"consent event {seen.consent} or later", found=f"{listed}"))
     recorded = 0 if opens_registry or not _has_settled_list(workspace) else _recorded_consent(workspace)
     # a change that ended since then has moved the list
     if recorded > listed and _has_settled_list(workspace) and recorded > (listed := listed_consent(workspace)):
@@ -56,8 +58,6 @@ def _problems(workspace: Workspace, seen: Seen, *, marked: int) -> list[Problem]
         )
     if marked < seen.withdrawn:
         problems.append(older("withdrawn", expected=f"{seen.withdrawn} marks or more", found=f"{marked}"))
-    if (listed := listed_consent(workspace)) < seen.consent:
-        problems.append(older("denied.txt", expected=f"consent event {seen.consent} or later", found=f"{listed}"))
     number = newest_snapshot(workspace)
     if number is not None and number < seen.snapshot:
         problems.append(older("cohort", expected=f"snapshot {seen.snapshot} or later", found=f"snapshot {number}"))
