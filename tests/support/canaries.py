@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pysam
-
 from support.delivery_builder import (
     DeliveryBuilder,
     gvcf_text,

@@ -13,7 +13,6 @@ from baekman.cohort.snapshot import Snapshot, read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.gvcf.thresholds import Thresholds
 from hypothesis import strategies as st
-
 from support.state_oracle import normalised
 from support.store_tools import block, gvcf_text, line, write_reference
 

@@ -9,7 +9,6 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import read_members
 from baekman.cohort.store import create_store
 from baekman.tables.make import make_tables
-
 from support.store_tools import block, gvcf_text, line, write_list, write_reference
 
 PARTICIPANTS = ("P000000000001K", "P000000000002N")

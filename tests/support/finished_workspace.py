@@ -21,7 +21,6 @@ from baekman.registry.records import Registry, create_registry
 from baekman.tables import make as tables
 from baekman.verdicts import Verdict, write_verdicts
 from baekman.workspace.paths import DeliveryFolder, Workspace
-
 from support.store_tools import block, gvcf_text, line
 
 DELIVERY = "D0000000000000"

@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 from hypothesis import strategies as st
-
 from support.store_tools import line
 
 CONTIGS = {

@@ -16,7 +16,6 @@ from baekman.cohort.store import Store, create_store, open_store
 from baekman.engine.local import Engine
 from baekman.gvcf.thresholds import GvcfRules
 from baekman.tables.freeze import freeze
-
 from support.store_tools import hashes, reference_from_gvcfs
 
 SEED = int(os.environ.get("BAEKMAN_SEED", "1"))

@@ -12,7 +12,6 @@ import pysam
 from baekman import pseudonyms
 from baekman.verdicts import write_verdicts
 from baekman.workspace import specimens
-
 from support import PROJECT
 from support.servers import snakemake_fork
 

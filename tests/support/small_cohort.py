@@ -8,7 +8,6 @@ from baekman.cohort.gvcf_list import Member
 from baekman.cohort.roster import participants_of
 from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store
-
 from support.store_tools import gvcf_text, line
 
 BASES = "ACGT" * 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,7 +47,7 @@ def init(
     if note := sex_chromosomes_note([contig.name for contig in store.contigs], par=store.par_regions):
         typer.echo(note)
     if store.is_bare:
-        typer.echo(BARE, err=True)
+        typer.echo(BARE)
 
 
 @app.command()
@@ -72,8 +72,9 @@ def add(
     from baekman.cohort.settings import not_applied, read_settings
     from baekman.gvcf.remarks import describe
 
-    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
-    with opened_cohort(cohort, workspace=workspace, **engine) as opened:
+    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    # `cohort init` has said that the store is bare; nothing leaves it here
+    with opened_cohort(cohort, bare_note="", workspace=workspace, **engine) as opened:
         snapshot = opened.add(batch, gvcfs, config=config)
         is_there = snapshot.entry(batch) is not None
         lines = describe(read_remarks(opened.store, batch)) if is_there else []
@@ -182,7 +183,7 @@ def freeze(
 
     Example: baekman cohort freeze --cohort cohort --output release-1
     """
-    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, workspace=workspace, purpose=purpose, **engine) as opened:
         folder = cohort.parent if opened.store.is_bare else opened.workspace.root
         typer.echo(str(opened.freeze(output or folder / "freeze").number))
@@ -217,7 +218,7 @@ def verify(
     from baekman.tables.freeze import verify_freeze
 
     # at snapshot 0, the empty cohort: a snapshot that cannot be read is a finding
-    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, snapshot=0, workspace=workspace, **engine) as opened:
         if freeze is not None:
             findings = list(verify_freeze(freeze, opened.store))

@@ -1,11 +1,11 @@
-"""The opening of a cohort by a command, with the notes on stderr that an answer needs."""
+"""The opening of a cohort by a command, with the notes that an answer needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -19,14 +19,20 @@ BARE = (
 
 
 @contextmanager
-def opened_cohort(path: Path, **options: Any) -> Iterator[Cohort]:
-    """Yield the cohort at ``path`` as ``open_cohort`` opens it; note that it is bare when the block ends well."""
+def opened_cohort(
+    path: Path, *, bare_note: Literal["stdout", "stderr", ""] = "stderr", **options: Any
+) -> Iterator[Cohort]:
+    """Yield the cohort at ``path`` as ``open_cohort`` opens it; note that it is bare when the block ends well.
+
+    ``bare_note``: where the note goes. Programs read the stdout of most commands, and so the note goes to stderr;
+    stderr stays empty where a command writes only files, and stdout has the note.
+    """
     from baekman.api import open_cohort
 
     cohort = open_cohort(path, **options)
     yield cohort
-    if cohort.store.is_bare:
-        typer.echo(BARE, err=True)
+    if cohort.store.is_bare and bare_note:
+        typer.echo(BARE, err=bare_note == "stderr")
 
 
 def note_left_out(cohort: Cohort, *, counted_in: str = "") -> None:

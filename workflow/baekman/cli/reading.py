@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,7 +66,7 @@ def tables(
     if verify:
         print_findings(verify_tables(output))
         return
-    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose, **engine) as opened:
         if convert:
             typer.echo(str(convert_layout(output)))
@@ -106,8 +106,8 @@ def export(
     if raw and joint:
         raise typer.BadParameter("--raw and --joint exclude each other")
     mode = "raw" if raw else "joint" if joint else "called"
-    engine = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
-    with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose, **engine) as opened:
+    options: dict[str, Any] = {"workspace": workspace, "purpose": purpose, "workers": workers, "scheduler": scheduler}
+    with opened_cohort(cohort, bare_note="stdout", snapshot=snapshot, insecure=insecure, **options) as opened:
         opened.export(output, format=format, region=region, mode=mode, by_position=sites)
         note_left_out(opened)
 
