@@ -83,7 +83,6 @@ def test_add_prints_a_line_for_each_participant_and_kind(store: Store, members: 
     assert done.stdout == "1\n"
     assert lines == [
         f"P1: ps_text 2 ({MEANINGS['ps_text']})",
-        f"P2: gq_from_gqx 1 ({MEANINGS['gq_from_gqx']})",
         f"P2: breakend 1 ({MEANINGS['breakend']})",
     ]
     query = last.split('--sql "')[1].rstrip('"')

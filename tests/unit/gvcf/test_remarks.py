@@ -188,6 +188,13 @@ def test_few_remarks_are_a_line_each() -> None:
     ]
 
 
+def test_values_that_are_understood_are_counted_and_not_printed() -> None:
+    understood = {"no_evidence": 5, "gq_from_gqx": 1, "gl_as_pl": 3, "dp_missing": 1, "star_block": 2, "pl_equal": 1}
+    assert describe({"P1": understood, "P2": {"breakend": 1, **understood}}) == [
+        f"P2: breakend 1 ({MEANINGS['breakend']})"
+    ]
+
+
 def test_many_remarks_are_summed_and_the_worst_participants_named() -> None:
     lines = describe({f"P{number:03}": {"ps_text": number} for number in range(1, 101)})
     assert lines[:4] == [

@@ -17,15 +17,20 @@ class RemarkKind:
 
     ``name``: its name in the roster and in reports. ``meaning``: the value in the gVCF and how it is taken.
     ``contradicts``: whether the value contradicts its header; ``cohort.max_contradicting`` limits these.
+    ``understood``: whether the value has this meaning without a loss; `cohort add` does not print these.
     """
 
     name: str
     meaning: str
     contradicts: bool = False
+    understood: bool = False
 
 
-def _kinds(meanings: Mapping[str, str], *, contradicts: bool = False) -> list[RemarkKind]:
-    return [RemarkKind(name=name, meaning=text, contradicts=contradicts) for name, text in meanings.items()]
+def _kinds(meanings: Mapping[str, str], *, contradicts: bool = False, understood: bool = False) -> list[RemarkKind]:
+    return [
+        RemarkKind(name=name, meaning=text, contradicts=contradicts, understood=understood)
+        for name, text in meanings.items()
+    ]
 
 
 REMARKS: tuple[RemarkKind, ...] = (
@@ -47,29 +52,16 @@ REMARKS: tuple[RemarkKind, ...] = (
             "decimals_cut": "decimals of GQ (from 0.01 on), DP, AD or PL: cut off",
             "gq_above_99": "GQ above 99: 99",
             "gq_below_0": "GQ of a block below 0: 0",
-            "gq_from_gqx": "GQ missing: taken from GQX",
-            "gq_from_sq": "GQ missing: taken from SQ",
-            "gq_from_rgq": "GQ missing: taken from RGQ",
-            "gq_from_pl": "GQ missing: taken from PL",
-            "gq_from_gl": "GQ missing: taken from GL",
             "gq_from_ad": "GQ of a block missing: taken from its reads",
             "gq_from_filter": "GQ of a block missing and FILTER or FT failed: 0",
             "gq_from_depth": "GQ of a block missing: taken from its depth",
             "gq_missing": "genotype without any quality: not called",
             "gq_overruled": "GQ of a block that its own reads or PL contradict: 0",
-            "dp_from_info": "depth of a block missing: taken from INFO",
-            "dp_from_ad": "depth missing: sum of AD",
-            "dp_missing": "genotype without any depth: called by its quality alone, unless min_dp is set",
-            "gl_as_pl": "GL without PL: read as PL",
             "posterior_unread": "GP or PP without PL and GL: not read",
             "no_gt": "record without GT: no genotype",
-            "gt_from_gq": "block without GT: diploid reference, by its GQ",
             "homoplasmic": "0/1 by SQ with 95 % of the reads for the ALT: two copies",
-            "no_evidence": "genotype without a read or likelihood: no coverage",
-            "pl_equal": "PL of an allele equal for all numbers of copies: missing",
             "ft_failed": "genotype that failed FT: as if it had failed FILTER",
             "block_filter": "block that failed FILTER: its quality decides, the filter is not kept",
-            "star_block": "ALT * with END: read as a block",
             "symbolic_deletion": "ALT <DEL>: other allele after POS, no row",
             "deletion_without_end": "carried <DEL> without END and SVLEN: only REF is covered",
             "symbolic_allele": "other symbolic ALT: other allele at the bases of REF, no row",
@@ -87,9 +79,28 @@ REMARKS: tuple[RemarkKind, ...] = (
             "ploidy_raised": "haploid record at a position with a diploid one: diploid, without likelihoods",
         }
     ),
+    *_kinds(
+        {
+            "gq_from_gqx": "GQ missing: taken from GQX",
+            "gq_from_sq": "GQ missing: taken from SQ",
+            "gq_from_rgq": "GQ missing: taken from RGQ",
+            "gq_from_pl": "GQ missing: taken from PL",
+            "gq_from_gl": "GQ missing: taken from GL",
+            "dp_from_info": "depth of a block missing: taken from INFO",
+            "dp_from_ad": "depth missing: sum of AD",
+            "dp_missing": "genotype without any depth: called by its quality alone, unless min_dp is set",
+            "gl_as_pl": "GL without PL: read as PL",
+            "gt_from_gq": "block without GT: diploid reference, by its GQ",
+            "no_evidence": "genotype without a read or likelihood: no coverage",
+            "pl_equal": "PL of an allele equal for all numbers of copies: missing",
+            "star_block": "ALT * with END: read as a block",
+        },
+        understood=True,
+    ),
 )
 MEANINGS = {kind.name: kind.meaning for kind in REMARKS}
 CONTRADICTING = frozenset(kind.name for kind in REMARKS if kind.contradicts)
+UNDERSTOOD = frozenset(kind.name for kind in REMARKS if kind.understood)
 MOST_LINES, MOST_PARTICIPANTS = 60, 10
 # the kinds that the kernel counts, in its order; the others are counted when a piece is settled
 KERNEL_NAMES = tuple(
@@ -110,8 +121,13 @@ def describe(remarks: Mapping[str, Mapping[str, int]]) -> list[str]:
     """Return lines for people about the remarks on the gVCFs of participants, by ID.
 
     They are a line per participant and kind, or for more than ``MOST_LINES`` the sum of each kind and the
-    ``MOST_PARTICIPANTS`` participants with the most remarks.
+    ``MOST_PARTICIPANTS`` participants with the most remarks. Kinds that are ``understood`` have no line.
     """
+    remarks = {
+        participant: printed
+        for participant, counts in remarks.items()
+        if (printed := {name: number for name, number in counts.items() if name not in UNDERSTOOD})
+    }
     if sum(map(len, remarks.values())) <= MOST_LINES:
         return [
             f"{participant}: {name} {number} ({MEANINGS[name]})"

@@ -249,6 +249,11 @@ class Workspace:
         return self.root / Top.RETURNED
 
     @property
+    def seen(self) -> Path:
+        """The newest state of registry, lists, log and cohort that the workspace has seen (``audit.seen``)."""
+        return self.root / Top.SEEN
+
+    @property
     def snakemake(self) -> Path:
         """The folder of Snakemake's own records."""
         return self.root / Top.SNAKEMAKE
