@@ -19,6 +19,7 @@ from baekman.verdicts import GATES, Decision, Verdict, merge, read_verdicts
 from baekman.workflow_run import LAST_LINES, FailedJob, WorkflowRun
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder, Workspace
+from baekman.workspace.run_state import RunRecorder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +90,15 @@ def deliver(
     command = snakemake_command(folder.id, workspace=workspace, config=config, profile=profile, cores=cores)
     if receipt.status == "same" and _needs_staged_files(command, workspace=workspace, folder=folder):
         receive_delivery(again=True)
-    run = workflow_run.run(
-        command,
-        workspace=workspace,
-        log=workspace.deliver_log(folder.id),
-        report=lambda run: progress(run.rule or "planning", run.done, run.total),
-    )
+    with RunRecorder(folder) as recorder:
+
+        def report(run: WorkflowRun) -> None:
+            progress(run.rule or "planning", run.done, run.total)
+            recorder.note(run.counts)
+
+        log = workspace.deliver_log(folder.id)
+        run = workflow_run.run(command, workspace=workspace, log=log, report=report)
+        recorder.end("failed" if run.exit_code else "done")
     if run.done or run.failed:
         withdrawal.sweep_after(workspace, folder.id)
     return _outcome(run, workspace=workspace, folder=folder)

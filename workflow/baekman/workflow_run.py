@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import IO, Any
 
 from baekman.tools.processes import STARTED_BY
 from baekman.workspace.paths import Workspace
+from baekman.workspace.run_state import RunCounts
 
 LAST_LINES = 15
 LOCKED = "LockException"  # Snakemake's exception where another run has locked the same files
@@ -40,6 +42,7 @@ class WorkflowRun:
 
     ``rule``: of the job that started last. ``done`` of ``total`` jobs succeeded. ``failed``: by the number of the
     job, without those that succeeded when they were tried again. ``planned``: number of jobs by rule.
+    ``running``: rule of each job that was started or submitted, by number. ``finished``: number of jobs by rule.
     ``locked``: another run works on the same files. ``unreported``: why the return report lacks the QC verdicts.
     ``exit_code`` and ``last_lines`` (of Snakemake's messages) are set when the run has ended.
     """
@@ -49,6 +52,8 @@ class WorkflowRun:
     total: int = 0
     failed: dict[int, FailedJob] = field(default_factory=dict)
     planned: Mapping[str, int] = field(default_factory=dict)
+    running: dict[int, str] = field(default_factory=dict)
+    finished: Counter[str] = field(default_factory=Counter)
     locked: bool = False
     unreported: str = ""
     exit_code: int = 0
@@ -59,11 +64,14 @@ class WorkflowRun:
         match event:
             case {"event": "planned", "jobs": jobs}:
                 self.planned = jobs
-            case {"event": "started", "rule": rule}:
+            case {"event": "started", "rule": rule, **rest}:
                 self.rule = rule
+                self.running[rest.get("job", 0)] = rule
             case {"event": "finished", "job": number}:
                 self.failed.pop(number, None)
+                self.finished[self.running.pop(number, "")] += 1
             case {"event": "failed", "job": number, "rule": rule, "log": log}:
+                self.running.pop(number, None)
                 self.failed[number] = FailedJob(rule=rule, log=log)
             case {"event": "progress", "done": done, "total": total}:
                 self.done, self.total = done, total
@@ -71,6 +79,19 @@ class WorkflowRun:
                 self.locked = self.locked or exception == LOCKED
             case {"event": "notice", "subject": subject, "message": message} if subject == RETURN_REPORT:
                 self.unreported = message
+
+    @property
+    def counts(self) -> RunCounts:
+        """The numbers that the state file of a run has."""
+        return RunCounts(
+            rule=self.rule,
+            done=self.done,
+            total=self.total,
+            planned=dict(self.planned),
+            finished=dict(self.finished),
+            running=dict(Counter(self.running.values())),
+            failed=dict(Counter(job.rule for job in self.failed.values())),
+        )
 
 
 def run(

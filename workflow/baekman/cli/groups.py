@@ -15,6 +15,7 @@ GROUPS = (
     ("baekman.cli.table_keys", "table-keys"),
     ("baekman.cli.delivery", ""),
     ("baekman.cli.workflow", ""),
+    ("baekman.cli.overview", ""),
     ("baekman.cli.reading", ""),
     ("baekman.cli.privacy", ""),
     ("baekman.cli.step", "step"),

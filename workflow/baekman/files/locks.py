@@ -110,6 +110,25 @@ def try_lock(descriptor: int, *, is_shared: bool = False) -> bool:
     return True
 
 
+def is_held(path: Path) -> bool | None:
+    """Return whether a process holds the lock ``path`` alone; None where that cannot be found out.
+
+    The file is opened for reading only, and locked for a moment, shared.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        return not try_lock(descriptor, is_shared=True)
+    except OSError:  # a file system without locks
+        return None
+    finally:
+        os.close(descriptor)
+
+
 def _is_at(path: Path, descriptor: int) -> bool:
     try:
         return path.stat().st_ino == os.fstat(descriptor).st_ino

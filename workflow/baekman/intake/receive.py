@@ -89,8 +89,7 @@ def receive(
     if status == "changed":
         raise _repeated_name()
     home = workspace.delivery(delivery_id)
-    lock = workspace.deliveries / f".{delivery_id}.lock"
-    with exclusive(lock, waits_for="another run that receives this delivery"):
+    with exclusive(home.intake_lock, waits_for="another run that receives this delivery"):
         before = _read_summary(home)
         if before is not None:
             _require_same_content(home, delivery, key)

@@ -54,6 +54,19 @@ def is_workspace(folder: Path) -> bool:
     return bool(id_of(folder)) or any((folder / sign).exists() for sign in SIGNS)
 
 
+def require_workspace(folder: Path) -> None:
+    """Raise InputRefused when ``folder`` is no workspace."""
+    if not is_workspace(folder):
+        raise InputRefused(
+            Problem(
+                file="--workspace",
+                expected="a workspace",
+                found="another folder" if folder.is_dir() else "none",
+                action="correct --workspace (or BAEKMAN_WORKSPACE); `baekman registry init` makes one",
+            )
+        )
+
+
 def identify(workspace: Workspace) -> str:
     """Return the ID of ``workspace``, which is made if it has none; its cohort gets the ID too if it has none.
 

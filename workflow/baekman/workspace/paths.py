@@ -86,6 +86,21 @@ class DeliveryFolder:
         return self.path / "progress"
 
     @property
+    def intake_lock(self) -> Path:
+        """The lock that an intake of the delivery holds."""
+        return self.path.parent / f".{self.id}.lock"
+
+    @property
+    def run_state(self) -> Path:
+        """The state of the newest run of the workflow (``workspace.run_state``)."""
+        return self.path / "progress.json"
+
+    @property
+    def run_lock(self) -> Path:
+        """The lock that a run of the workflow by ``baekman deliver`` holds."""
+        return self.path.parent / f".{self.id}.run.lock"
+
+    @property
     def staged(self) -> Path:
         """The folder of the sanitised copies, a folder for each participant; jobs use and delete them."""
         return self.path / STAGED

@@ -1,0 +1,66 @@
+"""Commands that look at a workspace and change nothing: where its deliveries are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from baekman.cli.options import HERE, WorkspaceOption
+from baekman.errors import EXIT_FAILED
+from baekman.files.shown_text import printable
+
+if TYPE_CHECKING:
+    from baekman.status.delivery import DeliveryStatus
+
+app = typer.Typer(help="Where things are.", no_args_is_help=True)
+
+
+@app.command()
+def status(
+    workspace: WorkspaceOption = HERE,
+    delivery: Annotated[list[str] | None, typer.Option("--delivery", help="A delivery, D…; repeatable.")] = None,
+    participant: Annotated[
+        list[str] | None, typer.Option("--participant", help="A participant, P…; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; docs/operating.md has its keys.")] = False,
+) -> None:
+    """Show each delivery with its stage, jobs, estimated end, verdicts, and the specimens that wait for a person.
+
+    Works while runs are under way, here or on a cluster, and needs neither the registry nor its key. Exits with 1 when
+    files of a delivery are damaged.
+
+    Example: baekman status --workspace W
+    """
+    from datetime import UTC, datetime
+
+    from baekman.status.delivery import delivery_folders, status_of
+    from baekman.status.output import document, table
+    from baekman.status.participant import participant_statuses
+    from baekman.workspace.identity import require_workspace
+    from baekman.workspace.paths import Workspace
+
+    place, now = Workspace(workspace), datetime.now(UTC)
+    require_workspace(workspace)
+    folders = delivery_folders(place, delivery or [])
+    people = participant_statuses(place, folders, participant or [])
+    if people:
+        of_people = {person.delivery for person in people}
+        folders = [folder for folder in folders if folder.id in of_people]
+    is_damaged = False
+
+    def statuses() -> Iterator[DeliveryStatus]:
+        nonlocal is_damaged
+        for folder in folders:
+            shown = status_of(place, folder, now=now)
+            is_damaged = is_damaged or shown.state == "damaged"
+            yield shown
+
+    if as_json:
+        sys.stdout.writelines(document(statuses(), participants=people, inboxes=(), now=now))
+    else:
+        sys.stdout.writelines(printable(line) + "\n" for line in table(statuses(), participants=people, notes=()))
+    if is_damaged:
+        raise typer.Exit(EXIT_FAILED)

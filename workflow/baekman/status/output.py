@@ -1,0 +1,87 @@
+"""The status of a workspace as a table for people and as JSON; both are written delivery by delivery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from baekman.status.delivery import DeliveryStatus, Waiting
+from baekman.status.participant import ParticipantStatus
+from baekman.verdicts import DECISIONS
+
+SCHEMA_VERSION = "1"
+MOST_WAITING = 20  # lines of held specimens of a delivery in the table
+_COLUMNS = "{:<14}  {:<9}  {:<8}  {:>11}  {:<16}  {:>7} {:>7} {:>7}"
+
+
+def table(
+    deliveries: Iterable[DeliveryStatus], *, participants: Iterable[ParticipantStatus], notes: Iterable[str]
+) -> Iterator[str]:
+    """Yield the lines of the table; times are local ones."""
+    is_empty = True
+    for status in deliveries:
+        if is_empty:
+            yield _COLUMNS.format("DELIVERY", "STATE", "STAGE", "JOBS", "ESTIMATED END", *_headings()).rstrip()
+        is_empty = False
+        counts = status.jobs
+        jobs = f"{counts.done}/{counts.total}" if counts.total else str(counts.done or "-")
+        numbers = [status.verdicts[decision] for decision in DECISIONS]
+        end = _local(status.estimated_end)
+        yield _COLUMNS.format(status.delivery, status.state, status.stage, jobs, end, *numbers).rstrip()
+        yield from _details(status)
+    for participant in participants:
+        yield f"{participant.participant}  {participant.specimen}  {participant.delivery}  {participant.stage}"
+        for verdict in participant.verdicts:
+            yield f"  {verdict['gate']:<6}  {verdict['verdict']:<6}  {', '.join(verdict['reasons'])}".rstrip()
+    if is_empty:
+        yield "no deliveries"
+    yield from notes
+
+
+def document(
+    deliveries: Iterable[DeliveryStatus],
+    *,
+    participants: Iterable[ParticipantStatus],
+    inboxes: Iterable[dict[str, Any]],
+    now: datetime,
+) -> Iterator[str]:
+    """Yield the parts of the JSON document (docs/operating.md, "Status")."""
+    head = {"schema": SCHEMA_VERSION, "time": now.isoformat(timespec="seconds")}
+    yield json.dumps(head)[:-1]
+    yield from _array("deliveries", (status.to_json() for status in deliveries))
+    yield from _array("participants", (participant.to_json() for participant in participants))
+    yield from _array("inboxes", inboxes)
+    yield "}\n"
+
+
+def _array(key: str, values: Iterable[dict[str, Any]]) -> Iterator[str]:
+    yield f',\n"{key}": ['
+    for number, value in enumerate(values):
+        yield (",\n" if number else "\n") + json.dumps(value, ensure_ascii=False)
+    yield "]"
+
+
+def _headings() -> list[str]:
+    return [decision.upper() for decision in DECISIONS]
+
+
+def _details(status: DeliveryStatus) -> Iterator[str]:
+    for rule, number in status.jobs.failed.items():
+        yield f"  failed: {rule}, {number} {'job' if number == 1 else 'jobs'}"
+    for waiting in status.waiting[:MOST_WAITING]:
+        yield f"  waits: {_waiting(waiting)}"
+    if len(status.waiting) > MOST_WAITING:
+        yield f"  waits: {len(status.waiting) - MOST_WAITING} more; --json lists all"
+    if status.next:
+        yield f"  next: {status.next}"
+
+
+def _waiting(waiting: Waiting) -> str:
+    return f"{waiting.specimen}  {waiting.gate:<6}  {', '.join(waiting.reasons)}, since {_local(waiting.since)}"
+
+
+def _local(time: str) -> str:
+    """Return a time of ISO 8601 in the zone of this machine, to the minute; "" for ""."""
+    return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M") if time else ""
