@@ -242,13 +242,19 @@ def _judge(record: Record, call: pysam.VariantRecordSample, *, failed: bool) -> 
             qualities = [0]
         if record.depths and sum(record.depths[1:]) > record.depths[0]:
             qualities = [0]
-    if record.block and reference and not qualities and len(record.depths) > 1 and not record.doubtful:
+    unread = not record.likelihoods and any(_is_given(call, key) for key in ("PL", "GL", "GP", "PP"))
+    if record.block and reference and not qualities and len(record.depths) > 1 and not record.doubtful and not unread:
         against = sum(record.depths[1:])
         quality = max(sum(record.depths) * 30103 - against * 200_000, 0) // 10_000
         qualities = [min(quality, record.dp * 30103 // 10_000) if record.dp >= 0 else quality]
     if record.block and not qualities:
-        qualities = [0 if record.doubtful else record.dp * 30103 // 10000 if record.dp >= 0 else -1]
+        qualities = [0 if record.doubtful or unread else record.dp * 30103 // 10000 if record.dp >= 0 else -1]
     record.gq = min([*qualities, -1][0], 99)
+
+
+def _is_given(call: pysam.VariantRecordSample, key: str) -> bool:
+    """Return whether a field has a value; one that is given and gives nothing leaves the depth without a say."""
+    return any(value is not None for value in call.get(key) or ())
 
 
 def _settle_homoplasmy(record: Record) -> None:

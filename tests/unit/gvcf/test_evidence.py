@@ -8,6 +8,7 @@ import pytest
 from support.store_tools import C1, block, line, read_lines, spans
 
 NOTHING = "0,0,0"
+NUMBERED = 1 << 30  # the numbers of phase sets that have text for a name
 
 
 @pytest.mark.parametrize("genotype", ["./.", "0/0", "0/1", "1/1"])
@@ -53,6 +54,15 @@ def test_equal_likelihoods_of_a_covered_record_are_none(tmp_path: Path) -> None:
         ("GQX", "40", "LowGQX", 40, "weak"),
         ("GQ", "35", "AD;ADP", 30, "called"),
         ("GQ", ".", "RefCall", 80, "called"),
+        ("PL", "0,.,900", ".", 0, "weak"),
+        ("PL", "0,40", ".", 0, "weak"),
+        ("GL", "nan,nan,nan", ".", 0, "weak"),
+        ("GL", "0,-6,-inf", ".", 60, "called"),
+        ("GL", "-INF,-Infinity,0", ".", 0, "weak"),
+        ("GL", ".", ".", 80, "called"),
+        ("PP", "0,40,400", ".", 0, "weak"),
+        ("GP", "0.0,1.0,0.0", ".", 0, "weak"),
+        ("GQ:GP", "60:1,0,0", ".", 60, "called"),
         ("GQ", ".", ".", 80, "called"),
     ],
 )
@@ -130,4 +140,25 @@ def test_phase_sets_of_text_are_kept_apart(tmp_path: Path) -> None:
         line(14, "T", "A", "1|0:50:PATMAT", format=keys),
         line(16, "G", "A", "1|0:50:12_C_T", format=keys),
     ]
-    assert [row.phase_set for row in read_lines(tmp_path, lines, C1).rows] == [10, 12, 10, 12]
+    first, second = NUMBERED + 10, NUMBERED + 12
+    assert [row.phase_set for row in read_lines(tmp_path, lines, C1).rows] == [first, second, first, second]
+
+
+def test_a_set_of_text_is_no_set_with_a_number(tmp_path: Path) -> None:
+    keys = "GT:GQ:PS"
+    lines = [
+        line(pos, "C", "T", f"0|1:50:{name}", format=keys)
+        for pos, name in ((10, "PATMAT"), (12, "10"), (20, "4000000000"), (22, "5000000000"), (30, "10"))
+    ]
+    sets = [row.phase_set for row in read_lines(tmp_path, lines, C1).rows]
+    assert sets == [NUMBERED + 10, 10, NUMBERED + 20, NUMBERED + 22, 10]
+
+
+def test_pids_that_begin_with_one_position_are_sets_apart(tmp_path: Path) -> None:
+    keys = "GT:GQ:PGT:PID"
+    lines = [
+        line(pos, "C", "T", f"0/1:50:0|1:{name}", format=keys)
+        for pos, name in ((10, "10_C_T"), (12, "10_C_A"), (20, "10_C_T"), (22, "10_C_A"))
+    ]
+    sets = [row.phase_set for row in read_lines(tmp_path, lines, C1).rows]
+    assert sets == [10, NUMBERED + 12, 10, NUMBERED + 12]

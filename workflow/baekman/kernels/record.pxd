@@ -43,6 +43,7 @@ cdef struct Record:
     int64_t *pl
     int64_t values  # the number of likelihoods
     bint of_gl  # whether they come from GL
+    bint unread  # whether there are likelihoods or posteriors that cannot be read
     int64_t gq
     bint doubtful  # a genotype that the record's own filters speak against
     int64_t dp

@@ -15,10 +15,11 @@ from baekman.kernels.layout cimport (
 )
 from baekman.kernels.reader cimport BAD_GENOTYPE, DONE
 from baekman.kernels.record cimport MAX_ALLELES, NON_REF, Record
-from baekman.kernels.text cimport COMMA, MINUS, PIPE, SLASH, integer, is_missing, position, quality
+from baekman.kernels.text cimport COMMA, MINUS, PIPE, SLASH, integer, is_infinity, is_missing, position, quality
 
 cdef enum:
     LOG_OFFSET = 1_000_000_000
+    LOG_OF_0 = 10_000  # the phred value of 0 in floating point, which has no logarithm
 
 
 cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept nogil:
@@ -72,10 +73,13 @@ cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept 
 cdef inline int64_t phred_of_log(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
     """Return a log10 likelihood as a phred value above an offset; -1 when ``.`` or empty, -2 when it is no number.
 
-    A value of GL is at most 0; ``LOG_OFFSET`` keeps one above it from becoming a code for a missing value.
+    A value of GL is at most 0; ``LOG_OFFSET`` keeps one above it from becoming a code for a missing value. ``-inf`` is
+    the logarithm of 0.
     """
     cdef bint negative = start < end and buf[start] == MINUS
     cdef int64_t value = quality(buf, start + negative, end)
+    if value == -2 and negative and is_infinity(buf, start + 1, end):
+        return LOG_OFFSET + LOG_OF_0
     if value < 0:
         return -2 if negative else value
     value = (value + 5) // 10
@@ -92,10 +96,12 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
     cdef int64_t *pl = record.pl
     record.values = 0
     record.of_gl = False
+    record.unread = False
     if not find(fields, PL, &start, &stop) or is_missing(buf, start, stop):
         if not find(fields, GL, &start, &stop) or is_missing(buf, start, stop):
             if find(fields, GP, &start, &stop) or find(fields, PP, &start, &stop):
-                record.counts[COUNT_POSTERIOR_UNREAD] += not is_missing(buf, start, stop)
+                record.unread = not is_missing(buf, start, stop)
+                record.counts[COUNT_POSTERIOR_UNREAD] += record.unread
             return
         of_gl = True
     if record.polyploid:
@@ -135,6 +141,7 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
         record.values = 0
     else:
         record.counts[COUNT_GL_AS_PL] += of_gl
+    record.unread = record.values == 0
 
 
 cdef bint states_reference(const Fields *fields) noexcept nogil:
@@ -187,11 +194,11 @@ cdef void read_quality(Record *record, Fields *fields, int64_t info_dp, bint com
     """Read DP and GQ, or the values that stand for them where they are missing.
 
     A missing GQ is GQX, SQ or RGQ, then what the likelihoods say, then of a block what its reads say. ``failed`` is a
-    FILTER that the record did not pass: with it, and without GQ, a reference genotype is doubtful. A block's depth is
-    its quality only where the record gives nothing else.
+    FILTER that the record did not pass: with it, and without GQ, a reference genotype is doubtful. A block's reads and
+    depth are its quality only where the record gives nothing else, not even what cannot be read.
     """
     cdef int64_t start, stop, dp = -1, gq = -1, index, against
-    cdef bint refused = False, reference
+    cdef bint refused = record.unread, reference
     cdef int64_t *counts = record.counts
     cdef int64_t *cut = &counts[COUNT_DECIMALS_CUT]
     if record.block and find(fields, MIN_DP, &start, &stop):

@@ -110,6 +110,18 @@ cdef inline int64_t quality(const uint8_t *buf, int64_t start, int64_t end) noex
     return min(value, <int64_t>MAX_QUALITY)
 
 
+cdef inline bint is_infinity(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
+    """Return whether a number is written as ``inf`` or ``Infinity``, in any case."""
+    cdef const uint8_t *word = b"infinity"
+    cdef int64_t index
+    if end - start != 3 and end - start != 8:
+        return False
+    for index in range(end - start):
+        if buf[start + index] | 32 != word[index]:
+            return False
+    return True
+
+
 cdef inline bint same(
     const uint8_t *buf, int64_t start, int64_t end, const uint8_t *pool, int64_t first, int64_t last
 ) noexcept nogil:
