@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from baekman import watch
 from baekman.cli import app, groups
 from baekman.errors import InputRefused
+from baekman.workspace.inbox_state import read_inboxes
 from baekman.workspace.paths import Workspace
 from typer.testing import CliRunner
 
@@ -69,8 +71,7 @@ def look(inbox: Path, times: int = 1, is_busy: Sequence[bool] = ()) -> tuple[lis
         watch.watch(
             inbox,
             workspace=Workspace(inbox.parent),
-            deliver=deliver,
-            refuse=lambda refusal, place: refused.append(refusal),
+            calls=watch.Calls(deliver=deliver, refuse=lambda refusal, place: refused.append(refusal)),
         )
     return delivered, refused
 
@@ -124,7 +125,9 @@ def test_a_refused_delivery_is_found_by_the_operator_and_not_named(
         app, ["watch", str(inbox), "--workspace", str(inbox.parent), "--once", "--quiet-seconds", "0"]
     )
     assert ran.exit_code == 1, ran.output
-    lines = ran.stderr.splitlines()
+    waiting, *lines = ran.stderr.splitlines()
+    assert "1 of 1 files of the manifest are not there" in waiting
+    assert lines[-1].endswith("  inbox: 2 folders, 1 waiting, 1 refused")
     assert lines[1].startswith("refused: manifest.tsv: ") and "Hanbit" not in ran.stderr
     command = re.search("`(.+)`", lines[0])
     assert command
@@ -171,3 +174,96 @@ def test_a_finished_delivery_is_not_delivered_again(inbox: Path, monkeypatch: py
     assert len(look(inbox)[0]) == 1
     (report / "manifest.json").touch()
     assert look(inbox) == ([], [])
+
+
+def in_future(folder: Path) -> None:
+    os.utime(folder / "s1.bam", (4_000_000_000, 4_000_000_000))
+
+
+def with_dangling_link(folder: Path) -> None:
+    (folder / "s2.bam").symlink_to(folder / "Hong-Gildong.bam")
+
+
+FAULTS = {
+    "time_in_future": in_future,
+    "link_dangling": with_dangling_link,
+    "incomplete": lambda folder: (folder / "s1.bam").unlink(),
+    "part_missing": lambda folder: (folder / "manifest.tsv").unlink(),
+    "changing": lambda folder: os.utime(folder / "s1.bam"),
+}
+
+
+@pytest.mark.parametrize("reason", FAULTS)
+def test_the_reason_to_wait_is_reported_once_and_in_the_state_without_a_name(
+    inbox: Path, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = put(inbox, "Hanbit-1")
+    FAULTS[reason](folder)
+    if reason not in ("time_in_future", "changing"):
+        os.utime(folder, (1_700_000_000, 1_700_000_000))
+    waits, looks = [], []
+    calls = watch.Calls(
+        deliver=lambda folder: pytest.fail("it is not complete"),
+        refuse=lambda refusal, place: pytest.fail(str(refusal)),
+        wait=lambda wait, place: waits.append((wait.reason, wait.message, place)),
+        looked=lambda counts: looks.append(dict(counts)),
+    )
+    monkeypatch.setattr(watch.time, "sleep", lambda seconds: None if len(looks) < 3 else sys.exit())
+    with pytest.raises(SystemExit):
+        watch.watch(inbox, workspace=Workspace(inbox.parent), calls=calls)
+    assert looks == [{"waits": 1}] * 3
+    ((noted, message, place),) = waits
+    assert noted == reason and str(folder.stat().st_ino) in place
+    (state,) = read_inboxes(Workspace(inbox.parent))
+    assert state["counts"] == {"waits": 1} and state["is_watched"] is False
+    assert [(entry["reason"], entry["message"]) for entry in state["folders"]] == [(reason, message)]
+    written = "".join(file.read_text() for file in inbox.parent.glob("watch/*.json"))
+    assert not re.search("Hanbit|Hong|s[12][.]bam", written + message + place)
+
+
+def test_a_folder_in_it_that_may_not_be_read_is_a_reason_to_wait(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = put(inbox, "first")
+
+    def refuse(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    wait = watch.reason_to_wait(folder, quiet_seconds=0)
+    assert wait and wait.reason == "folder_unreadable"
+
+
+def test_an_inbox_that_cannot_be_listed_is_reported_once(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[tuple[str, str]] = []
+    calls = watch.Calls(
+        deliver=lambda folder: True,
+        refuse=lambda refusal, place: None,
+        wait=lambda wait, place: waits.append((wait.reason, place)),
+        looked=lambda counts: looks.append(1),
+    )
+    looks: list[int] = []
+    monkeypatch.setattr(watch.time, "sleep", lambda seconds: None if len(looks) < 3 else sys.exit())
+    monkeypatch.setattr(Path, "iterdir", lambda self: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(SystemExit):
+        watch.watch(inbox, workspace=Workspace(inbox.parent), calls=calls)
+    assert waits == [("inbox_unreadable", "INBOX")]
+
+
+def test_a_finished_delivery_whose_links_break_later_does_not_wait(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_dangling_link(put(inbox, "first"))
+    monkeypatch.setattr(watch, "is_done", lambda folder, *, workspace: True)
+    assert look(inbox) == ([], [])
+    (state,) = read_inboxes(Workspace(inbox.parent))
+    assert state["counts"] == {"finished": 1} and state["folders"] == []
+
+
+def test_a_watched_inbox_is_in_the_status(inbox: Path) -> None:
+    put(inbox, "Hanbit-1", content=b"0")
+    (inbox.parent / "deliveries").mkdir()
+    look(inbox)
+    if not app.registered_groups:
+        groups.register(app)
+    table = CliRunner().invoke(app, ["status", "--workspace", str(inbox.parent)]).stdout
+    assert f"inbox {inbox.stat().st_ino} is not watched now" in table and "1 waits" in table
+    assert "1 of 1 files of the manifest" in table and "Hanbit" not in table

@@ -37,9 +37,10 @@ def status(
     from datetime import UTC, datetime
 
     from baekman.status.delivery import delivery_folders, status_of
-    from baekman.status.output import document, table
+    from baekman.status.output import document, inbox_lines, table
     from baekman.status.participant import participant_statuses
     from baekman.workspace.identity import require_workspace
+    from baekman.workspace.inbox_state import read_inboxes
     from baekman.workspace.paths import Workspace
 
     place, now = Workspace(workspace), datetime.now(UTC)
@@ -49,6 +50,7 @@ def status(
     if people:
         of_people = {person.delivery for person in people}
         folders = [folder for folder in folders if folder.id in of_people]
+    inboxes = list(read_inboxes(place)) if not (delivery or participant) else []
     is_damaged = False
 
     def statuses() -> Iterator[DeliveryStatus]:
@@ -59,8 +61,10 @@ def status(
             yield shown
 
     if as_json:
-        sys.stdout.writelines(document(statuses(), participants=people, inboxes=(), now=now))
+        sys.stdout.writelines(document(statuses(), participants=people, inboxes=inboxes, now=now))
     else:
-        sys.stdout.writelines(printable(line) + "\n" for line in table(statuses(), participants=people, notes=()))
+        sys.stdout.writelines(
+            printable(line) + "\n" for line in table(statuses(), participants=people, notes=inbox_lines(inboxes))
+        )
     if is_damaged:
         raise typer.Exit(EXIT_FAILED)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from baekman.cli.options import HERE, ConfigOption, InsecureOption, WorkspaceOption, readable_folder
-from baekman.engine.progress import progress_bar
+from baekman.engine.progress import minute, progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 from baekman.files.shown_text import printable
 
 if TYPE_CHECKING:
     from baekman.deliver import Outcome
     from baekman.workspace.paths import Workspace
+
+LINE_SECONDS = 60.0  # between lines of progress where stderr is no terminal
 
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
 
@@ -93,6 +96,7 @@ def watch(
 
     Example: baekman watch /data/inbox --workspace /data/cohort --profile slurm
     """
+    from baekman.watch import Calls, Wait
     from baekman.watch import watch as watch_inbox
     from baekman.workspace.paths import Workspace
 
@@ -110,17 +114,53 @@ def watch(
         failures += 1
         print(f"a delivery is refused, {place}:", file=sys.stderr)
         for problem in refusal.problems:
-            print(printable(f"refused: {problem}"), file=sys.stderr)
+            print(printable(f"refused: {problem}"), file=sys.stderr, flush=True)
+
+    def report_wait(wait: Wait, place: str) -> None:
+        print(printable(f"a delivery waits, {place}: {wait.message}"), file=sys.stderr, flush=True)
 
     watch_inbox(
         inbox,
         workspace=Workspace(workspace),
-        deliver=deliver_folder,
-        refuse=report_refusal,
+        calls=Calls(
+            deliver=deliver_folder,
+            refuse=report_refusal,
+            wait=report_wait,
+            looked=_print_look if once else _print_looks(),
+        ),
         once=once,
         quiet_seconds=quiet,
     )
     raise typer.Exit(EXIT_FAILED if failures else EXIT_DONE)
+
+
+def _print_look(counts: Mapping[str, int]) -> None:
+    """Print the number of folders of an inbox by state on stderr."""
+    words = {
+        "delivered": "delivered",
+        "finished": "finished before",
+        "busy": "in another run",
+        "waits": "waiting",
+        "refused": "refused",
+        "no_delivery": "no delivery",
+    }
+    parts = [f"{counts[state]} {word}" for state, word in words.items() if counts.get(state)]
+    total = sum(counts.values())
+    folders = "1 folder" if total == 1 else f"{total} folders"
+    print(f"{minute()}  inbox: {', '.join([folders, *parts])}", file=sys.stderr, flush=True)
+
+
+def _print_looks() -> Callable[[Mapping[str, int]], None]:
+    """Return a function that prints a look a minute, where stderr is no terminal."""
+    printed = 0.0
+
+    def print_look(counts: Mapping[str, int]) -> None:
+        nonlocal printed
+        if not sys.stderr.isatty() and time.monotonic() - printed >= LINE_SECONDS:
+            _print_look(counts)
+            printed = time.monotonic()
+
+    return print_look
 
 
 def _deliver(
@@ -130,7 +170,7 @@ def _deliver(
     from baekman.deliver import deliver as deliver_folder
     from baekman.workspace.paths import Workspace
 
-    with progress_bar() as progress:
+    with progress_bar(line_seconds=LINE_SECONDS) as progress:
         outcome = deliver_folder(
             delivery, workspace=Workspace(workspace), config=config, profile=profile, cores=cores, progress=progress
         )

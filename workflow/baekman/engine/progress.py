@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import itertools
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 
 Show = Callable[[str, int, int], None]  # the work, the number of its parts that are done, the number of all
 
 
 @contextmanager
-def progress_bar() -> Iterator[Show]:
-    """Show a progress bar on stderr when that is a terminal; show nothing otherwise."""
+def progress_bar(*, line_seconds: float | None = None) -> Iterator[Show]:
+    """Show a progress bar on stderr when that is a terminal.
+
+    Otherwise print a line on stderr each ``line_seconds``; nothing without it.
+    """
     if not sys.stderr.isatty():
-        yield lambda _work, _done, _total: None
+        with _progress_lines(line_seconds) if line_seconds else nullcontext(_show_nothing) as show:
+            yield show
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -28,6 +34,40 @@ def progress_bar() -> Iterator[Show]:
             bar.update(task, description=work, completed=done, total=total or None)
 
         yield show
+
+
+def _show_nothing(_work: str, _done: int, _total: int) -> None:
+    """Show nothing."""
+
+
+@contextmanager
+def _progress_lines(seconds: float) -> Iterator[Show]:
+    """Print the newest progress on stderr each ``seconds``, from a thread, as nothing may happen for hours."""
+    newest = ("starting", 0, 0)
+    ended = threading.Event()
+
+    def show(work: str, done: int, total: int) -> None:
+        nonlocal newest
+        newest = (work, done, total)
+
+    def print_lines() -> None:
+        while not ended.wait(seconds):
+            work, done, total = newest
+            count = f": {done} of {total} done" if total else ""
+            print(f"{minute()}  {work}{count}", file=sys.stderr, flush=True)
+
+    printer = threading.Thread(target=print_lines, name="progress", daemon=True)
+    printer.start()
+    try:
+        yield show
+    finally:
+        ended.set()
+        printer.join()
+
+
+def minute() -> str:
+    """Return the local time to the minute, as lines of progress begin with it."""
+    return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 @contextmanager

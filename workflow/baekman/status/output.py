@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,18 @@ def table(
     if is_empty:
         yield "no deliveries"
     yield from notes
+
+
+def inbox_lines(inboxes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines on watched inboxes (``workspace.inbox_state``), with the folders that wait or are refused."""
+    for inbox in inboxes:
+        counts = ", ".join(f"{number} {str(state).replace('_', ' ')}" for state, number in inbox["counts"].items())
+        is_watched = {True: "is watched", False: "is not watched now", None: "was watched"}[inbox["is_watched"]]
+        yield f"inbox {inbox['inbox']} {is_watched}; last look {_local(inbox['looked'])}: {counts or 'no folders'}"
+        for folder in inbox["folders"][:MOST_WAITING]:
+            yield f"  {folder['state']}: `find INBOX -maxdepth 1 -inum {folder['number']}`: {folder['message']}"
+        if len(inbox["folders"]) > MOST_WAITING:
+            yield f"  {len(inbox['folders']) - MOST_WAITING} more; --json lists all"
 
 
 def document(

@@ -34,6 +34,7 @@ class Top(StrEnum):
     SNAKEMAKE = ".snakemake"
     TABLE_KEYS = "table_keys"
     TABLES = "tables"
+    WATCHED = "watch"
     WITHDRAWN = "withdrawn"
 
 
@@ -282,6 +283,11 @@ class Workspace:
     def tables(self) -> Path:
         """The folder of the participants' tables."""
         return self.root / Top.TABLES
+
+    @property
+    def watched(self) -> Path:
+        """The folder of the states of watched inboxes (``workspace.inbox_state``)."""
+        return self.root / Top.WATCHED
 
     @property
     def withdrawn(self) -> Path:
