@@ -1,5 +1,5 @@
-# Intake runs in the main process before the plan is made. From then on only pseudonymous IDs exist: in paths, logs,
-# metadata and the command lines of jobs.
+# The desk of intake runs in the main process before the plan is made, and has its orders carried out by a run of its
+# own with the target `inspected`. Only pseudonymous IDs exist in paths, logs, metadata and the command lines of jobs.
 import re
 import sys
 
@@ -11,13 +11,44 @@ if config.get("delivery") and not re.fullmatch(DELIVERY, str(config["delivery"])
         logger.warning(
             "This delivery was not received yet: its jobs are known after intake."
         )
-if re.fullmatch(DELIVERY, str(config.get("delivery"))) and staged_rows() is None:
+ORDERED = ordered_participants()
+if (
+    re.fullmatch(DELIVERY, str(config.get("delivery")))
+    and staged_rows() is None
+    and not ORDERED
+):
     raise WorkflowError(
         f"delivery {config['delivery']} was not received in this workspace"
     )
 
 IS_RECEIVED = staged_rows() is not None
 STAGED = staged_rows() or []
+
+
+rule inspect:
+    """Open the files of one specimen: check them and stage them. The order is sealed, and gone after the run."""
+    input:
+        order="deliveries/{delivery}/orders/{participant}.sealed",
+    output:
+        note="deliveries/{delivery}/inspected/{participant}.json",
+    log:
+        "<logs>/inspect/{delivery}/{participant}.log",
+    benchmark:
+        "<benchmarks>/inspect/{delivery}/{participant}.tsv"
+    conda:
+        "../envs/step.yaml"
+    threads: 2
+    shell:
+        "baekman step inspect --delivery {wildcards.delivery} --participant {wildcards.participant} 2> {log}"
+
+
+rule inspected:
+    input:
+        notes=expand(
+            "deliveries/{delivery}/inspected/{participant}.json",
+            delivery=config.get("delivery"),
+            participant=ORDERED,
+        ),
 
 
 rule staged_file:

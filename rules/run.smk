@@ -13,10 +13,31 @@ from baekman.workspace.paths import Workspace
 from snakemake.exceptions import WorkflowError
 
 RUN_KEYS = ("delivery", "workspace")  # keys of --config that are no settings
+KEY_VARIABLES = (
+    "BAEKMAN_REGISTRY",
+    "BAEKMAN_REGISTRY_KEY",
+    "BAEKMAN_CRYPT4GH_KEY",
+    "BAEKMAN_CRYPT4GH_PASSPHRASE",
+)
 
 internals.check(workflow)
 processes.keep_from_others()
 STARTED_IN = {Path.cwd(), Path(os.environ.get("PWD", "."))}  # the log lies in one
+
+FOLDER = internals.folder_of_command()
+# Jobs inherit the environment, and never open the registry.
+KEYS = {name: os.environ.pop(name) for name in KEY_VARIABLES if name in os.environ}
+
+
+@contextmanager
+def with_keys():
+    """Put the variables of the registry and of keys back inside the block."""
+    os.environ.update(KEYS)
+    try:
+        yield
+    finally:
+        for name in KEYS:
+            del os.environ[name]
 
 
 def close_snakemake_folders():
@@ -87,8 +108,43 @@ def receive_delivery(folder):
 
     if internals.is_planning():
         return received_id(folder, workspace=WORKSPACE)
-    with refusing("delivery"):
-        return receive(folder, workspace=WORKSPACE, config=SETTINGS).delivery_id
+    with refusing("delivery"), with_keys():
+        return receive(
+            folder, workspace=WORKSPACE, config=SETTINGS, run=run_inspections
+        ).delivery_id
+
+
+def run_inspections(workspace, delivery, participants):
+    """Carry out the orders of `participants` by a run with the options of this one, and show its progress."""
+    from baekman import deliver
+
+    numbers = set()
+
+    def show(run):
+        if run.total and run.done not in numbers:
+            numbers.add(run.done)
+            logger.info(f"intake: {run.done} of {run.total} jobs done")
+
+    values = {"workspace": str(workspace.root.resolve()), "delivery": delivery}
+    try:
+        deliver.run_inspections(
+            internals.command_for(deliver.INSPECTED, values),
+            workspace=workspace,
+            home=workspace.delivery(delivery),
+            participants=participants,
+            show=show,
+            folder=FOLDER,
+        )
+    except deliver.InspectionsFailed as failure:
+        raise WorkflowError(
+            "intake failed: no specimen was inspected", *failure.run.last_lines
+        )
+
+
+def ordered_participants():
+    """Return the participants with an order of an intake that is under way."""
+    orders = WORKSPACE.delivery(str(config.get("delivery"))).orders
+    return sorted(path.stem for path in orders.glob("P*"))
 
 
 def staged_rows():
@@ -102,8 +158,10 @@ def conclude():
     from baekman import deliver, workflow_run  # jobs never open the registry
 
     close_snakemake_folders()
-    if IS_RECEIVED:
-        if message := deliver.conclude(WORKSPACE, config["delivery"]):
+    if IS_RECEIVED and not ORDERED:
+        with with_keys():
+            message = deliver.conclude(WORKSPACE, config["delivery"])
+        if message:
             logger.warning(message, extra={"notice": workflow_run.RETURN_REPORT})
 
 

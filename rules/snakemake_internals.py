@@ -7,9 +7,10 @@ attributes that another version of Snakemake no longer has. Versions 9.12 to 9.2
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,11 @@ PLANNING_OPTIONS = (
     *("dag", "detailed_summary", "dryrun", "filegraph", "lint"),
     *("list_rules", "list_target_rules", "rulegraph", "summary", "unlock"),
 )
-OPTIONS = ("cores", "executor", "profile", *PLANNING_OPTIONS)
+# Options that choose jobs, or the folder of work.
+CHOOSING_OPTIONS = (
+    *("batch", "directory", "force", "forceall", "forcerun", "omit_from", "target_jobs", "touch", "until"),
+)
+OPTIONS = ("cores", "executor", "profile", *CHOOSING_OPTIONS, *PLANNING_OPTIONS)
 
 
 def check(workflow: Any) -> None:
@@ -85,6 +90,50 @@ def set_config_for_jobs(workflow: Any, key: str, value: object) -> None:
     settings = workflow.config_settings
     others = [text for text in settings.config_args or [] if not text.startswith(f"{key}=")]
     settings.config_args = [*others, f"{key}={value!r}"]
+
+
+def folder_of_command() -> Path:
+    """Return the folder of the command; Snakemake is in that of ``--directory`` by now."""
+    return Path.cwd() if command_line().directory is None else Path(os.environ.get("PWD", "."))
+
+
+def command_for(target: str, values: Mapping[str, str]) -> list[str]:
+    """Return the command of another run with the options of this one, for ``target`` only.
+
+    ``values`` are added to those of ``--config``. Options that choose jobs are left out.
+    """
+    options, config = [], []
+    for action, words in _options(sys.argv[1:]):
+        if action == "config":
+            config += words[1:]
+        elif action not in CHOOSING_OPTIONS:
+            options += words
+    config = [text for text in config if text.partition("=")[0] not in values]
+    given = [f"{key}={value}" for key, value in values.items()]
+    return [sys.executable, "-m", "snakemake", target, *options, "--config", *config, *given]
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each option of a command line: its name in the parser ("" for an unknown one), and its words."""
+    actions = {text: action for action in get_argument_parser()._actions for text in action.option_strings}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return
+        if not word.startswith("-"):
+            continue  # a target
+        name, equals, value = word.partition("=")
+        action = actions.get(name) or actions.get(word[:2])
+        has_value = bool(equals) or (name not in actions and not word.startswith("--"))
+        nargs = "*" if action is None else action.nargs
+        most = nargs if isinstance(nargs, int) else len(rest) if nargs in ("*", "+") else 1
+        taken = 0
+        while not has_value and taken < min(most, len(rest)) and not rest[taken].startswith("-"):
+            taken += 1
+        values, rest = rest[:taken], rest[taken:]
+        dest = action.dest if action else ""
+        yield dest, [name, value, *values] if dest == "config" and equals else [word, *values]
 
 
 def lift_core_limit(workflow: Any) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -203,7 +204,7 @@ def test_the_next_run_finishes_an_intake_that_was_killed(workspace: Workspace, t
     )
     progress = None
     for _ in range(600):
-        notes = list(workspace.deliveries.glob("D*/progress/S*.json"))
+        notes = list(workspace.deliveries.glob("D*/inspected/P*.json"))
         if len(notes) >= 3 or running.poll() is not None:
             progress = notes
             break
@@ -213,6 +214,9 @@ def test_the_next_run_finishes_an_intake_that_was_killed(workspace: Workspace, t
     assert progress is not None and running.returncode == -signal.SIGKILL
     (home,) = workspace.deliveries.glob("D*")
     assert not (home / "delivery.json").exists()
+    sealed = [home / "orders.key", *home.glob("orders/P*.sealed")]
+    assert len(sealed) == 13 and stat.S_IMODE(sealed[0].stat().st_mode) == 0o600
+    assert b"Hanbit" not in b"".join(file.read_bytes() for file in sealed)
     before = {path: path.stat().st_ino for path in home.glob("staged/P*/L1_1.fastq.gz")}
     received = receive(delivery, workspace=workspace)
     assert codes(received) == [("accept", [])] * 12
@@ -220,7 +224,7 @@ def test_the_next_run_finishes_an_intake_that_was_killed(workspace: Workspace, t
     assert len(after) == 12
     kept = sum(after[path] == inode for path, inode in before.items())
     assert kept >= 3  # finished specimens are not inspected again
-    assert not list(home.glob("staged/.*")) and not (home / "progress").exists()
+    assert not list(home.glob("staged/.*")) and not list(home.glob("orders*"))
     assert (
         verdict_history(open_registry(workspace.root), received.verdicts[0].specimen_id)[0][2] == received.verdicts[0]
     )

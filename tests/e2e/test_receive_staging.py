@@ -14,8 +14,8 @@ import pysam
 import pytest
 from baekman.intake import specimen as intake_specimen
 from baekman.intake import staging
+from baekman.intake.orders.order import OpenOrder
 from baekman.intake.receive import receive
-from baekman.intake.reception import Reception
 from baekman.intake.staged_specimen import ExaminedSpecimen
 from baekman.tools import programs
 from baekman.workspace import specimens
@@ -233,11 +233,11 @@ def test_a_file_that_is_changed_after_it_was_examined_is_not_staged(
     folder = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
     stage = intake_specimen.stage
 
-    def changed(reception: Reception, specimen: ExaminedSpecimen) -> Any:
+    def changed(order: OpenOrder, specimen: ExaminedSpecimen) -> Any:
         for row in specimen.rows:
             if row.barcode == "A-2" and row.kind == "fastq_2":
                 write_fastq(folder / row.file, fastq(99, 2))
-        return stage(reception, specimen)
+        return stage(order, specimen)
 
     monkeypatch.setattr(intake_specimen, "stage", changed)
     receipt = receive(folder, workspace=Workspace(tmp_path / "W"))

@@ -23,7 +23,7 @@ from baekman.cohort.store import open_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
 from baekman.files import locks
-from baekman.intake.receive import receive
+from baekman.intake.receive import here, receive
 from baekman.tables.files import table_path
 from baekman.withdrawal import sweep
 from baekman.workspace.denied import denied_participants
@@ -339,7 +339,9 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reference = write_reference(folder)
     make_workspace(folder / "w", reference, [registration("A-1", 1), registration("A-2", 2)])
     simple_delivery(folder / "in", reference, "A-1", "A-2")
-    receive(folder / "in", workspace=Workspace(Path(shutil.copytree(folder / "w", folder / "first"))), workers=1)
+    receive(
+        folder / "in", workspace=Workspace(Path(shutil.copytree(folder / "w", folder / "first"))), run=here(workers=1)
+    )
     shutil.copytree(folder / "first" / "reference", folder / "w" / "reference", dirs_exist_ok=True)
     return folder
 
@@ -375,7 +377,7 @@ def test_who_is_denied_at_any_instant_before_intake_is_complete_is_not_staged(
             return is_denied
 
         def work(workspace: Workspace = workspace) -> None:
-            receive(registered / "in", workspace=workspace, workers=1)
+            receive(registered / "in", workspace=workspace, run=here(workers=1))
             sweep(workspace)  # as the command does
 
         count = done_before(step, act, work)
@@ -396,11 +398,11 @@ def test_an_intake_that_was_killed_ends_without_who_is_denied_since(
     for step, workspace in copies(registered / "w", tmp_path):
         gone, stayer = participants(workspace)
         was_killed = killed_before(
-            step, lambda workspace=workspace: receive(registered / "in", workspace=workspace, workers=1)
+            step, lambda workspace=workspace: receive(registered / "in", workspace=workspace, run=here(workers=1))
         )
         assert deny(kind, workspace, gone)
         was_complete = bool(list(workspace.deliveries.glob("*/delivery.json")))
-        receive(registered / "in", workspace=workspace, workers=1)
+        receive(registered / "in", workspace=workspace, run=here(workers=1))
         sweep(workspace)
         assert traces(workspace, stayer)
         assert not traces(workspace, gone) or (was_complete and kind == "refusal"), f"killed before effect {step}"

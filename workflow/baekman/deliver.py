@@ -1,9 +1,9 @@
-"""One delivery from intake to tables: intake in this process, then Snakemake, then the outcome of both."""
+"""One delivery from intake to tables: the desk of intake is in this process, all other work in jobs of Snakemake."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from baekman.workflow_run import LAST_LINES, FailedJob, WorkflowRun
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.run_state import RunRecorder
+
+INSPECTED = "inspected"  # the target of the jobs of intake
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,22 +76,33 @@ def deliver(
     """
     settings = load_config(workspace.root, file=config)
 
-    def receive_delivery(*, again: bool) -> ReceivedDelivery:
-        received = receive(
-            delivery,
-            workspace=workspace,
-            config=settings,
-            again=again,
-            progress=lambda done, total: progress("intake", done, total),
+    def command_for(delivery_id: str, *targets: str) -> list[str]:
+        return snakemake_command(
+            delivery_id, *targets, workspace=workspace, config=config, profile=profile, cores=cores
         )
+
+    def run_orders(workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
+        run_inspections(
+            command_for(delivery_id, INSPECTED),
+            workspace=workspace,
+            home=workspace.delivery(delivery_id),
+            participants=participants,
+            show=lambda run: progress("intake", run.done, run.total),
+        )
+
+    def receive_delivery(*, again: bool) -> ReceivedDelivery:
+        received = receive(delivery, workspace=workspace, config=settings, again=again, run=run_orders)
         withdrawal.sweep(workspace)
         return received
 
-    receipt = receive_delivery(again=False)
-    folder = workspace.delivery(receipt.delivery_id)
-    command = snakemake_command(folder.id, workspace=workspace, config=config, profile=profile, cores=cores)
-    if receipt.status == "same" and _needs_staged_files(command, workspace=workspace, folder=folder):
-        receive_delivery(again=True)
+    try:
+        receipt = receive_delivery(again=False)
+        folder = workspace.delivery(receipt.delivery_id)
+        command = command_for(folder.id)
+        if receipt.status != "received" and _needs_staged_files(command, workspace=workspace, folder=folder):
+            receive_delivery(again=True)
+    except InspectionsFailed as failure:
+        return _outcome(failure.run, workspace=workspace, folder=failure.home)
     with RunRecorder(folder) as recorder:
 
         def report(run: WorkflowRun) -> None:
@@ -104,11 +117,56 @@ def deliver(
     return _outcome(run, workspace=workspace, folder=folder)
 
 
+class InspectionsFailed(Exception):
+    """A run of the jobs of intake that inspected no specimen; the same delivery may be received again."""
+
+    def __init__(self, run: WorkflowRun, home: DeliveryFolder) -> None:
+        super().__init__("no specimen was inspected")
+        self.run = run
+        self.home = home
+
+
+def run_inspections(
+    command: Sequence[str],
+    *,
+    workspace: Workspace,
+    home: DeliveryFolder,
+    participants: Sequence[str],
+    show: Callable[[WorkflowRun], None] = lambda run: None,
+    folder: Path | None = None,
+) -> None:
+    """Carry out the orders of ``participants`` as jobs of Snakemake, which ``command`` starts.
+
+    The run is one of its own: the jobs of a delivery are known only after its intake. A specimen without a note
+    afterwards was not processed.
+
+    Args:
+        command: The command, with ``INSPECTED`` as its target.
+        workspace: The workspace.
+        home: The folder of the delivery in it.
+        participants: The participants with an order.
+        show: Called with the run after each event.
+        folder: The folder to start Snakemake in; default: the workspace.
+
+    Raises:
+        InspectionsFailed: Snakemake failed, and no specimen has a note.
+    """
+    run = workflow_run.run(command, workspace=workspace, log=workspace.deliver_log(home.id), report=show, folder=folder)
+    if run.exit_code and not any(home.note(participant).is_file() for participant in participants):
+        raise InspectionsFailed(run, home)
+
+
 def snakemake_command(
-    delivery_id: str, *, workspace: Workspace, config: Path | None, profile: str | None, cores: int | None
+    delivery_id: str,
+    *targets: str,
+    workspace: Workspace,
+    config: Path | None = None,
+    profile: str | None = None,
+    cores: int | None = None,
 ) -> list[str]:
-    """Return the command that runs the workflow of a received delivery."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(data.workflow_folder() / "Snakefile"), "--nocolor"]
+    """Return the command that runs the workflow of a delivery to ``targets``, by default to its end."""
+    snakefile = data.workflow_folder() / "Snakefile"
+    command = [sys.executable, "-m", "snakemake", *targets, "--snakefile", str(snakefile), "--nocolor"]
     command += ["--directory", str(workspace.root.resolve())]
     command += ["--profile", str(_profile(profile))] if profile else []
     command += ["--cores", str(cores)] if cores else []

@@ -34,6 +34,7 @@ from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
 from baekman.verdicts import GATES
 from baekman.workspace import run_lock
+from baekman.workspace.abandoned_orders import destroy_abandoned
 from baekman.workspace.currency import newest_snapshot, note_cohort
 from baekman.workspace.denied import read_mark, withdrawn_participants
 from baekman.workspace.paths import STAGED, Workspace
@@ -190,6 +191,7 @@ def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -
     Returns:
         The IDs of the participants with such data, sorted.
     """
+    destroy_abandoned(workspace)
     withdrawn = withdrawn_participants(workspace) - {apart}
     if not withdrawn:
         return []

@@ -100,16 +100,17 @@ def run(
     workspace: Workspace,
     log: Path,
     report: Callable[[WorkflowRun], None] = lambda run: None,
+    folder: Path | None = None,
 ) -> WorkflowRun:
     """Run Snakemake by ``command`` to its end; its messages are appended to ``log``.
 
-    ``report`` is called with the run after each event.
+    ``report`` is called with the run after each event. Snakemake starts in ``folder``, by default the workspace.
     """
     state = WorkflowRun()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a+b") as messages:
         begin = messages.seek(0, os.SEEK_END)
-        with _started(command, workspace=workspace, messages=messages) as (process, events):
+        with _started(command, folder=folder or workspace.root, messages=messages) as (process, events):
             for event in events:
                 state.note(event)
                 report(state)
@@ -122,7 +123,7 @@ def plan(command: Sequence[str], *, workspace: Workspace) -> Mapping[str, int]:
     """Return the number of jobs by rule that Snakemake would run for ``command``; empty when it cannot plan."""
     state = WorkflowRun()
     dry_run = [*command, "--dry-run"]
-    with _started(dry_run, workspace=workspace, messages=subprocess.DEVNULL) as (process, events):
+    with _started(dry_run, folder=workspace.root, messages=subprocess.DEVNULL) as (process, events):
         for event in events:
             state.note(event)
         process.wait()
@@ -131,20 +132,20 @@ def plan(command: Sequence[str], *, workspace: Workspace) -> Mapping[str, int]:
 
 @contextmanager
 def _started(
-    command: Sequence[str], *, workspace: Workspace, messages: IO[bytes] | int
+    command: Sequence[str], *, folder: Path, messages: IO[bytes] | int
 ) -> Iterator[tuple[subprocess.Popen[bytes], Iterable[Mapping[str, Any]]]]:
     """Start Snakemake; yield its process and its events, which end when it does.
 
     When this process is stopped, Snakemake and its jobs are stopped as by Ctrl-C, and waited for. When this process
-    is killed, Snakemake stops by itself (``processes.stop_with_deliver``). Snakemake is started in the workspace:
-    its log holds the folder it was started in, which may be the delivery's.
+    is killed, Snakemake stops by itself (``processes.stop_with_deliver``). ``baekman deliver`` starts it in the
+    workspace: its log holds the folder it was started in, which may be the delivery's.
     """
     reader, writer = os.pipe()
     with os.fdopen(reader, encoding="utf-8") as lines:
         try:
             process = _start(
                 [*command, "--logger", "baekman", "--logger-baekman-events", str(writer)],
-                workspace=workspace,
+                folder=folder,
                 messages=messages,
                 events=writer,
             )
@@ -154,9 +155,7 @@ def _started(
             yield process, map(json.loads, lines)
 
 
-def _start(
-    command: Sequence[str], *, workspace: Workspace, messages: IO[bytes] | int, events: int
-) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], *, folder: Path, messages: IO[bytes] | int, events: int) -> subprocess.Popen[bytes]:
     """Start ``command`` in a process group of its own; it inherits the file descriptor ``events``."""
     environment = {name: value for name, value in os.environ.items() if name != "BAEKMAN_WORKSPACE"}
     for name in PATH_VARIABLES & environment.keys():
@@ -168,7 +167,7 @@ def _start(
     try:
         return subprocess.Popen(
             command,
-            cwd=workspace.root,
+            cwd=folder,
             env=environment,
             process_group=0,
             pass_fds=(events,),

@@ -47,7 +47,7 @@ def receive(
     Example: baekman receive inbox/2026-03-02 --workspace W
     """
     from baekman.config.loading import load_config
-    from baekman.intake.receive import Access
+    from baekman.intake.receive import Access, here
     from baekman.intake.receive import receive as receive_delivery
     from baekman.withdrawal import sweep
     from baekman.workspace.paths import Workspace
@@ -58,9 +58,8 @@ def receive(
             workspace=Workspace(workspace),
             config=load_config(workspace, file=config),
             access=Access(registry=registry, key_file=key_file, crypt4gh_key=crypt4gh_key),
-            workers=workers,
             again=again,
-            progress=lambda done, total: show("receiving", done, total),
+            run=here(workers=workers, progress=lambda done, total: show("receiving", done, total)),
         )
     sweep(Workspace(workspace))
     if received.status == "same":

@@ -68,6 +68,17 @@ def index(fasta: Path, aligner: str = "bwa") -> None:
 
 
 @app.command()
+def inspect(delivery: Delivery, participant: Participant) -> None:
+    """Inspect one specimen of a delivery that is being received, by its order, and stage it if it passes.
+
+    Example: baekman step inspect --delivery D… --participant P…
+    """
+    from baekman.intake.specimen import inspect as inspect_specimen
+
+    inspect_specimen(HERE, delivery, participant)
+
+
+@app.command()
 def staged(delivery: Delivery) -> None:
     """Refuse: a job needs a staged file that was used and deleted.
 

@@ -91,7 +91,6 @@ def check_contents(
     row: ManifestRow,
     contents: Contents,
     *,
-    is_another: Callable[[str], bool],
     reference: Mapping[str, Contig],
     claims_reference: bool,
     realigns: bool,
@@ -101,15 +100,14 @@ def check_contents(
     Args:
         row: The file's row of the manifest.
         contents: The contents of the file.
-        is_another: Returns whether a sample name belongs to another specimen.
         reference: The contigs of our reference, by name.
         claims_reference: The delivery states that it was made with our reference.
         realigns: The delivered alignment will be replaced.
     """
     rows = (row.row,)
-    findings = [_content_fault(code, text, row) for code, text in contents.faults]
+    findings = [file_fault(code, text, row) for code, text in contents.faults]
     if row.kind in ("bam", "cram", "gvcf") and contents.header:
-        findings += _check_samples(row, contents.samples, is_another=is_another)
+        findings += _check_samples(row, contents.samples)
         findings += _check_reference(
             row,
             contents,
@@ -177,7 +175,8 @@ def _check_entries(rows: Sequence[ManifestRow]) -> list[Finding]:
     ]
 
 
-def _content_fault(code: str, text: str, row: ManifestRow) -> Finding:
+def file_fault(code: str, text: str, row: ManifestRow) -> Finding:
+    """Return the finding ``code`` on the file of ``row``; ``text`` describes the fault."""
     threshold = {
         "size_wrong": f"{row.size} bytes",
         "checksum_wrong": "the manifest's checksum",
@@ -188,19 +187,11 @@ def _content_fault(code: str, text: str, row: ManifestRow) -> Finding:
     return Finding.of(code, metric="file", observed=text, threshold=threshold, rows=(row.row,))
 
 
-def _check_samples(row: ManifestRow, samples: Sequence[str], *, is_another: Callable[[str], bool]) -> list[Finding]:
-    others = [sample for sample in samples if sample != row.barcode]
-    if any(is_another(sample) for sample in others) or len(samples) > 1:
-        return [
-            Finding.of(
-                "sample_mismatch",
-                metric="samples inside",
-                observed="another specimen's" if len(samples) == 1 else len(samples),
-                threshold="its own",
-                rows=(row.row,),
-            )
-        ]
-    if others:
+def _check_samples(row: ManifestRow, samples: Sequence[str]) -> list[Finding]:
+    """Return a finding when the file has other samples than its specimen; the desk knows whether it is another's."""
+    if len(samples) > 1:
+        return [sample_mismatch(len(samples), rows=(row.row,))]
+    if any(sample != row.barcode for sample in samples):
         return [
             Finding.of(
                 "sample_unknown",
@@ -211,6 +202,11 @@ def _check_samples(row: ManifestRow, samples: Sequence[str], *, is_another: Call
             )
         ]
     return []
+
+
+def sample_mismatch(observed: str | int, *, rows: tuple[int, ...]) -> Finding:
+    """Return the finding that a file has the sample of another specimen, or several samples."""
+    return Finding.of("sample_mismatch", metric="samples inside", observed=observed, threshold="its own", rows=rows)
 
 
 def _check_reference(

@@ -6,6 +6,8 @@ Only these two files are read here; intake checks the delivered files against th
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,12 +78,35 @@ def read_delivery(folder: Path) -> Delivery:
     )
 
 
-def require_permission(delivery: Delivery) -> None:
-    """Raise InputRefused, with a line for each, when files may not be read; that rejects no specimen."""
+@dataclass(frozen=True, kw_only=True)
+class FileStates:
+    """The delivered files as the desk finds them, by row of the manifest; no content is read.
+
+    ``fingerprints``: size and times (ns). ``faults``: why a file cannot be opened.
+    """
+
+    fingerprints: Mapping[int, list[int]]
+    faults: Mapping[int, FileFault]
+
+    def of(self, rows: Iterable[ManifestRow]) -> dict[int, list[int]]:
+        """Return the fingerprints of the files of ``rows``."""
+        return {row.row: self.fingerprints[row.row] for row in rows if row.row in self.fingerprints}
+
+
+def file_states(delivery: Delivery) -> FileStates:
+    """Return the states of the delivered files.
+
+    Raises:
+        InputRefused: Files may not be read, with a line for each; that rejects no specimen.
+    """
+    fingerprints: dict[int, list[int]] = {}
+    faults: dict[int, FileFault] = {}
     problems = []
     for row in delivery.rows:
         try:
-            open_inside(delivery.folder, row.file).close()
+            with open_inside(delivery.folder, row.file) as opened:
+                status = os.fstat(opened.fileno())
+            fingerprints[row.row] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         except NoPermission as fault:
             problems.append(
                 Problem(
@@ -92,10 +117,11 @@ def require_permission(delivery: Delivery) -> None:
                     action=GIVE_ACCESS,
                 )
             )
-        except FileFault:
-            continue  # a fault of the specimen, which its inspection finds
+        except FileFault as fault:
+            faults[row.row] = fault
     if problems:
         raise InputRefused(limited(problems))
+    return FileStates(fingerprints=fingerprints, faults=faults)
 
 
 def parse_sheet(content: bytes, *, problems: list[Problem]) -> dict[str, str]:

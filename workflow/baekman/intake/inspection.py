@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Inspection:
         findings: the reasons of the verdict, with the manifest's rows.
         rows: the staged files for ``specimens.tsv``; empty unless the specimen goes on.
         fingerprints: by row of the manifest, the file's ``sha256`` and ``fingerprint`` (size and times).
+        samples: by row of the manifest, sample names that only the desk can judge, sealed.
     """
 
     barcode: str
@@ -35,6 +36,7 @@ class Inspection:
     findings: tuple[Finding, ...]
     rows: tuple[StagedFiles, ...]
     fingerprints: Mapping[int, dict[str, Any]]
+    samples: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -46,6 +48,7 @@ class Inspection:
         participant_id: str | None,
         rows: Iterable[StagedFiles] = (),
         fingerprints: Mapping[int, dict[str, Any]] | None = None,
+        samples: Mapping[int, str] | None = None,
     ) -> Inspection:
         """Return the inspection with the verdict that follows from ``findings``."""
         findings = tuple(findings)
@@ -56,13 +59,29 @@ class Inspection:
             reasons=[finding.reason for finding in findings],
         )
         return cls(
-            barcode=barcode, verdict=verdict, findings=findings, rows=tuple(rows), fingerprints=fingerprints or {}
+            barcode=barcode,
+            verdict=verdict,
+            findings=findings,
+            rows=tuple(rows),
+            fingerprints=fingerprints or {},
+            samples=samples or {},
         )
 
     @classmethod
     def anonymous(cls, barcode: str, findings: Iterable[Finding]) -> Inspection:
         """Return the inspection of a specimen without a participant in its verdict; its specimen ID is new."""
         return cls.of(barcode, findings, specimen_id=pseudonyms.new("S"), participant_id=None)
+
+    def with_findings(self, findings: Iterable[Finding]) -> Inspection:
+        """Return this inspection with ``findings`` instead of its own, and the verdict that follows."""
+        return Inspection.of(
+            self.barcode,
+            findings,
+            specimen_id=self.verdict.specimen_id,
+            participant_id=self.verdict.participant_id,
+            rows=self.rows,
+            fingerprints=self.fingerprints,
+        )
 
     def rejected(self, late: Iterable[Finding]) -> Inspection:
         """Return this inspection with the findings ``late`` added, and nothing staged."""
@@ -84,7 +103,7 @@ def is_withdrawn(findings: Iterable[Finding]) -> bool:
 
 
 def write_note(file: Path, inspection: Inspection) -> None:
-    """Write a finished inspection, without its barcode, for a later run of the same intake."""
+    """Write a finished inspection, without its barcode, for the desk and for a later run of the same intake."""
     note = {
         "specimen": inspection.verdict.specimen_id,
         "participant": inspection.verdict.participant_id,
@@ -93,26 +112,27 @@ def write_note(file: Path, inspection: Inspection) -> None:
         ],
         "rows": [asdict(row) for row in inspection.rows],
         "fingerprints": {str(row): values for row, values in inspection.fingerprints.items()},
+        "samples": {str(row): sealed for row, sealed in inspection.samples.items()},
     }
     atomic.write_text(file, json.dumps(note))
 
 
 def read_note(
-    file: Path, *, barcode: str, fingerprints: Mapping[int, list[int]], workspace: Workspace
+    file: Path, *, barcode: str, fingerprints: Mapping[int, list[int]], workspace: Workspace | None
 ) -> Inspection | None:
     """Return the inspection that ``write_note`` wrote to ``file``.
 
     Returns None when there is none, a delivered file has other ``fingerprints`` (size and times by row of the
-    manifest) now, or a staged file is gone.
+    manifest) now, or a staged file of ``workspace`` is gone.
     """
     if not file.is_file():
         return None
     note = json.loads(file.read_text(encoding="utf-8"))
     noted = {int(row): values for row, values in note["fingerprints"].items()}
     rows = [StagedFiles(**row) for row in note["rows"]]
-    if {row: values["fingerprint"] for row, values in noted.items()} != dict(fingerprints):
+    if any(values["fingerprint"] != fingerprints.get(row) for row, values in noted.items()):
         return None
-    if not all((workspace.root / staged).is_file() for row in rows for staged in row.files):
+    if workspace and not all((workspace.root / staged).is_file() for row in rows for staged in row.files):
         return None
     findings = [
         Finding(reason=Reason.from_json(value["reason"]), rows=tuple(value["rows"])) for value in note["findings"]
@@ -124,4 +144,5 @@ def read_note(
         participant_id=note["participant"],
         rows=rows,
         fingerprints=noted,
+        samples={int(row): sealed for row, sealed in note["samples"].items()},
     )

@@ -52,6 +52,8 @@ REASON_KINDS: dict[str, ReasonKind] = {
     "expansion_bomb": ReasonKind("reject", "compress the file again, then send it", True),
     "decryption_failed": ReasonKind("reject", "encrypt the file for our public key, then send it again", True),
     "pairs_differ": ReasonKind("reject", "send the two files of one run, in the same order", True),
+    # the work on it
+    "not_processed": ReasonKind("hold", "nothing: the specimen is inspected again", True),
     # contents
     "reference_mismatch": ReasonKind("reject", "align to the reference that delivery.yaml names, or name the true one"),
     "reference_differs": ReasonKind("note", ""),

@@ -1,16 +1,15 @@
 """Intake: a delivery is inspected against the registry; specimens that pass are staged under pseudonymous IDs.
 
-``receive`` is the only step of the pipeline that sees an institution's own names. It runs in the main process, never
-in a job, since it needs the registry. Everything that it leaves in the workspace is pseudonymous, except the return
-report (``return_report``).
+``receive`` runs in the main process, never in a job, since it needs the registry. It opens no delivered file to read
+it: ``orders.desk`` writes an order for each specimen, a job inspects it (``specimen``), and the notes of the jobs are
+concluded here. Everything that stays in the workspace is pseudonymous, except the return report (``return_report``).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,24 +20,50 @@ from baekman.config.loading import load_config
 from baekman.errors import InputRefused, Problem
 from baekman.files.locks import exclusive
 from baekman.files.sidecar import read_checked
-from baekman.files.untrusted import FileFault, walk
+from baekman.files.untrusted import FileFault
 from baekman.genome.reference import cached_reference
 from baekman.intake import return_report
-from baekman.intake.checks import check_manifest
 from baekman.intake.crypt4gh import RecipientKey, recipient_key
 from baekman.intake.delivered_file import DeliveredFile, Measured
-from baekman.intake.delivery import SHEET, Delivery, read_delivery, require_permission
+from baekman.intake.delivery import SHEET, Delivery, file_states, read_delivery
 from baekman.intake.inspection import Inspection
-from baekman.intake.reasons import Finding
+from baekman.intake.orders.desk import Desk, check_specimens, collect
+from baekman.intake.orders.order import write_orders
 from baekman.intake.reception import ReceivedDelivery, Reception, conclude, require_as_before
 from baekman.intake.specimen import inspect
 from baekman.registry.denied_list import open_in_force
 from baekman.registry.verdict_history import note_delivery
 from baekman.verdicts import read_verdicts
+from baekman.workspace.abandoned_orders import destroy_orders
 from baekman.workspace.incomplete import remove_incomplete
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
 Progress = Callable[[int, int], None]  # specimens done, specimens in all
+# Carries out the orders of participants of a delivery (its ID); each leaves a note.
+RunOrders = Callable[[Workspace, str, Sequence[str]], None]
+
+
+def here(*, workers: int | None = None, progress: Progress = lambda done, total: None) -> RunOrders:
+    """Return a function that carries out orders in this process.
+
+    Args:
+        workers: Specimens inspected at the same time; default: up to 4.
+        progress: Called with the numbers of inspected and of all specimens.
+    """
+
+    def run(workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
+        progress(0, len(participants))
+        with ThreadPoolExecutor(max_workers=workers or min(4, len(os.sched_getaffinity(0)))) as pool:
+            tasks = [pool.submit(inspect, workspace, delivery_id, participant) for participant in participants]
+            try:
+                for done, task in enumerate(tasks, start=1):
+                    task.result()
+                    progress(done, len(participants))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    return run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,22 +84,21 @@ def receive(
     workspace: Workspace,
     config: Mapping[str, Any] | None = None,
     access: Access | None = None,
-    workers: int | None = None,
     again: bool = False,
-    progress: Progress = lambda done, total: None,
+    run: RunOrders | None = None,
 ) -> ReceivedDelivery:
     """Inspect the delivery in ``folder``, stage the specimens that pass, write verdicts and the return report.
 
-    The same delivery a second time finishes an interrupted intake, or only calls ``remove_incomplete``.
+    The same delivery a second time finishes an interrupted intake, inspects again what could not be processed, or
+    only calls ``remove_incomplete``.
 
     Args:
         folder: The delivery, with ``delivery.yaml`` and ``manifest.tsv``.
         workspace: The workspace that receives it.
         config: Loaded settings; default: those of the workspace.
         access: The places of the registry and of the keys.
-        workers: Specimens inspected at the same time; default: up to 4.
         again: Inspect and stage a complete delivery again, since jobs delete the staged files that they used.
-        progress: Called with the numbers of inspected and of all specimens.
+        run: Carries out the orders; default: ``here``.
 
     Raises:
         InputRefused: A malformed delivery, a name of other content, a fixed setting, files that do not pass ``again``.
@@ -94,24 +118,36 @@ def receive(
         if before is not None:
             _require_same_content(home, delivery, key)
             remove_incomplete(workspace, home.id)
-        if before is not None and not again:
+        if before is not None and not again and not _has_unprocessed(home):
             return _received_before(workspace, home, delivery)
-        require_permission(delivery)
-        reference, contigs = cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)
+        cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)  # one process makes it for all jobs
         reception = Reception(
-            delivery=delivery,
-            home=home,
-            workspace=workspace,
-            registry=registry,
-            settings=settings,
-            key=key,
-            reference=reference,
-            contigs=contigs,
+            delivery=delivery, home=home, workspace=workspace, registry=registry, settings=settings, key=key
         )
-        inspections = _inspect_all(reception, workers=workers, progress=progress)
+        desk = check_specimens(reception, file_states(delivery), needs_staged=before is None or again)
+        inspections = _inspections(reception, desk, run or here())
         if before is not None:
             require_as_before(reception, inspections)
         return conclude(reception, inspections, before)
+
+
+def _inspections(reception: Reception, desk: Desk, run: RunOrders) -> list[Inspection]:
+    """Return the inspection of every specimen in the manifest's order; orders and their key are gone afterwards."""
+    if not desk.orders:
+        return collect(reception, desk, None)
+    home = reception.home
+    try:
+        ring = write_orders(home, desk.orders.values())
+        run(reception.workspace, home.id, [order.participant_id for order in desk.orders.values()])
+    finally:
+        destroy_orders(home)
+    return collect(reception, desk, ring)
+
+
+def _has_unprocessed(home: DeliveryFolder) -> bool:
+    """Return whether no job could inspect a specimen of a delivery that was received before."""
+    verdicts = read_verdicts(home.verdicts("intake"))
+    return any(reason.code == "not_processed" for verdict in verdicts for reason in verdict.reasons)
 
 
 def _received_before(workspace: Workspace, home: DeliveryFolder, delivery: Delivery) -> ReceivedDelivery:
@@ -133,44 +169,6 @@ def received_id(folder: Path, *, workspace: Workspace) -> str | None:
     if report is None or not workspace.delivery(report["receipt"]).summary.is_file():
         return None
     return str(report["receipt"])
-
-
-def _inspect_all(reception: Reception, *, workers: int | None, progress: Progress) -> list[Inspection]:
-    """Return the inspection of every specimen in the manifest's order; a faulty specimen stops no other."""
-    delivery = reception.delivery
-    for abandoned in reception.home.staged.glob(".*.tmp"):  # left by a process that was killed
-        shutil.rmtree(abandoned, ignore_errors=True)
-    findings = check_manifest(delivery, present=list(walk(delivery.folder)))
-    _note_repeated_participants(reception, findings)
-    count = workers or min(4, len(os.sched_getaffinity(0)))
-    barcodes = list(delivery.specimens)
-    progress(0, len(barcodes))
-    inspections: list[Inspection] = []
-    with ThreadPoolExecutor(max_workers=count) as pool:
-        tasks = [pool.submit(inspect, reception, barcode, findings[barcode]) for barcode in barcodes]
-        try:
-            for task in tasks:
-                inspections.append(task.result())
-                progress(len(inspections), len(barcodes))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return inspections
-
-
-def _note_repeated_participants(reception: Reception, findings: Mapping[str, list[Finding]]) -> None:
-    """Add a finding to each of several specimens of one participant: the institution must choose one of them."""
-    barcodes_of: dict[str, list[str]] = {}
-    for barcode in reception.delivery.specimens:
-        record = reception.registry.specimen(reception.delivery.institution, barcode)
-        if record is not None:
-            barcodes_of.setdefault(record.participant_id, []).append(barcode)
-    for barcodes in barcodes_of.values():
-        if len(barcodes) > 1:
-            for barcode in barcodes:
-                findings[barcode].append(
-                    Finding.of("participant_repeated", metric="specimens", observed=len(barcodes), threshold=1)
-                )
 
 
 def _read_summary(home: DeliveryFolder) -> dict[str, Any] | None:

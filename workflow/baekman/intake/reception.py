@@ -6,31 +6,26 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from baekman import audit
-from baekman.cohort.settings import rules_of
 from baekman.consent import ConsentState
 from baekman.errors import InputRefused, Problem
 from baekman.files.locks import exclusive
 from baekman.files.sidecar import write_checked
 from baekman.files.untrusted import walk
-from baekman.genome.contigs import Contig
-from baekman.gvcf.header import is_ignored
 from baekman.intake import return_report
 from baekman.intake.checks import CONSENT_CODES, accepted_before, check_consent, extra_files
-from baekman.intake.contents import Contents
 from baekman.intake.crypt4gh import RecipientKey
 from baekman.intake.delivery import Delivery
 from baekman.intake.inspection import Inspection
-from baekman.intake.manifest import ManifestRow
 from baekman.intake.reasons import Finding
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts, verdict_history
-from baekman.verdicts import GateMode, Verdict, write_verdicts
+from baekman.verdicts import Verdict, write_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.denied import denied_participants, held_denials, withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
@@ -63,10 +58,9 @@ class ReceivedDelivery:
 
 @dataclass(frozen=True, kw_only=True)
 class Reception:
-    """The delivery and everything that the inspection of its specimens needs.
+    """The delivery and everything that its reception needs.
 
-    ``home`` is the delivery's folder in the workspace. ``key`` opens encrypted files. ``reference`` is the FASTA,
-    ``contigs`` are its contigs by name.
+    ``home`` is the delivery's folder in the workspace. ``key`` opens encrypted files.
     """
 
     delivery: Delivery
@@ -75,8 +69,6 @@ class Reception:
     registry: Registry
     settings: Mapping[str, Any]
     key: RecipientKey | None
-    reference: Path
-    contigs: Mapping[str, Contig]
 
     @property
     def platform(self) -> str:
@@ -85,33 +77,9 @@ class Reception:
         return next((name for name, parts in PLATFORMS.items() if any(part in words for part in parts)), "ILLUMINA")
 
     @property
-    def gate(self) -> GateMode:
-        """The mode of the intake gate."""
-        mode: GateMode = self.settings["gates"]["intake"]
-        return mode
-
-    @property
     def claims_reference(self) -> bool:
         """True if the delivery states that it was made with our reference."""
         return self.delivery.reference.casefold() == str(self.settings["reference_name"]).casefold()
-
-    def realigns(self, rows: Sequence[ManifestRow]) -> bool:
-        """Return whether a delivered alignment is replaced; several files of one specimen always are."""
-        return self.settings["aligned_input"] == "realign" or len(rows) > 1
-
-    def under_our_names(self, contents: Contents) -> Contents:
-        """Return the contents of a gVCF with its contigs under our names, and without those that are ignored.
-
-        A contig that records have under two names stays under the one that is not ours, so that it is refused.
-        """
-        rules = rules_of(self.settings["cohort"])
-        used = [name for name in contents.used_contigs if name in self.contigs or not is_ignored(name, rules.ignored)]
-        own = [rules.aliases.get(name, name) for name in used]
-        return replace(
-            contents,
-            contigs=tuple(replace(c, name=rules.aliases.get(c.name, c.name)) for c in contents.contigs),
-            used_contigs=tuple(name if own.count(ours) > 1 else ours for name, ours in zip(used, own, strict=True)),
-        )
 
     def is_accepted_elsewhere(self, specimen_id: str) -> bool:
         """Return whether another delivery brought the specimen through both gates."""
@@ -164,7 +132,6 @@ def _conclude(
         "accepted": len(participants),
     }
     write_checked(home.summary, json.dumps(summary, indent=1) + "\n")
-    shutil.rmtree(home.progress, ignore_errors=True)
     if before:
         _set_times(home.staged, datetime.fromisoformat(before["received"]))
     return ReceivedDelivery(

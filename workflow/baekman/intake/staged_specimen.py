@@ -12,18 +12,17 @@ from baekman.files.untrusted import FileFault
 from baekman.intake.contents import Contents, vcf_header_of
 from baekman.intake.delivered_file import DeliveredFile, Measured
 from baekman.intake.manifest import ManifestRow
+from baekman.intake.orders.order import OpenOrder, Order
 from baekman.intake.reasons import Finding
-from baekman.intake.reception import Reception
 from baekman.intake.staging import Lane, Source, stage_alignment, stage_fastq, stage_reads, stage_vcf
-from baekman.registry.records import SpecimenRecord
 from baekman.workspace.specimens import StagedFiles
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExaminedSpecimen:
-    """A registered specimen with its delivered files and their contents, by row of the manifest."""
+    """An ordered specimen with its delivered files and their contents, by row of the manifest."""
 
-    record: SpecimenRecord
+    order: Order
     files: Mapping[int, DeliveredFile]
     contents: Mapping[int, Contents]
 
@@ -47,7 +46,7 @@ class ExaminedSpecimen:
             raise FileFault("checksum_wrong", "another content than a moment ago: it was changed while it was received")
 
 
-def stage(reception: Reception, specimen: ExaminedSpecimen) -> tuple[list[StagedFiles], list[Finding]]:
+def stage(opened: OpenOrder, specimen: ExaminedSpecimen) -> tuple[list[StagedFiles], list[Finding]]:
     """Write the staged folder of ``specimen``.
 
     Returns:
@@ -57,36 +56,36 @@ def stage(reception: Reception, specimen: ExaminedSpecimen) -> tuple[list[Staged
     Raises:
         FileFault: A tool refuses a file, or a file has changed since it was examined.
     """
-    record = specimen.record
-    target = reception.home.staged / record.participant_id
+    order = specimen.order
+    target = opened.home.staged / order.participant_id
     shutil.rmtree(target, ignore_errors=True)
     notes: list[Finding] = []
     with atomic.atomic_folder(target) as folder:
         kind = specimen.rows[0].kind
         if kind == "gvcf":
             entry, lanes = "gvcf", [_stage_gvcf(specimen, folder, notes=notes)]
-        elif kind in ("bam", "cram") and not reception.realigns(specimen.rows):
-            entry, lanes = "cram", [_stage_alignment(reception, specimen, folder, notes=notes)]
+        elif kind in ("bam", "cram") and not order.realigns:
+            entry, lanes = "cram", [_stage_alignment(opened, specimen, folder, notes=notes)]
         elif kind in ("bam", "cram"):
-            entry, lanes = "fastq", _stage_aligned_reads(reception, specimen, folder, notes=notes)
+            entry, lanes = "fastq", _stage_aligned_reads(opened, specimen, folder, notes=notes)
         else:
-            entry, lanes = "fastq", _stage_pairs(reception, specimen, folder, notes=notes)
-        array = _stage_array(record, folder)
-        if record.array_genotypes and array is None:
+            entry, lanes = "fastq", _stage_pairs(specimen, folder, notes=notes)
+        array = _stage_array(order, folder)
+        if order.array_genotypes and array is None:
             notes.append(Finding.of("array_genotypes_unusable"))
 
     def relative(file: Path | None) -> str:
-        return reception.workspace.relative(target / file.name) if file else ""
+        return opened.workspace.relative(target / file.name) if file else ""
 
     return [
         StagedFiles(
-            participant_id=record.participant_id,
-            specimen_id=record.specimen_id,
+            participant_id=order.participant_id,
+            specimen_id=order.specimen_id,
             entry=entry,
             lane=lane.lane,
             file_1=relative(lane.file_1),
             file_2=relative(lane.file_2),
-            sex=record.registered_sex,
+            sex=order.sex,
             array_genotypes=relative(array),
             records=lane.records,
         )
@@ -107,29 +106,29 @@ def _compare(specimen: ExaminedSpecimen, rows: Sequence[ManifestRow], *, observe
 def _stage_gvcf(specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]) -> Lane:
     (row,) = specimen.rows
     output = folder / "calls.g.vcf.gz"
-    records = stage_vcf(specimen.source(row), output, sample=specimen.record.participant_id)
+    records = stage_vcf(specimen.source(row), output, sample=specimen.order.participant_id)
     _compare(specimen, [row], observed=records, notes=notes)
     return Lane(lane="L1", file_1=output, records=records)
 
 
-def _stage_alignment(reception: Reception, specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]) -> Lane:
+def _stage_alignment(opened: OpenOrder, specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]) -> Lane:
     """Stage the delivered alignment as it is, with its header and read names replaced."""
     (row,) = specimen.rows
     output = folder / "aligned.cram"
     reads = stage_alignment(
         specimen.source(row),
         output,
-        participant=specimen.record.participant_id,
-        platform=reception.platform,
-        reference=reception.reference,
-        rename=bool(reception.settings["rename_reads"]),
+        participant=specimen.order.participant_id,
+        platform=specimen.order.platform,
+        reference=opened.reference,
+        rename=specimen.order.renames,
     )
     _compare(specimen, [row], observed=reads, notes=notes)
     return Lane(lane="L1", file_1=output, records=reads)
 
 
 def _stage_aligned_reads(
-    reception: Reception, specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]
+    opened: OpenOrder, specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]
 ) -> list[Lane]:
     """Stage the reads of delivered alignments as FASTQ; a finding on reads without mates goes to ``notes``."""
     lanes: list[Lane] = []
@@ -137,10 +136,10 @@ def _stage_aligned_reads(
         staged, single = stage_reads(
             specimen.source(row),
             folder,
-            reference=reception.reference,
+            reference=opened.reference,
             # read groups without reads leave gaps in the numbers
             first_lane=1 + max((int(lane.lane[1:]) for lane in lanes), default=0),
-            rename=bool(reception.settings["rename_reads"]),
+            rename=specimen.order.renames,
         )
         lanes += staged
         if single:
@@ -150,12 +149,12 @@ def _stage_aligned_reads(
     return lanes
 
 
-def _stage_pairs(reception: Reception, specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]) -> list[Lane]:
+def _stage_pairs(specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]) -> list[Lane]:
     """Stage delivered pairs of FASTQ files, one lane per read group of the manifest."""
     pairs: dict[str, dict[str, ManifestRow]] = {}
     for row in specimen.rows:
         pairs.setdefault(row.read_group, {})[row.kind] = row
-    rename = bool(reception.settings["rename_reads"])
+    rename = specimen.order.renames
     lanes: list[Lane] = []
     for number, pair in enumerate(pairs.values(), start=1):
         lane = f"L{number}"
@@ -169,18 +168,18 @@ def _stage_pairs(reception: Reception, specimen: ExaminedSpecimen, folder: Path,
     return lanes
 
 
-def _stage_array(record: SpecimenRecord, folder: Path) -> Path | None:
+def _stage_array(order: Order, folder: Path) -> Path | None:
     """Stage the registered array genotypes under the participant's ID; return None when they cannot be read."""
-    if record.array_genotypes is None:
+    if order.array_genotypes is None:
         return None
     output = folder / "array.vcf.gz"
     try:
-        content = Path(record.array_genotypes).read_bytes()
+        content = order.array_genotypes.read_bytes()
     except OSError:
         return None
     try:
         array = Source(blocks=[content], size=len(content), header=vcf_header_of([content]))
-        stage_vcf(array, output, sample=record.participant_id)
+        stage_vcf(array, output, sample=order.participant_id)
     except FileFault:
         output.unlink(missing_ok=True)
         return None

@@ -28,6 +28,7 @@ from baekman.consent import (
 from baekman.errors import InputRefused
 from baekman.files.atomic import atomic_file
 from baekman.registry.records import Registry, open_registry
+from baekman.workspace.abandoned_orders import destroy_abandoned
 from baekman.workspace.currency import listed_consent, older, require_current
 from baekman.workspace.denied import held_denials, is_sealed_list, mark_withdrawn, seal_list, withdrawn_participants
 from baekman.workspace.identity import identify
@@ -55,6 +56,7 @@ def open_in_force(
         InputRefused: As in ``open_registry``, or the clock is behind the newest entry of audit log or registry, or a
             part is older than what the workspace has seen.
     """
+    destroy_abandoned(workspace)
     opened = open_registry(workspace.root, registry=registry, key_file=key_file)
     audit.require_ready(workspace.root)  # a change is in the log after it is in force
     audit.require_clock(workspace.root)

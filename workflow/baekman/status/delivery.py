@@ -187,10 +187,7 @@ def _next(workspace: Workspace, folder: DeliveryFolder, state: State) -> str:
 
 def _inspected(folder: DeliveryFolder) -> int:
     """Return the number of specimens that an intake under way has inspected."""
-    try:
-        return sum(1 for _ in folder.progress.iterdir())
-    except FileNotFoundError:
-        return 0
+    return sum(1 for _ in folder.inspected.glob("P*.json"))
 
 
 def _batch(folder: DeliveryFolder) -> frozenset[str]:

@@ -82,9 +82,27 @@ class DeliveryFolder:
         return self.path / "inputs.json"
 
     @property
-    def progress(self) -> Path:
-        """The folder of finished specimens of an intake that is not complete."""
-        return self.path / "progress"
+    def inspected(self) -> Path:
+        """The folder of the notes of inspected specimens."""
+        return self.path / "inspected"
+
+    def note(self, participant_id: str) -> Path:
+        """Return the note of the inspection of a participant's specimen."""
+        return self.inspected / f"{participant_id}.json"
+
+    @property
+    def orders(self) -> Path:
+        """The folder of the sealed orders of an intake that is under way."""
+        return self.path / "orders"
+
+    @property
+    def orders_key(self) -> Path:
+        """The key of the orders; both go when the intake ends."""
+        return self.path / "orders.key"
+
+    def order(self, participant_id: str) -> Path:
+        """Return the sealed order to inspect a participant's specimen."""
+        return self.orders / f"{participant_id}.sealed"
 
     @property
     def intake_lock(self) -> Path:

@@ -1,0 +1,205 @@
+"""The desk of intake: it opens the registry, checks what needs no content, and orders the inspection of the rest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from baekman.files.untrusted import walk
+from baekman.intake.checks import check_consent, check_manifest, check_names, file_fault, sample_mismatch
+from baekman.intake.delivery import FileStates
+from baekman.intake.inspection import Inspection, is_withdrawn, read_note
+from baekman.intake.manifest import ManifestRow
+from baekman.intake.orders.order import Order, order_settings, unsealed_samples
+from baekman.intake.reasons import Finding
+from baekman.intake.reception import Reception
+from baekman.key_ring import KeyRing
+from baekman.registry.records import SpecimenRecord
+
+RULE = "inspect"  # the rule that carries out an order
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """The work of one reception: inspections that need no job, and orders for the others, by barcode."""
+
+    inspections: dict[str, Inspection] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+
+
+def check_specimens(reception: Reception, states: FileStates, *, needs_staged: bool) -> Desk:
+    """Check each specimen of the delivery by registry, manifest and states of files; write no order yet.
+
+    An inspection that an earlier run finished is used again if the delivered files are untouched and, with
+    ``needs_staged``, its staged files are there. Other notes are deleted.
+    """
+    delivery, home = reception.delivery, reception.home
+    for abandoned in home.staged.glob(".*.tmp"):  # left by a process that was killed
+        shutil.rmtree(abandoned, ignore_errors=True)
+    records = {barcode: reception.registry.specimen(delivery.institution, barcode) for barcode in delivery.specimens}
+    findings = check_manifest(delivery, present=list(walk(delivery.folder)))
+    _note_repeated_participants(records, findings)
+    desk = Desk()
+    for barcode, rows in delivery.specimens.items():
+        record = records[barcode]
+        checked = _Checked(barcode, rows, states)
+        answer = (
+            _unregistered(reception, barcode, findings[barcode])
+            if record is None
+            else checked.answer(reception, record, findings[barcode])
+        )
+        if isinstance(answer, Order):
+            note = home.note(answer.participant_id)
+            noted = read_note(
+                note,
+                barcode=barcode,
+                fingerprints=answer.fingerprints,
+                workspace=reception.workspace if needs_staged else None,
+            )
+            if noted is None or not noted.rows or noted.samples:  # a full disk may have caused a rejection
+                note.unlink(missing_ok=True)
+                desk.orders[barcode] = answer
+            else:
+                desk.inspections[barcode] = noted
+        else:
+            desk.inspections[barcode] = answer
+    return desk
+
+
+def collect(reception: Reception, desk: Desk, ring: KeyRing | None) -> list[Inspection]:
+    """Return the inspection of each specimen in the manifest's order, those of orders from the notes of their jobs.
+
+    An order without a note was not carried out: its specimen is held. ``ring`` opens what jobs sealed.
+    """
+    inspections = []
+    for barcode in reception.delivery.specimens:
+        inspection = desk.inspections.get(barcode)
+        if inspection is None:
+            order = desk.orders[barcode]
+            inspection = read_note(
+                reception.home.note(order.participant_id),
+                barcode=barcode,
+                fingerprints=order.fingerprints,
+                workspace=reception.workspace,
+            )
+            inspection = (inspection and _with_samples(reception, order, inspection, ring)) or _not_processed(order)
+        inspections.append(inspection)
+    return inspections
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A specimen of the delivery at the desk."""
+
+    barcode: str
+    rows: Sequence[ManifestRow]
+    states: FileStates
+
+    def answer(self, reception: Reception, record: SpecimenRecord, findings: Sequence[Finding]) -> Inspection | Order:
+        """Return the inspection of a registered specimen when nothing must be read, else the order for it."""
+        registry = reception.registry
+        consent = check_consent(registry.active_consent(record.participant_id))
+        if is_withdrawn(consent):
+            return Inspection.anonymous(self.barcode, [*consent, *findings])
+        identifiers = registry.identifiers_of(record)
+        findings = [
+            *consent,
+            *_check_reuse(reception, record),
+            *findings,
+            *check_names(self.rows, registered=identifiers, barcode=self.barcode),
+            *(
+                file_fault(fault.code, str(fault), row)
+                for row in self.rows
+                if (fault := self.states.faults.get(row.row)) is not None
+            ),
+        ]
+        if any(finding.blocks for finding in findings):
+            return Inspection.of(
+                self.barcode, findings, specimen_id=record.specimen_id, participant_id=record.participant_id
+            )
+        return Order(
+            delivery=reception.home.id,
+            folder=reception.delivery.folder.resolve(),
+            barcode=self.barcode,
+            rows=tuple(self.rows),
+            specimen_id=record.specimen_id,
+            participant_id=record.participant_id,
+            sex=record.registered_sex,
+            array_genotypes=Path(record.array_genotypes).resolve() if record.array_genotypes else None,
+            identifiers=tuple(identifiers),
+            findings=tuple(findings),
+            fingerprints=self.states.of(self.rows),
+            settings=order_settings(reception.settings),
+            platform=reception.platform,
+            claims_reference=reception.claims_reference,
+            secret=reception.key.secret if reception.key else None,
+        )
+
+
+def _unregistered(reception: Reception, barcode: str, findings: Sequence[Finding]) -> Inspection:
+    lookalikes = reception.registry.lookalikes(reception.delivery.institution, barcode)
+    code = "barcode_lookalike" if lookalikes else "not_registered"
+    return Inspection.anonymous(barcode, [Finding.of(code), *findings])
+
+
+def _check_reuse(reception: Reception, record: SpecimenRecord) -> list[Finding]:
+    """Return a finding when another delivery brought this specimen, or another of its participant, through."""
+    if reception.is_accepted_elsewhere(record.specimen_id):
+        return [Finding.of("specimen_reused", metric="deliveries", observed=2, threshold=1)]
+    others = [other for other in reception.registry.specimens_of(record.participant_id) if other != record]
+    if any(reception.is_accepted_elsewhere(other.specimen_id) for other in others):
+        return [Finding.of("participant_repeated", metric="specimens", observed=2, threshold=1)]
+    return []
+
+
+def _note_repeated_participants(
+    records: Mapping[str, SpecimenRecord | None], findings: Mapping[str, list[Finding]]
+) -> None:
+    """Add a finding to each of several specimens of one participant: the institution must choose one of them."""
+    barcodes_of: dict[str, list[str]] = {}
+    for barcode, record in records.items():
+        if record is not None:
+            barcodes_of.setdefault(record.participant_id, []).append(barcode)
+    for barcodes in barcodes_of.values():
+        if len(barcodes) > 1:
+            for barcode in barcodes:
+                findings[barcode].append(
+                    Finding.of("participant_repeated", metric="specimens", observed=len(barcodes), threshold=1)
+                )
+
+
+def _with_samples(
+    reception: Reception, order: Order, inspection: Inspection, ring: KeyRing | None
+) -> Inspection | None:
+    """Return ``inspection`` after a look at the sample names that its job did not know; None when they are sealed.
+
+    A name that is the barcode of another specimen is a swap.
+    """
+    if not inspection.samples:
+        return inspection
+    if ring is None:
+        return None
+    delivery = reception.delivery
+    swapped = {
+        row
+        for row, samples in unsealed_samples(ring, order, inspection.samples).items()
+        if any(
+            sample in delivery.specimens or reception.registry.specimen(delivery.institution, sample) is not None
+            for sample in samples
+        )
+    }
+    findings = [
+        sample_mismatch("another specimen's", rows=finding.rows)
+        if finding.reason.code == "sample_unknown" and swapped.issuperset(finding.rows)
+        else finding
+        for finding in inspection.findings
+    ]
+    return inspection.with_findings(findings)
+
+
+def _not_processed(order: Order) -> Inspection:
+    """Return the inspection of a specimen with an order that no job could carry out."""
+    findings = [*order.findings, Finding.of("not_processed", metric="rule", observed=RULE)]
+    return Inspection.of(order.barcode, findings, specimen_id=order.specimen_id, participant_id=order.participant_id)
