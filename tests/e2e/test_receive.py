@@ -22,6 +22,7 @@ from baekman.intake.inspection import Inspection
 from baekman.intake.receive import receive, received_id
 from baekman.intake.reception import ReceivedDelivery, Reception
 from baekman.intake.return_report import write_return_report
+from baekman.registry import denied_list
 from baekman.registry.records import Registry, open_registry
 from baekman.registry.verdict_history import verdict_history
 from baekman.verdicts import Reason, Verdict, write_verdicts
@@ -290,7 +291,7 @@ def test_a_participant_who_withdraws_during_intake_stays_out(
 
     def withdrawn(reception: Reception, inspections: list[Inspection], before: None) -> ReceivedDelivery:
         assert inspections[0].verdict.participant_id is not None
-        registry.withdraw(inspections[0].verdict.participant_id)
+        denied_list.withdraw(workspace, inspections[0].verdict.participant_id, registry=registry)
         return conclude(reception, inspections, before)
 
     monkeypatch.setattr(receiving, "conclude", withdrawn)
