@@ -48,7 +48,6 @@ class Inspection:
         participant_id: str | None,
         rows: Iterable[StagedFiles] = (),
         fingerprints: Mapping[int, dict[str, Any]] | None = None,
-        samples: Mapping[int, str] | None = None,
     ) -> Inspection:
         """Return the inspection with the verdict that follows from ``findings``."""
         findings = tuple(findings)
@@ -64,7 +63,6 @@ class Inspection:
             findings=findings,
             rows=tuple(rows),
             fingerprints=fingerprints or {},
-            samples=samples or {},
         )
 
     @classmethod
@@ -137,12 +135,12 @@ def read_note(
     findings = [
         Finding(reason=Reason.from_json(value["reason"]), rows=tuple(value["rows"])) for value in note["findings"]
     ]
-    return Inspection.of(
+    inspection = Inspection.of(
         barcode,
         findings,
         specimen_id=note["specimen"],
         participant_id=note["participant"],
         rows=rows,
         fingerprints=noted,
-        samples={int(row): sealed for row, sealed in note["samples"].items()},
     )
+    return replace(inspection, samples={int(row): sealed for row, sealed in note["samples"].items()})

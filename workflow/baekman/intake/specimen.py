@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 from baekman.files.untrusted import FileFault
 from baekman.intake.checks import check_contents, check_pairs
@@ -54,7 +55,7 @@ def examine_and_stage(opened: OpenOrder) -> Inspection:
             # the tools that stage a file refused it, although it was whole
             findings.append(Finding.of(fault.code, metric="file", observed=str(fault)))
     unknown = {row for finding in findings if finding.reason.code == "sample_unknown" for row in finding.rows}
-    return Inspection.of(
+    inspection = Inspection.of(
         order.barcode,
         findings,
         specimen_id=order.specimen_id,
@@ -65,8 +66,8 @@ def examine_and_stage(opened: OpenOrder) -> Inspection:
             for number, read in contents.items()
             if read.sha256 and number in order.fingerprints
         },
-        samples=sealed_samples(opened, {row: contents[row].samples for row in unknown}),
     )
+    return replace(inspection, samples=sealed_samples(opened, {row: contents[row].samples for row in unknown}))
 
 
 def _check(opened: OpenOrder, contents: dict[int, Contents]) -> list[Finding]:
