@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ LIST = "hashes.json"  # the list of a folder's files
 _SEAL = ',\n "sha256": "'
 _END = '"\n}\n'
 _HEX = 64
-_PART = 1 << 20
+_PART = 1 << 18
 
 
 def sha256_of(path: Path) -> str:
@@ -34,20 +34,26 @@ def sha256_of(path: Path) -> str:
 def digest_of(path: Path) -> str:
     """Return the digest of a file's bytes."""
     sha256, crc32 = hashlib.sha256(), 0
-    with path.open("rb") as content:
-        while part := content.read(_PART):
-            sha256.update(part)
-            crc32 = isal_zlib.crc32(part, crc32)
+    for part in _parts(path):
+        sha256.update(part)
+        crc32 = isal_zlib.crc32(part, crc32)
     return f"{sha256.hexdigest()} {crc32:08x}"
 
 
 def crc32_of(path: Path) -> int:
     """Return the CRC-32 of a file's bytes."""
     crc32 = 0
-    with path.open("rb") as content:
-        while part := content.read(_PART):
-            crc32 = isal_zlib.crc32(part, crc32)
+    for part in _parts(path):
+        crc32 = isal_zlib.crc32(part, crc32)
     return crc32
+
+
+def _parts(path: Path) -> Iterator[memoryview]:
+    """Yield the bytes of a file in one buffer that is filled again: new ones would cost more than the CRC-32."""
+    buffer = memoryview(bytearray(_PART))
+    with path.open("rb", buffering=0) as content:
+        while count := content.readinto(buffer):
+            yield buffer[:count]
 
 
 def digest_of_bytes(data: bytes) -> str:

@@ -56,13 +56,10 @@ class HeaderText:
 
 def lines_end(text: bytes, mark: bytes) -> int:
     """Return the offset in ``text`` at which its leading lines that begin with ``mark`` end; whole lines only."""
-    position = 0
-    while text.startswith(mark, position):
-        end = text.find(b"\n", position)
-        if end < 0:
-            break
-        position = end + 1
-    return position
+    if not text.startswith(mark):
+        return 0
+    other = re.search(rb"\n(?!" + re.escape(mark) + rb")", text)
+    return other.end() if other else text.rfind(b"\n") + 1
 
 
 def read_header(path: Path) -> str:
@@ -83,8 +80,10 @@ def vcf_samples(header: str) -> tuple[str, ...]:
 def definitions(header: str, *kinds: str) -> Iterator[Definition]:
     """Generate the definitions of ``kinds`` (``contig``, ``FILTER``, ``INFO``, …; all without one) that have an ID."""
     for line in header.split("\n"):
-        kind, opened, rest = line.removeprefix("##").partition("=<")
-        if not (opened and line.startswith("##")) or (kinds and kind not in kinds):
+        if not line.startswith("##"):
+            continue
+        kind, opened, rest = line[2:].partition("=<")
+        if not opened or (kinds and kind not in kinds):
             continue
         fields = _fields(rest.rstrip().removesuffix(">"))
         if fields.get("ID"):
@@ -104,6 +103,9 @@ def vcf_contigs(header: str) -> tuple[Contig, ...]:
 
 
 def _fields(text: str) -> dict[str, str]:
+    if '"' not in text:
+        pairs = (field.partition("=") for field in text.split(","))
+        return {name.strip(): value for name, equals, value in pairs if name and equals}
     fields = {}
     at = 0
     while at < len(text):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,6 +55,15 @@ class Genome:
     aliases: dict[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     m5s: tuple[str, ...] = ()
+
+    @cached_property
+    def contigs(self) -> dict[str, Contig]:
+        """Return the contigs by name."""
+        m5s = self.m5s or ("",) * len(self.names)
+        return {
+            name: Contig(name=name, length=int(length), m5=m5)
+            for name, length, m5 in zip(self.names, self.lengths, m5s, strict=True)
+        }
 
 
 @dataclass(kw_only=True)
@@ -288,12 +298,7 @@ class GvcfReader:
                 found=fault,
             )
         genome = self.genome
-        m5s = genome.m5s or ("",) * len(genome.names)
-        contigs = {
-            name: Contig(name=name, length=int(length), m5=m5)
-            for name, length, m5 in zip(genome.names, genome.lengths, m5s, strict=True)
-        }
-        if problems := contig_problems(head[:at], label=self.label, contigs=contigs, aliases=genome.aliases):
+        if problems := contig_problems(head[:at], label=self.label, contigs=genome.contigs, aliases=genome.aliases):
             raise InputRefused(problems)
         return at + len(line)
 
