@@ -67,8 +67,8 @@ class SealedChange:
 
     def flush(self) -> None:
         """Write the seals of all owners that changed, and forget them."""
-        before = {owner_id: (seal.number, seal.term) for owner_id, seal in self._stored.items()}
         written = [self._stored[owner_id] for owner_id in sorted(self._dirty & set(self._stored))]
+        before = {seal.owner_id: (seal.number, seal.term(self.ring)) for seal in written}
         new = [self._new[owner_id] for owner_id in sorted(self._dirty & set(self._new))]
         for seal in (*written, *new):
             seal.number = self._number
@@ -79,7 +79,7 @@ class SealedChange:
             if seal.owner_id in before:
                 number, term = before[seal.owner_id]
                 shelf.add(seal.owner_id, number=number, term=term, sign=-1)
-            shelf.add(seal.owner_id, number=seal.number, term=seal.term)
+            shelf.add(seal.owner_id, number=seal.number, term=seal.term(self.ring))
         self._stored, self._new, self._dirty = {}, {}, set()
 
     def close(self) -> None:

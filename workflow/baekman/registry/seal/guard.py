@@ -115,7 +115,7 @@ def seal_everything(connection: Connection, *, ring: KeyRing, head: Head) -> Non
             write_seals(connection, made, is_new=True, ring=ring)
             for seal in made:
                 shelf = head.shelves.setdefault(shelf_of(seal.owner_id), Shelf())
-                shelf.add(seal.owner_id, number=seal.number, term=seal.term)
+                shelf.add(seal.owner_id, number=seal.number, term=seal.term(ring))
     write_head(connection, head, ring=ring)
 
 

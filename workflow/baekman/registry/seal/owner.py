@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, select, update
 
 from baekman.key_ring import KeyRing
+from baekman.registry import database
 from baekman.registry.database import (
     chunks,
     consent_events,
@@ -18,6 +20,7 @@ from baekman.registry.database import (
     specimens,
     verdicts,
 )
+from baekman.registry.seal.head import shelf_of
 
 # kind letter of the owner -> the table of the owner, and the tables of its rows
 TABLES: dict[str, tuple[Table, tuple[Table, ...]]] = {
@@ -41,7 +44,7 @@ class Seal:
         row: Code of the owner's own row; "" when there is none.
         rows: Table -> key of the row -> code.
         withdrawn_at: Day of a participant's withdrawal, ISO 8601; None without one.
-        term: The term of the stored seal in the sums of its shelf; 0 when it is not stored.
+        stored: The seal as it is stored; empty when it is not.
     """
 
     owner_id: str
@@ -49,14 +52,17 @@ class Seal:
     row: str = ""
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
     withdrawn_at: str | None = None
-    term: int = 0
+    stored: bytes = b""
 
     def sealed(self, ring: KeyRing) -> bytes:
-        """Return the seal as it is stored, and set ``term``."""
+        """Return the seal as it is to be stored, and set ``stored``."""
         values = {"number": self.number, "row": self.row, "rows": self.rows, "withdrawn_at": self.withdrawn_at}
-        sealed = ring.seal(values, identity=f"seal {self.owner_id}")
-        self.term = term_of(self.owner_id, sealed, ring=ring)
-        return sealed
+        self.stored = ring.seal(values, identity=f"seal {self.owner_id}")
+        return self.stored
+
+    def term(self, ring: KeyRing) -> int:
+        """Return the term of the stored seal in the sums of its shelf; 0 when it is not stored."""
+        return term_of(self.owner_id, self.stored, ring=ring) if self.stored else 0
 
     def note(self, table: Table, row: Sequence[Any], *, ring: KeyRing) -> None:
         """Note a row of the owner, its columns in the order of the table, as it is or will be in the database."""
@@ -87,18 +93,37 @@ def stored_seals(connection: Connection, owner_ids: Sequence[str], *, ring: KeyR
     }
 
 
-def seals_of_shelf(connection: Connection, shelf: str) -> Iterator[tuple[str, bytes]]:
-    """Yield (owner ID, stored bytes) of the seals of a shelf."""
+def seals_of_shelves(
+    connection: Connection, shelves: Collection[str], *, of: int
+) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """Yield each of ``shelves`` with the (owner ID, stored bytes) of its seals.
+
+    ``of``: the number of all shelves. Where most are asked for, one pass over the table costs less than a query each.
+    """
+    wanted = set(shelves)
+    if 2 * len(wanted) < of:
+        yield from ((name, _seals_of_shelf(connection, name)) for name in wanted)
+        return
+    pages = database.pages(connection, seals.c.owner_id, seals.c.sealed)
+    rows = ((owner_id, sealed) for page in pages for owner_id, sealed in page)
+    for name, found in groupby(rows, key=lambda row: shelf_of(row[0])):
+        if name in wanted:
+            wanted.remove(name)
+            yield name, list(found)
+    yield from ((name, []) for name in wanted)
+
+
+def _seals_of_shelf(connection: Connection, shelf: str) -> list[tuple[str, bytes]]:
     # IDs are capitals and digits of one length: the order of every collation is that of bytes
     column = seals.c.owner_id
     first, last = shelf.ljust(14, "0"), shelf.ljust(14, "Z")
     rows = connection.execute(select(seals).where(column >= first, column <= last))
-    yield from ((row.owner_id, row.sealed) for row in rows)
+    return [(row.owner_id, row.sealed) for row in rows]
 
 
 def _opened(owner_id: str, sealed: bytes, *, ring: KeyRing) -> Seal:
     values = ring.unseal(sealed, identity=f"seal {owner_id}")
-    return Seal(owner_id, term=term_of(owner_id, sealed, ring=ring), **values)
+    return Seal(owner_id, stored=sealed, **values)
 
 
 def write_seals(connection: Connection, written: Sequence[Seal], *, is_new: bool, ring: KeyRing) -> None:

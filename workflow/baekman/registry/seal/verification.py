@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, func, select
 
@@ -15,7 +15,7 @@ from baekman.registry.seal.owner import (
     ALL_TABLES,
     Seal,
     actual_seals,
-    seals_of_shelf,
+    seals_of_shelves,
     stored_seals,
     term_of,
 )
@@ -75,16 +75,15 @@ def _order(key: str) -> tuple[int, str]:
     return len(key), key
 
 
-def shelf_problems(connection: Connection, shelves: Iterable[str], *, head: Head, ring: KeyRing) -> list[Problem]:
+def shelf_problems(connection: Connection, shelves: Collection[str], *, head: Head, ring: KeyRing) -> list[Problem]:
     """Return the shelves with seals that are missing, too many or old."""
-    problems = []
-    for name in sorted(set(shelves)):
+    problems = {}
+    for name, found in seals_of_shelves(connection, shelves, of=len(head.shelves)):
         expected = head.shelves.get(name, Shelf())
-        found = list(seals_of_shelf(connection, name))
         terms = [term_of(owner_id, sealed, ring=ring) for owner_id, sealed in found]
         if (len(terms), sum(terms) % (1 << 128)) != (expected.count, expected.terms):
-            problems.append(_shelf_problem(name, expected, found, ring=ring))
-    return problems
+            problems[name] = _shelf_problem(name, expected, found, ring=ring)
+    return [problems[name] for name in sorted(problems)]
 
 
 def _shelf_problem(name: str, expected: Shelf, found: list[tuple[str, bytes]], *, ring: KeyRing) -> Problem:
