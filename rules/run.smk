@@ -73,6 +73,12 @@ def refusing(subject):
         raise WorkflowError(f"{subject} refused", *map(str, refusal.problems))
 
 
+for key in RUN_KEYS:
+    # a folder may have a name that looks like a number, a date or a truth value
+    typed = internals.typed_value(key)
+    if typed and not isinstance(config.get(key), str):
+        set_run_key(key, typed)
+
 if folder := config.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE"):
     set_run_key("workspace", str(invoked_from(folder).resolve()))
 

@@ -85,6 +85,15 @@ def config_options(workflow: Any) -> Mapping[str, Any]:
     return values
 
 
+def typed_value(key: str) -> str | None:
+    """Return the text of ``key`` in --config as typed; None without it.
+
+    Snakemake reads ``2026_11`` and ``0042`` as numbers, ``true`` as a truth value and ``2026-11-01`` as a date.
+    """
+    texts = [text for text in command_line().config or [] if text.startswith(f"{key}=")]
+    return texts[-1].partition("=")[2] if texts else None
+
+
 def set_config_for_jobs(workflow: Any, key: str, value: object) -> None:
     """Set ``key`` of --config in the command lines of jobs on other machines."""
     settings = workflow.config_settings

@@ -45,6 +45,16 @@ def _command_line_of_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:
     internals.command_line.cache_clear()
 
 
+@pytest.mark.parametrize("folder", ["2026_11", "0042", "1e5", "true", "null", "2026-11-01", "[x]", "a=b"])
+def test_a_value_is_read_as_typed(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["snakemake", "qc", "--config", f"delivery={folder}", "workspace=W", "--cores", "1"]
+    )
+    internals.command_line.cache_clear()
+    assert (internals.typed_value("delivery"), internals.typed_value("workspace")) == (folder, "W")
+    assert internals.typed_value("caller") is None
+
+
 def workflow_without(missing: str = "") -> SimpleNamespace:
     """Return a stand-in for Snakemake's workflow with all attributes that are used but ``missing``."""
     workflow = SimpleNamespace()

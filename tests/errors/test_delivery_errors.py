@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from baekman.errors import InputRefused
+from baekman.files.untrusted import FileFault, open_inside
 from baekman.intake.delivery import read_delivery
 
 SHEET = "delivery: D-2026-01\ninstitution: Hospital One\nplatform: ILLUMINA\nreference: testgenome\n"
@@ -38,6 +39,35 @@ def test_a_sound_delivery_is_read(tmp_path: Path) -> None:
     assert [(row.row, row.kind, row.read_group, row.sha256, row.size) for row in delivery.rows] == [
         (2, "fastq_1", "L1", SUM, 10)
     ]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_manifest_may_have_the_form_that_a_spreadsheet_gives_it(tmp_path: Path, mark: str) -> None:
+    lines = [
+        'size\tfile\t"specimen_id"\tnote\tsha256\tkind',
+        f'10 \t"run, 7 ""a""/reads.bam"\t B 1 \t\t{SUM}\tbam',
+        "",
+        f"11\t./a//b/./c.bam\tB2\t\t{SUM}\tbam ",
+        f"12\ta\\d.bam\tB3\t\t{SUM}\tbam",
+        "",
+    ]
+    (tmp_path / "delivery.yaml").write_bytes((mark + SHEET).replace("\n", "\r\n").encode())
+    (tmp_path / "manifest.tsv").write_bytes((mark + "\r\n".join(lines)).encode())
+    assert [(row.row, row.barcode, row.file, row.size) for row in read_delivery(tmp_path).rows] == [
+        (2, "B 1", 'run, 7 "a"/reads.bam', 10),
+        (4, "B2", "a/b/c.bam", 11),
+        (5, "B3", "a/d.bam", 12),
+    ]
+
+
+@pytest.mark.parametrize("path", ["../a", "./../a", "a\\..\\..\\b", "/etc/a", "\\\\server\\a"])
+def test_no_spelling_of_a_path_leaves_the_delivery(tmp_path: Path, path: str) -> None:
+    (tmp_path / "delivery.yaml").write_text(SHEET)
+    (tmp_path / "manifest.tsv").write_text(HEADER + GOOD.replace("reads_1.fastq.gz", path))
+    (row,) = read_delivery(tmp_path).rows
+    with pytest.raises(FileFault) as fault:
+        open_inside(tmp_path, row.file)
+    assert fault.value.code == "path_unsafe"
 
 
 def test_the_message_on_an_empty_folder_names_both_files(tmp_path: Path) -> None:
@@ -114,6 +144,20 @@ def test_a_malformed_sheet(tmp_path: Path, sheet: str | bytes, message: str) -> 
 @pytest.mark.parametrize(
     ("row", "messages"),
     [
+        (
+            GOOD.replace("SECRET-1", "#N/A"),
+            [
+                "manifest.tsv: line 2, column specimen_id: expected a value as it was assigned, found the error "
+                "cell of a spreadsheet; format the column as text in the spreadsheet and enter the value again"
+            ],
+        ),
+        (
+            GOOD.replace("SECRET-1", '"SECRET'),
+            [
+                'manifest.tsv: line 2: expected a field in quotes that ends in the same line, with "" for a quote '
+                "inside, found a lone quote"
+            ],
+        ),
         (
             f"SECRET-1\ta\tfastq\tL1\t{SUM}\t10\n",
             ["manifest.tsv: line 2, column kind: expected one of fastq_1 fastq_2 bam cram gvcf, found 'fastq'"],

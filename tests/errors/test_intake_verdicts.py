@@ -67,7 +67,14 @@ EXPECTED = {
     "WRONG-SIZE": ("reject", ["size_wrong"]),
     "WRONG-SUM": ("reject", ["checksum_wrong"]),
     "GZIP-TRUNCATED": ("reject", ["truncated"]),
-    "BGZF-NO-END": ("reject", ["truncated"]),
+    "BGZF-NO-END": ("accept", ["end_marker_absent"]),
+    "BGZF-CUT": ("reject", ["unreadable", "truncated"]),
+    "MATES-SWAPPED": ("hold", ["mate_wrong"]),
+    "MATE-TWICE": ("reject", ["content_repeated"]),
+    "LANE-TWICE": ("reject", ["content_repeated"]),
+    "PHRED-64": ("hold", ["quality_scale"]),
+    "BOTH-EMPTY": ("reject", ["empty"]),
+    "DASH-IN-READ": ("reject", ["unreadable"]),
     "BAM-NO-END": ("reject", ["truncated"]),
     "CRAM-NO-END": ("reject", ["truncated"]),
     "BAM-CUT": ("reject", ["unreadable", "truncated"]),
@@ -223,6 +230,13 @@ class Faults:
         path.write_bytes(path.read_bytes()[:-28])
         b.rows.pop()
         b.add("BGZF-NO-END", path.name, "fastq_2", "LANE1")
+        self.pair("BGZF-CUT")
+        path = d / "BGZF-CUT_LANE1_R2.fastq.gz"
+        with pysam.BGZFile(str(path), "wb") as out:  # type: ignore[call-arg]
+            out.write(self.mate("BGZF-CUT").encode()[:-30])
+        path.write_bytes(path.read_bytes()[:-28])
+        b.rows.pop()
+        b.add("BGZF-CUT", path.name, "fastq_2", "LANE1")
         for barcode, suffix, cut in (("BAM-NO-END", "bam", 28), ("CRAM-NO-END", "cram", 38), ("BAM-CUT", "bam", 500)):
             self.cut_alignment(barcode, suffix, cut)
         (d / "ENCRYPTED.bam.c4gh").write_bytes(b"crypt4gh")
@@ -245,6 +259,28 @@ class Faults:
         self.gvcf("GVCF-UNSORTED", "".join([*lines[:-2], lines[-1], lines[-2]]))
         malformed = gvcf_text(self.reference, sample="GVCF-MALFORMED").replace("\t100\t", "\tone hundred\t")
         self.gvcf("GVCF-MALFORMED", malformed)
+
+    def reads(self) -> None:
+        """Add reads that are well-formed and wrong all the same."""
+        self.pair("MATES-SWAPPED")
+        self.builder.rows[-1][2], self.builder.rows[-2][2] = "fastq_1", "fastq_2"
+        # the same reads, compressed in another way and named as second mates
+        twice = fastq(self.seeds["MATE-TWICE"], 1).replace(" 1:N", " 2:N")
+        self.replaced("MATE-TWICE", gzip.compress(twice.encode(), 1))
+        self.pair("LANE-TWICE")
+        for mate in (1, 2):
+            again = gzip.compress(fastq(self.seeds["LANE-TWICE"], mate).encode(), 1)
+            (self.folder / f"LANE-TWICE_LANE2_R{mate}.fastq.gz").write_bytes(again)
+            self.builder.add("LANE-TWICE", f"LANE-TWICE_LANE2_R{mate}.fastq.gz", f"fastq_{mate}", "LANE2")
+        scaled = self.mate("PHRED-64").replace("F" * 50, "efgh" * 12 + "BC")
+        self.replaced("PHRED-64", gzip.compress(scaled.encode()))
+        self.replaced("BOTH-EMPTY", gzip.compress(b"", mtime=0))
+        first = self.folder / "BOTH-EMPTY_LANE1_R1.fastq.gz"
+        first.write_bytes(gzip.compress(b"", mtime=0))
+        self.builder.rows[-2][-2:] = self.builder.rows[-1][-2:]
+        lines = self.mate("DASH-IN-READ").splitlines()
+        lines[5] = lines[5][:20] + "-" + lines[5][21:]
+        self.replaced("DASH-IN-READ", gzip.compress("\n".join([*lines, ""]).encode()))
 
     def references_and_samples(self) -> None:
         self.alignment("REFERENCE-LENGTH", header={"SQ": [{"SN": "chr1", "LN": 2999}]})
@@ -277,6 +313,7 @@ def build(folder: Path, reference: Path) -> Path:
     faults.places()
     faults.transfer()
     faults.formats()
+    faults.reads()
     faults.references_and_samples()
     faults.identifiers()
     return faults.builder.finish()
@@ -329,7 +366,7 @@ def test_only_accepted_specimens_are_staged(
     staged = workspace / "deliveries" / received.delivery_id / "staged"
     assert {folder.name for folder in staged.iterdir()} == accepted
     summary = json.loads((staged.parent / "delivery.json").read_text())
-    assert (summary["specimens"], summary["accepted"]) == (len(EXPECTED), 6)
+    assert (summary["specimens"], summary["accepted"]) == (len(EXPECTED), 7)
 
 
 def test_the_return_report_uses_the_names_of_the_institution(world: tuple[Path, Path, ReceivedDelivery]) -> None:

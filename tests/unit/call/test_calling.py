@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -243,6 +244,7 @@ for word in "$@"; do
   previous="$word"
 done
 echo "$@" > "$0.arguments"
+for word in "$@"; do case "$word" in *region.bed) cp "${word#*=}" "$0.regions";; esac; done
 cat > "$out" <<'END'
 %sEND
 """
@@ -251,8 +253,8 @@ cat > "$out" <<'END'
 @pytest.mark.parametrize(
     ("caller", "tool", "expected"),
     [
-        ("gatk", "gatk", "HaplotypeCaller -ERC GVCF * -L X:1-2000 --sample-ploidy 1"),
-        ("deepvariant", "run_deepvariant", "--model_type=WGS * --regions=X:1-2000 * --haploid_contigs=X"),
+        ("gatk", "gatk", "HaplotypeCaller -ERC GVCF * -L * --sample-ploidy 1"),
+        ("deepvariant", "run_deepvariant", "--model_type=WGS * --regions= * --haploid_contigs=X"),
     ],
 )
 def test_callers_with_own_blocks_get_region_and_ploidy_and_their_headers_are_cleaned(
@@ -263,10 +265,11 @@ def test_callers_with_own_blocks_get_region_and_ploidy_and_their_headers_are_cle
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     path = called(genome, tmp_path / "g.vcf.gz", caller=caller, sex="male", regions=[Region("X", 1, LENGTH)])
-    arguments = Path(f"{fake}.arguments").read_text()
+    arguments, regions = Path(f"{fake}.arguments").read_text(), Path(f"{fake}.regions")
     at = 0
     for words in expected.split(" * "):
         at = arguments.index(words, at)
+    assert regions.read_text() == f"X\t0\t{LENGTH}\n"
     with pysam.BGZFile(str(path)) as file:
         text = b"\n".join(file).decode()
     assert "secret" not in text
@@ -427,3 +430,29 @@ def test_a_gathered_gvcf_has_the_records_and_the_gaps_of_its_pieces(genome: Path
     note.unlink()  # a delivered gVCF
     gather(pieces, output=tmp_path / "calls.g.vcf.gz")
     assert read_note(tmp_path / "calls.g.vcf.gz") == Completeness(records=records, expected=records)
+
+
+@pytest.mark.parametrize(
+    ("name", "caller"), [("HLA-A*01:01:1-100", "bcftools"), ("HLA-A*01:01:1-100", "freebayes"), ("b|c;d", "bcftools")]
+)
+def test_a_contig_with_the_signs_of_a_region_in_its_name_is_called(
+    genome: Path, gvcf: Path, tmp_path: Path, name: str, caller: str
+) -> None:
+    if shutil.which(caller) is None and caller == "freebayes":
+        pytest.skip("freebayes is not installed")
+    (tmp_path / "ref.fa").write_text((genome / "ref.fa").read_text().replace(">1\n", f">{name}\n"))
+    pysam.faidx(str(tmp_path / "ref.fa"))
+    text = pysam.view("-h", "-T", str(genome / "ref.fa"), str(genome / "reads.cram"), "1")
+    renamed = re.sub(r"\tSN:1\t", lambda _: f"\tSN:{name}\t", text)
+    renamed = re.sub(r"(?m)^([^@\t]+\t\d+\t)1\t", lambda match: f"{match[1]}{name}\t", renamed)
+    (tmp_path / "reads.sam").write_text(renamed)
+    pysam.view("-b", "-o", str(tmp_path / "reads.cram"), str(tmp_path / "reads.sam"), catch_stdout=False)
+    pysam.index(str(tmp_path / "reads.cram"))
+    path = called(tmp_path, tmp_path / "named.g.vcf.gz", caller=caller, regions=[Region(name, 1, LENGTH)])
+    plain = gvcf if caller == "bcftools" else called(genome, tmp_path / "p.g.vcf.gz", caller=caller, regions=[WHOLE])
+
+    def lines(file: Path) -> list[list[bytes]]:
+        with pysam.BGZFile(str(file)) as text:
+            return [line.split(b"\t")[1:] for line in text if not line.startswith(b"#")]
+
+    assert lines(path) == lines(plain) and len(lines(path)) > 10

@@ -8,6 +8,7 @@ import hashlib
 import os
 import time
 import tracemalloc
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,20 @@ def test_the_whole_is_measured_though_a_reader_stopped_early(content: bytes, siz
     assert (measured.size, measured.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert measured.md5 == hashlib.md5(content).hexdigest()
     assert content.endswith(measured.tail) and content.startswith(measured.head)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_in_another_unicode_form_is_the_same_name(tmp_path: Path, forms: tuple[str, str]) -> None:
+    written, asked = (unicodedata.normalize(form, "폴더-é/검체-가나.bam") for form in forms)
+    (tmp_path / written).parent.mkdir()
+    (tmp_path / written).write_bytes(b"x")
+    with open_inside(tmp_path, asked) as opened:
+        assert opened.read() == b"x"
+    (tmp_path / written).unlink()
+    (tmp_path / written).symlink_to("/etc/hostname")
+    with pytest.raises(FileFault) as fault:
+        open_inside(tmp_path, asked)
+    assert fault.value.code == "symbolic_link"
 
 
 @pytest.mark.parametrize("end", [bgzf.END, *CRAM_ENDS])

@@ -45,6 +45,15 @@ class Job:
     folder: Path
     threads: int = 1
 
+    def write_bed(self) -> Path:
+        """Write a BED file with the region and return its path.
+
+        The tools read a region as text in their own ways, and misread a contig such as ``HLA-A*01:01``.
+        """
+        path, region = self.folder / "region.bed", self.piece.region
+        path.write_text(f"{region.contig}\t{region.start - 1}\t{region.end}\n", encoding="utf-8")
+        return path
+
     @property
     def pileup(self) -> Path:
         """Return the path of the likelihoods of every covered base, BCF."""
@@ -64,11 +73,10 @@ class Job:
 def pileup(job: Job) -> list[Commands]:
     """Return the steps that write the evidence of the reads, ``job.pileup`` and ``job.pileup_table``."""
     bcftools = tools.command("bcftools")
-    region = str(job.piece.region)
     mpileup = ["mpileup", *PILEUP_OPTIONS, "-g", PILEUP_DEPTHS, "--no-version", "-f", str(job.reference)]
     query = ["query", "-f", PILEUP_FORMAT, "-o", str(job.pileup_table), str(job.pileup)]
     return [
-        [[*bcftools, *mpileup, "-r", region, "-Ob", "-o", str(job.pileup), str(job.cram)]],
+        [[*bcftools, *mpileup, "-R", str(job.write_bed()), "-Ob", "-o", str(job.pileup), str(job.cram)]],
         [[*bcftools, *query]],
     ]
 
@@ -84,16 +92,23 @@ def bcftools(job: Job) -> list[Commands]:
 
 def freebayes(job: Job) -> list[Commands]:
     """Return the steps for haplotype-based records, including those with the reference as genotype."""
-    region = job.piece.region
-    where = f"{region.contig}:{region.start - 1}-{region.end}"  # freebayes counts from 0, end exclusive
     ploidy = str(job.piece.ploidy)
-    call = [*tools.command("freebayes"), *FREEBAYES_OPTIONS, "-p", ploidy, "-r", where, "-f", str(job.reference)]
+    call = [
+        *tools.command("freebayes"),
+        *FREEBAYES_OPTIONS,
+        "-p",
+        ploidy,
+        "-t",
+        str(job.write_bed()),
+        "-f",
+        str(job.reference),
+    ]
     return [[[*call, "-v", str(job.records), str(job.cram)]]]
 
 
 def gatk(job: Job) -> list[Commands]:
     """Return the steps of GATK HaplotypeCaller in GVCF mode; it needs ``<reference>.dict`` next to the .fai."""
-    where = ["-L", str(job.piece.region), "--sample-ploidy", str(job.piece.ploidy)]
+    where = ["-L", str(job.write_bed()), "--sample-ploidy", str(job.piece.ploidy)]
     paths = ["-R", str(job.reference), "-I", str(job.cram), "-O", str(job.records)]
     threads = ["--native-pair-hmm-threads", str(job.threads)]
     return [[[*tools.command("gatk"), "HaplotypeCaller", "-ERC", "GVCF", *paths, *where, *threads]]]
@@ -110,7 +125,7 @@ def deepvariant(job: Job) -> list[Commands]:
                 "--model_type=WGS",
                 f"--ref={job.reference}",
                 f"--reads={job.cram}",
-                f"--regions={region}",
+                f"--regions={job.write_bed()}",
                 f"--num_shards={job.threads}",
                 f"--intermediate_results_dir={job.folder / 'deepvariant'}",
                 f"--output_vcf={job.folder / 'variants.vcf'}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +35,8 @@ def open_inside(folder: Path, relative: str) -> BinaryIO:
     Each part is opened from the part before it without following links. So nothing outside ``folder`` can be reached,
     also when files change at the same time. FIFOs and devices do not block. Raises ``FileFault`` with code
     ``path_unsafe``, ``symbolic_link``, ``not_a_file``, ``file_missing`` or ``unreadable``.
+
+    A name in another Unicode form (NFC, NFD) is the same name: disks and archives change the form.
     """
     parts = relative.split("/")
     if relative.startswith("/") or "\\" in relative or any(part in ("", ".", "..") for part in parts):
@@ -61,9 +64,26 @@ def open_inside(folder: Path, relative: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
+def same_name(name: str) -> str:
+    """Return the form in which ``name`` is compared with others: NFC."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def _in_other_form(part: str, parent: int) -> str | None:
+    """Return the only entry of the folder ``parent`` with the name ``part`` in another Unicode form."""
+    if part.isascii():
+        return None
+    alike = [name for name in os.listdir(parent) if name != part and same_name(name) == same_name(part)]
+    return alike[0] if len(alike) == 1 else None
+
+
 def _open_part(part: str, flags: int, parent: int) -> int:
     try:
-        return os.open(part, flags, dir_fd=parent)
+        try:
+            return os.open(part, flags, dir_fd=parent)
+        except FileNotFoundError:
+            part = _in_other_form(part, parent) or part
+            return os.open(part, flags, dir_fd=parent)
     except OSError as fault:
         if fault.errno == errno.ELOOP or _is_link(part, parent):
             raise FileFault("symbolic_link", "a symbolic link") from None

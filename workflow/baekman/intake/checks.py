@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from baekman.consent import ConsentState
+from baekman.files.untrusted import same_name
 from baekman.genome.contigs import Contig, differences
 from baekman.gvcf.header import shown
 from baekman.intake.contents import Contents
 from baekman.intake.delivery import SHEET, Delivery
+from baekman.intake.examination.reads import check_reads
 from baekman.intake.manifest import MANIFEST, ManifestRow
 from baekman.intake.reasons import Finding
 from baekman.privacy.stream_search import found_in
@@ -21,6 +23,7 @@ SEQUENCING = (".fastq", ".fq", ".bam", ".cram", ".g.vcf", ".gvcf")
 PACKED = (".c4gh", ".gz", ".bgz")
 
 SHOWN_CONTIGS = 3
+EMPTY_SIZE = 64  # bytes; gzip of nothing has 20 to 30
 
 CONSENT_CODES = {
     ConsentState.REFUSED: "no_consent",
@@ -58,10 +61,12 @@ def check_manifest(delivery: Delivery, *, present: Sequence[str]) -> dict[str, l
     findings: dict[str, list[Finding]] = {barcode: [] for barcode in delivery.specimens}
     for barcode, rows in delivery.specimens.items():
         findings[barcode] += _check_entries(rows)
-    for repeated in _repeated(delivery.rows, lambda row: row.file):
+    for repeated in _repeated(delivery.rows, lambda row: same_name(row.file)):
         for row in repeated:
             findings[row.barcode].append(Finding.of("file_repeated", rows=(row.row,)))
-    for alike in _repeated(delivery.rows, lambda row: row.sha256 or row.md5):
+    # so small a file holds nothing: its content is `empty`, which the institution needs to know
+    filled = [row for row in delivery.rows if row.size > EMPTY_SIZE]
+    for alike in _repeated(filled, lambda row: row.sha256 or row.md5):
         if len({row.file for row in alike}) > 1:
             for row in alike:
                 findings[row.barcode].append(Finding.of("content_repeated", metric="checksum", rows=(row.row,)))
@@ -74,8 +79,8 @@ def check_manifest(delivery: Delivery, *, present: Sequence[str]) -> dict[str, l
 
 def extra_files(delivery: Delivery, *, present: Sequence[str]) -> list[str]:
     """Return the files ``present``, sorted, that are neither in the manifest nor companions such as indexes."""
-    named = {row.file for row in delivery.rows} | {SHEET, MANIFEST}
-    return sorted(file for file in present if file not in named and not file.lower().endswith(COMPANIONS))
+    named = {same_name(row.file) for row in delivery.rows} | {SHEET, MANIFEST}
+    return sorted(file for file in present if same_name(file) not in named and not file.lower().endswith(COMPANIONS))
 
 
 def check_names(rows: Iterable[ManifestRow], *, registered: Sequence[str], barcode: str) -> list[Finding]:
@@ -106,6 +111,7 @@ def check_contents(
     """
     rows = (row.row,)
     findings = [file_fault(code, text, row) for code, text in contents.faults]
+    findings += check_reads(row, contents)
     if row.kind in ("bam", "cram", "gvcf") and contents.header:
         findings += _check_samples(row, contents.samples)
         findings += _check_reference(
@@ -124,31 +130,6 @@ def check_contents(
     if contents.record_identifiers:
         places = ", ".join(f"{kind} in {place}" for kind, place in sorted(contents.record_identifiers.items()))
         findings.append(Finding.of("identifier_in_record", metric="kind", observed=places, rows=rows))
-    return findings
-
-
-def check_pairs(rows: Sequence[ManifestRow], contents: Mapping[int, Contents]) -> list[Finding]:
-    """Return a finding for each pair of FASTQ files with different reads; ``contents`` are by row of the manifest."""
-    by_lane: dict[str, dict[str, ManifestRow]] = defaultdict(dict)
-    for row in rows:
-        by_lane[row.read_group][row.kind] = row
-    findings = []
-    for pair in by_lane.values():
-        if not {"fastq_1", "fastq_2"} <= set(pair):
-            continue
-        first, second = pair["fastq_1"], pair["fastq_2"]
-        reads_1, reads_2 = contents[first.row], contents[second.row]
-        # a file that could not be read to its end has no digest, and has its own finding
-        if reads_1.names_digest and reads_2.names_digest and reads_1.names_digest != reads_2.names_digest:
-            findings.append(
-                Finding.of(
-                    "pairs_differ",
-                    metric="reads",
-                    observed=f"{reads_1.records} and {reads_2.records}",
-                    threshold="the same names in the same order",
-                    rows=(first.row, second.row),
-                )
-            )
     return findings
 
 

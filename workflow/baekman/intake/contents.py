@@ -11,6 +11,7 @@ from baekman.files.untrusted import FileFault
 from baekman.genome.contigs import Contig, contigs_in
 from baekman.genome.vcf_header import HeaderText, lines_end, vcf_contigs, vcf_samples
 from baekman.intake.delivered_file import DeliveredFile, Measured, expanded, text_lines_bounded, whole_lines
+from baekman.intake.examination.cram_header import without_references
 from baekman.intake.headers import sam_samples
 from baekman.kernels.delivered.fastq import FastqNames
 from baekman.kernels.delivered.sam import SamNames
@@ -27,6 +28,14 @@ FASTQ_LINE_LIMIT = 8 << 20
 HEADER_LIMIT = 64 << 20
 CONTIGS_LIMIT = 1_000_000
 GZIP = b"\x1f\x8b"
+FASTQ = ("fastq_1", "fastq_2")
+# The descriptions of a fault by its number in the kernel.
+FASTQ_FAULTS = {
+    1: "something else than a FASTQ record",
+    2: "a letter in the sequence that IUPAC has for no base",
+    3: "a quality that Phred+33 does not have",
+    4: "another number of qualities than bases",
+}
 
 
 @dataclass(kw_only=True)
@@ -39,6 +48,12 @@ class Contents:
         faults: pairs of a reason code and a description.
         records: the number of reads or VCF records; secondary and supplementary alignments are no reads.
         names_digest: the digest of the reads' names in their order; equal for the two files of mates.
+        suffix: the digit, 1 or 2, at the end of every name of a FASTQ file, as in ``SRR1.7.1``; "" without.
+        stems_digest: the digest of the names without ``suffix``; "" without.
+        bases_digest: the digest of the first bases of the reads in their order; "" where all reads have the same.
+        mates: the reads of a FASTQ file whose name or comment says first mate, and second mate.
+        qualities: the lowest and the highest byte of the qualities, as Phred+33; None without any.
+        unmarked: a FASTQ file is BGZF without an end marker, and whole otherwise.
         samples: the sample names inside (confidential).
         header: the header as delivered (confidential).
         contigs: the contigs of the header.
@@ -53,6 +68,12 @@ class Contents:
     faults: list[tuple[str, str]] = field(default_factory=list)
     records: int = 0
     names_digest: str = ""
+    suffix: str = ""
+    stems_digest: str = ""
+    bases_digest: str = ""
+    mates: tuple[int, int] = (0, 0)
+    qualities: tuple[int, int] | None = None
+    unmarked: bool = False
     samples: tuple[str, ...] = ()
     header: str = field(default="", repr=False)
     contigs: tuple[Contig, ...] = ()
@@ -75,7 +96,7 @@ def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[s
     record_search = IdentifierSearch(registered, barcode=barcode)
     contents = Contents()
     try:
-        if row.kind in ("fastq_1", "fastq_2"):
+        if row.kind in FASTQ:
             _examine_fastq(measured, contents, search=read_search)
         elif row.kind in ("bam", "cram"):
             blocks = _sniffed(measured, row.kind)
@@ -85,7 +106,7 @@ def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[s
             _examine_gvcf(measured, contents, search=record_search, size=row.size)
     except FileFault as fault:
         contents.faults.append((fault.code, str(fault)))
-    contents.faults += _rest_faults(measured, contents)
+    contents.faults += _rest_faults(measured, contents, kind=row.kind)
     if measured.complete:
         contents.faults += _sum_faults(measured, delivered)
     header_search.feed(contents.header.encode("utf-8", "surrogateescape"))
@@ -120,7 +141,8 @@ def require_readable(pipe: Pipe) -> None:
 
 
 def _examine_fastq(measured: Measured, contents: Contents, *, search: IdentifierSearch) -> None:
-    digest = hashlib.sha256()
+    digest, stems = hashlib.sha256(), hashlib.sha256()
+    suffix: bytes | None = None
     reads = FastqNames()
     # after a fault the rest is still read: a damaged or endless file is the graver fault
     for text in whole_lines(fastq_text(measured)):
@@ -128,13 +150,30 @@ def _examine_fastq(measured: Measured, contents: Contents, *, search: Identifier
         digest.update(names)
         search.feed(names)
         search.feed(comments)
+        if suffix is None and names:
+            suffix = _suffix(names)
+        if suffix and names.count(suffix) == names.count(b"\n"):
+            stems.update(names.replace(suffix, b"\n"))
+        elif names:
+            suffix = b""
     count = reads.finish()
     if reads.fault_line:
-        raise FileFault("unreadable", f"something else than a FASTQ record at line {reads.fault_line}")
+        raise FileFault("unreadable", f"{FASTQ_FAULTS[reads.fault]} at line {reads.fault_line}")
     contents.records = count
     if not contents.records:
         raise FileFault("empty", "no read")
     contents.names_digest = digest.hexdigest()
+    if suffix:
+        contents.suffix, contents.stems_digest = suffix[:1].decode(), stems.hexdigest()
+    contents.bases_digest = f"{count}.{reads.bases_sum:016x}" if reads.varied else ""
+    contents.mates = (reads.first_mates, reads.second_mates)
+    contents.qualities = reads.qualities
+
+
+def _suffix(names: bytes) -> bytes:
+    """Return the end of the first of ``names``, a digit of a mate and a newline; empty for another end."""
+    end = names[: names.index(b"\n") + 1][-2:]
+    return end if end in (b"1\n", b"2\n") else b""
 
 
 def _examine_aligned(
@@ -149,10 +188,10 @@ def _examine_aligned(
     name_search, tag_search = searches
     tag_search.layout = TagLayout()
     view = [*tools.command("samtools"), "view", "-h", "--no-PG", "--reference", str(reference), "-"]
-    header = bytearray()
+    header, delivered_header = bytearray(), bytearray()
     in_header = True
     reads = SamNames()
-    with running(view, source=blocks, untrusted=Untrusted(size)) as pipe:
+    with running(view, source=without_references(blocks, delivered_header), untrusted=Untrusted(size)) as pipe:
         for text in sam_text(pipe.blocks()):
             body = text
             if in_header:
@@ -165,11 +204,12 @@ def _examine_aligned(
             names, tags = reads.feed(body)
             name_search.feed(names)
             tag_search.feed(tags)
-        contents.header = header.decode("utf-8", "surrogateescape")
+        contents.header = (delivered_header or header).decode("utf-8", "surrogateescape")
         contents.contigs = tuple(contigs_in(contents.header))
         contents.samples = sam_samples(contents.header)
         require_readable(pipe)
     contents.records = reads.reads
+    contents.qualities = reads.qualities
     if not contents.records:
         raise FileFault("empty", "no read")
 
@@ -245,8 +285,12 @@ def _sniffed(measured: Measured, kind: str) -> Iterator[bytes]:
     yield from blocks
 
 
-def _rest_faults(measured: Measured, contents: Contents) -> list[tuple[str, str]]:
-    """Read the rest after a fault, so that the sums are those of the whole file; return the faults at its end."""
+def _rest_faults(measured: Measured, contents: Contents, *, kind: str) -> list[tuple[str, str]]:
+    """Read the rest after a fault, so that the sums are those of the whole file; return the faults at its end.
+
+    BGZF without an end marker is no fault of a FASTQ file whose last record is whole: some programs write it so, and
+    the checksum and the other mate show the rest.
+    """
     try:
         for _ in measured:
             pass
@@ -255,6 +299,9 @@ def _rest_faults(measured: Measured, contents: Contents) -> list[tuple[str, str]
             return [(fault.code, str(fault))]
         return []
     if measured.size and not measured.has_end:
+        if kind in FASTQ and not contents.faults:
+            contents.unmarked = True
+            return []
         return [("truncated", "no end marker")]
     return []
 

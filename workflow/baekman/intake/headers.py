@@ -29,6 +29,8 @@ FILTER_NAMES = re.compile(
     r"|VQSRTranche(?:SNP|INDEL)[0-9.]{1,8}to[0-9.]{1,8}\+?"
     r"|(?:QD|FS|SOR|MQ|DP|GQ|QUAL|MQRankSum|ReadPosRankSum|q|s|d)-?[0-9]{1,3}(?:\.[0-9]{1,3})?"
 )
+# htslib takes any other M5 for the path of a file
+_M5 = re.compile(r"M5:[0-9a-fA-F]{32}")
 _COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT")
 
 
@@ -47,7 +49,7 @@ def sam_header(header: str, *, participant: str, platform: str, lanes: Iterable[
     lines = ["@HD\tVN:1.6\tSO:unsorted"]
     for line in header.splitlines():
         if line.startswith("@SQ\t"):
-            kept = [item for item in line.split("\t")[1:] if item[:3] in ("SN:", "LN:", "M5:")]
+            kept = [item for item in line.split("\t")[1:] if item[:3] in ("SN:", "LN:") or _M5.fullmatch(item)]
             lines.append("\t".join(["@SQ", *kept]))
     for number in lanes:
         lane = f"L{number}"

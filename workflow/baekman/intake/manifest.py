@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from baekman.config.schema_errors import Fault, faults
 from baekman.errors import Problem
+from baekman.files.spreadsheets import cell_fault
 
 FileKind = Literal["fastq_1", "fastq_2", "bam", "cram", "gvcf"]
 
@@ -54,7 +56,7 @@ def parse_manifest(content: bytes, *, problems: list[Problem]) -> list[ManifestR
     if text is None:
         return []
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    header = [name.strip() for name in lines[0].split("\t")]
+    header = [name.strip() for name in fields_of(lines[0]) or lines[0].split("\t")]
     header_problems = _header_problems(header)
     problems.extend(header_problems)
     if header_problems:
@@ -109,7 +111,11 @@ def _header_problems(header: list[str]) -> list[Problem]:
 
 def _parse_row(line: str, header: list[str], number: int, *, problems: list[Problem]) -> ManifestRow | None:
     """Return the row in ``line``; append its faults to ``problems`` and return None when it is malformed."""
-    values = line.split("\t")
+    values = fields_of(line)
+    if values is None:
+        expected = 'a field in quotes that ends in the same line, with "" for a quote inside'
+        problems.append(Problem(file=MANIFEST, place=f"line {number}", expected=expected, found="a lone quote"))
+        return None
     if len(values) != len(header):
         expected = f"{len(header)} tab-separated fields, as in the header"
         problems.append(Problem(file=MANIFEST, place=f"line {number}", expected=expected, found=str(len(values))))
@@ -124,6 +130,7 @@ def _parse_row(line: str, header: list[str], number: int, *, problems: list[Prob
     stripped = ((name, value.strip(" ")) for name, value in zip(header, values, strict=True))
     fields = {name: value for name, value in stripped if name in COLUMNS and value}
     row_problems = [_row_problem(fault, number) for fault in faults("manifest", fields)]
+    row_problems += _cell_problems(fields, number)
     problems.extend(row_problems)
     return None if row_problems else _row(fields, number)
 
@@ -133,13 +140,52 @@ def _row(fields: Mapping[str, str], number: int) -> ManifestRow:
     return ManifestRow(
         row=number,
         barcode=fields["specimen_id"],
-        file=fields["file"],
+        file=plain_path(fields["file"]),
         kind=kind,
         read_group=fields.get("read_group", ""),
         sha256=fields.get("sha256", "").lower(),
         md5=fields.get("md5", "").lower(),
         size=int(fields["size"]),
     )
+
+
+def fields_of(line: str) -> list[str] | None:
+    """Return the fields of a tab-separated line; None where a quote is not closed.
+
+    A field may stand in double quotes, as spreadsheets write one with a comma or a quote, which is doubled inside.
+    """
+    if '"' not in line:
+        return line.split("\t")
+    try:
+        (fields,) = csv.reader([line], delimiter="\t", strict=True)
+    except (csv.Error, ValueError):
+        return None
+    return fields
+
+
+def plain_path(path: str) -> str:
+    """Return the ``path`` of a delivered file as it is looked up: ``./`` and doubled ``/`` go, a backslash is ``/``.
+
+    ``..`` and a ``/`` at the beginning stay, and are refused.
+    """
+    path = path.replace("\\", "/")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ("/" if path.startswith("/") else "") + "/".join(parts)
+
+
+def _cell_problems(fields: Mapping[str, str], number: int) -> list[Problem]:
+    """Return a problem for each label and path that a spreadsheet has replaced by something else."""
+    return [
+        Problem(
+            file=MANIFEST,
+            place=f"line {number}, column {column}",
+            expected="a value as it was assigned",
+            found=fault,
+            action="format the column as text in the spreadsheet and enter the value again",
+        )
+        for column in ("specimen_id", "file")
+        if (fault := cell_fault(fields.get(column, "")))
+    ]
 
 
 def _row_problem(fault: Fault, number: int) -> Problem:

@@ -52,6 +52,11 @@ REASON_KINDS: dict[str, ReasonKind] = {
     "expansion_bomb": ReasonKind("reject", "compress the file again, then send it", True),
     "decryption_failed": ReasonKind("reject", "encrypt the file for our public key, then send it again", True),
     "pairs_differ": ReasonKind("reject", "send the two files of one run, in the same order", True),
+    "mate_wrong": ReasonKind(
+        "hold", "give first mates the kind fastq_1 and second mates fastq_2 in the manifest, each in a file of its own"
+    ),
+    "quality_scale": ReasonKind("hold", "write the qualities as Phred+33, then send the file again"),
+    "end_marker_absent": ReasonKind("note", ""),
     # the work on it
     "not_processed": ReasonKind("hold", "nothing: the specimen is inspected again", True),
     # contents

@@ -26,12 +26,14 @@ from baekman.intake import return_report
 from baekman.intake.crypt4gh import RecipientKey, recipient_key
 from baekman.intake.delivered_file import DeliveredFile, Measured
 from baekman.intake.delivery import SHEET, Delivery, file_states, read_delivery
+from baekman.intake.examination.institution import require_institution
 from baekman.intake.inspection import Inspection
 from baekman.intake.orders.desk import Desk, check_specimens, collect
 from baekman.intake.orders.order import write_orders
 from baekman.intake.reception import ReceivedDelivery, Reception, conclude, require_as_before
 from baekman.intake.specimen import inspect
 from baekman.registry.denied_list import open_in_force
+from baekman.registry.records import Registry
 from baekman.registry.verdict_history import note_delivery
 from baekman.verdicts import read_verdicts
 from baekman.workspace.abandoned_orders import destroy_orders
@@ -109,9 +111,7 @@ def receive(
     key = recipient_key(access.crypt4gh_key)
     require_fixed_in(workspace, settings)
     registry = open_in_force(workspace, registry=access.registry, key_file=access.key_file)
-    delivery_id, status = note_delivery(registry, delivery.institution, delivery.name, delivery.digest)
-    if status == "changed":
-        raise _repeated_name()
+    delivery_id = _noted(delivery, registry)
     home = workspace.delivery(delivery_id)
     with exclusive(home.intake_lock, waits_for="another run that receives this delivery"):
         before = _read_summary(home)
@@ -148,6 +148,15 @@ def _has_unprocessed(home: DeliveryFolder) -> bool:
     """Return whether no job could inspect a specimen of a delivery that was received before."""
     verdicts = read_verdicts(home.verdicts("intake"))
     return any(reason.code == "not_processed" for verdict in verdicts for reason in verdict.reasons)
+
+
+def _noted(delivery: Delivery, registry: Registry) -> str:
+    """Return the ID of ``delivery``; InputRefused for an unknown institution, or a name of other content."""
+    require_institution(delivery, registry)
+    delivery_id, status = note_delivery(registry, delivery.institution, delivery.name, delivery.digest)
+    if status == "changed":
+        raise _repeated_name()
+    return delivery_id
 
 
 def _received_before(workspace: Workspace, home: DeliveryFolder, delivery: Delivery) -> ReceivedDelivery:

@@ -6,9 +6,10 @@ import shutil
 from dataclasses import replace
 
 from baekman.files.untrusted import FileFault
-from baekman.intake.checks import check_contents, check_pairs
+from baekman.intake.checks import check_contents
 from baekman.intake.contents import Contents, examine
 from baekman.intake.delivered_file import DeliveredFile
+from baekman.intake.examination.reads import check_mates
 from baekman.intake.inspection import Inspection, write_note
 from baekman.intake.orders.order import OpenOrder, open_order, sealed_samples
 from baekman.intake.reasons import Finding
@@ -82,4 +83,4 @@ def _check(opened: OpenOrder, contents: dict[int, Contents]) -> list[Finding]:
             claims_reference=order.claims_reference,
             realigns=order.realigns,
         )
-    return [*findings, *check_pairs(order.rows, contents)]
+    return [*findings, *check_mates(order.rows, contents)]

@@ -18,8 +18,10 @@ from baekman.files.bgzf_index import indexed_records
 from baekman.files.untrusted import FileFault
 from baekman.intake.contents import fastq_text, require_readable, sam_text, vcf_text
 from baekman.intake.delivered_file import whole_lines
+from baekman.intake.examination.cram_header import without_references
 from baekman.intake.headers import dropped_fields, filter_names, read_groups, sam_header, vcf_header
-from baekman.kernels.delivered.fastq import FastqCopy, PairLanes
+from baekman.kernels.delivered.fastq import FastqCopy
+from baekman.kernels.delivered.pairs import PairLanes
 from baekman.kernels.delivered.sam import SamCopy
 from baekman.kernels.delivered.vcf import FilterCopy
 from baekman.tools import programs as tools
@@ -98,12 +100,14 @@ def stage_reads(
         skipped = [Path(scratch, name) for name in ("singles.fastq", "unpaired.fastq")]
         fastq = ["fastq", "-n", "-T", "RG", "-s", str(skipped[0]), "-0", str(skipped[1]), "-"]
         commands = (_collate(reference, scratch), [*tools.command("samtools"), *fastq])
-        with running(*commands, source=source.blocks, untrusted=source.bounds) as pipe:
+        with running(*commands, source=without_references(source.blocks), untrusted=source.bounds) as pipe:
             for text in sam_text(pipe.blocks()):
                 pairs.feed(text)
                 for index, mate, writer in writers:
                     writer.write(pairs.take(index, mate))
             _finish(pipe, folder)
+        if pairs.mixed:
+            raise FileFault("reads_lost", f"{pairs.mixed} pairs with mates of two read groups")
         if not pairs.complete:
             raise FileFault("unreadable", "content that its format does not allow")
         single = sum(_count_lines(file) // 4 for file in skipped if file.exists())
@@ -135,7 +139,7 @@ def stage_alignment(
             *("-O", "cram,version=3.0", "--reference", str(reference), "-o", str(output), "-"),
         ]
         commands = (_collate(reference, scratch), view)
-        with running(*commands, source=source.blocks, untrusted=source.bounds) as reads:
+        with running(*commands, source=without_references(source.blocks), untrusted=source.bounds) as reads:
             copied = _copied(sam_text(reads.blocks()), copy.feed, header=header)
             with running(sort, source=copied, untrusted=source.bounds) as sorting:
                 _finish_both(reads, sorting, output.parent)

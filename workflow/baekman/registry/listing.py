@@ -90,6 +90,21 @@ def institution_rows(registry: Registry, institution: str, *, at: date | None = 
     return sorted(rows, key=lambda row: (row["specimen_id"], row["participant"]))
 
 
+def is_known(registry: Registry, institution: str) -> bool:
+    """Return whether a participant of ``institution`` is registered; the search ends at the first.
+
+    The registry has no index of institutions, so the search for an unknown one reads every participant.
+    """
+    wanted = unicodedata.normalize("NFC", institution)
+    columns = (participants.c.participant_id, participants.c.sealed)
+    with registry.engine.connect() as connection:
+        for record in connection.execution_options(yield_per=1000).execute(select(*columns)):
+            values = registry.ring.unseal(record.sealed, identity=f"participants {record.participant_id}")
+            if values["institution"] == wanted:
+                return True
+    return False
+
+
 def _subject_codes(registry: Registry, connection: Connection, participant_ids: Sequence[str]) -> dict[str, str]:
     codes = {}
     for some in chunks(participant_ids):

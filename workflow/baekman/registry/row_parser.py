@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from baekman.consent import ALL_SCOPES, Decision, Scope
 from baekman.errors import InputRefused, Problem
+from baekman.files.spreadsheets import cell_fault, is_empty_word, is_error_cell
 from baekman.registry.registration import (
     DECISIONS,
     PARTICIPANT_TYPES,
@@ -21,6 +22,7 @@ from baekman.registry.registration import (
 )
 
 MAX_CHARACTERS = 200
+FORMAT_AS_TEXT = "format the column as text in the spreadsheet, then enter the value again"
 _DISEASE = re.compile(r"[ _-]disease$")
 _CONSENT_COLUMNS = ("consent", "consent_from", "consent_to", "scopes", "consent_template", "consent_version")
 _PERSON_COLUMNS = ("participant_type", "registered_sex", "birth_year")
@@ -33,6 +35,8 @@ _TEXT_COLUMNS = (
     "array_genotypes",
 )
 _NEVER_EMPTY = frozenset(REQUIRED_COLUMNS) - {"consent_from"}
+# a label that a spreadsheet replaced would make one person of two
+_LABEL_COLUMNS = ("institution", "specimen_id", "participant", "resident_registration_number")
 _MOST_CACHED = 10_000
 
 
@@ -114,6 +118,9 @@ class RowParser:
                 return ""
         if not value and column in _NEVER_EMPTY:
             self._problem(column, "a value", "none")
+        if fault := _cell_fault(column, value):
+            self._problem(column, "a value as it was assigned, or an empty field", fault, FORMAT_AS_TEXT)
+            return ""
         return value
 
     def _choice(self, column: str, choices: Sequence[str]) -> str:
@@ -219,6 +226,15 @@ class _Texts(NamedTuple):
     name: str
     resident_registration_number: str
     array_genotypes: str
+
+
+def _cell_fault(column: str, value: str) -> str:
+    """Return what a spreadsheet has made of ``value``, in words; "" for a plain value. A name may be a word."""
+    if column in _LABEL_COLUMNS:
+        return cell_fault(value)
+    if is_error_cell(value):
+        return "the error cell of a spreadsheet"
+    return "a word for an empty cell" if column == "array_genotypes" and is_empty_word(value) else ""
 
 
 def _text_fault(value: str) -> str:

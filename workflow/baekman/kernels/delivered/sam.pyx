@@ -65,12 +65,19 @@ cdef class SamNames:
 
     cdef readonly int64_t records
     cdef readonly int64_t reads  # records that are neither secondary nor supplementary
+    cdef uint8_t _lowest, _highest
     cdef Buffer _names, _tags
     cdef Seen _seen
 
     def __cinit__(self):
         if not make_seen(&self._seen):
             raise MemoryError
+        self._lowest = 255
+
+    @property
+    def qualities(self):
+        """Return the lowest and the highest byte of QUAL; None without any."""
+        return (self._lowest, self._highest) if self._lowest <= self._highest else None
 
     def __dealloc__(self):
         free_seen(&self._seen)
@@ -97,6 +104,7 @@ cdef class SamNames:
             add_byte(&self._names, NEWLINE)
             self.reads += is_primary(text, stop + 1, find(text, stop + 1, end, TAB))
             tab = columns_end(text, begin, end)
+            self._read_qualities(text, begin, tab)
             while tab < end:
                 stop = find(text, tab + 1, end, TAB)
                 if is_text(text + tab + 1, stop - tab - 1) and is_new(&self._seen, text + tab + 1, stop - tab - 1):
@@ -105,6 +113,19 @@ cdef class SamNames:
                 tab = stop
             self.records += 1
             begin = end + 1
+
+    cdef void _read_qualities(self, const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
+        """Read QUAL, the last column of ``text[begin:end]``; one byte may be a ``*`` and does not count."""
+        cdef uint8_t lowest = self._lowest, highest = self._highest
+        cdef int64_t first = end, at
+        while first > begin and text[first - 1] != TAB:
+            first -= 1
+        if end - first < 2:
+            return
+        for at in range(first, end):
+            lowest = text[at] if text[at] < lowest else lowest
+            highest = text[at] if text[at] > highest else highest
+        self._lowest, self._highest = lowest, highest
 
 
 @cython.final

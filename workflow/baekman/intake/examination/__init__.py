@@ -1,0 +1,1 @@
+"""What the examination of a delivered file looks at beyond its format: who wrote which read, and what a header asks."""
