@@ -27,7 +27,7 @@ EXPANSION_FREE = 64 << 20
 
 CRAM_ENDS = (
     bytes.fromhex("0f000000ffffffff0fe0454f4600000000010005bdd94f0001000606010001000100ee63014b"),
-    bytes.fromhex("0b000000ffffffff0fe0454f46000000000100000606010001000100"),
+    bytes.fromhex("0b000000ffffffff0fe0454f460000000001000001000606010001000100"),
 )
 _DAMAGED = cast(type[Exception], isal_zlib.error)
 LONGEST_END = max(len(bgzf.END), *map(len, CRAM_ENDS))
