@@ -17,13 +17,13 @@ DELIVERY = "D0000000000000"
 
 # baekman deliver, with a shell script in the place of Snakemake; $4 is the file descriptor for its events
 PROGRAM = f"""
-import sys
+import json, os, sys
 from pathlib import Path
 from baekman import deliver
 from baekman.intake.reception import ReceivedDelivery
 from baekman.cli import main
 
-deliver.load_config = lambda workspace, file: {{}}
+deliver.load_config = lambda workspace, file: json.loads(os.environ.get("SETTINGS", "{{}}"))
 received = ReceivedDelivery(delivery_id="{DELIVERY}", status="received", verdicts=(), report=Path())
 deliver.receive = lambda *_, **__: received
 deliver.snakemake_command = lambda *_, **__: ["bash", "-c", Path("snakemake.sh").read_text(), "bash"]
@@ -204,3 +204,21 @@ def test_a_return_report_that_lacks_the_qc_verdicts_is_reported(started: Started
     _, stderr = running.communicate()
     assert running.returncode == 0
     assert message in stderr.splitlines()
+
+
+def test_the_end_of_a_run_is_notified_and_a_failing_command_fails_no_delivery(started: Started, tmp_path: Path) -> None:
+    progress = events({"event": "progress", "done": 1, "total": 1})
+    command = ["sh", "-c", "cat > news; env | grep -c ^BAEKMAN_ >> news; exit 7"]
+    running = started(progress, SETTINGS=json.dumps({"notify": command}), BAEKMAN_REGISTRY_KEY="secret")
+    _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert "note: the command of `notify` ended with exit code 7; the delivery is not affected" in stderr
+    document, keys = (tmp_path / "w" / "news").read_text().splitlines()
+    news = json.loads(document)
+    assert (news["schema"], news["event"], news["delivery"], news["exit_code"]) == ("1", "ended", DELIVERY, 0)
+    assert keys == "0"
+
+
+def test_a_run_with_nothing_to_do_is_not_notified(started: Started, tmp_path: Path) -> None:
+    started("", SETTINGS=json.dumps({"notify": ["touch", "news"]})).communicate(timeout=60)
+    assert not (tmp_path / "w" / "news").exists()

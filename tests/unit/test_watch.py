@@ -71,7 +71,7 @@ def look(inbox: Path, times: int = 1, is_busy: Sequence[bool] = ()) -> tuple[lis
         watch.watch(
             inbox,
             workspace=Workspace(inbox.parent),
-            calls=watch.Calls(deliver=deliver, refuse=lambda refusal, place: refused.append(refusal)),
+            calls=watch.Calls(deliver=deliver, refuse=lambda refusal, folder: refused.append(refusal)),
         )
     return delivered, refused
 
@@ -204,7 +204,7 @@ def test_the_reason_to_wait_is_reported_once_and_in_the_state_without_a_name(
     waits, looks = [], []
     calls = watch.Calls(
         deliver=lambda folder: pytest.fail("it is not complete"),
-        refuse=lambda refusal, place: pytest.fail(str(refusal)),
+        refuse=lambda refusal, folder: pytest.fail(str(refusal)),
         wait=lambda wait, place: waits.append((wait.reason, wait.message, place)),
         looked=lambda counts: looks.append(dict(counts)),
     )
@@ -236,7 +236,7 @@ def test_an_inbox_that_cannot_be_listed_is_reported_once(inbox: Path, monkeypatc
     waits: list[tuple[str, str]] = []
     calls = watch.Calls(
         deliver=lambda folder: True,
-        refuse=lambda refusal, place: None,
+        refuse=lambda refusal, folder: None,
         wait=lambda wait, place: waits.append((wait.reason, place)),
         looked=lambda counts: looks.append(1),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from baekman.errors import InputRefused
 from baekman.intake.receive import receive
 from baekman.intake.reception import ReceivedDelivery
 from baekman.intake.return_report import write_return_report
+from baekman.notification import Notifier
 from baekman.registry.records import open_registry
-from baekman.verdicts import GATES, Decision, Verdict, merge, read_verdicts
+from baekman.verdicts import DECISIONS, Decision, Verdict, merge
 from baekman.workflow_run import LAST_LINES, FailedJob, WorkflowRun
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.run_state import RunRecorder
+from baekman.workspace.waiting import verdicts_of, waiting_in
 
 INSPECTED = "inspected"  # the target of the jobs of intake
 
@@ -82,13 +85,11 @@ def deliver(
         )
 
     def run_orders(workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
-        run_inspections(
-            command_for(delivery_id, INSPECTED),
-            workspace=workspace,
-            home=workspace.delivery(delivery_id),
-            participants=participants,
-            show=lambda run: progress("intake", run.done, run.total),
-        )
+        command, home = command_for(delivery_id, INSPECTED), workspace.delivery(delivery_id)
+        with RunRecorder(home) as recorder:
+            show = _shown(progress, recorder, intake=True)
+            run_inspections(command, workspace=workspace, home=home, participants=participants, show=show)
+            recorder.end("done")
 
     def receive_delivery(*, again: bool) -> ReceivedDelivery:
         received = receive(delivery, workspace=workspace, config=settings, again=again, run=run_orders)
@@ -102,19 +103,40 @@ def deliver(
         if receipt.status != "received" and _needs_staged_files(command, workspace=workspace, folder=folder):
             receive_delivery(again=True)
     except InspectionsFailed as failure:
-        return _outcome(failure.run, workspace=workspace, folder=failure.home)
+        outcome = _outcome(failure.run, workspace=workspace, folder=failure.home)
+        _notify(outcome, failure.home, Notifier(settings, workspace=workspace))
+        return outcome
     with RunRecorder(folder) as recorder:
-
-        def report(run: WorkflowRun) -> None:
-            progress(run.rule or "planning", run.done, run.total)
-            recorder.note(run.counts)
-
-        log = workspace.deliver_log(folder.id)
+        log, report = workspace.deliver_log(folder.id), _shown(progress, recorder)
         run = workflow_run.run(command, workspace=workspace, log=log, report=report)
         recorder.end("failed" if run.exit_code else "done")
     if run.done or run.failed:
         withdrawal.sweep_after(workspace, folder.id)
-    return _outcome(run, workspace=workspace, folder=folder)
+    outcome = _outcome(run, workspace=workspace, folder=folder)
+    if (run.done or run.exit_code) and not run.locked:
+        _notify(outcome, folder, Notifier(settings, workspace=workspace))
+    return outcome
+
+
+def _shown(progress: Show, recorder: RunRecorder, *, intake: bool = False) -> Callable[[WorkflowRun], None]:
+    """Return a function that shows a run by ``progress`` and in the state file."""
+
+    def show(run: WorkflowRun) -> None:
+        progress("intake" if intake else run.rule or "planning", run.done, run.total)
+        recorder.note(run.counts)
+
+    return show
+
+
+def _notify(outcome: Outcome, folder: DeliveryFolder, notifier: Notifier) -> None:
+    """Send the news of the end of a run, and of the specimens that wait for a person."""
+    notifier.ended(
+        folder.id,
+        exit_code=outcome.exit_code,
+        verdicts={decision: list(outcome.decisions.values()).count(decision) for decision in DECISIONS},
+        failed=Counter(failed.rule for failed in outcome.failed),
+    )
+    notifier.decision_needed(folder.id, list(waiting_in(folder, outcome.verdicts)))
 
 
 class InspectionsFailed(Exception):
@@ -187,13 +209,6 @@ def conclude(workspace: Workspace, delivery_id: str) -> str:
     except InputRefused as refusal:
         return f"the return report stays as intake wrote it: {refusal.problems[0]}"
     return ""
-
-
-def verdicts_of(folder: DeliveryFolder) -> Iterator[Verdict]:
-    """Yield the verdicts of every gate on the delivery in ``folder``, as far as there are any."""
-    for gate in GATES:
-        if folder.verdicts(gate).is_file():
-            yield from read_verdicts(folder.verdicts(gate))
 
 
 def _needs_staged_files(command: Sequence[str], *, workspace: Workspace, folder: DeliveryFolder) -> bool:

@@ -40,12 +40,12 @@ class Calls:
     """The functions that a watch calls.
 
     ``deliver`` delivers a complete folder; it returns False where another run works on the same files. ``refuse`` gets
-    a refusal, ``wait`` a reason to wait, both with the place of the folder (``place_of``), once each. ``looked`` gets
-    the number of folders by state after each look.
+    a refusal with the folder, ``wait`` a reason to wait with the place of the folder (``place_of``), once each.
+    ``looked`` gets the number of folders by state after each look.
     """
 
     deliver: Callable[[Path], bool]
-    refuse: Callable[[InputRefused, str], None]
+    refuse: Callable[[InputRefused, Path], None]
     wait: Callable[[Wait, str], None] = lambda wait, place: None
     looked: Callable[[Mapping[str, int]], None] = lambda counts: None
 
@@ -84,7 +84,7 @@ class _Inbox:
             return "delivered"
         except InputRefused as refusal:
             if self.handled.get(folder) != state or folder not in self.refused:
-                self.calls.refuse(refusal, place_of(folder))
+                self.calls.refuse(refusal, folder)
             self.handled[folder] = state or ()
             self.refused.add(folder)
             problems = refusal.problems

@@ -72,7 +72,11 @@ def deliver(
     Example: baekman deliver inbox/2026-11 --workspace /data/cohort --profile slurm
     """
     _check_scheduler(insecure=insecure)
-    outcome = _deliver(delivery, workspace=workspace, config=config, profile=profile, cores=cores)
+    try:
+        outcome = _deliver(delivery, workspace=workspace, config=config, profile=profile, cores=cores)
+    except InputRefused as refusal:
+        _notify_refusal(refusal, delivery, workspace=workspace, config=config)
+        raise
     raise typer.Exit(EXIT_FAILED if outcome.exit_code else EXIT_DONE)
 
 
@@ -96,7 +100,7 @@ def watch(
 
     Example: baekman watch /data/inbox --workspace /data/cohort --profile slurm
     """
-    from baekman.watch import Calls, Wait
+    from baekman.watch import Calls, Wait, place_of
     from baekman.watch import watch as watch_inbox
     from baekman.workspace.paths import Workspace
 
@@ -109,12 +113,13 @@ def watch(
         failures += bool(outcome.exit_code)
         return not outcome.locked
 
-    def report_refusal(refusal: InputRefused, place: str) -> None:
+    def report_refusal(refusal: InputRefused, folder: Path) -> None:
         nonlocal failures
         failures += 1
-        print(f"a delivery is refused, {place}:", file=sys.stderr)
+        print(f"a delivery is refused, {place_of(folder)}:", file=sys.stderr)
         for problem in refusal.problems:
             print(printable(f"refused: {problem}"), file=sys.stderr, flush=True)
+        _notify_refusal(refusal, folder, workspace=workspace, config=config)
 
     def report_wait(wait: Wait, place: str) -> None:
         print(printable(f"a delivery waits, {place}: {wait.message}"), file=sys.stderr, flush=True)
@@ -132,6 +137,19 @@ def watch(
         quiet_seconds=quiet,
     )
     raise typer.Exit(EXIT_FAILED if failures else EXIT_DONE)
+
+
+def _notify_refusal(refusal: InputRefused, folder: Path, *, workspace: Path, config: Path | None) -> None:
+    """Start the command of ``notify`` for a refused delivery; a refused configuration has none."""
+    from baekman.config.loading import load_config
+    from baekman.notification import Notifier
+    from baekman.workspace.paths import Workspace
+
+    try:
+        settings = load_config(workspace, file=config)
+    except InputRefused:
+        return
+    Notifier(settings, workspace=Workspace(workspace)).refused(refusal, folder=folder)
 
 
 def _print_look(counts: Mapping[str, int]) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any, Literal
 
 from baekman import pseudonyms
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.locks import is_held
-from baekman.files.sidecar import read_checked
 from baekman.status.estimate import estimated_end
 from baekman.status.stages import stage_of_files, stage_of_rules
-from baekman.verdicts import DECISIONS, GATES, Verdict, merge, read_verdicts
+from baekman.verdicts import DECISIONS, merge
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.run_state import RunCounts, RunState, is_alive, read_run_state
+from baekman.workspace.waiting import Waiting, received_at, verdicts_of, waiting_in
 
 State = Literal["receiving", "received", "running", "stopped", "failed", "damaged", "done"]
 
@@ -32,17 +29,6 @@ NEXT: dict[State, str] = {
     "damaged": "run `baekman receive --again` with its folder",
     "done": "",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """A held specimen, which waits for a person. ``since`` is ISO 8601 in UTC; ``reasons`` are codes."""
-
-    specimen: str
-    participant: str | None
-    gate: str
-    reasons: tuple[str, ...]
-    since: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,17 +78,17 @@ def delivery_folders(workspace: Workspace, chosen: list[str]) -> list[DeliveryFo
     if problems:
         raise InputRefused(problems)
     names = chosen or _names(workspace)
-    return [workspace.delivery(name) for _, name in sorted((_received(workspace.delivery(n)), n) for n in names)]
+    return [workspace.delivery(name) for _, name in sorted((received_at(workspace.delivery(n)), n) for n in names)]
 
 
 def status_of(workspace: Workspace, folder: DeliveryFolder, *, now: datetime) -> DeliveryStatus:
     """Return the state of the delivery in ``folder`` at ``now``."""
     run = read_run_state(folder)
     state, stage = _state(folder, run), stage_of_files(folder)
-    received = _received(folder)
+    received = received_at(folder)
     try:
         verdicts = list(verdicts_of(folder))
-        waiting = tuple(waiting_in(folder, verdicts, received=received))
+        waiting = tuple(waiting_in(folder, verdicts))
     except (DamagedFile, ValueError, KeyError):
         state, verdicts, waiting = "damaged", [], ()
     counts = Counter(merge(verdicts).values())
@@ -124,46 +110,11 @@ def status_of(workspace: Workspace, folder: DeliveryFolder, *, now: datetime) ->
     )
 
 
-def verdicts_of(folder: DeliveryFolder) -> Iterator[Verdict]:
-    """Yield the verdicts of every gate on the delivery in ``folder``, as far as there are any."""
-    for gate in GATES:
-        try:
-            yield from read_verdicts(folder.verdicts(gate))
-        except FileNotFoundError:
-            continue
-
-
-def waiting_in(folder: DeliveryFolder, verdicts: list[Verdict], *, received: str) -> Iterator[Waiting]:
-    """Yield the held specimens among ``verdicts`` that are not in the cohort."""
-    decisions = merge(verdicts)
-    in_cohort = _batch(folder)
-    for verdict in verdicts:
-        if verdict.verdict != "hold" or decisions[verdict.specimen_id] != "hold":
-            continue
-        if verdict.participant_id in in_cohort:
-            continue  # the gate only reports
-        yield Waiting(
-            specimen=verdict.specimen_id,
-            participant=verdict.participant_id,
-            gate=verdict.gate,
-            reasons=tuple(dict.fromkeys(reason.code for reason in verdict.reasons if reason.severity != "note")),
-            since=received if verdict.gate == "intake" and received else _written(folder.verdicts(verdict.gate)),
-        )
-
-
 def _names(workspace: Workspace) -> list[str]:
     try:
         return [path.name for path in workspace.deliveries.iterdir() if pseudonyms.is_valid(path.name, "D")]
     except FileNotFoundError:
         return []
-
-
-def _received(folder: DeliveryFolder) -> str:
-    """Return the time at which intake was complete first; "" before, and where it cannot be read."""
-    try:
-        return str(json.loads(read_checked(folder.summary))["received"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _state(folder: DeliveryFolder, run: RunState | None) -> State:
@@ -188,15 +139,3 @@ def _next(workspace: Workspace, folder: DeliveryFolder, state: State) -> str:
 def _inspected(folder: DeliveryFolder) -> int:
     """Return the number of specimens that an intake under way has inspected."""
     return sum(1 for _ in folder.inspected.glob("P*.json"))
-
-
-def _batch(folder: DeliveryFolder) -> frozenset[str]:
-    """Return the participants of the delivery in the cohort."""
-    try:
-        return frozenset(json.loads(read_checked(folder.batch))["participants"])
-    except FileNotFoundError:
-        return frozenset()
-
-
-def _written(file: Path) -> str:
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")

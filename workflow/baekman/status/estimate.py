@@ -14,7 +14,7 @@ from baekman.workspace.paths import Top, Workspace
 from baekman.workspace.run_state import RunState
 
 SAMPLE = 20  # benchmark files that are read for each rule
-NO_WORK = frozenset({*STAGES, "all"})  # rules that only name targets
+NO_WORK = frozenset({*STAGES, "all", "inspected"})  # rules that only name targets
 
 
 def estimated_end(workspace: Workspace, run: RunState, *, now: datetime) -> datetime | None:

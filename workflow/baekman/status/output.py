@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from baekman.status.delivery import DeliveryStatus, Waiting
+from baekman.status.delivery import DeliveryStatus
 from baekman.status.participant import ParticipantStatus
 from baekman.verdicts import DECISIONS
+from baekman.workspace.waiting import Waiting
 
 SCHEMA_VERSION = "1"
 MOST_WAITING = 20  # lines of held specimens of a delivery in the table

@@ -8,9 +8,9 @@ from typing import Any
 
 from baekman import pseudonyms
 from baekman.errors import DamagedFile, InputRefused, Problem
-from baekman.status.delivery import verdicts_of
 from baekman.verdicts import Verdict
 from baekman.workspace.paths import DeliveryFolder, Workspace
+from baekman.workspace.waiting import verdicts_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,8 @@ from baekman.workspace.paths import DeliveryFolder
 STAGES = ("intake", "align", "qc", "call", "cohort", "tables", "report", "finished")
 # rule -> its stage: the name of its file in rules/
 STAGE_OF_RULE: Mapping[str, str] = {
+    "inspect": "intake",
+    "inspected": "intake",
     "staged_file": "intake",
     "reference": "align",
     "aligner_index": "align",

@@ -146,9 +146,9 @@ class RunRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write the last state, ``stopped`` if ``end`` was not called, and release the lock."""
+        """Write the last state, ``failed`` or ``stopped`` if ``end`` was not called, and release the lock."""
         if self._state.state == "running":
-            self.end("stopped")
+            self.end("failed" if kind is not None and issubclass(kind, Exception) else "stopped")
         if self._is_first:
             self._ended.set()
             self._thread.join()

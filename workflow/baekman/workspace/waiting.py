@@ -1,0 +1,71 @@
+"""The held specimens of a delivery, which wait for the decision of a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from baekman.files.sidecar import read_checked
+from baekman.verdicts import GATES, Verdict, merge, read_verdicts
+from baekman.workspace.paths import DeliveryFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A held specimen, which waits for a person. ``since`` is ISO 8601 in UTC; ``reasons`` are codes."""
+
+    specimen: str
+    participant: str | None
+    gate: str
+    reasons: tuple[str, ...]
+    since: str
+
+
+def verdicts_of(folder: DeliveryFolder) -> Iterator[Verdict]:
+    """Yield the verdicts of every gate on the delivery in ``folder``, as far as there are any."""
+    for gate in GATES:
+        try:
+            yield from read_verdicts(folder.verdicts(gate))
+        except FileNotFoundError:
+            continue
+
+
+def waiting_in(folder: DeliveryFolder, verdicts: Sequence[Verdict]) -> Iterator[Waiting]:
+    """Yield the held specimens among ``verdicts`` that are not in the cohort."""
+    decisions = merge(verdicts)
+    in_cohort, received = _batch(folder), received_at(folder)
+    for verdict in verdicts:
+        if verdict.verdict != "hold" or decisions[verdict.specimen_id] != "hold":
+            continue
+        if verdict.participant_id in in_cohort:
+            continue  # the gate only reports
+        yield Waiting(
+            specimen=verdict.specimen_id,
+            participant=verdict.participant_id,
+            gate=verdict.gate,
+            reasons=tuple(dict.fromkeys(reason.code for reason in verdict.reasons if reason.severity != "note")),
+            since=received if verdict.gate == "intake" and received else _written(folder.verdicts(verdict.gate)),
+        )
+
+
+def _batch(folder: DeliveryFolder) -> frozenset[str]:
+    """Return the participants of the delivery in the cohort."""
+    try:
+        return frozenset(json.loads(read_checked(folder.batch))["participants"])
+    except FileNotFoundError:
+        return frozenset()
+
+
+def _written(file: Path) -> str:
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
+
+
+def received_at(folder: DeliveryFolder) -> str:
+    """Return the time at which intake was complete first; "" before, and where it cannot be read."""
+    try:
+        return str(json.loads(read_checked(folder.summary))["received"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
