@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 from baekman.errors import InputRefused
 from baekman.files.untrusted import FileFault, open_inside
 from baekman.intake.delivery import read_delivery
+from baekman.intake.receive import receive
+from baekman.registry.listing import is_known
+from baekman.workspace.paths import Workspace
+from support.delivery_builder import INSTITUTION, DeliveryBuilder, make_workspace, registration, write_reference
 
 SHEET = "delivery: D-2026-01\ninstitution: Hospital One\nplatform: ILLUMINA\nreference: testgenome\n"
 HEADER = "specimen_id\tfile\tkind\tread_group\tsha256\tsize\n"
@@ -241,3 +246,17 @@ def test_the_number_of_reported_faults_is_limited(tmp_path: Path) -> None:
     lines = faults(tmp_path, manifest=HEADER + "a\tb\n" * 100_000)
     assert len(lines) == 201
     assert lines[-1] == "manifest.tsv: expected a manifest, found more faults than are listed here"
+
+
+def test_an_institution_that_registered_nobody_is_refused_as_a_whole(tmp_path: Path) -> None:
+    reference = write_reference(tmp_path / "reference")
+    registry = make_workspace(tmp_path / "W", reference, [registration("A", 1)])
+    builder = DeliveryBuilder(tmp_path / "d", reference, institution="Hanbit  Hospital")
+    builder.pair("A", seed=1)
+    workspace = Workspace(tmp_path / "W")
+    with pytest.raises(InputRefused, match="found one that has registered nobody"):
+        receive(builder.finish(), workspace=workspace)
+    assert not list((tmp_path / "W" / "deliveries").glob("D*"))
+    builder.institution = unicodedata.normalize("NFD", INSTITUTION)
+    assert is_known(registry, INSTITUTION)
+    assert [verdict.verdict for verdict in receive(builder.finish(), workspace=workspace).verdicts] == ["accept"]

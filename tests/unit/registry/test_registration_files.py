@@ -173,3 +173,12 @@ def test_rows_read_again_equal_those_of_the_first_pass(tmp_path: Path) -> None:
     rows = read_rows([table(tmp_path, *people(5))])
     assert [row.barcode for row in rows] == [f"BAR-{n:04d}" for n in range(5)]
     assert [row.number for row in rows] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("label", ["#N/A", "NA", "-", "1.23E+11", "1-Mar"])
+def test_labels_that_a_spreadsheet_replaced_make_no_person_of_two(
+    registry: Registry, tmp_path: Path, label: str
+) -> None:
+    rows = [row.replace("\tSUBJ-0\t", f"\t{label}\t").replace("\tSUBJ-1\t", f"\t{label}\t") for row in people(2)]
+    lines = messages(registry, [table(tmp_path, *rows)])
+    assert len(lines) == 2 and all("column participant: expected a value as it was assigned" in line for line in lines)
