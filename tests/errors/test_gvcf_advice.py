@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -172,3 +173,22 @@ def test_one_content_for_two_participants_is_refused(folder: Path) -> None:
     (folder / "list.tsv").write_text("P1\tone.g.vcf\nP3\tfew.g.vcf\nP4\tsame.g.vcf\n")
     done = baekman(*command, "b2")
     assert done.stdout == "1\n" and "note: the gVCFs of P3, P4 have the same content\n" in done.stderr
+    again = (folder / "few.g.vcf").read_text().replace("\tS1\n", "\tS2\n")
+    (folder / "again.g.vcf.gz").write_bytes(gzip.compress(again.encode()))
+    (folder / "list.tsv").write_text("P5\tagain.g.vcf.gz\n")
+    done = baekman(*command, "b3")
+    assert done.stdout == "2\n" and "note: the gVCFs of P3, P4, P5 have the same content\n" in done.stderr
+
+
+def test_a_file_that_was_compressed_again_is_the_same_content(folder: Path) -> None:
+    bases = "ACGT" * 300
+    baekman("cohort", "init", "--cohort", folder / "s", "--reference", write_reference(folder / "c1.fa", {"c1": bases}))
+    lines = [line(4 * n + 1, "A", "G", "0/1:40:22:11,11:45,0,42") for n in range(120)]
+    for name in ("S1", "S2"):
+        text = gvcf_text(lines, contigs={"c1": len(bases)}, sample=name)
+        (folder / f"{name}.g.vcf.gz").write_bytes(gzip.compress(text.encode()))
+    (folder / "list.tsv").write_text("P1\tS1.g.vcf.gz\nP2\tS2.g.vcf.gz\n")
+    done = baekman(
+        "cohort", "add", "--cohort", folder / "s", "--gvcfs", folder / "list.tsv", "--batch", "b", check=False
+    )
+    assert done.returncode == 3 and "participants P1, P2: expected a gVCF of their own" in done.stderr

@@ -58,3 +58,4 @@ def test_a_note_says_what_is_not_known_of_sex_chromosomes() -> None:
     assert sex_chromosomes_note(["chrX"], par=[Region("chrX", 1, 2)]) == ""
     assert "pseudo-autosomal regions of chrX and chrY are not known" in sex_chromosomes_note(["chrX", "chrY"], par=())
     assert "no contig has a name of X or Y" in sex_chromosomes_note(["scaffold_23"], par=())
+    assert "no contig has a name of X or Y" in sex_chromosomes_note(["1", "23", "24", "26"], par=())  # plink's names

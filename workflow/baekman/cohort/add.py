@@ -21,7 +21,7 @@ from baekman.cohort.commit import commit, entry_of
 from baekman.cohort.garbage import clean, clear_work, remove_folder
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.index import find_batches, update_index
-from baekman.cohort.roster import read_roster
+from baekman.cohort.roster import read_contents
 from baekman.cohort.settings import BatchSettings, check_rules
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.snapshot import Snapshot, read_snapshot
@@ -142,18 +142,26 @@ def _refuse_known(store: Store, plan: BatchPlan) -> Snapshot:
     return latest
 
 
-def repeated_contents(store: Store, batch: str) -> list[list[str]]:
-    """Return the participants of a batch, with alleles, whose gVCFs have the same content; a list for each content."""
-    roster, _ = read_roster(store, batch)
-    columns = (roster.column(name).to_pylist() for name in ("participant_id", "gvcf_sha256", "call_rows"))
-    return _alike(zip(*columns, strict=True), least_rows=1)
+def repeated_contents(store: Store, batch: str, *, at: Snapshot) -> list[list[str]]:
+    """Return the participants, with alleles, whose gVCFs have the same content; a list for each content.
+
+    One of each list at least is of ``batch``; the others are of the batches of the snapshot ``at``.
+    """
+    contents = {entry.name: read_contents(store, entry.name) for entry in at.batches}
+    own = {participant for participant, _, _ in contents[batch]}
+    alike = _alike((content for of_batch in contents.values() for content in of_batch), least_rows=1)
+    return [participants for participants in alike if own & set(participants)]
 
 
 def _refuse_repeated_contents(store: Store, plan: BatchPlan) -> None:
     """Refuse two members with the same content of their gVCFs, where two people cannot have the same."""
     summaries = [plan.work_file(store, index).read_summary() for index in range(len(plan.members))]
     contents = [
-        (member.participant_id, summary["gvcf_sha256"], summary["call_rows"])
+        (
+            member.participant_id,
+            summary["call_rows"],
+            {".".join(str(summary[name]) for name in ("evidence", "records", "call_rows", "reference_rows"))},
+        )
         for member, summary in zip(plan.members, summaries, strict=True)
     ]
     problems = [
@@ -170,13 +178,15 @@ def _refuse_repeated_contents(store: Store, plan: BatchPlan) -> None:
         raise InputRefused(problems)
 
 
-def _alike(contents: Iterable[tuple[str, str, int]], *, least_rows: int) -> list[list[str]]:
-    """Return the participants by content (participant, SHA-256, call rows) of those that share one."""
+def _alike(contents: Iterable[tuple[str, int, set[str]]], *, least_rows: int) -> list[list[str]]:
+    """Return the participants that share a digest of ``contents``: participant, call rows and digests."""
     participants: dict[str, list[str]] = {}
-    for participant, digest, rows in contents:
+    for participant, rows, digests in contents:
         if rows >= least_rows:
-            participants.setdefault(digest, []).append(participant)
-    return [alike for alike in participants.values() if len(alike) > 1]
+            for digest in sorted(digests):
+                participants.setdefault(digest, []).append(participant)
+    groups = [set(alike) for alike in dict.fromkeys(map(tuple, participants.values())) if len(alike) > 1]
+    return [sorted(group) for group in groups if not any(group < other for other in groups)]
 
 
 def _build(store: Store, plan: BatchPlan, task: int) -> dict[str, str]:

@@ -126,6 +126,7 @@ def _read(store: Store, opened: Callable[..., GvcfReader], sample: int, work: Wo
         summary=lambda: {
             **counts,
             "gvcf_sha256": reader.counts.sha256,
+            "evidence": f"{reader.counts.evidence:08x}",
             "records": reader.counts.records,
             "remarks": reader.counts.remarks,
             "contradicting_fields": reader.counts.contradicting,
@@ -339,7 +340,8 @@ def collect(store: Store, plan: BatchPlan) -> None:
     for name in ROSTER.names[3:-1]:
         roster[name] = [count[name] for count in counts]
     roster["remarks"] = remark_counts([count["remarks"] for count in counts])
-    write_roster(folder / "batch", table_of(ROSTER, roster), filters=names, rules=plan.rules)
+    evidence = [count["evidence"] for count in counts]
+    write_roster(folder / "batch", table_of(ROSTER, roster), filters=names, rules=plan.rules, evidence=evidence)
     orders = {tuple(count["shards"]): None for count in counts}
     write_sealed(
         folder / "collected.json",

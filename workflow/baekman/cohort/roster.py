@@ -21,9 +21,20 @@ from baekman.gvcf.thresholds import GvcfRules
 ROSTER_FILE = "roster.parquet"
 
 
-def write_roster(folder: Path, roster: pa.Table, *, filters: Sequence[str], rules: GvcfRules | None = None) -> None:
-    """Write the roster of a batch; its metadata has the caller filters by code - 1, and the ``rules`` of its gVCFs."""
-    metadata = {"filters": json.dumps(list(filters))}
+def write_roster(
+    folder: Path,
+    roster: pa.Table,
+    *,
+    filters: Sequence[str],
+    rules: GvcfRules | None = None,
+    evidence: Sequence[str] = (),
+) -> None:
+    """Write the roster of a batch.
+
+    Its metadata has the caller filters by code - 1, the ``rules`` of its gVCFs, and the CRC-32 of the ``evidence`` of
+    each, in hex.
+    """
+    metadata = {"filters": json.dumps(list(filters)), "evidence": json.dumps(list(evidence))}
     if rules is not None:
         metadata["rules"] = json.dumps(asdict(rules))
     schema = roster.schema.with_metadata(metadata)
@@ -34,6 +45,23 @@ def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:
     """Return the roster of a batch (schema ROSTER), and the names of its caller filters by code - 1."""
     roster = read_listed(store.batch(batch), ROSTER_FILE)
     return roster.replace_schema_metadata(None), json.loads(roster.schema.metadata[b"filters"])
+
+
+def read_contents(store: Store, batch: str) -> list[tuple[str, int, set[str]]]:
+    """Return for each participant of a batch the ID, the number of call rows and what tells the gVCF's content.
+
+    These are its SHA-256, and its evidence with its numbers of rows and records; the latter is not kept by a rewritten
+    batch.
+    """
+    roster = read_listed(store.batch(batch), ROSTER_FILE)
+    names = ("participant_id", "call_rows", "gvcf_sha256", "records", "reference_rows")
+    evidence = json.loads(roster.schema.metadata.get(b"evidence", b"[]")) or [""] * roster.num_rows
+    return [
+        (participant, calls, {sha256} | ({f"{crc}.{records}.{calls}.{segments}"} if crc else set()))
+        for participant, calls, sha256, records, segments, crc in zip(
+            *(roster.column(name).to_pylist() for name in names), evidence, strict=True
+        )
+    ]
 
 
 def read_rules(store: Store, batch: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from baekman import data
 from baekman.errors import InputRefused, Problem
-from baekman.genome.chromosomes import assembly_of, chromosome_kind, is_autosome
+from baekman.genome.chromosomes import assembly_of, chromosome_kind, chromosome_of
 from baekman.genome.regions import Region
 
 GRCH38 = (
@@ -58,7 +58,7 @@ def known_par(name: str, *, contigs: Mapping[str, int]) -> tuple[Region, ...]:
 def sex_chromosomes_note(contigs: Sequence[str], *, par: Sequence[Region]) -> str:
     """Return what is not known of the sex chromosomes of a reference with these ``contigs``; "" if nothing is missing.
 
-    A reference of numbered autosomes alone, such as a test genome, misses nothing.
+    A reference of the autosomes 1 to 22 alone, such as a test genome, misses nothing; 23 may be X.
     """
     kinds = {chromosome_kind(contig): contig for contig in contigs}
     known = [kinds[kind] for kind in ("X", "Y") if kind in kinds]
@@ -67,7 +67,7 @@ def sex_chromosomes_note(contigs: Sequence[str], *, par: Sequence[Region]) -> st
             f"sex chromosomes: the pseudo-autosomal regions of {' and '.join(known)} are not known; "
             "males count with the copies that their gVCFs have, unless par_regions of the configuration names them"
         )
-    if not known and any(chromosome_kind(contig) == "autosome" and not is_autosome(contig) for contig in contigs):
+    if not known and any(not chromosome_of(contig) for contig in contigs):
         return (
             "sex chromosomes: no contig has a name of X or Y; all but MT are taken for autosomes, "
             "and the sex of participants changes nothing"

@@ -68,12 +68,17 @@ class Genome:
 
 @dataclass(kw_only=True)
 class ReadCounts:
-    """Counts of the records of a gVCF, and its SHA-256."""
+    """Counts of the records of a gVCF, its SHA-256, and the CRC-32 of its evidence.
+
+    ``evidence`` is the same for files that differ in compression, header or name of the sample alone; it depends on
+    the size of the pieces.
+    """
 
     records: int = 0
     remarks: dict[str, int] = field(default_factory=dict)  # by name, without 0; complete after the last piece
     filters: list[str] = field(default_factory=list)  # by code - 1; complete after the last piece
     sha256: str = ""
+    evidence: int = field(default=0, compare=False)
 
     @property
     def contradicting(self) -> int:
@@ -176,11 +181,11 @@ class GvcfReader:
                 if reason == kernel.SLID:
                     raise AlleleSlid
                 if reason in (kernel.NEXT_CONTIG, kernel.NEXT_PIECE):
-                    yield self._take_piece(rest=reason == kernel.NEXT_CONTIG)
+                    yield self._noted(self._take_piece(rest=reason == kernel.NEXT_CONTIG))
         if in_header:
             raise self._refusal(place="header", expected="a #CHROM line", found="none")
         if records.contig >= 0:
-            yield self._take_piece(rest=True)
+            yield self._noted(self._take_piece(rest=True))
         self._require_all(lines)
         self.counts.records = records.records
         duplicates, contradicting, raised = self._of_pieces
@@ -200,6 +205,11 @@ class GvcfReader:
                 action="call the participant again, or set cohort.max_contradicting in the configuration to "
                 f"{self.counts.contradicting} or more and run the same command again",
             )
+
+    def _noted(self, piece: Piece) -> Piece:
+        for part in (piece.rows, piece.ref[1], piece.alt[1], piece.segments):
+            self.counts.evidence = zlib.crc32(np.ascontiguousarray(part).data, self.counts.evidence)
+        return piece
 
     def _require_all(self, lines: int) -> None:
         """Raise InputRefused unless all ``lines`` of the file were read, and all records that its index counts."""
