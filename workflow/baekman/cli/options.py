@@ -24,6 +24,11 @@ def readable_folder(path: Path) -> Path:
     return path
 
 
+def optional_folder(path: Path | None) -> Path | None:
+    """Return ``path`` as ``readable_folder`` does, or None."""
+    return None if path is None else readable_folder(path)
+
+
 def print_findings(findings: Iterable[str]) -> None:
     """Print a line per finding on stdout; exit with 1 if there is any."""
     lines = list(findings)

@@ -1,14 +1,15 @@
-"""Commands that look at a workspace and change nothing: where its deliveries are."""
+"""Commands that look at a workspace and change nothing: where its deliveries are, and whether all is in order."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baekman.cli.options import HERE, WorkspaceOption
+from baekman.cli.options import HERE, ConfigOption, WorkspaceOption, optional_folder
 from baekman.errors import EXIT_FAILED
 from baekman.files.shown_text import printable
 
@@ -67,4 +68,32 @@ def status(
             printable(line) + "\n" for line in table(statuses(), participants=people, notes=inbox_lines(inboxes))
         )
     if is_damaged:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def doctor(
+    workspace: WorkspaceOption = HERE,
+    config: ConfigOption = None,
+    delivery: Annotated[
+        Path | None,
+        typer.Option("--next", help="Folder of the next delivery: is there room for it?", callback=optional_folder),
+    ] = None,
+) -> None:
+    """Check tools, reference, disk, cluster, keys and workspace; print a line each, with what to do about it.
+
+    Exits with 1 when a check fails. No key is read, and nothing is changed.
+
+    Example: baekman doctor --workspace W --next inbox/2026-11
+    """
+    from baekman.status.doctor import checks
+    from baekman.workspace.identity import require_workspace
+    from baekman.workspace.paths import Workspace
+
+    require_workspace(workspace)
+    is_good = True
+    for check in checks(Workspace(workspace), config=config, following=delivery):
+        is_good = is_good and check.is_good
+        typer.echo(printable(str(check)))
+    if not is_good:
         raise typer.Exit(EXIT_FAILED)
