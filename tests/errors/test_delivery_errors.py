@@ -12,6 +12,7 @@ from baekman.files.untrusted import FileFault, open_inside
 from baekman.intake.delivery import read_delivery
 from baekman.intake.receive import receive
 from baekman.registry.listing import is_known
+from baekman.watch import is_whole
 from baekman.workspace.paths import Workspace
 from support.delivery_builder import INSTITUTION, DeliveryBuilder, make_workspace, registration, write_reference
 
@@ -260,3 +261,9 @@ def test_an_institution_that_registered_nobody_is_refused_as_a_whole(tmp_path: P
     builder.institution = unicodedata.normalize("NFD", INSTITUTION)
     assert is_known(registry, INSTITUTION)
     assert [verdict.verdict for verdict in receive(builder.finish(), workspace=workspace).verdicts] == ["accept"]
+    builder.pair("가", seed=2)
+    (builder.folder / "가_LANE1_R1.fastq.gz").rename(
+        builder.folder / unicodedata.normalize("NFD", "가_LANE1_R1.fastq.gz")
+    )
+    delivery = read_delivery(builder.finish())
+    assert all(is_whole(delivery, row) for row in delivery.rows)

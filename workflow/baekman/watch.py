@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from baekman.errors import InputRefused, Problem
+from baekman.files.untrusted import FileFault, open_inside
 from baekman.intake.delivery import SHEET, Delivery, read_delivery
 from baekman.intake.manifest import MANIFEST, ManifestRow
 from baekman.intake.receive import received_id
@@ -203,7 +204,16 @@ def _require_readable(folder: Path) -> None:
 def is_whole(delivery: Delivery, row: ManifestRow) -> bool:
     """Return whether the file of ``row`` is there in its full size; intake checks the sums."""
     file = delivery.folder / row.file
-    return file.is_file() and (row.encrypted or file.stat().st_size >= row.size)
+    if file.is_file():
+        return row.encrypted or file.stat().st_size >= row.size
+    if row.file.isascii():
+        return False
+    try:
+        # a name in another Unicode form
+        with open_inside(delivery.folder, row.file) as opened:
+            return row.encrypted or os.fstat(opened.fileno()).st_size >= row.size
+    except FileFault:
+        return False
 
 
 def is_done(folder: Path, *, workspace: Workspace) -> bool:
