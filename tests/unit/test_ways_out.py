@@ -13,7 +13,7 @@ import pytest
 from baekman import audit
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
-from baekman.cohort.store import create_store
+from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope
 from baekman.errors import InputRefused
 from baekman.export import write
@@ -305,6 +305,7 @@ def test_a_freeze_is_that_of_a_cohort_that_never_had_the_participant(
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
 
     assert files(tmp_path / "left_out") == files(tmp_path / "never") != {}
+    assert list(tables_of_freeze.verify_freeze(tmp_path / "left_out", open_store(workspace.cohort))) == []
     assert not list((workspace.cohort / "work").glob("rewrite.*"))
 
 

@@ -54,7 +54,8 @@ def freeze(
     Participants without consent to ``purpose`` in force are left out: sites and tables are those of a cohort that never
     had them. The freeze appears when it is whole and consent was asked again: if a consent ended while it was written,
     it is made again without that participant. A second run after a kill goes on where the first stopped. ``output`` is
-    never overwritten with another snapshot. ``record`` is called with the snapshot before each attempt.
+    never overwritten with another snapshot. Each attempt calls ``record`` before it writes to ``output``, with the
+    snapshot as it is shown: its content has no participant who is left out.
 
     Raises:
         InputRefused: ``output`` holds another freeze, or consents ended during each of many attempts.
@@ -62,7 +63,6 @@ def freeze(
     workspace = None if store.is_bare else Workspace(store.workspace)
     for _ in range(ATTEMPTS):
         snapshot = read_snapshot(store)
-        record(snapshot)
 
         def left_out(snapshot: Snapshot = snapshot) -> frozenset[str]:
             return excluded(store, admission_of(workspace, purpose=purpose), at=snapshot)
@@ -71,8 +71,10 @@ def freeze(
         try:
             if without:
                 with subset(store, snapshot, without=without, engine=engine) as (part, smaller):
+                    record(smaller)
                     _write(part, smaller, output=output, engine=engine)
             else:
+                record(snapshot)
                 _write(store, snapshot, output=output, engine=engine)
         except (SnapshotGone, FileNotFoundError):
             if _is_there(store, snapshot):
