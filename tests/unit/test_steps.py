@@ -130,6 +130,22 @@ def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
     assert deliver_batch(workspace, "D1", tmp_path) == listed
 
 
+def test_a_withdrawal_just_before_the_gate_of_the_calls_keeps_the_participant_out(
+    workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
+    real = steps.judge_calls
+
+    def judge(*arguments: Any) -> set[str]:
+        withdraw(workspace)  # which takes the rows out of specimens.tsv
+        return real(*arguments)
+
+    monkeypatch.setattr("baekman.steps.judge_calls", judge)
+    listed = deliver_batch(workspace, "D1", tmp_path)
+    assert listed == sorted([workspace.participant_ids[0], workspace.participant_ids[2]])
+    assert workspace.leaks(1) == []
+
+
 def test_tables_written_during_a_withdrawal_do_not_count_the_participant(
     workspace: FinishedWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

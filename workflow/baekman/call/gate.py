@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from baekman.call.completeness import Completeness, read_note
 from baekman.verdicts import PROCESS_AGAIN, Reason, Verdict, lost, write_verdicts
 from baekman.workspace import specimens
+from baekman.workspace.denied import withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
 UNCALLED = "calls_incomplete"
@@ -38,9 +39,11 @@ def judge(calls: Completeness | None) -> list[Reason]:
 def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: Iterable[str]) -> set[str]:
     """Write the verdicts of the gate ``call`` on ``participants`` of a delivery; return those who go on.
 
-    The notes next to their gVCFs are read (``call.completeness``).
+    The notes next to their gVCFs are read (``call.completeness``). Who has withdrawn has no verdict.
     """
     specimen_ids = {row.participant_id: row.specimen_id for row in specimens.read(delivery.specimens)}
+    # after the list is read: a withdrawal marks the participant before it takes the rows out of the list
+    withdrawn = withdrawn_participants(workspace)
     verdicts = [
         Verdict.of(
             specimen_id=specimen_ids[participant_id],
@@ -49,6 +52,7 @@ def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: It
             reasons=judge(read_note(workspace.participant(participant_id).gvcf)),
         )
         for participant_id in participants
+        if participant_id not in withdrawn
     ]
     write_verdicts(delivery.verdicts("call"), sorted(verdicts, key=lambda verdict: verdict.specimen_id))
     return {verdict.participant_id for verdict in verdicts if verdict.participant_id and not verdict.is_incomplete}
