@@ -15,6 +15,7 @@ from baekman.errors import DamagedFile, InputRefused
 from baekman.files.sidecar import read_checked, sidecar_path, write_checked
 from baekman.verdicts import Reason, Verdict, read_verdicts, write_verdicts
 from baekman.workspace import denied, specimens
+from baekman.workspace.identity import id_of
 from baekman.workspace.paths import Workspace
 from baekman.workspace.purge import check_again
 
@@ -108,3 +109,10 @@ def test_a_kill_between_the_two_files_leaves_a_pair_that_fits(tmp_path: Path, mo
     file.write_text("edited by a withdrawal\n")
     check_again(file)
     assert read_checked(file) and len(sidecar_path(file).read_text()) == 65
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"workspace": "\xe3"}'])
+def test_a_damaged_workspace_file_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "workspace.json").write_bytes(content)
+    with pytest.raises(InputRefused, match=r"workspace\.json: expected the ID of a workspace"):
+        id_of(tmp_path)

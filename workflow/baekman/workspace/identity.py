@@ -33,11 +33,11 @@ def id_of(folder: Path) -> str:
         InputRefused: The file holds something else.
     """
     try:
-        text = (folder / Top.IDENTITY).read_text("utf-8")
+        data = (folder / Top.IDENTITY).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return ""
     try:
-        return str(json.loads(text)[KEY])
+        return str(json.loads(data)[KEY])
     except (ValueError, KeyError, TypeError):
         raise InputRefused(
             Problem(
