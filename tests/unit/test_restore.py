@@ -50,7 +50,7 @@ UNDECIDED = {"receipts", "data"}
 # jobs and queries, which do not open the registry, still have the newest marks and list
 LISTED = {"registry"}
 # the registry itself puts these in order when it is opened; only jobs and queries refuse them
-OPENED = {"all but the registry", "list", "list of grants"}
+OPENED = {"list", "list of grants"}
 
 
 def run(workspace: Workspace, *words: str, code: int = 0) -> str:

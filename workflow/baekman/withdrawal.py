@@ -112,6 +112,7 @@ def withdraw(
             workspace.root, after=note.audit, action="withdraw", object=participant_id, consent_hash=consent_hash
         )
         _write_receipt(file, receipt)
+        denied_list.note_log(workspace, registry)
     note.path.unlink(missing_ok=True)
     return {**receipt, "changed": changed}
 
@@ -150,7 +151,7 @@ def restore_check(workspace: Workspace, *, registry: Registry, workers: int = 1)
     lines = []
     audit.drop_damaged_seen(workspace.root)
     was_in_order = restoration.is_in_order(workspace, registry)
-    lost = audit.restart(workspace.root)
+    lost = audit.restart(workspace.root, head=denied_list.noted_log(workspace, registry))
     if lost is not None:
         lines.append(f"the audit log was begun again: events up to {lost} that it lacks are lost")
     lines += restoration.reapply(workspace, registry)
@@ -164,7 +165,7 @@ def restore_check(workspace: Workspace, *, registry: Registry, workers: int = 1)
     restoration.note_state(workspace, registry)
     if lines or not was_in_order:
         audit.record(workspace.root, action=restoration.CHECKED, consent_hash=registry.consent_hash())
-        audit.note_seen(workspace.root, audit=audit.last_sequence(workspace.root))
+        denied_list.note_registry(workspace, registry)
         lines.append("the state of registry and workspace is noted: commands work again")
     return lines
 

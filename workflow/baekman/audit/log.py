@@ -121,8 +121,8 @@ def require_whole(workspace: Path, *, head: NotedHead | None = None, source: str
     """
     heads = [(noted_head.read_head(workspace), "this workspace"), (head, source)]
     try:
-        for noted, _ in heads:
-            noted_head.require_present(workspace, noted)
+        for noted, keeper in heads:
+            noted_head.require_present(workspace, noted, source=keeper)
         descriptor = os.open(log_file(workspace), os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError):
         return
@@ -148,16 +148,15 @@ def restart(workspace: Path, *, head: NotedHead | None = None) -> int | None:
         return None
     file = log_file(workspace)
     last = _newest_of(file)
-    lost = max((h for h in (noted, head, last) if h is not None), key=lambda h: h.sequence, default=None)
-    sequence = lost.sequence if lost else 0
+    seen = NotedHead(read_seen(workspace).audit, "", 0)
+    lost = max((h for h in (noted, head, last, seen) if h is not None), key=lambda h: h.sequence)
     if os.path.lexists(file):
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         file.rename(file.with_name(f"events.until-{stamp}.jsonl"))
-    hashes = {"input_hash": lost.hash} if lost else {}
-    fields = _fields(action=RESTART, object=str(sequence), purpose="", hashes=hashes)
+    fields = _fields(action=RESTART, object=str(lost.sequence), purpose="", hashes={"input_hash": lost.hash})
     with _open_log(workspace, is_first=True) as log:
-        log.append(workspace, fields, after=(sequence, lost.hash if lost else FIRST))
-    return sequence
+        log.append(workspace, fields, after=(lost.sequence, lost.hash or FIRST))
+    return lost.sequence
 
 
 def last_link(workspace: Path) -> NotedHead:

@@ -12,14 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from baekman.audit.lines import HASH, digest_of, event_of, line_before
+from baekman.audit.seen import read_seen
 from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import fsync_folder
 
 FOLDER = "audit"
 LOG_NAME = "events.jsonl"
 HEAD_NAME = "audit.head"
-# a workspace with this file has kept a log since the file was made
-REGISTRY_FILE = Path("registry", "registry.sqlite")
+# a workspace with one of these has kept a log since the file was made; lists are there with a registry elsewhere too
+SIGNS = (Path("registry", "registry.sqlite"), Path("denied.txt"), Path("granted.txt"))
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def head_file(workspace: Path) -> Path:
 
 
 def keeps_log(workspace: Path) -> bool:
-    """Return whether ``workspace`` has a log, or had one: a head is noted, or there is a registry."""
-    return any(_is_there(path) for path in (log_file(workspace), head_file(workspace), workspace / REGISTRY_FILE))
+    """Return whether ``workspace`` has a log, or had one: a head or an event is noted, or there is a registry."""
+    return _is_there(log_file(workspace)) or _is_there(head_file(workspace)) or _had_log(workspace)
 
 
 def workspace_of(path: Path) -> Path | None:
@@ -86,15 +87,15 @@ def write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def require_present(workspace: Path, head: NotedHead | None) -> None:
-    """Raise InputRefused when ``workspace`` had a log, by ``head`` or its registry, and the file is gone."""
+def require_present(workspace: Path, head: NotedHead | None, *, source: str = "this workspace") -> None:
+    """Raise InputRefused when ``workspace`` had a log, by ``head`` of ``source`` or its registry, and it is gone."""
     file = log_file(workspace)
     if file.is_file():
         return
     found = "something that is no file" if _is_there(file) else "no log"
     if head is not None:
-        raise lost(f"event {head.sequence}, which this workspace has noted", found)
-    if found != "no log" or _is_there(workspace / REGISTRY_FILE):
+        raise lost(f"event {head.sequence}, which {source} has noted", found, source=source)
+    if found != "no log" or _had_log(workspace):
         raise lost("the log of this workspace, which has a registry", found)
 
 
@@ -111,7 +112,7 @@ def require_event(descriptor: int, head: NotedHead | None, *, source: str = "thi
     if first is not None and first["action"] == "audit.restart" and first["sequence"] > head.sequence:
         return  # its loss is in the log
     found = "another event in its place" if last and last["sequence"] >= head.sequence else "a log that ends before it"
-    raise lost(f"event {head.sequence}, which {source} has noted", found)
+    raise lost(f"event {head.sequence}, which {source} has noted", found, source=source)
 
 
 def line_at_start(descriptor: int) -> bytes:
@@ -120,17 +121,23 @@ def line_at_start(descriptor: int) -> bytes:
     return head[: head.find(b"\n") + 1]
 
 
-def lost(expected: str, found: str, *, file: str = "audit log") -> InputRefused:
-    """Return the refusal of work without the log that was there."""
+def lost(expected: str, found: str, *, file: str = "audit log", source: str = "this workspace") -> InputRefused:
+    """Return the refusal of work without the log that was there, by the note of ``source``."""
+    # only a command that opens the registry knows the number after which the log begins again
+    command = "audit restart" if source == "this workspace" else "restore check"
     return InputRefused(
         Problem(
             file=file,
             expected=expected,
             found=found,
             action=f"restore {FOLDER}/{LOG_NAME} and {HEAD_NAME} from a back-up; "
-            "if the log is lost, `baekman audit restart` begins another that says so",
+            f"if the log is lost, `baekman {command}` begins another that says so",
         )
     )
+
+
+def _had_log(workspace: Path) -> bool:
+    return any(_is_there(workspace / sign) for sign in SIGNS) or read_seen(workspace).audit > 0
 
 
 def _is_there(path: Path) -> bool:

@@ -115,12 +115,19 @@ def verify(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, k
 
     Example: baekman registry verify --workspace W
     """
+    from baekman.errors import InputRefused
+    from baekman.registry.denied_list import require_seen
     from baekman.registry.records import open_registry
+    from baekman.workspace.paths import Workspace
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     opened.guard.require_whole()
     rows = opened.guard.head().rows
     print(f"whole: {rows['participants']} participants, {rows['specimens']} specimens, {rows['consent_events']} events")
+    try:
+        require_seen(Workspace(workspace), opened)
+    except InputRefused as refusal:  # an older copy is whole too, and the next step after a restore
+        print("\n".join(f"note: {problem}" for problem in refusal.problems), file=sys.stderr)
 
 
 @app.command()

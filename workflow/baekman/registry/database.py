@@ -248,6 +248,7 @@ def version_and_key(engine: Engine) -> tuple[str, bytes]:
     with reading(engine) as connection:
         values = {row.name: row.value for row in connection.execute(select(settings))}
     version = values.get("schema_version", "")
+    _require_tables(engine, version, has_key="key_id" in values)
     if version not in (SCHEMA_VERSION, UNSEALED_VERSION):
         raise InputRefused(
             Problem(
@@ -258,6 +259,20 @@ def version_and_key(engine: Engine) -> tuple[str, bytes]:
             )
         )
     return version, bytes.fromhex(values["key_id"])
+
+
+def _require_tables(engine: Engine, version: str, *, has_key: bool) -> None:
+    """Raise InputRefused when a table, or the name of the key, was deleted by hand."""
+    missing = sorted(set(metadata.tables) - set(inspect(engine).get_table_names()))
+    if version == SCHEMA_VERSION and (missing or not has_key):
+        raise InputRefused(
+            Problem(
+                file="registry",
+                expected="all tables of a registry, and the name of its key",
+                found=f"no {', no '.join(missing or ['name of a key'])}: deleted by hand",
+                action="restore the registry from a back-up, then run `baekman restore check`",
+            )
+        )
 
 
 def chunks(values: Sequence[str], *, size: int = 500) -> Iterator[Sequence[str]]:

@@ -7,6 +7,7 @@ withdrawal), then the registry, the list and the audit log. A kill at any instan
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,7 +32,7 @@ from baekman.registry.records import Registry, open_registry
 from baekman.workspace.abandoned_orders import destroy_abandoned
 from baekman.workspace.currency import listed_consent, older, require_current
 from baekman.workspace.denied import held_denials, is_sealed_list, mark_withdrawn, seal_list, withdrawn_participants
-from baekman.workspace.identity import identify
+from baekman.workspace.identity import id_of, identify
 from baekman.workspace.paths import Workspace
 
 
@@ -58,6 +59,7 @@ def open_in_force(
     """
     destroy_abandoned(workspace)
     opened = open_registry(workspace.root, registry=registry, key_file=key_file)
+    require_log(workspace, opened)
     audit.require_ready(workspace.root)  # a change is in the log after it is in force
     audit.require_clock(workspace.root)
     require_seen(workspace, opened)
@@ -66,7 +68,7 @@ def open_in_force(
     if recorded := opened.last_recorded():
         audit.require_clock_after(recorded, of="the registry")
     marked = withdrawn_participants(workspace) - {finishing}
-    if workspace.pending_denials.is_file() or _listed_sequence(workspace) < opened.last_sequence():
+    if workspace.pending_denials.is_file() or _listed_sequence(workspace, opened) < opened.last_sequence():
         with held_denials(workspace):
             _finish(workspace, opened)
     for participant_id in opened.not_withdrawn(marked):
@@ -86,8 +88,35 @@ def require_seen(workspace: Workspace, registry: Registry) -> None:
         raise InputRefused([older("registry", expected=expected, found="another: changed since it was restored")])
 
 
+def noted_log(workspace: Workspace, registry: Registry) -> audit.NotedHead | None:
+    """Return the event of the audit log of ``workspace`` that ``registry`` has noted last; None without one."""
+    values = registry.noted(_log_name(workspace)) if id_of(workspace.root) else None
+    return audit.NotedHead(*values) if values else None
+
+
+def require_log(workspace: Workspace, registry: Registry) -> None:
+    """Raise InputRefused when the audit log is gone, cut or replaced, by the notes of workspace and ``registry``."""
+    audit.require_whole(workspace.root, head=noted_log(workspace, registry), source="the registry")
+
+
+def note_log(workspace: Workspace, registry: Registry) -> None:
+    """Note the newest event of the audit log in the sealed head of ``registry``, where no writer of the log reaches it.
+
+    Call it after the event is written: what the registry notes, the log has.
+    """
+    head, noted = audit.last_link(workspace.root), noted_log(workspace, registry)
+    if id_of(workspace.root) and head.sequence > (noted.sequence if noted else 0):
+        registry.note(_log_name(workspace), [head.sequence, head.hash, head.end])
+
+
+def _log_name(workspace: Workspace) -> str:
+    # several workspaces may use one registry
+    return f"audit {id_of(workspace.root)}"
+
+
 def note_registry(workspace: Workspace, registry: Registry, *, resets: bool = False) -> None:
-    """Note the registry's last change as seen."""
+    """Note the registry's last change as seen, and in the registry the newest event of the audit log."""
+    note_log(workspace, registry)
     head = registry.guard.head()
     values = {"registry": head.sequence, "token": head.token, "audit": audit.last_sequence(workspace.root)}
     audit.note_seen(workspace.root, resets=resets, **values)
@@ -213,6 +242,7 @@ def _finish(workspace: Workspace, registry: Registry, *, is_changed: bool = Fals
             one = event.get("object")
             state = registry.consent_hash([one]) if one else consent_hash
             audit.record_once(workspace.root, after=head["audit"], **event, consent_hash=state)
+        note_log(workspace, registry)
     pending.unlink(missing_ok=True)
     return consent_hash
 
@@ -236,6 +266,7 @@ def _write_list(workspace: Workspace, registry: Registry) -> str:
 
         consent_hash = state_hash(listed())
     audit.note_seen(workspace.root, consent=sequence)
+    registry.note(_lists_name(workspace), _lists_hash(workspace))
     workspace.denied_sequence.unlink(missing_ok=True)  # of an earlier version
     return consent_hash
 
@@ -269,9 +300,26 @@ def _granted_lines(participant_id: str, events: Sequence[ConsentEvent]) -> Itera
             yield f"{participant_id}\t{first}\t{last or ''}\t{scope}\n"
 
 
-def _listed_sequence(workspace: Workspace) -> int:
-    """Return the number of the registry's last consent event that the lists have; 0 without them, -1 if damaged."""
+def _listed_sequence(workspace: Workspace, registry: Registry) -> int:
+    """Return the number of the registry's last consent event that the lists have; 0 without them.
+
+    -1 when they are damaged, or marks or lists are others than the registry has noted.
+    """
     lists = [workspace.denied, workspace.granted]
     if not all(is_sealed_list(path.read_bytes()) for path in lists if path.is_file()):
         return -1
+    if registry.noted(_lists_name(workspace)) != _lists_hash(workspace):
+        return -1
     return listed_consent(workspace)
+
+
+def _lists_name(workspace: Workspace) -> str:
+    return f"lists {id_of(workspace.root)}"
+
+
+def _lists_hash(workspace: Workspace) -> str:
+    """Return the SHA-256 (hex) of both lists and of the names of the marks."""
+    digest = hashlib.sha256("\n".join(sorted(withdrawn_participants(workspace))).encode())
+    for path in (workspace.denied, workspace.granted):
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()

@@ -71,6 +71,7 @@ def note_state(workspace: Workspace, registry: Registry) -> None:
 def is_in_order(workspace: Workspace, registry: Registry) -> bool:
     """Return whether no part of ``workspace`` is older than what it has seen."""
     try:
+        denied_list.require_log(workspace, registry)
         denied_list.require_seen(workspace, registry)
         require_current(workspace, marked=len(withdrawn_participants(workspace)))
     except InputRefused:
