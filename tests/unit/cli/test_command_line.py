@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import stat
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def test_a_batch_is_added_without_packages_that_load_slowly(tmp_path: Path) -> N
     program = (
         "import sys; from baekman.cli import main\n"
         "try: main()\n"
-        "except SystemExit: print(sorted({'pandas', 'duckdb', 'dask', 'pysam', 'rich', 'scipy'}"
+        "except SystemExit: print(sorted({'pandas', 'duckdb', 'dask', 'pysam', 'rich', 'scipy', 'polars', 'sqlalchemy'}"
         " & set(sys.modules)))"
     )
 
@@ -81,6 +82,9 @@ def test_a_batch_is_added_without_packages_that_load_slowly(tmp_path: Path) -> N
         (tmp_path / "list.tsv").write_text(f"{name}\tA.g.vcf\n")
         added = run("cohort", "add", "--cohort", cohort, "--batch", name, "--gvcfs", str(tmp_path / "list.tsv"))
         assert added == "[]"
+    bcf = str(tmp_path / "all.bcf")
+    exported = run("export", "--cohort", cohort, "--format", "bcf", "--output", bcf)
+    assert not {"duckdb", "dask", "scipy", "polars", "sqlalchemy"} & set(ast.literal_eval(exported))
 
 
 def test_tables_of_chosen_participants_hold_their_rows(tmp_path: Path) -> None:

@@ -79,11 +79,11 @@ class Access:
 
         Their consent ended while the batch was added, also by a command that was killed.
         """
-        from baekman.cohort.rewrite import leave_batch
-
         denied = sorted(denied_participants(self.workspace).intersection(listed))
         if not denied or not find_batches(self.store, denied, at=read_snapshot(self.store)):
             return None
+        from baekman.cohort.rewrite import leave_batch
+
         self.record("cohort.withdraw", object=",".join(denied))
         return leave_batch(self.store, denied, batch=batch, engine=engine)
 
