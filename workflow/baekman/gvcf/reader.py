@@ -163,7 +163,7 @@ class GvcfReader:
         in_header = True
         lines = 0
         for chunk in self._chunks():
-            lines += np.count_nonzero(np.frombuffer(chunk, np.uint8) == NEWLINE)  # five times faster than bytes.count
+            lines += int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == NEWLINE))  # faster than bytes.count
             begin = 0
             if in_header:
                 header += chunk
