@@ -173,11 +173,6 @@ def test_one_content_for_two_participants_is_refused(folder: Path) -> None:
     (folder / "list.tsv").write_text("P1\tone.g.vcf\nP3\tfew.g.vcf\nP4\tsame.g.vcf\n")
     done = baekman(*command, "b2")
     assert done.stdout == "1\n" and "note: the gVCFs of P3, P4 have the same content\n" in done.stderr
-    again = (folder / "few.g.vcf").read_text().replace("\tS1\n", "\tS2\n")
-    (folder / "again.g.vcf.gz").write_bytes(gzip.compress(again.encode()))
-    (folder / "list.tsv").write_text("P5\tagain.g.vcf.gz\n")
-    done = baekman(*command, "b3")
-    assert done.stdout == "2\n" and "note: the gVCFs of P3, P4, P5 have the same content\n" in done.stderr
 
 
 def test_a_file_that_was_compressed_again_is_the_same_content(folder: Path) -> None:
@@ -188,7 +183,5 @@ def test_a_file_that_was_compressed_again_is_the_same_content(folder: Path) -> N
         text = gvcf_text(lines, contigs={"c1": len(bases)}, sample=name)
         (folder / f"{name}.g.vcf.gz").write_bytes(gzip.compress(text.encode()))
     (folder / "list.tsv").write_text("P1\tS1.g.vcf.gz\nP2\tS2.g.vcf.gz\n")
-    done = baekman(
-        "cohort", "add", "--cohort", folder / "s", "--gvcfs", folder / "list.tsv", "--batch", "b", check=False
-    )
-    assert done.returncode == 3 and "participants P1, P2: expected a gVCF of their own" in done.stderr
+    done = baekman("cohort", "add", "--cohort", folder / "s", "--gvcfs", folder / "list.tsv", "--batch", "b")
+    assert done.stdout == "1\n" and "note: the gVCFs of P1, P2 have the same content\n" in done.stderr

@@ -80,7 +80,7 @@ def add(
         lines = describe(read_remarks(opened.store, batch)) if is_there else []
         if lines:
             lines.append(f'all remarks: baekman query --cohort {cohort} --sql "{ALL_REMARKS}"')
-        alike = repeated_contents(opened.store, batch, at=snapshot) if is_there else []
+        alike = repeated_contents(opened.store, batch) if is_there else []
         lines += [f"note: the gVCFs of {', '.join(participants)} have the same content" for participants in alike]
         if settings := read_settings(cohort, config):
             unused = not_applied(snapshot.filters, settings, snapshot=snapshot.number)

@@ -142,25 +142,22 @@ def _refuse_known(store: Store, plan: BatchPlan) -> Snapshot:
     return latest
 
 
-def repeated_contents(store: Store, batch: str, *, at: Snapshot) -> list[list[str]]:
-    """Return the participants, with alleles, whose gVCFs have the same content; a list for each content.
+def repeated_contents(store: Store, batch: str) -> list[list[str]]:
+    """Return the participants of a batch, with alleles, whose gVCFs have the same content; a list for each content.
 
-    One of each list at least is of ``batch``; the others are of the batches of the snapshot ``at``.
+    Older batches are not read: an add costs the same however large the cohort is.
     """
-    contents = {entry.name: read_contents(store, entry.name) for entry in at.batches}
-    own = {participant for participant, _, _ in contents[batch]}
-    alike = _alike((content for of_batch in contents.values() for content in of_batch), least_rows=1)
-    return [participants for participants in alike if own & set(participants)]
+    return _alike(read_contents(store, batch), least_rows=1)
 
 
 def _refuse_repeated_contents(store: Store, plan: BatchPlan) -> None:
-    """Refuse two members with the same content of their gVCFs, where two people cannot have the same."""
+    """Refuse two members with the same file, where two people cannot have the same."""
     summaries = [plan.work_file(store, index).read_summary() for index in range(len(plan.members))]
     contents = [
         (
             member.participant_id,
             summary["call_rows"],
-            {".".join(str(summary[name]) for name in ("evidence", "records", "call_rows", "reference_rows"))},
+            {summary["gvcf_sha256"]},
         )
         for member, summary in zip(plan.members, summaries, strict=True)
     ]

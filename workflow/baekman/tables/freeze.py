@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,8 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
     wanted = sites_metadata(store, snapshot)
     first = f"{store.shards[0].name}.parquet"
     if (output / SITES).is_dir():
-        is_same = metadata_of(output / SITES / first) == wanted or _noted(output) == snapshot.content
+        # the list knows the settings of a freeze with damaged sites
+        is_same = metadata_of(output / SITES / first) == wanted or _noted(output) == _identity(wanted)
         _require(is_same, found="a freeze of another snapshot, or with other settings")
         # what is damaged is written again, and what an earlier version left that was killed
         _complete(store, snapshot, output=output, engine=engine)
@@ -139,15 +140,21 @@ def _complete(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine 
             _copy_sites(store, snapshot, output / SITES)
     make_tables(store, output=output / TABLES, snapshot=snapshot, engine=engine)
     _require_tables(store, snapshot, output / TABLES)
-    write_sealed(output / LIST, _description(output, snapshot.content))
+    write_sealed(output / LIST, _description(output, sites_metadata(store, snapshot)))
 
 
-def _noted(output: Path) -> str:
-    """Return the digest of the participants that a freeze's list names; "" without a whole list."""
+def _identity(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests of participants and settings in the metadata of sites."""
+    return {"snapshot": metadata["baekman.snapshot"], "settings": metadata["baekman.settings"]}
+
+
+def _noted(output: Path) -> dict[str, str]:
+    """Return the digests of participants and settings that a freeze's list names; empty without a whole list."""
     try:
-        return str(read_sealed(output / LIST)["snapshot"])
+        noted = read_sealed(output / LIST)
     except (DamagedFile, FileNotFoundError):
-        return ""
+        return {}
+    return {name: str(noted.get(name, "")) for name in ("snapshot", "settings")}
 
 
 def _require(is_fit: bool, *, found: str) -> None:
@@ -191,11 +198,11 @@ def _copy_sites(store: Store, snapshot: Snapshot, folder: Path) -> None:
                 temporary.write_bytes(read_whole(source / name, digest=digest))
 
 
-def _description(output: Path, content: str) -> dict[str, Any]:
+def _description(output: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of a freeze's ``hashes.json``: digests of the sites, and one of the seals of all tables."""
     count, seals = seals_digest(output / "tables")
     sites = digests_of(output, sorted((output / "sites").glob("*.parquet")))
-    return {"snapshot": content, "files": sites, "participants": count, "seals": seals}
+    return {**_identity(metadata), "files": sites, "participants": count, "seals": seals}
 
 
 def verify_freeze(output: Path, store: Store) -> Iterator[str]:
