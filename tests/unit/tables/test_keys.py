@@ -135,12 +135,12 @@ def test_a_withdrawal_makes_every_copy_unreadable_in_a_fresh_process(
     refused = ask(workspace, gone, tmp_path / "back-up")
     assert (refused.returncode, refused.stdout) == (3, "")
     assert "expected a participant with consent to this use in force" in refused.stderr
-    workspace.mark(gone).unlink()  # also where nobody knows of the withdrawal
-    refused = ask(workspace, gone, tmp_path / "back-up")
-    assert (refused.returncode, refused.stdout) == (3, "")
-    assert refused.stderr == (
-        f"refused: tables: {gone}: expected the key of this participant's tables, found none; "
-        "it was destroyed by a withdrawal, or the tables are of another workspace\n"
+    # also where nobody asks for consent
+    with pytest.raises(InputRefused) as refusal:
+        keys_of(workspace).decryption(gone)
+    assert str(refusal.value) == (
+        f"tables: {gone}: expected the key of this participant's tables, found none; "
+        "it was destroyed by a withdrawal, or the tables are of another workspace"
     )
     assert not [path for path in (workspace.table_keys).rglob("*") if gone in path.name]
     # nothing that is still there opens the copy, the master key neither
