@@ -22,6 +22,7 @@ KEY_VARIABLES = (
 
 internals.check(workflow)
 processes.keep_from_others()
+internals.keep_records_within_umask()
 STARTED_IN = {Path.cwd(), Path(os.environ.get("PWD", "."))}  # the log lies in one
 
 FOLDER = internals.folder_of_command()

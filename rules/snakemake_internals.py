@@ -7,10 +7,12 @@ attributes that another version of Snakemake no longer has. Versions 9.12 to 9.2
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,28 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         values, rest = rest[:taken], rest[taken:]
         dest = action.dest if action else ""
         yield dest, [name, value, *values] if dest == "config" and equals else [word, *values]
+
+
+class _OsWithinUmask:
+    """The module ``os`` with a ``chmod`` that keeps to the umask of now."""
+
+    def __init__(self) -> None:
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def chmod(self, path: str, mode: int) -> None:
+        Path(path).chmod(mode & ~self._umask)
+
+
+def keep_records_within_umask() -> None:
+    """Let Snakemake write its records with the mode of other files; it makes them writable to the group otherwise."""
+    for name in ("snakemake.persistence", "snakemake.persistence.file"):  # the second in newer versions
+        with suppress(ImportError):
+            module: Any = importlib.import_module(name)
+            module.os = _OsWithinUmask()
 
 
 def lift_core_limit(workflow: Any) -> None:

@@ -149,3 +149,40 @@ def test_a_missing_option_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_planning_differs_from_running(arguments: str, is_planning: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["snakemake", *arguments.split()])
     assert internals.is_planning() is is_planning
+
+
+WHILE_RUNNING = """
+import os, sys
+sys.path.insert(0, {rules!r})
+import snakemake_internals as internals
+from baekman.tools import processes
+
+internals.check(workflow)
+processes.keep_from_others()
+internals.keep_records_within_umask()
+processes.close_snakemake_folder(Path(".snakemake"))
+
+rule all:
+    input: "modes.txt"
+
+rule first:
+    output: "first.txt"
+    shell: "touch {{output}}"
+
+rule second:
+    input: "first.txt"
+    output: "modes.txt"
+    shell: "find .snakemake -type f -printf '%m %P\\\\n' > {{output}}"
+"""
+
+
+def test_records_are_closed_to_others_while_the_run_is_under_way(tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text(
+        WHILE_RUNNING.format(rules=str(Path(internals.__file__).parent)), encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    modes = dict(reversed(row.split(" ", 1)) for row in (tmp_path / "modes.txt").read_text().splitlines())
+    assert any(name.startswith("metadata/") for name in modes) and any(name.startswith("incomplete/") for name in modes)
+    assert {name: mode for name, mode in modes.items() if mode != "640"} == {}

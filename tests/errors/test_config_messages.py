@@ -25,7 +25,7 @@ CASES = {
     "misspelt key": (
         "reference: genome.fa\ncohort: {min_qg: 20}\n",
         "config.yaml: cohort: expected one of the keys min_gq, min_dp, min_het_percent, gq_bands,"
-        " max_contradicting, contig_aliases, ignore_contigs, found min_qg; did you mean min_gq?",
+        " max_contradicting, min_batch, contig_aliases, ignore_contigs, found min_qg; did you mean min_gq?",
     ),
     "text for a number": (
         "reference: genome.fa\nsites: {low_qual: high}\n",

@@ -121,7 +121,7 @@ def test_a_withdrawal_while_the_batch_is_written_keeps_the_participant_out(
         write(kept, content)  # the batch has read it before
         return real(*arguments, **options)
 
-    monkeypatch.setattr("baekman.steps.add_batch", add)
+    monkeypatch.setattr("baekman.cohort.add.add_batch", add)
     listed = deliver_batch(workspace, "D1", tmp_path)
     assert listed == sorted([workspace.participant_ids[0], workspace.participant_ids[2]])
     monkeypatch.undo()

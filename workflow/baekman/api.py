@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
-from baekman.cohort.store import BATCH_NAME, Store, check_names, create_store, open_store
+from baekman.cohort.store import Store, check_names, create_store, open_store
 from baekman.consent import scopes_of
 from baekman.engine.local import Engine
 from baekman.genome.regions import Region
@@ -292,9 +292,22 @@ class Cohort:
         self.snapshot = freeze(self.store, output=place, purpose=self.purpose, engine=self.engine, record=record)
         return self.snapshot
 
-    def add(self, batch: str, gvcfs: Location, *, config: Location | None = None) -> Snapshot:
+    @property
+    def waiting(self) -> int:
+        """The number of participants who wait for a batch of ``cohort.min_batch``: no snapshot has them.
+
+        Example:
+            >>> cohort.waiting
+            0
+        """
+        from baekman.cohort.add import count_waiting
+
+        return count_waiting(self.store)
+
+    def add(self, batch: str, gvcfs: Location, *, config: Location | None = None, now: bool = False) -> Snapshot:
         """Add a batch of gVCFs and return the new snapshot; the same batch again changes nothing.
 
+        With fewer participants than ``cohort.min_batch`` the batch waits, unless ``now``: the latest snapshot returns.
         ``gvcfs`` is a file with lines of participant ID, path and optionally sex (``female``, ``male``), separated by
         tabs; ``config`` a configuration, by default as for ``create_cohort``: its site filters and rules of reading
         gVCFs are applied. Raises InputRefused for an unreadable gVCF, a participant who is in the cohort already or has
@@ -304,21 +317,9 @@ class Cohort:
             >>> cohort.add("b2", "more.tsv").participants
             3
         """
-        from baekman.cohort.add import add_batch
-        from baekman.cohort.gvcf_list import read_members
-        from baekman.cohort.settings import batch_settings
-        from baekman.workspace.denied import denied_hash, require_consent
-
         self.store = self._access.adopt()
-        members = read_members(Path(gvcfs))
-        listed = [member.participant_id for member in members]
-        self._access.leave_denied(listed, batch=batch, engine=self.engine)  # of a command that was killed
-        require_consent(self.workspace, listed, file="list of gVCFs")
-        settings = batch_settings(self.store, Path(config) if config else None, place=self._access.place)
-        check_names([batch], kind="--batch", pattern=BATCH_NAME)
-        self._record("cohort.add", object=batch, consent_hash=denied_hash(self.workspace))
-        added = add_batch(self.store, batch=batch, members=members, engine=self.engine, settings=settings)
-        self.snapshot = self._access.leave_denied(listed, batch=batch, engine=self.engine) or added
+        config = Path(config) if config else None
+        self.snapshot = self._access.add(batch, Path(gvcfs), config=config, now=now, engine=self.engine)
         return self.snapshot
 
     def withdraw(self, participants: Sequence[str]) -> Snapshot:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from baekman import data, withdrawal, workflow_run
+from baekman.cohort.add import count_waiting
+from baekman.cohort.gvcf_list import read_waiting
+from baekman.cohort.store import WAITING, open_store
 from baekman.config.loading import load_config
 from baekman.engine.progress import Show
 from baekman.errors import InputRefused
+from baekman.files.sidecar import read_checked
 from baekman.intake.receive import receive
 from baekman.intake.reception import ReceivedDelivery
 from baekman.intake.return_report import write_return_report
@@ -42,7 +48,8 @@ class Outcome:
 
     ``jobs``: number of jobs that succeeded. ``failed``: empty when every job succeeded. ``locked``: another run
     works on the same files. ``unreported``: why the return report lacks the QC verdicts, or "". ``last_lines``: of
-    Snakemake's messages.
+    Snakemake's messages. ``waiting``: the number of participants who wait for a batch of ``cohort.min_batch``, and
+    ``more`` the number that they wait for.
     """
 
     delivery_id: str
@@ -53,6 +60,8 @@ class Outcome:
     locked: bool
     unreported: str
     last_lines: tuple[str, ...]
+    waiting: int = 0
+    more: int = 0
 
     @property
     def decisions(self) -> dict[str, Decision]:
@@ -103,7 +112,7 @@ def deliver(
         if receipt.status != "received" and _needs_staged_files(command, workspace=workspace, folder=folder):
             receive_delivery(again=True)
     except InspectionsFailed as failure:
-        outcome = _outcome(failure.run, workspace=workspace, folder=failure.home)
+        outcome = _outcome(failure.run, workspace=workspace, folder=failure.home, settings=settings)
         _notify(outcome, failure.home, Notifier(settings, workspace=workspace))
         return outcome
     with RunRecorder(folder) as recorder:
@@ -112,7 +121,7 @@ def deliver(
         recorder.end("failed" if run.exit_code else "done")
     if run.done or run.failed:
         withdrawal.sweep_after(workspace, folder.id)
-    outcome = _outcome(run, workspace=workspace, folder=folder)
+    outcome = _outcome(run, workspace=workspace, folder=folder, settings=settings)
     if (run.done or run.exit_code) and not run.locked:
         _notify(outcome, folder, Notifier(settings, workspace=workspace))
     return outcome
@@ -225,8 +234,9 @@ def _profile(profile: str) -> Path:
     return path.resolve() if path.exists() else data.workflow_folder() / "profiles" / path.name
 
 
-def _outcome(run: WorkflowRun, *, workspace: Workspace, folder: DeliveryFolder) -> Outcome:
-    """Return the outcome of the delivery in ``folder`` after ``run``."""
+def _outcome(run: WorkflowRun, *, workspace: Workspace, folder: DeliveryFolder, settings: Mapping[str, Any]) -> Outcome:
+    """Return the outcome of the delivery in ``folder`` after ``run`` with the configuration ``settings``."""
+    waiting = _waiting(workspace, folder)
     return Outcome(
         delivery_id=folder.id,
         jobs=run.done,
@@ -236,7 +246,19 @@ def _outcome(run: WorkflowRun, *, workspace: Workspace, folder: DeliveryFolder) 
         locked=run.locked,
         unreported=run.unreported,
         last_lines=run.last_lines,
+        waiting=waiting,
+        more=max(settings["cohort"]["min_batch"] - waiting, 0) if waiting else 0,
     )
+
+
+def _waiting(workspace: Workspace, folder: DeliveryFolder) -> int:
+    """Return the number of participants who wait for a batch, if some of the delivery are among them; else 0."""
+    if not (workspace.cohort / WAITING).is_dir() or not folder.batch.is_file():
+        return 0
+    opened = open_store(workspace.cohort)
+    waiting = {each.member.participant_id for each in read_waiting(opened.waiting)}
+    own = json.loads(read_checked(folder.batch)).get("waiting", [])
+    return count_waiting(opened) if waiting.intersection(own) else 0
 
 
 def _failed_rule(job: FailedJob, workspace: Workspace) -> FailedRule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 from baekman import audit, withdrawal
 from baekman.call.gate import judge_calls
 from baekman.cohort import snapshot, store
-from baekman.cohort.add import add_batch
-from baekman.cohort.gvcf_list import Member, read_members
+from baekman.cohort.add import add_or_wait, count_waiting
+from baekman.cohort.gvcf_list import Member, read_members, read_waiting
 from baekman.cohort.index import find_batches
 from baekman.cohort.rewrite import leave_batch
-from baekman.cohort.roster import read_remarks, read_roster
+from baekman.cohort.roster import participants_of, read_remarks, read_roster
 from baekman.cohort.settings import BatchSettings, applied_settings, fixed_problems, rules_of, thresholds_of
 from baekman.cohort.sites import SiteFilters
 from baekman.engine.local import Engine
@@ -30,7 +31,7 @@ from baekman.genome.regions import Region
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
-from baekman.workspace import sample_check
+from baekman.workspace import sample_check, specimens
 from baekman.workspace.currency import note_cohort
 from baekman.workspace.denied import denied_hash, denied_participants
 from baekman.workspace.identity import identify
@@ -80,7 +81,11 @@ class CohortSettings:
 
     def of_batch(self) -> BatchSettings:
         """Return the settings of a batch."""
-        return BatchSettings(rules=rules_of(self.thresholds), filters=SiteFilters(**self.filters))
+        return BatchSettings(
+            rules=rules_of(self.thresholds),
+            filters=SiteFilters(**self.filters),
+            least=self.thresholds.get("min_batch", 1),
+        )
 
     def _par_regions(self) -> Sequence[Region] | None:
         return find_par(self.par, contigs=contig_lengths(self.reference)) if self.par else None
@@ -91,6 +96,9 @@ def add_delivery(
 ) -> None:
     """Add the participants in ``accepted`` to the cohort as one batch; create the cohort when there is none.
 
+    With fewer than ``cohort.min_batch`` participants they wait for others: no snapshot has them. The delivery with
+    which there are enough adds all who wait, as its own batch.
+
     The verdicts of the gate ``call`` are written first: a gVCF that is not complete stays out. Participants whom an
     earlier run of the delivery added stay as they are.
 
@@ -100,8 +108,10 @@ def add_delivery(
         accepted: Lines of participant ID, gVCF and sex, without a header; may be empty.
         settings: The settings of a new cohort, and the site filters.
         engine: Runs the work; a small delivery uses fewer workers.
-        output: JSON for ``delivery``, ``participants`` (added, sorted), ``snapshot`` and its ``settings`` (both None
-            when nobody is added), and ``remarks`` (the remarks on the gVCFs by participant, see gvcf.remarks).
+        output: JSON for ``delivery``, ``participants`` (added, sorted, also those of other deliveries who waited),
+            ``snapshot`` and its ``settings`` (both None when nobody is added), ``remarks`` (the remarks on the gVCFs by
+            participant, see gvcf.remarks), ``waiting`` (the delivery's participants who wait, sorted) and ``more``
+            (the number of participants whom they wait for; 0 when nobody waits).
 
     Raises:
         InputRefused: A gVCF belongs to another participant, or a participant is in the cohort with other calls.
@@ -109,7 +119,7 @@ def add_delivery(
     members = read_members(accepted) if read_checked(accepted).strip() else []
     has_cohort = (workspace.cohort / "store.json").is_file()
     # consent may have ended since intake, or since this job was killed
-    denied = denied_participants(workspace).intersection(member.participant_id for member in members)
+    denied = denied_participants(workspace)
     if has_cohort and denied:
         leave_batch(store.open_store(workspace.cohort), denied, batch=delivery_id, engine=engine)
     members = [member for member in members if member.participant_id not in denied]
@@ -119,31 +129,55 @@ def add_delivery(
     for member in members:
         sample_check.require_owner(Path(member.gvcf), participant=member.participant_id)
     result: dict[str, Any] = {"delivery": delivery_id, "participants": [], "snapshot": None}
-    result |= {"settings": None, "remarks": {}}
+    result |= {"settings": None, "remarks": {}, "waiting": [], "more": 0}
     if members:
         identify(workspace)
         opened = settings.open(workspace.cohort)
         engine = worthwhile(engine, (Path(member.gvcf) for member in members))
         consent_hash = denied_hash(workspace)
         with audit.use(workspace.root, action="cohort.add", object=delivery_id, consent_hash=consent_hash):
-            committed = _added(opened, delivery_id, members, settings=settings.of_batch(), engine=engine)
+            committed = _added(opened, workspace, delivery_id, members, settings=settings.of_batch(), engine=engine)
         # consent may have ended while the batch was written; a later withdrawal finds the batch itself
-        gone = denied_participants(workspace).intersection(member.participant_id for member in members)
+        gone = denied_participants(workspace)
         committed = leave_batch(opened, gone, batch=delivery_id, engine=engine) or committed
-        result["participants"] = sorted({member.participant_id for member in members} - gone)
-        result["snapshot"] = committed.number
-        result["remarks"] = _remarks(opened, result["participants"], at=committed)
-        batch = find_batches(opened, result["participants"][-1:], at=committed)
-        result["settings"] = applied_settings(opened, committed, batch=next(iter(batch.values()), None))
+        result |= _result(opened, workspace, delivery_id, members, at=committed)
+        if result["waiting"]:
+            result["more"] = max(settings.of_batch().least - count_waiting(opened), 0)
     write_checked(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
     note_cohort(workspace)
 
 
+def _result(
+    opened: store.Store, workspace: Workspace, batch: str, members: Sequence[Member], *, at: snapshot.Snapshot
+) -> dict[str, Any]:
+    """Return the part of the result of ``add_delivery`` that follows from the cohort at a snapshot."""
+    own = [member.participant_id for member in members]
+    own_rows = {row.participant_id for row in specimens.read(workspace.delivery(batch).specimens)}
+    added = set(find_batches(opened, own, at=at))
+    # those of other deliveries waited; a compaction may have moved them since, and their tables are there then
+    for name in (entry.name for entry in at.batches if entry.name == batch or entry.name.startswith(f"{batch}.")):
+        added |= set(participants_of(opened, name)) - own_rows
+    waiting = {each.member.participant_id for each in read_waiting(opened.waiting)}
+    result: dict[str, Any] = {"participants": sorted(added), "waiting": sorted(waiting.intersection(own) - added)}
+    if added:
+        result["snapshot"] = at.number
+        result["remarks"] = _remarks(opened, result["participants"], at=at)
+        last = find_batches(opened, result["participants"][-1:], at=at)
+        result["settings"] = applied_settings(opened, at, batch=next(iter(last.values()), None))
+    return result
+
+
 def _added(
-    opened: store.Store, batch: str, members: Sequence[Member], *, settings: BatchSettings, engine: Engine
+    opened: store.Store,
+    workspace: Workspace,
+    batch: str,
+    members: Sequence[Member],
+    *,
+    settings: BatchSettings,
+    engine: Engine,
 ) -> snapshot.Snapshot:
-    """Return the snapshot with ``members``; those that no earlier run of the job added are added now.
+    """Return the snapshot after ``members``; those that no earlier run of the job added are added now, or wait.
 
     A batch is immutable. Members of a delivery that is in the cohort already, such as a specimen that was held and
     processed again, become a batch of their own: ``<delivery>.2``, ``<delivery>.3``, ….
@@ -155,7 +189,8 @@ def _added(
         return latest
     names = chain([batch], (f"{batch}.{number}" for number in count(2)))
     free = next(name for name in names if latest.entry(name) is None)
-    return add_batch(opened, batch=free, members=missing, engine=engine, settings=settings)
+    denied = partial(denied_participants, workspace)
+    return add_or_wait(opened, batch=free, members=missing, engine=engine, settings=settings, denied=denied)
 
 
 def _not_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.Snapshot) -> list[Member]:

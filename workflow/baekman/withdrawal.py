@@ -10,15 +10,18 @@ withdrawal that was killed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from baekman import audit
 from baekman.cohort import rewrite, store
 from baekman.cohort import snapshot as snapshots
+from baekman.cohort.add import leave_waiting
 from baekman.cohort.garbage import unfinished
+from baekman.cohort.gvcf_list import read_waiting
 from baekman.cohort.index import find_batches
+from baekman.cohort.store import WAITING
 from baekman.engine.local import Engine
 from baekman.files.locks import exclusive
 from baekman.files.sidecar import read_checked, write_checked
@@ -36,7 +39,7 @@ from baekman.verdicts import GATES
 from baekman.workspace import run_lock
 from baekman.workspace.abandoned_orders import destroy_abandoned
 from baekman.workspace.currency import newest_snapshot, note_cohort
-from baekman.workspace.denied import read_mark, withdrawn_participants
+from baekman.workspace.denied import denied_participants, read_mark, withdrawn_participants
 from baekman.workspace.paths import STAGED, Workspace
 from baekman.workspace.purge import Purge, RemovalNote, Traces, note_files, purge_files, remaining
 
@@ -155,6 +158,7 @@ def restore_check(workspace: Workspace, *, registry: Registry, workers: int = 1)
     if lost is not None:
         lines.append(f"the audit log was begun again: events up to {lost} that it lacks are lost")
     lines += restoration.reapply(workspace, registry)
+    leave_waiting_of(workspace, apart=withdrawn_participants(workspace))
     for participant_id in sorted(withdrawn_participants(workspace)):
         if _remove_again(workspace, participant_id, workers=workers):
             audit.record(workspace.root, action="withdraw.sweep", object=participant_id)
@@ -186,6 +190,8 @@ def _remove_again(workspace: Workspace, participant_id: str, *, workers: int) ->
 def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -> list[str]:
     """Remove again the data of withdrawn participants that running work has written since.
 
+    A participant who waits for a batch and has no consent in force waits no longer.
+
     Every writer of individual data calls it after it has written. It is cheap where nothing is left. The data of
     the participant ``apart`` stay.
 
@@ -194,6 +200,7 @@ def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -
     """
     destroy_abandoned(workspace)
     withdrawn = withdrawn_participants(workspace) - {apart}
+    leave_waiting_of(workspace, apart={*withdrawn, *([apart] if apart else [])})
     if not withdrawn:
         return []
     table_files.convert_layout(workspace.tables)
@@ -210,6 +217,12 @@ def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -
         purge = _purge(workspace, participant_id, read_mark(workspace, participant_id)["specimens"], note=note)
         _add_to_receipt(workspace, participant_id, purge, note=note)
     return sorted(affected)
+
+
+def leave_waiting_of(workspace: Workspace, *, apart: Collection[str] = ()) -> None:
+    """Delete participants without consent in force from those who wait for a batch, but not those ``apart``."""
+    if (workspace.cohort / WAITING).is_dir() and (opened := _cohort(workspace)):
+        leave_waiting(opened, denied=denied_participants(workspace).difference(apart))
 
 
 def sweep_after(workspace: Workspace, delivery_id: str) -> list[str]:
@@ -270,10 +283,11 @@ def _cohort(workspace: Workspace) -> store.Store | None:
 
 
 def _cohort_holds(opened: store.Store, participants: Sequence[str]) -> set[str]:
-    """Return those of ``participants`` in the cohort's latest snapshot or in unfinished work."""
+    """Return those of ``participants`` in the cohort's latest snapshot, in unfinished work or among those who wait."""
     in_batches = find_batches(opened, participants, at=snapshots.read_snapshot(opened))
     in_work = {member["participant_id"] for _, plan in unfinished(opened, "*") for member in plan["members"]}
-    return set(in_batches) | in_work.intersection(participants)
+    waiting = {each.member.participant_id for each in read_waiting(opened.waiting)}
+    return set(in_batches) | (in_work | waiting).intersection(participants)
 
 
 def _stale_tables(workspace: Workspace) -> list[str]:

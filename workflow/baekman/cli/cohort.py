@@ -59,15 +59,21 @@ def add(
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     config: ConfigOption = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Add the batch and all that wait now, whatever cohort.min_batch.")
+    ] = False,
     workspace: OwnerOption = None,
 ) -> None:
     """Add a batch of gVCFs and commit a new snapshot; prints its number.
+
+    With fewer participants than cohort.min_batch of the configuration, the batch waits until later ones make it up: a
+    line on stderr says so, and the number is that of the latest snapshot.
 
     Lines on stderr count the values in the gVCFs that were left out or replaced (docs/conformance.md, remarks).
 
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
-    from baekman.cohort.add import repeated_contents
+    from baekman.cohort.add import repeated_contents, waiting_sentence
     from baekman.cohort.roster import read_remarks
     from baekman.cohort.settings import not_applied, read_settings
     from baekman.gvcf.remarks import describe
@@ -75,14 +81,17 @@ def add(
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     # `cohort init` has said that the store is bare; nothing leaves it here
     with opened_cohort(cohort, bare_note="", workspace=workspace, **engine) as opened:
-        snapshot = opened.add(batch, gvcfs, config=config)
+        snapshot = opened.add(batch, gvcfs, config=config, now=now)
         is_there = snapshot.entry(batch) is not None
         lines = describe(read_remarks(opened.store, batch)) if is_there else []
         if lines:
             lines.append(f'all remarks: baekman query --cohort {cohort} --sql "{ALL_REMARKS}"')
         alike = repeated_contents(opened.store, batch) if is_there else []
         lines += [f"note: the gVCFs of {', '.join(participants)} have the same content" for participants in alike]
-        if settings := read_settings(cohort, config):
+        settings = read_settings(cohort, config)
+        if settings and not is_there and (waiting := opened.waiting):
+            lines.append(waiting_sentence(waiting, more=settings["cohort"]["min_batch"] - waiting))
+        if settings:
             unused = not_applied(snapshot.filters, settings, snapshot=snapshot.number)
             lines += [f"note: {sentence}" for sentence in unused]
         for line in lines:
@@ -94,9 +103,14 @@ def add(
 def list_snapshots(cohort: CohortOption, workspace: OwnerOption = None) -> None:
     """List the snapshots, a JSON object per line.
 
+    A line on stderr counts the participants who wait for a batch (cohort.min_batch), if there are any.
+
     Example: baekman cohort snapshots --cohort cohort
     """
     with opened_cohort(cohort, workspace=workspace) as opened:
+        if waiting := opened.waiting:
+            subject = "1 participant waits" if waiting == 1 else f"{waiting} participants wait"
+            typer.echo(f"{subject} for a batch of cohort.min_batch, in no snapshot", err=True)
         for snapshot in opened.snapshots():
             description = {
                 "snapshot": snapshot.number,
@@ -121,10 +135,12 @@ def withdraw(
 
     Example: baekman cohort withdraw P0123456789ABX --cohort cohort
     """
+    from baekman.cohort.gvcf_list import read_waiting
     from baekman.cohort.index import find_batches
 
     with opened_cohort(cohort, workspace=workspace, workers=workers) as opened:
-        known = find_batches(opened.store, participants, at=opened.snapshot)
+        known = set(find_batches(opened.store, participants, at=opened.snapshot))
+        known |= {each.member.participant_id for each in read_waiting(opened.store.waiting)}
         snapshot = opened.withdraw(participants)
         for participant in dict.fromkeys(participants):
             if participant not in known:

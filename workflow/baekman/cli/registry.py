@@ -70,7 +70,7 @@ def import_(
     from baekman.files.digests import sha256_of
     from baekman.registry.denied_list import consent_change
     from baekman.registry.importing import import_registrations
-    from baekman.withdrawal import open_registry_and_sweep
+    from baekman.withdrawal import leave_waiting_of, open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     place = Workspace(workspace)
@@ -79,6 +79,7 @@ def import_(
     events = [{"action": action, "input_hash": sha256_of(file)} for file in files if file.is_file()]
     with consent_change(place, registry=opened, events=events) as change:
         summary = import_registrations(opened, files, correct=correct, change=change)
+    leave_waiting_of(place)
     print(
         f"{summary.rows} rows: {summary.participants} new participants, {summary.specimens} new specimens, "
         f"{summary.consent_events} new consent events, {summary.corrected} participants updated"
@@ -166,7 +167,7 @@ def consent(
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
     from baekman.registry.denied_list import add_consent
-    from baekman.withdrawal import open_registry_and_sweep
+    from baekman.withdrawal import leave_waiting_of, open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     place = Workspace(workspace)
@@ -185,6 +186,7 @@ def consent(
             template_version=template_version,
         )
         add_consent(place, event, registry=opened)
+        leave_waiting_of(place)
     states = opened.consent_states(participant)
     for name, state in states.items():
         print(f"{name.value}\t{state.value}")

@@ -225,10 +225,13 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
 
 def _places(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
     """Yield the lines that say where the results of a finished delivery lie."""
+    from baekman.cohort.add import waiting_sentence
     from baekman.report.run_manifest import not_applied
 
     if not outcome.jobs:
         yield "nothing to do: everything is there"
+    if outcome.waiting:
+        yield waiting_sentence(outcome.waiting, more=outcome.more)
     for key, value in not_applied(workspace, outcome.delivery_id).items():
         yield f"not applied: {key} of the configuration, {json.dumps(value)}; config/README.md says when it is"
     yield f"report  {workspace.delivery(outcome.delivery_id).report}"

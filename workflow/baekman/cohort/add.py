@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from baekman.cohort.batch import (
     INPUTS,
@@ -19,9 +22,9 @@ from baekman.cohort.batch import (
 )
 from baekman.cohort.commit import commit, entry_of
 from baekman.cohort.garbage import clean, clear_work, remove_folder
-from baekman.cohort.gvcf_list import Member
+from baekman.cohort.gvcf_list import Member, WaitingMember, keep_waiting, read_waiting, stop_waiting
 from baekman.cohort.index import find_batches, update_index
-from baekman.cohort.roster import read_contents
+from baekman.cohort.roster import read_contents, read_roster
 from baekman.cohort.settings import BatchSettings, check_rules
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.snapshot import Snapshot, read_snapshot
@@ -29,6 +32,8 @@ from baekman.cohort.store import BATCH_NAME, Store, check_names
 from baekman.cohort.verify.handover import require_rows
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
+from baekman.files.digests import sha256_of
+from baekman.gvcf.thresholds import GvcfRules
 
 # two gVCFs with so many alleles and the same content are of one person; a small test genome may have equal people
 TELLING_ROWS = 100
@@ -53,10 +58,17 @@ def add_batch(
     settings = settings or BatchSettings(rules=store.rules)
     if problems := check_rules(settings.rules, contigs=[contig.name for contig in store.contigs]):
         raise InputRefused(problems)
+    with _planned(store, batch, members, rules=settings.rules) as plan:
+        return _add(store, plan, engine=engine or Engine(), filters=settings.filters)
+
+
+@contextmanager
+def _planned(store: Store, batch: str, members: Sequence[Member], *, rules: GvcfRules) -> Iterator[BatchPlan]:
+    """Hold the work on a batch and yield its plan; clear the work at the end, not after a kill or a failure."""
     with store.work_lock(batch):
-        plan = plan_batch(store, batch=batch, members=members, rules=settings.rules)
+        plan = plan_batch(store, batch=batch, members=members, rules=rules)
         try:
-            committed = _add(store, plan, engine=engine or Engine(), filters=settings.filters)
+            yield plan
         except InputRefused:
             # corrected files are other inputs: no run would continue this work
             clear_work(store, batch)
@@ -74,7 +86,150 @@ def add_batch(
                 )
             ) from None
         clear_work(store, batch)
-        return committed
+
+
+def add_or_wait(
+    store: Store,
+    *,
+    batch: str,
+    members: Sequence[Member],
+    settings: BatchSettings,
+    engine: Engine | None = None,
+    denied: Callable[[], Collection[str]] = frozenset,
+) -> Snapshot:
+    """Add a batch with the members of others that wait, if they are ``settings.least`` together; else let it wait.
+
+    All of them become the one ``batch``. Returns the latest snapshot, without ``batch`` if this waits. gVCFs are read
+    before they wait. ``denied`` returns the participants without consent in force now: they wait no longer, and are
+    not added. Raises InputRefused as ``add_batch``, and for a member who waits in another batch.
+    """
+    if settings.least <= 1 and not store.waiting.is_dir():
+        return add_batch(store, batch=batch, members=members, engine=engine, settings=settings)
+    check_names([batch], kind="--batch", pattern=BATCH_NAME)
+    with store.waiting_lock():
+        leave_waiting(store, denied=denied())
+        latest, own = read_snapshot(store), {member.participant_id for member in members}
+        if _is_added_with_others(store, latest, batch, members):
+            return latest
+        # a delivery that is processed again may have another number: D, D.2
+        others = [
+            each
+            for each in read_waiting(store.waiting)
+            if each.batch != batch and not (_stem(each.batch) == _stem(batch) and each.member.participant_id in own)
+        ]
+        _refuse_waiting(store, own, others)
+        if len(own) + len(others) < settings.least:
+            rows = _read_to_wait(store, batch, members, others, engine=engine or Engine(), rules=settings.rules)
+            with store.lock():
+                stop_waiting(store.waiting, own)
+                keep_waiting(store.waiting, batch, rows)
+        else:
+            everyone = [*members, *(_placed(store, each.member) for each in others)]
+            latest = add_batch(store, batch=batch, members=everyone, engine=engine, settings=settings)
+        leave_waiting(store, denied=denied())  # also those whose consent ended in the time since
+        return latest
+
+
+def count_waiting(store: Store) -> int:
+    """Return the number of participants who wait for a batch."""
+    waiting = [each.member.participant_id for each in read_waiting(store.waiting)]
+    return len(waiting) - len(find_batches(store, waiting, at=read_snapshot(store)))
+
+
+def waiting_sentence(participants: int, *, more: int) -> str:
+    """Return the sentence on participants who wait; ``more`` participants complete their batch."""
+    verb = "waits" if participants == 1 else "wait"
+    return f"{participants} participant{'s' * (participants != 1)} {verb} for {more} more (cohort.min_batch)"
+
+
+def leave_waiting(store: Store, *, denied: Collection[str]) -> None:
+    """Delete those who are ``denied``, or in the cohort by now, from those who wait."""
+    waiting = [each.member.participant_id for each in read_waiting(store.waiting)]
+    if waiting:
+        with store.lock():
+            stop_waiting(store.waiting, {*denied, *find_batches(store, waiting, at=read_snapshot(store))})
+
+
+def _is_added_with_others(store: Store, latest: Snapshot, batch: str, members: Sequence[Member]) -> bool:
+    """Return whether an earlier run added ``members`` as ``batch`` together with others that waited."""
+    entry = latest.entry(batch)
+    if entry is None or entry.participants <= len(members):
+        return False
+    roster, _ = read_roster(store, batch)
+    rows = roster.select(["participant_id", "sex", "gvcf_sha256"]).to_pylist()
+    known = {tuple(row.values()) for row in rows}
+    return all((each.participant_id, each.sex, sha256_of(Path(each.gvcf))) in known for each in members)
+
+
+def _stem(batch: str) -> str:
+    return batch.partition(".")[0]
+
+
+def _placed(store: Store, member: Member) -> Member:
+    """Return a member who waits with the path of the gVCF now: the workspace may have moved."""
+    return replace(member, gvcf=str((store.workspace / member.gvcf).resolve()))
+
+
+def _movable(store: Store, member: Member) -> Member:
+    """Return a member with the path of the gVCF within the workspace, if it lies there."""
+    path, home = Path(member.gvcf).resolve(), store.workspace.resolve()
+    return replace(member, gvcf=str(path.relative_to(home) if path.is_relative_to(home) else path))
+
+
+def _refuse_waiting(store: Store, own: Collection[str], others: Sequence[WaitingMember]) -> None:
+    """Refuse members who wait in another batch, and gVCFs of others that are gone."""
+    problems = []
+    for each in others:
+        place = f"participant {each.member.participant_id}"
+        if each.member.participant_id in own:
+            problems.append(
+                Problem(
+                    file="list of gVCFs",
+                    place=place,
+                    expected="participants who are not in the cohort yet",
+                    found=f"one who waits in batch {each.batch}",
+                    action="to replace a participant, withdraw them first",
+                )
+            )
+        elif not Path(_placed(store, each.member).gvcf).is_file():
+            problems.append(
+                Problem(
+                    file=f"batch {each.batch}",
+                    place=place,
+                    expected="the gVCF of a participant who waits",
+                    found="no such file",
+                    action="put it back, or withdraw the participant",
+                )
+            )
+    if problems:
+        raise InputRefused(problems)
+
+
+def _read_to_wait(
+    store: Store,
+    batch: str,
+    members: Sequence[Member],
+    others: Sequence[WaitingMember],
+    *,
+    engine: Engine,
+    rules: GvcfRules,
+) -> list[WaitingMember]:
+    """Read the gVCFs of members who will wait, and refuse what ``add_batch`` refuses; leave no work."""
+    if problems := check_rules(rules, contigs=[contig.name for contig in store.contigs]):
+        raise InputRefused(problems)
+    with _planned(store, batch, members, rules=rules) as plan:
+        _refuse_known(store, plan)
+        with engine.open() as map_tasks:
+            map_tasks("reading gVCFs", partial(read_participant, store, plan), len(plan.members))
+        waiting = [
+            WaitingMember(
+                batch=batch, member=_movable(store, plan.members[index]), content=min(content), call_rows=call_rows
+            )
+            for index, (_, call_rows, content) in enumerate(_contents(store, plan))
+        ]
+        known = [(each.member.participant_id, each.call_rows, {each.content}) for each in others]
+        _refuse_repeated_contents([*_contents(store, plan), *known])
+        return waiting
 
 
 def _add(store: Store, plan: BatchPlan, *, engine: Engine, filters: SiteFilters | None) -> Snapshot:
@@ -88,7 +243,7 @@ def _add(store: Store, plan: BatchPlan, *, engine: Engine, filters: SiteFilters 
     with engine.open() as map_tasks:
         if not (sealed.exists() and sealed.read_text() == inputs):
             map_tasks("reading gVCFs", partial(read_participant, store, plan), len(plan.members))
-            _refuse_repeated_contents(store, plan)
+            _refuse_repeated_contents(_contents(store, plan))
             collect(store, plan)
             digests = map_tasks("building shards", partial(_build, store, plan), 2 * len(store.shards))
             require_rows(store, plan.folder(store) / "batch", batch=batch, map_tasks=map_tasks)
@@ -150,10 +305,10 @@ def repeated_contents(store: Store, batch: str) -> list[list[str]]:
     return _alike(read_contents(store, batch), least_rows=1)
 
 
-def _refuse_repeated_contents(store: Store, plan: BatchPlan) -> None:
-    """Refuse two members with the same file, where two people cannot have the same."""
+def _contents(store: Store, plan: BatchPlan) -> list[tuple[str, int, set[str]]]:
+    """Return participant, number of call rows and content of each member whose gVCF was read."""
     summaries = [plan.work_file(store, index).read_summary() for index in range(len(plan.members))]
-    contents = [
+    return [
         (
             member.participant_id,
             summary["call_rows"],
@@ -161,6 +316,10 @@ def _refuse_repeated_contents(store: Store, plan: BatchPlan) -> None:
         )
         for member, summary in zip(plan.members, summaries, strict=True)
     ]
+
+
+def _refuse_repeated_contents(contents: Iterable[tuple[str, int, set[str]]]) -> None:
+    """Refuse two members with the same content of their gVCFs, where two people cannot have the same."""
     problems = [
         Problem(
             file="list of gVCFs",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from baekman.cohort import index as participant_index
+from baekman.cohort.gvcf_list import stop_waiting
 from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store
 from baekman.errors import DamagedFile
@@ -71,8 +72,9 @@ def clean(store: Store, latest: Snapshot, *, without: Sequence[str] = (), keep: 
 
 
 def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
-    """Delete all traces of participants in the index and in unfinished work."""
+    """Delete all traces of participants in the index, in batches that wait and in unfinished work."""
     participant_index.forget(store, participants, at=at)
+    stop_waiting(store.waiting, participants)
     for done in store.work.glob(f"{DONE_WORK}*"):
         remove_folder(done)
     gone = set(participants)

@@ -1,11 +1,14 @@
-"""The list of gVCFs that a batch is made of, with participants and sexes."""
+"""The participants and gVCFs that a batch is made of: their list, and those who wait for a batch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from baekman.errors import InputRefused, Problem
+from baekman.files.digests import read_sealed, write_sealed
 from baekman.genome.ploidy import SEXES
 from baekman.pseudonyms import PARTICIPANT_ID
 
@@ -89,3 +92,53 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+# -- members who wait, in no snapshot, until there are enough for a batch (``cohort.min_batch``)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingMember:
+    """A member of ``batch`` who waits, with the content (digest and counts) and the call rows of the gVCF."""
+
+    batch: str
+    member: Member
+    content: str
+    call_rows: int
+
+
+def read_waiting(folder: Path) -> list[WaitingMember]:
+    """Return the members who wait in ``folder``, by batch; raise DamagedFile for a file with other bytes."""
+    waiting = []
+    for path in sorted(folder.glob("*.json")):
+        with suppress(FileNotFoundError):  # a withdrawal deletes it
+            waiting += [
+                WaitingMember(
+                    batch=path.stem,
+                    member=Member(**row["member"]),
+                    content=row["content"],
+                    call_rows=row["call_rows"],
+                )
+                for row in read_sealed(path)["members"]
+            ]
+    return waiting
+
+
+def keep_waiting(folder: Path, batch: str, members: Sequence[WaitingMember]) -> None:
+    """Let ``members`` of a batch wait in ``folder``, and no others of it. The caller holds the store's lock."""
+    path = folder / f"{batch}.json"
+    if not members:
+        path.unlink(missing_ok=True)
+        return
+    rows = [{"member": asdict(each.member), "content": each.content, "call_rows": each.call_rows} for each in members]
+    write_sealed(path, {"members": rows})
+
+
+def stop_waiting(folder: Path, participants: Collection[str]) -> None:
+    """Delete ``participants`` from those who wait, without a trace. The caller holds the store's lock."""
+    for unfinished in folder.glob(".*.tmp"):  # of a writer that was killed
+        unfinished.unlink(missing_ok=True)
+    waiting = read_waiting(folder)
+    for batch in sorted({each.batch for each in waiting if each.member.participant_id in participants}):
+        staying = [each for each in waiting if each.batch == batch and each.member.participant_id not in participants]
+        keep_waiting(folder, batch, staying)

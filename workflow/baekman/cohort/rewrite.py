@@ -215,9 +215,14 @@ def leave_batch(store: Store, participants: Iterable[str], *, batch: str, engine
 
     Batches with a suffix (``<batch>.2``, ``<batch>.r1``) count as ``batch``.
     """
-    batches = find_batches(store, sorted(participants), at=read_snapshot(store))
-    leaving = sorted(one for one, name in batches.items() if name == batch or name.startswith(f"{batch}."))
+    leaving = in_batch(store, participants, batch=batch)
     return withdraw(store, leaving, engine=engine) if leaving else None
+
+
+def in_batch(store: Store, participants: Iterable[str], *, batch: str) -> list[str]:
+    """Return those of ``participants`` who are in ``batch``, or in one of its name with a suffix, sorted."""
+    batches = find_batches(store, sorted(participants), at=read_snapshot(store))
+    return sorted(participant for participant, name in batches.items() if name == batch or name.startswith(f"{batch}."))
 
 
 def _names_taken(store: Store) -> set[str]:

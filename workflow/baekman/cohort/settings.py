@@ -50,11 +50,12 @@ def read_settings(cohort: Path, config: Path | None) -> Settings | None:
 class BatchSettings:
     """The settings of a batch: the rules of reading its gVCFs, and the site filters of its snapshot.
 
-    ``filters``: None for those of the snapshot before.
+    ``filters``: None for those of the snapshot before. ``least``: least number of participants that its snapshot adds.
     """
 
     rules: GvcfRules
     filters: SiteFilters | None = None
+    least: int = 1
 
 
 def batch_settings(store: Store, config: Path | None, *, place: Path) -> BatchSettings:
@@ -68,7 +69,9 @@ def batch_settings(store: Store, config: Path | None, *, place: Path) -> BatchSe
     if settings is None:
         return BatchSettings(rules=store.rules)
     require_fixed(store, settings, contigs=_contigs_of(store, Path(settings["reference"])))
-    return BatchSettings(rules=rules_of(settings["cohort"]), filters=site_filters(settings))
+    return BatchSettings(
+        rules=rules_of(settings["cohort"]), filters=site_filters(settings), least=settings["cohort"]["min_batch"]
+    )
 
 
 def _contigs_of(store: Store, reference: Path) -> list[Contig]:

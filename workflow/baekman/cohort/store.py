@@ -30,6 +30,7 @@ from baekman.gvcf.thresholds import GvcfRules, Thresholds
 from baekman.workspace import identity
 from baekman.workspace.paths import Workspace
 
+WAITING = "waiting"
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -138,6 +139,15 @@ class Store:
     def work(self) -> Path:
         """Return the folder of unfinished work, which is deleted when the work is committed."""
         return self.path / "work"
+
+    @property
+    def waiting(self) -> Path:
+        """Return the folder of the batches that wait for others (``cohort.min_batch``)."""
+        return self.path / WAITING
+
+    def waiting_lock(self) -> AbstractContextManager[int]:
+        """Hold the batches that wait alone, from the decision on a batch to its snapshot."""
+        return locks.exclusive(self.path / ".waiting.lock", waits_for="another command that adds to this cohort")
 
     @property
     def participants(self) -> Path:

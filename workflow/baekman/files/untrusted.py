@@ -105,6 +105,22 @@ def _is_link(part: str, parent: int) -> bool:
         return False
 
 
+def unreadable_folders(folder: Path) -> int:
+    """Return the number of folders, ``folder`` and those below it, that may not be listed or entered."""
+    pending, unreadable = [folder], 0
+    while pending:
+        inside = pending.pop()
+        try:
+            with os.scandir(inside) as entries:
+                pending += [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+            unreadable += not os.access(inside, os.X_OK)
+        except PermissionError:
+            unreadable += 1
+        except FileNotFoundError:  # it was moved at this moment
+            continue
+    return unreadable
+
+
 def walk(folder: Path, *, limit: int = 1_000_000) -> Iterator[str]:
     """Yield the paths below ``folder`` (relative, ``/``-separated) of everything but folders; do not follow links.
 

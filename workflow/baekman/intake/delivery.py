@@ -16,7 +16,7 @@ import yaml
 
 from baekman.config.schema_errors import Fault, faults
 from baekman.errors import InputRefused, Problem
-from baekman.files.untrusted import FileFault, NoPermission, open_inside
+from baekman.files.untrusted import FileFault, NoPermission, open_inside, unreadable_folders
 from baekman.intake.manifest import MANIFEST, ManifestRow, decode, describe, limited, parse_manifest
 
 SHEET = "delivery.yaml"
@@ -101,7 +101,7 @@ def file_states(delivery: Delivery) -> FileStates:
     """
     fingerprints: dict[int, list[int]] = {}
     faults: dict[int, FileFault] = {}
-    problems = []
+    problems = folder_problems(delivery.folder)
     for row in delivery.rows:
         try:
             with open_inside(delivery.folder, row.file) as opened:
@@ -122,6 +122,21 @@ def file_states(delivery: Delivery) -> FileStates:
     if problems:
         raise InputRefused(limited(problems))
     return FileStates(fingerprints=fingerprints, faults=faults)
+
+
+def folder_problems(folder: Path) -> list[Problem]:
+    """Return a problem if folders below a delivery's ``folder`` may not be read: nobody knows what they hold."""
+    unreadable = unreadable_folders(folder)
+    if not unreadable:
+        return []
+    return [
+        Problem(
+            file="a delivery",
+            expected="folders that may be read",
+            found="a folder that may not" if unreadable == 1 else f"{unreadable} folders that may not",
+            action=GIVE_ACCESS,
+        )
+    ]
 
 
 def parse_sheet(content: bytes, *, problems: list[Problem]) -> dict[str, str]:

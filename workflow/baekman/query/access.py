@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baekman import audit, pseudonyms
-from baekman.cohort.index import excluded, find_batches
-from baekman.cohort.snapshot import Snapshot, read_snapshot
-from baekman.cohort.store import Store
+from baekman.cohort.index import excluded
+from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import BATCH_NAME, Store, check_names
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.query.limits import Limits
-from baekman.workspace.denied import Admission, admission_of, audit_purpose, denied_hash, denied_participants
+from baekman.workspace.denied import (
+    Admission,
+    admission_of,
+    audit_purpose,
+    denied_hash,
+    denied_participants,
+    require_consent,
+)
 from baekman.workspace.identity import bind, identify
 from baekman.workspace.paths import Workspace
 
@@ -74,16 +81,41 @@ class Access:
                 self.workspace.root, action=action, object=object, purpose=purpose, question=question, **hashes
             )
 
-    def leave_denied(self, listed: Sequence[str], *, batch: str, engine: Engine) -> Snapshot | None:
-        """Take those of ``listed`` who are denied now out of ``batch``; return the new snapshot, None without any.
+    def add(self, batch: str, gvcfs: Path, *, config: Path | None, now: bool, engine: Engine) -> Snapshot:
+        """Record and add the batch of the list ``gvcfs``, or let it wait unless ``now``; return the latest snapshot.
+
+        Raises InputRefused as ``add_or_wait`` does, and for a participant without consent in force.
+        """
+        from baekman.cohort.add import add_or_wait
+        from baekman.cohort.gvcf_list import read_members
+        from baekman.cohort.settings import batch_settings
+
+        members = read_members(gvcfs)
+        self.leave_denied(batch, engine=engine)  # of a command that was killed
+        require_consent(self.workspace, [member.participant_id for member in members], file="list of gVCFs")
+        settings = batch_settings(self.store, config, place=self.place)
+        check_names([batch], kind="--batch", pattern=BATCH_NAME)
+        self.record("cohort.add", object=batch, consent_hash=denied_hash(self.workspace))
+        added = add_or_wait(
+            self.store,
+            batch=batch,
+            members=members,
+            settings=replace(settings, least=1) if now else settings,
+            engine=engine,
+            denied=partial(denied_participants, self.workspace),
+        )
+        return self.leave_denied(batch, engine=engine) or added
+
+    def leave_denied(self, batch: str, *, engine: Engine) -> Snapshot | None:
+        """Take the members of ``batch`` who are denied now out of it; return the new snapshot, None without any.
 
         Their consent ended while the batch was added, also by a command that was killed.
         """
-        denied = sorted(denied_participants(self.workspace).intersection(listed))
-        if not denied or not find_batches(self.store, denied, at=read_snapshot(self.store)):
-            return None
-        from baekman.cohort.rewrite import leave_batch
+        from baekman.cohort.rewrite import in_batch, leave_batch
 
+        denied = in_batch(self.store, denied_participants(self.workspace), batch=batch)
+        if not denied:
+            return None
         self.record("cohort.withdraw", object=",".join(denied))
         return leave_batch(self.store, denied, batch=batch, engine=engine)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from baekman.cohort.add import waiting_sentence
 from baekman.files.atomic import write_text
 from baekman.files.sidecar import read_checked
 from baekman.gvcf.remarks import MEANINGS
@@ -35,4 +36,9 @@ def write_remarks(workspace: Workspace, delivery_id: str, *, html: Path) -> None
         if (numbers := [counts[name] for counts in remarks.values() if name in counts])
     ]
     participants = len(batch["participants"])
-    write_text(html, render("remarks.html.j2", delivery=delivery_id, participants=participants, sums=sums, rows=rows))
+    waiting = len(batch.get("waiting", []))
+    sentence = waiting_sentence(waiting, more=batch["more"]) if waiting else ""
+    page = render(
+        "remarks.html.j2", delivery=delivery_id, participants=participants, sums=sums, rows=rows, waiting=sentence
+    )
+    write_text(html, page)

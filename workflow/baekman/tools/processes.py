@@ -24,8 +24,8 @@ def keep_from_others() -> None:
 def close_snakemake_folder(folder: Path) -> None:
     """Limit the permissions of Snakemake's ``folder``, its logs and records, to 0750 and 0640.
 
-    Plain ``snakemake`` creates the logs before it reads a rule, and makes its records writable to the group whatever
-    the umask. Environments of conda, and files of another user, stay unchanged.
+    Plain ``snakemake`` creates the logs before it reads a rule. Environments of conda, and files of another user, stay
+    unchanged.
     """
     for pattern in ("*", "log/*", "incomplete/*", "metadata/**/*"):
         for path in (folder, *folder.glob(pattern)):

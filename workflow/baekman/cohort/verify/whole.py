@@ -55,7 +55,7 @@ def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
 def _findings(store: Store, existing: Sequence[int], engine: Engine) -> list[str]:
     if not (store.path / "reference.seq").exists():
         return ["reference.seq: absent"]
-    findings = [*_reference(store), *_renamed(store)]
+    findings = [*_reference(store), *_renamed(store), *_waiting(store)]
     known: dict[int, Snapshot] = {}
     for number in existing:
         try:
@@ -145,6 +145,17 @@ def _renamed(store: Store) -> Iterable[str]:
     for path in sorted(store.snapshots.iterdir()):
         if not re.fullmatch(r"\d{8}\.json|\..*\.tmp", path.name):
             yield f"snapshots/{path.name}: not the name of a snapshot"
+
+
+def _waiting(store: Store) -> Iterable[str]:
+    """Yield the files of batches that wait and cannot be read."""
+    for path in sorted(store.waiting.glob("*.json")):
+        try:
+            read_sealed(path)
+        except DamagedFile:
+            yield f"waiting/{path.name}: cannot be read; delete it, and add batch {path.stem} again"
+        except FileNotFoundError:  # a withdrawal, or an add
+            pass
 
 
 def _snapshot(store: Store, snapshot: Snapshot) -> Iterable[str]:
