@@ -172,7 +172,10 @@ rule first:
 rule second:
     input: "first.txt"
     output: "modes.txt"
-    shell: "find .snakemake -type f -printf '%m %P\\\\n' > {{output}}"
+    shell:  # Snakemake writes the records of the first job while this one begins
+        "for i in $(seq 100); do"
+        " [ $(find .snakemake/metadata .snakemake/incomplete -type f | wc -l) -ge 2 ] && break; sleep 0.1; done; "
+        "find .snakemake -type f -printf '%m %P\\\\n' > {{output}}"
 """
 
 
