@@ -189,7 +189,7 @@ def test_a_killed_export_goes_on_with_its_pieces(small: Path, tmp_path: Path, mo
     store = open_store(small)
     whole = exported(store, tmp_path, Content(), name="whole.bcf").read_bytes()
 
-    def killed(*_arguments: object) -> None:
+    def killed(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
