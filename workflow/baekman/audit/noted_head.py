@@ -50,7 +50,8 @@ def keeps_log(workspace: Path) -> bool:
 def workspace_of(path: Path) -> Path | None:
     """Return the nearest folder that keeps a log and is ``path`` or contains it; None without any."""
     absolute = path.resolve()
-    return next((folder for folder in (absolute, *absolute.parents) if keeps_log(folder)), None)
+    folders = (folder for folder in (absolute, *absolute.parents) if folder.is_dir())
+    return next((folder for folder in folders if keeps_log(folder)), None)
 
 
 def read_head(workspace: Path) -> NotedHead | None:
