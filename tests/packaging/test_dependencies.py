@@ -26,7 +26,7 @@ PINS = dict(
 )
 
 # used without an import of ours
-RUN_AS_PROGRAMS = {"multiqc", "cython-lint", "import-linter", "mypy", "ruff", "snakefmt"}
+RUN_AS_PROGRAMS = {"multiqc", "cython-lint", "import-linter", "mypy", "ruff", "snakefmt", "vcztools"}
 LOADED_BY_OTHERS = {
     "psycopg": "SQLAlchemy, for a PostgreSQL URL",
     "pytest-xdist": "pytest, for -n",

@@ -12,7 +12,7 @@ import pysam.bcftools
 import pytest
 from baekman.cohort.store import Store
 from baekman.export.write import Content
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.dense_cohort import GENOME, store_of
 from support.exports import exported
@@ -223,7 +223,14 @@ def carriers(path: Path) -> tuple[Counter[Any], Counter[Any], dict[Any, set[str]
     return +counts, +copies, phased
 
 
+OTHER_COPIES = [
+    line(POS, BASE, "TGG", "0/1:50:30:0,0:5,5,0:.", format="GT:GQ:DP:AD:PL:PS"),
+    line(POS, BASE, "G", "0|1:50:30:0,0:0,0,0:.", format="GT:GQ:DP:AD:PL:PS"),
+]
+
+
 @settings(max_examples=60, deadline=None)
+@example([OTHER_COPIES], "joint")  # joint copies that the GT of the record does not have
 @given(st.lists(tied_lines(), min_size=1, max_size=4), st.sampled_from(["called", "raw", "joint"]))
 def test_both_forms_have_the_same_carriers(participants: list[list[str]], mode: str) -> None:
     with store_of(participants, batches=2) as (store, _snapshot, _paths):

@@ -42,6 +42,9 @@ class SlowRegistry:
     def last_sequence(self) -> int:
         return self.registry.last_sequence()
 
+    def note(self, name: str, value: str) -> None:
+        self.registry.note(name, value)
+
     def standing(self) -> Iterator[Any]:
         everything = list(self.registry.standing())
         self.has_read.set()

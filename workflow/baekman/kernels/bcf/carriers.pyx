@@ -82,6 +82,8 @@ cdef int64_t gather(const Shape *shape, const Carrier *carrier) noexcept nogil:
         item.phase = shape.rows[row].phase
         item.phase_set = shape.rows[row].phase_set
         item.tie = shape.rows[row].flags // TIE_FIRST
+        if (item.tie & 1) + (item.tie >> 1 & 1) != copies:
+            item.tie = 0  # the joint genotype has other copies than the record's GT
         items += 1
     return items
 
