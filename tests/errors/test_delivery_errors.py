@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from baekman.errors import InputRefused
 from baekman.files.untrusted import FileFault, open_inside
-from baekman.intake.delivery import read_delivery
+from baekman.intake.delivery import folder_problems, read_delivery
 from baekman.intake.receive import receive
 from baekman.registry.listing import is_known
 from baekman.watch import is_whole
@@ -267,3 +267,22 @@ def test_an_institution_that_registered_nobody_is_refused_as_a_whole(tmp_path: P
     )
     delivery = read_delivery(builder.finish())
     assert all(is_whole(delivery, row) for row in delivery.rows)
+
+
+def test_a_folder_that_may_not_be_read_is_a_problem_without_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "D" / "SECRET-1" / "reads").mkdir(parents=True)
+    assert folder_problems(tmp_path / "D") == []
+    scandir = os.scandir
+
+    def closed(path: Path) -> object:
+        if Path(path).name == "reads":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)  # the superuser may read every folder
+    assert [str(problem) for problem in folder_problems(tmp_path / "D")] == [
+        "a delivery: expected folders that may be read, found a folder that may not; "
+        "give the user who runs this access to it, then run the same command again"
+    ]
