@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -75,10 +75,49 @@ def lost(unit: str, *, observed: int, expected: int) -> Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ManualDecision:
+    """The decision of a person on a specimen that a gate held or rejected (``workspace.decisions``).
+
+    Attributes:
+        decision: ``accept`` or ``reject``.
+        reason: The person's text, without identifiers.
+        user: Login name of the person.
+        actor: ``BAEKMAN_ACTOR``, else the number of the user.
+        time: ISO 8601 in UTC.
+        override: Whether a rejection of the gate was overridden.
+        counts: Whether this specimen of several of its participant is the one that counts.
+        reads: The use of these reads where the participant has others: ``merge``, ``replace``, or "".
+    """
+
+    decision: Literal["accept", "reject"]
+    reason: str
+    user: str
+    actor: str
+    time: str
+    override: bool = False
+    counts: bool = False
+    reads: Literal["", "merge", "replace"] = ""
+
+    def __post_init__(self) -> None:
+        if self.decision not in ("accept", "reject"):
+            raise ValueError(f"decision {self.decision!r} is none of accept, reject")
+
+    def to_json(self) -> dict[str, Scalar]:
+        """Return a JSON object with the attributes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ManualDecision:
+        """Return the decision that ``to_json`` wrote."""
+        return cls(**{name: value[name] for name in cls.__dataclass_fields__ if name in value})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The verdict of one gate on one specimen.
 
-    ``participant_id`` is None where the specimen is not registered. ``verdict`` is the worst of ``reasons``.
+    ``participant_id`` is None where the specimen is not registered. ``verdict`` is the worst of ``reasons``, or that of
+    ``decision``, which a person made.
     """
 
     specimen_id: str
@@ -86,6 +125,7 @@ class Verdict:
     gate: Gate
     verdict: Decision
     reasons: tuple[Reason, ...] = field(default=())
+    decision: ManualDecision | None = None
 
     def __post_init__(self) -> None:
         if self.verdict not in DECISIONS:
@@ -99,6 +139,11 @@ class Verdict:
         return cls(specimen_id=specimen_id, participant_id=participant_id, gate=gate, verdict=decision, reasons=listed)
 
     @property
+    def failures(self) -> tuple[Reason, ...]:
+        """Return the reasons that are more than notes."""
+        return tuple(reason for reason in self.reasons if reason.severity != "note")
+
+    @property
     def is_incomplete(self) -> bool:
         """Return whether a tool did part of its work: reads, records or calls are lost or repeated."""
         return any(reason.code in INCOMPLETE for reason in self.reasons)
@@ -108,13 +153,15 @@ class Verdict:
         return mode == "report" or self.verdict == "accept"
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object with the keys ``specimen participant gate verdict reasons``."""
+        """Return a JSON object with the keys ``specimen participant gate verdict reasons``, and ``decision`` if any."""
+        decision = {"decision": self.decision.to_json()} if self.decision else {}
         return {
             "specimen": self.specimen_id,
             "participant": self.participant_id,
             "gate": self.gate,
             "verdict": self.verdict,
             "reasons": [reason.to_json() for reason in self.reasons],
+            **decision,
         }
 
     @classmethod
@@ -126,6 +173,7 @@ class Verdict:
             gate=value["gate"],
             verdict=value["verdict"],
             reasons=tuple(Reason.from_json(reason) for reason in value["reasons"]),
+            decision=ManualDecision.from_json(value["decision"]) if value.get("decision") else None,
         )
 
 

@@ -35,7 +35,7 @@ from baekman.audit.noted_head import (
     workspace_of,
 )
 from baekman.audit.seen import SEEN_NAME, Seen, drop_damaged_seen, note_seen, read_seen
-from baekman.audit.user import ACTOR_VARIABLE, PURPOSE_VARIABLE
+from baekman.audit.user import ACTOR_VARIABLE, PURPOSE_VARIABLE, user_fields
 from baekman.audit.verification import BrokenLink, lost_before, verify
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "require_whole",
     "restart",
     "use",
+    "user_fields",
     "verify",
     "workspace_of",
 ]

@@ -129,6 +129,16 @@ class DeliveryFolder:
         return self.path / "verdicts" / f"{gate}.json"
 
     @property
+    def decisions(self) -> Path:
+        """The decisions of persons on held specimens (``workspace.decisions``)."""
+        return self.path / "decisions.json"
+
+    @property
+    def decisions_lock(self) -> Path:
+        """The lock of a change of ``decisions``."""
+        return self.path.parent / f".{self.id}.decisions.lock"
+
+    @property
     def accepted(self) -> Path:
         """The participants who passed the QC gate: lines of participant ID, gVCF and sex."""
         return self.path / "accepted.tsv"
