@@ -21,7 +21,8 @@ from baekman.cohort.settings import BatchSettings
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, matcher_of
 from baekman.registry.confidential import read_identifiers
-from baekman.registry.records import SpecimenRecord, open_registry
+from baekman.registry.records import open_registry
+from baekman.registry.specimen import SpecimenRecord
 from baekman.tables import files as table_files
 from baekman.tables.freeze import freeze
 from support import PROJECT

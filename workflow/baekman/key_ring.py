@@ -83,11 +83,15 @@ class Key:
 
 
 class KeyRing:
-    """The keys at hand, all of one purpose; ``use`` chooses the key that seals from now on."""
+    """The keys at hand, all of one purpose; ``use`` chooses the key that seals from now on.
 
-    def __init__(self, keys: Sequence[Key], *, file: Path | None = None) -> None:
+    ``context`` is text that every sealed value is bound to: a ring of another context opens none of them.
+    """
+
+    def __init__(self, keys: Sequence[Key], *, file: Path | None = None, context: str = "") -> None:
         self.keys = list(keys)
         self.file = file
+        self.context = context
         self.purpose = self.keys[0].purpose
         self._by_id = {key.key_id: key for key in self.keys}
         self._sealing = {key_id: AESGCM(key.derived("values")) for key_id, key in self._by_id.items()}
@@ -102,6 +106,12 @@ class KeyRing:
 
     def __repr__(self) -> str:
         return f"KeyRing({len(self.keys)} keys)"
+
+    def within(self, context: str) -> KeyRing:
+        """Return a ring of the same keys whose values are bound to ``context``."""
+        ring = KeyRing(self.keys, file=self.file, context=context)
+        ring.current = self.current
+        return ring
 
     def use(self, key_id: bytes) -> None:
         """Seal and index with the key named ``key_id`` from now on; InputRefused when it is not at hand."""
@@ -123,7 +133,7 @@ class KeyRing:
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
         text = _ENCODER.encode(values).encode()
-        return self.current + nonce + self._sealing[self.current].encrypt(nonce, text, identity.encode())
+        return self.current + nonce + self._sealing[self.current].encrypt(nonce, text, self._bound(identity))
 
     def unseal(self, sealed: bytes, *, identity: str) -> dict[str, Any]:
         """Return the values that ``seal`` took; InputRefused for bytes that were changed or are of another record."""
@@ -131,7 +141,7 @@ class KeyRing:
         nonce = sealed[_ID_BYTES:][:_NONCE_BYTES]
         text = sealed[_ID_BYTES + _NONCE_BYTES :]
         try:
-            opened = self._sealing[key_id].decrypt(nonce, text, identity.encode())
+            opened = self._sealing[key_id].decrypt(nonce, text, self._bound(identity))
         except (InvalidTag, KeyError, ValueError):
             raise InputRefused(
                 Problem(
@@ -144,6 +154,9 @@ class KeyRing:
             ) from None
         values: dict[str, Any] = _DECODER.decode(opened.decode())
         return values
+
+    def _bound(self, identity: str) -> bytes:
+        return f"{self.context}{identity}".encode()
 
     def blind_index(self, kind: str, *parts: str) -> str:
         """Return the HMAC-SHA256 (hex, RFC 2104) of ``kind`` and ``parts``, each after its length in bytes.

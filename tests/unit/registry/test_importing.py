@@ -10,7 +10,7 @@ import pysam
 import pytest
 from baekman import pseudonyms
 from baekman.errors import InputRefused
-from baekman.registry import array_staging
+from baekman.registry.array_genotypes import staging
 from baekman.registry.importing import ImportSummary, import_registrations
 from baekman.registry.listing import participant_rows
 from baekman.registry.records import Registry, open_registry
@@ -214,9 +214,9 @@ def test_arrays_of_a_killed_import_are_those_of_before_or_after(
 
     with monkeypatch.context() as killed:
         if instant == "before it is done":
-            killed.setattr(array_staging, "note", die)
+            killed.setattr(staging, "note", die)
         else:
-            killed.setattr(array_staging, "settle", only_once(array_staging.settle))
+            killed.setattr(staging, "settle", only_once(staging.settle))
         with pytest.raises(KeyboardInterrupt):
             import_registrations(registry, [again], correct=True)
     assert staged(tmp_path)
@@ -234,7 +234,7 @@ def test_a_withdrawal_removes_arrays_that_are_still_staged(
     import_registrations(registry, [table(tmp_path, FIRST)])
     array(tmp_path / "array.vcf", "BAR-0001")
     with monkeypatch.context() as killed:
-        killed.setattr(array_staging, "settle", only_once(array_staging.settle))
+        killed.setattr(staging, "settle", only_once(staging.settle))
         with pytest.raises(KeyboardInterrupt):
             import_registrations(registry, [table(tmp_path, FIRST + "array.vcf")])
     assert staged(tmp_path)

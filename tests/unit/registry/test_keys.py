@@ -53,7 +53,7 @@ def test_a_rotation_that_was_stopped_is_finished_by_the_next(
         stop()
         make_key_file(file, keys)
 
-    real = key_rotation._seal_all
+    real = key_rotation.seal_all
 
     def seal(*arguments: object) -> int:
         stop()
@@ -61,7 +61,7 @@ def test_a_rotation_that_was_stopped_is_finished_by_the_next(
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(key_rotation, "make_key_file", write)
-        patched.setattr(key_rotation, "_seal_all", seal)
+        patched.setattr(key_rotation, "seal_all", seal)
         key_rotation.rotate_key(registry)
     opened = open_registry(tmp_path, registry=location)
     assert opened.specimen("서울병원", "BAR-0001") is not None

@@ -18,7 +18,7 @@ from baekman.registry.importing import import_registrations
 from baekman.registry.key_rotation import rotate_key
 from baekman.registry.records import Registry, create_registry, open_registry
 from baekman.registry.seal import guard
-from baekman.registry.verdict_history import note_delivery, record_verdicts, verdict_history
+from baekman.registry.verdict_history import note_delivery, record_verdicts
 from baekman.verdicts import Verdict
 from sqlalchemy import Connection, text
 from support.registrations import FIRST, SECOND, participant_of, table
@@ -370,30 +370,6 @@ def test_a_change_after_an_attack_does_not_hide_it(
         rotate_key(on_sqlite)
     with pytest.raises(InputRefused, match=attacker.first if attack is roll_back_everything_of_a_person else "IDs|P"):
         on_sqlite.guard.require_whole()
-
-
-def test_a_registry_that_an_earlier_version_made_is_sealed_when_it_is_opened(
-    registry: Registry, location: str | None, tmp_path: Path
-) -> None:
-    import_registrations(registry, [table(tmp_path, FIRST, SECOND)])
-    delivery_id, _ = note_delivery(registry, "서울병원", "1", "aa")
-    record_verdicts(registry, delivery_id, [_verdict(registry, "intake")])
-    first, states = participant_of(registry), registry.consent_states(participant_of(registry))
-    attacker = Attacker(registry)
-    with attacker.connected() as connection:
-        for statement in ("DROP TABLE seals", "DROP TABLE heads"):
-            connection.exec_driver_sql(statement)
-    attacker.run("UPDATE settings SET value = '1' WHERE name = 'schema_version'")
-    opened = open_registry(tmp_path, registry=location)
-    opened.guard.require_whole()
-    assert opened.consent_states(first) == states
-    record = opened.specimen("서울병원", "BAR-0001")
-    assert record is not None
-    assert len(verdict_history(opened, record.specimen_id)) == 1
-    opened.withdraw(first)
-    attacker.run("UPDATE participants SET withdrawn_at = NULL WHERE participant_id = :p", p=first)
-    with pytest.raises(InputRefused, match="found no withdrawal"):
-        open_registry(tmp_path, registry=location)
 
 
 def test_a_note_is_kept_in_the_sealed_head(registry: Registry, location: str | None, tmp_path: Path) -> None:

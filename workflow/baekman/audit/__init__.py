@@ -11,6 +11,7 @@ from baekman.audit.lines import FIELDS
 from baekman.audit.log import (
     CLOCK_TOLERANCE,
     events,
+    kept_events,
     last_link,
     last_sequence,
     newest,
@@ -53,6 +54,7 @@ __all__ = [
     "events",
     "head_file",
     "keeps_log",
+    "kept_events",
     "last_link",
     "last_sequence",
     "log_file",

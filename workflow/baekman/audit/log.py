@@ -208,6 +208,23 @@ def events(workspace: Path) -> Iterator[dict[str, Any]]:
                     yield json.loads(line)
 
 
+def kept_events(workspace: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of all logs of ``workspace``, oldest log first; lines that are no events are passed over."""
+    log = log_file(workspace)
+    for file in [*sorted(log.parent.glob("events.until-*.jsonl")), log]:
+        if file.is_file():
+            with file.open("rb") as lines:
+                yield from filter(None, map(_event_in, lines))
+
+
+def _event_in(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and {"action", "object", "time", "input_hash"} <= event.keys() else None
+
+
 # -- the open log
 
 

@@ -132,6 +132,28 @@ def verify(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, k
 
 
 @app.command()
+def upgrade(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key_file: KeyFileOption = None) -> None:
+    """Seal the records of a registry that an earlier version made without seals, as they are, once.
+
+    Refused when the registry, the workspace or its audit log shows that there were seals.
+
+    Example: baekman registry upgrade --workspace W
+    """
+    from baekman import audit
+    from baekman.registry.records import open_registry
+    from baekman.registry.seal.upgrade import Unsealed
+    from baekman.withdrawal import open_registry_and_sweep
+    from baekman.workspace.paths import Workspace
+
+    with audit.use(workspace, action="registry.upgrade"):
+        opened = open_registry(workspace, registry=registry, key_file=key_file, unsealed=Unsealed.SEAL)
+    open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
+    rows = opened.guard.head().rows
+    state = "sealed as they are" if opened.was_unsealed else "were sealed before: nothing to do"
+    print(f"{rows['participants']} participants and {rows['specimens']} specimens {state}")
+
+
+@app.command()
 def consent(
     participant: ParticipantArgument,
     decision: Annotated[

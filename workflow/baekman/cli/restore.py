@@ -29,9 +29,12 @@ def check(
     Example: baekman restore check --workspace W
     """
     from baekman.registry.records import open_registry
+    from baekman.registry.seal.upgrade import Unsealed
     from baekman.withdrawal import restore_check
     from baekman.workspace.paths import Workspace
 
-    opened = open_registry(workspace, registry=registry, key_file=key_file)
+    opened = open_registry(workspace, registry=registry, key_file=key_file, unsealed=Unsealed.RESTORED)
+    if opened.was_unsealed:
+        print("the registry is a copy from before it was sealed: its records were sealed as they are")
     lines = restore_check(Workspace(workspace), registry=opened, workers=workers)
     print("\n".join(lines) or "everything is in order: nothing to do")

@@ -39,8 +39,10 @@ from baekman.workspace.paths import Top
 
 REGISTRY_VARIABLE = "BAEKMAN_REGISTRY"
 KEY_FILE_NAME = "registry.key"
-SCHEMA_VERSION = "2"
-UNSEALED_VERSION = "1"  # without heads and seals; `records.open_registry` adds them
+SCHEMA_VERSION = "3"
+UNBOUND_VERSION = "2"  # sealed, but its records open without the seals; the next command binds them
+UNSEALED_VERSION = "1"  # without heads and seals; `baekman registry upgrade` adds them
+VERSIONS = (UNSEALED_VERSION, UNBOUND_VERSION, SCHEMA_VERSION)
 DATABASE_NAME = "registry.sqlite"
 PAGE = 5_000
 # for the transaction of another command: an import of a million rows takes minutes, and holds up SQLite's readers too
@@ -221,8 +223,9 @@ def pages(connection: Connection, key: Column[Any], *others: Column[Any]) -> Ite
         page = connection.execute(query.where(key > page[-1][0]).order_by(key).limit(PAGE)).all()
 
 
-def create(engine: Engine, *, key_id: bytes) -> None:
-    """Create the tables and note the name of the key that seals them."""
+@contextmanager
+def creating(engine: Engine, *, key_id: bytes) -> Iterator[Connection]:
+    """Yield a transaction that creates the tables and notes the name of the key that seals them."""
     if engine.dialect.name == "sqlite":
         file = Path(str(engine.url.database))
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -231,6 +234,7 @@ def create(engine: Engine, *, key_id: bytes) -> None:
         metadata.create_all(connection)
         values = {"schema_version": SCHEMA_VERSION, "key_id": key_id.hex()}
         connection.execute(settings.insert(), [{"name": name, "value": value} for name, value in values.items()])
+        yield connection
 
 
 def exists(engine: Engine) -> bool:
@@ -249,11 +253,11 @@ def version_and_key(engine: Engine) -> tuple[str, bytes]:
         values = {row.name: row.value for row in connection.execute(select(settings))}
     version = values.get("schema_version", "")
     _require_tables(engine, version, has_key="key_id" in values)
-    if version not in (SCHEMA_VERSION, UNSEALED_VERSION):
+    if version not in VERSIONS:
         raise InputRefused(
             Problem(
                 file="registry",
-                expected=f"schema version {UNSEALED_VERSION} or {SCHEMA_VERSION}",
+                expected=f"schema version {UNSEALED_VERSION} to {SCHEMA_VERSION}",
                 found="another version",
                 action="use the version of baekman that made it",
             )
@@ -264,12 +268,12 @@ def version_and_key(engine: Engine) -> tuple[str, bytes]:
 def _require_tables(engine: Engine, version: str, *, has_key: bool) -> None:
     """Raise InputRefused when a table, or the name of the key, was deleted by hand."""
     missing = sorted(set(metadata.tables) - set(inspect(engine).get_table_names()))
-    if version == SCHEMA_VERSION and (missing or not has_key):
+    if (version != UNSEALED_VERSION and missing) or not has_key:
         raise InputRefused(
             Problem(
                 file="registry",
                 expected="all tables of a registry, and the name of its key",
-                found=f"no {', no '.join(missing or ['name of a key'])}: deleted by hand",
+                found=f"no {', no '.join(missing if has_key else ['name of a key'])}: deleted by hand",
                 action="restore the registry from a back-up, then run `baekman restore check`",
             )
         )

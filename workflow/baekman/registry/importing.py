@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import Table, bindparam, select, update
 
 from baekman.errors import ProblemList
-from baekman.registry import array_staging, database
-from baekman.registry.arrays import UnusableArray, write_pseudonymous
+from baekman.registry import database
+from baekman.registry.array_genotypes import staging
+from baekman.registry.array_genotypes.pseudonymous import UnusableArray, write_pseudonymous
 from baekman.registry.database import chunks, participants, specimens
 from baekman.registry.denied_list import ConsentChange
 from baekman.registry.lookalikes import skeleton
@@ -47,15 +48,15 @@ def import_registrations(
     Memory holds about ``ROWS_PER_PART`` rows and the records that they touch. InputRefused with every problem; then
     nothing is changed. ``change`` gets the denials of registered participants before the registry has them.
     """
-    stage = array_staging.new_stage(registry.folder)
+    stage = staging.new_stage(registry.folder)
     with open_registrations(files) as tables, registry.changing() as sealed:
-        array_staging.settle(sealed.connection, folder=registry.folder)
+        staging.settle(sealed.connection, folder=registry.folder)
         summary = _import(registry, sealed, tables, stage, correct=correct, change=change)
         if change is not None:
             change.put_in_force()
     if stage.is_dir():
         with database.writing(registry.engine) as connection:
-            array_staging.settle(connection, folder=registry.folder)
+            staging.settle(connection, folder=registry.folder)
     return summary
 
 
@@ -86,7 +87,7 @@ def _import(
         shutil.rmtree(stage, ignore_errors=True)
         raise problems.refusal(file="registration tables")
     if stage.is_dir():
-        array_staging.note(sealed.connection, stage=stage)
+        staging.note(sealed.connection, stage=stage)
     return summary
 
 
@@ -188,7 +189,7 @@ class _Part:
 
 def _write_array(stage: Path, specimen_id: str, row: RegistrationRow, problems: ProblemList) -> None:
     assert row.array_genotypes is not None
-    output = stage / f"{specimen_id}{array_staging.SUFFIX}"
+    output = stage / f"{specimen_id}{staging.SUFFIX}"
     try:
         write_pseudonymous(row.array_genotypes, output, barcode=row.barcode, specimen_id=specimen_id)
     except UnusableArray as unusable:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,34 +19,18 @@ from baekman import audit, consent, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, today
 from baekman.errors import InputRefused, Problem
 from baekman.key_ring import Key, KeyRing, keys_from_environment, make_key_file, read_key_file
-from baekman.registry import array_staging, database
+from baekman.registry import database
+from baekman.registry.array_genotypes import staging
 from baekman.registry.database import chunks, consent_events, participants, specimens
 from baekman.registry.lookalikes import skeleton
 from baekman.registry.seal.change import SealedChange, changing, require_head
-from baekman.registry.seal.guard import Guard, seal_everything, upgrade
+from baekman.registry.seal.guard import Guard, seal_everything
 from baekman.registry.seal.head import Head, write_head
+from baekman.registry.seal.upgrade import CONTEXT, Unsealed, upgrade
+from baekman.registry.specimen import SpecimenRecord, confidential_strings
 
 # a withdrawal keeps these, so that a later delivery or registration of the same person is recognised and refused
 KEPT_AFTER_WITHDRAWAL = ("institution", "participant")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpecimenRecord:
-    """A registered specimen, without any text from its institution.
-
-    Attributes:
-        specimen_id: Pseudonym of the specimen.
-        participant_id: Pseudonym of the participant.
-        participant_type: ``rare``, ``severe`` or ``general``; ``unknown`` after a withdrawal.
-        registered_sex: ``female`` or ``male``; ``unknown`` after a withdrawal.
-        array_genotypes: Path of a single-sample VCF that names its sample by ``specimen_id``, or None.
-    """
-
-    specimen_id: str
-    participant_id: str
-    participant_type: str
-    registered_sex: str
-    array_genotypes: str | None
 
 
 class Standing(NamedTuple):
@@ -76,14 +59,23 @@ def create_registry(
     if isinstance(source, Path) and not source.exists():
         make_key_file(source, [Key.new()])
     ring = source if isinstance(source, KeyRing) else read_key_file(source)
-    database.create(engine, key_id=ring.current)
-    with database.writing(engine) as connection:
+    ring = ring.within(CONTEXT)
+    with database.creating(engine, key_id=ring.current) as connection:
         seal_everything(connection, ring=ring, head=Head())
     return Registry(engine, ring, folder=location.folder), True
 
 
-def open_registry(workspace: Path, *, registry: Path | str | None = None, key_file: Path | None = None) -> Registry:
-    """Return the registry of ``workspace``; InputRefused when it or its key is absent, or it has another key."""
+def open_registry(
+    workspace: Path,
+    *,
+    registry: Path | str | None = None,
+    key_file: Path | None = None,
+    unsealed: Unsealed = Unsealed.REFUSE,
+) -> Registry:
+    """Return the registry of ``workspace``.
+
+    InputRefused when it or its key is absent, it has another key, or it has no seals and ``unsealed`` refuses that.
+    """
     location = database.locate(workspace, registry=registry)
     engine = database.connect(location.database)
     if not database.exists(engine):
@@ -99,22 +91,28 @@ def open_registry(workspace: Path, *, registry: Path | str | None = None, key_fi
     ring = source if isinstance(source, KeyRing) else read_key_file(source)
     version, key_id = database.version_and_key(engine)
     ring.use(key_id)
-    if version == database.UNSEALED_VERSION:
-        upgrade(engine, ring=ring)
-    array_staging.settle_noted(engine, folder=location.folder)
-    opened = Registry(engine, ring, folder=location.folder)
+    was_unsealed = version != database.SCHEMA_VERSION and upgrade(
+        engine, ring=ring, workspace=workspace, unsealed=unsealed
+    )
+    staging.settle_noted(engine, folder=location.folder)
+    opened = Registry(engine, ring.within(CONTEXT), folder=location.folder)
+    opened.was_unsealed = was_unsealed
     opened.guard.require_opened()
     return opened
 
 
 class Registry:
-    """An open registry. Every method is one transaction; several processes may use one registry."""
+    """An open registry. Every method is one transaction; several processes may use one registry.
+
+    ``was_unsealed``: it had no seals, of an earlier version, and this command sealed it.
+    """
 
     def __init__(self, engine: Engine, ring: KeyRing, *, folder: Path) -> None:
         self.engine = engine
         self.ring = ring
         self.folder = folder
         self.guard = Guard(engine, ring)
+        self.was_unsealed = False
 
     @contextmanager
     def changing(self) -> Iterator[SealedChange]:
@@ -176,7 +174,7 @@ class Registry:
 
     def array_path(self, specimen_id: str) -> Path:
         """Return the path of a specimen's array genotypes, which need not exist."""
-        return array_staging.array_path(self.folder, specimen_id=specimen_id)
+        return staging.array_path(self.folder, specimen_id=specimen_id)
 
     def identifiers_of(self, specimen: SpecimenRecord) -> list[str]:
         """Return the confidential strings of a specimen and its participant; none of them may be in its files.
@@ -193,12 +191,7 @@ class Registry:
             sealed_specimen, participant_id, sealed_participant = connection.execute(query).one()
         barcode = self.ring.unseal(sealed_specimen, identity=f"specimens {specimen.specimen_id}")["specimen_id"]
         values = self.ring.unseal(sealed_participant, identity=f"participants {participant_id}")
-        number = values.get("resident_registration_number", "")
-        digits = "".join(character for character in number if character.isdigit())
-        identifiers = [values.get("name", ""), number, digits, values["participant"], barcode]
-        if len(digits) == 13:
-            identifiers.append(f"{digits[:6]}-{digits[6:]}")
-        return [value for value in dict.fromkeys(identifiers) if value]
+        return confidential_strings(values, barcode=barcode)
 
     def require_participant(self, participant_id: str) -> str:
         """Return ``participant_id`` if it is registered; InputRefused otherwise."""
@@ -366,7 +359,7 @@ class Registry:
         self.require_participant(participant_id)
         day = at or today()
         with self.changing() as change:
-            array_staging.settle(change.connection, folder=self.folder)  # so that no array comes to its place later
+            staging.settle(change.connection, folder=self.folder)  # so that no array comes to its place later
             change.open([participant_id])
             query = select(participants).where(participants.c.participant_id == participant_id)
             row = change.connection.execute(query).one()

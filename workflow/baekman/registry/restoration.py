@@ -11,8 +11,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
-from typing import Any
 
 from baekman import audit, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, evaluate, today
@@ -112,7 +110,7 @@ def _withdrawals(workspace: Workspace, registry: Registry) -> list[str]:
 def _known_withdrawals(workspace: Workspace) -> dict[str, tuple[str, list[str]]]:
     """Return ID -> (day, specimens) of withdrawals in the audit log, the receipts and the marks, these last."""
     known: dict[str, tuple[str, list[str]]] = {}
-    for event in _events(workspace):
+    for event in audit.kept_events(workspace.root):
         if event["action"] in _WITHDRAWALS and pseudonyms.is_valid(event["object"], "P"):
             known.setdefault(event["object"], (event["time"][:10], []))
     for file in sorted(workspace.receipts.glob("P*.json")):
@@ -185,7 +183,7 @@ def _lost_events(workspace: Workspace, registry: Registry) -> _Lost:
     """Return the changes in the audit log that ``registry`` does not have, and that no earlier check re-applied."""
     number = registry.guard.head().sequence
     lost = _Lost()
-    for event in _events(workspace):
+    for event in audit.kept_events(workspace.root):
         if event["action"] == CHECKED and event.get("registry", 0) <= number:
             lost = _Lost()
         elif event.get("registry", 0) > number and event["action"] == "registry.consent":
@@ -193,23 +191,3 @@ def _lost_events(workspace: Workspace, registry: Registry) -> _Lost:
         elif event.get("registry", 0) > number and event["action"] in _IMPORTS:
             lost.tables.add(event["input_hash"])
     return lost
-
-
-def _events(workspace: Workspace) -> Iterator[dict[str, Any]]:
-    """Yield the events of all logs of ``workspace``, oldest log first; lines that are no events are passed over."""
-    log = audit.log_file(workspace.root)
-    for file in [*sorted(log.parent.glob("events.until-*.jsonl")), log]:
-        yield from _events_of(file)
-
-
-def _events_of(file: Path) -> Iterator[dict[str, Any]]:
-    if not file.is_file():
-        return
-    with file.open("rb") as lines:
-        for line in lines:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict) and {"action", "object", "time", "input_hash"} <= event.keys():
-                yield event

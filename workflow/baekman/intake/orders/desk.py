@@ -16,7 +16,7 @@ from baekman.intake.orders.order import Order, order_settings, unsealed_samples
 from baekman.intake.reasons import Finding
 from baekman.intake.reception import Reception
 from baekman.key_ring import KeyRing
-from baekman.registry.records import SpecimenRecord
+from baekman.registry.specimen import SpecimenRecord
 
 RULE = "inspect"  # the rule that carries out an order
 

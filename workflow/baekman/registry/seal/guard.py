@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from baekman.errors import InputRefused, Problem
 from baekman.key_ring import KeyRing
@@ -122,13 +122,3 @@ def seal_everything(connection: Connection, *, ring: KeyRing, head: Head) -> Non
 def _number(made: Sequence[Seal], number: int) -> None:
     for seal in made:
         seal.number = number
-
-
-def upgrade(engine: Engine, *, ring: KeyRing) -> None:
-    """Seal the rows of a registry that an earlier version made, as they are."""
-    settings = database.settings
-    with database.writing(engine) as connection:
-        database.metadata.create_all(connection)
-        seal_everything(connection, ring=ring, head=Head())
-        statement = update(settings).where(settings.c.name == "schema_version")
-        connection.execute(statement.values(value=database.SCHEMA_VERSION))

@@ -1,0 +1,1 @@
+"""Array genotypes that the registry keeps for the identity check."""
