@@ -357,7 +357,7 @@ def test_a_participant_who_is_there_already_is_refused(store: Store, tmp_path: P
         add_batch(store, batch="b2", members=[Member(participant_id="P1", gvcf=str(good))])
     assert str(refused.value) == (
         "list of gVCFs: participant P1: expected participants who are not in the cohort yet, "
-        "found one who is in batch b1; to replace a participant, withdraw them first"
+        "found one who is in batch b1; to replace their gVCF, use `baekman cohort replace`"
     )
     again = add_batch(store, batch="b1", members=[Member(participant_id="P1", gvcf=str(good))])
     assert again.number == 1

@@ -22,7 +22,10 @@ CALLS = {
 
 
 def example_workspace(folder: Path) -> Path:
-    """Make ``W/cohort``, ``W/tables``, an audit log, ``ref.fa`` and the list ``more.tsv`` of another participant."""
+    """Make ``W/cohort``, ``W/tables``, an audit log, ``ref.fa`` and two lists.
+
+    ``more.tsv`` has another participant, and ``better.tsv`` another gVCF of the first.
+    """
     rows = []
     for participant, (sample, sex) in CALLS.items():
         lines = [
@@ -35,6 +38,7 @@ def example_workspace(folder: Path) -> Path:
         rows.append((participant, path, sex))
     write_list(folder / "first.tsv", rows[:2])
     write_list(folder / "more.tsv", rows[2:])
+    write_list(folder / "better.tsv", [(PARTICIPANTS[0], rows[2][1], rows[0][2])])
     workspace = folder / "W"
     workspace.mkdir()
     store = create_store(workspace / "cohort", reference=write_reference(folder / "ref.fa", {"chr20": BASES}))

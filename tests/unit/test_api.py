@@ -106,6 +106,7 @@ READS: dict[str, tuple[Callable[[baekman.Cohort], object], str, str]] = {
     "verify": (lambda cohort: cohort.verify(), "cohort.verify", "1"),
     "freeze": (lambda cohort: cohort.freeze("release"), "cohort.freeze", "1"),
     "add": (lambda cohort: cohort.add("b2", "more.tsv"), "cohort.add", "b2"),
+    "replace": (lambda cohort: cohort.replace("r1", "better.tsv"), "cohort.replace", "r1"),
     "withdraw": (lambda cohort: cohort.withdraw([SECOND]), "cohort.withdraw", SECOND),
     "compact": (lambda cohort: cohort.compact(), "cohort.compact", "1"),
     "open_table": (lambda _: baekman.open_table("W/tables", FIRST), "query", FIRST),

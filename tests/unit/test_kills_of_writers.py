@@ -78,9 +78,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> FinishedWorkspace:
     return made
 
 
-def copies(template: Path, folder: Path) -> Iterator[tuple[int, Workspace]]:
-    """Yield the numbers 1, 1 + STRIDE and so on, each with a fresh copy of ``template``."""
-    for step in itertools.count(1, STRIDE):
+def copies(template: Path, folder: Path, *, stride: int = STRIDE) -> Iterator[tuple[int, Workspace]]:
+    """Yield the numbers 1, 1 + ``stride`` and so on, each with a fresh copy of ``template``."""
+    for step in itertools.count(1, stride):
         root = folder / str(step)
         shutil.copytree(template, root)
         yield step, Workspace(root)
@@ -97,9 +97,10 @@ def add(workspace: Workspace, folder: Path) -> None:
         )
 
 
-def is_added(workspace: Workspace, participant: str) -> bool:
+def is_added(workspace: Workspace, participant: str, *, batch: str = "") -> bool:
     opened = open_store(workspace.cohort)
-    return participant in find_batches(opened, [participant], at=read_snapshot(opened))
+    name = find_batches(opened, [participant], at=read_snapshot(opened)).get(participant)
+    return name is not None and name.startswith(batch)
 
 
 @pytest.mark.parametrize("kind", DENIALS)
@@ -184,6 +185,37 @@ def test_a_batch_added_by_hand_that_was_killed_loses_who_is_denied_since(
         assert not is_added(workspace, gone), f"killed before effect {step}"
         if not was_killed:
             break
+
+
+@pytest.mark.parametrize("kind", DENIALS)
+def test_who_is_denied_while_they_are_replaced_is_not_in_the_cohort(
+    kind: str, full: Path, template: FinishedWorkspace, tmp_path: Path
+) -> None:
+    gone, stayer = template.participant_ids[1], template.participant_ids[0]
+
+    def replace(workspace: Workspace) -> None:
+        with pytest.MonkeyPatch.context() as patch, suppress(InputRefused):
+            patch.chdir(workspace.root)
+            baekman.open_cohort(workspace.cohort).replace("r1", workspace.delivery(DELIVERY).accepted)
+
+    for step, workspace in copies(full, tmp_path, stride=2 * STRIDE):
+        was_early = []
+
+        def act(workspace: Workspace = workspace, was_early: list[bool] = was_early) -> bool:
+            is_early = read_snapshot(open_store(workspace.cohort)).entry("r1") is None
+            is_denied = deny(kind, workspace, gone)
+            was_early += [is_early] if is_denied else []
+            return is_denied
+
+        count = done_before(step, act, lambda workspace=workspace: replace(workspace))
+        assert not (was_early[0] and is_added(workspace, gone, batch="r1")), f"denied before effect {step}"
+        if kind == "withdrawal":
+            run("registry", "show", "--workspace", workspace.root)
+            assert not is_added(workspace, gone)
+        assert is_added(workspace, stayer)
+        if step > count:
+            break
+    assert step > 2 * STRIDE
 
 
 def make_tables(workspace: Workspace) -> None:

@@ -322,6 +322,22 @@ class Cohort:
         self.snapshot = self._access.add(batch, Path(gvcfs), config=config, now=now, engine=self.engine)
         return self.snapshot
 
+    def replace(self, batch: str, gvcfs: Location, *, config: Location | None = None) -> Snapshot:
+        """Replace the gVCFs of participants of the cohort and return the new snapshot, which has only the new ones.
+
+        ``batch`` is the name of the new batch; ``gvcfs`` and ``config`` are as for ``add``. Older snapshots stay. The
+        same batch again changes nothing. Raises InputRefused as ``add`` does, but for a participant who is not in the
+        latest snapshot.
+
+        Example:
+            >>> cohort.replace("r1", "better.tsv").participants
+            2
+        """
+        self.store = self._access.adopt()
+        config = Path(config) if config else None
+        self.snapshot = self._access.replace(batch, Path(gvcfs), config=config, engine=self.engine)
+        return self.snapshot
+
     def withdraw(self, participants: Sequence[str]) -> Snapshot:
         """Take participants out of the cohort, of every snapshot that counts them and of the tables next to it.
 
@@ -333,16 +349,9 @@ class Cohort:
             >>> cohort.withdraw(["P000000000002N"]).participants
             1
         """
-        from baekman.cohort import rewrite
-        from baekman.tables.keys import open_keys
-        from baekman.tables.make import withdraw_tables
-
         check_names(participants, kind="participants", pattern=PARTICIPANT_ID)
         self.store = self._access.adopt()
-        open_keys(self.store.workspace)  # others' encrypted tables may have to be written again
-        self._record("cohort.withdraw", object=",".join(participants))
-        self.snapshot = rewrite.withdraw(self.store, participants, engine=self.engine)
-        withdraw_tables(self.store, participants, engine=self.engine)
+        self.snapshot = self._access.withdraw(participants, engine=self.engine)
         return self.snapshot
 
     def compact(self, *, below: int = 1000, keep: int | None = None) -> Snapshot:
@@ -372,18 +381,8 @@ class Cohort:
             >>> cohort.verify()
             []
         """
-        from baekman.cohort.gvcf_list import read_members
-        from baekman.cohort.settings import batch_settings
-        from baekman.cohort.verify.gvcfs import compare_gvcfs
-        from baekman.cohort.verify.whole import verify
-
-        members = read_members(Path(gvcfs)) if gvcfs else []
-        self._record("cohort.verify", object=str(max(numbers(self.store), default=0)))
-        findings = verify(self.store, engine=self.engine)
-        if not findings and members:
-            settings = batch_settings(self.store, Path(config) if config else None, place=self._access.place)
-            findings = compare_gvcfs(self.store, members, rules=settings.rules, engine=self.engine)
-        return findings
+        config = Path(config) if config else None
+        return self._access.verify(Path(gvcfs) if gvcfs else None, config=config, engine=self.engine)
 
     def _table(self, columns: Sequence[str] | None, **question: Any) -> pa.Table:
         from baekman.query.ask import Question

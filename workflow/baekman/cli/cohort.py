@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,10 @@ from baekman.cli.options import (
     WorkersOption,
     print_findings,
 )
+
+if TYPE_CHECKING:
+    from baekman.api import Cohort
+    from baekman.cohort.snapshot import Snapshot
 
 ALL_REMARKS = "SELECT participant_id, unnest(map_entries(remarks), recursive := true) FROM participants"
 
@@ -73,30 +77,63 @@ def add(
 
     Example: baekman cohort add --cohort cohort --batch D1 --gvcfs list.tsv --workers 8
     """
+    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    # `cohort init` has said that the store is bare; nothing leaves it here
+    with opened_cohort(cohort, bare_note="", workspace=workspace, **engine) as opened:
+        snapshot = opened.add(batch, gvcfs, config=config, now=now)
+        for line in _notes_on(opened, snapshot, batch, config=config):
+            typer.echo(line, err=True)
+        typer.echo(str(snapshot.number))
+
+
+@app.command()
+def replace(
+    cohort: CohortOption,
+    batch: Annotated[str, typer.Option("--batch", help="Name of the new batch.")],
+    gvcfs: Annotated[Path, typer.Option("--gvcfs", help="List: participant_id <TAB> path [<TAB> sex].")],
+    workers: WorkersOption = 1,
+    scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
+    config: ConfigOption = None,
+    workspace: OwnerOption = None,
+) -> None:
+    """Replace gVCFs of participants of the cohort in one new snapshot, which has only the new ones; prints its number.
+
+    The list has a line for each participant to replace; without a sex they keep theirs. Older snapshots can be read
+    as before, until a compaction with --keep deletes them. A replacement never waits for cohort.min_batch. Write the
+    tables again with `baekman tables`.
+
+    Example: baekman cohort replace --cohort cohort --batch D1-again --gvcfs list.tsv --workers 8
+    """
+    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    with opened_cohort(cohort, bare_note="", workspace=workspace, **engine) as opened:
+        snapshot = opened.replace(batch, gvcfs, config=config)
+        for line in _notes_on(opened, snapshot, batch, config=config):
+            typer.echo(line, err=True)
+        typer.echo(str(snapshot.number))
+
+
+def _notes_on(opened: Cohort, snapshot: Snapshot, batch: str, *, config: Path | None) -> list[str]:
+    """Return the lines on a batch after its addition: remarks, equal gVCFs, who waits, and settings not applied."""
     from baekman.cohort.add import repeated_contents, waiting_sentence
     from baekman.cohort.roster import read_remarks
     from baekman.cohort.settings import not_applied, read_settings
     from baekman.gvcf.remarks import describe
 
-    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
-    # `cohort init` has said that the store is bare; nothing leaves it here
-    with opened_cohort(cohort, bare_note="", workspace=workspace, **engine) as opened:
-        snapshot = opened.add(batch, gvcfs, config=config, now=now)
-        is_there = snapshot.entry(batch) is not None
-        lines = describe(read_remarks(opened.store, batch)) if is_there else []
-        if lines:
-            lines.append(f'all remarks: baekman query --cohort {cohort} --sql "{ALL_REMARKS}"')
-        alike = repeated_contents(opened.store, batch) if is_there else []
-        lines += [f"note: the gVCFs of {', '.join(participants)} have the same content" for participants in alike]
-        settings = read_settings(cohort, config)
-        if settings and not is_there and (waiting := opened.waiting):
-            lines.append(waiting_sentence(waiting, more=settings["cohort"]["min_batch"] - waiting))
-        if settings:
-            unused = not_applied(snapshot.filters, settings, snapshot=snapshot.number)
-            lines += [f"note: {sentence}" for sentence in unused]
-        for line in lines:
-            typer.echo(line, err=True)
-        typer.echo(str(snapshot.number))
+    cohort = opened.store.path
+    is_there = snapshot.entry(batch) is not None
+    lines = describe(read_remarks(opened.store, batch)) if is_there else []
+    if lines:
+        lines.append(f'all remarks: baekman query --cohort {cohort} --sql "{ALL_REMARKS}"')
+    alike = repeated_contents(opened.store, batch) if is_there else []
+    lines += [f"note: the gVCFs of {', '.join(participants)} have the same content" for participants in alike]
+    settings = read_settings(cohort, config)
+    if settings and not is_there and (waiting := opened.waiting):
+        lines.append(waiting_sentence(waiting, more=settings["cohort"]["min_batch"] - waiting))
+    if settings:
+        unused = not_applied(snapshot.filters, settings, snapshot=snapshot.number)
+        lines += [f"note: {sentence}" for sentence in unused]
+    return lines
 
 
 @app.command("snapshots")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,16 +21,17 @@ from baekman.cohort.batch import (
     seal,
 )
 from baekman.cohort.commit import commit, entry_of
-from baekman.cohort.garbage import clean, clear_work, remove_folder
+from baekman.cohort.garbage import clean, clear_work, living, remove_folder
 from baekman.cohort.gvcf_list import Member, WaitingMember, keep_waiting, read_waiting, stop_waiting
 from baekman.cohort.index import find_batches, update_index
 from baekman.cohort.roster import read_contents, read_roster
 from baekman.cohort.settings import BatchSettings, check_rules
 from baekman.cohort.sites import SiteFilters
-from baekman.cohort.snapshot import Snapshot, read_snapshot
+from baekman.cohort.snapshot import BatchEntry, Snapshot, read_snapshot
 from baekman.cohort.store import BATCH_NAME, Store, check_names
 from baekman.cohort.verify.handover import require_rows
 from baekman.engine.local import Engine
+from baekman.engine.tasks import MapTasks
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import sha256_of
 from baekman.gvcf.thresholds import GvcfRules
@@ -54,12 +55,39 @@ def add_batch(
     members, and rules that do not fit the store's reference. ``settings``: by default the rules of the store and the
     site filters of the latest snapshot.
     """
+    change = Change(require=_refuse_known, commit=_commit_addition)
+    return commit_batch(store, batch=batch, members=members, engine=engine, settings=settings, change=change)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of the cohort by a new batch.
+
+    ``require`` returns the latest snapshot and raises InputRefused for members that do not fit it; it is called before
+    the work, and with the store's lock. ``commit`` then gets that snapshot, the entry of the batch and the site
+    filters, and returns the new snapshot.
+    """
+
+    require: Callable[[Store, BatchPlan], Snapshot]
+    commit: Callable[[Store, Snapshot, BatchEntry, SiteFilters, MapTasks], Snapshot]
+
+
+def commit_batch(
+    store: Store,
+    *,
+    batch: str,
+    members: Sequence[Member],
+    change: Change,
+    engine: Engine | None,
+    settings: BatchSettings | None,
+) -> Snapshot:
+    """Make a batch of ``members`` and commit the ``change`` with it; arguments and errors as in ``add_batch``."""
     check_names([batch], kind="--batch", pattern=BATCH_NAME)
     settings = settings or BatchSettings(rules=store.rules)
     if problems := check_rules(settings.rules, contigs=[contig.name for contig in store.contigs]):
         raise InputRefused(problems)
     with _planned(store, batch, members, rules=settings.rules) as plan:
-        return _add(store, plan, engine=engine or Engine(), filters=settings.filters)
+        return _commit(store, plan, change, engine=engine or Engine(), filters=settings.filters)
 
 
 @contextmanager
@@ -232,11 +260,11 @@ def _read_to_wait(
         return waiting
 
 
-def _add(store: Store, plan: BatchPlan, *, engine: Engine, filters: SiteFilters | None) -> Snapshot:
+def _commit(store: Store, plan: BatchPlan, change: Change, *, engine: Engine, filters: SiteFilters | None) -> Snapshot:
     batch = plan.batch
     inputs = plan.folder(store).name
     sealed = store.batch(batch) / INPUTS
-    latest = _refuse_known(store, plan)
+    latest = change.require(store, plan)
     if latest.entry(batch) is not None:
         return latest
     store.require_sequence()
@@ -249,23 +277,41 @@ def _add(store: Store, plan: BatchPlan, *, engine: Engine, filters: SiteFilters 
             require_rows(store, plan.folder(store) / "batch", batch=batch, map_tasks=map_tasks)
             seal(plan.folder(store) / "batch", digests, inputs=inputs)
         with store.lock():
-            latest = _refuse_known(store, plan)
+            latest = change.require(store, plan)
             if store.batch(batch).exists() and (plan.folder(store) / "batch").exists():
                 clean(store, latest)  # after a withdrawal or another add that died
             finish(store, plan)
-            committed = commit(
-                store,
-                Snapshot(
-                    number=latest.number + 1,
-                    batches=(*latest.batches, entry_of(store, batch)),
-                    filters=filters or latest.filters,
-                ),
-                previous=latest,
-                added=[batch],
-                map_tasks=map_tasks,
-            )
-            update_index(store, [entry for entry in committed.batches if entry.name == batch])
+            entry = entry_of(store, batch)
+            committed = change.commit(store, latest, entry, filters or latest.filters, map_tasks)
+            update_index(store, [each for each in committed.batches if each not in latest.batches])
     return committed
+
+
+def _commit_addition(
+    store: Store, latest: Snapshot, entry: BatchEntry, filters: SiteFilters, map_tasks: MapTasks
+) -> Snapshot:
+    """Commit the snapshot that has a new batch too; the caller holds the lock."""
+    snapshot = Snapshot(number=latest.number + 1, batches=(*latest.batches, entry), filters=filters)
+    return commit(store, snapshot, previous=latest, added=[entry.name], map_tasks=map_tasks)
+
+
+def name_problems(store: Store, plan: BatchPlan, *, latest: Snapshot) -> list[Problem]:
+    """Return the problem of a name that a batch with other members has, or that only older snapshots have."""
+    if latest.entry(plan.batch) is not None:
+        found = "" if is_same(store, plan) else "with other members"
+    else:
+        is_older = store.batch(plan.batch).exists() and any(each.entry(plan.batch) for each in living(store))
+        found = "of a batch that only older snapshots have" if is_older else ""
+    if not found:
+        return []
+    return [
+        Problem(
+            file="--batch",
+            expected="a new name, or the batch's own members",
+            found=f"the name {plan.batch} {found}",
+            action="a batch is immutable: choose another name",
+        )
+    ]
 
 
 def _refuse_known(store: Store, plan: BatchPlan) -> Snapshot:
@@ -278,21 +324,12 @@ def _refuse_known(store: Store, plan: BatchPlan) -> Snapshot:
             place=f"participant {participant}",
             expected="participants who are not in the cohort yet",
             found=f"one who is in batch {other}",
-            action="to replace a participant, withdraw them first",
+            action="to replace their gVCF, use `baekman cohort replace`",
         )
         for participant, other in known.items()
         if other != plan.batch
     ]
-    if latest.entry(plan.batch) is not None and not is_same(store, plan):
-        problems.append(
-            Problem(
-                file="--batch",
-                expected="a new name, or the batch's own members",
-                found=f"the name {plan.batch} with other members",
-                action="a batch is immutable: choose another name",
-            )
-        )
-    if problems:
+    if problems := [*problems, *name_problems(store, plan, latest=latest)]:
         raise InputRefused(problems)
     return latest
 

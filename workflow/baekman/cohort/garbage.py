@@ -10,7 +10,7 @@ from typing import Any
 
 from baekman.cohort import index as participant_index
 from baekman.cohort.gvcf_list import stop_waiting
-from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
+from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot, standing
 from baekman.cohort.store import Store
 from baekman.errors import DamagedFile
 from baekman.files.digests import read_sealed
@@ -65,10 +65,19 @@ def clean(store: Store, latest: Snapshot, *, without: Sequence[str] = (), keep: 
 
     The caller holds the store's lock. ``keep``: as in ``sweep``.
     """
-    forget(store, without, at=latest)  # first, so that no name of a batch outlives its files in the index
+    entries = {entry.name: entry for snapshot in [*living(store, keep=keep), latest] for entry in snapshot.batches}
+    staying = Snapshot(number=latest.number, batches=tuple(entries.values()))
+    forget(store, without, at=staying)  # first, so that no name of a batch outlives its files in the index
     sweep(store, latest, keep=keep)
     # a reader of an older snapshot may have put its batches back into the index; from here on no reader can
-    participant_index.forget(store, without, at=latest)
+    participant_index.forget(store, without, at=staying)
+
+
+def living(store: Store, *, keep: int | None = None) -> list[Snapshot]:
+    """Return the ``standing`` snapshots of the last ``keep``, oldest first; a command that was killed left others."""
+    existing = numbers(store)
+    kept = set(existing[-keep:] if keep else existing)
+    return [each for each in standing([read_snapshot(store, number) for number in existing]) if each.number in kept]
 
 
 def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
@@ -84,18 +93,15 @@ def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
 
 
 def sweep(store: Store, latest: Snapshot, *, keep: int | None = None) -> None:
-    """Delete the batches that ``latest`` does not have, and the snapshots that need them.
+    """Delete the snapshots with a batch that a later one dropped, and the batches that no snapshot has then.
 
     Also deletes all snapshots but the last ``keep``, and sites and snapshots of writers that died. The caller holds the
     store's lock.
     """
-    named = {entry.name for entry in latest.batches}
-    existing = numbers(store)
-    for number in existing:
-        if number == latest.number:
-            continue
-        older = read_snapshot(store, number)
-        if any(entry not in latest.batches for entry in older.batches) or (keep and number not in existing[-keep:]):
+    staying = {snapshot.number: snapshot for snapshot in [*living(store, keep=keep), latest]}
+    named = {entry.name for snapshot in staying.values() for entry in snapshot.batches}
+    for number in numbers(store):  # the oldest first: the snapshot that dropped their batches is there until the end
+        if number not in staying:
             (store.snapshots / f"{number:08d}.json").unlink()
             shutil.rmtree(store.sites(number), ignore_errors=True)
     for folder in (store.path / "batches").iterdir():

@@ -67,6 +67,21 @@ def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> 
     return {participant: batch_of[participant] for participant in participants if participant in batch_of}
 
 
+def batches_with(store: Store, participants: Sequence[str], *, of: Sequence[Snapshot]) -> set[str]:
+    """Return the names of the batches of the snapshots ``of`` that hold one of ``participants``."""
+    entries = {entry.name: entry for snapshot in of for entry in snapshot.batches}
+
+    def look_up(connection: sqlite3.Connection) -> set[str]:
+        return {
+            batch
+            for participant in participants
+            for known, batch in _rows(connection, _bucket(participant))
+            if known == participant and batch in entries
+        }
+
+    return _using(store, list(entries.values()), look_up)
+
+
 def excluded(store: Store, admission: Admission, *, at: Snapshot) -> frozenset[str]:
     """Return the participants of a snapshot whose data ``admission`` does not admit."""
     if admission.granted is None:

@@ -1,4 +1,4 @@
-"""Batches that are made of the members of older ones: after a withdrawal, and when small batches become one."""
+"""Batches of members of older batches: after withdrawals and replacements, and when small ones become one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from baekman.arrow import arrow, concat, filtered, numpy_of, take
+from baekman.cohort.add import Change, commit_batch, name_problems
 from baekman.cohort.batch import (
+    BatchPlan,
     males_of,
     read_shard,
     seal,
@@ -26,15 +28,19 @@ from baekman.cohort.batch import (
     write_reference,
 )
 from baekman.cohort.commit import committing, entry_of, remerge
-from baekman.cohort.garbage import clean
-from baekman.cohort.index import find_batches
-from baekman.cohort.roster import read_roster, write_roster
+from baekman.cohort.garbage import clean, living
+from baekman.cohort.gvcf_list import Member, read_waiting
+from baekman.cohort.index import batches_with, find_batches
+from baekman.cohort.roster import participants_of, read_roster, write_roster
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
+from baekman.cohort.settings import BatchSettings
+from baekman.cohort.sites import SiteFilters
 from baekman.cohort.snapshot import BatchEntry, Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store
 from baekman.cohort.work_file import digests_of_shard
 from baekman.engine.local import Engine
 from baekman.engine.tasks import MapTasks
+from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import fsync_folder
 
 
@@ -149,24 +155,16 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
     """
     with (engine or Engine()).open() as map_tasks, store.lock():
         latest = read_snapshot(store)
-        affected = sorted(set(find_batches(store, participants, at=latest).values()))
+        affected = set(find_batches(store, participants, at=latest).values())
         if affected:
-            taken = _names_taken(store)
-            entries = []
-            for entry in latest.batches:
-                if entry.name not in affected:
-                    entries.append(entry)
-                    continue
-                new = _next_name(entry.name, taken=taken)
-                taken.add(new)
-                if rewrite_batches(store, [entry.name], new=new, without=participants, map_tasks=map_tasks):
-                    entries.append(entry_of(store, new))
+            dropped = affected | batches_with(store, participants, of=living(store))  # older versions are replaced ones
+            entries = _entries_without(store, latest, participants, affected=affected, map_tasks=map_tasks)
             latest = remerge(
                 store,
                 Snapshot(
                     number=latest.number + 1,
                     batches=tuple(entries),
-                    tombstones=tuple(affected),
+                    tombstones=tuple(sorted(dropped)),
                     filters=latest.filters,
                 ),
                 map_tasks=map_tasks,
@@ -175,6 +173,112 @@ def withdraw(store: Store, participants: Sequence[str], *, engine: Engine | None
         with store.tables_lock(exclusive=True):
             pass  # from here on no table of a snapshot that is gone appears
         return latest
+
+
+def _entries_without(
+    store: Store,
+    latest: Snapshot,
+    participants: Collection[str],
+    *,
+    affected: Collection[str],
+    map_tasks: MapTasks,
+    also_taken: str = "",
+) -> list[BatchEntry]:
+    """Write the batches ``affected`` again without ``participants``; return the entries of all batches, in order.
+
+    ``also_taken``: a name that no rewritten batch may have, next to those that snapshots name.
+    """
+    taken = {*_names_taken(store), also_taken}
+    entries = []
+    for entry in latest.batches:
+        if entry.name not in affected:
+            entries.append(entry)
+            continue
+        new = _next_name(entry.name, taken=taken)
+        taken.add(new)
+        if rewrite_batches(store, [entry.name], new=new, without=participants, map_tasks=map_tasks):
+            entries.append(entry_of(store, new))
+    return entries
+
+
+def replace_batch(
+    store: Store,
+    *,
+    batch: str,
+    members: Sequence[Member],
+    engine: Engine | None = None,
+    settings: BatchSettings | None = None,
+) -> Snapshot:
+    """Replace the gVCFs of participants of the cohort: one snapshot in which they have only their new ones.
+
+    The members become the new batch ``batch``, at the end of the snapshot's batches; their old batches are written
+    again without them. A member of unknown sex keeps that of the cohort. The older snapshots and their batches stay, so
+    that they can be read as before. A replacement never waits for others. After a kill, the same call continues the
+    work; when it is committed, it changes nothing.
+
+    Raises:
+        InputRefused: As ``add_batch``, but a participant must be in the latest snapshot.
+    """
+    return commit_batch(
+        store,
+        batch=batch,
+        members=_with_sexes(store, members),
+        engine=engine,
+        settings=settings,
+        change=Change(require=_require_members, commit=_commit_replacement),
+    )
+
+
+def _with_sexes(store: Store, members: Sequence[Member]) -> list[Member]:
+    """Return ``members``; those of unknown sex have the sex of the latest snapshot."""
+    unknown = [member.participant_id for member in members if member.sex == "unknown"]
+    sexes: dict[str, str] = {}
+    for name in sorted(set(find_batches(store, unknown, at=read_snapshot(store)).values())):
+        roster, _ = read_roster(store, name)
+        sexes |= dict(zip(roster["participant_id"].to_pylist(), roster["sex"].to_pylist(), strict=True))
+    return [
+        replace(member, sex=sexes.get(member.participant_id, "unknown")) if member.sex == "unknown" else member
+        for member in members
+    ]
+
+
+def _require_members(store: Store, plan: BatchPlan) -> Snapshot:
+    """Return the latest snapshot; refuse members who are not in it, and a name that another batch has."""
+    latest = read_snapshot(store)
+    ids = [member.participant_id for member in plan.members]
+    known = find_batches(store, ids, at=latest)
+    waiting = {each.member.participant_id: each.batch for each in read_waiting(store.waiting)}
+    problems = [
+        Problem(
+            file="list of gVCFs",
+            place=f"participant {participant}",
+            expected="participants of the latest snapshot",
+            found=f"one who waits in batch {waiting[participant]}"
+            if participant in waiting
+            else "one who is not in it",
+            action=(
+                "add those who wait with `baekman cohort add --now` first"
+                if participant in waiting
+                else "leave them out, and add them with `baekman cohort add`"
+            ),
+        )
+        for participant in ids
+        if participant not in known
+    ]
+    if problems := [*problems, *name_problems(store, plan, latest=latest)]:
+        raise InputRefused(problems)
+    return latest
+
+
+def _commit_replacement(
+    store: Store, latest: Snapshot, entry: BatchEntry, filters: SiteFilters, map_tasks: MapTasks
+) -> Snapshot:
+    """Commit the snapshot in which the participants of ``entry`` have no other data; the caller holds the lock."""
+    ids = participants_of(store, entry.name)
+    affected = set(find_batches(store, ids, at=latest).values())
+    entries = _entries_without(store, latest, ids, affected=affected, map_tasks=map_tasks, also_taken=entry.name)
+    snapshot = Snapshot(number=latest.number + 1, batches=(*entries, entry), filters=filters)
+    return remerge(store, snapshot, map_tasks=map_tasks)
 
 
 @contextmanager

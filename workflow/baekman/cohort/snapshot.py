@@ -39,8 +39,9 @@ class BatchEntry:
 class Snapshot:
     """The cohort at one moment.
 
-    ``tombstones``: the batches that this snapshot replaces or drops. ``sites``: SHA-256 of the ``hashes.json`` of its
-    sites; "" before they are written.
+    ``tombstones``: the batches that a withdrawal or a compaction drops with this snapshot; the older snapshots that
+    name them are deleted. A replacement drops none. ``sites``: SHA-256 of the ``hashes.json`` of its sites; "" before
+    they are written.
     """
 
     number: int
@@ -120,6 +121,19 @@ def load_snapshot(store: Store, number: int) -> Snapshot:
         filters=SiteFilters(**data["filters"]),
         sites=data["sites"],
     )
+
+
+def standing(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    """Return those of ``snapshots`` (oldest first) without a batch that a later one dropped.
+
+    A withdrawal or a compaction deletes the others at its end. A replacement drops no batch.
+    """
+    staying, dropped = [], set[str]()
+    for snapshot in reversed(snapshots):
+        if not dropped.intersection(entry.name for entry in snapshot.batches):
+            staying.append(snapshot)
+        dropped.update(snapshot.tombstones)
+    return staying[::-1]
 
 
 class SnapshotGone(InputRefused):

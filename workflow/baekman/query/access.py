@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from baekman import audit, pseudonyms
 from baekman.cohort.index import excluded
-from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.snapshot import Snapshot, numbers
 from baekman.cohort.store import BATCH_NAME, Store, check_names
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
+    from baekman.cohort.gvcf_list import Member
+    from baekman.cohort.settings import BatchSettings
     from baekman.query.ask import Question
 
 
@@ -87,6 +89,42 @@ class Access:
         Raises InputRefused as ``add_or_wait`` does, and for a participant without consent in force.
         """
         from baekman.cohort.add import add_or_wait
+
+        def change(members: Sequence[Member], settings: BatchSettings) -> Snapshot:
+            return add_or_wait(
+                self.store,
+                batch=batch,
+                members=members,
+                settings=replace(settings, least=1) if now else settings,
+                engine=engine,
+                denied=partial(denied_participants, self.workspace),
+            )
+
+        return self._change("cohort.add", batch, gvcfs, config=config, engine=engine, change=change)
+
+    def replace(self, batch: str, gvcfs: Path, *, config: Path | None, engine: Engine) -> Snapshot:
+        """Record and replace the gVCFs of the participants in the list ``gvcfs``; return the latest snapshot.
+
+        Raises InputRefused as ``replace_batch`` does, and for a participant without consent in force.
+        """
+        from baekman.cohort.rewrite import replace_batch
+
+        def change(members: Sequence[Member], settings: BatchSettings) -> Snapshot:
+            return replace_batch(self.store, batch=batch, members=members, settings=settings, engine=engine)
+
+        return self._change("cohort.replace", batch, gvcfs, config=config, engine=engine, change=change)
+
+    def _change(
+        self,
+        action: str,
+        batch: str,
+        gvcfs: Path,
+        *,
+        config: Path | None,
+        engine: Engine,
+        change: Callable[[Sequence[Member], BatchSettings], Snapshot],
+    ) -> Snapshot:
+        """Record ``action`` and make the ``change`` with the members of a list; leave out who is denied at its end."""
         from baekman.cohort.gvcf_list import read_members
         from baekman.cohort.settings import batch_settings
 
@@ -95,16 +133,9 @@ class Access:
         require_consent(self.workspace, [member.participant_id for member in members], file="list of gVCFs")
         settings = batch_settings(self.store, config, place=self.place)
         check_names([batch], kind="--batch", pattern=BATCH_NAME)
-        self.record("cohort.add", object=batch, consent_hash=denied_hash(self.workspace))
-        added = add_or_wait(
-            self.store,
-            batch=batch,
-            members=members,
-            settings=replace(settings, least=1) if now else settings,
-            engine=engine,
-            denied=partial(denied_participants, self.workspace),
-        )
-        return self.leave_denied(batch, engine=engine) or added
+        self.record(action, object=batch, consent_hash=denied_hash(self.workspace))
+        changed = change(members, settings)
+        return self.leave_denied(batch, engine=engine) or changed
 
     def leave_denied(self, batch: str, *, engine: Engine) -> Snapshot | None:
         """Take the members of ``batch`` who are denied now out of it; return the new snapshot, None without any.
@@ -118,6 +149,33 @@ class Access:
             return None
         self.record("cohort.withdraw", object=",".join(denied))
         return leave_batch(self.store, denied, batch=batch, engine=engine)
+
+    def withdraw(self, participants: Sequence[str], *, engine: Engine) -> Snapshot:
+        """Record and take ``participants`` out of the cohort and of the tables next to it; return the snapshot."""
+        from baekman.cohort import rewrite
+        from baekman.tables.keys import open_keys
+        from baekman.tables.make import withdraw_tables
+
+        open_keys(self.store.workspace)  # others' encrypted tables may have to be written again
+        self.record("cohort.withdraw", object=",".join(participants))
+        snapshot = rewrite.withdraw(self.store, participants, engine=engine)
+        withdraw_tables(self.store, participants, engine=engine)
+        return snapshot
+
+    def verify(self, gvcfs: Path | None, *, config: Path | None, engine: Engine) -> list[str]:
+        """Record and verify the store, then compare it with the list ``gvcfs``; return a line per finding."""
+        from baekman.cohort.gvcf_list import read_members
+        from baekman.cohort.settings import batch_settings
+        from baekman.cohort.verify.gvcfs import compare_gvcfs
+        from baekman.cohort.verify.whole import verify
+
+        members = read_members(gvcfs) if gvcfs else []
+        self.record("cohort.verify", object=str(max(numbers(self.store), default=0)))
+        findings = verify(self.store, engine=engine)
+        if not findings and members:
+            settings = batch_settings(self.store, config, place=self.place)
+            findings = compare_gvcfs(self.store, members, rules=settings.rules, engine=engine)
+        return findings
 
     def record_freeze(self, snapshot: Snapshot) -> None:
         """Record a freeze of ``snapshot``, with the hashes of its content and of the consent in force."""

@@ -73,7 +73,7 @@ def _findings(store: Store, existing: Sequence[int], engine: Engine) -> list[str
     for snapshot in known.values():
         findings += _snapshot(store, snapshot)
     if known:
-        findings += _index(store, known[max(known)], seen=existing[-1])
+        findings += _index(store, list(known.values()), seen=existing[-1])
     with tempfile.TemporaryDirectory() as folder, engine.open() as map_tasks:
         task = partial(verify_shard, store, tuple(known.values()), tuple(names), Path(folder))
         map_tasks("verifying shards", task, len(store.shards))
@@ -192,13 +192,13 @@ def _sites(store: Store, snapshot: Snapshot) -> Iterable[str]:
     yield from _unlisted(store, place, digests)
 
 
-def _index(store: Store, latest: Snapshot, *, seen: int) -> Iterable[str]:
-    """Yield findings about the index; ``latest``: the last readable snapshot up to number ``seen``."""
+def _index(store: Store, known: list[Snapshot], *, seen: int) -> Iterable[str]:
+    """Yield findings about the index; ``known``: the readable snapshots up to number ``seen``, oldest first."""
     if not store.participants.exists():
         return
     while True:
         try:
-            missing, unknown = _compare_index(store, latest)
+            missing, unknown = _compare_index(store, snapshots.standing(known))
         except sqlite3.DatabaseError as error:
             yield f"participants.sqlite: damaged ({type(error).__name__}); the next command makes it again"
             return
@@ -206,16 +206,16 @@ def _index(store: Store, latest: Snapshot, *, seen: int) -> Iterable[str]:
         if newest == seen or not (missing or unknown):
             break
         # another command added a batch, and indexed it
-        seen, latest = newest, snapshots.load_snapshot(store, newest)
+        seen, known = newest, [*known, snapshots.load_snapshot(store, newest)]
     if missing:
         yield f"participants.sqlite: {missing} participants missing or in another batch"
     if unknown:
         yield f"participants.sqlite: {unknown} participants who are not in the cohort"
 
 
-def _compare_index(store: Store, latest: Snapshot) -> tuple[int, int]:
+def _compare_index(store: Store, known: Sequence[Snapshot]) -> tuple[int, int]:
     """Return the number of missing participants of the indexed batches, and the number of participants in no batch."""
-    live = {entry.name for entry in latest.batches}
+    live = {entry.name for snapshot in known for entry in snapshot.batches}
     # opened for writing, so that SQLite can undo a transaction that was killed
     uri = f"{store.participants.absolute().as_uri()}?mode=rw"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
