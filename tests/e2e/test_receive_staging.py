@@ -17,11 +17,14 @@ from baekman.intake import staging
 from baekman.intake.orders.order import OpenOrder
 from baekman.intake.receive import receive
 from baekman.intake.staged_specimen import ExaminedSpecimen
+from baekman.registry.importing import import_registrations
+from baekman.registry.records import open_registry
 from baekman.tools import programs
 from baekman.workspace import specimens
 from baekman.workspace.paths import Workspace
 from crypt4gh.keys.c4gh import generate
 from support.delivery_builder import (
+    INSTITUTION,
     DeliveryBuilder,
     codes,
     fastq,
@@ -188,20 +191,48 @@ def test_lanes_of_a_second_file_never_replace_those_of_the_first(tmp_path: Path,
     assert len(reads) == 40
 
 
+ARRAY = (
+    "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=3000>\n"
+    '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">\n'
+    "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tSAMPLE\n"
+    "chr1\t100\trs1\tA\tC\t.\t.\t.\tGT\t0/1\n"
+)
+
+
 def test_array_genotypes_come_along_under_the_participants_id(tmp_path: Path, reference: Path) -> None:
-    array = tmp_path / "array.vcf"
-    array.write_text(
-        "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=3000>\n"
-        '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">\n'
-        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tA-1\n"
-        "chr1\t100\trs1\tA\tC\t.\t.\t.\tGT\t0/1\n"
-    )
+    (tmp_path / "array.vcf").write_text(ARRAY.replace("SAMPLE", "A-1"))
     make_workspace(tmp_path / "W", reference, [registration("A-1", 1, array_genotypes="array.vcf")])
     receipt = receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=Workspace(tmp_path / "W"))
     (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
     with pysam.VariantFile(str(tmp_path / "W" / row.array_genotypes)) as staged:
         assert list(staged.header.samples) == [row.participant_id]
         assert [(record.pos, record.samples[0]["GT"]) for record in staged] == [(100, (0, 1))]
+
+
+def test_array_genotypes_that_were_exchanged_or_removed_hold_their_specimens(tmp_path: Path, reference: Path) -> None:
+    rows = []
+    for number, genotype in enumerate(("0/1", "1/1", "0/0"), start=1):
+        (tmp_path / f"array{number}.vcf").write_text(ARRAY.replace("SAMPLE", f"A-{number}").replace("0/1", genotype))
+        rows.append(registration(f"A-{number}", number, array_genotypes=f"array{number}.vcf"))
+    rows.append(registration("A-4", 4))
+    make_workspace(tmp_path / "W", reference, rows)
+    registry = open_registry(tmp_path / "W")
+    records = [registry.specimen(INSTITUTION, f"A-{number}") for number in (1, 2, 3, 4)]
+    first, second, third, fourth = (registry.array_path(record.specimen_id) for record in records if record)
+    kept = first.read_bytes(), second.read_bytes()
+    first.write_bytes(kept[1])
+    second.write_bytes(kept[0])
+    third.unlink()
+    fourth.write_bytes(kept[0])  # nobody registered it
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1", "A-2", "A-3", "A-4")
+    receipt = receive(delivery, workspace=Workspace(tmp_path / "W"))
+    assert codes(receipt) == [*[("hold", ["array_genotypes_changed"])] * 3, ("accept", [])]
+    (row,) = specimens.read(tmp_path / "W" / "deliveries" / receipt.delivery_id / "specimens.tsv")
+    assert row.array_genotypes == ""
+    import_registrations(registry, [tmp_path / "W.registration.tsv"])
+    assert (first.read_bytes(), second.read_bytes()) == kept
+    receipt = receive(delivery, workspace=Workspace(tmp_path / "W"), again=True)
+    assert codes(receipt) == [("accept", [])] * 4
 
 
 def test_an_encrypted_delivery_is_received_with_its_key(

@@ -11,9 +11,12 @@ import pytest
 from baekman import pseudonyms
 from baekman.errors import InputRefused
 from baekman.registry.array_genotypes import staging
+from baekman.registry.database import specimens
 from baekman.registry.importing import ImportSummary, import_registrations
 from baekman.registry.listing import participant_rows
 from baekman.registry.records import Registry, open_registry
+from baekman.registry.specimen import SpecimenRecord
+from sqlalchemy import select
 from support.registrations import FIRST, SECOND, array, participant_of, table
 
 # -- import
@@ -240,3 +243,43 @@ def test_a_withdrawal_removes_arrays_that_are_still_staged(
     assert staged(tmp_path)
     registry.withdraw(participant_of(registry))
     assert not list(tmp_path.rglob("S*.vcf.gz"))
+
+
+def test_array_genotypes_are_bound_to_their_specimen(registry: Registry, tmp_path: Path) -> None:
+    array(tmp_path / "array.vcf", "BAR-0001")
+    array(tmp_path / "other.vcf", "BAR-0002", genotype="1/1")
+    tables = [table(tmp_path, FIRST + "array.vcf", SECOND + "other.vcf")]
+    import_registrations(registry, tables)
+    registry.require_arrays()
+    files = [registry.array_path(record.specimen_id) for record in _records(registry)]
+    kept = [file.read_bytes() for file in files]
+    for damaged in (kept[::-1], [kept[0][:-1], kept[1]], [None, kept[1]]):
+        for file, content in zip(files, damaged, strict=True):
+            file.unlink() if content is None else file.write_bytes(content)
+        with pytest.raises(InputRefused, match=r"S\w+: expected the array genotypes .* found (an|no)"):
+            registry.require_arrays()
+        import_registrations(registry, tables)
+        assert [file.read_bytes() for file in files] == kept
+    # of an earlier version, which sealed no digest of them
+    record = _records(registry)[0]
+    with registry.changing() as change:
+        change.open([record.participant_id])
+        query = select(specimens).where(specimens.c.specimen_id == record.specimen_id)
+        row = change.connection.execute(query).one()
+        values = registry.ring.unseal(row.sealed, identity=f"specimens {record.specimen_id}")
+        values.pop("array_kept")
+        sealed = registry.ring.seal(values, identity=f"specimens {record.specimen_id}")
+        change.update(specimens, [{**row._mapping, "sealed": sealed}])
+    assert _records(registry)[0].array_digest is None
+    with pytest.raises(InputRefused, match="without its digest"):
+        registry.require_arrays()
+    import_registrations(registry, tables)
+    registry.require_arrays()
+    registry.withdraw(record.participant_id)
+    assert _records(registry)[0].array_genotypes is None
+    registry.require_arrays()
+
+
+def _records(registry: Registry) -> list[SpecimenRecord]:
+    records = [registry.specimen("서울병원", barcode) for barcode in ("BAR-0001", "BAR-0002")]
+    return [record for record in records if record is not None]

@@ -62,7 +62,7 @@ def test_a_file_with_two_samples_or_no_sample_is_refused(tmp_path: Path) -> None
             require_owner(tmp_path / name, participant=ONE)
 
 
-@pytest.mark.parametrize("step", ["call", "metrics"])
+@pytest.mark.parametrize("step", ["call", "metrics", "metrics with an array"])
 def test_the_steps_check_the_sample_before_they_work(
     files: dict[tuple[str, str], Path], tmp_path: Path, step: str
 ) -> None:
@@ -73,9 +73,13 @@ def test_the_steps_check_the_sample_before_they_work(
     cram, output = str(files[OTHER, "cram"]), tmp_path / "out"
     shards = tmp_path / "shards.tsv"
     shards.write_text(format_shards([Shard(name="0001", contig="chr1", start=1, end=3000)]))
-    words = [cram, "--shards", str(shards)] if step == "call" else ["--cram", cram]
+    words = {
+        "call": [cram, "--shards", str(shards)],
+        "metrics": ["--cram", cram],
+        "metrics with an array": ["--cram", str(files[ONE, "cram"]), "--array", str(files[OTHER, "gvcf"])],
+    }[step]
     common = ["--delivery", "D0", "--participant", ONE, "--reference", "r.fa", "--output", str(output)]
-    result = CliRunner().invoke(app, ["step", step, *words, *common])
+    result = CliRunner().invoke(app, ["step", step.split()[0], *words, *common])
     assert isinstance(result.exception, InputRefused)
     assert f"found the sample {OTHER}" in str(result.exception)
     assert not output.exists()

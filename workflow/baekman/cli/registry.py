@@ -112,7 +112,7 @@ def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
 
 @app.command()
 def verify(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key_file: KeyFileOption = None) -> None:
-    """Check every row of the registry against its seals; exit with 3 and a line for each row changed by hand.
+    """Check every row against its seals, and the array genotypes; exit with 3 and a line for each that was changed.
 
     Example: baekman registry verify --workspace W
     """
@@ -123,6 +123,7 @@ def verify(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, k
 
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     opened.guard.require_whole()
+    opened.require_arrays()
     rows = opened.guard.head().rows
     print(f"whole: {rows['participants']} participants, {rows['specimens']} specimens, {rows['consent_events']} events")
     try:

@@ -73,6 +73,7 @@ REASON_KINDS: dict[str, ReasonKind] = {
     "identifier_in_header": ReasonKind("reject", _SANITISE),
     "identifier_in_read_name": ReasonKind("reject", _SANITISE),
     "identifier_in_record": ReasonKind("reject", _SANITISE),
+    "array_genotypes_changed": ReasonKind("hold", "nothing: the registered array genotypes are restored", True),
     "array_genotypes_unusable": ReasonKind("note", _REGISTER),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,9 +71,7 @@ def stage(opened: OpenOrder, specimen: ExaminedSpecimen) -> tuple[list[StagedFil
             entry, lanes = "fastq", _stage_aligned_reads(opened, specimen, folder, notes=notes)
         else:
             entry, lanes = "fastq", _stage_pairs(specimen, folder, notes=notes)
-        array = _stage_array(order, folder)
-        if order.array_genotypes and array is None:
-            notes.append(Finding.of("array_genotypes_unusable"))
+        array = _stage_array(order, folder, notes=notes)
 
     def relative(file: Path | None) -> str:
         return opened.workspace.relative(target / file.name) if file else ""
@@ -168,19 +167,26 @@ def _stage_pairs(specimen: ExaminedSpecimen, folder: Path, *, notes: list[Findin
     return lanes
 
 
-def _stage_array(order: Order, folder: Path) -> Path | None:
-    """Stage the registered array genotypes under the participant's ID; return None when they cannot be read."""
+def _stage_array(order: Order, folder: Path, *, notes: list[Finding]) -> Path | None:
+    """Stage the registered array genotypes under the participant's ID; return None without any.
+
+    A finding goes to ``notes`` when the file is not the registered one, or cannot be read.
+    """
     if order.array_genotypes is None:
         return None
-    output = folder / "array.vcf.gz"
     try:
         content = order.array_genotypes.read_bytes()
     except OSError:
+        content = b""
+    if hashlib.sha256(content).hexdigest() != order.array_digest:
+        notes.append(Finding.of("array_genotypes_changed"))
         return None
+    output = folder / "array.vcf.gz"
     try:
         array = Source(blocks=[content], size=len(content), header=vcf_header_of([content]))
         stage_vcf(array, output, sample=order.participant_id)
     except FileFault:
         output.unlink(missing_ok=True)
+        notes.append(Finding.of("array_genotypes_unusable"))
         return None
     return output

@@ -87,12 +87,13 @@ def measure_participant(
         The metrics.
 
     Raises:
-        InputRefused: The participant is not in the delivery, or the CRAM or gVCF is of another sample.
+        InputRefused: The participant is not in the delivery, or the CRAM, gVCF or array is of another sample.
     """
     owned = evidence.cram or evidence.gvcf
     if owned is None:
         raise ValueError("neither CRAM nor gVCF")
-    require_owner(owned, participant=participant_id)
+    for file in filter(None, (owned, evidence.array)):
+        require_owner(file, participant=participant_id)
     rows = specimens.of_participant(delivery.specimens, participant_id)
     stats = evidence.read_stats
     contamination_file, identity_file = (output.with_name(f"{name}.json") for name in ("contamination", "identity"))

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import select
 
 from baekman.errors import ProblemList
+from baekman.files.digests import sha256_of
 from baekman.registry import database
-from baekman.registry.array_genotypes import staging
+from baekman.registry.array_genotypes import kept, staging
 from baekman.registry.array_genotypes.pseudonymous import UnusableArray, write_pseudonymous
 from baekman.registry.database import chunks, participants, specimens
 from baekman.registry.denied_list import ConsentChange
@@ -73,7 +74,7 @@ def _import(
     summary = ImportSummary(rows=tables.count)
     is_empty = sealed.connection.scalar(select(participants.c.participant_id).limit(1)) is None
     for rows in tables.parts(ROWS_PER_PART):
-        part = _Part(registry, sealed, Reconciliation(problems, correct=correct))
+        part = _Part(registry, sealed, Reconciliation(problems, correct=correct, folder=registry.folder))
         part.add(rows, is_first=is_empty)
         if not problems:
             if change is not None:
@@ -81,8 +82,7 @@ def _import(
             part.store(summary)
             tables.set_aside(part.entries.arrays())
     if not problems:
-        for specimen_id, row in tables.rows_set_aside():
-            _write_array(stage, specimen_id, row, problems)
+        _write_arrays(registry, sealed, tables, stage, problems)
     if problems:
         shutil.rmtree(stage, ignore_errors=True)
         raise problems.refusal(file="registration tables")
@@ -154,23 +154,14 @@ class _Part:
         events = [event for entry in self.entries.participants.values() for event in entry.added]
         self.sealed.insert(participants, new)
         self.sealed.insert(specimens, labelled)
-        self._update(participants, corrected)
-        self._update(specimens, with_new_arrays)
+        self.sealed.update(participants, corrected)
+        self.sealed.update(specimens, with_new_arrays)
         self.registry.append_consent(self.sealed, *events)
         self.sealed.flush()
         summary.participants += len(new)
         summary.corrected += len(corrected)
         summary.specimens += len(labelled)
         summary.consent_events += len(events)
-
-    def _update(self, table: Table, records: list[dict[str, Any]]) -> None:
-        if records:
-            key = next(iter(table.primary_key))
-            sealed = [{"key": record[key.name], "value": record["sealed"]} for record in records]
-            self.connection.execute(
-                update(table).where(key == bindparam("key")).values(sealed=bindparam("value")), sealed
-            )
-            self.sealed.note_updated(table, records)
 
     def _participant(self, index: str, entry: ParticipantEntry) -> dict[str, Any]:
         sealed = self.ring.seal(entry.values, identity=f"participants {entry.participant_id}")
@@ -187,9 +178,25 @@ class _Part:
         }
 
 
-def _write_array(stage: Path, specimen_id: str, row: RegistrationRow, problems: ProblemList) -> None:
+def _write_arrays(
+    registry: Registry, sealed: SealedChange, tables: RegistrationFiles, stage: Path, problems: ProblemList
+) -> None:
+    """Write the array genotypes of the rows that were set aside to ``stage``, and seal their digests."""
+    digests: dict[str, str] = {}
+    for specimen_id, row in tables.rows_set_aside():
+        output = stage / f"{specimen_id}{staging.SUFFIX}"
+        if _write_array(output, specimen_id, row, problems) and not problems:
+            digests[specimen_id] = sha256_of(output)
+        if len(digests) >= ROWS_PER_PART:
+            kept.bind(sealed, digests, ring=registry.ring)
+            digests = {}
+    if not problems:
+        kept.bind(sealed, digests, ring=registry.ring)
+
+
+def _write_array(output: Path, specimen_id: str, row: RegistrationRow, problems: ProblemList) -> bool:
+    """Write the array genotypes of a row to ``output``, or note their problem; return whether they are there."""
     assert row.array_genotypes is not None
-    output = stage / f"{specimen_id}{staging.SUFFIX}"
     try:
         write_pseudonymous(row.array_genotypes, output, barcode=row.barcode, specimen_id=specimen_id)
     except UnusableArray as unusable:
@@ -200,3 +207,5 @@ def _write_array(stage: Path, specimen_id: str, row: RegistrationRow, problems: 
             action="export the array genotypes again, one sample per file",
         )
         problems.note(problem, at=(row.number,))
+        return False
+    return True

@@ -15,6 +15,7 @@ from baekman import pseudonyms
 from baekman.consent import ConsentEvent, Decision, today
 from baekman.errors import ProblemList
 from baekman.files.digests import sha256_of
+from baekman.registry.array_genotypes.kept import DELIVERED, is_kept
 from baekman.registry.registration import RegistrationRow
 
 PERSONAL_COLUMNS = (
@@ -65,11 +66,15 @@ class SpecimenEntry:
 
 
 class Reconciliation:
-    """Some participants of an import with all of their rows, by blind index; conflicts go to ``problems``."""
+    """Some participants of an import with all of their rows, by blind index; conflicts go to ``problems``.
 
-    def __init__(self, problems: ProblemList, *, correct: bool) -> None:
+    ``folder``: that of the registry, where array genotypes are kept.
+    """
+
+    def __init__(self, problems: ProblemList, *, correct: bool, folder: Path) -> None:
         self.problems = problems
         self.correct = correct
+        self.folder = folder
         self.participants: dict[str, ParticipantEntry] = {}
         self.specimens: dict[str, SpecimenEntry] = {}
 
@@ -190,7 +195,7 @@ class Reconciliation:
             )
             return
         digest = sha256_of(file)
-        known = specimen.values.get("array_digest", digest)
+        known = specimen.values.get(DELIVERED, digest)
         if known != digest and (specimen.array is not None or not self.correct):
             self._refuse(
                 row,
@@ -200,8 +205,9 @@ class Reconciliation:
                 action="correct the table, or import it with --correct",
             )
             return
-        if specimen.values.get("array_digest") != digest:
-            specimen.values["array_digest"] = digest
+        is_same = specimen.values.get(DELIVERED) == digest
+        if not (is_same and is_kept(self.folder, specimen_id=specimen.specimen_id, values=specimen.values)):
+            specimen.values[DELIVERED] = digest
             specimen.array = row
 
 

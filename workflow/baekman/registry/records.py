@@ -20,7 +20,7 @@ from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Sc
 from baekman.errors import InputRefused, Problem
 from baekman.key_ring import Key, KeyRing, keys_from_environment, make_key_file, read_key_file
 from baekman.registry import database
-from baekman.registry.array_genotypes import staging
+from baekman.registry.array_genotypes import kept, staging
 from baekman.registry.database import chunks, consent_events, participants, specimens
 from baekman.registry.lookalikes import skeleton
 from baekman.registry.seal.change import SealedChange, changing, require_head
@@ -153,28 +153,38 @@ class Registry:
 
     def _specimens(self, condition: Any) -> Iterator[SpecimenRecord]:
         query = (
-            select(specimens.c.specimen_id, participants.c.participant_id, participants.c.sealed)
+            select(specimens.c.specimen_id, specimens.c.sealed, participants)
             .join_from(specimens, participants)
             .where(condition)
             .order_by(specimens.c.specimen_id)
         )
         with database.reading(self.engine) as connection:
             rows = connection.execute(query).all()
-        self.guard.require([participant_id for _, participant_id, _ in rows])
-        for specimen_id, participant_id, sealed in rows:
-            values = self.ring.unseal(sealed, identity=f"participants {participant_id}")
-            array = self.array_path(specimen_id)
+        self.guard.require([row.participant_id for row in rows])
+        for row in rows:
+            specimen_id, participant_id = row.specimen_id, row.participant_id
+            own = self.ring.unseal(row[1], identity=f"specimens {specimen_id}")
+            values = self.ring.unseal(row._mapping[participants.c.sealed], identity=f"participants {participant_id}")
+            has_array = kept.DELIVERED in own and row.withdrawn_at is None
             yield SpecimenRecord(
                 specimen_id=specimen_id,
                 participant_id=participant_id,
                 participant_type=values.get("participant_type", "unknown"),
                 registered_sex=values.get("registered_sex", "unknown"),
-                array_genotypes=str(array) if array.is_file() else None,
+                array_genotypes=str(self.array_path(specimen_id)) if has_array else None,
+                array_digest=own.get(kept.KEPT) if has_array else None,
             )
 
     def array_path(self, specimen_id: str) -> Path:
         """Return the path of a specimen's array genotypes, which need not exist."""
         return staging.array_path(self.folder, specimen_id=specimen_id)
+
+    def require_arrays(self) -> None:
+        """Raise InputRefused when array genotypes are not those that were registered."""
+        with database.paging(self.engine) as connection:
+            problems = list(kept.problems(connection, folder=self.folder, ring=self.ring))
+        if problems:
+            raise InputRefused(problems)
 
     def identifiers_of(self, specimen: SpecimenRecord) -> list[str]:
         """Return the confidential strings of a specimen and its participant; none of them may be in its files.

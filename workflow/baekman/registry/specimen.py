@@ -16,7 +16,9 @@ class SpecimenRecord:
         participant_id: Pseudonym of the participant.
         participant_type: ``rare``, ``severe`` or ``general``; ``unknown`` after a withdrawal.
         registered_sex: ``female`` or ``male``; ``unknown`` after a withdrawal.
-        array_genotypes: Path of a single-sample VCF that names its sample by ``specimen_id``, or None.
+        array_genotypes: Path of the registered single-sample VCF that names its sample by ``specimen_id``, or None.
+        array_digest: SHA-256 that this file must have, from the sealed record; None where an earlier version
+            registered it.
     """
 
     specimen_id: str
@@ -24,6 +26,7 @@ class SpecimenRecord:
     participant_type: str
     registered_sex: str
     array_genotypes: str | None
+    array_digest: str | None
 
 
 def confidential_strings(participant: Mapping[str, Any], *, barcode: str) -> list[str]:

@@ -128,6 +128,7 @@ class _Checked:
             participant_id=record.participant_id,
             sex=record.registered_sex,
             array_genotypes=Path(record.array_genotypes).resolve() if record.array_genotypes else None,
+            array_digest=record.array_digest,
             identifiers=tuple(identifiers),
             findings=tuple(findings),
             fingerprints=self.states.of(self.rows),

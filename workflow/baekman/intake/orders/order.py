@@ -44,6 +44,7 @@ class Order:
         participant_id: the pseudonym of the participant.
         sex: the registered sex.
         array_genotypes: the path of the registered array genotypes, or None.
+        array_digest: the SHA-256 that they must have; None where the registry does not know it.
         identifiers: the registered strings to look for.
         findings: what the desk found; no finding blocks.
         fingerprints: size and times (ns) of each file, by row of the manifest.
@@ -61,6 +62,7 @@ class Order:
     participant_id: str
     sex: str
     array_genotypes: Path | None
+    array_digest: str | None
     identifiers: tuple[str, ...] = field(repr=False)
     findings: tuple[Finding, ...]
     fingerprints: Mapping[int, list[int]]
@@ -127,7 +129,7 @@ class Order:
 
 _PLAIN = (
     *("delivery", "barcode", "specimen_id", "participant_id", "sex", "identifiers", "settings", "platform"),
-    "claims_reference",
+    *("claims_reference", "array_digest"),
 )
 
 

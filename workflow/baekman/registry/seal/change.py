@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, Table, bindparam, update
 
 from baekman.errors import InputRefused, Problem
 from baekman.key_ring import KeyRing
@@ -47,6 +47,15 @@ class SealedChange:
         self.connection.execute(table.insert(), list(rows))
         self.head.rows[table.name] = self.head.rows.get(table.name, 0) + len(rows)
         self._note(table, rows)
+
+    def update(self, table: Table, records: Sequence[Mapping[str, Any]]) -> None:
+        """Update ``sealed`` of ``records``, each with all columns; their owners are opened before."""
+        if not records:
+            return
+        key = next(iter(table.primary_key))
+        sealed = [{"key": record[key.name], "value": record["sealed"]} for record in records]
+        self.connection.execute(update(table).where(key == bindparam("key")).values(sealed=bindparam("value")), sealed)
+        self.note_updated(table, records)
 
     def note_updated(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Note rows that the caller has updated, with all columns; their owners are opened before the update."""
