@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import psycopg
 import pytest
+import typer
 from baekman.cohort.add import add_batch
 from baekman.cohort.store import Store, create_store
 from baekman.registry.records import Registry, create_registry
@@ -16,6 +20,19 @@ from support import PROJECT, small_cohort
 from support.finished_workspace import FinishedWorkspace, finished_workspace
 from support.servers import postgresql
 from support.store_tools import write_reference
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_are_built_once() -> Iterator[None]:
+    """Keep the commands that Typer makes of an application: 0.1 s for each run of a command otherwise."""
+
+    @lru_cache
+    def built(app: typer.Typer, _groups: int) -> object:
+        return typer.main.get_command(app)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", lambda app: built(app, len(app.registered_groups)))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +58,17 @@ def postgresql_server() -> Iterator[str]:
         pytest.skip(message)
     with postgresql.server(folder) as url:
         yield url
+
+
+@pytest.fixture
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """Return an empty folder in memory for thousands of small files, or ``tmp_path`` where there is no such place."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < 2**25:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="baekman-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

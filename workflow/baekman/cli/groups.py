@@ -23,8 +23,10 @@ GROUPS = (
 
 
 def register(app: typer.Typer, *, first: str = "") -> None:
-    """Mount every group on ``app``; if the command line's ``first`` word names a group, only that one."""
+    """Mount every group on ``app`` once; if the command line's ``first`` word names a group, only that one."""
     chosen = [group for group in GROUPS if group[1] and group[1] == first]
+    mounted = [group.typer_instance for group in app.registered_groups]
     for module_name, name in chosen or GROUPS:
         group = importlib.import_module(module_name).app
-        app.add_typer(group, name=name or None)
+        if group not in mounted:
+            app.add_typer(group, name=name or None)
