@@ -148,7 +148,9 @@ def _outcome(workspace: Workspace, participant: str) -> dict[str, object]:
     return {"receipt": receipt, "names": names, "reports": reports, "times": times, "events": events}
 
 
-def test_a_withdrawal_that_was_killed_ends_as_an_undisturbed_one(template: FinishedWorkspace, memory_path: Path) -> None:
+def test_a_withdrawal_that_was_killed_ends_as_an_undisturbed_one(
+    template: FinishedWorkspace, memory_path: Path
+) -> None:
     participant = template.participant_ids[1]
     expected: dict[str, object] | None = None
     step, stride = 0, int(os.environ.get("BAEKMAN_KILL_STRIDE", "7"))
