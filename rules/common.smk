@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 
 from baekman.align.aligners import INDEX_ENDINGS
-from baekman.workspace import specimens
+from baekman.workspace import decisions, specimens
 
 PARTICIPANT = r"P[0-9A-Z]{13}"
 DELIVERY = r"D[0-9A-Z]{13}"
@@ -15,6 +15,12 @@ DICTIONARY = f"reference/{SETTINGS['reference_name']}.dict"
 INDEX = [f"{REFERENCE}{ending}" for ending in INDEX_ENDINGS[SETTINGS["aligner"]]]
 # The file of the pseudo-autosomal regions, or the reference's name, by which the package knows them.
 PAR = SETTINGS["par_regions"] or SETTINGS["reference_name"]
+
+
+def gate_of_run():
+    """Return the options of the QC gate: its mode, and the number of changes of persons' decisions if there are any."""
+    decided = decisions.revision(WORKSPACE.delivery(str(config.get("delivery"))))
+    return SETTINGS["gates"]["qc"] + (f" --decisions {decided}" if decided else "")
 
 
 scattergather:

@@ -88,7 +88,7 @@ checkpoint verdicts:
     conda:
         "../envs/step.yaml"
     params:
-        gate=SETTINGS["gates"]["qc"],
+        gate=gate_of_run(),
     shell:
         "baekman step verdicts {wildcards.delivery} --thresholds {input.thresholds} --gate {params.gate}"
         " --output {output.verdicts} --accepted {output.accepted} 2> {log}"

@@ -145,7 +145,8 @@ def _notify(outcome: Outcome, folder: DeliveryFolder, notifier: Notifier) -> Non
         verdicts={decision: list(outcome.decisions.values()).count(decision) for decision in DECISIONS},
         failed=Counter(failed.rule for failed in outcome.failed),
     )
-    notifier.decision_needed(folder.id, list(waiting_in(folder, outcome.verdicts)))
+    undecided = [waiting for waiting in waiting_in(folder, outcome.verdicts) if not waiting.decided]
+    notifier.decision_needed(folder.id, undecided)
 
 
 class InspectionsFailed(Exception):

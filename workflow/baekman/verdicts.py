@@ -149,8 +149,13 @@ class Verdict:
         return any(reason.code in INCOMPLETE for reason in self.reasons)
 
     def passes(self, mode: GateMode = "enforce") -> bool:
-        """Return whether the specimen goes on; in the mode ``report`` every specimen does, whatever its verdict."""
-        return mode == "report" or self.verdict == "accept"
+        """Return whether the specimen goes on; in the mode ``report`` every specimen does that no person rejected."""
+        return self.verdict == "accept" or (mode == "report" and not self.is_rejected_by_person)
+
+    @property
+    def is_rejected_by_person(self) -> bool:
+        """Return whether a person rejected the specimen."""
+        return self.decision is not None and self.decision.decision == "reject"
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object with the keys ``specimen participant gate verdict reasons``, and ``decision`` if any."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from baekman.call.completeness import Completeness, read_note
 from baekman.verdicts import PROCESS_AGAIN, Reason, Verdict, lost, write_verdicts
 from baekman.workspace import specimens
+from baekman.workspace.decisions import apply, decisions_in_force
 from baekman.workspace.denied import withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
@@ -44,15 +45,23 @@ def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: It
     specimen_ids = {row.participant_id: row.specimen_id for row in specimens.read(delivery.specimens)}
     # after the list is read: a withdrawal marks the participant before it takes the rows out of the list
     withdrawn = withdrawn_participants(workspace)
+    decisions = decisions_in_force(workspace, delivery)
     verdicts = [
-        Verdict.of(
-            specimen_id=specimen_ids[participant_id],
-            participant_id=participant_id,
-            gate="call",
-            reasons=judge(read_note(workspace.participant(participant_id).gvcf)),
+        apply(
+            Verdict.of(
+                specimen_id=specimen_ids[participant_id],
+                participant_id=participant_id,
+                gate="call",
+                reasons=judge(read_note(workspace.participant(participant_id).gvcf)),
+            ),
+            decisions.get(specimen_ids[participant_id]),
         )
         for participant_id in participants
         if participant_id not in withdrawn
     ]
     write_verdicts(delivery.verdicts("call"), sorted(verdicts, key=lambda verdict: verdict.specimen_id))
-    return {verdict.participant_id for verdict in verdicts if verdict.participant_id and not verdict.is_incomplete}
+    return {
+        verdict.participant_id
+        for verdict in verdicts
+        if verdict.participant_id and not verdict.is_incomplete and not verdict.is_rejected_by_person
+    }

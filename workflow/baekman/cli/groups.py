@@ -13,6 +13,7 @@ GROUPS = (
     ("baekman.cli.audit", "audit"),
     ("baekman.cli.restore", "restore"),
     ("baekman.cli.table_keys", "table-keys"),
+    ("baekman.cli.hold", "hold"),
     ("baekman.cli.delivery", ""),
     ("baekman.cli.workflow", ""),
     ("baekman.cli.overview", ""),

@@ -152,6 +152,7 @@ def verdicts(
     output: Output,
     accepted: Annotated[Path, typer.Option(help="The file for the list of those who go on.")],
     gate: GateMode = "enforce",
+    decisions: Annotated[int, typer.Option(help="Number of changes of the decisions of persons.")] = 0,
 ) -> None:
     """Judge a delivery's participants by their metrics, and list the gVCFs of those who go on.
 
@@ -159,7 +160,9 @@ def verdicts(
     --output deliveries/D…/verdicts/qc.json --accepted deliveries/D…/accepted.tsv
     """
     from baekman.qc.delivery import judge_delivery
+    from baekman.workspace.decisions import require_revision
 
+    require_revision(HERE.delivery(delivery), decisions)
     judge_delivery(HERE, delivery, thresholds=thresholds, gate=gate, output=output, accepted=accepted)
 
 

@@ -79,6 +79,7 @@ def write_intake(
                     _entry(finding.reason, gate="intake", files=[files[row] for row in finding.rows])
                     for finding in inspection.findings
                 ],
+                "decisions": decision_entries(inspection.verdict),
             }
             for inspection in inspections
         ],
@@ -112,14 +113,36 @@ def write_return_report(workspace: Workspace, delivery_id: str, *, registry: Reg
     return _write(folder, report)
 
 
+def names_of(workspace: Workspace, delivery_id: str) -> tuple[str, ...]:
+    """Return the names that the institution gave itself and the delivery; nothing without a return report."""
+    try:
+        _, report = _find(workspace, delivery_id)
+    except InputRefused:
+        return ()
+    return str(report["institution"]), str(report.get("delivery", ""))
+
+
 def _set_later(specimen: dict[str, Any], verdicts: Iterable[Verdict]) -> None:
-    """Replace the reasons of later gates of a specimen in the report, and its verdict by the worst of all gates'."""
+    """Replace what later gates said of a specimen in the report, and its verdict by the worst of all gates'."""
     reasons = [entry for entry in specimen["reasons"] if entry["gate"] not in LATER_GATES]
+    decisions = [entry for entry in specimen.get("decisions", []) if entry["gate"] not in LATER_GATES]
+    at_intake = decide(Reason(code=entry["code"], severity=entry["severity"]) for entry in reasons)
+    by_gate = [decisions[0]["decision"] if decisions else at_intake]
     for verdict in verdicts:
-        before = decide(Reason(code=entry["code"], severity=entry["severity"]) for entry in reasons)
-        specimen["verdict"] = worst((before, verdict.verdict))
+        by_gate.append(verdict.verdict)
         reasons += [_entry(reason, gate=verdict.gate, files=[]) for reason in verdict.reasons]
-    specimen["reasons"] = reasons
+        decisions += decision_entries(verdict)
+    specimen["reasons"], specimen["decisions"] = reasons, decisions
+    if len(by_gate) > 1:
+        specimen["verdict"] = worst(by_gate)
+
+
+def decision_entries(verdict: Verdict) -> list[dict[str, Any]]:
+    """Return the decision of a person on ``verdict`` for the institution, without the person; empty without one."""
+    made = verdict.decision
+    if made is None:
+        return []
+    return [{"gate": verdict.gate, "decision": made.decision, "date": made.time[:10], "reason": made.reason}]
 
 
 def _find(workspace: Workspace, delivery_id: str) -> tuple[Path, Report]:

@@ -10,27 +10,34 @@ from baekman.qc.metrics import read_metrics
 from baekman.qc.thresholds import load_thresholds
 from baekman.verdicts import GateMode, write_verdicts
 from baekman.workspace import specimens
+from baekman.workspace.decisions import apply, decisions_in_force
 from baekman.workspace.paths import Workspace
 
 
 def judge_delivery(
     workspace: Workspace, delivery_id: str, *, thresholds: Path, gate: GateMode, output: Path, accepted: Path
 ) -> None:
-    """Judge the participants of a delivery by their metrics.
+    """Judge the participants of a delivery by their metrics, and apply the decisions of persons.
 
     Args:
         workspace: The workspace; a job uses paths relative to it.
         delivery_id: The delivery.
         thresholds: YAML with thresholds that override the project's.
-        gate: In the mode ``report`` every participant goes on, except those with lost reads or records.
+        gate: In the mode ``report`` every participant goes on, except those with lost reads or records, and those whom
+            a person rejected.
         output: JSON for the verdicts.
         accepted: A line (participant ID, gVCF relative to the workspace, sex) for each who goes on, sorted by ID.
     """
-    rows = specimens.read(workspace.delivery(delivery_id).specimens)
+    folder = workspace.delivery(delivery_id)
+    rows = specimens.read(folder.specimens)
     sexes = {row.participant_id: row.sex for row in rows}
     limits = load_thresholds(thresholds)
     metrics = [read_metrics(workspace.participant(participant_id).metrics) for participant_id in sexes]
-    verdicts = [judge(values, limits) for values in sorted(metrics, key=lambda values: values.specimen_id)]
+    decisions = decisions_in_force(workspace, folder)
+    verdicts = [
+        apply(judge(measured, limits), decisions.get(measured.specimen_id), values=measured.values)
+        for measured in sorted(metrics, key=lambda measured: measured.specimen_id)
+    ]
     write_verdicts(output, verdicts)
     passed = sorted(
         verdict.participant_id

@@ -12,7 +12,8 @@ from baekman.report.wording import render
 from baekman.verdicts import DECISIONS, Scalar, Verdict, merge, read_verdicts
 
 REASON_COLUMNS = ("code", "severity", "metric", "observed", "threshold", "action")
-COLUMNS = ("specimen", "participant", "gate", "verdict", *REASON_COLUMNS)
+DECISION_COLUMNS = ("decision", "decided_by", "decided", "decision_reason")
+COLUMNS = ("specimen", "participant", "gate", "verdict", *REASON_COLUMNS, *DECISION_COLUMNS)
 
 
 def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path) -> None:
@@ -38,6 +39,7 @@ def verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
             "participant": verdict.participant_id or "",
             "gate": verdict.gate,
             "verdict": verdict.verdict,
+            **_decision_columns(verdict),
         }
         reasons = [reason.to_json() for reason in verdict.reasons] or [{}]
         rows += [common | {column: _text(reason.get(column)) for column in REASON_COLUMNS} for reason in reasons]
@@ -56,10 +58,19 @@ def _by_specimen(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
                 "participant": verdict.participant_id,
                 "verdict": decisions[verdict.specimen_id],
                 "reasons": [],
+                "decisions": [],
             },
         )
+        if verdict.decision:
+            specimen["decisions"].append({"gate": verdict.gate, **verdict.decision.to_json()})
         specimen["reasons"] += [{"gate": verdict.gate, **reason.to_json()} for reason in verdict.reasons]
     return list(specimens.values())
+
+
+def _decision_columns(verdict: Verdict) -> dict[str, str]:
+    made = verdict.decision
+    values = (made.decision, made.actor, made.time, made.reason) if made else ("",) * len(DECISION_COLUMNS)
+    return dict(zip(DECISION_COLUMNS, map(_text, values), strict=True))
 
 
 def _text(value: Scalar) -> str:

@@ -29,7 +29,7 @@ def table(
         counts = status.jobs
         jobs = f"{counts.done}/{counts.total}" if counts.total else str(counts.done or "-")
         numbers = [status.verdicts[decision] for decision in DECISIONS]
-        end = _local(status.estimated_end)
+        end = local_time(status.estimated_end)
         yield _COLUMNS.format(status.delivery, status.state, status.stage, jobs, end, *numbers).rstrip()
         yield from _details(status)
     for participant in participants:
@@ -46,7 +46,7 @@ def inbox_lines(inboxes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for inbox in inboxes:
         counts = ", ".join(f"{number} {str(state).replace('_', ' ')}" for state, number in inbox["counts"].items())
         is_watched = {True: "is watched", False: "is not watched now", None: "was watched"}[inbox["is_watched"]]
-        yield f"inbox {inbox['inbox']} {is_watched}; last look {_local(inbox['looked'])}: {counts or 'no folders'}"
+        yield f"inbox {inbox['inbox']} {is_watched}; last look {local_time(inbox['looked'])}: {counts or 'no folders'}"
         for folder in inbox["folders"][:MOST_WAITING]:
             yield f"  {folder['state']}: `find INBOX -maxdepth 1 -inum {folder['number']}`: {folder['message']}"
         if len(inbox["folders"]) > MOST_WAITING:
@@ -92,9 +92,41 @@ def _details(status: DeliveryStatus) -> Iterator[str]:
 
 
 def _waiting(waiting: Waiting) -> str:
-    return f"{waiting.specimen}  {waiting.gate:<6}  {', '.join(waiting.reasons)}, since {_local(waiting.since)}"
+    text = f"{waiting.specimen}  {waiting.gate:<6}  {', '.join(waiting.reasons)}, since {local_time(waiting.since)}"
+    return f"{text}; decided: {waiting.decided}, for the next `baekman deliver`" if waiting.decided else text
 
 
-def _local(time: str) -> str:
+def specimen_lines(held: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines on a specimen in a delivery (``hold.HeldSpecimen.to_json``)."""
+    waits = f", waits since {local_time(held['since'])}" if held["since"] else ""
+    yield f"{held['specimen']}  {held['participant'] or '-'}  delivery {held['delivery']}: {held['verdict']}{waits}"
+    for verdict in held["verdicts"]:
+        yield f"  {verdict['gate']:<6}  {verdict['verdict']}"
+        for reason in verdict["reasons"]:
+            yield f"    {reason['severity']:<6}  {_reason(reason)}"
+        if made := verdict.get("decision"):
+            yield f"    taken on: {decision_line(made)}"
+    if made := held["decision"]:
+        yield f"  decision: {decision_line(made)}"
+
+
+def decision_line(made: Mapping[str, Any]) -> str:
+    """Return the decision of a person as a line: the decision, who, when and why."""
+    extra = [word for word in ("override", "counts") if made[word]] + [made["reads"]] * bool(made["reads"])
+    words = f"{made['decision']}{f' ({chr(44).join(extra)})' if extra else ''}"
+    person = made["actor"] if made["actor"].startswith(made["user"]) else f"{made['actor']} ({made['user']})"
+    return f"{words} by {person}, {local_time(made['time'])}: {made['reason']}"
+
+
+def _reason(reason: Mapping[str, Any]) -> str:
+    text = f"{reason['code']}"
+    if reason["observed"] is not None:
+        text += f": {reason['metric'] or 'observed'} {reason['observed']}"
+    if reason["threshold"] is not None:
+        text += f", expected {reason['threshold']}"
+    return text
+
+
+def local_time(time: str) -> str:
     """Return a time of ISO 8601 in the zone of this machine, to the minute; "" for ""."""
     return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M") if time else ""

@@ -154,6 +154,20 @@ def revision(folder: DeliveryFolder) -> int:
     return int(_read(folder)["revision"])
 
 
+def require_revision(folder: DeliveryFolder, least: int) -> None:
+    """Raise InputRefused when the decisions in ``folder`` are older than ``revision`` was."""
+    if (number := revision(folder)) < least:
+        raise InputRefused(
+            Problem(
+                file=folder.decisions.name,
+                place=folder.id,
+                expected=f"change {least} or later",
+                found=f"change {number}",
+                action="restore the file from a back-up, or decide again with `baekman hold`",
+            )
+        )
+
+
 def listed_decisions(folder: DeliveryFolder) -> list[SpecimenDecision]:
     """Return the decisions in ``folder`` in the order of their making, without a look at the audit log.
 
@@ -218,7 +232,7 @@ def apply(
         metric="decision",
         observed=f"{made.decision} of {made.time[:10]}",
         threshold="the values that the person saw",
-        action="decide again" if made.decision == "reject" or verdict.verdict == "hold" else "",
+        action="nothing to send: the receiver decides again",
     )
     return Verdict.of(
         specimen_id=verdict.specimen_id,

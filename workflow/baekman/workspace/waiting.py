@@ -10,18 +10,23 @@ from pathlib import Path
 
 from baekman.files.sidecar import read_checked
 from baekman.verdicts import GATES, Verdict, merge, read_verdicts
+from baekman.workspace.decisions import SpecimenDecision, listed_decisions
 from baekman.workspace.paths import DeliveryFolder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """A held specimen, which waits for a person. ``since`` is ISO 8601 in UTC; ``reasons`` are codes."""
+    """A held specimen, which waits for a person. ``since`` is ISO 8601 in UTC; ``reasons`` are codes.
+
+    ``decided`` is the decision of a person that the next ``baekman deliver`` takes on, or "".
+    """
 
     specimen: str
     participant: str | None
     gate: str
     reasons: tuple[str, ...]
     since: str
+    decided: str = ""
 
 
 def verdicts_of(folder: DeliveryFolder) -> Iterator[Verdict]:
@@ -35,7 +40,7 @@ def verdicts_of(folder: DeliveryFolder) -> Iterator[Verdict]:
 
 def waiting_in(folder: DeliveryFolder, verdicts: Sequence[Verdict]) -> Iterator[Waiting]:
     """Yield the held specimens among ``verdicts`` that are not in the cohort."""
-    decisions = merge(verdicts)
+    decisions, of_persons = merge(verdicts), {made.specimen_id: made for made in listed_decisions(folder)}
     in_cohort, received = _batch(folder), received_at(folder)
     for verdict in verdicts:
         if verdict.verdict != "hold" or decisions[verdict.specimen_id] != "hold":
@@ -48,7 +53,13 @@ def waiting_in(folder: DeliveryFolder, verdicts: Sequence[Verdict]) -> Iterator[
             gate=verdict.gate,
             reasons=tuple(dict.fromkeys(reason.code for reason in verdict.reasons if reason.severity != "note")),
             since=received if verdict.gate == "intake" and received else _written(folder.verdicts(verdict.gate)),
+            decided=_decided(verdict, of_persons.get(verdict.specimen_id)),
         )
+
+
+def _decided(verdict: Verdict, decision: SpecimenDecision | None) -> str:
+    """Return the decision of a person on ``verdict`` that no gate has taken on yet; "" without one."""
+    return decision.made.decision if decision and verdict in decision.seen else ""
 
 
 def _batch(folder: DeliveryFolder) -> frozenset[str]:

@@ -1,0 +1,158 @@
+"""``baekman hold …``: the specimens that wait for a person, and the decisions on them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.files.shown_text import printable
+
+if TYPE_CHECKING:
+    from baekman.hold.refusals import Choice
+
+app = typer.Typer(help="Held specimens, and the decisions on them.", no_args_is_help=True)
+
+SpecimensArgument = Annotated[list[str], typer.Argument(metavar="SPECIMEN…", help="Specimen IDs, S….")]
+ReasonOption = Annotated[
+    str,
+    typer.Option("--reason", help="Why, in a line; the institution reads it. No names, numbers, codes or IDs."),
+]
+DeliveryOption = Annotated[
+    str, typer.Option("--delivery", help="The delivery, D…, where a specimen waits in several of them.")
+]
+InsteadOption = Annotated[bool, typer.Option("--instead", help="Replace another decision that was not taken on yet.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; docs/operating.md has its keys.")]
+
+
+@app.command("list")
+def list_(
+    workspace: WorkspaceOption = HERE,
+    delivery: Annotated[list[str] | None, typer.Option("--delivery", help="A delivery, D…; repeatable.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the specimens that wait for a person, and since when; needs neither the registry nor its key.
+
+    Example: baekman hold list --workspace W
+    """
+    from baekman.hold.specimens import waiting_specimens
+    from baekman.status.delivery import delivery_folders
+    from baekman.status.output import local_time
+    from baekman.workspace.identity import require_workspace
+    from baekman.workspace.paths import Workspace
+
+    require_workspace(workspace)
+    specimens = waiting_specimens(delivery_folders(Workspace(workspace), delivery or []))
+    if as_json:
+        for number, specimen in enumerate(specimens):
+            print("[" if number == 0 else ",", json.dumps(specimen, ensure_ascii=False), sep="\n" if number else "")
+        print("]" if "number" in locals() else "[]")
+        return
+    columns = "{:<14}  {:<14}  {:<14}  {:<6}  {:<16}  {:<8}  {}"
+    print(columns.format("DELIVERY", "SPECIMEN", "PARTICIPANT", "GATE", "SINCE", "DECIDED", "REASONS"))
+    for each in specimens:
+        ids = (each["delivery"], each["specimen"], each["participant"] or "-")
+        since, reasons = local_time(each["since"]), ", ".join(each["reasons"])
+        print(printable(columns.format(*ids, each["gate"], since, each["decided"] or "-", reasons)))
+
+
+@app.command()
+def show(
+    specimen: Annotated[str, typer.Argument(metavar="SPECIMEN", help="A specimen ID, S….")],
+    workspace: WorkspaceOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the verdicts on a specimen with observed and expected values, in each delivery, and the decisions on it.
+
+    Example: baekman hold show S… --workspace W
+    """
+    from baekman.hold.specimens import find_specimen
+    from baekman.status.output import specimen_lines
+    from baekman.workspace.identity import require_workspace
+    from baekman.workspace.paths import Workspace
+
+    require_workspace(workspace)
+    found = [held.to_json() for held in find_specimen(Workspace(workspace), specimen)]
+    if as_json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        sys.stdout.writelines(printable(line) + "\n" for held in found for line in specimen_lines(held))
+
+
+@app.command()
+def accept(
+    specimens: SpecimensArgument,
+    reason: ReasonOption,
+    workspace: WorkspaceOption = HERE,
+    delivery: DeliveryOption = "",
+    override: Annotated[
+        bool, typer.Option("--override", help="Accept what a gate rejected; never consent or identity.")
+    ] = False,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Of several specimens of the participant, this is the one that counts.")
+    ] = False,
+    instead: InsteadOption = False,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
+) -> None:
+    """Release held specimens: the next `baekman deliver` takes them from where they were held to the cohort.
+
+    Applies to the values that were seen: `baekman hold show` has them. Where they change, the specimen is held again.
+
+    Example: baekman hold accept S… --reason 'coverage is enough for this panel' --workspace W
+    """
+    from baekman.hold.refusals import Choice
+
+    choice = Choice(
+        decision="accept", reason=reason, override=override, counts=counts, instead=instead, delivery=delivery
+    )
+    _decide(specimens, choice, workspace=workspace, registry=registry, key_file=key_file)
+
+
+@app.command()
+def reject(
+    specimens: SpecimensArgument,
+    reason: ReasonOption,
+    workspace: WorkspaceOption = HERE,
+    delivery: DeliveryOption = "",
+    instead: InsteadOption = False,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
+) -> None:
+    """Reject held specimens: the next `baekman deliver` says so in the return report.
+
+    Example: baekman hold reject S… --reason 'the library is re-sequenced' --workspace W
+    """
+    from baekman.hold.refusals import Choice
+
+    choice = Choice(decision="reject", reason=reason, instead=instead, delivery=delivery)
+    _decide(specimens, choice, workspace=workspace, registry=registry, key_file=key_file)
+
+
+def _decide(
+    specimens: list[str], choice: Choice, *, workspace: Path, registry: str | None, key_file: Path | None
+) -> None:
+    """Record a decision and print a line for each specimen that it is on."""
+    from baekman.hold.decision import decide
+    from baekman.withdrawal import open_registry_and_sweep
+    from baekman.workspace.decisions import person
+    from baekman.workspace.identity import require_workspace
+    from baekman.workspace.paths import Workspace
+
+    require_workspace(workspace)
+    place = Workspace(workspace)
+    opened = open_registry_and_sweep(place, registry=registry, key_file=key_file)
+    made = person(choice.decision, choice.reason, override=choice.override, counts=choice.counts)
+    recorded = decide(place, specimens, choice=choice, made=made, registry=opened)
+    words: dict[Literal["accept", "reject"], str] = {"accept": "accepted", "reject": "rejected"}
+    for decision in recorded:
+        counting = " (counts)" if decision.made.counts else ""
+        print(f"{decision.specimen_id}  {words[decision.made.decision]}{counting}")
+    if recorded:
+        print("the next `baekman deliver` of the delivery takes it on", file=sys.stderr)
+    else:
+        print("decided so before: nothing to do", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Held specimens, and the decisions of a person on them."""

@@ -1,0 +1,129 @@
+"""The limits of what a person may decide: never consent or identity, and never what cannot be processed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from baekman.consent import ConsentState
+from baekman.errors import Problem
+from baekman.hold.specimens import REPEATED, HeldSpecimen
+from baekman.intake.reasons import REASON_KINDS
+from baekman.registry.records import Registry
+from baekman.verdicts import INCOMPLETE, Reason
+
+# No person decides on these: consent is the participant's, and identity is a fact.
+CONSENT = frozenset({"no_consent", "consent_expired", "participant_withdrawn"})
+IDENTITY = frozenset({"not_registered", "barcode_lookalike", "specimen_reused"})
+IDENTITY_IF_REJECTED = frozenset({"sample_mismatch", "identity_mismatch", "sex_discordant"})
+_IDENTIFIER = "identifier_in_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The choice of a person: ``accept`` or ``reject``, the reason and the options of ``baekman hold``.
+
+    ``counts``: the specimen is the one of its participant that counts. ``reads``: ``merge`` or ``replace``.
+    ``instead``: replace an earlier decision. ``delivery``: the ID of the delivery, "" where only one has the specimen.
+    """
+
+    decision: Literal["accept", "reject"]
+    reason: str
+    override: bool = False
+    counts: bool = False
+    instead: bool = False
+    delivery: str = ""
+
+
+def refusals(held: HeldSpecimen, choice: Choice, *, registry: Registry) -> Iterator[Problem]:
+    """Yield the problems of deciding on ``held``."""
+
+    def problem(*, expected: str, found: str, action: str) -> Problem:
+        place = f"delivery {held.folder.id}"
+        return Problem(file=held.specimen_id, place=place, expected=expected, found=found, action=action)
+
+    if held.participant_id is None or any(reason.code in CONSENT | IDENTITY for reason in held.failures):
+        codes = ", ".join(reason.code for reason in held.failures) or "no registration"
+        yield problem(
+            expected="a held specimen of a registered participant with consent",
+            found=codes,
+            action="no person decides on consent and identity: correct the registration, then run `baekman deliver`",
+        )
+        return
+    if held.verdict == "accept" or held.waiting is None:
+        taken_on = next((verdict.decision for verdict in held.verdicts if verdict.decision), None)
+        if taken_on is not None and (held.verdict == "accept") == (taken_on.decision == "accept"):
+            if taken_on.decision != choice.decision:
+                yield problem(
+                    expected="a specimen that waits",
+                    found=f"{taken_on.decision} by {taken_on.actor} on {taken_on.time[:10]}, taken on",
+                    action=_after(taken_on.decision),
+                )
+            return
+    if held.verdict == "accept" or (held.waiting is None and held.verdict == "hold"):
+        yield problem(
+            expected="a specimen that waits",
+            found="one that goes on, or is in the cohort",
+            action=_after("accept"),
+        )
+        return
+    if choice.decision == "reject":
+        if held.verdict == "reject":
+            yield problem(expected="a specimen that waits", found="one that a gate rejected", action="nothing to do")
+        return
+    yield from (problem(**words) for words in _why_not_accepted(held, choice))
+    state = registry.active_consent(held.participant_id)
+    if state is not ConsentState.GRANTED:
+        yield problem(
+            expected="consent to genome sequencing in force",
+            found=state.value,
+            action="no person decides on consent: record it first (`baekman registry consent`)",
+        )
+
+
+def _after(decision: str) -> str:
+    """Return what to do where ``decision`` is taken on already."""
+    if decision == "reject":
+        return "deliver the specimen again"
+    return "to take it out of the cohort: `baekman cohort withdraw`, or `baekman withdraw` for a withdrawal"
+
+
+def _why_not_accepted(held: HeldSpecimen, choice: Choice) -> Iterator[dict[str, str]]:
+    """Yield the words of each problem of accepting ``held``."""
+    rejected = [reason.code for reason in held.failures if reason.severity == "reject"]
+    identity = [code for code in rejected if code in IDENTITY_IF_REJECTED or code.startswith(_IDENTIFIER)]
+    blocked = [reason.code for reason in held.failures if _is_blocked(reason)]
+    is_repeated = any(reason.code == REPEATED for reason in held.failures)
+    if identity:
+        yield {
+            "expected": "no rejection for identity or an identifier",
+            "found": ", ".join(identity),
+            "action": "no person decides on identity, with --override neither: the institution sends it again",
+        }
+    elif blocked:
+        yield {
+            "expected": "a specimen that can be processed",
+            "found": ", ".join(blocked),
+            "action": "mend the cause and run `baekman deliver` again, or let the institution send it again",
+        }
+    elif rejected and not choice.override:
+        yield {
+            "expected": "a specimen that no gate rejected, or --override",
+            "found": ", ".join(rejected),
+            "action": "look at the values (`baekman hold show`), then add --override",
+        }
+    if is_repeated and not choice.counts:
+        yield {
+            "expected": "--counts, for the specimen of the participant that counts",
+            "found": REPEATED,
+            "action": "add --counts to the specimen that counts; the others of the delivery are rejected",
+        }
+    if choice.counts and not is_repeated:
+        yield {"expected": f"{REPEATED}, with --counts", "found": "another reason", "action": "leave --counts out"}
+
+
+def _is_blocked(reason: Reason) -> bool:
+    """Return whether nothing of the specimen can be used, or a tool did part of its work."""
+    kind = REASON_KINDS.get(reason.code)
+    return reason.code in INCOMPLETE or (kind is not None and kind.blocks and reason.code != REPEATED)
