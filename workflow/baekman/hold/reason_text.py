@@ -11,7 +11,8 @@ from baekman.errors import Problem
 from baekman.hold.specimens import HeldSpecimen
 from baekman.intake import return_report
 from baekman.privacy.stream_search import found_in
-from baekman.registry.records import Registry, SpecimenRecord
+from baekman.registry.records import Registry
+from baekman.registry.specimen import SpecimenRecord
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.waiting import verdicts_of
 
