@@ -114,3 +114,18 @@ def test_a_line_longer_than_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ]
     reading = read_lines(tmp_path, lines, C1)
     assert (len(reading.rows), spans(reading)) == (1, [(1, 9, 50, "called"), (11, 20, 50, "called")])
+
+
+def test_a_record_is_read_the_same_wherever_its_separators_lie(tmp_path: Path) -> None:
+    # separators are found 64 bytes at a time, and fewer at the end of a chunk
+    for width in range(1, 140, 3):
+        other = "X" * width
+        samples = (f"0/1:40:22:11,11:45,0,42:{other}:7", f"0/0:30:{other}")
+        lines = [
+            line(10, "C", "T", samples[0], info=other, format="GT:GQ:DP:AD:PL:XX:PS"),
+            line(20, BASES[19], "<*>", samples[1], info=f"END=29;{other}=1;MIN_DP=9", format="GT:GQ:XX"),
+        ]
+        reading = read_lines(tmp_path, lines, C1)
+        (row,) = reading.rows
+        assert (row.gq, row.dp, row.ad, row.pl, row.phase_set) == (40, 22, (11, 11), (45, 0, 42), 7)
+        assert [(s.start, s.end, s.gq, s.dp) for s in reading.segments] == [(20, 29, 30, 9)]

@@ -1,8 +1,12 @@
 """The places of the fields of a record's sample, by the record's FORMAT."""
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp
 
-from baekman.kernels.line cimport Line
+from baekman.kernels.line cimport FORMAT, SAMPLE, Line
+from baekman.kernels.reader cimport DONE, MORE_FIELDS, TOO_MANY_FIELDS
+from baekman.kernels.separators cimport WIDTH, bits_up_to, lowest
+from baekman.kernels.text cimport COLON
 
 cdef enum:
     MAX_FORMATS = 64
@@ -46,7 +50,37 @@ cdef struct Fields:
     int64_t count
 
 
-cdef int find_fields(Fields *fields, const uint8_t *buf, const Line *line) noexcept nogil
+cdef bint find_format(Fields *fields, const uint8_t *buf, const Line *line) noexcept nogil
+
+
+cdef inline int find_fields(Fields *fields, const uint8_t *buf, const Line *line, int64_t limit) noexcept nogil:
+    """Find the fields of this line; the buffer ends at ``limit``."""
+    cdef int64_t start = line.columns[FORMAT], size = line.columns[SAMPLE] - 1 - start, stop, at
+    cdef int64_t first, number = 0, last = fields.last
+    cdef uint64_t bits
+    if last >= 0:
+        first = fields.ends[last - 1] if last else 0
+        if size != fields.ends[last] - first or memcmp(buf + start, fields.pool + first, size):
+            last = -1
+    if last < 0 and not find_format(fields, buf, line):
+        return TOO_MANY_FIELDS
+    at = fields.start[0] = line.columns[SAMPLE]
+    while at < line.end:
+        bits = bits_up_to(buf, at, min(at + WIDTH, limit), COLON, COLON)
+        while bits:
+            stop = at + lowest(bits)
+            if stop >= line.end:
+                break
+            fields.end[number] = stop
+            number += 1
+            if number >= MAX_FIELDS:
+                return TOO_MANY_FIELDS
+            fields.start[number] = stop + 1
+            bits &= bits - 1
+        at += WIDTH
+    fields.end[number] = line.end
+    fields.count = number + 1
+    return MORE_FIELDS if number >= fields.numbers[fields.last][KEYS] else DONE
 
 
 cdef inline bint find(const Fields *fields, int64_t key, int64_t *start, int64_t *stop) noexcept nogil:

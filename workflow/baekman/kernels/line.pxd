@@ -1,9 +1,11 @@
 """A line of a gVCF: its columns."""
 
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcmp
 
 from baekman.kernels.reader cimport BAD_COLUMNS, DONE, EMPTY
-from baekman.kernels.text cimport DOT, NEWLINE, RETURN, TAB, same
+from baekman.kernels.separators cimport Ends, next_end
+from baekman.kernels.text cimport DOT, NEWLINE, RETURN, digits, same
 
 cdef enum:
     CHROM = 0
@@ -25,18 +27,21 @@ cdef struct Line:
     int64_t columns[COLUMNS + 1]  # the start of each
 
 
-cdef inline int split(const uint8_t *buf, int64_t at, int64_t limit, Line *line, int64_t *next_line) noexcept nogil:
+cdef inline int split(
+    Ends *ends, const uint8_t *buf, int64_t at, int64_t limit, Line *line, int64_t *next_line
+) noexcept nogil:
     """Find the columns of a line, if it has any, and the line after it."""
-    cdef int64_t column = 0, end = at
+    cdef int64_t column = 0, end
     line.begin = at
     line.columns[0] = at
-    while end < limit and buf[end] != NEWLINE:
-        if buf[end] == TAB:
-            column += 1
-            if column >= COLUMNS:
-                return BAD_COLUMNS
-            line.columns[column] = end + 1
-        end += 1
+    while True:
+        end = next_end(ends, buf, limit)
+        if end == limit or buf[end] == NEWLINE:
+            break
+        column += 1
+        if column >= COLUMNS:
+            return BAD_COLUMNS
+        line.columns[column] = end + 1
     next_line[0] = end + 1
     if end > at and buf[end - 1] == RETURN:
         end -= 1
@@ -64,4 +69,17 @@ cdef inline bint has_failed(const uint8_t *buf, const Line *line) noexcept nogil
     return fails(buf, line.columns[FILTER], line.columns[INFO] - 1)
 
 
-cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size) noexcept nogil
+cdef void read_whole_info(
+    const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size
+) noexcept nogil
+
+
+cdef inline void read_info(
+    const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size
+) noexcept nogil:
+    """Read END, the least depth of a block and the length of SVLEN, where INFO has them."""
+    cdef int64_t start = line.columns[INFO], stop = line.columns[FORMAT] - 1
+    if stop - start > 4 and not memcmp(buf + start, b"END=", 4) and digits(buf, start + 4, stop, reach) == stop:
+        return  # as in most blocks
+    reach[0] = 0
+    read_whole_info(buf, line, reach, dp, size)

@@ -13,8 +13,10 @@ cdef const uint8_t *INFO_POOL = b"ENDSVLENMIN_DPMinDP"
 cdef int64_t[4] INFO_ENDS = [3, 8, 14, 19]
 
 
-cdef void read_info(const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size) noexcept nogil:
-    """Read END, the least depth of a block and the length of SVLEN, where INFO has them."""
+cdef void read_whole_info(
+    const uint8_t *buf, const Line *line, int64_t *reach, int64_t *dp, int64_t *size
+) noexcept nogil:
+    """Read an INFO that has more than an END."""
     cdef int64_t start = line.columns[INFO], stop = line.columns[FORMAT] - 1, last, equals, key
     cdef int64_t cut = 0
     while start < stop:

@@ -25,7 +25,8 @@ from baekman.kernels.sample cimport (
     has_evidence, has_failed_genotype, is_called, read_depths, read_genotype, read_likelihoods, read_quality,
     states_reference,
 )
-from baekman.kernels.text cimport named, position, quality, same
+from baekman.kernels.separators cimport WIDTH, Ends
+from baekman.kernels.text cimport key_number, named, position, quality, same
 
 cdef enum:
     MAX_FILTERS = 250
@@ -198,8 +199,11 @@ cdef class RecordReader:
     cdef int _read(self, const uint8_t *buf, int64_t limit, int64_t *at) noexcept nogil:
         cdef Line line
         cdef Record record
+        cdef Ends ends
         cdef int64_t next_line = 0
         cdef int reason
+        ends.at = at[0] - WIDTH
+        ends.bits = 0
         record.buf = buf
         record.allele_start = self._allele_start
         record.allele_end = self._allele_end
@@ -207,7 +211,7 @@ cdef class RecordReader:
         record.depths = self._depths
         record.counts = self._counts
         while at[0] < limit:
-            reason = split(buf, at[0], limit, &line, &next_line)
+            reason = split(&ends, buf, at[0], limit, &line, &next_line)
             if reason == EMPTY:
                 self.line += 1
                 at[0] = next_line
@@ -235,7 +239,7 @@ cdef class RecordReader:
             if reason == DONE:
                 reason = check_repeated(&self._repeats, buf, &line, &record, next_line, limit)
             if reason == DONE:
-                reason = find_fields(&self._fields, buf, &line)
+                reason = find_fields(&self._fields, buf, &line, limit)
             if reason == DONE:
                 reason = self._read_sample(&line, &record)
             if reason != DONE:
@@ -246,7 +250,7 @@ cdef class RecordReader:
 
     cdef int _enter(self, const uint8_t *buf, Line *line) noexcept nogil:
         """Find the line's contig."""
-        cdef int64_t index, first, name_end = line.columns[POS] - 1, name = -1
+        cdef int64_t first, name, name_end = line.columns[POS] - 1
         cdef const uint8_t *pool = &self._name_pool[0]
         cdef const int64_t *ends = &self._name_ends[0]
         if self.contig >= 0:
@@ -255,12 +259,7 @@ cdef class RecordReader:
                 return DONE
         if len(self._left_out) and same(buf, line.begin, name_end, &self._left_out[0], 0, len(self._left_out)):
             return IGNORED
-        first = 0
-        for index in range(len(self._name_ends)):
-            if same(buf, line.begin, name_end, pool, first, ends[index]):
-                name = index
-                break
-            first = ends[index]
+        name = key_number(buf, line.begin, name_end, pool, ends, len(self._name_ends))
         if name < 0:
             return BAD_CONTIG
         if self._contig_of_name[name] != self.contig:

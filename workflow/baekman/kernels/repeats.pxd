@@ -1,11 +1,12 @@
 """The records at one position, and the search for repeated ones."""
 
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcmp
 
 from baekman.kernels.line cimport ID, POS, Line
 from baekman.kernels.reader cimport DONE, DUPLICATED
 from baekman.kernels.record cimport Record
-from baekman.kernels.text cimport NEWLINE, RETURN, digest, same
+from baekman.kernels.text cimport NEWLINE, RETURN, digest
 
 cdef enum:
     MOST_SAME = 16  # the number of records of one POS that a record is compared with
@@ -30,7 +31,9 @@ cdef inline int check_repeated(
         record.pos == repeats.pos
         or after > limit
         or buf[next_line] == NEWLINE or buf[next_line] == RETURN  # an empty line
-        or same(buf, line.begin, line.columns[ID], buf, next_line, after)
+        # the last digits of POS differ first
+        or (buf[after - 2] == buf[line.columns[ID] - 2]
+            and not memcmp(buf + line.begin, buf + next_line, line.columns[ID] - line.begin))
     ):
         line_digest = digest(buf, line.columns[POS], line.end)
         for index in range(min(repeats.count, <int64_t>MOST_SAME)):

@@ -15,7 +15,9 @@ from baekman.kernels.layout cimport (
 )
 from baekman.kernels.reader cimport BAD_GENOTYPE, DONE
 from baekman.kernels.record cimport MAX_ALLELES, NON_REF, Record
-from baekman.kernels.text cimport COMMA, MINUS, PIPE, SLASH, integer, is_infinity, is_missing, position, quality
+from baekman.kernels.text cimport (
+    COMMA, MINUS, PIPE, SLASH, ZERO, integer, is_infinity, is_missing, list_integer, position, quality,
+)
 
 cdef enum:
     LOG_OFFSET = 1_000_000_000
@@ -33,6 +35,13 @@ cdef int read_genotype(Record *record, Fields *fields, bint *complete) noexcept 
     if not find(fields, GT, &start, &stop):
         complete[0] = False
         record.counts[COUNT_NO_GT] += not (record.block and states_reference(fields))
+        return DONE
+    if stop - start == 3 and buf[start] == ZERO and buf[start + 2] == ZERO and (
+        buf[start + 1] == SLASH or buf[start + 1] == PIPE
+    ):  # most records are of the reference
+        record.ploidy = 2
+        record.phased = buf[start + 1] == PIPE
+        record.genotype[0] = record.genotype[1] = 0
         return DONE
     if start < stop and (buf[start] == SLASH or buf[start] == PIPE):  # VCF 4.5 leading phase mark
         start += 1
@@ -107,10 +116,13 @@ cdef void read_likelihoods(Record *record, Fields *fields, bint complete) noexce
     if record.polyploid:
         return
     while start <= stop:
-        last = start
-        while last < stop and buf[last] != COMMA:
-            last += 1
-        value = phred_of_log(buf, start, last) if of_gl else integer(buf, start, last, &cut)
+        if of_gl:
+            last = start
+            while last < stop and buf[last] != COMMA:
+                last += 1
+            value = phred_of_log(buf, start, last)
+        else:
+            value = list_integer(buf, start, stop, &last, &cut)
         if value < 0:
             unknown = unknown or value == -1
             wrong = wrong or value < -1
@@ -177,10 +189,7 @@ cdef void add_depths(Record *record, int64_t start, int64_t stop, bint *unknown,
     """Add the numbers of a list to the record's depths."""
     cdef int64_t last, value
     while start <= stop and record.counted < MAX_ALLELES:
-        last = start
-        while last < stop and record.buf[last] != COMMA:
-            last += 1
-        value = integer(record.buf, start, last, &record.counts[COUNT_DECIMALS_CUT])
+        value = list_integer(record.buf, start, stop, &last, &record.counts[COUNT_DECIMALS_CUT])
         if value == -1:
             unknown[0] = True
         elif value < 0:

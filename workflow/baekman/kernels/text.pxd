@@ -12,6 +12,7 @@ cdef enum:
     MINUS = 45
     DOT = 46
     SLASH = 47
+    ZERO = 48
     COLON = 58
     SEMICOLON = 59
     LESS = 60
@@ -22,11 +23,26 @@ cdef enum:
     EXPONENT = 101
     PIPE = 124
     MAX_QUALITY = 1_000_000_000
+    SAFE_DIGITS = 9  # a number of so many digits is below any limit here
 
 
 cdef inline bint is_missing(const uint8_t *buf, int64_t start, int64_t stop) noexcept nogil:
     """Return whether a field is ``.`` or empty."""
     return stop - start <= 1 and (stop == start or buf[start] == DOT)
+
+
+cdef inline int64_t digits(const uint8_t *buf, int64_t start, int64_t end, int64_t *value) noexcept nogil:
+    """Read at most ``SAFE_DIGITS`` digits of ``buf[start:end]`` as a number; return the place after them."""
+    cdef int64_t at = start, last = min(end, start + SAFE_DIGITS)
+    cdef uint8_t digit
+    value[0] = 0
+    while at < last:
+        digit = buf[at] - 48
+        if digit > 9:
+            break
+        value[0] = value[0] * 10 + digit
+        at += 1
+    return at
 
 
 cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end, int64_t *cut) noexcept nogil:
@@ -35,9 +51,14 @@ cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end, int6
     Decimals are cut off, and counted in ``cut`` where they are not 0.
     """
     cdef bint lossy = False
-    cdef int64_t value = 0, at, digit, after
-    if start >= end or (end - start == 1 and buf[start] == DOT):
+    cdef int64_t value, at, digit, after
+    if start >= end:
         return -1
+    if digits(buf, start, end, &value) == end:
+        return value
+    if end - start == 1 and buf[start] == DOT:
+        return -1
+    value = 0
     for at in range(start, end):
         digit = <int64_t>buf[at] - 48
         if digit < 0 or digit > 9:
@@ -55,9 +76,25 @@ cdef inline int64_t integer(const uint8_t *buf, int64_t start, int64_t end, int6
     return value
 
 
+cdef inline int64_t list_integer(
+    const uint8_t *buf, int64_t start, int64_t end, int64_t *after, int64_t *cut
+) noexcept nogil:
+    """Return the integer at the start of a list with commas in ``buf[start:end]``, and the place ``after`` it."""
+    cdef int64_t value, at = digits(buf, start, end, &value)
+    after[0] = at
+    if at > start and (at == end or buf[at] == COMMA):
+        return value
+    while at < end and buf[at] != COMMA:
+        at += 1
+    after[0] = at
+    return integer(buf, start, at, cut)
+
+
 cdef inline int64_t position(const uint8_t *buf, int64_t start, int64_t end) noexcept nogil:
     """Return the same for a number without decimals; -2 for one with decimals."""
-    cdef int64_t at, cut = 0
+    cdef int64_t at, value, cut = 0
+    if start < end and digits(buf, start, end, &value) == end:
+        return value
     for at in range(start + 1, end):
         if buf[at] == DOT:
             return -2
