@@ -6,6 +6,7 @@ from pathlib import Path
 import snakemake_internals as internals
 from baekman.cohort.settings import require_fixed_in
 from baekman.config.loading import load_config
+from baekman.engine import slurm
 from baekman.errors import InputRefused
 from baekman.tools import processes, programs
 from baekman.workspace import run_lock, specimens
@@ -94,6 +95,10 @@ if internals.is_main_process(workflow) and not internals.is_planning():
 
 internals.lift_core_limit(workflow)
 
+if internals.is_main_process(workflow) and not internals.is_planning():
+    with refusing("profile"):
+        slurm.require(internals.executor())
+
 with refusing("configuration"):
     SETTINGS = load_config(
         WORKSPACE.root,
@@ -124,11 +129,15 @@ def receive_delivery(folder):
 
 def run_inspections(workspace, delivery, participants):
     """Carry out the orders of `participants` by a run with the options of this one, and show its progress."""
-    from baekman import deliver
+    from baekman import deliver, workflow_run
 
     numbers = set()
+    said = []
 
     def show(run):
+        for line in run.cluster[len(said) :]:
+            said.append(line)
+            logger.warning(line, extra={"notice": workflow_run.CLUSTER})
         if run.total and run.done not in numbers:
             numbers.add(run.done)
             logger.info(f"intake: {run.done} of {run.total} jobs done")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import snakemake
+from baekman.engine.slurm import executor_of
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 
@@ -74,6 +75,17 @@ def is_planning() -> bool:
 def is_main_process(workflow: Any) -> bool:
     """Return whether this process is the one that a user started, not a job."""
     return bool(workflow.is_main_process)
+
+
+def executor() -> str:
+    """Return the executor that the command line or its profile names; "" for the default of profiles/default."""
+    options = command_line()
+    places = [place for name in options.profile or () for place in (_invoked_from(name), Path(name))]
+    return options.executor or next(filter(None, map(executor_of, reversed(places))), "")
+
+
+def _invoked_from(name: str) -> Path:
+    return Path(os.environ.get("PWD", ".")) / name
 
 
 def config_file(workflow: Any) -> Path | None:

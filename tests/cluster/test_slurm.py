@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -138,13 +139,12 @@ def test_scheduler_and_workers_of_slurm_speak_no_http_to_anybody(cluster: dict[s
 
 
 def test_the_jobs_of_the_workflow_run_by_its_profile(cluster: dict[str, str], tmp_path: Path) -> None:
+    """This Slurm keeps no accounts, and forgets a job two seconds after its end."""
     workspace = PlannedWorkspace(tmp_path)
     delivery = workspace.receive("gvcf")
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", PROJECT / "Snakefile", "--directory", tmp_path,
         "--profile", PROJECT / "profiles" / "slurm", "--config", f"delivery={delivery}", "--until", "reference",
-        # unlike a real cluster, this one keeps no accounts and answers every second
-        "--slurm-no-account", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1",
     ]  # fmt: skip
     done = subprocess.run(
         command,
@@ -157,6 +157,36 @@ def test_the_jobs_of_the_workflow_run_by_its_profile(cluster: dict[str, str], tm
     assert done.returncode == 0, done.stdout
     assert "submitted with SLURM jobid" in done.stdout
     assert (tmp_path / "reference" / "genome.fa.fai").is_file()
+    assert list((tmp_path / ".snakemake" / "slurm_runs").iterdir()) == []
+
+
+def test_a_run_is_refused_before_intake_where_no_job_can_be_submitted(tmp_path: Path) -> None:
+    workspace = PlannedWorkspace(tmp_path)
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    profile = ("--profile", PROJECT / "profiles" / "slurm")
+    snakemake = (sys.executable, "-m", "snakemake", "--snakefile", PROJECT / "Snakefile", "--config")
+    commands: dict[int, tuple[str | Path, ...]] = {
+        3: (Path(sys.executable).parent / "baekman", "deliver", inbox, "--workspace", tmp_path, *profile),
+        1: (*snakemake, f"delivery={inbox}", f"workspace={tmp_path}", *profile),
+    }
+    (tmp_path / "bin").mkdir()
+    for program in ("bash", "which"):  # of Snakemake
+        (tmp_path / "bin" / program).symlink_to(shutil.which(program) or "")
+    path = {"PATH": str(tmp_path / "bin")}
+    for code, command in commands.items():
+        done = subprocess.run(
+            list(map(str, command)),
+            env={**os.environ, **path},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code
+        expected = "--profile: expected Slurm's commands on PATH, found no sbatch, no squeue, no scancel"
+        assert expected in done.stderr, done.stderr
+    assert not (workspace.folder / "deliveries").exists()
 
 
 def test_a_missing_slurm_is_refused_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,11 +77,13 @@ def deliver(
     profile: str | None = None,
     cores: int | None = None,
     progress: Show = lambda work, done, total: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Receive the delivery in the folder ``delivery`` and run its workflow to the tables.
 
     The same call again takes up where it stopped, or does nothing. It stages reads again that were used and
-    deleted, where a job needs them. A failed job raises nothing and is in the outcome.
+    deleted, where a job needs them. A failed job raises nothing and is in the outcome. ``say`` gets a line on each
+    long wait for the cluster.
 
     Raises:
         InputRefused: the delivery or the configuration is malformed.
@@ -96,7 +98,7 @@ def deliver(
     def run_orders(workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
         command, home = command_for(delivery_id, INSPECTED), workspace.delivery(delivery_id)
         with RunRecorder(home) as recorder:
-            show = _shown(progress, recorder, intake=True)
+            show = _shown(progress, recorder, say, intake=True)
             run_inspections(command, workspace=workspace, home=home, participants=participants, show=show)
             recorder.end("done")
 
@@ -116,7 +118,7 @@ def deliver(
         _notify(outcome, failure.home, Notifier(settings, workspace=workspace))
         return outcome
     with RunRecorder(folder) as recorder:
-        log, report = workspace.deliver_log(folder.id), _shown(progress, recorder)
+        log, report = workspace.deliver_log(folder.id), _shown(progress, recorder, say)
         run = workflow_run.run(command, workspace=workspace, log=log, report=report)
         recorder.end("failed" if run.exit_code else "done")
     if run.done or run.failed:
@@ -127,10 +129,17 @@ def deliver(
     return outcome
 
 
-def _shown(progress: Show, recorder: RunRecorder, *, intake: bool = False) -> Callable[[WorkflowRun], None]:
-    """Return a function that shows a run by ``progress`` and in the state file."""
+def _shown(
+    progress: Show, recorder: RunRecorder, say: Callable[[str], None], *, intake: bool = False
+) -> Callable[[WorkflowRun], None]:
+    """Return a function that shows a run by ``progress`` and in the state file, and its messages by ``say``."""
+    said = 0
 
     def show(run: WorkflowRun) -> None:
+        nonlocal said
+        for line in run.cluster[said:]:
+            say(line)
+        said = len(run.cluster)
         progress("intake" if intake else run.rule or "planning", run.done, run.total)
         recorder.note(run.counts)
 
@@ -200,7 +209,7 @@ def snakemake_command(
     snakefile = data.workflow_folder() / "Snakefile"
     command = [sys.executable, "-m", "snakemake", *targets, "--snakefile", str(snakefile), "--nocolor"]
     command += ["--directory", str(workspace.root.resolve())]
-    command += ["--profile", str(_profile(profile))] if profile else []
+    command += ["--profile", str(profile_folder(profile))] if profile else []
     command += ["--cores", str(cores)] if cores else []
     command += ["--configfile", str(config.resolve())] if config else []
     return [*command, "--config", f"delivery={delivery_id}"]
@@ -229,7 +238,7 @@ def _needs_staged_files(command: Sequence[str], *, workspace: Workspace, folder:
     return "staged_file" in workflow_run.plan(command, workspace=workspace)
 
 
-def _profile(profile: str) -> Path:
+def profile_folder(profile: str) -> Path:
     """Return the folder of a profile, named by its path or by its name in ``profiles/``."""
     path = Path(profile)
     return path.resolve() if path.exists() else data.workflow_folder() / "profiles" / path.name

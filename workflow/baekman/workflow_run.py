@@ -21,6 +21,7 @@ from baekman.workspace.run_state import RunCounts
 LAST_LINES = 15
 LOCKED = "LockException"  # Snakemake's exception where another run has locked the same files
 RETURN_REPORT = "return report"  # subject of the notice that the return report lacks the QC verdicts
+CLUSTER = "Slurm"  # subject of notices of the executor: what its jobs wait for
 
 # Variables that may hold a path, relative to the folder of the command.
 PATH_VARIABLES = {"BAEKMAN_REGISTRY", "BAEKMAN_REGISTRY_KEY", "BAEKMAN_TABLES_KEY", "BAEKMAN_SCHEDULER"}
@@ -44,6 +45,7 @@ class WorkflowRun:
     job, without those that succeeded when they were tried again. ``planned``: number of jobs by rule.
     ``running``: rule of each job that was started or submitted, by number. ``finished``: number of jobs by rule.
     ``locked``: another run works on the same files. ``unreported``: why the return report lacks the QC verdicts.
+    ``cluster``: what jobs of Slurm waited for, in the order of time.
     ``exit_code`` and ``last_lines`` (of Snakemake's messages) are set when the run has ended.
     """
 
@@ -56,6 +58,7 @@ class WorkflowRun:
     finished: Counter[str] = field(default_factory=Counter)
     locked: bool = False
     unreported: str = ""
+    cluster: list[str] = field(default_factory=list)
     exit_code: int = 0
     last_lines: tuple[str, ...] = ()
 
@@ -79,6 +82,8 @@ class WorkflowRun:
                 self.locked = self.locked or exception == LOCKED
             case {"event": "notice", "subject": subject, "message": message} if subject == RETURN_REPORT:
                 self.unreported = message
+            case {"event": "notice", "subject": subject, "message": message} if subject == CLUSTER:
+                self.cluster.append(message)
 
     @property
     def counts(self) -> RunCounts:
@@ -91,6 +96,7 @@ class WorkflowRun:
             finished=dict(self.finished),
             running=dict(Counter(self.running.values())),
             failed=dict(Counter(job.rule for job in self.failed.values())),
+            cluster=self.cluster[-1] if self.cluster else "",
         )
 
 

@@ -40,6 +40,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 KillWait=2
+MinJobAge=2
 NodeName={host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=1000000
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """

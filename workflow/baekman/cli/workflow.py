@@ -58,6 +58,37 @@ def _check_scheduler(*, insecure: bool) -> None:
         os.environ["BAEKMAN_INSECURE"] = "1"
 
 
+def _check_cluster(profile: str | None) -> None:
+    """Refuse a profile for Slurm here where no job can be submitted: Snakemake would fail only after intake."""
+    if profile is not None:
+        from baekman.deliver import profile_folder
+        from baekman.engine import slurm
+
+        slurm.require(slurm.executor_of(profile_folder(profile)))
+
+
+def _cluster_answers(profile: str | None) -> Callable[[], bool]:
+    """Return a function that says whether jobs can be submitted now, and reports once when they cannot.
+
+    Raises InputRefused when they cannot from the beginning.
+    """
+    _check_cluster(profile)
+    silence = ""
+
+    def answers() -> bool:
+        nonlocal silence
+        before, silence = silence, ""
+        try:
+            _check_cluster(profile)
+        except InputRefused as refusal:  # of this moment: the delivery is as good as before
+            silence = str(refusal)
+            if silence != before:
+                _print_message(f"deliveries wait: {refusal.problems[0]}")
+        return not silence
+
+    return answers
+
+
 @app.command()
 def deliver(
     delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", callback=readable_folder, readable=False)],
@@ -72,6 +103,7 @@ def deliver(
     Example: baekman deliver inbox/2026-11 --workspace /data/cohort --profile slurm
     """
     _check_scheduler(insecure=insecure)
+    _check_cluster(profile)
     try:
         outcome = _deliver(delivery, workspace=workspace, config=config, profile=profile, cores=cores)
     except InputRefused as refusal:
@@ -105,10 +137,13 @@ def watch(
     from baekman.workspace.paths import Workspace
 
     _check_scheduler(insecure=insecure)
+    cluster_answers = _cluster_answers(profile)
     failures = 0
 
     def deliver_folder(folder: Path) -> bool:
         nonlocal failures
+        if not cluster_answers():
+            return False
         outcome = _deliver(folder, workspace=workspace, config=config, profile=profile, cores=cores)
         failures += bool(outcome.exit_code)
         return not outcome.locked
@@ -190,11 +225,22 @@ def _deliver(
 
     with progress_bar(line_seconds=LINE_SECONDS) as progress:
         outcome = deliver_folder(
-            delivery, workspace=Workspace(workspace), config=config, profile=profile, cores=cores, progress=progress
+            delivery,
+            workspace=Workspace(workspace),
+            config=config,
+            profile=profile,
+            cores=cores,
+            progress=progress,
+            say=_print_message,
         )
     print("\n".join(map(printable, _summary(outcome, Workspace(workspace)))), file=sys.stderr)
     typer.echo(outcome.delivery_id)
     return outcome
+
+
+def _print_message(line: str) -> None:
+    """Print a message of the run on stderr, above the progress bar."""
+    print(f"{minute()}  {printable(line)}", file=sys.stderr, flush=True)
 
 
 def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:

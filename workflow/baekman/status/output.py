@@ -83,6 +83,8 @@ def _headings() -> list[str]:
 def _details(status: DeliveryStatus) -> Iterator[str]:
     for rule, number in status.jobs.failed.items():
         yield f"  failed: {rule}, {number} {'job' if number == 1 else 'jobs'}"
+    if status.state == "running" and status.jobs.cluster:
+        yield f"  {status.jobs.cluster}"
     for waiting in status.waiting[:MOST_WAITING]:
         yield f"  waits: {_waiting(waiting)}"
     if len(status.waiting) > MOST_WAITING:

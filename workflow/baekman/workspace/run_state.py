@@ -43,6 +43,7 @@ class RunCounts:
         finished: Number of jobs that succeeded, by rule.
         running: Number of jobs that were started, or submitted to a cluster, by rule.
         failed: Number of jobs that failed and did not succeed since, by rule.
+        cluster: The newest message on the jobs in Slurm; "" without one.
     """
 
     rule: str = ""
@@ -52,6 +53,7 @@ class RunCounts:
     finished: Mapping[str, int] = field(default_factory=dict)
     running: Mapping[str, int] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
+    cluster: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,93 @@
+"""Slurm as seen from the machine that submits: its commands, asked within a time, and what a profile needs of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from baekman.errors import InputRefused, Problem
+
+EXECUTOR = "baekman-slurm"  # the executor of profiles/slurm
+EXECUTORS = (EXECUTOR, "slurm")
+PLUGIN = "snakemake_executor_plugin_slurm"
+COMMANDS = ("sbatch", "squeue", "scancel")
+ANSWER_SECONDS = 30.0
+PROFILE_FILE = re.compile(r"(?:config|profile)(?:\.v(\d+)\+)?\.yaml")
+INSTALL = "pip install 'baekman[slurm]'"
+MISSING_PLUGIN = f"profiles/slurm needs the package snakemake-executor-plugin-slurm: {INSTALL}"
+
+
+class NoAnswerError(Exception):
+    """A command of Slurm that failed, was not found, or gave no answer in time."""
+
+
+def run(command: Sequence[str], *, seconds: float | None = None) -> str:
+    """Return the output of a ``command`` of Slurm, which has ``seconds`` for it (``ANSWER_SECONDS``).
+
+    Raises:
+        NoAnswerError: With the last line of its messages, or how long it gave no answer.
+    """
+    seconds = ANSWER_SECONDS if seconds is None else seconds
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        raise NoAnswerError(f"{command[0]}: no answer in {seconds:g} seconds") from None
+    except OSError:
+        raise NoAnswerError(f"{command[0]}: not found") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"{command[0]}: exit code {done.returncode}"]
+        raise NoAnswerError(lines[-1])
+    return done.stdout
+
+
+def executor_of(profile: Path) -> str:
+    """Return the executor that the folder or file ``profile`` of Snakemake names; "" without one."""
+    import yaml
+
+    versions = {0: profile} if profile.is_file() else {}
+    for path in profile.glob("*.yaml"):
+        if name := PROFILE_FILE.fullmatch(path.name):
+            versions[int(name[1] or 0)] = path
+    if not versions:
+        return ""
+    try:
+        settings = yaml.safe_load(versions[max(versions)].read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError):
+        return ""  # Snakemake says what is wrong with it
+    return str(settings.get("executor", "")) if isinstance(settings, dict) else ""
+
+
+def require(executor: str) -> None:
+    """Check that jobs can be submitted, where ``executor`` is one of Slurm.
+
+    Raises:
+        InputRefused: The plugin or a command is not there, or Slurm does not answer.
+    """
+    if executor not in EXECUTORS:
+        return
+    if find_spec(PLUGIN) is None:
+        raise _refusal("the package snakemake-executor-plugin-slurm", "none", INSTALL)
+    missing = [command for command in COMMANDS if shutil.which(command) is None]
+    if missing:
+        action = "run this on a machine that submits jobs, or without this profile"
+        raise _refusal("Slurm's commands on PATH", f"no {', no '.join(missing)}", action)
+    try:
+        run(["sinfo", "--noheader", "--format", "%P"])
+    except NoAnswerError as error:
+        raise _refusal("an answer of Slurm", str(error), "see `scontrol ping`; run the same command again") from None
+
+
+def _refusal(expected: str, found: str, action: str) -> InputRefused:
+    return InputRefused(Problem(file="--profile", expected=expected, found=found, action=action))
