@@ -190,7 +190,7 @@ class Executor(_SlurmExecutor):  # type: ignore[misc]
     def _report_failure(self, info: SubmittedJobInfo, words: str) -> None:
         """Report that the job failed, to Snakemake and at the end of the log of the rule."""
         line = f"job {info.external_jobid} of Slurm failed: {words}"
-        if words != "its command failed":
+        if not words.endswith("its command failed"):  # the log of the rule says why
             for log in getattr(info.job, "log", ()):
                 with contextlib.suppress(OSError):
                     path = Path(str(log))
