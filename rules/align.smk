@@ -24,6 +24,31 @@ rule reference:
         " --shards '{input.shards}' 2> {log}"
 
 
+if TARGETS:
+
+    rule targets:
+        """Cut the regions in which depth is judged to the target regions."""
+        input:
+            bed=SETTINGS["target_regions"],
+            fai=f"{REFERENCE}.fai",
+            regions="reference/depth_regions.bed",
+        output:
+            targets=TARGETS,
+            regions=DEPTH_REGIONS,
+        log:
+            "<logs>/targets.log",
+        benchmark:
+            "<benchmarks>/targets.tsv"
+        conda:
+            "../envs/step.yaml"
+        params:
+            reference=REFERENCE,
+            aliases=json.dumps(SETTINGS["cohort"]["contig_aliases"]),
+        shell:
+            "baekman step targets {input.bed} --reference {params.reference} --aliases {params.aliases:q}"
+            " --output {output.targets} 2> {log}"
+
+
 rule aligner_index:
     input:
         fasta=REFERENCE,

@@ -16,6 +16,7 @@ rule call_piece:
         reference=REFERENCE,
         fai=f"{REFERENCE}.fai",
         shards="reference/shards.tsv",
+        targets=TARGETS,
     output:
         gvcf=temp("participants/{participant}/calls/{scatteritem}.g.vcf.gz"),
         index=temp("participants/{participant}/calls/{scatteritem}.g.vcf.gz.tbi"),
@@ -31,10 +32,12 @@ rule call_piece:
         delivery=config.get("delivery"),
         caller=SETTINGS["caller"],
         par=PAR,
+        padding=SETTINGS["target_padding"],
     shell:
         "baekman step call {input.cram} --delivery {params.delivery} --participant {wildcards.participant}"
         " --caller {params.caller} --reference {input.reference} --shards {input.shards}"
-        " --piece {wildcards.scatteritem} --par {params.par} --output {output.gvcf} 2> {log}"
+        " --piece {wildcards.scatteritem} --par {params.par} --targets '{input.targets}'"
+        " --target-padding {params.padding} --output {output.gvcf} 2> {log}"
 
 
 rule gather_calls:

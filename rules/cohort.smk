@@ -9,6 +9,7 @@ rule batch:
         reference=REFERENCE,
         fai=f"{REFERENCE}.fai",
         shards="reference/shards.tsv",
+        targets=TARGETS,
     output:
         batch="deliveries/{delivery}/batch.json",
         verdicts="deliveries/{delivery}/verdicts/call.json",
@@ -23,10 +24,12 @@ rule batch:
         thresholds=json.dumps(SETTINGS["cohort"]),
         filters=json.dumps(SETTINGS["sites"]),
         par=PAR,
+        padding=SETTINGS["target_padding"],
     shell:
         "baekman step batch {wildcards.delivery} --gvcfs {input.accepted} --reference {input.reference}"
         " --shards {input.shards} --thresholds {params.thresholds:q} --filters {params.filters:q}"
-        " --par {params.par} --workers {threads} --output {output.batch} 2> {log}"
+        " --par {params.par} --targets '{input.targets}' --target-padding {params.padding}"
+        " --workers {threads} --output {output.batch} 2> {log}"
 
 
 rule cohort:

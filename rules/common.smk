@@ -4,6 +4,8 @@ from pathlib import Path
 
 from baekman.align.aligners import INDEX_ENDINGS
 from baekman.workspace import decisions, specimens
+from baekman.files.digests import sha256_of
+from baekman.workspace import specimens
 
 PARTICIPANT = r"P[0-9A-Z]{13}"
 DELIVERY = r"D[0-9A-Z]{13}"
@@ -15,6 +17,8 @@ DICTIONARY = f"reference/{SETTINGS['reference_name']}.dict"
 INDEX = [f"{REFERENCE}{ending}" for ending in INDEX_ENDINGS[SETTINGS["aligner"]]]
 # The file of the pseudo-autosomal regions, or the reference's name, by which the package knows them.
 PAR = SETTINGS["par_regions"] or SETTINGS["reference_name"]
+TARGETS = "reference/targets.bed" if SETTINGS["target_regions"] else []
+DEPTH_REGIONS = f"reference/{'target_' if TARGETS else ''}depth_regions.bed"
 
 
 def gate_of_run():
@@ -84,6 +88,7 @@ def evidence_of(wildcards):
         "stats": f"{QC}.stats.txt",
         "depth": f"{QC}.regions.bed.gz",
         "depth_thresholds": f"{QC}.thresholds.bed.gz",
+        **({"targets": TARGETS} if TARGETS else {}),
         **array,
     }
 
@@ -114,4 +119,9 @@ def caller_of(wildcards):
     """Return the settings that the pieces of a participant's gVCF depend on; "" for a delivered gVCF."""
     if rows_of(wildcards)[0].entry == "gvcf":
         return ""
-    return f"{SETTINGS['caller']} {PAR}"
+    targets = ""
+    if TARGETS:
+        targets = (
+            f" {sha256_of(Path(SETTINGS['target_regions']))} {SETTINGS['target_padding']}"
+        )
+    return f"{SETTINGS['caller']} {PAR}{targets}"

@@ -29,7 +29,7 @@ rule depth:
         cram="participants/{participant}/aligned.cram",
         crai="participants/{participant}/aligned.cram.crai",
         reference=REFERENCE,
-        regions="reference/depth_regions.bed",
+        regions=DEPTH_REGIONS,
     output:
         summary=f"{QC}.mosdepth.summary.txt",
         distribution=f"{QC}.mosdepth.global.dist.txt",
@@ -68,9 +68,10 @@ rule metrics:
     params:
         delivery=config.get("delivery"),
         evidence=options_of,
+        padding=SETTINGS["target_padding"],
     shell:
         "baekman step metrics --delivery {params.delivery} --participant {wildcards.participant}"
-        " {params.evidence} --output {output.metrics} 2> {log}"
+        " {params.evidence} --target-padding {params.padding} --output {output.metrics} 2> {log}"
 
 
 checkpoint verdicts:

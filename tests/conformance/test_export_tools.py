@@ -15,6 +15,7 @@ import pysam.bcftools
 import pytest
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
+from baekman.cohort.settings import Areas
 from baekman.cohort.store import Store, create_store
 from baekman.export.pgen import variant_id
 from baekman.export.write import Content
@@ -83,7 +84,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("tools")
     bases = genome()
     reference = write_reference(folder / "ref.fa", bases)
-    store = create_store(folder / "cohort", reference=reference, par_regions=PAR)
+    store = create_store(folder / "cohort", reference=reference, areas=Areas(par=PAR))
     members = []
     for number, (name, sex) in enumerate(SEXES.items()):
         path = folder / f"{name}.g.vcf"
@@ -264,7 +265,7 @@ def test_plink2_knows_x_by_its_accession(tmp_path: Path) -> None:
     """A male is haploid there, so that 1 of 1 is counted; the variant's ID keeps the name of the contig."""
     contig = "NC_000023.11"
     reference = write_reference(tmp_path / "ref.fa", {contig: "ACGT" * 100})
-    store = create_store(tmp_path / "cohort", reference=reference, par_regions=[Region(contig, 1, 100)])
+    store = create_store(tmp_path / "cohort", reference=reference, areas=Areas(par=[Region(contig, 1, 100)]))
     lines = [line(pos, "C", "T", f"{gt}:50", contig=contig, format="GT:GQ") for pos, gt in ((50, "0/1"), (202, "1"))]
     (tmp_path / "P1.g.vcf").write_text(gvcf_text(lines, contigs={contig: 400}))
     members = [Member(participant_id="P1", gvcf=str(tmp_path / "P1.g.vcf"), sex="male")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -18,7 +18,7 @@ from baekman.cohort.gvcf_list import Member, read_members, read_waiting
 from baekman.cohort.index import find_batches
 from baekman.cohort.rewrite import leave_batch
 from baekman.cohort.roster import participants_of, read_remarks, read_roster
-from baekman.cohort.settings import BatchSettings, applied_settings, fixed_problems, rules_of, thresholds_of
+from baekman.cohort.settings import Areas, BatchSettings, applied_settings, fixed_problems, rules_of, thresholds_of
 from baekman.cohort.sites import SiteFilters
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
@@ -28,6 +28,7 @@ from baekman.files.sidecar import read_checked, write_checked
 from baekman.genome.par import find_par
 from baekman.genome.reference import contig_lengths
 from baekman.genome.regions import Region
+from baekman.genome.targets import DEFAULT_PADDING
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
@@ -47,7 +48,8 @@ class CohortSettings:
 
     ``thresholds`` and ``filters`` are the sections ``cohort`` and ``sites`` of the configuration. ``par`` is a BED
     of the pseudo-autosomal regions or the name of a known reference; without it the reference's own name decides.
-    An existing cohort keeps its own reference, shards, thresholds and PARs: other ones are refused.
+    ``targets`` is the workspace's BED of the target regions, None for the whole genome.
+    An existing cohort keeps its own reference, shards, thresholds, PARs and targets: other ones are refused.
     """
 
     reference: Path
@@ -55,6 +57,8 @@ class CohortSettings:
     thresholds: Mapping[str, Any]
     filters: Mapping[str, Any]
     par: str = ""
+    targets: Path | None = None
+    padding: int = DEFAULT_PADDING
 
     def create(self, folder: Path) -> store.Store:
         """Create an empty cohort in ``folder``."""
@@ -64,7 +68,7 @@ class CohortSettings:
             shards_file=self.shards,
             thresholds=thresholds_of(self.thresholds),
             rules=rules_of(self.thresholds),
-            par_regions=self._par_regions(),
+            areas=Areas(par=self._par_regions(), targets=self.targets, padding=self.padding),
         )
 
     def open(self, folder: Path) -> store.Store:
@@ -72,9 +76,11 @@ class CohortSettings:
         if not (folder / "store.json").is_file():
             return self.create(folder)
         opened = store.open_store(folder)
-        wanted: dict[str, Any] = {"thresholds": self.thresholds}
-        if self.par:
-            wanted["par_regions"] = [asdict(region) for region in self._par_regions() or ()]
+        lengths = {contig.name: contig.length for contig in opened.contigs}
+        areas = Areas(par=self._par_regions(), targets=self.targets, padding=self.padding)
+        wanted: dict[str, Any] = areas.description("", contigs=lengths, aliases={}) | {"thresholds": self.thresholds}
+        if not self.par:
+            del wanted["par_regions"]
         if problems := fixed_problems(opened.description(), wanted, file="configuration"):
             raise InputRefused(problems)
         return opened

@@ -24,6 +24,7 @@ from baekman.call.completeness import Completeness, note_path, read_note
 from baekman.call.records import EVIDENCE_LIMIT
 from baekman.call.reference_blocks import Evidence, blocks, homozygous_reference_gq
 from baekman.genome.regions import Region
+from baekman.genome.targets import Targets
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,7 +91,13 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def called(
-    genome: Path, output: Path, *, regions: Sequence[Region], caller: str = "bcftools", sex: str = "female"
+    genome: Path,
+    output: Path,
+    *,
+    regions: Sequence[Region],
+    caller: str = "bcftools",
+    sex: str = "female",
+    targets: Targets | None = None,
 ) -> Path:
     call_shard(
         genome / "reads.cram",
@@ -98,7 +105,7 @@ def called(
         regions=regions,
         participant_id="PTEST",
         sex=sex,
-        options=CallOptions(caller=caller),
+        options=CallOptions(caller=caller, targets=targets),
         output=output,
     )
     return output
@@ -134,6 +141,40 @@ def test_each_caller_finds_the_variants_of_the_reads(genome: Path, tmp_path: Pat
         assert min(sample["PL"]) == 0
         assert sample["DP"] > 30
         assert len(sample["AD"]) == 2
+
+
+def bases_of(path: Path) -> dict[tuple[str, int], tuple[object, ...]]:
+    """Return the record or the block's band of GQ at each base, by contig and position."""
+    rows: dict[tuple[str, int], tuple[object, ...]] = {}
+    for record in records_of(path):
+        sample = record.samples[0]
+        is_block = record.alts == ("<*>",)
+        value = ("block",) if is_block else (record.ref, record.alts, sample["GT"], sample["PL"], sample["DP"])
+        for pos in range(record.pos, record.stop + 1 if is_block else record.pos + 1):
+            rows[record.contig, pos] = value
+    return rows
+
+
+@pytest.mark.parametrize("caller", ["bcftools", "freebayes"])
+def test_within_targets_and_their_padding_calls_are_those_of_the_whole_genome(
+    genome: Path, tmp_path: Path, caller: str
+) -> None:
+    regions = [WHOLE, Region("X", 1, LENGTH), Region("Y", 1, LENGTH)]
+    targets = Targets(
+        regions=(Region("1", 1, 20), Region("1", HET - 5, HET + 5), Region("1", HOM, 1_250), Region("X", 880, 890)),
+        padding=10,
+    )
+    whole = called(genome, tmp_path / "whole.g.vcf.gz", caller=caller, regions=regions)
+    cut = called(genome, tmp_path / "cut.g.vcf.gz", caller=caller, regions=regions, targets=targets)
+    kept = {
+        (region.contig, pos)
+        for region in targets.padded(dict.fromkeys(CONTIGS, LENGTH))
+        for pos in range(region.start, region.end + 1)
+    }
+    assert bases_of(cut) == {place: value for place, value in bases_of(whole).items() if place in kept}
+    assert {pos for _, pos in bases_of(cut)} > {HET, HOM, DELETION, HOM - 10, WEAK}
+    note = read_note(cut)
+    assert note is not None and note.uncalled == ()
 
 
 @pytest.mark.parametrize("caller", ["bcftools", "freebayes"])

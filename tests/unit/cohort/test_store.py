@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from baekman.cohort.settings import Areas
 from baekman.cohort.store import create_store
 from baekman.errors import InputRefused
 from baekman.genome.par import par_of_reference
@@ -43,7 +44,7 @@ def test_configured_pars_go_before_those_of_the_reference_s_name(tmp_path: Path)
 
 def test_pars_are_fixed_for_the_store_s_life(tmp_path: Path) -> None:
     reference = write_reference(tmp_path / "x.fa", CONTIGS)
-    create_store(tmp_path / "cohort", reference=reference, par_regions=[Region("chrX", 1, 4)])
+    create_store(tmp_path / "cohort", reference=reference, areas=Areas(par=[Region("chrX", 1, 4)]))
     with pytest.raises(
         InputRefused, match="par_regions: expected the regions chrX:1-4, as the cohort was made with, found no regions"
     ):

@@ -19,6 +19,7 @@ import pytest
 from baekman.cohort import dense_genotypes, rewrite
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
+from baekman.cohort.settings import Areas
 from baekman.cohort.snapshot import read_sites, read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.cohort.verify.whole import verify
@@ -137,7 +138,7 @@ def made(
 ) -> Store:
     """Return a store of participants P0, P1, … in ``batches`` batches."""
     reference = write_reference(folder / "ref.fa", dict.fromkeys(CONTIGS, BASES))
-    store = create_store(folder / "cohort", reference=reference, par_regions=par)
+    store = create_store(folder / "cohort", reference=reference, areas=Areas(par=par))
     members = []
     for number, (texts, sex) in enumerate(zip(lines, sexes, strict=True)):
         path = folder / f"P{number}.g.vcf"

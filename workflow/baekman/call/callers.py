@@ -7,12 +7,14 @@ and ``deepvariant`` write a gVCF of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from baekman.call.reference_blocks import PILEUP_FORMAT
 from baekman.genome.ploidy import Piece
+from baekman.genome.regions import Region
+from baekman.genome.targets import format_targets
 from baekman.tools import programs as tools
 
 Commands = list[list[str]]
@@ -37,21 +39,30 @@ KEPT_INFO_FREEBAYES = ("MQM", "MQMR", "SAP", "SRP", "EPP", "RPP", "ODDS")
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One piece of one participant (``cram``: its read groups hold the ID only), and a folder for the files."""
+    """One piece of one participant (``cram``: its read groups hold the ID only), and a folder for the files.
+
+    ``stretches``: the parts of the piece that are called, sorted and disjoint; None: the whole piece.
+    """
 
     cram: Path
     reference: Path
     piece: Piece
     folder: Path
     threads: int = 1
+    stretches: Sequence[Region] | None = None
+
+    @property
+    def called(self) -> Sequence[Region]:
+        """Return the regions that are called."""
+        return [self.piece.region] if self.stretches is None else self.stretches
 
     def write_bed(self) -> Path:
-        """Write a BED file with the region and return its path.
+        """Write a BED file with the regions that are called and return its path.
 
         The tools read a region as text in their own ways, and misread a contig such as ``HLA-A*01:01``.
         """
-        path, region = self.folder / "region.bed", self.piece.region
-        path.write_text(f"{region.contig}\t{region.start - 1}\t{region.end}\n", encoding="utf-8")
+        path = self.folder / "region.bed"
+        path.write_text(format_targets(self.called), encoding="utf-8")
         return path
 
     @property
@@ -73,12 +84,15 @@ class Job:
 def pileup(job: Job) -> list[Commands]:
     """Return the steps that write the evidence of the reads, ``job.pileup`` and ``job.pileup_table``."""
     bcftools = tools.command("bcftools")
-    mpileup = ["mpileup", *PILEUP_OPTIONS, "-g", PILEUP_DEPTHS, "--no-version", "-f", str(job.reference)]
-    query = ["query", "-f", PILEUP_FORMAT, "-o", str(job.pileup_table), str(job.pileup)]
-    return [
-        [[*bcftools, *mpileup, "-R", str(job.write_bed()), "-Ob", "-o", str(job.pileup), str(job.cram)]],
-        [[*bcftools, *query]],
-    ]
+    mpileup = [*bcftools, "mpileup", *PILEUP_OPTIONS, "-g", PILEUP_DEPTHS, "--no-version", "-f", str(job.reference)]
+    written, bed = ["-Ob", "-o", str(job.pileup)], str(job.write_bed())
+    if job.stretches is None:
+        likelihoods = [[*mpileup, "-R", bed, *written, str(job.cram)]]
+    else:
+        # mpileup -R decodes a part of the CRAM again for each region in it, and -T alone reads all of the CRAM
+        view = [*tools.command("samtools"), "view", "-u", "-M", "-L", bed, "-T", str(job.reference), str(job.cram)]
+        likelihoods = [view, [*mpileup, "-T", bed, *written, "-"]]
+    return [likelihoods, [[*bcftools, "query", "-f", PILEUP_FORMAT, "-o", str(job.pileup_table), str(job.pileup)]]]
 
 
 def bcftools(job: Job) -> list[Commands]:

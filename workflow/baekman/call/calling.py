@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pysam
 
 from baekman.call.callers import CALLERS, Commands, Job, pileup
@@ -28,6 +29,7 @@ from baekman.genome.par import find_par
 from baekman.genome.ploidy import Piece, pieces
 from baekman.genome.reference import contig_lengths
 from baekman.genome.regions import Region
+from baekman.genome.targets import Overlaps, Targets
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
@@ -57,12 +59,13 @@ class CallOptions:
     """The options of calling.
 
     ``caller`` is a key of ``callers.CALLERS``. ``par`` is a BED file of the pseudo-autosomal regions, the name of a
-    known reference, or "" for no such regions.
+    known reference, or "" for no such regions. ``targets``: the target regions; None: the whole genome is called.
     """
 
     caller: str = "bcftools"
     par: str = ""
     threads: int = 1
+    targets: Targets | None = None
 
 
 def call_shard(
@@ -84,15 +87,19 @@ def call_shard(
         participant_id: the name of the gVCF's sample.
         sex: ``female``, ``male`` or ``unknown`` (see ``ploidy.pieces``).
         output: the gVCF.
-        options: the caller, its threads, and the pseudo-autosomal regions.
+        options: the caller, its threads, the pseudo-autosomal regions and the target regions.
 
     Raises:
         InputRefused: the PAR table is malformed, or a tool is not installed.
         PipeFailed: a tool fails.
     """
     options = options or CallOptions()
-    par = find_par(options.par, contigs=contig_lengths(reference))
+    lengths = contig_lengths(reference)
+    par = find_par(options.par, contigs=lengths)
     todo = [piece for region in regions for piece in pieces(region, sex=sex, par=par)]
+    targets = Overlaps(options.targets.padded(lengths)) if options.targets else None
+    if targets is not None:
+        todo = [piece for piece in todo if targets.within(piece.region)]
     gaps: list[Region] = []
     with tempfile.TemporaryDirectory(prefix="baekman-call-") as scratch, atomic_file(output) as gvcf:
         text = Path(scratch) / "shard.vcf"
@@ -101,6 +108,8 @@ def call_shard(
                 folder = Path(scratch) / str(number)
                 folder.mkdir()
                 job = Job(cram=cram, reference=reference, piece=piece, folder=folder, threads=options.threads)
+                if targets is not None:
+                    job = replace(job, stretches=targets.within(piece.region))
                 called = _call_piece(job, options.caller)
                 if number == 0:
                     sink.write(_header(reference, participant_id, called.header))
@@ -156,11 +165,15 @@ def _call_piece(job: Job, name: str) -> _Calls:
         lines = whole_lines_of(job.records)
         header = "".join(line for line in lines if line.startswith(KEPT_HEADER))
         records_lines = [line for line in lines if not line.startswith("#")]
-        return _Calls(lines=records_lines, header=header or _HEADER, gaps=gaps_of(records_lines, region))
+        gaps = _within(gaps_of(records_lines, region), job)
+        return _Calls(lines=records_lines, header=header or _HEADER, gaps=gaps)
     _run(pileup(job))
     _run(caller.steps(job))
     records, declared, reached = read_records(job.records, piece=job.piece, kept_info=caller.kept_info)
+    is_called = _called_bases(job)
+    records = [record for record in records if is_called[record.pos - region.start]]
     evidence = reference_evidence(job.pileup_table, start=region.start, end=region.end, ploidy=job.piece.ploidy)
+    evidence.depth[~is_called] = 0
     covered = np.flatnonzero(evidence.depth)
     last = region.start + int(covered[-1]) if len(covered) else region.start - 1
     reached = min(last, reached) if caller.reports_reach else last
@@ -173,8 +186,23 @@ def _call_piece(job: Job, name: str) -> _Calls:
     return _Calls(
         lines=(line for _, line in merged),
         header=_HEADER + "".join(declared),
-        gaps=[Region(region.contig, reached + 1, region.end)],
+        gaps=_within([Region(region.contig, reached + 1, region.end)], job),
     )
+
+
+def _called_bases(job: Job) -> npt.NDArray[np.bool_]:
+    """Return at which bases of the piece variants are called."""
+    region = job.piece.region
+    is_called = np.zeros(region.end - region.start + 1, bool)
+    for stretch in job.called:
+        is_called[stretch.start - region.start : stretch.end - region.start + 1] = True
+    return is_called
+
+
+def _within(gaps: Sequence[Region], job: Job) -> list[Region]:
+    """Return the parts of ``gaps`` that are called."""
+    called = Overlaps(job.called)
+    return [part for gap in gaps for part in called.within(gap)]
 
 
 def _header(reference: Path, participant_id: str, declared: str) -> str:

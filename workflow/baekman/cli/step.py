@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import InsecureOption, SchedulerOption, WorkersOption
+from baekman.genome.targets import DEFAULT_PADDING
 from baekman.verdicts import GateMode
 from baekman.workspace.paths import Workspace
 
@@ -24,6 +25,9 @@ Shards = Annotated[Path, typer.Option("--shards", help="The workspace's table of
 Output = Annotated[Path, typer.Option("--output", help="The file to write.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of the tools.")]
 Par = Annotated[str, typer.Option("--par", help="BED of the pseudo-autosomal regions, or a reference's name.")]
+
+Targets = Annotated[str, typer.Option("--targets", help="The workspace's BED of target regions; empty: none.")]
+TargetPadding = Annotated[int, typer.Option("--target-padding", help="Bases around targets that are called too.")]
 
 
 def _path(text: str) -> Path | None:
@@ -54,6 +58,23 @@ def reference(fasta: Path, output: Path, par: Par = "", shards: str = "") -> Non
     from baekman.genome.reference import prepare
 
     prepare(fasta, output=output, par=par, shards=_path(shards))
+
+
+@app.command()
+def targets(
+    bed: Path,
+    reference: Reference,
+    output: Output,
+    aliases: Annotated[str, typer.Option(help="JSON: other names of contigs.")] = "{}",
+) -> None:
+    """Put the target regions into the workspace, sorted and merged, and the depth regions within them.
+
+    Example: baekman step targets exome.bed --reference reference/GRCh38.fa --output reference/targets.bed
+    """
+    from baekman.genome.reference import prepare_targets
+
+    names = {str(alias): contig for alias, contig in json.loads(aliases).items()}
+    prepare_targets(bed, reference=reference, aliases=names, output=output)
 
 
 @app.command()
@@ -125,12 +146,15 @@ def metrics(
     depth_thresholds: str = "",
     sites: str = "",
     array: str = "",
+    targets: Targets = "",
+    target_padding: TargetPadding = 0,
 ) -> None:
     """Measure one participant: coverage, reads, contamination, sex, identity. An absent file is not assessed.
 
     Example: baekman step metrics --delivery D… --participant P… --cram participants/P…/aligned.cram
     --reference reference/GRCh38.fa --output participants/P…/qc/metrics.json
     """
+    from baekman.genome.reference import workspace_targets
     from baekman.qc.participant import Evidence, measure_participant
 
     evidence = Evidence(
@@ -140,6 +164,7 @@ def metrics(
         depth=_path(depth),
         depth_thresholds=_path(depth_thresholds),
         array=_path(array),
+        targets=workspace_targets(_path(targets), reference=reference, padding=target_padding),
     )
     home = HERE.delivery(delivery)
     measure_participant(home, participant, evidence=evidence, reference=reference, sites=_path(sites), output=output)
@@ -177,6 +202,8 @@ def call(
     piece: str = "1-of-1",
     caller: str = "bcftools",
     par: Par = "",
+    targets: Targets = "",
+    target_padding: TargetPadding = 0,
     threads: Threads = 1,
 ) -> None:
     """Call one piece of one participant's gVCF: the shards of group N of M.
@@ -186,6 +213,7 @@ def call(
     """
     from baekman.call.calling import CallOptions
     from baekman.call.participant import call_regions
+    from baekman.genome.reference import workspace_targets
     from baekman.genome.shards import piece_regions, read_shards
 
     call_regions(
@@ -194,7 +222,12 @@ def call(
         cram=cram,
         reference=reference,
         regions=piece_regions(read_shards(shards), piece),
-        options=CallOptions(caller=caller, par=par, threads=threads),
+        options=CallOptions(
+            caller=caller,
+            par=par,
+            threads=threads,
+            targets=workspace_targets(_path(targets), reference=reference, padding=target_padding),
+        ),
         output=output,
     )
 
@@ -220,6 +253,8 @@ def batch(
     thresholds: str = "{}",
     filters: str = "{}",
     par: Par = "",
+    targets: Targets = "",
+    target_padding: TargetPadding = DEFAULT_PADDING,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
@@ -233,7 +268,13 @@ def batch(
     from baekman.steps import CohortSettings, add_delivery
 
     settings = CohortSettings(
-        reference=reference, shards=shards, thresholds=json.loads(thresholds), filters=json.loads(filters), par=par
+        reference=reference,
+        shards=shards,
+        thresholds=json.loads(thresholds),
+        filters=json.loads(filters),
+        par=par,
+        targets=_path(targets),
+        padding=target_padding,
     )
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
     add_delivery(HERE, delivery, accepted=gvcfs, settings=settings, engine=engine, output=output)
@@ -278,9 +319,10 @@ def verdict_table(
 
     Example: baekman step verdict-table intake.json qc.json call.json --tsv verdicts.tsv --html verdicts.html
     """
+    from baekman.report.target_regions import targets_sentence
     from baekman.report.verdict_table import write_verdict_table
 
-    write_verdict_table(verdicts, tsv=tsv, html=html)
+    write_verdict_table(verdicts, tsv=tsv, html=html, targets=targets_sentence(HERE, tsv.parents[1].name))
 
 
 @app.command()

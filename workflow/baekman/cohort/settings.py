@@ -16,6 +16,7 @@ from baekman.genome.contigs import Contig
 from baekman.genome.par import known_par, par_of_reference, read_par
 from baekman.genome.regions import Region
 from baekman.genome.shards import read_shards, shards_hash
+from baekman.genome.targets import DEFAULT_PADDING, Targets, read_targets, targets_hash
 from baekman.gvcf.thresholds import GvcfRules, Thresholds
 from baekman.workspace.paths import Workspace
 
@@ -28,6 +29,29 @@ FIXED_THRESHOLDS = ("min_gq", "min_dp", "min_het_percent", "gq_bands")
 SET_BACK = "it is fixed for the life of a cohort: set it back, or make a new cohort with it"
 
 Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Areas:
+    """The areas of a reference in which a cohort is special.
+
+    ``par``: the pseudo-autosomal regions; None: those of a known reference (``par.known_par``). ``targets``: the BED
+    file of the target regions; None: the whole genome. ``padding``: bases around targets where variants are called.
+    """
+
+    par: Sequence[Region] | None = None
+    targets: Path | None = None
+    padding: int = DEFAULT_PADDING
+
+    def description(self, name: str, *, contigs: Mapping[str, int], aliases: Mapping[str, str]) -> dict[str, Any]:
+        """Return the keys of ``store.json`` on the areas, on the reference ``name`` with these ``contigs``."""
+        par = known_par(name, contigs=contigs) if self.par is None else self.par
+        targets = read_targets(self.targets, lengths=contigs, aliases=aliases) if self.targets else None
+        return {
+            "par_regions": [asdict(region) for region in sorted(set(par))],
+            "target_regions": targets_hash(targets.regions) if targets is not None else None,
+            "target_padding": self.padding,
+        }
 
 
 def configuration_of(cohort: Path, config: Path | None) -> Path | None:
@@ -85,13 +109,21 @@ def _contigs_of(store: Store, reference: Path) -> list[Contig]:
 
 
 def require_fixed_in(workspace: Workspace, settings: Settings) -> None:
-    """Raise InputRefused for a fixed setting that the cohort of ``workspace`` was made with another value of."""
+    """Raise InputRefused for a fixed setting that the cohort of ``workspace`` was made with another value of.
+
+    Target regions that do not fit the reference are refused too, without a cohort as well.
+    """
     from baekman.cohort.store import open_store
     from baekman.genome.reference import cached_reference
 
-    if (workspace.cohort / "store.json").is_file():
-        _, contigs = cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)
+    has_cohort = (workspace.cohort / "store.json").is_file()
+    if not has_cohort and not settings["target_regions"]:
+        return
+    _, contigs = cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)
+    if has_cohort:
         require_fixed(open_store(workspace.cohort), settings, contigs=list(contigs.values()))
+    else:
+        targets_of(settings, contigs={contig.name: contig.length for contig in contigs.values()})
 
 
 def settings_of_store(settings: Settings) -> dict[str, Any]:
@@ -101,7 +133,11 @@ def settings_of_store(settings: Settings) -> dict[str, Any]:
         "thresholds": thresholds_of(settings["cohort"]),
         "rules": rules_of(settings["cohort"]),
         "shards_file": Path(settings["shards"]) if settings["shards"] else None,
-        "par_regions": read_par(Path(path)) if path else par_of_reference(settings["reference_name"]) or None,
+        "areas": Areas(
+            par=read_par(Path(path)) if path else par_of_reference(settings["reference_name"]) or None,
+            targets=Path(settings["target_regions"]) if settings["target_regions"] else None,
+            padding=settings["target_padding"],
+        ),
     }
 
 
@@ -122,6 +158,17 @@ def rules_of(section: Mapping[str, Any]) -> GvcfRules:
         ignored=tuple(section.get("ignore_contigs", ())),
         max_contradicting=section.get("max_contradicting", GvcfRules.max_contradicting),
     )
+
+
+def targets_of(settings: Settings, *, contigs: Mapping[str, int]) -> Targets | None:
+    """Return the ``target_regions`` of a configuration on a reference with these ``contigs``; None without any.
+
+    Raises InputRefused for lines that are no region of the reference.
+    """
+    path = settings["target_regions"]
+    aliases = rules_of(settings["cohort"]).aliases
+    padding = settings["target_padding"]
+    return read_targets(Path(path), lengths=contigs, aliases=aliases, padding=padding) if path else None
 
 
 def par_of(settings: Settings, *, contigs: Mapping[str, int]) -> Sequence[Region]:
@@ -194,7 +241,10 @@ def require_fixed(store: Store, settings: Settings, *, contigs: Sequence[Contig]
     ``contigs``: those of the configuration's reference; None where they are not known.
     """
     lengths = {contig.name: contig.length for contig in store.contigs}
+    targets = targets_of(settings, contigs=lengths)
     wanted: dict[str, Any] = {
+        "target_regions": targets_hash(targets.regions) if targets is not None else None,
+        "target_padding": settings["target_padding"],
         "thresholds": {name: settings["cohort"][name] for name in FIXED_THRESHOLDS},
         "par_regions": [asdict(region) for region in par_of(settings, contigs=lengths)],
     }
@@ -235,6 +285,13 @@ def _differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterat
             yield f"cohort.{name}", str(of_store), str(of_settings)
     if "par_regions" in wanted and _regions(stored["par_regions"]) != _regions(wanted["par_regions"]):
         yield "par_regions", _shown(stored["par_regions"]), _shown(wanted["par_regions"])
+    # a store of an earlier version has neither key
+    of_store, of_settings = stored.get("target_regions"), wanted.get("target_regions")
+    if "target_regions" in wanted and of_store != of_settings:
+        yield "target_regions", _shown_targets(of_store), _shown_targets(of_settings)
+    padding = stored.get("target_padding", DEFAULT_PADDING)
+    if wanted.get("target_padding", padding) != padding:
+        yield "target_padding", f"{padding} bases", f"{wanted['target_padding']} bases"
 
 
 def _differing_contigs(
@@ -262,6 +319,10 @@ def _shown(regions: Sequence[Mapping[str, Any]]) -> str:
     return f"the regions {', '.join(texts)}" if texts else "no regions"
 
 
+def _shown_targets(sha256: str | None) -> str:
+    return f"the target regions with SHA-256 {sha256}" if sha256 else "no target regions (the whole genome)"
+
+
 def applied_settings(store: Store, snapshot: Snapshot, *, batch: str | None) -> dict[str, Any]:
     """Return the settings that a store, a batch and a snapshot were made with, by the keys of the configuration.
 
@@ -276,6 +337,7 @@ def applied_settings(store: Store, snapshot: Snapshot, *, batch: str | None) -> 
         "reference_name": store.reference,
         "shards_sha256": description["shards"],
         "par_regions": [str(region) for region in store.par_regions],
+        "target_regions_sha256": description.get("target_regions"),
         "cohort": {
             **{name: description["thresholds"][name] for name in FIXED_THRESHOLDS},
             **{named.get(name, name): value for name, value in rules.items()},

@@ -15,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from baekman.cohort.schema import SCHEMA_VERSION
-from baekman.cohort.settings import check_bands, check_rules, fixed_problems
+from baekman.cohort.settings import Areas, check_bands, check_rules, fixed_problems
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files import locks
 from baekman.files.atomic import atomic_folder, write_text
 from baekman.files.digests import crc32_of, unsealed, write_sealed
 from baekman.genome.bases import plain, read_contigs, upper_sequences
 from baekman.genome.contigs import Contig
-from baekman.genome.par import known_par
 from baekman.genome.regions import Region, parse_region
 from baekman.genome.shards import Shard, check_tiling, format_shards, make_shards, read_shards, shards_hash
 from baekman.gvcf.reader import Genome
@@ -183,7 +182,7 @@ def create_store(
     shards_file: Path | None = None,
     thresholds: Thresholds | None = None,
     rules: GvcfRules | None = None,
-    par_regions: Sequence[Region] | None = None,
+    areas: Areas | None = None,
     workspace: Path | None = None,
 ) -> Store:
     """Create an empty store bound to a reference; open it when the same store is there already.
@@ -191,8 +190,8 @@ def create_store(
     It belongs to ``workspace``, else to the workspace that it lies in; in none it is bare.
 
     ``reference``: an indexed or indexable FASTA. ``shards_file``: a shard table; without it the reference is tiled.
-    ``rules``: those of batches that are added without a configuration. ``par_regions``: the pseudo-autosomal regions;
-    without them, those of a known reference (``par.known_par``).
+    ``rules``: those of batches that are added without a configuration. ``areas``: without them, the pseudo-autosomal
+    regions of a known reference, and no target regions.
     Raises InputRefused when the reference, shards or settings do not fit, or another store is at ``path``.
     """
     thresholds = thresholds or Thresholds()
@@ -217,10 +216,7 @@ def create_store(
         | {"gq_bands": list(thresholds.gq_bands), "max_contradicting": rules.max_contradicting},
         "aliases": dict(rules.aliases),
         "ignore_contigs": list(rules.ignored),
-        "par_regions": [
-            asdict(region)
-            for region in sorted(set(known_par(name, contigs=lengths) if par_regions is None else par_regions))
-        ],
+        **(areas or Areas()).description(name, contigs=lengths, aliases=rules.aliases),
     }
     if not _exists(path, description):
         home = identity.find_workspace(path, owner="", given=workspace)

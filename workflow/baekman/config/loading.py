@@ -21,7 +21,7 @@ THRESHOLDS_FILE = data.user_file("qc_thresholds.yaml")
 FASTA_ENDINGS = (".gz", ".bgz", ".fasta", ".fa", ".fna")
 
 # settings that hold a path; a relative one starts at the configuration file's folder
-PATHS = ("reference", "qc_thresholds", "contamination_sites", "par_regions", "shards")
+PATHS = ("reference", "qc_thresholds", "contamination_sites", "par_regions", "target_regions", "shards")
 
 
 def config_file(workspace: Path, *, file: Path | None = None) -> Path:

@@ -11,12 +11,21 @@ import pysam
 from baekman.files import atomic
 from baekman.genome.chromosomes import chromosome_kind, is_autosome
 from baekman.genome.regions import Region
+from baekman.genome.targets import Targets, cut_to_targets
 
 
 def write_regions(reference: Path, *, par: Sequence[Region] = (), output: Path) -> None:
     """Write the regions of ``coverage_regions`` as BED: contig, start, end and kind (``autosome X Y PAR``)."""
     regions = coverage_regions(reference, par=par)
     atomic.write_text(output, "".join(f"{c}\t{start}\t{end}\t{kind}\n" for c, start, end, kind in regions))
+
+
+def write_target_regions(depth_regions: Path, *, targets: Targets, output: Path) -> None:
+    """Write the parts of ``depth_regions``, a file of ``write_regions``, that lie in the target regions."""
+    fields = (line.split("\t") for line in depth_regions.read_text(encoding="utf-8").splitlines())
+    stretches = ((contig, int(start), int(end), kind) for contig, start, end, kind in fields)
+    lines = (f"{c}\t{start}\t{end}\t{kind}\n" for c, start, end, kind in cut_to_targets(stretches, targets))
+    atomic.write_text(output, "".join(lines))
 
 
 def coverage_regions(reference: Path, *, par: Sequence[Region] = ()) -> list[tuple[str, int, int, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pysam
 
 from baekman.files import atomic
-from baekman.genome.callable_bases import write_regions
+from baekman.genome.callable_bases import write_regions, write_target_regions
 from baekman.genome.contigs import Contig, contigs_in
 from baekman.genome.par import find_par
 from baekman.genome.shards import format_shards, make_shards, read_shards
+from baekman.genome.targets import Targets, format_targets, read_targets
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
@@ -46,6 +47,23 @@ def prepare(fasta: Path, *, output: Path, par: str = "", shards: Path | None = N
     write_regions(output, par=regions, output=output.with_name("depth_regions.bed"))
     table = read_shards(shards) if shards else make_shards(sequences(output))
     atomic.write_text(output.with_name("shards.tsv"), format_shards(table))
+
+
+def prepare_targets(bed: Path, *, reference: Path, aliases: Mapping[str, str], output: Path) -> None:
+    """Write the target regions of ``bed`` to ``output``, sorted and merged, with the contigs of ``reference``.
+
+    Next to it, ``depth_regions.bed`` of the reference is cut to them: ``target_depth_regions.bed``. ``aliases`` are
+    other names of contigs in ``bed``. Raises ``InputRefused`` for lines that are no region of the reference.
+    """
+    targets = read_targets(bed, lengths=contig_lengths(reference), aliases=aliases)
+    atomic.write_text(output, format_targets(targets.regions))
+    depth, cut = (output.with_name(name) for name in ("depth_regions.bed", "target_depth_regions.bed"))
+    write_target_regions(depth, targets=targets, output=cut)
+
+
+def workspace_targets(bed: Path | None, *, reference: Path, padding: int) -> Targets | None:
+    """Return the targets in the ``output`` of ``prepare_targets``; None for None."""
+    return read_targets(bed, lengths=contig_lengths(reference), aliases={}, padding=padding) if bed else None
 
 
 def contig_lengths(fasta: Path) -> dict[str, int]:

@@ -26,6 +26,7 @@ from baekman.intake.inspection import Inspection
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts
 from baekman.report import wording
+from baekman.report.target_regions import targets_sentence
 from baekman.verdicts import DECISIONS, Gate, Reason, Verdict, decide, read_verdicts, worst
 from baekman.workspace.paths import Top, Workspace
 
@@ -110,6 +111,8 @@ def write_return_report(workspace: Workspace, delivery_id: str, *, registry: Reg
         record = registry.specimen(report["institution"], specimen["specimen"])
         _set_later(specimen, verdicts_of.get(record.specimen_id, []) if record else [])
     report["gates"] = ["intake", *gates]
+    if sentence := targets_sentence(workspace, delivery_id):
+        report["targets"] = sentence
     return _write(folder, report)
 
 

@@ -14,6 +14,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.special import betaln, logsumexp
 
 from baekman.files import atomic
+from baekman.genome.regions import Region
 from baekman.qc.pileup import Counts, Floats, count_alleles, panel_prefix, read_sites
 
 MINIMUM_SITES = 100  # with reads; with fewer, the interval is wider than the span from accept to reject
@@ -264,10 +266,13 @@ def _fit_with_ancestry(model: _Model, *, frequency: Floats, loadings: Floats) ->
     return fit, coordinates * unit
 
 
-def assess(cram: Path | None, *, reference: Path, sites: Path | None) -> Estimate:
+def assess(
+    cram: Path | None, *, reference: Path, sites: Path | None, regions: Iterable[Region] | None = None
+) -> Estimate:
     """Return the contamination of an indexed CRAM or BAM at ``sites`` (VCF with INFO/AF, or a panel).
 
-    VerifyBamID2 estimates it where it is installed and ``sites`` is its panel.
+    With ``regions``, only the sites within them count. VerifyBamID2 estimates it where it is installed, ``sites`` is
+    its panel, and there are no ``regions``.
 
     Raises:
         InputRefused: the sites do not fit the reference, a fault of the configuration and not of the specimen.
@@ -277,16 +282,20 @@ def assess(cram: Path | None, *, reference: Path, sites: Path | None) -> Estimat
     if sites is None:
         return Estimate(alpha=None, failure="no_sites_configured")
     prefix, program = panel_prefix(sites), verifybamid2()
-    if prefix and program:
+    if prefix and program and regions is None:
         return _run_verifybamid2(program, cram=cram, reference=reference, prefix=prefix)
-    population = read_sites(sites)
+    population = read_sites(sites, regions=regions)
+    if not len(population):
+        return Estimate(alpha=None, failure="too_few_sites")
     counts = count_alleles(cram, reference=reference, sites=population)
     return estimate(counts, frequency=population.frequency, loadings=population.loadings)
 
 
-def measure(cram: Path | None, *, reference: Path, sites: Path | None, output: Path) -> Estimate:
+def measure(
+    cram: Path | None, *, reference: Path, sites: Path | None, output: Path, regions: Iterable[Region] | None = None
+) -> Estimate:
     """Write the result of ``assess`` to ``output``, a JSON object with the fields of ``Estimate``, and return it."""
-    result = assess(cram, reference=reference, sites=sites)
+    result = assess(cram, reference=reference, sites=sites, regions=regions)
     atomic.write_text(output, json.dumps(asdict(result), indent=1) + "\n")
     return result
 

@@ -220,7 +220,7 @@ def collect(
         unassessed["mean_autosome_coverage"] = "no_reads" if stats is None else "no_autosome"
     observed = sex.infer(x_ratio=values["x_autosome_ratio"], y_ratio=values["y_autosome_ratio"])
     if observed == "not_assessed":
-        unassessed["observed_sex"] = "no_reads" if not coverage else "no_x_or_y"
+        unassessed["observed_sex"] = "no_reads" if stats is None else "no_x_or_y"
     return Metrics(
         participant_id=participant_id,
         specimen_id=specimen_id,

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baekman.files.bgzf_index import indexed_records
-from baekman.qc import contamination, identity
+from baekman.genome.reference import contig_lengths
+from baekman.genome.targets import Targets
+from baekman.qc import contamination, identity, sex
 from baekman.qc.metrics import (
     Coverage,
     Handover,
@@ -30,7 +32,8 @@ class Evidence:
     """The files from which metrics follow; metrics without their file are not assessed.
 
     ``cram`` or ``gvcf`` is needed. ``stats`` is from samtools stats; ``depth`` and ``depth_thresholds`` are
-    mosdepth's regions and thresholds. ``array`` has the registered array genotypes (VCF).
+    mosdepth's regions and thresholds. ``array`` has the registered array genotypes (VCF). ``targets``: the target
+    regions, to which ``depth`` is cut already; None: the whole genome.
     """
 
     cram: Path | None = None
@@ -39,13 +42,19 @@ class Evidence:
     depth: Path | None = None
     depth_thresholds: Path | None = None
     array: Path | None = None
+    targets: Targets | None = None
 
     @property
     def coverage(self) -> dict[str, Coverage]:
-        """Return the coverage by kind of region; empty without mosdepth's files."""
+        """Return the coverage by kind of region; empty without mosdepth's files.
+
+        X and Y are left out where the targets have fewer than ``sex.LEAST_BASES`` of them.
+        """
         if self.depth is None or self.depth_thresholds is None:
             return {}
-        return coverage_of_mosdepth(regions=self.depth, thresholds=self.depth_thresholds)
+        coverage = coverage_of_mosdepth(regions=self.depth, thresholds=self.depth_thresholds)
+        least = sex.LEAST_BASES if self.targets is not None else 0
+        return {kind: own for kind, own in coverage.items() if kind not in ("X", "Y") or own.bases >= least}
 
     @property
     def read_stats(self) -> ReadStats | None:
@@ -97,7 +106,10 @@ def measure_participant(
     rows = specimens.of_participant(delivery.specimens, participant_id)
     stats = evidence.read_stats
     contamination_file, identity_file = (output.with_name(f"{name}.json") for name in ("contamination", "identity"))
-    estimate = contamination.measure(evidence.cram, reference=reference, sites=sites, output=contamination_file)
+    padded = evidence.targets.padded(contig_lengths(reference)) if evidence.targets else None
+    estimate = contamination.measure(
+        evidence.cram, reference=reference, sites=sites, regions=padded, output=contamination_file
+    )
     comparison = identity.measure(
         cram=evidence.cram, gvcf=evidence.gvcf, reference=reference, array=evidence.array, output=identity_file
     )
@@ -111,5 +123,7 @@ def measure_participant(
         identity=comparison,
     )
     metrics = replace(metrics, handover=evidence.handover(specimens.expected_records(rows), stats))
+    if evidence.targets is not None and evidence.cram is not None:
+        metrics = replace(metrics, details={**metrics.details, "targets": evidence.targets.description()})
     write_metrics(output, metrics)
     return metrics

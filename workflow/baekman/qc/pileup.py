@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import pysam
 
 from baekman.errors import InputRefused, Problem
 from baekman.genome.chromosomes import is_autosome
+from baekman.genome.regions import Region
+from baekman.genome.targets import Overlaps
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
@@ -94,10 +97,11 @@ def panel_prefix(path: Path) -> Path | None:
     return prefix if all(present) else None
 
 
-def read_sites(path: Path) -> Sites:
+def read_sites(path: Path, *, regions: Iterable[Region] | None = None) -> Sites:
     """Return the autosomal, biallelic SNVs of ``path``: a VCF with INFO/AF, or any file of a VerifyBamID2 panel.
 
-    They are at most ``MAXIMUM_SITES``, spread evenly over the file. Raises ``InputRefused`` when there are none.
+    They are at most ``MAXIMUM_SITES``, spread evenly over the file. With ``regions`` (disjoint), they are those within
+    them, which may be none. Raises ``InputRefused`` when the file has none.
     """
     prefix = panel_prefix(path)
     sites = _read_panel(prefix) if prefix else _read_vcf(path)
@@ -113,6 +117,10 @@ def read_sites(path: Path) -> Sites:
                 action="give another file as contamination_sites, or null to leave contamination unassessed",
             )
         )
+    if regions is not None:
+        overlaps = Overlaps(regions)
+        places = zip(sites.contig.tolist(), sites.position.tolist(), strict=True)
+        sites = sites.select(np.array([bool(overlaps.within(Region(c, p, p))) for c, p in places], dtype=bool))
     if len(sites) > MAXIMUM_SITES:
         sites = sites.select(np.linspace(0, len(sites) - 1, MAXIMUM_SITES).astype(np.int64))
     return sites

@@ -12,6 +12,7 @@ from typing import Literal
 
 ObservedSex = Literal["female", "male", "ambiguous", "not_assessed"]
 
+LEAST_BASES = 1000  # of X and of Y: the mean depth of fewer bases says nothing, as of a panel with one exon of Y
 TWO_X_FROM = 0.75
 ONE_X = (0.35, 0.65)
 NO_Y_BELOW = 0.1  # leaves room for misplaced reads of repeats

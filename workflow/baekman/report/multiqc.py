@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from baekman.files.atomic import atomic_file
+from baekman.report.target_regions import targets_sentence
 from baekman.tools import programs as tools
 from baekman.workspace import specimens
 from baekman.workspace.paths import Workspace
@@ -33,7 +34,8 @@ def write_multiqc(workspace: Workspace, delivery_id: str, *, output: Path) -> No
     with atomic_file(output) as temporary, tempfile.TemporaryDirectory(prefix="baekman-") as scratch:
         file_list = Path(scratch) / "folders.txt"
         file_list.write_text("\n".join(folders) + "\n", encoding="utf-8")
-        command = [*tools.command("multiqc"), *OPTIONS, "--cl-config", CONFIGURATION, "--filename", "report.html"]
+        configuration = CONFIGURATION.rstrip() + f" {targets_sentence(workspace, delivery_id)}\n"
+        command = [*tools.command("multiqc"), *OPTIONS, "--cl-config", configuration, "--filename", "report.html"]
         command += ["--title", f"Delivery {delivery_id}", "--outdir", scratch, "--file-list", str(file_list)]
         done = subprocess.run(command, check=False, capture_output=True)
         if done.returncode:

@@ -18,6 +18,7 @@ from baekman.verdicts import DECISIONS, GATES, read_verdicts
 from baekman.workspace.paths import Workspace
 
 SCHEMA_VERSION = "1"
+TARGETS = "target_regions_sha256"
 
 
 def write_run_manifest(workspace: Workspace, delivery_id: str, *, settings: Mapping[str, Any], output: Path) -> None:
@@ -48,13 +49,14 @@ def write_run_manifest(workspace: Workspace, delivery_id: str, *, settings: Mapp
         "verdicts": {gate: _counts(delivery.verdicts(gate)) for gate in GATES},
         "settings": applied,
         "not_applied": dict(differences(settings, applied)),
-        "cohort": {key: made_with.get(key) for key in ("reference_name", "par_regions", "shards_sha256")},
+        "cohort": {key: made_with.get(key) for key in ("reference_name", "par_regions", "shards_sha256", TARGETS)},
         "config_hash": config_hash(applied),
         "inputs": {
             "delivered": sha256_of(delivery.inputs),
             "specimens": sha256_of(delivery.specimens),
             "reference": sha256_of(Path(settings["reference"])),
             "qc_thresholds": sha256_of(Path(settings["qc_thresholds"])),
+            "target_regions": sha256_of(Path(path)) if (path := settings["target_regions"]) else None,
             "gvcfs": {participant_id: sha256_of(gvcf) for participant_id, gvcf in gvcfs.items()},
         },
         "versions": tools.versions(),

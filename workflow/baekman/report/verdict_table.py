@@ -16,13 +16,18 @@ DECISION_COLUMNS = ("decision", "decided_by", "decided", "decision_reason")
 COLUMNS = ("specimen", "participant", "gate", "verdict", *REASON_COLUMNS, *DECISION_COLUMNS)
 
 
-def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path) -> None:
-    """Write the verdicts in ``files`` as TSV, one row per reason or verdict without one, and as HTML by specimen."""
+def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path, targets: str = "") -> None:
+    """Write the verdicts in ``files`` as TSV, one row per reason or verdict without one, and as HTML by specimen.
+
+    ``targets``: the sentence on target regions.
+    """
     verdicts = [verdict for file in files for verdict in read_verdicts(file)]
     lines = ["\t".join(COLUMNS), *("\t".join(row[column] for column in COLUMNS) for row in verdict_rows(verdicts))]
     specimens = _by_specimen(verdicts)
     counts = {decision: sum(row["verdict"] == decision for row in specimens) for decision in DECISIONS}
-    page = render("verdicts.html.j2", delivery=html.parents[1].name, specimens=specimens, counts=counts)
+    page = render(
+        "verdicts.html.j2", delivery=html.parents[1].name, specimens=specimens, counts=counts, targets=targets
+    )
     write_text(html, page)
     write_text(tsv, "\n".join(lines) + "\n")
 
