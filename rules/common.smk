@@ -3,9 +3,8 @@ import json
 from pathlib import Path
 
 from baekman.align.aligners import INDEX_ENDINGS
-from baekman.workspace import decisions, specimens
 from baekman.files.digests import sha256_of
-from baekman.workspace import specimens
+from baekman.workspace import decisions, specimens
 
 PARTICIPANT = r"P[0-9A-Z]{13}"
 DELIVERY = r"D[0-9A-Z]{13}"
@@ -121,7 +120,5 @@ def caller_of(wildcards):
         return ""
     targets = ""
     if TARGETS:
-        targets = (
-            f" {sha256_of(Path(SETTINGS['target_regions']))} {SETTINGS['target_padding']}"
-        )
+        targets = f" {sha256_of(Path(SETTINGS['target_regions']))} {SETTINGS['target_padding']}"
     return f"{SETTINGS['caller']} {PAR}{targets}"

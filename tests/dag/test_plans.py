@@ -14,7 +14,7 @@ from baekman.align.aligners import INDEX_ENDINGS
 from baekman.call.callers import CALLERS
 from baekman.workspace import specimens
 from support import PROJECT
-from support.plans import PlannedWorkspace
+from support.plans import MOMENT, PlannedWorkspace
 
 OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, "run_manifest": 1, "all": 1}
 
@@ -54,6 +54,23 @@ def test_a_new_delivery_is_planned_up_to_the_gate_and_beyond_it(workspace: Plann
         "metrics": 5,
         "verdicts": 1,
         **OF_DELIVERY,
+    }
+
+
+def test_target_regions_are_cut_once_and_a_change_of_them_calls_again(
+    finished: tuple[PlannedWorkspace, str],
+) -> None:
+    workspace, delivery = finished
+    bed = workspace.folder / "targets.bed"
+    bed.write_text("chr1\t10\t200\n", encoding="ascii")
+    os.utime(bed, (MOMENT, MOMENT))
+    workspace.configure(workspace.config + "target_regions: targets.bed\n")
+    jobs = workspace.plan(delivery).jobs
+    assert {rule: jobs[rule] for rule in ("targets", "depth", "metrics", "align_reads")} == {
+        "targets": 1,
+        "depth": 1,
+        "metrics": 1,
+        "align_reads": 0,
     }
 
 
