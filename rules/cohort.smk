@@ -12,7 +12,7 @@ rule batch:
         targets=TARGETS,
     output:
         batch="deliveries/{delivery}/batch.json",
-        verdicts="deliveries/{delivery}/verdicts/call.json",
+        verdicts=update("deliveries/{delivery}/verdicts/call.json"),
     log:
         "<logs>/batch/{delivery}.log",
     benchmark:

@@ -46,6 +46,12 @@ def of_participants(pattern, entries=specimens.ENTRIES):
     return expand(pattern, participant=ids)
 
 
+def of_superseded(pattern, participants):
+    """Return `pattern` for those of the superseded `participants` who have the file, which is never too new here."""
+    files = expand(pattern, participant=sorted(set(participants) & set(SUPERSEDED)))
+    return [ancient(file) for file in files if Path(file).is_file()]
+
+
 def of_accepted(pattern):
     """Return an input function: `pattern` for each participant accepted by the QC gate, after the checkpoint."""
 
@@ -54,7 +60,8 @@ def of_accepted(pattern):
             return []
         chosen = checkpoints.verdicts.get(delivery=config["delivery"]).output.accepted
         ids = [line.split("\t")[0] for line in Path(chosen).read_text().splitlines()]
-        return expand(pattern, participant=ids)
+        own = [participant for participant in ids if participant not in SUPERSEDED]
+        return expand(pattern, participant=own) + of_superseded(pattern, ids)
 
     return accepted
 

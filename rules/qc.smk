@@ -77,10 +77,11 @@ rule metrics:
 checkpoint verdicts:
     """Judge each participant; jobs after the gate are known only now."""
     input:
-        metrics=of_participants("participants/{participant}/qc/metrics.json"),
+        metrics=of_participants("participants/{participant}/qc/metrics.json")
+        + of_superseded("participants/{participant}/qc/metrics.json", SUPERSEDED),
         thresholds=SETTINGS["qc_thresholds"],
     output:
-        verdicts="deliveries/{delivery}/verdicts/qc.json",
+        verdicts=update("deliveries/{delivery}/verdicts/qc.json"),
         accepted="deliveries/{delivery}/accepted.tsv",
     log:
         "<logs>/verdicts/{delivery}.log",

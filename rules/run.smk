@@ -170,6 +170,12 @@ def staged_rows():
     return specimens.read(manifest) if manifest.is_file() else None
 
 
+def superseded_participants():
+    """Return the participants of the delivery of whom a later delivery brought data, sorted."""
+    ids = {row.participant_id for row in staged_rows() or []}
+    return sorted(specimens.superseded(WORKSPACE, str(config.get("delivery")), ids))
+
+
 def conclude():
     """Tidy up after the last job and bring the return report up to date."""
     from baekman import deliver, workflow_run  # jobs never open the registry

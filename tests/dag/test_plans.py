@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,23 @@ def test_any_stage_can_be_the_last(workspace: PlannedWorkspace, target: str, las
 def test_a_finished_delivery_plans_nothing(finished: tuple[PlannedWorkspace, str]) -> None:
     workspace, delivery = finished
     assert "Nothing to be done" in workspace.plan(delivery).text
+
+
+def test_nothing_is_planned_for_a_participant_of_whom_a_later_delivery_brought_data(tmp_path: Path) -> None:
+    workspace = PlannedWorkspace(tmp_path)
+    delivery = workspace.receive("fastq", "fastq", "gvcf")
+    workspace.finish(delivery)
+    participant = workspace.deliveries[delivery][0]
+    folder = tmp_path / "participants" / participant
+    (folder / "delivery").write_text("D0000000000000\n")
+    # the files are those of the other delivery, whose run is at the call
+    for path in folder.rglob("*.*"):
+        path.touch()
+    shutil.rmtree(tmp_path / "deliveries" / delivery / "staged", ignore_errors=True)
+    assert "Nothing to be done" in workspace.plan(delivery).text
+    (tmp_path / "thresholds.yaml").touch()
+    jobs = workspace.plan(delivery).jobs
+    assert jobs == {"verdicts": 1, **OF_DELIVERY}
 
 
 def test_deleted_staged_files_that_were_used_plan_nothing(finished: tuple[PlannedWorkspace, str]) -> None:

@@ -11,7 +11,9 @@ import pytest
 from baekman import withdrawal
 from baekman.errors import InputRefused
 from baekman.intake.receive import receive
-from baekman.registry.verdict_history import verdict_history
+from baekman.registry.verdict_history import record_verdicts, verdict_history
+from baekman.verdicts import Reason, Verdict
+from baekman.workspace import specimens
 from baekman.workspace.paths import Workspace
 from support.delivery_builder import (
     INSTITUTION,
@@ -145,6 +147,34 @@ def test_files_that_pass_no_more_are_refused_and_nothing_changes(
         "it was received, found file_missing; put them back as they were and run the same command again"
     ]
     assert {file: file.read_bytes() for file in before} == before
+
+
+def test_an_older_delivery_keeps_what_it_said_of_specimens_that_came_again(
+    workspace: Workspace, tmp_path: Path, reference: Path
+) -> None:
+    registry = make_workspace(workspace.root, reference, [registration("A-1", 1), registration("A-2", 2)])
+    older = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    first = receive(older, workspace=workspace)
+    home = workspace.delivery(first.delivery_id)
+    held = Reason(code="low_coverage", severity="hold")
+    came_again, other = first.verdicts
+    verdict = Verdict.of(
+        specimen_id=came_again.specimen_id, participant_id=came_again.participant_id, gate="qc", reasons=[held]
+    )
+    record_verdicts(registry, first.delivery_id, [verdict])
+    later = receive(simple_delivery(tmp_path / "more", reference, "A-1", name="D-2", seed=9), workspace=workspace)
+    assert codes(later) == [("accept", [])]
+    before = home.specimens.read_text()
+    assert receive(older, workspace=workspace).status == "same"
+    shutil.rmtree(home.staged)
+    (older / "A-1_LANE1_R1.fastq.gz").unlink()  # nobody needs it any more
+    again = receive(older, workspace=workspace, again=True)
+    assert (again.status, again.verdicts) == ("again", first.verdicts)
+    assert home.specimens.read_text() == before
+    assert [path.name for path in home.staged.iterdir()] == [other.participant_id]
+    # the files in the workspace stay those of the later delivery
+    assert specimens.superseded_in(workspace, first.delivery_id) == {came_again.participant_id}
+    assert specimens.superseded_in(workspace, later.delivery_id) == frozenset()
 
 
 def test_a_delivery_of_a_withdrawn_participant_is_rejected_and_names_nobody(

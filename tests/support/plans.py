@@ -98,7 +98,7 @@ class PlannedWorkspace:
         """Return the plan of a dry run for the delivery (an ID, or a folder)."""
         text = self.snakemake("-n", *options, "--config", f"delivery={delivery}", "--", *targets)
         table = text.rsplit("Job stats:", 1)[-1].split("\n\n", 1)[0] if "Job stats:" in text else ""
-        outputs = [path for line in _OUTPUT.findall(text) for path in line.split(", ")]
+        outputs = [path.removesuffix(" (update)") for line in _OUTPUT.findall(text) for path in line.split(", ")]
         jobs = Counter({rule: int(number) for rule, number in _JOB.findall(table) if rule != "total"})
         return Plan(jobs=jobs, outputs=frozenset(outputs), text=text)
 

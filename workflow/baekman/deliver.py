@@ -49,7 +49,8 @@ class Outcome:
     ``jobs``: number of jobs that succeeded. ``failed``: empty when every job succeeded. ``locked``: another run
     works on the same files. ``unreported``: why the return report lacks the QC verdicts, or "". ``last_lines``: of
     Snakemake's messages. ``waiting``: the number of participants who wait for a batch of ``cohort.min_batch``, and
-    ``more`` the number that they wait for.
+    ``more`` the number that they wait for. ``superseded``: the number of specimens whose participants a later delivery
+    brought data of; nothing is done for them.
     """
 
     delivery_id: str
@@ -62,6 +63,7 @@ class Outcome:
     last_lines: tuple[str, ...]
     waiting: int = 0
     more: int = 0
+    superseded: int = 0
 
     @property
     def decisions(self) -> dict[str, Decision]:
@@ -232,7 +234,9 @@ def conclude(workspace: Workspace, delivery_id: str) -> str:
 
 def _needs_staged_files(command: Sequence[str], *, workspace: Workspace, folder: DeliveryFolder) -> bool:
     """Return whether Snakemake plans jobs that need staged files that were used and deleted."""
-    staged = [workspace.root / file for row in specimens.read(folder.specimens) for file in row.files]
+    rows = specimens.read(folder.specimens)
+    superseded = specimens.superseded(workspace, folder.id, {row.participant_id for row in rows})
+    staged = [workspace.root / file for row in rows if row.participant_id not in superseded for file in row.files]
     if all(file.is_file() for file in staged):
         return False
     return "staged_file" in workflow_run.plan(command, workspace=workspace)
@@ -258,6 +262,7 @@ def _outcome(run: WorkflowRun, *, workspace: Workspace, folder: DeliveryFolder, 
         last_lines=run.last_lines,
         waiting=waiting,
         more=max(settings["cohort"]["min_batch"] - waiting, 0) if waiting else 0,
+        superseded=len(specimens.superseded_in(workspace, folder.id)),
     )
 
 

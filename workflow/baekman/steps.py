@@ -128,7 +128,9 @@ def add_delivery(
     denied = denied_participants(workspace)
     if has_cohort and denied:
         leave_batch(store.open_store(workspace.cohort), denied, batch=delivery_id, engine=engine)
-    members = [member for member in members if member.participant_id not in denied]
+    # a later delivery may have brought other reads of a participant since the gate
+    absent = denied | specimens.superseded(workspace, delivery_id, [member.participant_id for member in members])
+    members = [member for member in members if member.participant_id not in absent]
     # a gVCF that is not complete holds its specimen
     complete = judge_calls(workspace, workspace.delivery(delivery_id), [member.participant_id for member in members])
     members = [member for member in members if member.participant_id in complete]

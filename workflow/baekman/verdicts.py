@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -209,6 +209,13 @@ def write_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:
 def read_verdicts(path: Path) -> list[Verdict]:
     """Return the verdicts that ``write_verdicts`` wrote to ``path``."""
     return [Verdict.from_json(value) for value in json.loads(read_checked(path))]
+
+
+def read_verdicts_of(participants: Container[str | None], path: Path) -> list[Verdict]:
+    """Return the verdicts on ``participants`` in ``path``; none where there is no such file."""
+    if not path.is_file():
+        return []
+    return [verdict for verdict in read_verdicts(path) if verdict.participant_id in participants]
 
 
 def _finite(value: Scalar) -> Scalar:

@@ -335,6 +335,12 @@ def test_a_delivery_is_judged_in_the_order_of_specimens(tmp_path: Path, gate: Li
     passed = [good] if gate == "enforce" else [good, poor]
     lines = [f"{participant_id}\tparticipants/{participant_id}/calls.g.vcf.gz\tfemale\n" for participant_id in passed]
     assert accepted.read_text() == "".join(lines)
+    # a later delivery brought other reads of one: what was said of those of this delivery stands
+    specimens.note_delivery(workspace, pseudonyms.new("D"), [good])
+    workspace.participant(good).metrics.unlink()
+    before = output.read_bytes()
+    judge_delivery(workspace, delivery_id, thresholds=DEFAULTS_FILE, gate=gate, output=output, accepted=accepted)
+    assert (output.read_bytes(), accepted.read_text()) == (before, "".join(lines[1:]))
 
 
 @pytest.mark.parametrize(("unit", "code"), [("reads", "reads_lost"), ("records", "records_lost")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from baekman.call.completeness import Completeness, read_note
-from baekman.verdicts import PROCESS_AGAIN, Reason, Verdict, lost, write_verdicts
+from baekman.verdicts import PROCESS_AGAIN, Reason, Verdict, lost, read_verdicts_of, write_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.decisions import apply, decisions_in_force
 from baekman.workspace.denied import withdrawn_participants
@@ -40,7 +40,8 @@ def judge(calls: Completeness | None) -> list[Reason]:
 def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: Iterable[str]) -> set[str]:
     """Write the verdicts of the gate ``call`` on ``participants`` of a delivery; return those who go on.
 
-    The notes next to their gVCFs are read (``call.completeness``). Who has withdrawn has no verdict.
+    The notes next to their gVCFs are read (``call.completeness``). Who has withdrawn has no verdict. The verdict on a
+    participant of whom a later delivery brought data stays as it is.
     """
     specimen_ids = {row.participant_id: row.specimen_id for row in specimens.read(delivery.specimens)}
     # after the list is read: a withdrawal marks the participant before it takes the rows out of the list
@@ -59,7 +60,9 @@ def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: It
         for participant_id in participants
         if participant_id not in withdrawn
     ]
-    write_verdicts(delivery.verdicts("call"), sorted(verdicts, key=lambda verdict: verdict.specimen_id))
+    kept = read_verdicts_of(specimens.superseded(workspace, delivery.id, specimen_ids), delivery.verdicts("call"))
+    judged = sorted([*verdicts, *kept], key=lambda verdict: verdict.specimen_id)
+    write_verdicts(delivery.verdicts("call"), judged)
     return {
         verdict.participant_id
         for verdict in verdicts

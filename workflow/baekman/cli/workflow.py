@@ -259,6 +259,8 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
     for failed in outcome.failed:
         yield f"failed: {failed.rule} ({failed.log})"
         yield from (f"  | {line}" for line in failed.lines)
+    if outcome.superseded:
+        yield f"{_specimens(outcome.superseded)} came again in a later delivery, which counts: nothing is done here"
     if outcome.unreported:
         yield outcome.unreported
     if outcome.locked:
@@ -270,6 +272,10 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
         yield f"not finished: mend the cause and run the same command again; all messages: {log}"
     else:
         yield from _places(outcome, workspace)
+
+
+def _specimens(number: int) -> str:
+    return "1 specimen" if number == 1 else f"{number} specimens"
 
 
 def _places(outcome: Outcome, workspace: Workspace) -> Iterator[str]:

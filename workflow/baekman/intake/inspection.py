@@ -116,19 +116,21 @@ def write_note(file: Path, inspection: Inspection) -> None:
 
 
 def read_note(
-    file: Path, *, barcode: str, fingerprints: Mapping[int, list[int]], workspace: Workspace | None
+    file: Path, *, barcode: str, fingerprints: Mapping[int, list[int]] | None, workspace: Workspace | None
 ) -> Inspection | None:
     """Return the inspection that ``write_note`` wrote to ``file``.
 
     Returns None when there is none, a delivered file has other ``fingerprints`` (size and times by row of the
-    manifest) now, or a staged file of ``workspace`` is gone.
+    manifest; None is any) now, or a staged file of ``workspace`` is gone.
     """
     if not file.is_file():
         return None
     note = json.loads(file.read_text(encoding="utf-8"))
     noted = {int(row): values for row, values in note["fingerprints"].items()}
     rows = [StagedFiles(**row) for row in note["rows"]]
-    if any(values["fingerprint"] != fingerprints.get(row) for row, values in noted.items()):
+    if fingerprints is not None and any(
+        values["fingerprint"] != fingerprints.get(row) for row, values in noted.items()
+    ):
         return None
     if workspace and not all((workspace.root / staged).is_file() for row in rows for staged in row.files):
         return None

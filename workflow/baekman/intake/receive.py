@@ -36,6 +36,7 @@ from baekman.registry.denied_list import open_in_force
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import note_delivery
 from baekman.verdicts import read_verdicts
+from baekman.workspace import specimens
 from baekman.workspace.abandoned_orders import destroy_orders
 from baekman.workspace.incomplete import remove_incomplete
 from baekman.workspace.paths import DeliveryFolder, Workspace
@@ -118,7 +119,7 @@ def receive(
         if before is not None:
             _require_same_content(home, delivery, key)
             remove_incomplete(workspace, home.id)
-        if before is not None and not again and not _has_unprocessed(home):
+        if before is not None and not again and not _has_unprocessed(workspace, home):
             return _received_before(workspace, home, delivery)
         cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)  # one process makes it for all jobs
         reception = Reception(
@@ -144,10 +145,17 @@ def _inspections(reception: Reception, desk: Desk, run: RunOrders) -> list[Inspe
     return collect(reception, desk, ring)
 
 
-def _has_unprocessed(home: DeliveryFolder) -> bool:
-    """Return whether no job could inspect a specimen of a delivery that was received before."""
-    verdicts = read_verdicts(home.verdicts("intake"))
-    return any(reason.code == "not_processed" for verdict in verdicts for reason in verdict.reasons)
+def _has_unprocessed(workspace: Workspace, home: DeliveryFolder) -> bool:
+    """Return whether no job could inspect a specimen of a delivery that was received before.
+
+    A specimen that came again in a later delivery does not count.
+    """
+    superseded = specimens.superseded_in(workspace, home.id)
+    return any(
+        reason.code == "not_processed" and verdict.participant_id not in superseded
+        for verdict in read_verdicts(home.verdicts("intake"))
+        for reason in verdict.reasons
+    )
 
 
 def _noted(delivery: Delivery, registry: Registry) -> str:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ from baekman.intake.inspection import Inspection
 from baekman.intake.reasons import Finding
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts, verdict_history
-from baekman.verdicts import Verdict, write_verdicts
+from baekman.verdicts import Verdict, read_verdicts, write_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.denied import denied_participants, held_denials, withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
@@ -81,6 +82,22 @@ class Reception:
         """True if the delivery states that it was made with our reference."""
         return self.delivery.reference.casefold() == str(self.settings["reference_name"]).casefold()
 
+    @cached_property
+    def superseded(self) -> frozenset[str]:
+        """The participants of whom a later delivery brought data; what was found in this one stands."""
+        return specimens.superseded_in(self.workspace, self.home.id)
+
+    @cached_property
+    def verdicts_before(self) -> Mapping[str, Verdict]:
+        """The verdicts of an earlier reception of the delivery, by specimen ID."""
+        file = self.home.verdicts("intake")
+        return {verdict.specimen_id: verdict for verdict in read_verdicts(file)} if file.is_file() else {}
+
+    @cached_property
+    def rows_before(self) -> Sequence[specimens.StagedFiles]:
+        """The rows of ``specimens.tsv`` of an earlier reception of the delivery."""
+        return specimens.read(self.home.specimens) if self.home.specimens.is_file() else []
+
     def is_accepted_elsewhere(self, specimen_id: str) -> bool:
         """Return whether another delivery brought the specimen through both gates."""
         return accepted_before(verdict_history(self.registry, specimen_id), delivery_id=self.home.id)
@@ -114,6 +131,7 @@ def _conclude(
     record_verdicts(registry, home.id, verdicts)
     write_verdicts(home.verdicts("intake"), verdicts)
     specimens.write(home.specimens, rows)
+    specimens.note_delivery(reception.workspace, home.id, sorted({*participants} - reception.superseded))
     _write_inputs(home, inspections)
     report = return_report.write_intake(
         reception.workspace,
@@ -148,7 +166,7 @@ def _settled(reception: Reception, inspection: Inspection) -> Inspection:
     if not inspection.rows or participant_id is None:
         return inspection
     late = check_consent(_consent_in_force(reception, participant_id))
-    own = reception.registry.specimens_of(participant_id)
+    own = [] if participant_id in reception.superseded else reception.registry.specimens_of(participant_id)
     if any(reception.is_accepted_elsewhere(specimen.specimen_id) for specimen in own):
         late.append(Finding.of("specimen_reused", metric="deliveries", observed=2, threshold=1))
     if not late:

@@ -8,7 +8,7 @@ from baekman.files.sidecar import write_checked
 from baekman.qc.gate import judge
 from baekman.qc.metrics import read_metrics
 from baekman.qc.thresholds import load_thresholds
-from baekman.verdicts import GateMode, write_verdicts
+from baekman.verdicts import GateMode, read_verdicts_of, write_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.decisions import apply, decisions_in_force
 from baekman.workspace.paths import Workspace
@@ -18,6 +18,8 @@ def judge_delivery(
     workspace: Workspace, delivery_id: str, *, thresholds: Path, gate: GateMode, output: Path, accepted: Path
 ) -> None:
     """Judge the participants of a delivery by their metrics, and apply the decisions of persons.
+
+    The verdict on a participant of whom a later delivery brought data stays as it is in ``output``.
 
     Args:
         workspace: The workspace; a job uses paths relative to it.
@@ -32,13 +34,15 @@ def judge_delivery(
     rows = specimens.read(folder.specimens)
     sexes = {row.participant_id: row.sex for row in rows}
     limits = load_thresholds(thresholds)
-    metrics = [read_metrics(workspace.participant(participant_id).metrics) for participant_id in sexes]
+    superseded = specimens.superseded(workspace, delivery_id, sexes)
+    metrics = [read_metrics(workspace.participant(owned).metrics) for owned in sexes if owned not in superseded]
     decisions = decisions_in_force(workspace, folder)
     verdicts = [
         apply(judge(measured, limits), decisions.get(measured.specimen_id), values=measured.values)
-        for measured in sorted(metrics, key=lambda measured: measured.specimen_id)
+        for measured in metrics
     ]
-    write_verdicts(output, verdicts)
+    kept = read_verdicts_of(superseded, output)
+    write_verdicts(output, sorted([*verdicts, *kept], key=lambda verdict: verdict.specimen_id))
     passed = sorted(
         verdict.participant_id
         for verdict in verdicts

@@ -29,8 +29,9 @@ def write_multiqc(workspace: Workspace, delivery_id: str, *, output: Path) -> No
 
     Raises ``CalledProcessError`` when MultiQC fails; its messages go to stderr.
     """
-    rows = specimens.read(workspace.delivery(delivery_id).specimens)
-    folders = sorted({str(workspace.participant(row.participant_id).qc) for row in rows})
+    participants = {row.participant_id for row in specimens.read(workspace.delivery(delivery_id).specimens)}
+    participants -= specimens.superseded(workspace, delivery_id, participants)
+    folders = sorted(str(workspace.participant(participant_id).qc) for participant_id in participants)
     with atomic_file(output) as temporary, tempfile.TemporaryDirectory(prefix="baekman-") as scratch:
         file_list = Path(scratch) / "folders.txt"
         file_list.write_text("\n".join(folders) + "\n", encoding="utf-8")

@@ -166,6 +166,11 @@ class ParticipantFolder:
     path: Path
 
     @property
+    def delivery(self) -> Path:
+        """The ID of the delivery that the files are of: the last that brought reads or calls past intake."""
+        return self.path / "delivery"
+
+    @property
     def cram(self) -> Path:
         """The alignment."""
         return self.path / "aligned.cram"

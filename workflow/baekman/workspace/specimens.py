@@ -15,8 +15,10 @@ from pathlib import Path
 
 from baekman import pseudonyms
 from baekman.errors import InputRefused, Problem
+from baekman.files.atomic import write_text
 from baekman.files.sidecar import read_checked, write_checked
-from baekman.workspace.paths import DeliveryFolder
+from baekman.verdicts import read_verdicts
+from baekman.workspace.paths import DeliveryFolder, Workspace
 
 COLUMNS = (
     "participant_id",
@@ -103,6 +105,43 @@ def of_participant(path: Path, participant: str) -> list[StagedFiles]:
             Problem(file=path.name, expected=f"rows of {participant}", found="none", action="check the ID")
         )
     return rows
+
+
+def note_delivery(workspace: Workspace, delivery_id: str, participants: Iterable[str]) -> None:
+    """Note that the files of ``participants`` are those of a delivery from now on, not of an earlier one."""
+    for participant_id in participants:
+        write_text(workspace.participant(participant_id).delivery, f"{delivery_id}\n", durable=False)
+
+
+def superseded(workspace: Workspace, delivery_id: str, participants: Iterable[str]) -> frozenset[str]:
+    """Return those of ``participants`` whose files are of another delivery than ``delivery_id``, a later one.
+
+    Their verdicts on ``delivery_id`` stay as they are, and its workflow does nothing for them. A participant without
+    a note, of an earlier version, is not among them.
+    """
+    return frozenset(
+        participant_id
+        for participant_id in participants
+        if _delivery_of(workspace.participant(participant_id).delivery) not in ("", delivery_id)
+    )
+
+
+def _delivery_of(note: Path) -> str:
+    try:
+        return note.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def superseded_in(workspace: Workspace, delivery_id: str) -> frozenset[str]:
+    """Return the participants of the delivery, by its verdicts at intake, of whom a later delivery brought data."""
+    home = workspace.delivery(delivery_id)
+    if not home.verdicts("intake").is_file():
+        return frozenset()
+    verdicts = read_verdicts(home.verdicts("intake"))
+    return superseded(
+        workspace, delivery_id, (verdict.participant_id for verdict in verdicts if verdict.participant_id)
+    )
 
 
 def used_files(delivery_id: str) -> InputRefused:

@@ -103,6 +103,8 @@ class _Checked:
         consent = check_consent(registry.active_consent(record.participant_id))
         if is_withdrawn(consent):
             return Inspection.anonymous(self.barcode, [*consent, *findings])
+        if record.participant_id in reception.superseded and (before := _as_before(reception, self.barcode, record)):
+            return before
         identifiers = registry.identifiers_of(record)
         findings = [
             *consent,
@@ -137,6 +139,24 @@ class _Checked:
             claims_reference=reception.claims_reference,
             secret=reception.key.secret if reception.key else None,
         )
+
+
+def _as_before(reception: Reception, barcode: str, record: SpecimenRecord) -> Inspection | None:
+    """Return the inspection that stands in the verdicts of the earlier reception; None without one."""
+    verdict = reception.verdicts_before.get(record.specimen_id)
+    if verdict is None:
+        return None
+    note = reception.home.note(record.participant_id)
+    noted = read_note(note, barcode=barcode, fingerprints=None, workspace=None)
+    if noted is not None and noted.verdict.reasons == verdict.reasons:
+        return noted
+    return Inspection.of(
+        barcode,
+        [Finding(reason=reason) for reason in verdict.reasons],
+        specimen_id=record.specimen_id,
+        participant_id=record.participant_id,
+        rows=[row for row in reception.rows_before if row.specimen_id == record.specimen_id],
+    )
 
 
 def _unregistered(reception: Reception, barcode: str, findings: Sequence[Finding]) -> Inspection:
