@@ -24,13 +24,13 @@ if (
 IS_RECEIVED = staged_rows() is not None
 # The files of a participant of whom a later delivery brought data are sources here: no rule makes them.
 SUPERSEDED = superseded_participants()
-STAGED = [
-    row for row in staged_rows() or [] if row.participant_id not in SUPERSEDED
-]
+STAGED = [row for row in staged_rows() or [] if row.participant_id not in SUPERSEDED]
 
 
 wildcard_constraints:
-    participant=PARTICIPANT if not SUPERSEDED else f"(?!{'|'.join(SUPERSEDED)}){PARTICIPANT}",
+    participant=(
+        PARTICIPANT if not SUPERSEDED else f"(?!{'|'.join(SUPERSEDED)}){PARTICIPANT}"
+    ),
 
 
 rule inspect:

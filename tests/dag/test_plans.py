@@ -125,7 +125,7 @@ def test_nothing_is_planned_for_a_participant_of_whom_a_later_delivery_brought_d
         path.touch()
     shutil.rmtree(tmp_path / "deliveries" / delivery / "staged", ignore_errors=True)
     assert "Nothing to be done" in workspace.plan(delivery).text
-    (tmp_path / "thresholds.yaml").touch()
+    (tmp_path / "thresholds.yaml").write_text("{metrics: {}}\n")
     jobs = workspace.plan(delivery).jobs
     assert jobs == {"verdicts": 1, **OF_DELIVERY}
 
