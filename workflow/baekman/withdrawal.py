@@ -151,7 +151,7 @@ def restore_check(workspace: Workspace, *, registry: Registry, workers: int = 1)
         InputRefused: Tables of others must be written again, and they are encrypted without their master key at hand.
     """
     table_keys.open_keys(workspace.root)
-    lines = []
+    lines = restoration.restore_identity(workspace, registry)
     audit.drop_damaged_seen(workspace.root)
     was_in_order = restoration.is_in_order(workspace, registry)
     lost = audit.restart(workspace.root, head=denied_list.noted_log(workspace, registry))

@@ -10,12 +10,13 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from baekman import pseudonyms
+from baekman import audit, pseudonyms
 from baekman.errors import DamagedFile, InputRefused
 from baekman.files.sidecar import read_checked, sidecar_path, write_checked
+from baekman.tables.files import note_owner, owner_of
 from baekman.verdicts import Reason, Verdict, read_verdicts, write_verdicts
 from baekman.workspace import denied, specimens
-from baekman.workspace.identity import id_of
+from baekman.workspace.identity import id_of, identify
 from baekman.workspace.paths import Workspace
 from baekman.workspace.purge import check_again
 
@@ -55,6 +56,21 @@ FILES: dict[str, tuple[str, Callable[[Path], None], Callable[[Workspace], object
         lambda path: write_checked(path, '{"withdrawn": "2026-01-01"}\n'),
         lambda workspace: read_checked(workspace.root / "receipts" / "R.json"),
     ),
+    "workspace.json": (
+        "workspace.json",
+        lambda path: identify(Workspace(path.parent)) and None,
+        lambda w: id_of(w.root),
+    ),
+    "tables.json": (
+        "tables.json",
+        lambda path: note_owner(path.parent, "0" * 32),
+        lambda workspace: owner_of(workspace.root),
+    ),
+    "seen.json": (
+        "seen.json",
+        lambda path: audit.note_seen(path.parent, registry=7, token="ab12", consent=3),
+        lambda workspace: audit.read_seen(workspace.root),
+    ),
 }
 
 
@@ -68,9 +84,10 @@ def test_a_flipped_bit_is_reported(tmp_path: Path, kind: str) -> None:
         damaged = bytearray(content)
         damaged[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
         file.write_bytes(damaged)
-        with pytest.raises(DamagedFile) as damage:
+        with pytest.raises((DamagedFile, InputRefused)) as damage:
             read(workspace)
-        assert damage.value.filename == str(file)
+        place = damage.value.filename if isinstance(damage.value, DamagedFile) else str(damage.value)
+        assert file.name in place
     for cut in (b"", content[:-1], content + b"\n"):
         file.write_bytes(cut)
         with pytest.raises((DamagedFile, InputRefused)):
@@ -114,5 +131,5 @@ def test_a_kill_between_the_two_files_leaves_a_pair_that_fits(tmp_path: Path, mo
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"workspace": "\xe3"}'])
 def test_a_damaged_workspace_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "workspace.json").write_bytes(content)
-    with pytest.raises(InputRefused, match=r"workspace\.json: expected the ID of a workspace"):
+    with pytest.raises(InputRefused, match=r"workspace\.json: expected the ID of this workspace"):
         id_of(tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import baekman
 import pytest
 from baekman import audit
+from baekman.cli import app, groups
 from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.errors import InputRefused
@@ -20,6 +21,7 @@ from baekman.workspace.identity import id_of, identify
 from baekman.workspace.paths import Workspace
 from support.finished_workspace import FinishedWorkspace, write_tables
 from support.store_tools import baekman as run
+from typer.testing import CliRunner
 
 NOT_FOUND = (
     "workspace: expected the workspace that the cohort or tables belong to, found none around it; "
@@ -133,6 +135,71 @@ def test_a_cohort_that_two_workspaces_claim_is_refused(
     assert str(refused.value) == OF_TWO
 
 
+def command(*words: object, code: int = 0) -> str:
+    """Run a command in this process; return its output, or the refusal where ``code`` is 3."""
+    groups.register(app)
+    result = CliRunner().invoke(app, list(map(str, words)))
+    refused = isinstance(result.exception, InputRefused)
+    assert (3 if refused else result.exit_code) == code, result.output + repr(result.exception)
+    return str(result.exception) if refused else result.output
+
+
+@pytest.mark.parametrize(
+    ("damage", "lost"),
+    [
+        (lambda file: file.unlink(), []),
+        (lambda file: file.unlink(), ["tables/tables.json", "seen.json"]),
+        (lambda file: file.write_text("{}"), []),
+    ],
+)
+def test_a_lost_workspace_file_is_named_and_made_again(
+    damage: object, lost: list[str], workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    audit.record(workspace.root, action="registry.init")
+    command("registry", "show", "--workspace", workspace.root)
+    refuse(workspace)
+    cohort = baekman.open_cohort(workspace.cohort)
+    cohort.write_tables(workspace.tables)
+    cohort.freeze(workspace.root / "release")
+    first = refuse(workspace, 0)
+    identity = id_of(workspace.root)
+    damage(workspace.identity)  # type: ignore[operator]
+    for name in lost:
+        (workspace.root / name).unlink()
+    commands = [
+        ["query", "--cohort", workspace.cohort, "--participant", first],
+        ["query", "--cohort", workspace.cohort, "--participant", first, "--workspace", workspace.root],
+        ["tables", "--cohort", workspace.cohort, "--output", workspace.tables],
+        ["registry", "show", "--workspace", workspace.root],
+    ]
+    for words in commands:
+        refusal = command(*words, code=3)
+        assert refusal.startswith(("workspace.json: expected the ID of this workspace", *lost[1:]))
+        assert "`baekman restore check" in refusal
+    with pytest.raises(InputRefused):  # of a damaged file, or as of any tables without consent
+        baekman.open_table(workspace.root / "release" / "tables", first)
+    assert "workspace.json: written again" in command("restore", "check", "--workspace", workspace.root)
+    assert id_of(workspace.root) == identity
+    for words in commands[2:]:
+        command(*words)
+    assert baekman.open_cohort(workspace.cohort).left_out == 2
+
+
+def test_the_id_of_another_workspace_is_not_adopted(workspace: FinishedWorkspace, tmp_path: Path) -> None:
+    audit.record(workspace.root, action="registry.init")
+    command("registry", "show", "--workspace", workspace.root)
+    other = Workspace(tmp_path / "other")
+    command("registry", "init", "--workspace", other.root)
+    command("registry", "show", "--workspace", other.root)
+    shutil.copytree(workspace.cohort, other.cohort)
+    other.identity.unlink()
+    registries = [["--registry", other.registry], ["--registry", workspace.registry]]  # its own, or one of both
+    for words in registries:
+        refusal = command("restore", "check", "--workspace", other.root, *words, code=3)
+        assert "a cohort of another workspace does not belong here" in refusal
+    assert not other.identity.exists()
+
+
 def test_a_copy_of_the_whole_workspace_is_one_of_its_own(workspace: FinishedWorkspace, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(workspace.root, tmp_path / "copied"))
     refuse(workspace)
@@ -145,6 +212,7 @@ def test_a_copy_of_the_whole_workspace_is_one_of_its_own(workspace: FinishedWork
 def without_ids(workspace: FinishedWorkspace) -> None:
     """Make the workspace one of an earlier version."""
     workspace.identity.unlink()
+    (workspace.root / audit.SEEN_NAME).unlink(missing_ok=True)
     file = workspace.cohort / "store.json"
     description = read_sealed(file)
     del description["workspace"]
@@ -161,6 +229,7 @@ def test_a_workspace_of_an_earlier_version_gets_an_id_at_the_first_command_that_
     assert not cohort.store.is_bare and not id_of(workspace.root)
     refuse(workspace)
     assert cohort.left_out == 1
+    (workspace.root / audit.SEEN_NAME).unlink()  # an earlier version kept none
     cohort.compact()
     assert id_of(workspace.root) == open_store(workspace.cohort).owner != ""
     assert baekman.open_cohort(link(workspace, tmp_path)).left_out == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from baekman.errors import InputRefused, Problem
-from baekman.files.atomic import write_text
+from baekman.files.digests import unsealed, write_sealed
 from baekman.files.locks import exclusive
 
 SEEN_NAME = "seen.json"
@@ -47,7 +47,10 @@ def seen_file(workspace: Path) -> Path:
 def read_seen(workspace: Path) -> Seen:
     """Return what ``workspace`` has seen; nothing before the first note. InputRefused for a damaged file."""
     try:
-        values = json.loads(seen_file(workspace).read_text("ascii"))
+        data = seen_file(workspace).read_bytes()
+        values = unsealed(data) or json.loads(data)  # an earlier version wrote no digest
+        if set(values) != {"token", *_COUNTERS}:
+            raise ValueError
         numbers = {name: int(values[name]) for name in _COUNTERS}
         return Seen(token=str(values["token"]), **numbers)
     except FileNotFoundError:
@@ -82,4 +85,4 @@ def note_seen(workspace: Path, *, resets: bool = False, **values: Any) -> None:
                 kept |= {"registry": before.registry, "token": before.token}
             after = replace(after, **kept)
         if after != before or not seen_file(workspace).is_file():
-            write_text(seen_file(workspace), json.dumps(asdict(after), sort_keys=True) + "\n")
+            write_sealed(seen_file(workspace), asdict(after))

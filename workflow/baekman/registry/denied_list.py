@@ -35,6 +35,8 @@ from baekman.workspace.denied import held_denials, is_sealed_list, mark_withdraw
 from baekman.workspace.identity import id_of, identify
 from baekman.workspace.paths import Workspace
 
+LOG_NOTE = "audit "  # before a workspace's ID: the name of the registry's note of its log
+
 
 def open_in_force(
     workspace: Workspace,
@@ -111,7 +113,7 @@ def note_log(workspace: Workspace, registry: Registry) -> None:
 
 def _log_name(workspace: Workspace) -> str:
     # several workspaces may use one registry
-    return f"audit {id_of(workspace.root)}"
+    return f"{LOG_NOTE}{id_of(workspace.root)}"
 
 
 def note_registry(workspace: Workspace, registry: Registry, *, resets: bool = False) -> None:

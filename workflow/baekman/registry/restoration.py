@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 
 from baekman import audit, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, evaluate, today
-from baekman.errors import InputRefused
+from baekman.errors import InputRefused, Problem
 from baekman.registry import denied_list
 from baekman.registry.records import Registry
 from baekman.workspace.currency import listed_consent, newest_snapshot, require_current
 from baekman.workspace.denied import mark_withdrawn, read_mark, withdrawn_participants
+from baekman.workspace.identity import id_of, owner_of_cohort, write_identity
 from baekman.workspace.paths import Workspace
 
 CHECKED = "restore.check"
@@ -32,6 +34,52 @@ class _Lost:
 
     decisions: set[str] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
+
+
+def restore_identity(workspace: Workspace, registry: Registry) -> list[str]:
+    """Write a lost or damaged ``workspace.json`` again; return a line when it was.
+
+    The registry knows the IDs of the workspaces that used it, each with an event of its log. The ID is that of the
+    workspace with this log. A registry inside the workspace that knows one ID is enough.
+
+    Raises:
+        InputRefused: The cohort names another ID, or none of the known ones is that of this workspace.
+    """
+    with suppress(InputRefused):
+        if id_of(workspace.root):
+            return []
+    owner = owner_of_cohort(workspace)
+    notes = {
+        name.removeprefix(denied_list.LOG_NOTE): audit.NotedHead(*values)
+        for name, values in registry.guard.head().notes.items()
+        if name.startswith(denied_list.LOG_NOTE)
+    }
+    known = [identity for identity, head in notes.items() if _has_event(workspace, head)]
+    if not known and registry.folder.resolve().is_relative_to(workspace.root.resolve()):
+        known = list(notes)
+    fitting = [identity for identity in known if owner in ("", identity)]
+    if len(fitting) == 1:
+        workspace.identity.unlink(missing_ok=True)
+        write_identity(workspace, fitting[0])
+        return [f"{workspace.identity.name}: written again, with the ID that registry, log and cohort know"]
+    if not (notes or owner or workspace.identity.is_file()):
+        return []  # it never had an ID
+    raise InputRefused(
+        Problem(
+            file=workspace.identity.name,
+            expected="one ID that the cohort names, and that the registry has noted with an event of this log",
+            found="another one" if owner and known else "none",
+            action="restore workspace.json from a back-up; a cohort of another workspace does not belong here",
+        )
+    )
+
+
+def _has_event(workspace: Workspace, head: audit.NotedHead) -> bool:
+    try:
+        audit.require_whole(workspace.root, head=head, source="the registry")
+    except InputRefused:
+        return False
+    return True
 
 
 def reapply(workspace: Workspace, registry: Registry) -> list[str]:

@@ -27,7 +27,7 @@ from baekman.tables.files import open_table as open_file
 from baekman.tables.keys import TableKeys, is_encrypted, open_keys
 from baekman.tables.seals import require_footer
 from baekman.workspace.denied import admission_of, audit_purpose
-from baekman.workspace.identity import find_workspace, id_of
+from baekman.workspace.identity import find_workspace, is_workspace
 from baekman.workspace.paths import Workspace
 
 Dataset = Literal["variants", "reference"]
@@ -164,7 +164,7 @@ def find_owner(folder: Path, *, given: Path | None = None) -> Workspace | None:
     root = find_workspace(folder, owner=owner, given=given)
     if root is None and not owner:  # a freeze within the workspace
         above = (*folder.absolute().parents, *folder.resolve().parents)
-        root = next((parent for parent in above if id_of(parent)), None)
+        root = next((parent for parent in above if is_workspace(parent)), None)
     return Workspace(root) if root is not None else None
 
 

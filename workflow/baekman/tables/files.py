@@ -7,7 +7,6 @@ A folder of tables holds two data sets, ``variants/<bucket>/<ID>.parquet`` (sche
 
 from __future__ import annotations
 
-import json
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -19,11 +18,11 @@ import pyarrow.parquet as pq
 from baekman.arrow import numpy_of, open_parquet, parquet_options, with_metadata
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.errors import DamagedFile, InputRefused, Problem
-from baekman.files.atomic import write_text
+from baekman.files.digests import unsealed, write_sealed
 from baekman.tables.keys import FOLDER, TableKeys, bucket_of, is_encrypted
 from baekman.tables.seals import DATASETS, accept, digests_of_tables, is_whole, require_footer, seal_path
 from baekman.tables.seals import FOLDER as SEALS
-from baekman.workspace.identity import KEY
+from baekman.workspace.identity import KEY, id_in
 
 VARIANTS, REFERENCE = "variants", "reference"
 OWNER_FILE = "tables.json"
@@ -120,20 +119,33 @@ def remove_tables(output: Path, participant: str) -> None:
 
 
 def owner_of(folder: Path) -> str:
-    """Return the ID of the workspace that the tables in ``folder`` belong to; "" for those of a release."""
+    """Return the ID of the workspace that the tables in ``folder`` belong to; "" for those of a release.
+
+    Raises DamagedFile when ``tables.json`` has other bytes than were written.
+    """
+    path = folder / OWNER_FILE
     try:
-        return str(json.loads((folder / OWNER_FILE).read_text("utf-8")).get(KEY, ""))
+        owner = id_in(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return ""
+    if owner is None:
+        raise DamagedFile(path)
+    return owner
 
 
 def note_owner(folder: Path, owner: str) -> None:
     """Note in ``folder`` that its tables belong to the workspace with the ID ``owner``; "" notes nothing.
 
+    A damaged note, and one of an earlier version, is written again.
+
     Raises:
         InputRefused: The tables there belong to another workspace.
     """
-    present = owner_of(folder)
+    path = folder / OWNER_FILE
+    try:
+        present = owner_of(folder)
+    except DamagedFile:
+        present = ""
     if present and present != owner:
         raise InputRefused(
             Problem(
@@ -143,8 +155,8 @@ def note_owner(folder: Path, owner: str) -> None:
                 action="choose another folder",
             )
         )
-    if owner and not present:
-        write_text(folder / OWNER_FILE, json.dumps({KEY: owner}) + "\n")
+    if owner and not (path.is_file() and unsealed(path.read_bytes())):
+        write_sealed(path, {KEY: owner})
 
 
 # -- the layout of earlier versions

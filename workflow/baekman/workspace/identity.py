@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from baekman import audit
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.atomic import fsync_folder, write_text
-from baekman.files.digests import read_sealed, write_sealed
+from baekman.files.digests import read_sealed, sealed_text, unsealed, write_sealed
 from baekman.workspace.paths import Top, Workspace
 
 VARIABLE = "BAEKMAN_WORKSPACE"
@@ -23,30 +25,49 @@ KEY = "workspace"  # of the ID, in workspace.json, store.json and next to tables
 STORE_FILE = "store.json"
 # Entries that show a workspace of an earlier version, which has no ID yet.
 SIGNS = (Top.AUDIT, Top.AUDIT_HEAD, Top.REGISTRY, Top.DENIED, Top.WITHDRAWN, Top.TABLE_KEYS, Top.DELIVERIES)
+_ID = re.compile("[0-9a-f]{32}")
+_EARLIER = re.compile(rb'\{"workspace": "[0-9a-f]{32}"\}\n')
 _FIND = f"name the workspace: --workspace DIR (in Python workspace=DIR), or {VARIABLE}"
 
 
 def id_of(folder: Path) -> str:
-    """Return the ID in the ``workspace.json`` of ``folder``, of a workspace or of tables; "" without the file.
+    """Return the ID in the ``workspace.json`` of ``folder``; "" without the file.
 
     Raises:
         InputRefused: The file holds something else.
     """
     try:
-        data = (folder / Top.IDENTITY).read_bytes()
+        identity = id_in((folder / Top.IDENTITY).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    try:
-        return str(json.loads(data)[KEY])
-    except (ValueError, KeyError, TypeError):
-        raise InputRefused(
-            Problem(
-                file=Top.IDENTITY,
-                expected="the ID of a workspace",
-                found="something else",
-                action="restore the file from a copy",
-            )
-        ) from None
+    if identity is None:
+        raise lost_identity("something else")
+    return identity
+
+
+def id_in(data: bytes) -> str | None:
+    """Return the ID in the bytes of a ``workspace.json`` or ``tables.json``; None when one of them differs.
+
+    A file of an earlier version has the ID alone, without a digest.
+    """
+    value = unsealed(data)
+    if value is None and _EARLIER.fullmatch(data):
+        value = json.loads(data)
+    identity = (value or {}).get(KEY)
+    return identity if isinstance(identity, str) and _ID.fullmatch(identity) else None
+
+
+def lost_identity(found: str) -> InputRefused:
+    """Return the refusal of a workspace with signs of an ID whose ``workspace.json`` is lost or damaged."""
+    return InputRefused(
+        Problem(
+            file=Top.IDENTITY,
+            expected="the ID of this workspace, which its cohort or its notes name",
+            found=found,
+            action="if the file was lost or damaged, `baekman restore check --workspace W` writes it again; "
+            "a cohort that was copied or linked from another workspace does not belong here",
+        )
+    )
 
 
 def is_workspace(folder: Path) -> bool:
@@ -68,27 +89,44 @@ def require_workspace(folder: Path) -> None:
 
 
 def identify(workspace: Workspace) -> str:
-    """Return the ID of ``workspace``, which is made if it has none; its cohort gets the ID too if it has none.
+    """Return the ID of ``workspace``, which is made if it never had one; its cohort gets the ID too if it has none.
 
     Raises:
-        InputRefused: The cohort belongs to another workspace.
+        InputRefused: The cohort belongs to another workspace, or ``workspace.json`` is lost or damaged.
     """
-    file = workspace.root / Top.IDENTITY
     if not id_of(workspace.root):
-        workspace.root.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            write_text(temporary, json.dumps({KEY: secrets.token_hex(16)}) + "\n")
-            os.link(temporary, file)
-        except FileExistsError:  # another command was first
-            pass
-        finally:
-            temporary.unlink(missing_ok=True)
-        fsync_folder(workspace.root)
+        if owner_of_cohort(workspace) or audit.read_seen(workspace.root).registry:
+            raise lost_identity("no file")
+        write_identity(workspace, secrets.token_hex(16))
     identity = id_of(workspace.root)
     if (workspace.cohort / STORE_FILE).is_file():
         bind(workspace.cohort, identity)
+    if unsealed(workspace.identity.read_bytes()) is None:  # of an earlier version
+        write_sealed(workspace.identity, {KEY: identity})
     return identity
+
+
+def write_identity(workspace: Workspace, identity: str) -> None:
+    """Write ``workspace.json`` where there is none; what another command wrote before stays."""
+    file = workspace.identity
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        write_text(temporary, sealed_text({KEY: identity}))
+        os.link(temporary, file)
+    except FileExistsError:  # another command was first
+        pass
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_folder(workspace.root)
+
+
+def owner_of_cohort(workspace: Workspace) -> str:
+    """Return the ID that the cohort of ``workspace`` names; "" without a cohort, or one that is damaged or bare."""
+    try:
+        return str(read_sealed(workspace.cohort / STORE_FILE).get(KEY, ""))
+    except (DamagedFile, FileNotFoundError, NotADirectoryError):
+        return ""
 
 
 def bind(store: Path, identity: str) -> None:
@@ -124,6 +162,8 @@ def find_workspace(place: Path, *, owner: str, given: Path | None = None) -> Pat
     others = (folder for folder in folders if is_workspace(folder) and not (owner and id_of(folder) == owner))
     claims = {_key(folder): folder for folder in others}
     if given is not None:
+        if owner and is_workspace(given) and not id_of(given):
+            raise lost_identity("no file")
         if not is_workspace(given) or (owner and id_of(given) != owner):
             raise _refusal("another folder", action="correct --workspace")
         if not owner and any(_key(folder) != _key(given) for folder in claims.values()):
@@ -133,13 +173,16 @@ def find_workspace(place: Path, *, owner: str, given: Path | None = None) -> Pat
         if len(claims) > 1:
             raise _of_two()
         return next(iter(claims.values()), None)
-    if any((folder / Top.COHORT).resolve() == place.resolve() for folder in claims.values()):
-        raise _of_two()
+    claiming = [folder for folder in claims.values() if (folder / Top.COHORT).resolve() == place.resolve()]
+    if claiming:
+        raise _of_two() if any(map(id_of, claiming)) else lost_identity("no file")
     variable = os.environ.get(VARIABLE, "")
     above = (parent for folder in folders for parent in (folder, *folder.absolute().parents))
     for folder in (*above, *([Path(variable)] if variable else [])):
         if id_of(folder) == owner:
             return folder
+    if any(not id_of(folder) for folder in claims.values()):
+        raise lost_identity("no file")
     raise _refusal("none around it" if not variable else f"none around it, and another in {VARIABLE}", action=_FIND)
 
 
