@@ -117,7 +117,7 @@ class Verdict:
     """The verdict of one gate on one specimen.
 
     ``participant_id`` is None where the specimen is not registered. ``verdict`` is the worst of ``reasons``, or that of
-    ``decision``, which a person made.
+    ``decision``, which a person made. ``mode`` is that of the gate when it judged.
     """
 
     specimen_id: str
@@ -126,6 +126,7 @@ class Verdict:
     verdict: Decision
     reasons: tuple[Reason, ...] = field(default=())
     decision: ManualDecision | None = None
+    mode: GateMode = "enforce"
 
     def __post_init__(self) -> None:
         if self.verdict not in DECISIONS:
@@ -158,8 +159,12 @@ class Verdict:
         return self.decision is not None and self.decision.decision == "reject"
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object with the keys ``specimen participant gate verdict reasons``, and ``decision`` if any."""
-        decision = {"decision": self.decision.to_json()} if self.decision else {}
+        """Return a JSON object with the keys ``specimen participant gate verdict reasons``.
+
+        ``decision`` is there if there is one, and ``mode`` if the gate only reported.
+        """
+        decision: dict[str, Any] = {"decision": self.decision.to_json()} if self.decision else {}
+        decision |= {"mode": self.mode} if self.mode != "enforce" else {}
         return {
             "specimen": self.specimen_id,
             "participant": self.participant_id,
@@ -179,6 +184,7 @@ class Verdict:
             verdict=value["verdict"],
             reasons=tuple(Reason.from_json(reason) for reason in value["reasons"]),
             decision=ManualDecision.from_json(value["decision"]) if value.get("decision") else None,
+            mode=value.get("mode", "enforce"),
         )
 
 
@@ -198,6 +204,12 @@ def merge(verdicts: Iterable[Verdict]) -> dict[str, Decision]:
     for verdict in verdicts:
         merged[verdict.specimen_id] = worst((merged.get(verdict.specimen_id, "accept"), verdict.verdict))
     return merged
+
+
+def reporting_gates(verdicts: Iterable[Verdict]) -> list[Gate]:
+    """Return the gates that only reported when they judged, in their order."""
+    modes = {(verdict.gate, verdict.mode) for verdict in verdicts}
+    return [gate for gate in GATES if (gate, "report") in modes]
 
 
 def write_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,8 @@ def receive(
     from baekman.config.loading import load_config
     from baekman.intake.receive import Access, here
     from baekman.intake.receive import receive as receive_delivery
+    from baekman.report.wording import reporting_sentence
+    from baekman.verdicts import reporting_gates
     from baekman.withdrawal import sweep
     from baekman.workspace.paths import Workspace
 
@@ -62,6 +65,8 @@ def receive(
             run=here(workers=workers, progress=lambda done, total: show("receiving", done, total)),
         )
     sweep(Workspace(workspace))
+    if reporting := reporting_sentence(reporting_gates(received.verdicts)):
+        print(reporting, file=sys.stderr)
     if received.status == "same":
         print(f"{received.delivery_id} was received before: nothing to do")
         return

@@ -245,10 +245,15 @@ def _print_message(line: str) -> None:
 
 def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
     """Yield the lines of the summary, which hold pseudonyms only."""
+    from baekman.report.wording import reporting_sentence
+    from baekman.verdicts import reporting_gates
+
     decisions = list(outcome.decisions.values())
     words = {"accept": "accepted", "hold": "held", "reject": "rejected"}
     counts = ", ".join(f"{decisions.count(decision)} {word}" for decision, word in words.items())  # type: ignore[arg-type]
     yield f"delivery {outcome.delivery_id}: {counts}"
+    if reporting := reporting_sentence(reporting_gates(outcome.verdicts)):
+        yield reporting
     for verdict in outcome.verdicts:
         if verdict.verdict != "accept":
             codes = ", ".join(reason.code for reason in verdict.reasons if reason.severity != "note")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +27,7 @@ from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts
 from baekman.report import wording
 from baekman.report.target_regions import targets_sentence
-from baekman.verdicts import DECISIONS, Gate, Reason, Verdict, decide, read_verdicts, worst
+from baekman.verdicts import DECISIONS, Gate, Reason, Verdict, decide, read_verdicts, reporting_gates, worst
 from baekman.workspace.paths import Top, Workspace
 
 JSON_NAME = "return.json"
@@ -55,7 +55,7 @@ def write_intake(
     delivery: Delivery,
     *,
     delivery_id: str,
-    inspections: Iterable[Inspection],
+    inspections: Sequence[Inspection],
     extra: Iterable[str],
 ) -> Path:
     """Write the report of a delivery that went through intake; return its folder.
@@ -71,6 +71,7 @@ def write_intake(
         "received": received.isoformat(),
         "deadline": (received + timedelta(days=DEADLINE_DAYS)).isoformat(),
         "gates": ["intake"],
+        "reporting": reporting_gates(inspection.verdict for inspection in inspections),
         "extra_files": list(extra),
         "specimens": [
             {
@@ -113,6 +114,8 @@ def write_return_report(workspace: Workspace, delivery_id: str, *, registry: Reg
     report["gates"] = ["intake", *gates]
     if sentence := targets_sentence(workspace, delivery_id):
         report["targets"] = sentence
+    at_intake = [gate for gate in report.get("reporting", []) if gate not in LATER_GATES]
+    report["reporting"] = [*at_intake, *reporting_gates(verdicts)]
     return _write(folder, report)
 
 
@@ -183,6 +186,7 @@ def render(report: Mapping[str, Any]) -> str:
     return wording.render(
         "return.html.j2",
         report=report,
+        reporting=wording.reporting_sentence(report.get("reporting", [])),
         todo=wording.to_do(report["specimens"]),
         anchors={specimen["specimen"]: f"specimen-{number}" for number, specimen in numbered},
     )

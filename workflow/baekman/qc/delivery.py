@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from baekman.files.sidecar import write_checked
@@ -38,7 +39,7 @@ def judge_delivery(
     metrics = [read_metrics(workspace.participant(owned).metrics) for owned in sexes if owned not in superseded]
     decisions = decisions_in_force(workspace, folder)
     verdicts = [
-        apply(judge(measured, limits), decisions.get(measured.specimen_id), values=measured.values)
+        apply(replace(judge(measured, limits), mode=gate), decisions.get(measured.specimen_id), values=measured.values)
         for measured in metrics
     ]
     kept = read_verdicts_of(superseded, output)

@@ -10,8 +10,10 @@ from baekman.cohort.add import waiting_sentence
 from baekman.files.atomic import write_text
 from baekman.files.sidecar import read_checked
 from baekman.gvcf.remarks import MEANINGS
-from baekman.report.wording import render
+from baekman.report.wording import render, reporting_sentence
+from baekman.verdicts import reporting_gates
 from baekman.workspace.paths import Workspace
+from baekman.workspace.waiting import verdicts_of
 
 COLUMNS = ("participant", "remark", "number", "meaning")
 
@@ -39,6 +41,12 @@ def write_remarks(workspace: Workspace, delivery_id: str, *, html: Path) -> None
     waiting = len(batch.get("waiting", []))
     sentence = waiting_sentence(waiting, more=batch["more"]) if waiting else ""
     page = render(
-        "remarks.html.j2", delivery=delivery_id, participants=participants, sums=sums, rows=rows, waiting=sentence
+        "remarks.html.j2",
+        delivery=delivery_id,
+        participants=participants,
+        sums=sums,
+        rows=rows,
+        waiting=sentence,
+        reporting=reporting_sentence(reporting_gates(verdicts_of(workspace.delivery(delivery_id)))),
     )
     write_text(html, page)

@@ -8,8 +8,8 @@ from typing import Any
 
 from baekman.files.atomic import write_text
 from baekman.files.shown_text import spreadsheet_text
-from baekman.report.wording import render
-from baekman.verdicts import DECISIONS, Scalar, Verdict, merge, read_verdicts
+from baekman.report.wording import render, reporting_sentence
+from baekman.verdicts import DECISIONS, Scalar, Verdict, merge, read_verdicts, reporting_gates
 
 REASON_COLUMNS = ("code", "severity", "metric", "observed", "threshold", "action")
 DECISION_COLUMNS = ("decision", "decided_by", "decided", "decision_reason")
@@ -26,7 +26,12 @@ def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path, targets
     specimens = _by_specimen(verdicts)
     counts = {decision: sum(row["verdict"] == decision for row in specimens) for decision in DECISIONS}
     page = render(
-        "verdicts.html.j2", delivery=html.parents[1].name, specimens=specimens, counts=counts, targets=targets
+        "verdicts.html.j2",
+        delivery=html.parents[1].name,
+        specimens=specimens,
+        counts=counts,
+        reporting=reporting_sentence(reporting_gates(verdicts)),
+        targets=targets,
     )
     write_text(html, page)
     write_text(tsv, "\n".join(lines) + "\n")

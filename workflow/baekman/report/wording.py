@@ -88,6 +88,17 @@ def to_do(specimens: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     return dict(sorted(asked.items(), key=lambda item: -len(item[1])))
 
 
+def reporting_sentence(gates: Sequence[str]) -> str:
+    """Return the sentence on ``gates`` that only report; "" where every gate holds specimens back."""
+    if not gates:
+        return ""
+    names = " and ".join(GATES[name] for name in gates)
+    return (
+        f"gates: report ({names}): nobody was held back for a verdict. Only specimens without registration or consent, "
+        "that cannot be processed, or that a person rejected stay out."
+    )
+
+
 def render(template: str, **values: Any) -> str:
     """Return the page that ``template`` makes of ``values``; it needs no other file."""
     environment = jinja2.Environment(

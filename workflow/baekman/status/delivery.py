@@ -12,7 +12,7 @@ from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.locks import is_held
 from baekman.status.estimate import estimated_end
 from baekman.status.stages import stage_of_files, stage_of_rules
-from baekman.verdicts import DECISIONS, merge
+from baekman.verdicts import DECISIONS, merge, reporting_gates
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.run_state import RunCounts, RunState, is_alive, read_run_state
 from baekman.workspace.waiting import Waiting, received_at, verdicts_of, waiting_in
@@ -36,7 +36,7 @@ class DeliveryStatus:
     """The state of a delivery; ``to_json`` has its keys (docs/operating.md, "Status").
 
     ``started``, ``updated``: of the newest run; "" without one. ``estimated_end``: of a run that is under way, or "".
-    ``verdicts``: number of specimens by the worst decision of the gates.
+    ``verdicts``: number of specimens by the worst decision of the gates. ``reporting``: the gates that only report.
     """
 
     delivery: str
@@ -49,6 +49,7 @@ class DeliveryStatus:
     jobs: RunCounts = field(default_factory=RunCounts)
     verdicts: dict[str, int] = field(default_factory=dict)
     waiting: tuple[Waiting, ...] = ()
+    reporting: tuple[str, ...] = ()
     next: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -106,6 +107,7 @@ def status_of(workspace: Workspace, folder: DeliveryFolder, *, now: datetime) ->
         jobs=run.counts if run else RunCounts(done=_inspected(folder)) if state == "receiving" else RunCounts(),
         verdicts={decision: counts[decision] for decision in DECISIONS},
         waiting=waiting,
+        reporting=tuple(reporting_gates(verdicts)),
         next=_next(workspace, folder, state),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from baekman.report.wording import reporting_sentence
 from baekman.status.delivery import DeliveryStatus
 from baekman.status.participant import ParticipantStatus
 from baekman.verdicts import DECISIONS
@@ -85,6 +86,8 @@ def _details(status: DeliveryStatus) -> Iterator[str]:
         yield f"  failed: {rule}, {number} {'job' if number == 1 else 'jobs'}"
     if status.state == "running" and status.jobs.cluster:
         yield f"  {status.jobs.cluster}"
+    if sentence := reporting_sentence(status.reporting):
+        yield f"  {sentence}"
     for waiting in status.waiting[:MOST_WAITING]:
         yield f"  waits: {_waiting(waiting)}"
     if len(status.waiting) > MOST_WAITING:

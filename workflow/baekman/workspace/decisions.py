@@ -20,7 +20,7 @@ from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.atomic import atomic_file
 from baekman.files.digests import read_sealed, sealed_text
 from baekman.files.locks import exclusive
-from baekman.verdicts import ManualDecision, Reason, Scalar, Verdict
+from baekman.verdicts import ManualDecision, Reason, Scalar, Verdict, decide
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
 SCHEMA_VERSION = "1"
@@ -234,12 +234,8 @@ def apply(
         threshold="the values that the person saw",
         action="nothing to send: the receiver decides again",
     )
-    return Verdict.of(
-        specimen_id=verdict.specimen_id,
-        participant_id=verdict.participant_id,
-        gate=verdict.gate,
-        reasons=(*verdict.reasons, outdated),
-    )
+    reasons = (*verdict.reasons, outdated)
+    return replace(verdict, verdict=decide(reasons), reasons=reasons)
 
 
 def _choice(made: ManualDecision) -> tuple[Any, ...]:
