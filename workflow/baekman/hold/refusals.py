@@ -8,8 +8,8 @@ from typing import Literal
 
 from baekman.consent import ConsentState
 from baekman.errors import Problem
-from baekman.hold.specimens import REPEATED, HeldSpecimen
-from baekman.intake.reasons import REASON_KINDS
+from baekman.hold.specimens import HeldSpecimen
+from baekman.intake.reasons import REASON_KINDS, REPEATED
 from baekman.registry.records import Registry
 from baekman.verdicts import INCOMPLETE, Reason
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from baekman import pseudonyms
 from baekman.errors import InputRefused, Problem
+from baekman.intake.reasons import REPEATED
 from baekman.verdicts import GATES, Reason, Verdict, merge
 from baekman.workspace.decisions import SpecimenDecision, listed_decisions
 from baekman.workspace.denied import read_mark, withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.waiting import Waiting, verdicts_of, waiting_in
 
-REPEATED = "participant_repeated"
 _LIST = "`baekman hold list` lists the specimens that wait"
 
 

@@ -20,6 +20,8 @@ class ReasonKind:
     blocks: bool = False
 
 
+REPEATED = "participant_repeated"  # a person may decide which specimen counts
+
 REASON_KINDS: dict[str, ReasonKind] = {
     # identity
     "not_registered": ReasonKind("reject", "register the specimen, then deliver it again", True),
@@ -27,7 +29,7 @@ REASON_KINDS: dict[str, ReasonKind] = {
     "specimen_reused": ReasonKind(
         "reject", "nothing, if it is the same specimen; else give it a barcode of its own", True
     ),
-    "participant_repeated": ReasonKind("hold", "name the specimen of the participant to use", True),
+    REPEATED: ReasonKind("hold", "name the specimen of the participant to use", True),
     # consent
     "no_consent": ReasonKind("reject", "do not send it without consent to genome sequencing", True),
     "consent_expired": ReasonKind("reject", "renew the consent and register it, then deliver again", True),

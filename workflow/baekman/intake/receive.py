@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from baekman.intake.delivered_file import DeliveredFile, Measured
 from baekman.intake.delivery import SHEET, Delivery, file_states, read_delivery
 from baekman.intake.examination.institution import require_institution
 from baekman.intake.inspection import Inspection
+from baekman.intake.orders.again import judged_again
 from baekman.intake.orders.desk import Desk, check_specimens, collect
 from baekman.intake.orders.order import write_orders
 from baekman.intake.reception import ReceivedDelivery, Reception, conclude, require_as_before
@@ -36,7 +37,6 @@ from baekman.registry.denied_list import open_in_force
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import note_delivery
 from baekman.verdicts import read_verdicts
-from baekman.workspace import specimens
 from baekman.workspace.abandoned_orders import destroy_orders
 from baekman.workspace.incomplete import remove_incomplete
 from baekman.workspace.paths import DeliveryFolder, Workspace
@@ -92,8 +92,8 @@ def receive(
 ) -> ReceivedDelivery:
     """Inspect the delivery in ``folder``, stage the specimens that pass, write verdicts and the return report.
 
-    The same delivery a second time finishes an interrupted intake, inspects again what could not be processed, or
-    only calls ``remove_incomplete``.
+    The same delivery a second time finishes an interrupted intake, or judges the specimens again for which something
+    has changed (``orders.again``), or only calls ``remove_incomplete``.
 
     Args:
         folder: The delivery, with ``delivery.yaml`` and ``manifest.tsv``.
@@ -119,12 +119,14 @@ def receive(
         if before is not None:
             _require_same_content(home, delivery, key)
             remove_incomplete(workspace, home.id)
-        if before is not None and not again and not _has_unprocessed(workspace, home):
-            return _received_before(workspace, home, delivery)
-        cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)  # one process makes it for all jobs
         reception = Reception(
             delivery=delivery, home=home, workspace=workspace, registry=registry, settings=settings, key=key
         )
+        if before is not None and not again:
+            reception = replace(reception, judged_again=judged_again(reception))
+            if not reception.judged_again:
+                return _received_before(workspace, home, delivery)
+        cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)  # one process makes it for all jobs
         desk = check_specimens(reception, file_states(delivery), needs_staged=before is None or again)
         inspections = _inspections(reception, desk, run or here())
         if before is not None:
@@ -143,19 +145,6 @@ def _inspections(reception: Reception, desk: Desk, run: RunOrders) -> list[Inspe
     finally:
         destroy_orders(home)
     return collect(reception, desk, ring)
-
-
-def _has_unprocessed(workspace: Workspace, home: DeliveryFolder) -> bool:
-    """Return whether no job could inspect a specimen of a delivery that was received before.
-
-    A specimen that came again in a later delivery does not count.
-    """
-    superseded = specimens.superseded_in(workspace, home.id)
-    return any(
-        reason.code == "not_processed" and verdict.participant_id not in superseded
-        for verdict in read_verdicts(home.verdicts("intake"))
-        for reason in verdict.reasons
-    )
 
 
 def _noted(delivery: Delivery, registry: Registry) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from baekman import audit
 from baekman.consent import ConsentState
 from baekman.errors import InputRefused, Problem
 from baekman.files.locks import exclusive
-from baekman.files.sidecar import write_checked
+from baekman.files.sidecar import read_checked, write_checked
 from baekman.files.untrusted import walk
 from baekman.intake import return_report
 from baekman.intake.checks import CONSENT_CODES, accepted_before, check_consent, extra_files
@@ -26,8 +26,9 @@ from baekman.intake.inspection import Inspection
 from baekman.intake.reasons import Finding
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts, verdict_history
-from baekman.verdicts import Verdict, read_verdicts, write_verdicts
+from baekman.verdicts import GateMode, Verdict, read_verdicts, write_verdicts
 from baekman.workspace import specimens
+from baekman.workspace.decisions import SpecimenDecision, apply, decisions_in_force
 from baekman.workspace.denied import denied_participants, held_denials, withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
@@ -61,7 +62,8 @@ class ReceivedDelivery:
 class Reception:
     """The delivery and everything that its reception needs.
 
-    ``home`` is the delivery's folder in the workspace. ``key`` opens encrypted files.
+    ``home`` is the delivery's folder in the workspace. ``key`` opens encrypted files. ``judged_again``: the specimens
+    to judge of a delivery that was received before, by ID; None is all of them.
     """
 
     delivery: Delivery
@@ -70,6 +72,7 @@ class Reception:
     registry: Registry
     settings: Mapping[str, Any]
     key: RecipientKey | None
+    judged_again: frozenset[str] | None = None
 
     @property
     def platform(self) -> str:
@@ -98,6 +101,29 @@ class Reception:
         """The rows of ``specimens.tsv`` of an earlier reception of the delivery."""
         return specimens.read(self.home.specimens) if self.home.specimens.is_file() else []
 
+    @cached_property
+    def inputs_before(self) -> Mapping[str, dict[str, Any]]:
+        """The content of ``inputs.json`` of an earlier reception of the delivery."""
+        return json.loads(read_checked(self.home.inputs)) if self.home.inputs.is_file() else {}
+
+    def fingerprints_before(self, specimen_id: str) -> dict[int, dict[str, Any]]:
+        """Return the fingerprints of a specimen's files at an earlier reception, by row of the manifest."""
+        return {
+            int(row): {name: value for name, value in values.items() if name != "specimen"}
+            for row, values in self.inputs_before.items()
+            if values.get("specimen") == specimen_id
+        }
+
+    @cached_property
+    def decisions(self) -> Mapping[str, SpecimenDecision]:
+        """The decisions of persons on specimens of the delivery that are in force, by specimen ID."""
+        return decisions_in_force(self.workspace, self.home)
+
+    def stands(self, specimen_id: str, participant_id: str | None) -> bool:
+        """Return whether the inspection of a specimen at an earlier reception stands."""
+        is_kept = self.judged_again is not None and specimen_id not in self.judged_again
+        return specimen_id in self.verdicts_before and (is_kept or participant_id in self.superseded)
+
     def is_accepted_elsewhere(self, specimen_id: str) -> bool:
         """Return whether another delivery brought the specimen through both gates."""
         return accepted_before(verdict_history(self.registry, specimen_id), delivery_id=self.home.id)
@@ -115,7 +141,8 @@ def conclude(
     verdicts_lock = exclusive(lock, waits_for="the verdicts of another delivery to be recorded")
     # a denial that is acknowledged before is in the verdicts; a withdrawal after finds all that is written here
     with verdicts_lock, held_denials(reception.workspace):
-        return _conclude(reception, [_settled(reception, inspection) for inspection in inspections], before)
+        settled = [_settled(reception, inspection) for inspection in inspections]
+        return _conclude(reception, [_decided(reception, inspection) for inspection in settled], before)
 
 
 def _conclude(
@@ -173,6 +200,18 @@ def _settled(reception: Reception, inspection: Inspection) -> Inspection:
         return inspection
     shutil.rmtree(reception.home.staged / participant_id, ignore_errors=True)
     return inspection.rejected(late)
+
+
+def _decided(reception: Reception, inspection: Inspection) -> Inspection:
+    """Return ``inspection`` after the decision of a person; nothing is staged of a specimen that does not go on."""
+    judged = inspection.verdict
+    if reception.stands(judged.specimen_id, judged.participant_id):
+        return inspection
+    mode: GateMode = reception.settings["gates"]["intake"]
+    verdict = apply(replace(judged, mode=mode), reception.decisions.get(judged.specimen_id))
+    added = [Finding(reason=reason) for reason in verdict.reasons if reason not in judged.reasons]
+    rows = inspection.rows if verdict.passes(mode) else ()
+    return replace(inspection, verdict=verdict, findings=(*inspection.findings, *added), rows=rows)
 
 
 def _unstage_others(staged: Path, participants: Sequence[str]) -> None:

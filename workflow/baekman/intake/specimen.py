@@ -14,7 +14,6 @@ from baekman.intake.inspection import Inspection, write_note
 from baekman.intake.orders.order import OpenOrder, open_order, sealed_samples
 from baekman.intake.reasons import Finding
 from baekman.intake.staged_specimen import ExaminedSpecimen, stage
-from baekman.verdicts import Verdict
 from baekman.workspace.paths import Workspace
 from baekman.workspace.specimens import StagedFiles
 
@@ -38,18 +37,12 @@ def examine_and_stage(opened: OpenOrder) -> Inspection:
         for number, delivered in files.items()
     }
     findings = [*order.findings, *_check(opened, contents)]
-    verdict = Verdict.of(
-        specimen_id=order.specimen_id,
-        participant_id=order.participant_id,
-        gate="intake",
-        reasons=[finding.reason for finding in findings],
-    )
     staged: list[StagedFiles] = []
-    if verdict.passes(order.gate) and not any(finding.blocks for finding in findings):
+    if order.goes_on(findings):
         try:
             staged, notes = stage(opened, ExaminedSpecimen(order=order, files=files, contents=contents))
             findings += notes
-            if any(note.blocks for note in notes):
+            if not order.goes_on(findings):
                 shutil.rmtree(opened.home.staged / order.participant_id, ignore_errors=True)
                 staged = []
         except FileFault as fault:

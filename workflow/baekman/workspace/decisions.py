@@ -217,6 +217,9 @@ def apply(
     seen = next((seen for seen in decision.seen if seen.gate == verdict.gate), None) if decision else None
     if decision is None or seen is None:
         return verdict
+    if any(reason.code == OUTDATED for reason in verdict.reasons):  # judged before, with an earlier decision
+        reasons = tuple(reason for reason in verdict.reasons if reason.code != OUTDATED)
+        verdict = replace(verdict, reasons=reasons, verdict=decide(reasons))
     is_same = values is None or dict(values) == dict(decision.values)
     made = decision.made
     if made.decision == "accept" and not verdict.failures:

@@ -12,7 +12,7 @@ from baekman.intake.checks import check_consent, check_manifest, check_names, fi
 from baekman.intake.delivery import FileStates
 from baekman.intake.inspection import Inspection, is_withdrawn, read_note
 from baekman.intake.manifest import ManifestRow
-from baekman.intake.orders.order import Order, order_settings, unsealed_samples
+from baekman.intake.orders.order import Order, is_blocked, order_settings, unsealed_samples
 from baekman.intake.reasons import Finding
 from baekman.intake.reception import Reception
 from baekman.key_ring import KeyRing
@@ -103,8 +103,12 @@ class _Checked:
         consent = check_consent(registry.active_consent(record.participant_id))
         if is_withdrawn(consent):
             return Inspection.anonymous(self.barcode, [*consent, *findings])
-        if record.participant_id in reception.superseded and (before := _as_before(reception, self.barcode, record)):
-            return before
+        decision = reception.decisions.get(record.specimen_id)
+        is_rejected = decision is not None and decision.made.decision == "reject"
+        if reception.stands(record.specimen_id, record.participant_id) or (
+            is_rejected and record.specimen_id in reception.verdicts_before
+        ):
+            return _as_before(reception, self.barcode, record)
         identifiers = registry.identifiers_of(record)
         findings = [
             *consent,
@@ -117,7 +121,7 @@ class _Checked:
                 if (fault := self.states.faults.get(row.row)) is not None
             ),
         ]
-        if any(finding.blocks for finding in findings):
+        if is_blocked(findings, decision):
             return Inspection.of(
                 self.barcode, findings, specimen_id=record.specimen_id, participant_id=record.participant_id
             )
@@ -138,24 +142,22 @@ class _Checked:
             platform=reception.platform,
             claims_reference=reception.claims_reference,
             secret=reception.key.secret if reception.key else None,
+            decision=decision,
         )
 
 
-def _as_before(reception: Reception, barcode: str, record: SpecimenRecord) -> Inspection | None:
-    """Return the inspection that stands in the verdicts of the earlier reception; None without one."""
-    verdict = reception.verdicts_before.get(record.specimen_id)
-    if verdict is None:
-        return None
+def _as_before(reception: Reception, barcode: str, record: SpecimenRecord) -> Inspection:
+    """Return the inspection that stands in the verdicts of the earlier reception."""
+    verdict = reception.verdicts_before[record.specimen_id]
     note = reception.home.note(record.participant_id)
     noted = read_note(note, barcode=barcode, fingerprints=None, workspace=None)
-    if noted is not None and noted.verdict.reasons == verdict.reasons:
-        return noted
-    return Inspection.of(
-        barcode,
-        [Finding(reason=reason) for reason in verdict.reasons],
-        specimen_id=record.specimen_id,
-        participant_id=record.participant_id,
-        rows=[row for row in reception.rows_before if row.specimen_id == record.specimen_id],
+    is_of_note = noted is not None and noted.verdict.reasons == verdict.reasons
+    return Inspection(
+        barcode=barcode,
+        verdict=verdict,
+        findings=noted.findings if noted and is_of_note else tuple(Finding(reason=each) for each in verdict.reasons),
+        rows=tuple(row for row in reception.rows_before if row.specimen_id == record.specimen_id),
+        fingerprints=reception.fingerprints_before(record.specimen_id),
     )
 
 

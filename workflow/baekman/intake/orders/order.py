@@ -21,9 +21,10 @@ from baekman.gvcf.header import is_ignored
 from baekman.intake.contents import Contents
 from baekman.intake.crypt4gh import RecipientKey
 from baekman.intake.manifest import ManifestRow
-from baekman.intake.reasons import Finding
+from baekman.intake.reasons import REPEATED, Finding
 from baekman.key_ring import Key, KeyRing, Purpose, make_key_file, read_key_file
-from baekman.verdicts import GateMode, Reason
+from baekman.verdicts import GateMode, Reason, Verdict
+from baekman.workspace.decisions import SpecimenDecision, apply
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
 PURPOSE = Purpose("intake order", "the run that receives the delivery", "BAEKMAN_ORDER_KEY", "baekman receive")
@@ -52,6 +53,7 @@ class Order:
         platform: the platform as SAM names it.
         claims_reference: the delivery states that it was made with our reference.
         secret: the private key of encrypted files, or None.
+        decision: the decision of a person on the specimen, or None.
     """
 
     delivery: str
@@ -70,6 +72,7 @@ class Order:
     platform: str
     claims_reference: bool
     secret: bytes | None = field(default=None, repr=False)
+    decision: SpecimenDecision | None = None
 
     @property
     def identity(self) -> str:
@@ -86,6 +89,18 @@ class Order:
         """The mode of the intake gate."""
         mode: GateMode = self.settings["gates"]["intake"]
         return mode
+
+    def goes_on(self, findings: Sequence[Finding]) -> bool:
+        """Return whether the specimen is staged with these ``findings``."""
+        return not is_blocked(findings, self.decision) and self._verdict(findings).passes(self.gate)
+
+    def _verdict(self, findings: Iterable[Finding]) -> Verdict:
+        """Return the verdict that follows from ``findings``, after the decision of a person."""
+        reasons = [finding.reason for finding in findings]
+        verdict = Verdict.of(
+            specimen_id=self.specimen_id, participant_id=self.participant_id, gate="intake", reasons=reasons
+        )
+        return apply(verdict, self.decision)
 
     @property
     def realigns(self) -> bool:
@@ -107,6 +122,7 @@ class Order:
             "findings": [{"reason": item.reason.to_json(), "rows": list(item.rows)} for item in self.findings],
             "fingerprints": {str(row): values for row, values in self.fingerprints.items()},
             "secret": base64.b64encode(self.secret).decode() if self.secret else None,
+            "decision": self.decision.to_json() if self.decision else None,
         }
 
     @classmethod
@@ -124,7 +140,14 @@ class Order:
             ),
             fingerprints={int(row): item for row, item in values["fingerprints"].items()},
             secret=base64.b64decode(values["secret"]) if values["secret"] else None,
+            decision=SpecimenDecision.from_json(values["decision"]) if values["decision"] else None,
         )
+
+
+def is_blocked(findings: Iterable[Finding], decision: SpecimenDecision | None) -> bool:
+    """Return whether a specimen with ``findings`` cannot go on; of several specimens a person may say which counts."""
+    counts = decision is not None and decision.made.decision == "accept" and decision.made.counts
+    return any(finding.blocks and not (counts and finding.reason.code == REPEATED) for finding in findings)
 
 
 _PLAIN = (

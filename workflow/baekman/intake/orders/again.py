@@ -1,0 +1,47 @@
+"""The specimens that intake judges again: the cause that kept them out at an earlier reception may have changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from baekman.consent import ConsentState
+from baekman.intake.reception import Reception
+from baekman.registry.specimen import SpecimenRecord
+from baekman.verdicts import Verdict
+
+WANT_CONSENT = frozenset({"no_consent", "consent_expired"})
+
+
+def judged_again(reception: Reception) -> frozenset[str]:
+    """Return the IDs of the specimens to judge again at a delivery that was received before.
+
+    They are those that no job could inspect, those with a new decision of a person, and those that failed only because
+    they were not registered, or had no consent, which has changed. A specimen that came again in a later delivery is
+    none of them.
+    """
+    registry, delivery = reception.registry, reception.delivery
+    records = (registry.specimen(delivery.institution, barcode) for barcode in delivery.specimens)
+    return frozenset(
+        record.specimen_id
+        for record in records
+        if record is not None and record.participant_id not in reception.superseded and _is_due(reception, record)
+    )
+
+
+def _is_due(reception: Reception, record: SpecimenRecord) -> bool:
+    registry = reception.registry
+    verdict = reception.verdicts_before.get(record.specimen_id)
+    if verdict is None:  # registered since, or withdrawn, and then it has no verdict that names it
+        return not registry.is_withdrawn(record.participant_id)
+    codes = {reason.code for reason in verdict.failures}
+    if "not_processed" in codes or _has_new_decision(reception, verdict):
+        return True
+    if not codes or not codes <= WANT_CONSENT:
+        return False
+    return registry.active_consent(record.participant_id) is ConsentState.GRANTED
+
+
+def _has_new_decision(reception: Reception, verdict: Verdict) -> bool:
+    """Return whether a person decided on ``verdict`` as it is."""
+    decision = reception.decisions.get(verdict.specimen_id)
+    return decision is not None and replace(verdict, decision=None) in decision.seen
