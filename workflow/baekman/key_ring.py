@@ -35,7 +35,7 @@ _KEY_CHARACTERS = 44  # base64 of 32 bytes
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 _DECODER = json.JSONDecoder()
 _NONCE_BYTES = 12
-_ID_BYTES = 4
+ID_BYTES = 4
 MAC_BYTES = 16
 
 
@@ -48,12 +48,14 @@ class Purpose:
         given_with: The options or variables that give a key.
         variable: The environment variable that gives a key.
         command: The command that makes a key.
+        remedy: The next step for a value that its key does not open.
     """
 
     name: str
     given_with: str
     variable: str
     command: str
+    remedy: str = "restore the store from a copy: it was changed by hand, or records were swapped"
 
 
 REGISTRY = Purpose("registry", "--key-file or BAEKMAN_REGISTRY_KEY", "BAEKMAN_REGISTRY_KEY", "baekman registry init")
@@ -74,7 +76,7 @@ class Key:
     @property
     def key_id(self) -> bytes:
         """Four bytes that name the key and reveal nothing about it."""
-        return self.derived("name", length=_ID_BYTES)
+        return self.derived("name", length=ID_BYTES)
 
     @classmethod
     def new(cls, purpose: Purpose = REGISTRY) -> Key:
@@ -137,9 +139,9 @@ class KeyRing:
 
     def unseal(self, sealed: bytes, *, identity: str) -> dict[str, Any]:
         """Return the values that ``seal`` took; InputRefused for bytes that were changed or are of another record."""
-        key_id = sealed[:_ID_BYTES]
-        nonce = sealed[_ID_BYTES:][:_NONCE_BYTES]
-        text = sealed[_ID_BYTES + _NONCE_BYTES :]
+        key_id = sealed[:ID_BYTES]
+        nonce = sealed[ID_BYTES:][:_NONCE_BYTES]
+        text = sealed[ID_BYTES + _NONCE_BYTES :]
         try:
             opened = self._sealing[key_id].decrypt(nonce, text, self._bound(identity))
         except (InvalidTag, KeyError, ValueError):
@@ -149,7 +151,7 @@ class KeyRing:
                     place=identity,
                     expected=f"a value sealed for this record with the {self.purpose.name}'s key",
                     found="something else",
-                    action="restore the store from a copy: it was changed by hand, or records were swapped",
+                    action=self.purpose.remedy,
                 )
             ) from None
         values: dict[str, Any] = _DECODER.decode(opened.decode())

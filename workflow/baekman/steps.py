@@ -32,6 +32,7 @@ from baekman.genome.targets import DEFAULT_PADDING
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
+from baekman.tables.owner import note_owner
 from baekman.workspace import sample_check, specimens
 from baekman.workspace.currency import note_cohort
 from baekman.workspace.denied import denied_hash, denied_participants
@@ -249,7 +250,8 @@ def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: P
         opened = store.open_store(workspace.cohort)
         engine = worthwhile(engine, (workspace.participant(participant_id).gvcf for participant_id in members))
         output = workspace.tables
-        table_files.note_owner(output, identify(workspace))
+        is_encrypted = table_keys.folder_of(workspace.root) is not None
+        note_owner(output, identify(workspace), encrypted=is_encrypted)
         with audit.use(workspace.root, action="tables", object=added["delivery"]):
             present, latest = _admitted_tables(opened, workspace, members, engine=engine)
         result["snapshot"] = latest.number

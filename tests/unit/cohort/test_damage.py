@@ -285,5 +285,5 @@ def test_the_failure_names_the_damaged_file_and_what_to_do(tmp_path: Path) -> No
     words = describe(DamagedFile(path), arguments=["--cohort", str(tmp_path / "cohort")], environment={})
     assert words == (
         f"a stored file is damaged: {path}; restore the batch from a back-up, or withdraw its participants and add "
-        "their gVCFs again. `baekman cohort verify` and `baekman tables --verify` find every damaged file"
+        "their gVCFs again. `baekman verify` finds every damaged file"
     )

@@ -13,7 +13,7 @@ import pytest
 from baekman import audit, pseudonyms
 from baekman.errors import DamagedFile, InputRefused
 from baekman.files.sidecar import read_checked, sidecar_path, write_checked
-from baekman.tables.files import note_owner, owner_of
+from baekman.tables.owner import note_owner, owner_of
 from baekman.verdicts import Reason, Verdict, read_verdicts, write_verdicts
 from baekman.workspace import denied, specimens
 from baekman.workspace.identity import id_of, identify
@@ -63,7 +63,7 @@ FILES: dict[str, tuple[str, Callable[[Path], None], Callable[[Workspace], object
     ),
     "tables.json": (
         "tables.json",
-        lambda path: note_owner(path.parent, "0" * 32),
+        lambda path: note_owner(path.parent, "0" * 32, encrypted=True),
         lambda workspace: owner_of(workspace.root),
     ),
     "seen.json": (

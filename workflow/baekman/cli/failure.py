@@ -12,6 +12,7 @@ from subprocess import CalledProcessError
 from baekman.errors import DamagedFile, WorkerDied
 from baekman.tools.pipes import PipeFailed, tool_name
 from baekman.workspace.paths import PSEUDONYMOUS, Top
+from baekman.workspace.remedies import remedy_of
 
 _AGAIN = "then run the same command again"
 _ACTIONS = {
@@ -25,19 +26,7 @@ _SQLITE_ACTIONS = {
         "give the user who runs this access to the registry or cohort and its folder",
     ),
 }
-# the next step for a damaged file, by the folder or name in its path
-_REMEDIES = {
-    "tables": "write it again with `baekman tables`, or `baekman cohort freeze`",
-    "sites": "make it again from the batches with `baekman cohort repair`",
-    "batches": "restore the batch from a back-up, or withdraw its participants and add their gVCFs again",
-    "work": "delete the folder `work` of the cohort, and run the same command again",
-    "deliveries": "receive the delivery again: baekman receive DELIVERY --again",
-    "receipts": "restore it from a back-up",
-    "withdrawn": "run `baekman withdraw` with the participant's ID again",
-    "denied.txt": "make it again with any command that opens the registry, such as `baekman registry show`",
-}
-_RESTORE = "restore it from a back-up"
-_VERIFY = "`baekman cohort verify` and `baekman tables --verify` find every damaged file"
+_VERIFY = "`baekman verify` finds every damaged file"
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp")
 
 
@@ -54,8 +43,7 @@ def describe(failure: Exception, *, arguments: Sequence[str], environment: Mappi
         return f"{tool_name(command)} ended with exit code {failure.returncode}"
     if isinstance(failure, DamagedFile):
         place = _place(failure.filename, arguments, environment)
-        folders = Path(failure.filename).parts
-        remedy = next((remedy for name, remedy in _REMEDIES.items() if name in folders), _RESTORE)
+        remedy = remedy_of(Path(failure.filename))
         return ": ".join(["a stored file is damaged", *([place] if place else [])]) + f"; {remedy}. {_VERIFY}"
     kind = type(failure).__name__
     # The text of an error of SQLite, or of SQLAlchemy with SQLite, may hold a value; its code never does.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baekman.cli.options import HERE, ConfigOption, WorkspaceOption, optional_folder
-from baekman.errors import EXIT_FAILED
+from baekman.cli.options import (
+    HERE,
+    ConfigOption,
+    KeyFileOption,
+    RegistryOption,
+    WorkersOption,
+    WorkspaceOption,
+    optional_folder,
+)
+from baekman.errors import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, InputRefused
 from baekman.files.shown_text import printable
 
 if TYPE_CHECKING:
@@ -97,3 +106,50 @@ def doctor(
         typer.echo(printable(str(check)))
     if not is_good:
         raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def verify(
+    workspace: WorkspaceOption = HERE,
+    freeze: Annotated[
+        list[Path] | None, typer.Option("--freeze", help="A freeze outside of the workspace too; repeatable.")
+    ] = None,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
+    workers: WorkersOption = 1,
+) -> None:
+    """Verify all files of a workspace: its state, deliveries, registry, audit log, keys, cohort, tables and freezes.
+
+    Prints "PART: whole", or a line for each finding with what to do about it. A part that cannot be verified stops no
+    other. Exits with 3 when a part is refused, as by other commands, and with 1 when files are damaged.
+
+    Example: baekman verify --workspace W --workers 8
+    """
+    from baekman.cli.failure import describe
+    from baekman.status.verification import parts
+    from baekman.workspace.identity import require_workspace
+    from baekman.workspace.paths import Workspace
+
+    place, code = Workspace(workspace), EXIT_DONE
+    if not place.identity.exists():  # a damaged ID is a finding
+        require_workspace(workspace)
+    for part in parts(place, registry=registry, key_file=key_file, freezes=tuple(freeze or ()), workers=workers):
+        is_whole = True
+        try:
+            for finding in part.verify():
+                is_whole = False
+                typer.echo(printable(f"{part.name}: {finding}"))
+                code = max(code, EXIT_FAILED)
+        except InputRefused as refused:
+            code = EXIT_REFUSED
+            for problem in refused.problems:
+                typer.echo(printable(f"{part.name}: {problem}"))
+        except Exception as failure:
+            code = max(code, EXIT_FAILED)
+            words = describe(failure, arguments=["--workspace", str(workspace)], environment=os.environ)
+            typer.echo(printable(f"{part.name}: {words}"))
+        else:
+            if is_whole:
+                typer.echo(f"{part.name}: whole")
+    if code:
+        raise typer.Exit(code)

@@ -315,6 +315,11 @@ def _listed_sequence(workspace: Workspace, registry: Registry) -> int:
     return listed_consent(workspace)
 
 
+def is_as_noted(workspace: Workspace, registry: Registry) -> bool:
+    """Return whether marks and lists are those that ``registry`` has noted last; True before the first note."""
+    return registry.noted(_lists_name(workspace)) in (None, _lists_hash(workspace))
+
+
 def _lists_name(workspace: Workspace) -> str:
     return f"lists {id_of(workspace.root)}"
 

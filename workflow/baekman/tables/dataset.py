@@ -22,9 +22,10 @@ from baekman.errors import InputRefused, Problem
 from baekman.genome.contigs import Contig
 from baekman.genome.regions import Region, parse_region
 from baekman.pseudonyms import PARTICIPANT_ID
-from baekman.tables.files import REFERENCE, VARIANTS, owner_of, require_layout, table_path
+from baekman.tables.files import REFERENCE, VARIANTS, require_layout, table_path
 from baekman.tables.files import open_table as open_file
 from baekman.tables.keys import TableKeys, is_encrypted, open_keys
+from baekman.tables.owner import owner_of
 from baekman.tables.seals import require_footer
 from baekman.workspace.denied import admission_of, audit_purpose
 from baekman.workspace.identity import find_workspace, is_workspace

@@ -18,14 +18,11 @@ import pyarrow.parquet as pq
 from baekman.arrow import numpy_of, open_parquet, parquet_options, with_metadata
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.errors import DamagedFile, InputRefused, Problem
-from baekman.files.digests import unsealed, write_sealed
 from baekman.tables.keys import FOLDER, TableKeys, bucket_of, is_encrypted
 from baekman.tables.seals import DATASETS, accept, digests_of_tables, is_whole, require_footer, seal_path
 from baekman.tables.seals import FOLDER as SEALS
-from baekman.workspace.identity import KEY, id_in
 
 VARIANTS, REFERENCE = "variants", "reference"
-OWNER_FILE = "tables.json"
 OLD_BUCKET = "??"  # in an earlier version's folder; neither data set has a name of two characters
 OLD_REFERENCE = ".reference"
 
@@ -113,50 +110,6 @@ def remove_tables(output: Path, participant: str) -> None:
     for path in files_of(output, participant):
         path.unlink(missing_ok=True)
     remove_unfinished(output, participant)
-
-
-# -- the workspace of tables
-
-
-def owner_of(folder: Path) -> str:
-    """Return the ID of the workspace that the tables in ``folder`` belong to; "" for those of a release.
-
-    Raises DamagedFile when ``tables.json`` has other bytes than were written.
-    """
-    path = folder / OWNER_FILE
-    try:
-        owner = id_in(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    if owner is None:
-        raise DamagedFile(path)
-    return owner
-
-
-def note_owner(folder: Path, owner: str) -> None:
-    """Note in ``folder`` that its tables belong to the workspace with the ID ``owner``; "" notes nothing.
-
-    A damaged note, and one of an earlier version, is written again.
-
-    Raises:
-        InputRefused: The tables there belong to another workspace.
-    """
-    path = folder / OWNER_FILE
-    try:
-        present = owner_of(folder)
-    except DamagedFile:
-        present = ""
-    if present and present != owner:
-        raise InputRefused(
-            Problem(
-                file="--output",
-                expected="a new folder, or one with tables of this workspace",
-                found="tables of another workspace",
-                action="choose another folder",
-            )
-        )
-    if owner and not (path.is_file() and unsealed(path.read_bytes())):
-        write_sealed(path, {KEY: owner})
 
 
 # -- the layout of earlier versions

@@ -12,6 +12,8 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from baekman.files import locks
 from baekman.files.atomic import write_text
 from baekman.files.secret_file import destroy_secret, write_secret
 from baekman.key_ring import (
+    ID_BYTES,
     KEY_BYTES,
     Key,
     KeyRing,
@@ -32,6 +35,7 @@ from baekman.key_ring import (
     read_key_file,
     require_file,
 )
+from baekman.tables.owner import require_keys_if_encrypted
 from baekman.workspace.identity import identify
 from baekman.workspace.paths import Top, Workspace
 
@@ -40,8 +44,15 @@ MASTER_FILE = "master.key"
 MASTER_NAME = "master.id"
 LOCK = ".lock"  # keeps a rotation and the making of keys apart
 ROTATION = "keys of tables that other commands make or rotate"
+LOOKED_AT = 100
 ENCRYPTED = b"PARE"  # the last bytes of a Parquet file with an encrypted footer
-TABLES = Purpose("tables", "BAEKMAN_TABLES_KEY", "BAEKMAN_TABLES_KEY", "baekman table-keys init")
+TABLES = Purpose(
+    "tables",
+    "BAEKMAN_TABLES_KEY",
+    "BAEKMAN_TABLES_KEY",
+    "baekman table-keys init",
+    remedy="restore the key from a back-up; without one, delete it and write the table again with `baekman tables`",
+)
 
 
 class TableKeys:
@@ -124,12 +135,19 @@ def create(workspace: Path) -> bool:
     """Encrypt the tables of ``workspace`` from now on; returns False when they are encrypted already.
 
     A master key is made in ``master.key`` (0600) unless ``BAEKMAN_TABLES_KEY`` gives one. A missing file that the
-    variable names is made.
+    variable names is made. A lost or damaged ``master.id`` is written again. InputRefused where the tables of the
+    workspace are encrypted and their keys are gone.
     """
     folder = workspace / FOLDER
-    if (folder / MASTER_NAME).is_file():
+    if (folder / MASTER_NAME).is_file() or _sealing_ids(folder):
+        if name := _lost_name(folder, _ring(folder)):
+            audit.record(workspace, action="table-keys.init")
+            with locks.exclusive(folder / LOCK, waits_for=ROTATION):
+                write_text(folder / MASTER_NAME, name.hex() + "\n")
         open_keys(workspace)
         return False
+    if folder_of(workspace) is None:
+        require_keys_if_encrypted(workspace / Top.TABLES)
     identify(Workspace(workspace))
     audit.record(workspace, action="table-keys.init")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -149,11 +167,30 @@ def open_keys(workspace: Path) -> TableKeys | None:
     folder = folder_of(workspace)
     if folder is None:
         return None
-    name = _master_name(folder)
-    master = keys_from_environment(TABLES) or folder / MASTER_FILE
-    ring = master if isinstance(master, KeyRing) else read_key_file(master, TABLES)
-    ring.use(name)
+    if not (folder / MASTER_NAME).is_file() and not _sealing_ids(folder):
+        _master_name(folder)  # refuses: the disk with the keys is not there
+    ring = _ring(folder)
+    if _lost_name(folder, ring):
+        raise InputRefused(
+            Problem(
+                file=FOLDER,
+                place=MASTER_NAME,
+                expected="the ID of the master key, which sealed the keys of participants",
+                found="another, or none",
+                action="`baekman table-keys init` writes it again",
+            )
+        )
+    ring.use(_master_name(folder))
     return TableKeys(folder, ring)
+
+
+def verify_keys(keys: TableKeys) -> Iterator[str]:
+    """Yield a line for each key of a participant that the master key does not open."""
+    for path in sorted(keys.folder.glob("*/*.key")):
+        try:
+            keys.decryption(path.name.removesuffix(".key"))
+        except InputRefused as refusal:
+            yield str(refusal.problems[0])
 
 
 def destroy(workspace: Path, participant: str) -> bool:
@@ -176,6 +213,28 @@ def is_encrypted(table: Path) -> bool:
     with table.open("rb") as file:
         file.seek(-len(ENCRYPTED), os.SEEK_END)
         return file.read() == ENCRYPTED
+
+
+def _ring(folder: Path) -> KeyRing:
+    master = keys_from_environment(TABLES) or folder / MASTER_FILE
+    return master if isinstance(master, KeyRing) else read_key_file(master, TABLES)
+
+
+def _sealing_ids(folder: Path) -> set[bytes]:
+    """Return the IDs of the master keys that sealed the first of the participants' keys."""
+    return {path.read_bytes()[:ID_BYTES] for path in islice(folder.glob("*/*.key"), LOOKED_AT)}
+
+
+def _lost_name(folder: Path, ring: KeyRing) -> bytes | None:
+    """Return the ID that ``master.id`` should have; None when it has one of ``ring``, or nothing shows which."""
+    ids = [key.key_id for key in ring.keys]
+    try:
+        if _master_name(folder) in ids:
+            return None
+    except InputRefused:
+        pass
+    used = _sealing_ids(folder)
+    return next((name for name in ids if name in used), None)
 
 
 def _key_file(folder: Path, participant: str) -> Path:

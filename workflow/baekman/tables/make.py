@@ -33,14 +33,14 @@ from baekman.tables.files import (
     convert_layout,
     is_done,
     metadata_of,
-    note_owner,
     open_table,
     reference_path,
     remove_tables,
     remove_unfinished,
     table_path,
 )
-from baekman.tables.keys import open_keys
+from baekman.tables.keys import folder_of, open_keys
+from baekman.tables.owner import note_owner, require_keys_if_encrypted
 from baekman.tables.rows import SITE_COLUMNS, by_sample, of_participants, reference_rows, variant_rows
 from baekman.tables.seals import DATASETS
 from baekman.workspace.paths import Workspace
@@ -210,8 +210,13 @@ def make_tables(
 
     Returns:
         The number of participants.
+
+    Raises:
+        InputRefused: The tables in ``output`` are encrypted, and the keys of the workspace are gone.
     """
     output = output.absolute()  # a cluster's workers have folders of their own
+    if folder_of(store.workspace) is None:
+        require_keys_if_encrypted(output)
     at = snapshot or read_snapshot(store)
     with reading(store, at):
         engine = engine or Engine()
@@ -244,7 +249,7 @@ def make_admitted_tables(
     if chosen is None and before:
         everyone = chain.from_iterable(participants_of(store, entry.name) for entry in snapshot.batches)
         chosen = sorted(set(everyone) - before)
-    note_owner(output, store.owner)
+    note_owner(output, store.owner, encrypted=folder_of(store.workspace) is not None)
     count = make_tables(store, output=output, snapshot=snapshot, participants=chosen, engine=engine)
     after = left_out()
     if output.resolve() != Workspace(store.workspace).tables.resolve():
