@@ -23,7 +23,8 @@ rule all:
     default_target: True
     input:
         crams=of_participants(
-            "participants/{participant}/aligned.cram", ("fastq", "bam", "cram")
+            "participants/{participant}/aligned.cram",
+            ("aligned", "fastq", "bam", "cram"),
         ),
         metrics=of_participants("participants/{participant}/qc/metrics.json"),
         gvcfs=of_accepted("participants/{participant}/calls.g.vcf.gz"),

@@ -95,5 +95,6 @@ rule align_reads:
 rule align:
     input:
         crams=of_participants(
-            "participants/{participant}/aligned.cram", ("fastq", "bam", "cram")
+            "participants/{participant}/aligned.cram",
+            ("aligned", "fastq", "bam", "cram"),
         ),

@@ -73,14 +73,14 @@ def rows_of(wildcards):
 
 def staged_reads(wildcards):
     """Return the staged files of one participant."""
-    return [file for row in rows_of(wildcards) for file in row.files]
+    return list(dict.fromkeys(file for row in rows_of(wildcards) for file in row.files))
 
 
 def needed_index(wildcards):
-    """Return the aligner's index; nothing for a delivered alignment that is taken as it is."""
+    """Return the aligner's index; nothing for an alignment that is taken as it is."""
     entries = {row.entry for row in rows_of(wildcards)}
     is_accepted = SETTINGS["aligned_input"] == "accept" and "fastq" not in entries
-    return [] if is_accepted else INDEX
+    return [] if is_accepted or entries == {"aligned"} else INDEX
 
 
 def evidence_of(wildcards):

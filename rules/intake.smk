@@ -50,6 +50,32 @@ rule inspect:
         "baekman step inspect --delivery {wildcards.delivery} --participant {wildcards.participant} 2> {log}"
 
 
+rule inspect_and_align:
+    """Check and align the FASTQ of one specimen in one stream; each file is read once."""
+    input:
+        order="deliveries/{delivery}/orders/{participant}.fastq.sealed",
+        reference=REFERENCE,
+        index=INDEX,
+    output:
+        note="deliveries/{delivery}/inspected/{participant}.json",
+    log:
+        "<logs>/inspect_and_align/{delivery}/{participant}.log",
+    benchmark:
+        "<benchmarks>/inspect_and_align/{delivery}/{participant}.tsv"
+    conda:
+        "../envs/align.yaml"
+    threads: 4
+    params:
+        aligner=SETTINGS["aligner"],
+    shell:
+        "baekman step inspect --delivery {wildcards.delivery} --participant {wildcards.participant}"
+        " --reference {input.reference} --aligner {params.aligner} --threads {threads} 2> {log}"
+
+
+# The name of an order says which of both carries it out.
+ruleorder: inspect > inspect_and_align
+
+
 rule inspected:
     input:
         notes=expand(

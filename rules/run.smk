@@ -161,7 +161,7 @@ def run_inspections(workspace, delivery, participants):
 def ordered_participants():
     """Return the participants with an order of an intake that is under way."""
     orders = WORKSPACE.delivery(str(config.get("delivery"))).orders
-    return sorted(path.stem for path in orders.glob("P*"))
+    return sorted(path.name.split(".")[0] for path in orders.glob("P*.sealed"))
 
 
 def staged_rows():

@@ -65,9 +65,9 @@ def test_a_run_reports_progress_failures_and_notices(workspace: Workspace) -> No
 
 
 def test_a_plan_counts_jobs_by_rule_and_runs_none(workspace: Workspace) -> None:
-    assert workflow_run.plan(COMMAND, workspace=workspace) == {"all": 1, "good": 1, "flaky": 1, "bad": 2}
+    assert workflow_run.plan(COMMAND, workspace=workspace).planned == {"all": 1, "good": 1, "flaky": 1, "bad": 2}
     assert [path.name for path in workspace.root.iterdir() if not path.name.startswith(".")] == ["Snakefile"]
-    assert workflow_run.plan([*COMMAND, "--", "nothing"], workspace=workspace) == {}
+    assert workflow_run.plan([*COMMAND, "--", "nothing"], workspace=workspace).planned == {}
 
 
 def test_a_locked_workspace_is_reported(workspace: Workspace) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from baekman import data, withdrawal, workflow_run
+from baekman.align.staged_alignment import Recipe, is_made_by
 from baekman.cohort.add import count_waiting
 from baekman.cohort.gvcf_list import read_waiting
 from baekman.cohort.store import WAITING, open_store
@@ -18,6 +20,7 @@ from baekman.config.loading import load_config
 from baekman.engine.progress import Show
 from baekman.errors import InputRefused
 from baekman.files.sidecar import read_checked
+from baekman.genome.reference import cached_reference
 from baekman.intake.receive import receive
 from baekman.intake.reception import ReceivedDelivery
 from baekman.intake.return_report import write_return_report
@@ -91,11 +94,7 @@ def deliver(
         InputRefused: the delivery or the configuration is malformed.
     """
     settings = load_config(workspace.root, file=config)
-
-    def command_for(delivery_id: str, *targets: str) -> list[str]:
-        return snakemake_command(
-            delivery_id, *targets, workspace=workspace, config=config, profile=profile, cores=cores
-        )
+    command_for = partial(snakemake_command, workspace=workspace, config=config, profile=profile, cores=cores)
 
     def run_orders(workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
         command, home = command_for(delivery_id, INSPECTED), workspace.delivery(delivery_id)
@@ -104,17 +103,20 @@ def deliver(
             run_inspections(command, workspace=workspace, home=home, participants=participants, show=show)
             recorder.end("done")
 
-    def receive_delivery(*, again: bool) -> ReceivedDelivery:
-        received = receive(delivery, workspace=workspace, config=settings, again=again, run=run_orders)
+    def receive_delivery(needed: Mapping[str, Collection[str]]) -> ReceivedDelivery:
+        again = bool(needed)
+        received = receive(delivery, workspace=workspace, config=settings, again=again, needed=needed, run=run_orders)
         withdrawal.sweep(workspace)
         return received
 
     try:
-        receipt = receive_delivery(again=False)
+        receipt = receive_delivery({})
         folder = workspace.delivery(receipt.delivery_id)
         command = command_for(folder.id)
-        if receipt.status != "received" and _needs_staged_files(command, workspace=workspace, folder=folder):
-            receive_delivery(again=True)
+        is_new = receipt.status == "received"
+        needed = {} if is_new else _needed_files(command, workspace=workspace, folder=folder, settings=settings)
+        if needed:
+            receive_delivery(needed)
     except InspectionsFailed as failure:
         outcome = _outcome(failure.run, workspace=workspace, folder=failure.home, settings=settings)
         _notify(outcome, failure.home, Notifier(settings, workspace=workspace))
@@ -232,14 +234,26 @@ def conclude(workspace: Workspace, delivery_id: str) -> str:
     return ""
 
 
-def _needs_staged_files(command: Sequence[str], *, workspace: Workspace, folder: DeliveryFolder) -> bool:
-    """Return whether Snakemake plans jobs that need staged files that were used and deleted."""
+def _needed_files(
+    command: Sequence[str], *, workspace: Workspace, folder: DeliveryFolder, settings: Mapping[str, Any]
+) -> Mapping[str, Collection[str]]:
+    """Return the staged files that Snakemake's plan needs and that are gone, by participant.
+
+    An alignment by other settings than those of now is deleted first.
+    """
     rows = specimens.read(folder.specimens)
     superseded = specimens.superseded(workspace, folder.id, {row.participant_id for row in rows})
-    staged = [workspace.root / file for row in rows if row.participant_id not in superseded for file in row.files]
+    rows = [row for row in rows if row.participant_id not in superseded]
+    if alignments := {workspace.root / row.file_1 for row in rows if row.entry == "aligned"}:
+        _, contigs = cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)
+        recipe = Recipe.of(settings["aligner"], contigs.values())
+        for cram in alignments:
+            if cram.is_file() and not is_made_by(cram, recipe):
+                cram.unlink()
+    staged = [workspace.root / file for row in rows for file in (*row.files, row.array_genotypes) if file]
     if all(file.is_file() for file in staged):
-        return False
-    return "staged_file" in workflow_run.plan(command, workspace=workspace)
+        return {}
+    return workflow_run.plan(command, workspace=workspace).staged
 
 
 def profile_folder(profile: str) -> Path:

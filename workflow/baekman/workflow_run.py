@@ -20,6 +20,7 @@ from baekman.workspace.run_state import RunCounts
 
 LAST_LINES = 15
 LOCKED = "LockException"  # Snakemake's exception where another run has locked the same files
+STAGED_FILE = "staged_file"  # the rule of a job that needs a staged file which is gone
 RETURN_REPORT = "return report"  # subject of the notice that the return report lacks the QC verdicts
 CLUSTER = "Slurm"  # subject of notices of the executor: what its jobs wait for
 
@@ -44,6 +45,7 @@ class WorkflowRun:
     ``rule``: of the job that started last. ``done`` of ``total`` jobs succeeded. ``failed``: by the number of the
     job, without those that succeeded when they were tried again. ``planned``: number of jobs by rule.
     ``running``: rule of each job that was started or submitted, by number. ``finished``: number of jobs by rule.
+    ``staged``: the names of the staged files that a plan lacks, by participant.
     ``locked``: another run works on the same files. ``unreported``: why the return report lacks the QC verdicts.
     ``cluster``: what jobs of Slurm waited for, in the order of time.
     ``exit_code`` and ``last_lines`` (of Snakemake's messages) are set when the run has ended.
@@ -56,6 +58,7 @@ class WorkflowRun:
     planned: Mapping[str, int] = field(default_factory=dict)
     running: dict[int, str] = field(default_factory=dict)
     finished: Counter[str] = field(default_factory=Counter)
+    staged: dict[str, set[str]] = field(default_factory=dict)
     locked: bool = False
     unreported: str = ""
     cluster: list[str] = field(default_factory=list)
@@ -70,6 +73,9 @@ class WorkflowRun:
             case {"event": "started", "rule": rule, **rest}:
                 self.rule = rule
                 self.running[rest.get("job", 0)] = rule
+                if rule == STAGED_FILE:
+                    wildcards = rest["wildcards"]
+                    self.staged.setdefault(wildcards["participant"], set()).add(wildcards["file"])
             case {"event": "finished", "job": number}:
                 self.failed.pop(number, None)
                 self.finished[self.running.pop(number, "")] += 1
@@ -125,15 +131,15 @@ def run(
     return state
 
 
-def plan(command: Sequence[str], *, workspace: Workspace) -> Mapping[str, int]:
-    """Return the number of jobs by rule that Snakemake would run for ``command``; empty when it cannot plan."""
+def plan(command: Sequence[str], *, workspace: Workspace) -> WorkflowRun:
+    """Return the state of a dry run of ``command``; nothing is ``planned`` when Snakemake cannot plan."""
     state = WorkflowRun()
     dry_run = [*command, "--dry-run"]
     with _started(dry_run, folder=workspace.root, messages=subprocess.DEVNULL) as (process, events):
         for event in events:
             state.note(event)
         process.wait()
-    return state.planned
+    return state
 
 
 @contextmanager

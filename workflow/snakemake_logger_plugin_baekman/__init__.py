@@ -7,7 +7,8 @@ messages stay as they are. Each line is an object with the key ``event``:
 ``event``      other keys             meaning
 =============  =====================  =================================================================
 ``planned``    ``jobs``               number of jobs by rule, of a dry run or before the first job
-``started``    ``job``, ``rule``      a job starts; ``job`` is its number in this run
+``started``    ``job``, ``rule``,     a job starts; ``job`` is its number in this run. A dry run names its
+               ``wildcards``          jobs in the same way
 ``finished``   ``job``                a job succeeded
 ``failed``     ``job, rule, log``     a job failed; it may be tried again. ``log`` is "" without a log
 ``progress``   ``done``, ``total``    number of jobs that succeeded, and of all jobs known so far
@@ -105,7 +106,8 @@ def event_of(record: LogRecord) -> dict[str, Any] | None:
             jobs = {rule: number for rule, number in values["stats"].items() if rule != "total"}
             return {"event": "planned", "jobs": jobs}
         case LogEvent.JOB_INFO:
-            return {"event": "started", "job": values["jobid"], "rule": values["rule_name"]}
+            wildcards = dict(values["wildcards"] or {})
+            return {"event": "started", "job": values["jobid"], "rule": values["rule_name"], "wildcards": wildcards}
         case LogEvent.JOB_FINISHED:
             return {"event": "finished", "job": values["job_id"]}
         case LogEvent.JOB_ERROR:

@@ -40,13 +40,19 @@ class Aligner:
 
         ``read_group`` is the @RG line, its tabs written as backslash and t.
         """
-        command = tools.command(self.name)
-        common = ["-Y", "-t", str(self.threads), "-R", read_group]
+        command = [*tools.command(self.name), *options(self.name), "-t", str(self.threads), "-R", read_group]
         if self.name == "minimap2":
-            # the index does not hold all of the preset: -x sr is needed on both sides
-            return [*command, "-a", "-x", "sr", *common, f"{self.reference}.mmi", *reads]
+            return [*command, f"{self.reference}.mmi", *reads]
         smart_pairing = ["-p"] if len(reads) == 1 else []
-        return [*command, "mem", "-K", str(BATCH_BASES), *common, *smart_pairing, str(self.reference), *reads]
+        return [*command, *smart_pairing, str(self.reference), *reads]
+
+
+def options(name: str) -> list[str]:
+    """Return the options of the aligner ``name`` that decide the result."""
+    if name == "minimap2":
+        # the index does not hold all of the preset: -x sr is needed on both sides
+        return ["-a", "-x", "sr", "-Y"]
+    return ["mem", "-K", str(BATCH_BASES), "-Y"]
 
 
 def read_group(participant: str, lane: str, platform: str) -> str:

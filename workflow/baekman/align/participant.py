@@ -8,7 +8,9 @@ from pathlib import Path
 
 from baekman.align.aligners import Aligner
 from baekman.align.alignment import accept, align
+from baekman.align.staged_alignment import Recipe, take_over
 from baekman.files.sidecar import read_checked
+from baekman.genome.contigs import contigs_in
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder
 
@@ -46,10 +48,16 @@ def align_participant(
         metrics: Counts of duplicates: samtools markdup's, or samtools flagstat's of a delivered alignment.
 
     Raises:
-        InputRefused: The participant is not in the delivery.
+        InputRefused: The participant is not in the delivery, or intake aligned the reads with other settings or tools.
         PipeFailed: A tool fails; no output appears.
     """
     lanes = specimens.of_participant(delivery.specimens, participant_id)
+    if lanes[0].entry == "aligned":
+        dictionary = reference.with_suffix(".dict").read_text(encoding="utf-8")
+        recipe = Recipe.of(options.aligner, contigs_in(dictionary))
+        if not take_over(Path(lanes[0].file_1), recipe=recipe, output=output, metrics=metrics):
+            raise specimens.used_files(delivery.id)
+        return
     if options.accepts_aligned and lanes[0].entry in ("bam", "cram"):
         delivered = Path(lanes[0].file_1)
         accept(delivered, reference=reference, output=output, metrics=metrics, threads=options.threads)

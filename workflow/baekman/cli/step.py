@@ -89,14 +89,20 @@ def index(fasta: Path, aligner: str = "bwa") -> None:
 
 
 @app.command()
-def inspect(delivery: Delivery, participant: Participant) -> None:
+def inspect(
+    delivery: Delivery, participant: Participant, aligner: str = "", reference: str = "", threads: Threads = 1
+) -> None:
     """Inspect one specimen of a delivery that is being received, by its order, and stage it if it passes.
+
+    With an aligner, FASTQ is aligned in the same stream.
 
     Example: baekman step inspect --delivery D… --participant P…
     """
+    from baekman.align.aligners import Aligner
     from baekman.intake.specimen import inspect as inspect_specimen
 
-    inspect_specimen(HERE, delivery, participant)
+    chosen = Aligner(name=aligner, reference=Path(reference), threads=threads) if aligner else None
+    inspect_specimen(HERE, delivery, participant, aligner=chosen)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,11 +83,18 @@ class Contents:
     record_identifiers: dict[str, str] = field(default_factory=dict)
 
 
-def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[str], barcode: str) -> Contents:
+def examine(
+    delivered: DeliveredFile,
+    *,
+    reference: Path,
+    registered: Sequence[str],
+    barcode: str,
+    copy: Callable[[bytes], None] = lambda text: None,
+) -> Contents:
     """Read ``delivered`` to its end and return a description; CRAM is decoded with the FASTA ``reference``.
 
     ``registered`` are the confidential strings to search for, ``barcode`` is the specimen's own. Nothing in the
-    file raises an error: each problem is in ``Contents.faults``.
+    file raises an error: each problem is in ``Contents.faults``. ``copy`` gets the text of FASTQ, in whole lines.
     """
     row = delivered.row
     measured = Measured(delivered.blocks(), md5=bool(row.md5))
@@ -97,7 +104,7 @@ def examine(delivered: DeliveredFile, *, reference: Path, registered: Sequence[s
     contents = Contents()
     try:
         if row.kind in FASTQ:
-            _examine_fastq(measured, contents, search=read_search)
+            _examine_fastq(measured, contents, search=read_search, copy=copy)
         elif row.kind in ("bam", "cram"):
             blocks = _sniffed(measured, row.kind)
             searches = (read_search, record_search)
@@ -140,7 +147,9 @@ def require_readable(pipe: Pipe) -> None:
         raise FileFault("unreadable", "content that its format does not allow")
 
 
-def _examine_fastq(measured: Measured, contents: Contents, *, search: IdentifierSearch) -> None:
+def _examine_fastq(
+    measured: Measured, contents: Contents, *, search: IdentifierSearch, copy: Callable[[bytes], None]
+) -> None:
     digest, stems = hashlib.sha256(), hashlib.sha256()
     suffix: bytes | None = None
     reads = FastqNames()
@@ -156,6 +165,7 @@ def _examine_fastq(measured: Measured, contents: Contents, *, search: Identifier
             stems.update(names.replace(suffix, b"\n"))
         elif names:
             suffix = b""
+        copy(text)
     count = reads.finish()
     if reads.fault_line:
         raise FileFault("unreadable", f"{FASTQ_FAULTS[reads.fault]} at line {reads.fault_line}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from baekman.intake.delivery import SHEET, Delivery, file_states, read_delivery
 from baekman.intake.examination.institution import require_institution
 from baekman.intake.inspection import Inspection
 from baekman.intake.orders.again import judged_again
-from baekman.intake.orders.desk import Desk, check_specimens, collect
+from baekman.intake.orders.desk import Desk, NeededFiles, check_specimens, collect
 from baekman.intake.orders.order import write_orders
 from baekman.intake.reception import ReceivedDelivery, Reception, conclude, require_as_before
 from baekman.intake.specimen import inspect
@@ -88,6 +88,7 @@ def receive(
     config: Mapping[str, Any] | None = None,
     access: Access | None = None,
     again: bool = False,
+    needed: Mapping[str, Collection[str]] | None = None,
     run: RunOrders | None = None,
 ) -> ReceivedDelivery:
     """Inspect the delivery in ``folder``, stage the specimens that pass, write verdicts and the return report.
@@ -101,6 +102,7 @@ def receive(
         config: Loaded settings; default: those of the workspace.
         access: The places of the registry and of the keys.
         again: Inspect and stage a complete delivery again, since jobs delete the staged files that they used.
+        needed: With ``again``, the names of the staged files to make again, by participant; default: all.
         run: Carries out the orders; default: ``here``.
 
     Raises:
@@ -127,7 +129,8 @@ def receive(
             if not reception.judged_again:
                 return _received_before(workspace, home, delivery)
         cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)  # one process makes it for all jobs
-        desk = check_specimens(reception, file_states(delivery), needs_staged=before is None or again)
+        needed_files = NeededFiles(everyone=before is None or (again and needed is None), files=needed or {})
+        desk = check_specimens(reception, file_states(delivery), needed=needed_files)
         inspections = _inspections(reception, desk, run or here())
         if before is not None:
             require_as_before(reception, inspections)

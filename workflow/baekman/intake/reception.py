@@ -244,6 +244,8 @@ def _write_inputs(home: DeliveryFolder, inspections: Sequence[Inspection]) -> No
 def _set_times(staged: Path, received: datetime) -> None:
     """Make files that were staged again as old as the delivery, so that jobs with current outputs do not run."""
     for file in staged.rglob("*"):
+        if file.is_file() and file.stat().st_nlink > 1:
+            continue  # a job took it, so it is an output too
         os.utime(file, (received.timestamp(), received.timestamp()))
 
 

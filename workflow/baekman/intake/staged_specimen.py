@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.files.untrusted import FileFault
 from baekman.intake.contents import Contents, vcf_header_of
@@ -16,6 +18,7 @@ from baekman.intake.manifest import ManifestRow
 from baekman.intake.orders.order import OpenOrder, Order
 from baekman.intake.reasons import Finding
 from baekman.intake.staging import Lane, Source, stage_alignment, stage_fastq, stage_reads, stage_vcf
+from baekman.workspace.paths import ARRAY
 from baekman.workspace.specimens import StagedFiles
 
 
@@ -71,30 +74,61 @@ def stage(opened: OpenOrder, specimen: ExaminedSpecimen) -> tuple[list[StagedFil
             entry, lanes = "fastq", _stage_aligned_reads(opened, specimen, folder, notes=notes)
         else:
             entry, lanes = "fastq", _stage_pairs(specimen, folder, notes=notes)
-        array = _stage_array(order, folder, notes=notes)
+        array = stage_array(order, folder, notes=notes)
+
+    return [staged_row(opened, lane, entry=entry, array=array) for lane in lanes], notes
+
+
+def stage_array_again(opened: OpenOrder) -> None:
+    """Write the array genotypes of an order into the staged folder, which may have other files already.
+
+    Raises:
+        InputRefused: They can no longer be read.
+    """
+    participant, staged = opened.order.participant_id, opened.home.staged
+    (staged / participant).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=staged, prefix=f".{participant}.", suffix=".tmp") as scratch:
+        array = stage_array(opened.order, Path(scratch), notes=[])
+        if array is None:
+            raise InputRefused(
+                Problem(
+                    file="array genotypes",
+                    place=participant,
+                    expected="the registered file",
+                    found="none, or another",
+                    action="restore it, or import the registration again",
+                )
+            )
+        for file in sorted(Path(scratch).iterdir(), reverse=True):  # the index first
+            file.replace(staged / participant / file.name)
+
+
+def staged_row(opened: OpenOrder, lane: Lane, *, entry: str, array: Path | None) -> StagedFiles:
+    """Return the row of ``specimens.tsv`` of the staged files of ``lane``."""
+    order = opened.order
+    target = opened.home.staged / order.participant_id
 
     def relative(file: Path | None) -> str:
         return opened.workspace.relative(target / file.name) if file else ""
 
-    return [
-        StagedFiles(
-            participant_id=order.participant_id,
-            specimen_id=order.specimen_id,
-            entry=entry,
-            lane=lane.lane,
-            file_1=relative(lane.file_1),
-            file_2=relative(lane.file_2),
-            sex=order.sex,
-            array_genotypes=relative(array),
-            records=lane.records,
-        )
-        for lane in lanes
-    ], notes
+    return StagedFiles(
+        participant_id=order.participant_id,
+        specimen_id=order.specimen_id,
+        entry=entry,
+        lane=lane.lane,
+        file_1=relative(lane.file_1),
+        file_2=relative(lane.file_2),
+        sex=order.sex,
+        array_genotypes=relative(array),
+        records=lane.records,
+    )
 
 
-def _compare(specimen: ExaminedSpecimen, rows: Sequence[ManifestRow], *, observed: int, notes: list[Finding]) -> None:
+def compare(
+    contents: Mapping[int, Contents], rows: Sequence[ManifestRow], *, observed: int, notes: list[Finding]
+) -> None:
     """Add a finding to ``notes`` unless ``observed`` is the number of reads or records in the files of ``rows``."""
-    expected = sum(specimen.contents[row.row].records for row in rows)
+    expected = sum(contents[row.row].records for row in rows)
     if observed != expected:
         is_gvcf = rows[0].kind == "gvcf"
         code, metric = ("records_lost", "records") if is_gvcf else ("reads_lost", "reads")
@@ -106,7 +140,7 @@ def _stage_gvcf(specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding
     (row,) = specimen.rows
     output = folder / "calls.g.vcf.gz"
     records = stage_vcf(specimen.source(row), output, sample=specimen.order.participant_id)
-    _compare(specimen, [row], observed=records, notes=notes)
+    compare(specimen.contents, [row], observed=records, notes=notes)
     return Lane(lane="L1", file_1=output, records=records)
 
 
@@ -122,7 +156,7 @@ def _stage_alignment(opened: OpenOrder, specimen: ExaminedSpecimen, folder: Path
         reference=opened.reference,
         rename=specimen.order.renames,
     )
-    _compare(specimen, [row], observed=reads, notes=notes)
+    compare(specimen.contents, [row], observed=reads, notes=notes)
     return Lane(lane="L1", file_1=output, records=reads)
 
 
@@ -144,31 +178,27 @@ def _stage_aligned_reads(
         if single:
             notes.append(Finding.of("reads_without_mate", metric="reads", observed=single, rows=(row.row,)))
         observed = sum(lane.records for lane in staged) + single
-        _compare(specimen, [row], observed=observed, notes=notes)
+        compare(specimen.contents, [row], observed=observed, notes=notes)
     return lanes
 
 
 def _stage_pairs(specimen: ExaminedSpecimen, folder: Path, *, notes: list[Finding]) -> list[Lane]:
     """Stage delivered pairs of FASTQ files, one lane per read group of the manifest."""
-    pairs: dict[str, dict[str, ManifestRow]] = {}
-    for row in specimen.rows:
-        pairs.setdefault(row.read_group, {})[row.kind] = row
     rename = specimen.order.renames
     lanes: list[Lane] = []
-    for number, pair in enumerate(pairs.values(), start=1):
-        lane = f"L{number}"
+    for lane, pair in specimen.order.lanes.items():
         file_1, file_2 = (folder / f"{lane}_{mate}.fastq.gz" for mate in (1, 2))
         reads = sum(
-            stage_fastq(specimen.source(pair[kind]), output, lane=lane, rename=rename)
-            for kind, output in (("fastq_1", file_1), ("fastq_2", file_2))
+            stage_fastq(specimen.source(row), output, lane=lane, rename=rename)
+            for row, output in zip(pair, (file_1, file_2), strict=True)
         )
-        _compare(specimen, list(pair.values()), observed=reads, notes=notes)
+        compare(specimen.contents, pair, observed=reads, notes=notes)
         lanes.append(Lane(lane=lane, file_1=file_1, file_2=file_2, records=reads))
     return lanes
 
 
-def _stage_array(order: Order, folder: Path, *, notes: list[Finding]) -> Path | None:
-    """Stage the registered array genotypes under the participant's ID; return None without any.
+def stage_array(order: Order, folder: Path, *, notes: list[Finding]) -> Path | None:
+    """Stage in ``folder`` the registered array genotypes under the participant's ID; return None without any.
 
     A finding goes to ``notes`` when the file is not the registered one, or cannot be read.
     """
@@ -181,7 +211,7 @@ def _stage_array(order: Order, folder: Path, *, notes: list[Finding]) -> Path | 
     if hashlib.sha256(content).hexdigest() != order.array_digest:
         notes.append(Finding.of("array_genotypes_changed"))
         return None
-    output = folder / "array.vcf.gz"
+    output = folder / ARRAY
     try:
         array = Source(blocks=[content], size=len(content), header=vcf_header_of([content]))
         stage_vcf(array, output, sample=order.participant_id)

@@ -10,6 +10,7 @@ STAGES = ("intake", "align", "qc", "call", "cohort", "tables", "report", "finish
 # rule -> its stage: the name of its file in rules/
 STAGE_OF_RULE: Mapping[str, str] = {
     "inspect": "intake",
+    "inspect_and_align": "intake",
     "inspected": "intake",
     "staged_file": "intake",
     "reference": "align",

@@ -86,6 +86,11 @@ def versions() -> dict[str, str]:
     return dict(sorted(by_name.items()))
 
 
+def version(tool: str) -> str:
+    """Return the version of ``tool``; "" if it prints none. Raises ``InputRefused`` when it is not on PATH."""
+    return _bundled_versions()[tool] if tool in BUNDLED else _ask_version(require(tool), VERSION_ARGUMENTS[tool])
+
+
 def _bundled_versions() -> dict[str, str]:
     import pysam.version
 

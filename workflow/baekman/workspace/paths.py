@@ -39,6 +39,7 @@ class Top(StrEnum):
 
 
 STAGED = "staged"
+ARRAY = "array.vcf.gz"  # the staged array genotypes of a specimen
 
 # Entries with pseudonymous names only, which a message may show. File names in `return` are an institution's.
 PSEUDONYMOUS = frozenset(Top) - {Top.RETURNED}
@@ -100,9 +101,9 @@ class DeliveryFolder:
         """The key of the orders; both go when the intake ends."""
         return self.path / "orders.key"
 
-    def order(self, participant_id: str) -> Path:
-        """Return the sealed order to inspect a participant's specimen."""
-        return self.orders / f"{participant_id}.sealed"
+    def order(self, participant_id: str, *, streams: bool) -> Path:
+        """Return the sealed order to inspect a participant's specimen; its name tells rules which carries it out."""
+        return self.orders / f"{participant_id}{'.fastq' if streams else ''}.sealed"
 
     @property
     def intake_lock(self) -> Path:

@@ -31,7 +31,10 @@ COLUMNS = (
     "array_genotypes",
     "records",
 )
-ENTRIES = ("fastq", "bam", "cram", "gvcf")
+ENTRIES = ("aligned", "fastq", "bam", "cram", "gvcf")  # aligned: by intake, from FASTQ
+# An alignment that intake made, and the files next to it: the counts of duplicates, and the note of what made it.
+STAGED_CRAM = "aligned.cram"
+NEXT_TO_CRAM = ("markdup.txt", "aligned.json")
 INDEX_ENDINGS = (".tbi", ".csi", ".bai", ".crai")
 SEXES = ("female", "male", "unknown")
 
@@ -171,7 +174,7 @@ def tidy_staged(delivery: DeliveryFolder) -> None:
     """Delete the staged files of ``delivery`` that no job needs.
 
     A finished delivery loses all of them, since Snakemake does not delete the files that a killed run used.
-    Otherwise indexes without their file and empty folders go.
+    Otherwise indexes without their file, what belongs to an alignment that was taken, and empty folders go.
     """
     staged = delivery.staged
     if delivery.run_manifest.is_file():
@@ -179,6 +182,10 @@ def tidy_staged(delivery: DeliveryFolder) -> None:
     for index in [path for ending in INDEX_ENDINGS for path in staged.glob(f"*/*{ending}")]:
         if not index.with_name(index.name.removesuffix(index.suffix)).exists():
             index.unlink(missing_ok=True)
+    for folder in staged.glob("P*"):
+        if not (folder / STAGED_CRAM).exists():
+            for name in NEXT_TO_CRAM:
+                (folder / name).unlink(missing_ok=True)
     for folder in [*staged.glob("*"), staged]:
         with contextlib.suppress(OSError):  # jobs still need files in it
             folder.rmdir()

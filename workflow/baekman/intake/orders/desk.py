@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from baekman.align.staged_alignment import Recipe, is_made_by
 from baekman.files.untrusted import walk
+from baekman.genome.reference import cached_reference
 from baekman.intake.checks import check_consent, check_manifest, check_names, file_fault, sample_mismatch
 from baekman.intake.delivery import FileStates
 from baekman.intake.inspection import Inspection, is_withdrawn, read_note
@@ -17,8 +20,23 @@ from baekman.intake.reasons import Finding
 from baekman.intake.reception import Reception
 from baekman.key_ring import KeyRing
 from baekman.registry.specimen import SpecimenRecord
+from baekman.workspace.paths import ARRAY
 
-RULE = "inspect"  # the rule that carries out an order
+
+@dataclass(frozen=True, kw_only=True)
+class NeededFiles:
+    """The staged files that jobs need: those of ``everyone``, or names of files by participant."""
+
+    everyone: bool = False
+    files: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def includes(self, participant_id: str) -> bool:
+        """Return whether a job needs a staged file of the participant."""
+        return self.everyone or bool(self.files.get(participant_id))
+
+    def is_array_only(self, participant_id: str) -> bool:
+        """Return whether jobs need the array genotypes of the participant, and no reads or calls."""
+        return not self.everyone and set(self.files.get(participant_id, ())) == {ARRAY}
 
 
 @dataclass(kw_only=True)
@@ -29,11 +47,11 @@ class Desk:
     orders: dict[str, Order] = field(default_factory=dict)
 
 
-def check_specimens(reception: Reception, states: FileStates, *, needs_staged: bool) -> Desk:
+def check_specimens(reception: Reception, states: FileStates, *, needed: NeededFiles) -> Desk:
     """Check each specimen of the delivery by registry, manifest and states of files; write no order yet.
 
-    An inspection that an earlier run finished is used again if the delivered files are untouched and, with
-    ``needs_staged``, its staged files are there. Other notes are deleted.
+    An inspection that an earlier run finished is used again if the delivered files are untouched and the staged files
+    that are ``needed`` are there; an alignment among them must be by the present settings. Other notes are deleted.
     """
     delivery, home = reception.delivery, reception.home
     for abandoned in home.staged.glob(".*.tmp"):  # left by a process that was killed
@@ -51,21 +69,44 @@ def check_specimens(reception: Reception, states: FileStates, *, needs_staged: b
             else checked.answer(reception, record, findings[barcode])
         )
         if isinstance(answer, Order):
-            note = home.note(answer.participant_id)
-            noted = read_note(
-                note,
-                barcode=barcode,
-                fingerprints=answer.fingerprints,
-                workspace=reception.workspace if needs_staged else None,
-            )
-            if noted is None or not noted.rows or noted.samples:  # a full disk may have caused a rejection
-                note.unlink(missing_ok=True)
-                desk.orders[barcode] = answer
-            else:
-                desk.inspections[barcode] = noted
+            _add(desk, reception, answer, needed)
         else:
             desk.inspections[barcode] = answer
     return desk
+
+
+def _add(desk: Desk, reception: Reception, order: Order, needed: NeededFiles) -> None:
+    """Add ``order`` to the desk, or the inspection that an earlier run finished where it is enough."""
+    note = reception.home.note(order.participant_id)
+    is_array_only = needed.is_array_only(order.participant_id)
+    needs_reads = needed.includes(order.participant_id) and not is_array_only
+    noted = read_note(
+        note,
+        barcode=order.barcode,
+        fingerprints=order.fingerprints,
+        workspace=reception.workspace if needs_reads else None,
+    )
+    if noted is None or not noted.rows or noted.samples:  # a full disk may have caused a rejection
+        is_finished = False
+    else:
+        is_finished = not needs_reads or _is_current(reception, order, noted)
+    if noted is not None and is_finished:
+        desk.inspections[order.barcode] = noted
+        if is_array_only:
+            desk.orders[order.barcode] = replace(order, noted=json.loads(note.read_text(encoding="utf-8")))
+    else:
+        note.unlink(missing_ok=True)
+        desk.orders[order.barcode] = order
+
+
+def _is_current(reception: Reception, order: Order, noted: Inspection) -> bool:
+    """Return whether the staged alignment of an inspection, if it has one, was made by the present settings."""
+    if noted.rows[0].entry != "aligned":
+        return True
+    settings, workspace = reception.settings, reception.workspace
+    _, contigs = cached_reference(Path(settings["reference"]), cache=workspace.intake_cache)
+    recipe = Recipe.of(settings["aligner"], contigs.values())
+    return is_made_by(workspace.root / noted.rows[0].file_1, recipe, order=order.digest)
 
 
 def collect(reception: Reception, desk: Desk, ring: KeyRing | None) -> list[Inspection]:
@@ -120,6 +161,7 @@ class _Checked:
                 for row in self.rows
                 if (fault := self.states.faults.get(row.row)) is not None
             ),
+            *self._sizes(),
         ]
         if is_blocked(findings, decision):
             return Inspection.of(
@@ -144,6 +186,18 @@ class _Checked:
             secret=reception.key.secret if reception.key else None,
             decision=decision,
         )
+
+    def _sizes(self) -> list[Finding]:
+        """Return a finding for each file of another size than the manifest says.
+
+        The size of an encrypted file is that of its plaintext, which only a job can know.
+        """
+        sizes = {row: fingerprint[0] for row, fingerprint in self.states.of(self.rows).items()}
+        return [
+            file_fault("size_wrong", f"{sizes[row.row]} bytes", row)
+            for row in self.rows
+            if not row.encrypted and sizes.get(row.row, row.size) != row.size
+        ]
 
 
 def _as_before(reception: Reception, barcode: str, record: SpecimenRecord) -> Inspection:
@@ -224,5 +278,5 @@ def _with_samples(
 
 def _not_processed(order: Order) -> Inspection:
     """Return the inspection of a specimen with an order that no job could carry out."""
-    findings = [*order.findings, Finding.of("not_processed", metric="rule", observed=RULE)]
+    findings = [*order.findings, Finding.of("not_processed", metric="rule", observed=order.rule)]
     return Inspection.of(order.barcode, findings, specimen_id=order.specimen_id, participant_id=order.participant_id)

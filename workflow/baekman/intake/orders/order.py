@@ -7,6 +7,8 @@ which only its owner can read. ``workspace.abandoned_orders`` destroys both.
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from baekman.files.atomic import atomic_file
 from baekman.genome.contigs import Contig
 from baekman.genome.reference import cached_reference
 from baekman.gvcf.header import is_ignored
-from baekman.intake.contents import Contents
+from baekman.intake.contents import FASTQ, Contents
 from baekman.intake.crypt4gh import RecipientKey
 from baekman.intake.manifest import ManifestRow
 from baekman.intake.reasons import REPEATED, Finding
@@ -54,6 +56,7 @@ class Order:
         claims_reference: the delivery states that it was made with our reference.
         secret: the private key of encrypted files, or None.
         decision: the decision of a person on the specimen, or None.
+        noted: the note of an earlier inspection, if only the array genotypes are to be staged; else None.
     """
 
     delivery: str
@@ -73,6 +76,7 @@ class Order:
     claims_reference: bool
     secret: bytes | None = field(default=None, repr=False)
     decision: SpecimenDecision | None = None
+    noted: Mapping[str, Any] | None = None
 
     @property
     def identity(self) -> str:
@@ -106,6 +110,42 @@ class Order:
     def realigns(self) -> bool:
         """True if delivered alignments are replaced; several files of one specimen always are."""
         return self.settings["aligned_input"] == "realign" or len(self.rows) > 1
+
+    @property
+    def streams(self) -> bool:
+        """True if the reads may go to an aligner while they are examined: FASTQ that gets names without any text.
+
+        An aligner writes names of reads to its messages. Reads of a specimen that cannot pass are not aligned.
+        """
+        is_fastq = self.rows[0].kind in FASTQ and self.renames and self.noted is None
+        return is_fastq and self.goes_on(self.findings)
+
+    @property
+    def rule(self) -> str:
+        """The rule that carries out the order."""
+        return "inspect_and_align" if self.streams else "inspect"
+
+    @property
+    def lanes(self) -> dict[str, list[ManifestRow]]:
+        """The pairs of FASTQ files by lane (``L1``, ``L2``, …), first mates first, in the manifest's order."""
+        pairs: dict[str, list[ManifestRow]] = {}
+        for row in self.rows:
+            pairs.setdefault(row.read_group, []).append(row)
+        return {
+            f"L{number}": sorted(pair, key=lambda row: row.kind) for number, pair in enumerate(pairs.values(), start=1)
+        }
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what decides an alignment, except its recipe: files, lanes, platform, names of reads."""
+        values = {
+            "files": {str(row): list(self.fingerprints[row]) for row in sorted(self.fingerprints)},
+            "lanes": {lane: [row.row for row in pair] for lane, pair in self.lanes.items()},
+            "participant": self.participant_id,
+            "platform": self.platform,
+            "rename_reads": self.renames,
+        }
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @property
     def renames(self) -> bool:
@@ -152,7 +192,7 @@ def is_blocked(findings: Iterable[Finding], decision: SpecimenDecision | None) -
 
 _PLAIN = (
     *("delivery", "barcode", "specimen_id", "participant_id", "sex", "identifiers", "settings", "platform"),
-    *("claims_reference", "array_digest"),
+    *("claims_reference", "array_digest", "noted"),
 )
 
 
@@ -195,7 +235,7 @@ def write_orders(home: DeliveryFolder, orders: Iterable[Order]) -> KeyRing:
     make_key_file(home.orders_key, [key])
     ring = KeyRing([key])
     for order in orders:
-        with atomic_file(home.order(order.participant_id), durable=False) as file:
+        with atomic_file(home.order(order.participant_id, streams=order.streams), durable=False) as file:
             file.write_bytes(ring.seal(order.to_json(), identity=order.identity))
     return ring
 
@@ -209,7 +249,8 @@ def open_order(workspace: Workspace, delivery_id: str, participant_id: str) -> O
     home = workspace.delivery(delivery_id)
     try:
         ring = read_key_file(home.orders_key, PURPOSE)
-        sealed = home.order(participant_id).read_bytes()
+        file = home.order(participant_id, streams=False)
+        sealed = (file if file.is_file() else home.order(participant_id, streams=True)).read_bytes()
     except (InputRefused, FileNotFoundError):
         raise InputRefused(
             Problem(
