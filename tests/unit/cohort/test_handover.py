@@ -119,9 +119,10 @@ class _Early:
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.__dict__["real"], name, value)
 
-    def read(self, buf: bytes, begin: int) -> tuple[int, int]:
+    def read(self, buf: bytes | memoryview, begin: int) -> tuple[int, int]:
         """Read without the last line."""
-        reason, at = self.real.read(buf[: buf.rfind(b"\n", 0, len(buf) - 1) + 1], begin)
+        content = bytes(buf)
+        reason, at = self.real.read(content[: content.rfind(b"\n", 0, len(content) - 1) + 1], begin)
         return int(reason), int(at)
 
 

@@ -42,6 +42,23 @@ def test_contigs_and_samples_are_those_of_the_header() -> None:
     assert vcf_samples(HEADER.replace(COLUMNS, "##")) == vcf_samples("") == ()
 
 
+FIELDS = st.sampled_from(
+    ["length=7", "length=x", "length=", "md5=AB", " md5=AB", "ID=c2", "assembly=38", "a=<b>", 'd="e"', "f", ""]
+)
+
+
+@given(st.lists(st.lists(FIELDS, max_size=4), min_size=1, max_size=3), st.sampled_from([">", ">\r", "> ", "", ">>"]))
+def test_the_contigs_of_plain_lines_are_those_of_their_definitions(lines: list[list[str]], end: str) -> None:
+    header = "##fileformat=VCFv4.2\n" + "".join(
+        f"##contig=<{','.join(['ID=c1', *fields])}{end}\n##contig=<ID=c3,length=5,assembly=38>\n" for fields in lines
+    )
+    expected = [(definition.id, definition.fields) for definition in definitions(header, "contig")]
+    assert [(contig.name, contig.length, contig.m5) for contig in vcf_contigs(header)] == [
+        (name, int(fields["length"]) if fields.get("length", "").isdigit() else -1, fields.get("md5", "").lower())
+        for name, fields in expected
+    ]
+
+
 @given(QUOTED)
 def test_a_text_in_quotes_stays_one_field(text: str) -> None:
     (definition,) = definitions(f'##INFO=<ID=X,Description="{text}",Type=Float>')

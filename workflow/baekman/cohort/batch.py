@@ -146,7 +146,7 @@ def open_gvcf(store: Store, member: Member, *, whole_contigs: bool, rules: GvcfR
     return GvcfReader(
         Path(member.gvcf),
         label=f"gVCF of {member.participant_id}",
-        genome=replace(store.genome, aliases=dict(rules.aliases), ignored=rules.ignored),
+        genome=store.genome_by(rules),
         thresholds=replace(store.thresholds, max_contradicting=rules.max_contradicting),
         shard_ends=store.shard_ends,
         whole_contigs=whole_contigs,

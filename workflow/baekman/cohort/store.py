@@ -72,6 +72,20 @@ class Store:
             m5s=tuple(contig.m5 for contig in self.contigs),
         )
 
+    @cached_property
+    def _genomes(self) -> dict[tuple[Any, ...], Genome]:
+        return {}
+
+    def genome_by(self, rules: GvcfRules) -> Genome:
+        """Return the reference with the names of ``rules``.
+
+        All gVCFs of a batch have one object, so that what their headers have in common is checked once.
+        """
+        names = (*sorted(rules.aliases.items()), rules.ignored)
+        if names not in self._genomes:
+            self._genomes[names] = replace(self.genome, aliases=dict(rules.aliases), ignored=rules.ignored)
+        return self._genomes[names]
+
     def require_sequence(self) -> None:
         """Raise DamagedFile unless ``reference.seq`` has the bytes that were written."""
         path = self.path / "reference.seq"

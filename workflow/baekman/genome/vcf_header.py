@@ -13,6 +13,11 @@ from baekman.genome.contigs import Contig
 BLOCK_BYTES = 1 << 16
 # possessive: a hostile header costs no more than its length, and no comma of a quoted text ends a field
 _FIELD = re.compile(r'([^=,"]++)=("(?:[^"\\]|\\.)*+"?+[^,]*+|[^,]*+),?+')
+# as callers write the thousands of GRCh38: an ID, a length, perhaps others but an M5, and no quotes
+_PLAIN_CONTIG = re.compile(
+    r'^##contig=<ID=([^,="\s]++),length=([0-9]++)(?:>|(?:,(?!\s*(?:ID|length|md5)\s*=)[^,="\n]++=[^,"\n]*+)++(?<=>))$',
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +97,9 @@ def definitions(header: str, *kinds: str) -> Iterator[Definition]:
 
 def vcf_contigs(header: str) -> tuple[Contig, ...]:
     """Return the contigs that ``header`` defines; the length is -1 where it is no number."""
+    plain = _PLAIN_CONTIG.findall(header)
+    if len(plain) == header.count("##contig=<"):
+        return tuple(Contig(name=name, length=int(length), m5="") for name, length in plain)
     return tuple(
         Contig(
             name=contig.id,

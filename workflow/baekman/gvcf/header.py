@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 
 from baekman.errors import Problem
 from baekman.files.shown_text import printable
 from baekman.genome.contigs import Contig
-from baekman.genome.vcf_header import lines_end, vcf_contigs
+from baekman.genome.vcf_header import vcf_contigs
 
 COLUMNS = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t"
 SHOWN_LETTERS = 80
@@ -39,23 +38,18 @@ def column_fault(line: bytes) -> str:
 def contig_problems(
     head: bytes, *, label: str, contigs: Mapping[str, Contig], aliases: Mapping[str, str]
 ) -> list[Problem]:
-    """Return a problem for each contig of the header ``head`` with another length or M5 than in ``contigs``.
+    """Return a problem for each contig of the header lines ``head`` with another length or M5 than in ``contigs``.
 
     ``aliases``: the reference's name of a contig by its name in the gVCF. Contigs that the reference lacks are skipped,
     since only their records matter.
     """
-    head = head[: lines_end(head, b"##")]
+    return list(_differing(vcf_contigs(head.decode("utf-8", "replace")), label, contigs, aliases))
+
+
+def contig_lines(head: bytes) -> bytes:
+    """Return the lines of the header lines ``head`` from the first that defines a contig to the last."""
     begin, last = head.find(b"\n##contig=<"), head.rfind(b"\n##contig=<")
-    if begin < 0:
-        return []
-    lines = head[begin + 1 : head.find(b"\n", last + 1)]
-    return list(_differing(_contigs_of(lines), label, contigs, aliases))
-
-
-@lru_cache(maxsize=1)
-def _contigs_of(lines: bytes) -> tuple[Contig, ...]:
-    """Return the contigs that header lines define. One caller's gVCFs have the same lines, thousands for GRCh38."""
-    return vcf_contigs(lines.decode("utf-8", "replace"))
+    return head[begin + 1 : head.find(b"\n", last + 1)] if begin >= 0 else b""
 
 
 def _differing(

@@ -89,17 +89,22 @@ def open_text(path: Path) -> IO[bytes] | _BcfText:
     return cast(IO[bytes], opener(path, "rb"))
 
 
-def whole_lines(text: IO[bytes] | _BcfText, *, chunk_bytes: int, longest: int) -> Iterator[bytes]:
+def whole_lines(text: IO[bytes] | _BcfText, *, chunk_bytes: int, longest: int) -> Iterator[bytes | memoryview]:
     """Yield ``text`` in chunks of whole lines.
 
-    Reads ``chunk_bytes`` at a time. Raises LineTooLong for a line of more than ``longest`` bytes, CutLine for a last
-    line of a plain text without a newline (of compressed text the end is checked otherwise), and the errors of reading.
+    Reads ``chunk_bytes`` at a time, and copies only the line that two readings share. Raises LineTooLong for a line of
+    more than ``longest`` bytes, CutLine for a last line of a plain text without a newline (of compressed text the end
+    is checked otherwise), and the errors of reading.
     """
     rest = b""
     while data := text.read(chunk_bytes):
         cut = data.rfind(b"\n") + 1
         if cut:
-            yield rest + data[:cut]
+            begin = data.find(b"\n") + 1 if rest else 0
+            if rest:
+                yield rest + data[:begin]
+            if cut > begin:
+                yield memoryview(data)[begin:cut]
             rest = data[cut:]
         else:
             rest += data
