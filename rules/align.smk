@@ -69,6 +69,7 @@ rule aligner_index:
 rule align_reads:
     input:
         reads=staged_reads,
+        earlier=earlier_reads,
         reference=REFERENCE,
         index=needed_index,
     output:

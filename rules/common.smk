@@ -4,7 +4,7 @@ from pathlib import Path
 
 from baekman.align.aligners import INDEX_ENDINGS
 from baekman.files.digests import sha256_of
-from baekman.workspace import decisions, specimens
+from baekman.workspace import current_reads, decisions, specimens
 
 PARTICIPANT = r"P[0-9A-Z]{13}"
 DELIVERY = r"D[0-9A-Z]{13}"
@@ -74,6 +74,14 @@ def rows_of(wildcards):
 def staged_reads(wildcards):
     """Return the staged files of one participant."""
     return list(dict.fromkeys(file for row in rows_of(wildcards) for file in row.files))
+
+
+def earlier_reads(wildcards):
+    """Return the alignment of a participant's earlier reads where those of this delivery are merged with them."""
+    merged = current_reads.merged_reads(
+        WORKSPACE, wildcards.participant, delivery_id=config["delivery"]
+    )
+    return f"participants/{wildcards.participant}/earlier.cram" if merged else []
 
 
 def needed_index(wildcards):

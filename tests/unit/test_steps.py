@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman import steps
+from baekman import audit, steps
 from baekman.call.completeness import note_path
 from baekman.cohort import rewrite, snapshot
 from baekman.cohort.add import add_batch
@@ -22,7 +22,9 @@ from baekman.steps import BYTES_PER_WORKER, worthwhile
 from baekman.tables import files as table_files
 from baekman.tables import make as tables
 from baekman.verdicts import read_verdicts
+from baekman.workspace.current_reads import CurrentReads, note_reads, read_current
 from baekman.workspace.incomplete import remove_incomplete
+from baekman.workspace.paths import ParticipantFolder
 from support.finished_workspace import (
     FinishedWorkspace,
     add_to_cohort,
@@ -224,3 +226,46 @@ def test_a_gathered_gvcf_with_other_records_than_its_pieces_stays_out(
     (verdict,) = read_verdicts(workspace.delivery(name).verdicts("call"))
     (reason,) = verdict.reasons
     assert (reason.code, reason.observed, reason.threshold) == ("records_lost", 4, 5)
+
+
+# -- reads that came again
+
+
+def test_who_came_again_by_a_decision_is_replaced_in_one_snapshot_and_the_others_are_added(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    again, other, new = workspace.participant_ids
+    opened = open_store(workspace.cohort)
+    rewrite.withdraw(opened, [new])
+    before = snapshot.read_snapshot(opened)
+    write_calls(workspace.participant(again).gvcf, again, 500)
+    folder = workspace.participant(again)
+    write(folder.cram, b"reads")
+    note_reads(folder, delivery_id="D2", use="merge", count=lambda: 7)
+    write_accepted(workspace, "D2", [again, new])
+    assert deliver_batch(workspace, "D2", tmp_path) == sorted([again, new])
+    now = snapshot.read_snapshot(opened)
+    assert (now.number, now.participants) == (before.number + 2, 3)
+    assert json.loads(workspace.delivery("D2").batch.read_text())["replaced"] == [again]
+    actions = [event["action"] for event in audit.events(workspace.root)]
+    assert actions.count("cohort.replace") == 1 and "cohort.add" in actions
+    # the same job again, and that of the earlier delivery, change nothing
+    deliver_batch(workspace, "D2", tmp_path)
+    write_accepted(workspace, "D1", [other])
+    deliver_batch(workspace, "D1", tmp_path)
+    assert snapshot.read_snapshot(opened) == now
+
+
+def test_earlier_reads_are_kept_once_however_often_they_are_taken_over(tmp_path: Path) -> None:
+    folder = ParticipantFolder(tmp_path)
+    folder.cram.write_bytes(b"first")
+    for _ in range(2):
+        note_reads(folder, delivery_id="D2", use="merge", count=lambda: 5)
+        assert folder.earlier_cram.read_bytes() == b"first"
+        folder.cram.unlink()  # as Snakemake does before it makes it again
+        folder.cram.write_bytes(b"first and second")
+    assert read_current(folder) == CurrentReads(delivery="D2", use="merge", earlier=5)
+    note_reads(folder, delivery_id="D3", use="merge", count=lambda: 9)
+    assert folder.earlier_cram.read_bytes() == b"first and second"
+    note_reads(folder, delivery_id="D4", use="replace", count=lambda: 0)
+    assert (read_current(folder), folder.earlier_cram.exists()) == (CurrentReads(delivery="D4", use="replace"), False)

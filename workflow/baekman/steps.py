@@ -13,10 +13,11 @@ from typing import Any
 from baekman import audit, withdrawal
 from baekman.call.gate import judge_calls
 from baekman.cohort import snapshot, store
-from baekman.cohort.add import add_or_wait, count_waiting
+from baekman.cohort.add import add_or_wait, count_waiting, leave_waiting
+from baekman.cohort.garbage import living
 from baekman.cohort.gvcf_list import Member, read_members, read_waiting
 from baekman.cohort.index import find_batches
-from baekman.cohort.rewrite import leave_batch
+from baekman.cohort.rewrite import leave_batch, replace_batch
 from baekman.cohort.roster import participants_of, read_remarks, read_roster
 from baekman.cohort.settings import Areas, BatchSettings, applied_settings, fixed_problems, rules_of, thresholds_of
 from baekman.cohort.sites import SiteFilters
@@ -35,6 +36,7 @@ from baekman.tables import make as tables
 from baekman.tables.owner import note_owner
 from baekman.workspace import sample_check, specimens
 from baekman.workspace.currency import note_cohort
+from baekman.workspace.current_reads import read_current
 from baekman.workspace.denied import denied_hash, denied_participants
 from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
@@ -107,7 +109,8 @@ def add_delivery(
     which there are enough adds all who wait, as its own batch.
 
     The verdicts of the gate ``call`` are written first: a gVCF that is not complete stays out. Participants whom an
-    earlier run of the delivery added stay as they are.
+    earlier run of the delivery added stay as they are. Participants in the cohort whose reads of this delivery count,
+    by the decision of a person, get their new gVCF in one snapshot; then the others are added.
 
     Args:
         workspace: The workspace of the cohort.
@@ -118,7 +121,8 @@ def add_delivery(
         output: JSON for ``delivery``, ``participants`` (added, sorted, also those of other deliveries who waited),
             ``snapshot`` and its ``settings`` (both None when nobody is added), ``remarks`` (the remarks on the gVCFs by
             participant, see gvcf.remarks), ``waiting`` (the delivery's participants who wait, sorted) and ``more``
-            (the number of participants whom they wait for; 0 when nobody waits).
+            (the number of participants whom they wait for; 0 when nobody waits). ``replaced``, where there are some:
+            participants with earlier reads, in the cohort with those of this delivery or with both.
 
     Raises:
         InputRefused: A gVCF belongs to another participant, or a participant is in the cohort with other calls.
@@ -169,6 +173,9 @@ def _result(
         added |= set(participants_of(opened, name)) - own_rows
     waiting = {each.member.participant_id for each in read_waiting(opened.waiting)}
     result: dict[str, Any] = {"participants": sorted(added), "waiting": sorted(waiting.intersection(own) - added)}
+    again = {member.participant_id for member in _came_again(workspace, batch, members)}
+    if again & added:
+        result["replaced"] = sorted(again & added)
     if added:
         result["snapshot"] = at.number
         result["remarks"] = _remarks(opened, result["participants"], at=at)
@@ -196,10 +203,33 @@ def _added(
     missing = _not_added(opened, members, at=latest)
     if not missing:
         return latest
-    names = chain([batch], (f"{batch}.{number}" for number in count(2)))
-    free = next(name for name in names if latest.entry(name) is None)
+    deciding = _came_again(workspace, batch, missing)
+    known = find_batches(opened, [member.participant_id for member in deciding], at=latest)
+    again = [member for member in deciding if member.participant_id in known]
+    if again:
+        with audit.use(workspace.root, action="cohort.replace", object=batch, consent_hash=denied_hash(workspace)):
+            free = _free_name(opened, batch, at=latest)
+            latest = replace_batch(opened, batch=free, members=again, engine=engine, settings=settings)
+    new = [member for member in missing if member not in again]
+    if not new:
+        return latest
+    leave_waiting(opened, denied={member.participant_id for member in deciding})  # with their earlier gVCF
     denied = partial(denied_participants, workspace)
-    return add_or_wait(opened, batch=free, members=missing, engine=engine, settings=settings, denied=denied)
+    free = _free_name(opened, batch, at=latest)
+    return add_or_wait(opened, batch=free, members=new, engine=engine, settings=settings, denied=denied)
+
+
+def _came_again(workspace: Workspace, delivery_id: str, members: Sequence[Member]) -> list[Member]:
+    """Return the ``members`` with earlier reads whose reads of this delivery count, by the decision of a person."""
+    currents = [(member, read_current(workspace.participant(member.participant_id))) for member in members]
+    return [member for member, current in currents if current is not None and current.delivery == delivery_id]
+
+
+def _free_name(opened: store.Store, batch: str, *, at: snapshot.Snapshot) -> str:
+    """Return the name of a batch of the delivery that no batch of a snapshot has."""
+    names = chain([batch], (f"{batch}.{number}" for number in count(2)))
+    taken = {entry.name for each in [*living(opened), at] for entry in each.batches}
+    return next(name for name in names if name not in taken)
 
 
 def _not_added(opened: store.Store, members: Sequence[Member], *, at: snapshot.Snapshot) -> list[Member]:

@@ -102,6 +102,11 @@ class ManualDecision:
         if self.decision not in ("accept", "reject"):
             raise ValueError(f"decision {self.decision!r} is none of accept, reject")
 
+    @property
+    def words(self) -> str:
+        """The decision, with the use of the reads where the participant has others: ``accept, merge``."""
+        return f"{self.decision}, {self.reads}" if self.reads else self.decision
+
     def to_json(self) -> dict[str, Scalar]:
         """Return a JSON object with the attributes."""
         return asdict(self)

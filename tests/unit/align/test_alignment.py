@@ -12,7 +12,8 @@ import pysam
 import pytest
 from baekman import pseudonyms
 from baekman.align.aligners import Aligner
-from baekman.align.alignment import accept, align
+from baekman.align.alignment import accept, align, merge
+from baekman.errors import InputRefused
 from baekman.tools.pipes import PipeFailed
 from baekman.workspace.specimens import StagedFiles
 
@@ -153,3 +154,40 @@ def test_a_failure_in_the_stream_leaves_nothing_and_names_the_tool(folder: Path,
     with pytest.raises(PipeFailed, match=r"^bwa ended with exit code 1$"):
         run(folder, tmp_path, [missing])
     assert not list(tmp_path.glob("*.cram*")) and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("has_tags", [True, False])
+def test_a_lane_that_comes_later_is_merged_as_if_both_had_come_together(
+    folder: Path, tmp_path: Path, has_tags: bool
+) -> None:
+    first, second = (tmp_path / name for name in ("first", "second"))
+    for place in (first, second):
+        place.mkdir()
+    parts = [run(folder, first, [lane(folder, "L1")]), run(folder, second, [lane(folder, "L2")])]
+    if not has_tags:  # of a delivered alignment that was accepted
+        options = ["-b", "-x", "ms", "-x", "MC", "-T", str(folder / "genome.fa"), "-o", str(tmp_path / "x.bam")]
+        pysam.view(*options, str(parts[0]), catch_stdout=False)
+        parts[0] = tmp_path / "x.bam"
+    merged, metrics = tmp_path / "merged.cram", tmp_path / "merged.txt"
+    merge(parts, reference=folder / "genome.fa", output=merged, metrics=metrics, threads=2)
+    (tmp_path / "both").mkdir()
+    together = records(folder, run(folder, tmp_path / "both", [lane(folder, "L1"), lane(folder, "L2")]))
+    both = records(folder, merged)
+    key = lambda read: (read.query_name, read.is_read1)  # noqa: E731
+    assert [read.to_dict() for read in sorted(both, key=key)] == [read.to_dict() for read in sorted(together, key=key)]
+    assert sum(read.is_duplicate for read in both) == 20 and "DUPLICATE TOTAL: 20" in metrics.read_text()
+    with pysam.AlignmentFile(str(merged)) as file:
+        groups = {group["ID"] for group in file.header.to_dict()["RG"]}
+        text = str(file.header)
+    assert groups == {f"{PARTICIPANT}.L1", f"{PARTICIPANT}.L2"} and Path(f"{merged}.crai").is_file()
+    assert "/" not in text and "CL:" not in text and "UR:" not in text
+
+
+def test_alignments_to_other_contigs_are_not_merged(folder: Path, tmp_path: Path) -> None:
+    cram = run(folder, tmp_path, [lane(folder, "L1")])
+    other = tmp_path / "other.bam"
+    with pysam.AlignmentFile(str(other), "wb", reference_names=["chr1"], reference_lengths=[7]):
+        pass
+    with pytest.raises(InputRefused, match="expected the contigs of the earlier alignment"):
+        merge([cram, other], reference=folder / "genome.fa", output=tmp_path / "x.cram", metrics=tmp_path / "x.txt")
+    assert not (tmp_path / "x.cram").exists()

@@ -32,6 +32,7 @@ from baekman.workspace.decisions import decisions_in_force, person
 from baekman.workspace.identity import identify
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from support.delivery_builder import INSTITUTION, registration, write_registrations
+from support.finished_workspace import write
 from typer.testing import CliRunner, Result
 
 LABELS = ("A-1", "A-2", "A-3")
@@ -285,7 +286,7 @@ NEVER: list[tuple[list[tuple[str, str]], str]] = [
     ([("consent_expired", "reject"), ("file_extra", "hold")], "no person decides on consent and identity"),
     ([("participant_withdrawn", "reject")], "no person decides on consent and identity"),
     ([("not_registered", "reject")], "no person decides on consent and identity"),
-    ([("specimen_reused", "reject")], "no person decides on consent and identity"),
+    ([("specimen_reused", "reject")], "expected --merge or --replace: another delivery brought reads"),
     ([("sample_mismatch", "reject")], "no person decides on identity, with --override neither"),
     ([("identifier_in_header", "reject")], "no person decides on identity, with --override neither"),
     ([("identity_mismatch", "reject")], "no person decides on identity, with --override neither"),
@@ -427,6 +428,29 @@ def test_the_specimen_that_counts_is_accepted_and_the_other_rejected(site: Site)
         ("accept", True),
         ("reject", False),
     ]
+
+
+def test_reads_that_came_again_are_merged_or_replace_the_earlier_ones(site: Site) -> None:
+    specimen, participant = site.ids("A-1")
+    later = site.workspace.delivery(note_delivery(site.registry, INSTITUTION, "HB-2026-04", "other")[0])
+    reused = Reason(code="specimen_reused", severity="reject", metric="deliveries", observed=2, threshold=1)
+    verdict = Verdict.of(specimen_id=specimen, participant_id=participant, gate="intake", reasons=[reused])
+    write_verdicts(later.verdicts("intake"), [verdict])
+    words = "expected --merge or --replace: another delivery brought reads of the participant, found neither"
+    (problem,) = site.refused("accept", specimen, *WHY, "--delivery", later.id)
+    assert words in problem
+    (problem,) = site.refused("accept", specimen, *WHY, "--merge", "--replace")
+    assert "expected --merge or --replace, found both" in problem
+    (problem,) = site.refused("accept", specimen, *WHY, "--merge")
+    assert "expected an alignment of the earlier reads to merge with" in problem and "use --replace" in problem
+    write(site.workspace.participant(participant).cram, b"reads")
+    assert site.run("accept", specimen, *WHY, "--merge").stdout == f"{specimen}  accepted (merge)\n"
+    (problem,) = site.refused("accept", specimen, *WHY, "--replace")
+    assert "--instead replaces the decision" in problem
+    assert site.run("accept", specimen, *WHY, "--replace", "--instead").exit_code == 0
+    assert decisions_in_force(site.workspace, later)[specimen].made.reads == "replace"
+    (problem,) = site.refused("accept", site.ids("A-3")[0], *WHY, "--override", "--merge")
+    assert "found none; leave --merge out" in problem
 
 
 def test_the_list_may_be_cut_by_head(site: Site) -> None:

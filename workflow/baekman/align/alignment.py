@@ -10,11 +10,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
+import pysam
+
 from baekman.align.aligners import Aligner, read_group
 from baekman.align.cram import CRAM_FORMAT, clean_header, index_of, write_index
+from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_file
 from baekman.tools import programs as tools
 from baekman.tools.pipes import Pipe, piped, running
@@ -81,6 +85,67 @@ def accept(alignments: Path, *, reference: Path, output: Path, metrics: Path, th
         piped([*samtools, *sort, "--reference", reference, "-o", cram, alignments])
         counts.write_bytes(piped([*samtools, "flagstat", cram]))
         _finish(cram, output)
+
+
+def merge(alignments: Sequence[Path], *, reference: Path, output: Path, metrics: Path, threads: int = 1) -> None:
+    """Merge sorted ``alignments`` of one participant to ``output`` (CRAM with its .crai); mark duplicates again.
+
+    Read groups stay apart. In files of another program mates are matched again, by name.
+
+    Args:
+        alignments: CRAM or BAM files with the contigs of the reference.
+        reference: The FASTA of the CRAMs.
+        output: The CRAM.
+        metrics: samtools markdup's counts, over all reads.
+        threads: The number of threads of each program.
+
+    Raises:
+        InputRefused: The files have different contigs.
+        PipeFailed: A tool fails; no file appears.
+    """
+    _require_same_contigs(alignments)
+    samtools, count = tools.command("samtools"), str(threads)
+    with atomic_file(metrics) as counts, atomic_file(output) as cram, _scratch() as scratch:
+        matching: list[Words] = [
+            ["collate", "-u", "-O", "--no-PG", "-@", count, "-T", scratch / "collate", "-"],
+            ["fixmate", "-u", "-m", "--no-PG", "-", "-"],
+            ["sort", "-u", "--no-PG", "-@", count, "-m", SORT_MEMORY, "-T", scratch / "sort", "-"],
+        ]
+        words: list[Words] = [
+            ["merge", "-u", "--no-PG", "-s", "1", "-@", count, "--reference", reference, "-o", "-", *alignments],
+            *([] if all(_has_mate_tags(path, reference) for path in alignments) else matching),
+            [
+                *("markdup", "-c", "--no-PG", "-O", CRAM_FORMAT, "-@", count, "-T", scratch / "markdup"),
+                *("-f", counts, "--reference", reference, "-", cram),
+            ],
+        ]
+        with running(*([*samtools, *stage] for stage in words), output=Path(os.devnull)) as stages:
+            stages.require_success()
+        _finish(cram, output)
+
+
+def _has_mate_tags(alignments: Path, reference: Path) -> bool:
+    """Return whether the first pairs have the tags of samtools fixmate (MC and ms), which markdup needs."""
+    with pysam.AlignmentFile(str(alignments), reference_filename=str(reference)) as opened:
+        mapped = (read for read in opened if read.is_paired and not (read.is_unmapped or read.mate_is_unmapped))
+        first = islice((read for read in mapped if not (read.is_secondary or read.is_supplementary)), 1000)
+        return all(read.has_tag("MC") and read.has_tag("ms") for read in first)
+
+
+def _require_same_contigs(alignments: Sequence[Path]) -> None:
+    contigs = []
+    for path in alignments:
+        with pysam.AlignmentFile(str(path), check_sq=False) as opened:
+            contigs.append(list(zip(opened.references, opened.lengths, strict=True)))
+    if any(other != contigs[0] for other in contigs[1:]):
+        raise InputRefused(
+            Problem(
+                file=alignments[-1].name,
+                expected="the contigs of the earlier alignment",
+                found="others",
+                action="use the new reads alone: `baekman hold accept SPECIMEN --replace --instead`",
+            )
+        )
 
 
 def _finish(cram: Path, output: Path) -> None:

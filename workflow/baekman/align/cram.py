@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pysam
+
 from baekman.tools import programs as tools
 from baekman.tools.pipes import piped
 
@@ -20,6 +22,23 @@ def index_of(cram: Path) -> Path:
 def write_index(cram: Path) -> None:
     """Write ``<cram>.crai``. Raises ``PipeFailed``."""
     piped([*tools.command("samtools"), "index", cram, index_of(cram)])
+
+
+def count_reads(cram: Path) -> int:
+    """Return the number of reads in ``cram``; secondary and supplementary alignments are no reads.
+
+    No bases are decoded. Raises ``PipeFailed``.
+    """
+    options = ["--input-fmt-option", "required_fields=0x2"]  # the flags
+    return int(piped([*tools.command("samtools"), "view", "-c", "-F", "0x900", *options, cram]))
+
+
+def last_lane(cram: Path) -> int:
+    """Return the greatest number of a lane among the read groups of a participant's CRAM (``<ID>.L<number>``)."""
+    with pysam.AlignmentFile(str(cram), check_sq=False) as opened:
+        groups = opened.header.to_dict().get("RG", [])
+    lanes = (str(group.get("ID", "")).rpartition(".L")[2] for group in groups)
+    return max((int(lane) for lane in lanes if lane.isdecimal()), default=0)
 
 
 def clean_header(cram: Path) -> None:

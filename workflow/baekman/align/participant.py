@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from baekman.align.aligners import Aligner
-from baekman.align.alignment import accept, align
+from baekman.align.alignment import accept, align, merge
 from baekman.align.staged_alignment import Recipe, take_over
 from baekman.files.sidecar import read_checked
 from baekman.genome.contigs import contigs_in
 from baekman.workspace import specimens
-from baekman.workspace.paths import DeliveryFolder
+from baekman.workspace.current_reads import merged_reads
+from baekman.workspace.paths import DeliveryFolder, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,9 @@ def align_participant(
 ) -> None:
     """Write the CRAM of a participant, and its index, from the staged files of ``delivery``.
 
+    Where a person decided to merge them with the reads of earlier deliveries, the CRAM has both, and duplicates are
+    marked over all of them.
+
     Args:
         delivery: The delivery; a job runs in its workspace.
         participant_id: A participant of the delivery.
@@ -51,6 +58,40 @@ def align_participant(
         InputRefused: The participant is not in the delivery, or intake aligned the reads with other settings or tools.
         PipeFailed: A tool fails; no output appears.
     """
+    workspace = Workspace(delivery.path.parent.parent)
+    if merged_reads(workspace, participant_id, delivery_id=delivery.id) is None:
+        _align_own(delivery, participant_id, reference=reference, options=options, output=output, metrics=metrics)
+        return
+    with _working(output.with_name(".merging")) as folder:
+        own = folder / output.name
+        _align_own(
+            delivery, participant_id, reference=reference, options=options, output=own, metrics=folder / metrics.name
+        )
+        earlier = workspace.participant(participant_id).earlier_cram
+        merge([earlier, own], reference=reference, output=output, metrics=metrics, threads=options.threads)
+
+
+@contextmanager
+def _working(folder: Path) -> Iterator[Path]:
+    """Make an empty folder of this name, also where a killed job left one; it is removed at the end."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _align_own(
+    delivery: DeliveryFolder,
+    participant_id: str,
+    *,
+    reference: Path,
+    options: AlignmentOptions,
+    output: Path,
+    metrics: Path,
+) -> None:
+    """Write the CRAM of the staged files of ``delivery`` alone; arguments as in ``align_participant``."""
     lanes = specimens.of_participant(delivery.specimens, participant_id)
     if lanes[0].entry == "aligned":
         dictionary = reference.with_suffix(".dict").read_text(encoding="utf-8")

@@ -95,6 +95,12 @@ def accept(
     counts: Annotated[
         bool, typer.Option("--counts", help="Of several specimens of the participant, this is the one that counts.")
     ] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Use these reads together with those of earlier deliveries.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Use these reads instead of those of earlier deliveries.")
+    ] = False,
     instead: InsteadOption = False,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
@@ -102,13 +108,26 @@ def accept(
     """Release held specimens: the next `baekman deliver` takes them from where they were held to the cohort.
 
     Applies to the values that were seen: `baekman hold show` has them. Where they change, the specimen is held again.
+    A specimen of a participant with reads of an earlier delivery needs --merge (a top-up lane, another library) or
+    --replace.
 
     Example: baekman hold accept S… --reason 'coverage is enough for this panel' --workspace W
     """
+    from baekman.errors import InputRefused, Problem
     from baekman.hold.refusals import Choice
 
+    if merge and replace:
+        raise InputRefused(
+            Problem(file="--merge", expected="--merge or --replace", found="both", action="leave one of them out")
+        )
     choice = Choice(
-        decision="accept", reason=reason, override=override, counts=counts, instead=instead, delivery=delivery
+        decision="accept",
+        reason=reason,
+        override=override,
+        counts=counts,
+        reads="merge" if merge else "replace" if replace else "",
+        instead=instead,
+        delivery=delivery,
     )
     _decide(specimens, choice, workspace=workspace, registry=registry, key_file=key_file)
 
@@ -146,12 +165,13 @@ def _decide(
     require_workspace(workspace)
     place = Workspace(workspace)
     opened = open_registry_and_sweep(place, registry=registry, key_file=key_file)
-    made = person(choice.decision, choice.reason, override=choice.override, counts=choice.counts)
+    made = person(choice.decision, choice.reason, override=choice.override, counts=choice.counts, reads=choice.reads)
     recorded = decide(place, specimens, choice=choice, made=made, registry=opened)
     words: dict[Literal["accept", "reject"], str] = {"accept": "accepted", "reject": "rejected"}
     for decision in recorded:
-        counting = " (counts)" if decision.made.counts else ""
-        print(f"{decision.specimen_id}  {words[decision.made.decision]}{counting}")
+        options = [option for option in ("counts" if decision.made.counts else "", decision.made.reads) if option]
+        shown = f" ({', '.join(options)})" if options else ""
+        print(f"{decision.specimen_id}  {words[decision.made.decision]}{shown}")
     if recorded:
         print("the next `baekman deliver` of the delivery takes it on", file=sys.stderr)
     else:

@@ -259,7 +259,7 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
             codes = ", ".join(reason.code for reason in verdict.reasons if reason.severity != "note")
             yield f"  {verdict.specimen_id}  {verdict.verdict:<6}  {verdict.gate:<6}  {codes}"
         if made := verdict.decision:
-            decided = f"decided by {made.actor} on {made.time[:10]}"
+            decided = f"decided by {made.actor} on {made.time[:10]}{f': {made.reads}' if made.reads else ''}"
             yield f"  {verdict.specimen_id}  {made.decision:<6}  {verdict.gate:<6}  {decided}"
     for failed in outcome.failed:
         yield f"failed: {failed.rule} ({failed.log})"

@@ -9,6 +9,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.hold.reason_text import registered_in_text, text_problems
 from baekman.hold.refusals import Choice, refusals
 from baekman.hold.specimens import HeldSpecimen, find_in_deliveries, others_of_participant, require_ids, unknown
+from baekman.intake.reasons import CAME_AGAIN
 from baekman.qc.metrics import read_metrics
 from baekman.registry.records import Registry
 from baekman.verdicts import ManualDecision, Scalar
@@ -57,7 +58,7 @@ def _recorded(
         of_delivery.append(_decision(workspace, held, replace(made, override=override)))
         others = others_of_participant(held) if choice.counts else []
         of_delivery += [
-            _decision(workspace, other, replace(made, decision="reject", override=False, counts=False))
+            _decision(workspace, other, replace(made, decision="reject", override=False, counts=False, reads=""))
             for other in others
         ]
     return [
@@ -111,7 +112,11 @@ def _chosen(workspace: Workspace, specimen_id: str, choice: Choice) -> HeldSpeci
     found = [held for held in find_in_deliveries(workspace, specimen_id) if choice.delivery in ("", held.folder.id)]
     if not found:
         return unknown(workspace, specimen_id)
-    undecided = [held for held in found if held.waiting] or found
+    if choice.reads:  # the earlier delivery of the same specimen has nothing to decide
+        found = [held for held in found if any(reason.code in CAME_AGAIN for reason in held.failures)] or found
+    undecided = (
+        [held for held in found if held.waiting] or [held for held in found if held.verdict != "accept"] or found
+    )
     if len(undecided) == 1:
         return undecided[0]
     return Problem(

@@ -8,14 +8,15 @@ from typing import Literal
 
 from baekman.consent import ConsentState
 from baekman.errors import Problem
-from baekman.hold.specimens import HeldSpecimen
-from baekman.intake.reasons import REASON_KINDS, REPEATED
+from baekman.hold.came_again import came_again, reads_problems
+from baekman.hold.specimens import HeldSpecimen, others_of_participant
+from baekman.intake.reasons import CAME_AGAIN, REASON_KINDS, REPEATED, REUSED
 from baekman.registry.records import Registry
 from baekman.verdicts import INCOMPLETE, Reason
 
 # No person decides on these: consent is the participant's, and identity is a fact.
 CONSENT = frozenset({"no_consent", "consent_expired", "participant_withdrawn"})
-IDENTITY = frozenset({"not_registered", "barcode_lookalike", "specimen_reused"})
+IDENTITY = frozenset({"not_registered", "barcode_lookalike"})
 IDENTITY_IF_REJECTED = frozenset({"sample_mismatch", "identity_mismatch", "sex_discordant"})
 _IDENTIFIER = "identifier_in_"
 
@@ -32,6 +33,7 @@ class Choice:
     reason: str
     override: bool = False
     counts: bool = False
+    reads: Literal["", "merge", "replace"] = ""
     instead: bool = False
     delivery: str = ""
 
@@ -72,7 +74,10 @@ def refusals(held: HeldSpecimen, choice: Choice, *, registry: Registry) -> Itera
         if held.verdict == "reject":
             yield problem(expected="a specimen that waits", found="one that a gate rejected", action="nothing to do")
         return
+    is_again = came_again(held, registry=registry)
     yield from (problem(**words) for words in _why_not_accepted(held, choice))
+    yield from (problem(**words) for words in reads_problems(held, choice.reads, is_again=is_again))
+    yield from (problem(**words) for words in _counting_problems(held, choice, is_again=is_again))
     state = registry.active_consent(held.participant_id)
     if state is not ConsentState.GRANTED:
         yield problem(
@@ -91,10 +96,9 @@ def _after(decision: str) -> str:
 
 def _why_not_accepted(held: HeldSpecimen, choice: Choice) -> Iterator[dict[str, str]]:
     """Yield the words of each problem of accepting ``held``."""
-    rejected = [reason.code for reason in held.failures if reason.severity == "reject"]
+    rejected = [reason.code for reason in held.failures if reason.severity == "reject" and reason.code != REUSED]
     identity = [code for code in rejected if code in IDENTITY_IF_REJECTED or code.startswith(_IDENTIFIER)]
     blocked = [reason.code for reason in held.failures if _is_blocked(reason)]
-    is_repeated = any(reason.code == REPEATED for reason in held.failures)
     if identity:
         yield {
             "expected": "no rejection for identity or an identifier",
@@ -113,6 +117,13 @@ def _why_not_accepted(held: HeldSpecimen, choice: Choice) -> Iterator[dict[str, 
             "found": ", ".join(rejected),
             "action": "look at the values (`baekman hold show`), then add --override",
         }
+
+
+def _counting_problems(held: HeldSpecimen, choice: Choice, *, is_again: bool) -> Iterator[dict[str, str]]:
+    """Yield the problem of ``--counts``, which chooses between specimens of a participant in one delivery."""
+    is_repeated = any(reason.code == REPEATED for reason in held.failures) and (
+        not is_again or bool(others_of_participant(held))
+    )
     if is_repeated and not choice.counts:
         yield {
             "expected": "--counts, for the specimen of the participant that counts",
@@ -126,4 +137,4 @@ def _why_not_accepted(held: HeldSpecimen, choice: Choice) -> Iterator[dict[str, 
 def _is_blocked(reason: Reason) -> bool:
     """Return whether nothing of the specimen can be used, or a tool did part of its work."""
     kind = REASON_KINDS.get(reason.code)
-    return reason.code in INCOMPLETE or (kind is not None and kind.blocks and reason.code != REPEATED)
+    return reason.code in INCOMPLETE or (kind is not None and kind.blocks and reason.code not in CAME_AGAIN)

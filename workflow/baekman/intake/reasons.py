@@ -21,14 +21,14 @@ class ReasonKind:
 
 
 REPEATED = "participant_repeated"  # a person may decide which specimen counts
+REUSED = "specimen_reused"
+CAME_AGAIN = frozenset({REPEATED, REUSED})  # a person may decide on reads that come again in a later delivery
 
 REASON_KINDS: dict[str, ReasonKind] = {
     # identity
     "not_registered": ReasonKind("reject", "register the specimen, then deliver it again", True),
     "barcode_lookalike": ReasonKind("reject", "correct the barcode: it only looks like a registered one", True),
-    "specimen_reused": ReasonKind(
-        "reject", "nothing, if it is the same specimen; else give it a barcode of its own", True
-    ),
+    REUSED: ReasonKind("reject", "nothing, if it is the same specimen; else give it a barcode of its own", True),
     REPEATED: ReasonKind("hold", "name the specimen of the participant to use", True),
     # consent
     "no_consent": ReasonKind("reject", "do not send it without consent to genome sequencing", True),

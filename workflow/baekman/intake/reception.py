@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from baekman import audit
+from baekman.align.cram import count_reads
 from baekman.consent import ConsentState
 from baekman.errors import InputRefused, Problem
 from baekman.files.locks import exclusive
@@ -24,13 +25,15 @@ from baekman.intake.crypt4gh import RecipientKey
 from baekman.intake.delivery import Delivery
 from baekman.intake.inspection import Inspection
 from baekman.intake.reasons import Finding
+from baekman.qc.metrics import read_metrics
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts, verdict_history
 from baekman.verdicts import GateMode, Verdict, read_verdicts, write_verdicts
 from baekman.workspace import specimens
+from baekman.workspace.current_reads import note_reads
 from baekman.workspace.decisions import SpecimenDecision, apply, decisions_in_force
 from baekman.workspace.denied import denied_participants, held_denials, withdrawn_participants
-from baekman.workspace.paths import DeliveryFolder, Workspace
+from baekman.workspace.paths import DeliveryFolder, ParticipantFolder, Workspace
 
 # Values of PL in SAM, by words in the name of a platform.
 PLATFORMS = {
@@ -88,7 +91,22 @@ class Reception:
     @cached_property
     def superseded(self) -> frozenset[str]:
         """The participants of whom a later delivery brought data; what was found in this one stands."""
-        return specimens.superseded_in(self.workspace, self.home.id)
+        return specimens.superseded_in(self.workspace, self.home.id) - self.coming_again
+
+    @cached_property
+    def coming_again(self) -> frozenset[str]:
+        """The participants with earlier reads for whom a person chose those of this delivery, to be taken on now."""
+        taken_on = {row.specimen_id for row in self.rows_before}
+        return frozenset(
+            decision.participant_id
+            for decision in self.decisions.values()
+            if self.use_of_reads(decision.specimen_id) and decision.specimen_id not in taken_on
+        )
+
+    def use_of_reads(self, specimen_id: str) -> Literal["", "merge", "replace"]:
+        """Return the use of a specimen's reads where its participant has earlier ones, as a person decided."""
+        decision = self.decisions.get(specimen_id)
+        return decision.made.reads if decision is not None and decision.made.decision == "accept" else ""
 
     @cached_property
     def verdicts_before(self) -> Mapping[str, Verdict]:
@@ -149,16 +167,18 @@ def _conclude(
     reception: Reception, inspections: Sequence[Inspection], before: Mapping[str, Any] | None
 ) -> ReceivedDelivery:
     home, delivery, registry = reception.home, reception.delivery, reception.registry
+    staged_before = {row.participant_id for row in reception.rows_before}
     verdicts = tuple(inspection.verdict for inspection in inspections)
     rows = [row for inspection in inspections for row in inspection.rows]
     participants = sorted({row.participant_id for row in rows})
     consent_hash = registry.consent_hash(participants)
     audit.record(reception.workspace.root, action="receive", object=home.id, consent_hash=consent_hash)
     _unstage_others(home.staged, participants)
+    _take_over(reception, rows)  # before the verdicts: a run after a kill judges again what has no new verdict
+    specimens.note_delivery(reception.workspace, home.id, sorted({*participants} - reception.superseded))
     record_verdicts(registry, home.id, verdicts)
     write_verdicts(home.verdicts("intake"), verdicts)
     specimens.write(home.specimens, rows)
-    specimens.note_delivery(reception.workspace, home.id, sorted({*participants} - reception.superseded))
     _write_inputs(home, inspections)
     report = return_report.write_intake(
         reception.workspace,
@@ -178,7 +198,7 @@ def _conclude(
     }
     write_checked(home.summary, json.dumps(summary, indent=1) + "\n")
     if before:
-        _set_times(home.staged, datetime.fromisoformat(before["received"]))
+        _set_times([home.staged / name for name in staged_before], datetime.fromisoformat(before["received"]))
     return ReceivedDelivery(
         delivery_id=home.id, status="again" if before else "received", verdicts=verdicts, report=report
     )
@@ -194,7 +214,8 @@ def _settled(reception: Reception, inspection: Inspection) -> Inspection:
         return inspection
     late = check_consent(_consent_in_force(reception, participant_id))
     own = [] if participant_id in reception.superseded else reception.registry.specimens_of(participant_id)
-    if any(reception.is_accepted_elsewhere(specimen.specimen_id) for specimen in own):
+    is_again = any(reception.is_accepted_elsewhere(specimen.specimen_id) for specimen in own)
+    if is_again and not reception.use_of_reads(inspection.verdict.specimen_id):
         late.append(Finding.of("specimen_reused", metric="deliveries", observed=2, threshold=1))
     if not late:
         return inspection
@@ -212,6 +233,24 @@ def _decided(reception: Reception, inspection: Inspection) -> Inspection:
     added = [Finding(reason=reason) for reason in verdict.reasons if reason not in judged.reasons]
     rows = inspection.rows if verdict.passes(mode) else ()
     return replace(inspection, verdict=verdict, findings=(*inspection.findings, *added), rows=rows)
+
+
+def _take_over(reception: Reception, rows: Iterable[specimens.StagedFiles]) -> None:
+    """Let the reads of ``rows`` count for participants with earlier reads, where a person decided so."""
+    for participant_id, specimen_id in sorted({(row.participant_id, row.specimen_id) for row in rows}):
+        use = reception.use_of_reads(specimen_id)
+        if use and participant_id not in reception.superseded:
+            folder = reception.workspace.participant(participant_id)
+            note_reads(folder, delivery_id=reception.home.id, use=use, count=partial(_reads_of, folder))
+
+
+def _reads_of(folder: ParticipantFolder) -> int:
+    """Return the number of reads in a participant's alignment: that of QC if it is no older, else they are counted."""
+    if folder.metrics.is_file() and folder.metrics.stat().st_mtime_ns >= folder.cram.stat().st_mtime_ns:
+        handover = read_metrics(folder.metrics).handover
+        if handover is not None and handover.unit == "reads":
+            return handover.observed
+    return count_reads(folder.cram)
 
 
 def _unstage_others(staged: Path, participants: Sequence[str]) -> None:
@@ -241,9 +280,9 @@ def _write_inputs(home: DeliveryFolder, inspections: Sequence[Inspection]) -> No
     write_checked(home.inputs, json.dumps(fingerprints, indent=1, sort_keys=True) + "\n")
 
 
-def _set_times(staged: Path, received: datetime) -> None:
+def _set_times(folders: Iterable[Path], received: datetime) -> None:
     """Make files that were staged again as old as the delivery, so that jobs with current outputs do not run."""
-    for file in staged.rglob("*"):
+    for file in (file for folder in folders for file in folder.rglob("*")):
         if file.is_file() and file.stat().st_nlink > 1:
             continue  # a job took it, so it is an output too
         os.utime(file, (received.timestamp(), received.timestamp()))

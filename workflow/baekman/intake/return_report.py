@@ -148,7 +148,8 @@ def decision_entries(verdict: Verdict) -> list[dict[str, Any]]:
     made = verdict.decision
     if made is None:
         return []
-    return [{"gate": verdict.gate, "decision": made.decision, "date": made.time[:10], "reason": made.reason}]
+    entry = {"gate": verdict.gate, "decision": made.decision, "date": made.time[:10], "reason": made.reason}
+    return [{**entry, "reads": made.reads} if made.reads else entry]
 
 
 def _find(workspace: Workspace, delivery_id: str) -> tuple[Path, Report]:

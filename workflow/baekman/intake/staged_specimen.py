@@ -171,7 +171,7 @@ def _stage_aligned_reads(
             folder,
             reference=opened.reference,
             # read groups without reads leave gaps in the numbers
-            first_lane=1 + max((int(lane.lane[1:]) for lane in lanes), default=0),
+            first_lane=1 + max((int(lane.lane[1:]) for lane in lanes), default=specimen.order.first_lane - 1),
             rename=specimen.order.renames,
         )
         lanes += staged

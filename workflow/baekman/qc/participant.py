@@ -5,6 +5,7 @@ mosdepth runs with GA4GH's settings: default flags, no limit on mapping quality,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from baekman.qc.metrics import (
     write_metrics,
 )
 from baekman.workspace import specimens
-from baekman.workspace.paths import DeliveryFolder
+from baekman.workspace.current_reads import merged_reads
+from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.sample_check import require_owner
 
 
@@ -122,8 +124,18 @@ def measure_participant(
         contamination=estimate,
         identity=comparison,
     )
-    metrics = replace(metrics, handover=evidence.handover(specimens.expected_records(rows), stats))
+    expected = _expected_records(delivery, participant_id, rows)
+    metrics = replace(metrics, handover=evidence.handover(expected, stats))
     if evidence.targets is not None and evidence.cram is not None:
         metrics = replace(metrics, details={**metrics.details, "targets": evidence.targets.description()})
     write_metrics(output, metrics)
     return metrics
+
+
+def _expected_records(
+    delivery: DeliveryFolder, participant_id: str, rows: Sequence[specimens.StagedFiles]
+) -> int | None:
+    """Return the reads or records that intake wrote, with those of earlier deliveries where they are merged."""
+    expected = specimens.expected_records(rows)
+    merged = merged_reads(Workspace(delivery.path.parent.parent), participant_id, delivery_id=delivery.id)
+    return expected + merged.earlier if expected is not None and merged is not None else expected

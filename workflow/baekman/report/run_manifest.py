@@ -25,9 +25,10 @@ def write_run_manifest(workspace: Workspace, delivery_id: str, *, settings: Mapp
     """Write the manifest of the run of ``delivery_id`` with the configuration ``settings`` to ``output`` (JSON).
 
     Its ``settings`` are those that were applied: of the cohort, of the batch and of the snapshot where they have them,
-    else of the configuration. ``not_applied`` has the configuration's values of the others. ``waiting`` counts the
-    participants who wait for ``more`` (``cohort.min_batch``). The manifest has the SHA-256 of intake's list of the
-    delivered files (``inputs.json``) and of the gVCFs in the batch.
+    else of the configuration. ``not_applied`` has the configuration's values of the others. ``replaced`` counts the
+    participants whose earlier gVCF was replaced, and ``waiting`` those who wait for ``more`` (``cohort.min_batch``).
+    The manifest has the SHA-256 of intake's list of the delivered files (``inputs.json``) and of the gVCFs in the
+    batch.
     """
     delivery = workspace.delivery(delivery_id)
     sheet, batch = _read(delivery.summary), _read(delivery.batch)
@@ -43,6 +44,7 @@ def write_run_manifest(workspace: Workspace, delivery_id: str, *, settings: Mapp
         "consent_hash": sheet["consent_hash"],
         "snapshot": batch["snapshot"],
         "participants": len(batch["participants"]),
+        "replaced": len(batch.get("replaced", [])),
         "waiting": len(batch.get("waiting", [])),
         "more": batch.get("more", 0),
         "remarks": batch.get("remarks", {}),

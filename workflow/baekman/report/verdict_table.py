@@ -79,7 +79,7 @@ def _by_specimen(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
 
 def _decision_columns(verdict: Verdict) -> dict[str, str]:
     made = verdict.decision
-    values = (made.decision, made.actor, made.time, made.reason) if made else ("",) * len(DECISION_COLUMNS)
+    values = (made.words, made.actor, made.time, made.reason) if made else ("",) * len(DECISION_COLUMNS)
     return dict(zip(DECISION_COLUMNS, map(_text, values), strict=True))
 
 

@@ -177,6 +177,16 @@ class ParticipantFolder:
         return self.path / "aligned.cram"
 
     @property
+    def earlier_cram(self) -> Path:
+        """The alignment before reads of a later delivery were merged with it (``workspace.current_reads``)."""
+        return self.path / "earlier.cram"
+
+    @property
+    def reads(self) -> Path:
+        """The delivery that the files are of, where several brought reads (``workspace.current_reads``)."""
+        return self.path / "reads.json"
+
+    @property
     def gvcf(self) -> Path:
         """The called variants and reference blocks."""
         return self.path / "calls.g.vcf.gz"

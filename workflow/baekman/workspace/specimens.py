@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -137,14 +138,32 @@ def _delivery_of(note: Path) -> str:
 
 
 def superseded_in(workspace: Workspace, delivery_id: str) -> frozenset[str]:
-    """Return the participants of the delivery, by its verdicts at intake, of whom a later delivery brought data."""
+    """Return the participants of the delivery, by its verdicts at intake, of whom a later delivery brought data.
+
+    Whom this delivery kept out because of earlier reads is not among them.
+    """
     home = workspace.delivery(delivery_id)
     if not home.verdicts("intake").is_file():
         return frozenset()
-    verdicts = read_verdicts(home.verdicts("intake"))
-    return superseded(
-        workspace, delivery_id, (verdict.participant_id for verdict in verdicts if verdict.participant_id)
+    accepted = {
+        verdict.participant_id: verdict.verdict == "accept"
+        for verdict in read_verdicts(home.verdicts("intake"))
+        if verdict.participant_id
+    }
+    own = _received(home)
+    return frozenset(
+        participant_id
+        for participant_id in superseded(workspace, delivery_id, accepted)
+        if accepted[participant_id]
+        or _received(workspace.delivery(_delivery_of(workspace.participant(participant_id).delivery))) >= own
     )
+
+
+def _received(home: DeliveryFolder) -> str:
+    """Return the time of the reception of a delivery, in ISO 8601 and UTC; "" where it is not known."""
+    if not home.summary.is_file():
+        return ""
+    return str(json.loads(read_checked(home.summary)).get("received", ""))
 
 
 def used_files(delivery_id: str) -> InputRefused:

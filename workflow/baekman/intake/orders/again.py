@@ -36,6 +36,8 @@ def _is_due(reception: Reception, record: SpecimenRecord) -> bool:
     codes = {reason.code for reason in verdict.failures}
     if "not_processed" in codes or _has_new_decision(reception, verdict):
         return True
+    if verdict.verdict == "accept" and not any(row.specimen_id == record.specimen_id for row in reception.rows_before):
+        return True  # a run that judged again was killed between verdicts and rows
     if not codes or not codes <= WANT_CONSENT:
         return False
     return registry.active_consent(record.participant_id) is ConsentState.GRANTED

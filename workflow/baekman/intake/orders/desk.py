@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from baekman.align.cram import last_lane
 from baekman.align.staged_alignment import Recipe, is_made_by
 from baekman.files.untrusted import walk
 from baekman.genome.reference import cached_reference
@@ -20,6 +21,7 @@ from baekman.intake.reasons import Finding
 from baekman.intake.reception import Reception
 from baekman.key_ring import KeyRing
 from baekman.registry.specimen import SpecimenRecord
+from baekman.workspace.current_reads import alignment_before
 from baekman.workspace.paths import ARRAY
 
 
@@ -154,6 +156,7 @@ class _Checked:
         findings = [
             *consent,
             *_check_reuse(reception, record),
+            *_check_merge(reception, record, self.rows),
             *findings,
             *check_names(self.rows, registered=identifiers, barcode=self.barcode),
             *(
@@ -185,6 +188,7 @@ class _Checked:
             claims_reference=reception.claims_reference,
             secret=reception.key.secret if reception.key else None,
             decision=decision,
+            first_lane=_first_lane(reception, record),
         )
 
     def _sizes(self) -> list[Finding]:
@@ -229,6 +233,25 @@ def _check_reuse(reception: Reception, record: SpecimenRecord) -> list[Finding]:
     if any(reception.is_accepted_elsewhere(other.specimen_id) for other in others):
         return [Finding.of("participant_repeated", metric="specimens", observed=2, threshold=1)]
     return []
+
+
+def _check_merge(reception: Reception, record: SpecimenRecord, rows: Sequence[ManifestRow]) -> list[Finding]:
+    """Return a finding when reads are to be merged with earlier ones, and one of both is a gVCF."""
+    folder = reception.workspace.participant(record.participant_id)
+    if reception.use_of_reads(record.specimen_id) != "merge":
+        return []
+    has_reads = alignment_before(folder, delivery_id=reception.home.id).is_file()
+    if has_reads and all(row.kind != "gvcf" for row in rows):
+        return []
+    return [Finding.of("entries_mixed", metric="entries", observed="reads and a gVCF", threshold="reads")]
+
+
+def _first_lane(reception: Reception, record: SpecimenRecord) -> int:
+    """Return the number of the first lane of a specimen; lanes of the reads that it is merged with come before."""
+    if reception.use_of_reads(record.specimen_id) != "merge":
+        return 1
+    folder = reception.workspace.participant(record.participant_id)
+    return 1 + last_lane(alignment_before(folder, delivery_id=reception.home.id))
 
 
 def _note_repeated_participants(

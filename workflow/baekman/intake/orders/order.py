@@ -23,7 +23,7 @@ from baekman.gvcf.header import is_ignored
 from baekman.intake.contents import FASTQ, Contents
 from baekman.intake.crypt4gh import RecipientKey
 from baekman.intake.manifest import ManifestRow
-from baekman.intake.reasons import REPEATED, Finding
+from baekman.intake.reasons import CAME_AGAIN, REPEATED, Finding
 from baekman.key_ring import Key, KeyRing, Purpose, make_key_file, read_key_file
 from baekman.verdicts import GateMode, Reason, Verdict
 from baekman.workspace.decisions import SpecimenDecision, apply
@@ -57,6 +57,7 @@ class Order:
         secret: the private key of encrypted files, or None.
         decision: the decision of a person on the specimen, or None.
         noted: the note of an earlier inspection, if only the array genotypes are to be staged; else None.
+        first_lane: the number of the first lane; more than 1 where the reads are merged with earlier ones.
     """
 
     delivery: str
@@ -77,6 +78,7 @@ class Order:
     secret: bytes | None = field(default=None, repr=False)
     decision: SpecimenDecision | None = None
     noted: Mapping[str, Any] | None = None
+    first_lane: int = 1
 
     @property
     def identity(self) -> str:
@@ -108,8 +110,8 @@ class Order:
 
     @property
     def realigns(self) -> bool:
-        """True if delivered alignments are replaced; several files of one specimen always are."""
-        return self.settings["aligned_input"] == "realign" or len(self.rows) > 1
+        """True if delivered alignments are replaced; several files of one specimen always are, and merged reads."""
+        return self.settings["aligned_input"] == "realign" or len(self.rows) > 1 or self.first_lane > 1
 
     @property
     def streams(self) -> bool:
@@ -132,7 +134,8 @@ class Order:
         for row in self.rows:
             pairs.setdefault(row.read_group, []).append(row)
         return {
-            f"L{number}": sorted(pair, key=lambda row: row.kind) for number, pair in enumerate(pairs.values(), start=1)
+            f"L{number}": sorted(pair, key=lambda row: row.kind)
+            for number, pair in enumerate(pairs.values(), start=self.first_lane)
         }
 
     @property
@@ -185,14 +188,20 @@ class Order:
 
 
 def is_blocked(findings: Iterable[Finding], decision: SpecimenDecision | None) -> bool:
-    """Return whether a specimen with ``findings`` cannot go on; of several specimens a person may say which counts."""
-    counts = decision is not None and decision.made.decision == "accept" and decision.made.counts
-    return any(finding.blocks and not (counts and finding.reason.code == REPEATED) for finding in findings)
+    """Return whether a specimen with ``findings`` cannot go on.
+
+    A person may decide which of several specimens counts, and on reads that came again in a later delivery.
+    """
+    made = decision.made if decision is not None and decision.made.decision == "accept" else None
+    decided = frozenset[str]()
+    if made is not None:
+        decided = CAME_AGAIN if made.reads else frozenset({REPEATED}) if made.counts else decided
+    return any(finding.blocks and finding.reason.code not in decided for finding in findings)
 
 
 _PLAIN = (
     *("delivery", "barcode", "specimen_id", "participant_id", "sex", "identifiers", "settings", "platform"),
-    *("claims_reference", "array_digest", "noted"),
+    *("claims_reference", "array_digest", "noted", "first_lane"),
 )
 
 

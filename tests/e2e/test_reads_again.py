@@ -1,0 +1,177 @@
+"""Reads that come again in a later delivery: a person lets them be merged with the earlier ones, or replace them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from baekman import audit, withdrawal
+from baekman.align.aligners import Aligner
+from baekman.align.cram import count_reads, last_lane
+from baekman.align.participant import AlignmentOptions, align_participant
+from baekman.hold.decision import decide
+from baekman.hold.refusals import Choice
+from baekman.intake.receive import receive
+from baekman.intake.reception import ReceivedDelivery
+from baekman.registry.records import Registry
+from baekman.registry.verdict_history import record_verdicts
+from baekman.verdicts import Verdict, read_verdicts, write_verdicts
+from baekman.workspace import specimens
+from baekman.workspace.current_reads import CurrentReads, read_current
+from baekman.workspace.decisions import person
+from baekman.workspace.paths import Workspace
+from support.delivery_builder import INSTITUTION, codes, make_workspace, registration, simple_delivery, write_reference
+from support.kills import killed_before
+
+WHY = "the library was sequenced again"
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = write_reference(tmp_path_factory.mktemp("reference"))
+    Aligner(name="bwa", reference=path).write_index()
+    return path
+
+
+class Site:
+    """A workspace whose first delivery brought a specimen through."""
+
+    def __init__(self, folder: Path, reference: Path) -> None:
+        self.folder, self.genome = folder, reference
+        self.workspace = Workspace(folder / "W")
+        self.registry: Registry = make_workspace(
+            self.workspace.root, reference, [registration("A-1", 1), registration("A-2", 2)]
+        )
+        self.first = self.receive("D-1", seed=5)
+        self.align(self.first)
+        record = self.registry.specimen(INSTITUTION, "A-1")
+        assert record is not None
+        self.specimen, self.participant = record.specimen_id, record.participant_id
+        self.files = self.workspace.participant(self.participant)
+
+    def receive(self, name: str, *, seed: int) -> ReceivedDelivery:
+        place = self.folder / name
+        if not place.exists():
+            simple_delivery(place, self.genome, "A-1", name=name, seed=seed)
+        return receive(place, workspace=self.workspace)
+
+    def align(self, received: ReceivedDelivery) -> None:
+        """Do the job of the alignment of the delivery's only participant, and let QC accept it."""
+        home = self.workspace.delivery(received.delivery_id)
+        (verdict,) = received.verdicts
+        cram = self.workspace.participant(str(verdict.participant_id)).cram
+        options = AlignmentOptions(aligner="bwa", accepts_aligned=False, threads=1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.workspace.root)  # as a job does
+            align_participant(
+                Workspace(Path()).delivery(home.id),
+                str(verdict.participant_id),
+                reference=self.genome,
+                options=options,
+                output=cram,
+                metrics=cram.with_name("markdup.txt"),
+            )
+        accepted = Verdict.of(
+            specimen_id=verdict.specimen_id, participant_id=verdict.participant_id, gate="qc", reasons=[]
+        )
+        write_verdicts(home.verdicts("qc"), [accepted])
+        record_verdicts(self.registry, home.id, [accepted])
+
+    def accept(self, reads: str) -> None:
+        choice = Choice(decision="accept", reason=WHY, reads=reads)  # type: ignore[arg-type]
+        decide(
+            self.workspace,
+            [self.specimen],
+            choice=choice,
+            made=person("accept", WHY, reads=reads),  # type: ignore[arg-type]
+            registry=self.registry,
+        )
+
+
+@pytest.fixture
+def site(tmp_path: Path, reference: Path) -> Site:
+    return Site(tmp_path, reference)
+
+
+def lanes(site: Site, received: ReceivedDelivery) -> list[str]:
+    return [row.lane for row in specimens.read(site.workspace.delivery(received.delivery_id).specimens)]
+
+
+@pytest.mark.parametrize("reads", ["merge", "replace"])
+def test_reads_that_come_again_wait_for_a_person_and_then_count(site: Site, reads: str) -> None:
+    earlier = site.files.cram.read_bytes()
+    second = site.receive("D-2", seed=9)
+    assert codes(second) == [("reject", ["specimen_reused"])]
+    assert specimens.superseded_in(site.workspace, second.delivery_id) == frozenset()
+    site.accept(reads)
+    taken_on = site.receive("D-2", seed=9)
+    assert (taken_on.status, codes(taken_on)) == ("again", [("accept", ["specimen_reused"])])
+    (verdict,) = read_verdicts(site.workspace.delivery(second.delivery_id).verdicts("intake"))
+    assert verdict.decision is not None and (verdict.decision.reads, verdict.decision.reason) == (reads, WHY)
+    report = json.loads((taken_on.report / "return.json").read_text())
+    assert report["specimens"][0]["decisions"][0]["reason"] == WHY
+    site.align(taken_on)
+    count = count_reads(site.files.cram)
+    if reads == "merge":
+        assert read_current(site.files) == CurrentReads(delivery=second.delivery_id, use="merge", earlier=40)
+        assert (lanes(site, taken_on), count, last_lane(site.files.cram)) == (["L2"], 80, 2)
+        assert site.files.earlier_cram.read_bytes() == earlier
+    else:
+        assert read_current(site.files) == CurrentReads(delivery=second.delivery_id, use="replace")
+        assert (lanes(site, taken_on), count, site.files.earlier_cram.exists()) == (["L1"], 40, False)
+    # from here on both deliveries are done, and the first has no more jobs on the participant
+    assert [site.receive(name, seed=seed).status for name, seed in (("D-1", 5), ("D-2", 9))] == ["same", "same"]
+    assert specimens.superseded_in(site.workspace, site.first.delivery_id) == {site.participant}
+    # reads of a third delivery need a decision again; they are merged with all that are there
+    assert codes(site.receive("D-3", seed=11)) == [("reject", ["specimen_reused"])]
+    site.accept("merge")
+    third = site.receive("D-3", seed=11)
+    assert lanes(site, third) == (["L3"] if reads == "merge" else ["L2"])
+    site.align(third)
+    assert count_reads(site.files.cram) == count + 40
+    actions = [event["action"] for event in audit.events(site.workspace.root)]
+    assert actions.count("hold.accept") == 2
+
+
+def test_a_kill_while_the_decision_is_taken_on_loses_no_read(site: Site, tmp_path: Path) -> None:
+    earlier = site.files.cram.read_bytes()
+    second = site.receive("D-2", seed=9)
+    site.accept("merge")
+    step, was_killed = 1, True
+    while was_killed:
+        root = tmp_path / f"copy{step}"
+        shutil.copytree(site.workspace.root, root)
+        workspace = Workspace(root)
+        was_killed = killed_before(step, lambda workspace=workspace: receive(tmp_path / "D-2", workspace=workspace))
+        files = workspace.participant(site.participant)
+        assert files.cram.read_bytes() == earlier
+        received = receive(tmp_path / "D-2", workspace=workspace)
+        assert codes(received) == [("accept", ["specimen_reused"])], f"killed before effect {step}"
+        home = workspace.delivery(second.delivery_id)
+        (row,) = specimens.read(home.specimens)
+        assert row.lane == "L2" and all((root / file).is_file() for file in row.files), f"killed before effect {step}"
+        assert read_current(files) == CurrentReads(delivery=second.delivery_id, use="merge", earlier=40)
+        assert files.earlier_cram.read_bytes() == earlier
+        shutil.rmtree(root)
+        step += 9
+    assert step > 60
+
+
+def test_a_withdrawal_removes_the_earlier_reads_too(site: Site) -> None:
+    site.receive("D-2", seed=9)
+    site.accept("merge")
+    site.align(site.receive("D-2", seed=9))
+    withdrawal.withdraw(site.workspace, site.participant, registry=site.registry)
+    assert not site.files.path.exists()
+    assert not list(site.workspace.deliveries.glob(f"*/staged/{site.participant}"))
+
+
+def test_a_gvcf_is_not_merged_with_reads(site: Site) -> None:
+    site.receive("D-2", seed=9)
+    site.accept("merge")
+    site.files.cram.unlink()
+    (verdict,) = site.receive("D-2", seed=9).verdicts
+    assert {reason.code for reason in verdict.failures} == {"specimen_reused", "entries_mixed"}
+    assert verdict.verdict == "reject" and not site.files.reads.exists()
