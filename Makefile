@@ -6,10 +6,10 @@ RUN := . $(VENV)/bin/activate &&
 LINT_CONFIG := --configfile tests/dag/lint.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean venv tools
+.PHONY: help demo test test-cluster lint format clean venv tools
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 tools: ## install the missing bioinformatics tools (envs/apt.txt)
 	@scripts/setup_tools.sh
@@ -35,6 +35,9 @@ demo: ## run two deliveries of the small test genome, from reads to tables
 
 test: tools venv ## every test
 	@$(RUN) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+
+test-cluster: tools venv ## whole deliveries through a Slurm that the tests start (minutes)
+	@$(RUN) python -m pytest tests/cluster -m "cluster or not cluster" $(PYTEST_ARGUMENTS)
 
 lint: venv ## ruff, mypy, import-linter, cython-lint, snakefmt, snakemake --lint
 	@$(RUN) ruff check . && ruff format --check . && mypy && lint-imports && cython-lint workflow/baekman/kernels \

@@ -11,6 +11,8 @@ if config.get("delivery") and not re.fullmatch(DELIVERY, str(config["delivery"])
         logger.warning(
             "This delivery was not received yet: its jobs are known after intake."
         )
+# Jobs inherit the environment and the paths of options.
+internals.forget_folder_of_command(workflow)
 ORDERED = ordered_participants()
 if (
     re.fullmatch(DELIVERY, str(config.get("delivery")))

@@ -145,12 +145,13 @@ def run_inspections(workspace, delivery, participants):
     values = {"workspace": str(workspace.root.resolve()), "delivery": delivery}
     try:
         deliver.run_inspections(
-            internals.command_for(deliver.INSPECTED, values),
+            internals.command_for(
+                deliver.INSPECTED, values, workflow=workflow, folder=FOLDER
+            ),
             workspace=workspace,
             home=workspace.delivery(delivery),
             participants=participants,
             show=show,
-            folder=FOLDER,
         )
     except deliver.InspectionsFailed as failure:
         raise WorkflowError(

@@ -30,6 +30,7 @@ ATTRIBUTES = (
     "config_settings.configfiles",
     "global_resources",
     "is_main_process",  # False in a job
+    "main_snakefile",
     "resource_settings.cores",
     "resource_settings.nodes",  # number of jobs at the same time on other machines, or None
 )
@@ -42,7 +43,8 @@ PLANNING_OPTIONS = (
 CHOOSING_OPTIONS = (
     *("batch", "directory", "force", "forceall", "forcerun", "omit_from", "target_jobs", "touch", "until"),
 )
-OPTIONS = ("cores", "executor", "profile", *CHOOSING_OPTIONS, *PLANNING_OPTIONS)
+FILE_OPTIONS = ("configfile", "profile", "workflow_profile")
+OPTIONS = ("cores", "executor", *FILE_OPTIONS, *CHOOSING_OPTIONS, *PLANNING_OPTIONS)
 
 
 def check(workflow: Any) -> None:
@@ -120,20 +122,38 @@ def folder_of_command() -> Path:
     return Path.cwd() if command_line().directory is None else Path(os.environ.get("PWD", "."))
 
 
-def command_for(target: str, values: Mapping[str, str]) -> list[str]:
+def forget_folder_of_command(workflow: Any) -> None:
+    """Take the folder of the command, which may be the delivery's, out of the environment and options of jobs."""
+    os.environ["PWD"] = str(Path.cwd())
+    os.environ.pop("OLDPWD", None)
+    settings = workflow.config_settings
+    settings.configfiles = [Path(file).resolve() for file in settings.configfiles]
+
+
+def command_for(target: str, values: Mapping[str, str], *, workflow: Any, folder: Path) -> list[str]:
     """Return the command of another run with the options of this one, for ``target`` only.
 
-    ``values`` are added to those of ``--config``. Options that choose jobs are left out.
+    ``values`` are added to those of ``--config``. Options that choose jobs are left out. Paths of files, which are
+    relative to the ``folder`` of this command, become absolute ones that do not lead through it.
     """
-    options, config = [], []
+    options, config = ["--snakefile", str(Path(workflow.main_snakefile).resolve())], []
     for action, words in _options(sys.argv[1:]):
         if action == "config":
             config += words[1:]
-        elif action not in CHOOSING_OPTIONS:
+        elif action in FILE_OPTIONS:
+            options += [_resolved(word, folder) for word in words]
+        elif action not in (*CHOOSING_OPTIONS, "snakefile"):
             options += words
     config = [text for text in config if text.partition("=")[0] not in values]
     given = [f"{key}={value}" for key, value in values.items()]
     return [sys.executable, "-m", "snakemake", target, *options, "--config", *config, *given]
+
+
+def _resolved(word: str, folder: Path) -> str:
+    """Return ``word`` of a command line, or ``--option=word``, with an absolute path where it is a path."""
+    name, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    path = folder / value
+    return f"{name}{equals}{path.resolve() if value and path.exists() else value}"
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

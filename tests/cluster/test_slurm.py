@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,18 +19,6 @@ from support.plans import PlannedWorkspace
 from support.servers import slurm
 from support.small_cohort import BASES, member
 from support.store_tools import baekman, hashes, write_list, write_reference
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[dict[str, str]]:
-    """Return the environment for the commands of a running Slurm: optional on a laptop, required in CI."""
-    if not slurm.is_installed():
-        message = "no Slurm: Debian's packages slurmctld, slurmd and slurm-client are not installed"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with slurm.server() as environment:
-        yield environment
 
 
 def test_workers_from_slurm_write_the_bytes_of_one_process(

@@ -178,7 +178,6 @@ def run_inspections(
     home: DeliveryFolder,
     participants: Sequence[str],
     show: Callable[[WorkflowRun], None] = lambda run: None,
-    folder: Path | None = None,
 ) -> None:
     """Carry out the orders of ``participants`` as jobs of Snakemake, which ``command`` starts.
 
@@ -191,12 +190,11 @@ def run_inspections(
         home: The folder of the delivery in it.
         participants: The participants with an order.
         show: Called with the run after each event.
-        folder: The folder to start Snakemake in; default: the workspace.
 
     Raises:
         InspectionsFailed: Snakemake failed, and no specimen has a note.
     """
-    run = workflow_run.run(command, workspace=workspace, log=workspace.deliver_log(home.id), report=show, folder=folder)
+    run = workflow_run.run(command, workspace=workspace, log=workspace.deliver_log(home.id), report=show)
     if run.exit_code and not any(home.note(participant).is_file() for participant in participants):
         raise InspectionsFailed(run, home)
 

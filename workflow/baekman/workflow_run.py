@@ -112,17 +112,16 @@ def run(
     workspace: Workspace,
     log: Path,
     report: Callable[[WorkflowRun], None] = lambda run: None,
-    folder: Path | None = None,
 ) -> WorkflowRun:
     """Run Snakemake by ``command`` to its end; its messages are appended to ``log``.
 
-    ``report`` is called with the run after each event. Snakemake starts in ``folder``, by default the workspace.
+    ``report`` is called with the run after each event.
     """
     state = WorkflowRun()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a+b") as messages:
         begin = messages.seek(0, os.SEEK_END)
-        with _started(command, folder=folder or workspace.root, messages=messages) as (process, events):
+        with _started(command, folder=workspace.root, messages=messages) as (process, events):
             for event in events:
                 state.note(event)
                 report(state)
@@ -174,6 +173,9 @@ def _start(command: Sequence[str], *, folder: Path, messages: IO[bytes] | int, e
         if Path(environment[name]).exists():
             environment[name] = str(Path(environment[name]).resolve())
     environment[STARTED_BY] = str(os.getpid())
+    # The folder of the command may be the delivery's, and jobs inherit the environment.
+    environment["PWD"] = str(folder.resolve())
+    environment.pop("OLDPWD", None)
     # A background command of a shell ignores Ctrl-C, and a process that it starts would inherit that.
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -100,6 +100,9 @@ class Executor(_SlurmExecutor):  # type: ignore[misc]
 
     def __post_init__(self, test_mode: bool = False) -> None:
         """Prepare the run; cancel jobs that a killed run of this workspace left in Slurm."""
+        # Slurm shows the folder of a job to everybody, and that of the command may be the delivery's.
+        self.workflow._workdir_init = str(Path.cwd())
+        self.snakefile = str(Path(self.workflow.main_snakefile).resolve())
         super().__post_init__(test_mode)
         self._marks = Path(self.tmpdir)
         self._record = _RunRecord(Path(".snakemake/slurm_runs"), self.run_uuid)

@@ -40,8 +40,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 KillWait=2
-MinJobAge=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs=64 RealMemory=1000000
+MinJobAge={seconds}
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=1000000
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -59,8 +59,11 @@ def _free_port() -> int:
 
 
 @contextmanager
-def server() -> Iterator[dict[str, str]]:
-    """Run a cluster of one node that claims 64 cores; yield the environment variables of its commands."""
+def server(*, cores: int = 64, seconds: int = 2) -> Iterator[dict[str, str]]:
+    """Run a cluster of one node that claims ``cores``; yield the environment variables of its commands.
+
+    It keeps no accounts, and forgets a job so many ``seconds`` after its end.
+    """
     host = socket.gethostname().partition(".")[0]
     with tempfile.TemporaryDirectory(prefix="baekman-slurm-") as folder:
         home = Path(folder)
@@ -69,7 +72,13 @@ def server() -> Iterator[dict[str, str]]:
         configuration = home / "slurm.conf"
         configuration.write_text(
             CONFIGURATION.format(
-                host=host, home=home, user=getpass.getuser(), controller=_free_port(), node=_free_port()
+                host=host,
+                home=home,
+                cores=cores,
+                seconds=seconds,
+                user=getpass.getuser(),
+                controller=_free_port(),
+                node=_free_port(),
             )
         )
         # the steps of Snakemake's jobs get PATH, and not the variable that names the configuration
