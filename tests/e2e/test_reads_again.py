@@ -11,16 +11,17 @@ from baekman import audit, withdrawal
 from baekman.align.aligners import Aligner
 from baekman.align.cram import count_reads, last_lane
 from baekman.align.participant import AlignmentOptions, align_participant
+from baekman.errors import InputRefused
 from baekman.hold.decision import decide
 from baekman.hold.refusals import Choice
 from baekman.intake.receive import receive
 from baekman.intake.reception import ReceivedDelivery
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts
-from baekman.verdicts import Verdict, read_verdicts, write_verdicts
+from baekman.verdicts import Reason, Verdict, read_verdicts, write_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.current_reads import CurrentReads, read_current
-from baekman.workspace.decisions import person
+from baekman.workspace.decisions import decisions_in_force, person
 from baekman.workspace.paths import Workspace
 from support.delivery_builder import INSTITUTION, codes, make_workspace, registration, simple_delivery, write_reference
 from support.kills import killed_before
@@ -155,8 +156,32 @@ def test_a_kill_while_the_decision_is_taken_on_loses_no_read(site: Site, tmp_pat
         assert read_current(files) == CurrentReads(delivery=second.delivery_id, use="merge", earlier=40)
         assert files.earlier_cram.read_bytes() == earlier
         shutil.rmtree(root)
-        step += 9
+        step += 17
     assert step > 60
+
+
+def test_a_later_decision_on_qc_keeps_the_decision_on_the_reads(site: Site) -> None:
+    site.receive("D-2", seed=9)
+    site.accept("merge")
+    taken_on = site.receive("D-2", seed=9)
+    home = site.workspace.delivery(taken_on.delivery_id)
+    before = decisions_in_force(site.workspace, home)
+    site.accept("merge")  # nothing is left to decide
+    assert decisions_in_force(site.workspace, home) == before
+    with pytest.raises(InputRefused, match=r"found accept, merge by .* taken on"):
+        site.accept("replace")
+    low = Reason(code="low_coverage", severity="hold", metric="mean_autosome_coverage", observed=9.0, threshold=15)
+    held = Verdict.of(specimen_id=site.specimen, participant_id=site.participant, gate="qc", reasons=[low])
+    write_verdicts(home.verdicts("qc"), [held])
+    site.accept("")
+    made = decisions_in_force(site.workspace, home)[site.specimen]
+    assert (made.made.reads, {verdict.gate for verdict in made.seen}) == ("merge", {"qc", "intake"})
+    again = receive(site.folder / "D-2", workspace=site.workspace, again=True)
+    assert codes(again) == [("accept", ["specimen_reused"])] and lanes(site, again) == ["L2"]
+    # a note that is lost loses no reads in silence
+    site.files.reads.unlink()
+    with pytest.raises(InputRefused, match="expected the note of the reads that are merged, found none"):
+        site.align(again)
 
 
 def test_a_withdrawal_removes_the_earlier_reads_too(site: Site) -> None:

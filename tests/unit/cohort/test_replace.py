@@ -225,8 +225,8 @@ def test_a_kill_at_any_instant_leaves_the_old_or_the_new_snapshot(
             assert rewrite.replace_batch(store, batch="r1", members=new).number == 3
             assert hashes(store.sites(3)) == after
             assert list(store.work.iterdir()) == []
-        step += 7
-    assert states == {2, 3} and step > 50
+        step += 11
+    assert states == {2, 3} and step > 40
 
 
 def copied(store: Store, folder: Path) -> Store:

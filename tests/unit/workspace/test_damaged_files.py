@@ -16,8 +16,9 @@ from baekman.files.sidecar import read_checked, sidecar_path, write_checked
 from baekman.tables.owner import note_owner, owner_of
 from baekman.verdicts import Reason, Verdict, read_verdicts, write_verdicts
 from baekman.workspace import denied, specimens
+from baekman.workspace.current_reads import note_reads, read_current
 from baekman.workspace.identity import id_of, identify
-from baekman.workspace.paths import Workspace
+from baekman.workspace.paths import ParticipantFolder, Workspace
 from baekman.workspace.purge import check_again
 
 FLIPS = int(os.environ.get("BAEKMAN_FLIPS", "12"))
@@ -55,6 +56,11 @@ FILES: dict[str, tuple[str, Callable[[Path], None], Callable[[Workspace], object
         "receipts/R.json",
         lambda path: write_checked(path, '{"withdrawn": "2026-01-01"}\n'),
         lambda workspace: read_checked(workspace.root / "receipts" / "R.json"),
+    ),
+    "reads.json": (
+        f"participants/{ID}/reads.json",
+        lambda path: note_reads(ParticipantFolder(path.parent), delivery_id="D2", use="replace", count=lambda: 0),
+        lambda workspace: read_current(workspace.participant(ID)),
     ),
     "workspace.json": (
         "workspace.json",

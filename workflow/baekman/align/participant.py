@@ -12,10 +12,12 @@ from pathlib import Path
 from baekman.align.aligners import Aligner
 from baekman.align.alignment import accept, align, merge
 from baekman.align.staged_alignment import Recipe, take_over
+from baekman.errors import InputRefused, Problem
 from baekman.files.sidecar import read_checked
 from baekman.genome.contigs import contigs_in
 from baekman.workspace import specimens
 from baekman.workspace.current_reads import merged_reads
+from baekman.workspace.decisions import listed_decisions
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
 
@@ -60,6 +62,7 @@ def align_participant(
     """
     workspace = Workspace(delivery.path.parent.parent)
     if merged_reads(workspace, participant_id, delivery_id=delivery.id) is None:
+        _refuse_lost_merge(delivery, participant_id)
         _align_own(delivery, participant_id, reference=reference, options=options, output=output, metrics=metrics)
         return
     with _working(output.with_name(".merging")) as folder:
@@ -69,6 +72,21 @@ def align_participant(
         )
         earlier = workspace.participant(participant_id).earlier_cram
         merge([earlier, own], reference=reference, output=output, metrics=metrics, threads=options.threads)
+
+
+def _refuse_lost_merge(delivery: DeliveryFolder, participant_id: str) -> None:
+    """Raise InputRefused when a person decided to merge the reads and the note of that, ``reads.json``, is gone."""
+    staged = {row.specimen_id for row in specimens.of_participant(delivery.specimens, participant_id)}
+    decided = [each.made for each in listed_decisions(delivery) if each.specimen_id in staged]
+    if any(made.decision == "accept" and made.reads == "merge" for made in decided):
+        raise InputRefused(
+            Problem(
+                file=f"participants/{participant_id}/reads.json",
+                expected="the note of the reads that are merged",
+                found="none",
+                action="restore the folder of the participant from a back-up, or deliver all reads again",
+            )
+        )
 
 
 @contextmanager

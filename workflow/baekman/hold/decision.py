@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from baekman.errors import InputRefused, Problem
 from baekman.hold.reason_text import registered_in_text, text_problems
-from baekman.hold.refusals import Choice, refusals
+from baekman.hold.refusals import Choice, refusals, taken_on
 from baekman.hold.specimens import HeldSpecimen, find_in_deliveries, others_of_participant, require_ids, unknown
-from baekman.intake.reasons import CAME_AGAIN
 from baekman.qc.metrics import read_metrics
 from baekman.registry.records import Registry
 from baekman.verdicts import ManualDecision, Scalar
@@ -38,7 +37,7 @@ def decide(
             continue
         found = list(refusals(held, choice, registry=registry))
         problems += found
-        if not found:
+        if not found and taken_on(held) is None:
             chosen.append(held)
     problems += text_problems(workspace, choice.reason, folders={held.folder.path: held.folder for held in chosen})
     problems += registered_in_text(choice.reason, chosen, registry=registry)
@@ -69,11 +68,16 @@ def _recorded(
 
 
 def _decision(workspace: Workspace, held: HeldSpecimen, made: ManualDecision) -> SpecimenDecision:
+    """Return the decision on ``held``; what an earlier one said of other gates, which have taken it on, stays in it."""
+    earlier, gates = held.decision, {verdict.gate for verdict in held.seen}
+    carried = tuple(seen for seen in earlier.seen if seen.gate not in gates) if earlier is not None else ()
+    if earlier is not None and carried and made.decision == "accept":
+        made = replace(made, reads=made.reads or earlier.made.reads, counts=made.counts or earlier.made.counts)
     return SpecimenDecision(
         specimen_id=held.specimen_id,
         participant_id=str(held.participant_id),
         made=made,
-        seen=held.seen,
+        seen=(*held.seen, *carried),
         values=_values(workspace, held),
     )
 
@@ -113,10 +117,10 @@ def _chosen(workspace: Workspace, specimen_id: str, choice: Choice) -> HeldSpeci
     if not found:
         return unknown(workspace, specimen_id)
     if choice.reads:  # the earlier delivery of the same specimen has nothing to decide
-        found = [held for held in found if any(reason.code in CAME_AGAIN for reason in held.failures)] or found
-    undecided = (
-        [held for held in found if held.waiting] or [held for held in found if held.verdict != "accept"] or found
-    )
+        found = [held for held in found if held.has_come_again] or found
+    waiting = [held for held in found if held.waiting]
+    kept_out = [held for held in found if held.verdict != "accept"]
+    undecided = waiting or kept_out or [held for held in found if held.decision] or found
     if len(undecided) == 1:
         return undecided[0]
     return Problem(

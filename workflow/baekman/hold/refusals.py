@@ -10,9 +10,9 @@ from baekman.consent import ConsentState
 from baekman.errors import Problem
 from baekman.hold.came_again import came_again, reads_problems
 from baekman.hold.specimens import HeldSpecimen, others_of_participant
-from baekman.intake.reasons import CAME_AGAIN, REASON_KINDS, REPEATED, REUSED
+from baekman.intake.reasons import REASON_KINDS, REPEATED, REUSED
 from baekman.registry.records import Registry
-from baekman.verdicts import INCOMPLETE, Reason
+from baekman.verdicts import CAME_AGAIN, INCOMPLETE, ManualDecision, Reason
 
 # No person decides on these: consent is the participant's, and identity is a fact.
 CONSENT = frozenset({"no_consent", "consent_expired", "participant_withdrawn"})
@@ -53,16 +53,15 @@ def refusals(held: HeldSpecimen, choice: Choice, *, registry: Registry) -> Itera
             action="no person decides on consent and identity: correct the registration, then run `baekman deliver`",
         )
         return
-    if held.verdict == "accept" or held.waiting is None:
-        taken_on = next((verdict.decision for verdict in held.verdicts if verdict.decision), None)
-        if taken_on is not None and (held.verdict == "accept") == (taken_on.decision == "accept"):
-            if taken_on.decision != choice.decision:
-                yield problem(
-                    expected="a specimen that waits",
-                    found=f"{taken_on.decision} by {taken_on.actor} on {taken_on.time[:10]}, taken on",
-                    action=_after(taken_on.decision),
-                )
-            return
+    made = taken_on(held)
+    if made is not None:
+        if made.decision != choice.decision or (choice.reads and made.reads != choice.reads):
+            yield problem(
+                expected="a specimen that waits",
+                found=f"{made.words} by {made.actor} on {made.time[:10]}, taken on",
+                action=_after(made.decision),
+            )
+        return
     if held.verdict == "accept" or (held.waiting is None and held.verdict == "hold"):
         yield problem(
             expected="a specimen that waits",
@@ -85,6 +84,14 @@ def refusals(held: HeldSpecimen, choice: Choice, *, registry: Registry) -> Itera
             found=state.value,
             action="no person decides on consent: record it first (`baekman registry consent`)",
         )
+
+
+def taken_on(held: HeldSpecimen) -> ManualDecision | None:
+    """Return the decision on a specimen that the gates have applied and after which nothing waits; None without one."""
+    if held.verdict != "accept" and held.waiting is not None:
+        return None
+    made = next((verdict.decision for verdict in held.verdicts if verdict.decision), None)
+    return made if made is not None and (held.verdict == "accept") == (made.decision == "accept") else None
 
 
 def _after(decision: str) -> str:

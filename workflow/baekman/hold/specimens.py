@@ -12,7 +12,7 @@ from typing import Any
 from baekman import pseudonyms
 from baekman.errors import InputRefused, Problem
 from baekman.intake.reasons import REPEATED
-from baekman.verdicts import GATES, Reason, Verdict, merge
+from baekman.verdicts import CAME_AGAIN, GATES, Reason, Verdict, merge
 from baekman.workspace.decisions import SpecimenDecision, listed_decisions
 from baekman.workspace.denied import read_mark, withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
@@ -48,6 +48,11 @@ class HeldSpecimen:
     def failures(self) -> tuple[Reason, ...]:
         """The reasons of ``seen`` that are more than notes."""
         return tuple(reason for verdict in self.seen for reason in verdict.failures)
+
+    @property
+    def has_come_again(self) -> bool:
+        """True if the delivery brought the specimen after another delivery had brought reads of the participant."""
+        return any(reason.code in CAME_AGAIN for verdict in self.verdicts for reason in verdict.reasons)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of ``baekman hold show``."""

@@ -22,7 +22,6 @@ class ReasonKind:
 
 REPEATED = "participant_repeated"  # a person may decide which specimen counts
 REUSED = "specimen_reused"
-CAME_AGAIN = frozenset({REPEATED, REUSED})  # a person may decide on reads that come again in a later delivery
 
 REASON_KINDS: dict[str, ReasonKind] = {
     # identity

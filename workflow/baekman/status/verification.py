@@ -89,12 +89,13 @@ def _workspace(workspace: Workspace) -> Iterator[str]:
 
 
 def _deliveries(workspace: Workspace) -> Iterator[str]:
-    """Verify the files of deliveries that have a digest next to them, and the decisions on specimens."""
+    """Verify the files of deliveries that have a digest next to them, and the decisions on specimens and reads."""
     for note in sorted(workspace.deliveries.glob("D*/**/.*.sha256")):
         path = note.with_name(note.name.removeprefix(".").removesuffix(".sha256"))
         place = path.relative_to(workspace.root).as_posix()
         yield from _checked(path, place=place, remedy="receive the delivery again: baekman receive DELIVERY --again")
-    for path in sorted(workspace.deliveries.glob("D*/decisions.json")):
+    notes = workspace.participants.glob("P*/reads.json")
+    for path in sorted([*workspace.deliveries.glob("D*/decisions.json"), *notes]):
         try:
             read_sealed(path)
         except DamagedFile:

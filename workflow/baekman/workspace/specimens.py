@@ -18,7 +18,7 @@ from baekman import pseudonyms
 from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import write_text
 from baekman.files.sidecar import read_checked, write_checked
-from baekman.verdicts import read_verdicts
+from baekman.verdicts import CAME_AGAIN, read_verdicts
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
 COLUMNS = (
@@ -145,18 +145,16 @@ def superseded_in(workspace: Workspace, delivery_id: str) -> frozenset[str]:
     home = workspace.delivery(delivery_id)
     if not home.verdicts("intake").is_file():
         return frozenset()
-    accepted = {
-        verdict.participant_id: verdict.verdict == "accept"
-        for verdict in read_verdicts(home.verdicts("intake"))
-        if verdict.participant_id
-    }
-    own = _received(home)
-    return frozenset(
-        participant_id
-        for participant_id in superseded(workspace, delivery_id, accepted)
-        if accepted[participant_id]
-        or _received(workspace.delivery(_delivery_of(workspace.participant(participant_id).delivery))) >= own
-    )
+    verdicts = {verdict.participant_id: verdict for verdict in read_verdicts(home.verdicts("intake"))}
+    own, late = _received(home), set[str]()
+    for participant_id in superseded(workspace, delivery_id, filter(None, verdicts)):
+        verdict = verdicts[participant_id]
+        other = _received(workspace.delivery(_delivery_of(workspace.participant(participant_id).delivery)))
+        # times are in seconds: a delivery that was kept out because of the other one came after it
+        came_after = any(reason.code in CAME_AGAIN for reason in verdict.failures)
+        if verdict.verdict == "accept" or other > own or (other == own and not came_after):
+            late.add(participant_id)
+    return frozenset(late)
 
 
 def _received(home: DeliveryFolder) -> str:

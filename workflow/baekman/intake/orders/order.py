@@ -23,9 +23,9 @@ from baekman.gvcf.header import is_ignored
 from baekman.intake.contents import FASTQ, Contents
 from baekman.intake.crypt4gh import RecipientKey
 from baekman.intake.manifest import ManifestRow
-from baekman.intake.reasons import CAME_AGAIN, REPEATED, Finding
+from baekman.intake.reasons import REPEATED, Finding
 from baekman.key_ring import Key, KeyRing, Purpose, make_key_file, read_key_file
-from baekman.verdicts import GateMode, Reason, Verdict
+from baekman.verdicts import CAME_AGAIN, GateMode, Reason, Verdict
 from baekman.workspace.decisions import SpecimenDecision, apply
 from baekman.workspace.paths import DeliveryFolder, Workspace
 
