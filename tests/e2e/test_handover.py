@@ -9,6 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ class Site:
     folder: Path
     reference: Path
     config: str = ""
+    coverage: str = "{hold_below: null, reject_below: null}"
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,7 +72,7 @@ class Site:
         self.tools.mkdir()
         self.workspace = Workspace(self.folder / "W")
         (self.folder / "thresholds.yaml").write_text(
-            "metrics: {mean_autosome_coverage: {hold_below: null, reject_below: null},"
+            f"metrics: {{mean_autosome_coverage: {self.coverage},"
             " pct_autosomes_15x: {hold_below: null}, pct_autosomes_20x: {hold_below: null},"
             " pct_bases_q30: {hold_below: null}, median_insert_size: {hold_below: null},"
             " pct_reads_duplicated: {hold_from: null}}\n"
@@ -89,6 +91,13 @@ class Site:
             env={**os.environ, "PATH": f"{self.tools}:{BIN}:{os.environ['PATH']}"},
         )
         return done.returncode, done.stdout.strip(), done.stderr.splitlines()
+
+    def accept(self, barcode: str) -> None:
+        """Accept a held specimen."""
+        record = open_registry(self.workspace.root).specimen(INSTITUTION, barcode)
+        assert record is not None
+        command = [str(BIN / "baekman"), "hold", "accept", record.specimen_id, "--reason", "enough for its purpose"]
+        subprocess.run([*command, "--workspace", str(self.workspace.root)], check=True, capture_output=True)
 
     def verdicts(self, delivery_id: str) -> dict[str, Verdict]:
         """Return the verdict of the last gate on each specimen, by barcode."""
@@ -157,10 +166,13 @@ def lane_of(genome: Path, seed: int) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def delivery_of(site: Site, name: str) -> tuple[Path, str]:
-    """Write a delivery of two specimens with two lanes each; return it and the first read of A-1's second lane."""
+LANES = (("A-1", "X"), ("A-1", "Y"), ("A-2", "X"), ("A-2", "Y"))
+
+
+def delivery_of(site: Site, name: str, lanes: Sequence[tuple[str, str]] = LANES) -> tuple[Path, str]:
+    """Write a delivery with these lanes; return it and the first read of A-1's second lane."""
     builder = DeliveryBuilder(site.folder / name, site.reference, name=name)
-    for number, (barcode, lane) in enumerate([("A-1", "X"), ("A-1", "Y"), ("A-2", "X"), ("A-2", "Y")]):
+    for number, (barcode, lane) in enumerate(lanes):
         for mate, text in enumerate(lane_of(site.reference, number), start=1):
             file = f"{barcode}_{lane}_R{mate}.fastq.gz"
             write_fastq(builder.folder / file, text)
@@ -223,26 +235,33 @@ def test_after_a_change_of_the_aligner_the_delivered_reads_are_aligned_again(gen
             assert next(program["PN"] for program in cram.header.to_dict()["PG"]) == "minimap2"
 
 
-def test_a_caller_that_ends_early_holds_its_specimen(genome: Path, tmp_path: Path) -> None:
-    site = Site(tmp_path, genome, config="caller: freebayes\n")
-    delivery, _ = delivery_of(site, "D-1")
+def test_a_caller_that_ends_early_and_a_person_hold_and_release_their_specimens(genome: Path, tmp_path: Path) -> None:
+    site = Site(tmp_path, genome, config="caller: freebayes\n", coverage="{hold_below: 5, reject_below: null}")
+    delivery, _ = delivery_of(site, "D-1", LANES[:3])  # A-2 has half the reads
     freebayes = shutil.which("freebayes")
     held = site.participant("A-1")
     site.install("freebayes", CALLER.format(python=sys.executable, freebayes=freebayes, participant=held))
     code, delivery_id, messages = site.deliver(delivery)
     assert code == 0, messages
-    assert f"delivery {delivery_id}: 1 accepted, 1 held, 0 rejected" in messages
+    assert f"delivery {delivery_id}: 0 accepted, 2 held, 0 rejected" in messages
     (reason,) = site.verdicts(delivery_id)["A-1"].reasons
     assert (reason.code, reason.severity) == ("calls_incomplete", "hold")
     assert str(reason.observed).startswith("none in chr1:") and str(reason.observed).endswith(f"-{LENGTH}")
-    assert site.added(delivery_id) == {site.participant("A-2")}
-    assert {barcode: verdict for barcode, (verdict, _) in site.returned().items()} == {"A-1": "hold", "A-2": "accept"}
+    assert site.added(delivery_id) == set()
+    assert {barcode: verdict for barcode, (verdict, _) in site.returned().items()} == {"A-1": "hold", "A-2": "hold"}
     assert site.returned()["A-1"][1] == [("calls_incomplete", reason.observed, reason.threshold)]
-    cram = site.workspace.participant(held).cram.stat().st_mtime_ns
+    files = [site.workspace.participant(site.participant(barcode)).path for barcode in ("A-1", "A-2")]
+    made = {
+        file: file.stat().st_mtime_ns for folder in files for file in (*folder.glob("*.cram"), *folder.glob("qc/*"))
+    }
+    site.accept("A-2")
     (site.tools / "freebayes").unlink()
     code, _, messages = site.deliver(delivery)
     assert code == 0, messages
     assert {verdict.verdict for verdict in site.verdicts(delivery_id).values()} == {"accept"}
     assert {verdict for verdict, _ in site.returned().values()} == {"accept"}
     assert site.added(delivery_id) == {held, site.participant("A-2")}
-    assert site.workspace.participant(held).cram.stat().st_mtime_ns == cram
+    assert {file: file.stat().st_mtime_ns for file in made} == made  # only calls are made
+    assert any("accept  qc      decided by" in message for message in messages)
+    code, _, messages = site.deliver(delivery)
+    assert (code, "nothing to do: everything is there" in messages) == (0, True), messages

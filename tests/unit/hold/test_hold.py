@@ -343,7 +343,7 @@ def test_a_specimen_that_does_not_wait_is_refused_with_the_next_step(site: Site)
         assert problem.startswith("SPECIMEN: argument 1: expected the pseudonymous ID of a specimen")
         assert "A-1" not in problem
     (problem,) = site.refused("accept", site.ids("A-2")[0], *WHY)
-    assert "found one that goes on, or is in the cohort" in problem
+    assert "found one that goes on, is in the cohort, or came again in a later delivery" in problem
     (problem,) = site.refused("reject", site.ids("A-3")[0], *WHY)
     assert "found one that a gate rejected" in problem
     # every problem at once, and nothing is recorded

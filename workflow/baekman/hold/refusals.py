@@ -65,7 +65,7 @@ def refusals(held: HeldSpecimen, choice: Choice, *, registry: Registry) -> Itera
     if held.verdict == "accept" or (held.waiting is None and held.verdict == "hold"):
         yield problem(
             expected="a specimen that waits",
-            found="one that goes on, or is in the cohort",
+            found="one that goes on, is in the cohort, or came again in a later delivery",
             action=_after("accept"),
         )
         return

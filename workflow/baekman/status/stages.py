@@ -14,6 +14,7 @@ STAGE_OF_RULE: Mapping[str, str] = {
     "inspected": "intake",
     "staged_file": "intake",
     "reference": "align",
+    "targets": "align",
     "aligner_index": "align",
     "align_reads": "align",
     "alignment_statistics": "qc",

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from baekman.files.sidecar import read_checked
 from baekman.verdicts import GATES, Verdict, merge, read_verdicts
+from baekman.workspace import specimens
 from baekman.workspace.decisions import SpecimenDecision, listed_decisions
-from baekman.workspace.paths import DeliveryFolder
+from baekman.workspace.paths import DeliveryFolder, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +40,16 @@ def verdicts_of(folder: DeliveryFolder) -> Iterator[Verdict]:
 
 
 def waiting_in(folder: DeliveryFolder, verdicts: Sequence[Verdict]) -> Iterator[Waiting]:
-    """Yield the held specimens among ``verdicts`` that are not in the cohort."""
+    """Yield the held specimens among ``verdicts`` that are not in the cohort and came in no later delivery."""
     decisions, of_persons = merge(verdicts), {made.specimen_id: made for made in listed_decisions(folder)}
-    in_cohort, received = _batch(folder), received_at(folder)
+    held = {verdict.participant_id for verdict in verdicts if verdict.verdict == "hold" and verdict.participant_id}
+    superseded = specimens.superseded(Workspace(folder.path.parents[1]), folder.id, held)
+    elsewhere, received = _batch(folder) | superseded, received_at(folder)
     for verdict in verdicts:
         if verdict.verdict != "hold" or decisions[verdict.specimen_id] != "hold":
             continue
-        if verdict.participant_id in in_cohort:
-            continue  # the gate only reports
+        if verdict.participant_id in elsewhere:
+            continue  # the gate only reports, or what came later counts
         yield Waiting(
             specimen=verdict.specimen_id,
             participant=verdict.participant_id,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from baekman.consent import ConsentState
+from baekman.files.digests import sha256_of
 from baekman.intake.reception import Reception
 from baekman.registry.specimen import SpecimenRecord
 from baekman.verdicts import Verdict
@@ -16,8 +18,8 @@ def judged_again(reception: Reception) -> frozenset[str]:
     """Return the IDs of the specimens to judge again at a delivery that was received before.
 
     They are those that no job could inspect, those with a new decision of a person, and those that failed only because
-    they were not registered, or had no consent, which has changed. A specimen that came again in a later delivery is
-    none of them.
+    they were not registered, had no consent, or lost their array genotypes, which has changed. A specimen that came
+    again in a later delivery is none of them.
     """
     registry, delivery = reception.registry, reception.delivery
     records = (registry.specimen(delivery.institution, barcode) for barcode in delivery.specimens)
@@ -38,9 +40,17 @@ def _is_due(reception: Reception, record: SpecimenRecord) -> bool:
         return True
     if verdict.verdict == "accept" and not any(row.specimen_id == record.specimen_id for row in reception.rows_before):
         return True  # a run that judged again was killed between verdicts and rows
+    if codes == {"array_genotypes_changed"}:
+        return _has_array(record)
     if not codes or not codes <= WANT_CONSENT:
         return False
     return registry.active_consent(record.participant_id) is ConsentState.GRANTED
+
+
+def _has_array(record: SpecimenRecord) -> bool:
+    """Return whether the registered array genotypes are there again."""
+    file = Path(record.array_genotypes) if record.array_genotypes else None
+    return file is None or (file.is_file() and sha256_of(file) == record.array_digest)
 
 
 def _has_new_decision(reception: Reception, verdict: Verdict) -> bool:
