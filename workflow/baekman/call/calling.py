@@ -11,6 +11,7 @@ genotype is no surer than the variant. GQ has no prior: without reads there is n
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ import numpy.typing as npt
 import pysam
 
 from baekman.call.callers import CALLERS, Commands, Job, pileup
-from baekman.call.completeness import gaps_of, uncalled_regions, whole_lines_of, write_note
+from baekman.call.completeness import gaps_of, read_note, uncalled_regions, whole_lines_of, write_note
 from baekman.call.records import read_records
 from baekman.call.reference_blocks import Block, blocks, reference_evidence
 from baekman.files.atomic import atomic_file
@@ -127,10 +128,31 @@ def gather(shards: Sequence[Path], *, output: Path) -> None:
 
     The note of ``output`` compares its records with those of the shards.
     """
+    concat = [*tools.command("bcftools"), "concat", "--no-version"]
     with atomic_file(output) as gvcf:
-        piped([*tools.command("bcftools"), "concat", "--no-version", "-Oz", "-o", gvcf, *shards])
+        if not _join_blocks(shards, concat, output=gvcf):
+            piped([*concat, "-Oz", "-o", gvcf, *shards])
         _write_index(gvcf, output=output)
     write_note(output, pieces=shards)
+
+
+def _join_blocks(shards: Sequence[Path], concat: Sequence[str], *, output: Path) -> bool:
+    """Join shards that this module wrote (they have notes) without compressing again; return whether it was done.
+
+    It needs headers that are the same: those of a shard without any base to call define fewer fields.
+    """
+    if any(read_note(shard) is None for shard in shards) or len({_header_of(shard) for shard in shards}) > 1:
+        return False
+    if len(shards) == 1:
+        shutil.copyfile(shards[0], output)
+    else:
+        piped([*concat, "--naive", "-Oz", "-o", output, *shards])
+    return True
+
+
+def _header_of(gvcf: Path) -> str:
+    with pysam.VariantFile(str(gvcf)) as file:
+        return str(file.header)
 
 
 def _write_index(gvcf: Path, *, output: Path) -> None:
