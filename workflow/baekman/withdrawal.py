@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from baekman import audit
 from baekman.cohort import rewrite, store
@@ -27,8 +27,6 @@ from baekman.files.locks import exclusive
 from baekman.files.sidecar import read_checked, write_checked
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
-from baekman.registry import denied_list, restoration
-from baekman.registry.records import Registry
 from baekman.report.multiqc import write_multiqc
 from baekman.report.remarks import write_remarks
 from baekman.report.verdict_table import write_verdict_table
@@ -42,6 +40,9 @@ from baekman.workspace.currency import newest_snapshot, note_cohort
 from baekman.workspace.denied import denied_participants, read_mark, withdrawn_participants
 from baekman.workspace.paths import STAGED, Workspace
 from baekman.workspace.purge import Purge, RemovalNote, Traces, note_files, purge_files, remaining
+
+if TYPE_CHECKING:  # jobs sweep, and never open the registry: SQLAlchemy takes half a second to import
+    from baekman.registry.records import Registry
 
 LEFT_TABLES = {
     "what": "frequencies and joint genotypes in the others' tables, which were made when this participant counted",
@@ -84,6 +85,8 @@ def withdraw(
         InputRefused: The ID is not registered, or encrypted tables of others must be written again and their
             master key is not available.
     """
+    from baekman.registry import denied_list
+
     registry.require_participant(participant_id)
     if not leave_tables:
         table_keys.open_keys(workspace.root)
@@ -135,6 +138,8 @@ def open_registry_and_sweep(
 
     Arguments and errors are as for ``denied_list.open_in_force``. The data of ``finishing`` stay for the caller.
     """
+    from baekman.registry import denied_list
+
     opened = denied_list.open_in_force(workspace, registry=registry, key_file=key_file, finishing=finishing)
     sweep(workspace, apart=finishing)
     note_cohort(workspace)
@@ -151,6 +156,8 @@ def restore_check(workspace: Workspace, *, registry: Registry, workers: int = 1)
         InputRefused: Tables of others must be written again, and they are encrypted without their master key at hand.
     """
     table_keys.open_keys(workspace.root)
+    from baekman.registry import denied_list, restoration
+
     lines = restoration.restore_identity(workspace, registry)
     audit.drop_damaged_seen(workspace.root)
     was_in_order = restoration.is_in_order(workspace, registry)

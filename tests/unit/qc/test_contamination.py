@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from baekman.qc import contamination
-from baekman.qc.contamination import Estimate, _genotype_priors, _Model, estimate, estimate_of_self_sm
+from baekman.qc.contamination import Estimate, estimate_of_self_sm
+from baekman.qc.mixture import _genotype_priors, _Model, estimate
 from baekman.qc.pileup import Counts, read_sites
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -8,18 +8,20 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from baekman.files import atomic
 from baekman.qc import sex
-from baekman.qc.contamination import Estimate
-from baekman.qc.identity import Identity
+
+if TYPE_CHECKING:
+    from baekman.qc.contamination import Estimate
+    from baekman.qc.identity import Identity
 
 KINDS = ("autosome", "X", "Y", "PAR")
 Number = float | int | None
@@ -183,12 +185,12 @@ def read_metrics_of(stats: ReadStats) -> dict[str, Number]:
 
 def median(histogram: Mapping[int, int]) -> float | None:
     """Return the median of a histogram (value -> count): the mean of two middle values, None when it is empty."""
-    values = np.array(sorted(histogram))
-    counts = np.cumsum([histogram[int(value)] for value in values])
-    if not len(counts) or counts[-1] == 0:
+    values = sorted(histogram)
+    counts = list(accumulate(histogram[value] for value in values))
+    if not counts or counts[-1] == 0:
         return None
-    middle = [(counts[-1] - 1) // 2, counts[-1] // 2]
-    return float(values[np.searchsorted(counts, middle, side="right")].mean())
+    middle = [values[bisect_right(counts, number)] for number in ((counts[-1] - 1) // 2, counts[-1] // 2)]
+    return sum(middle) / 2
 
 
 def collect(
