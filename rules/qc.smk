@@ -18,10 +18,8 @@ rule alignment_statistics:
         "../envs/step.yaml"
     threads: 2
     shell:
-        "(baekman step tool samtools stats -@ {threads} --reference {input.reference}"
-        " --ref-seq {input.reference} {input.cram} > {output.stats};"
-        " baekman step tool samtools flagstat -@ {threads} {input.cram} > {output.flagstat};"
-        " baekman step tool samtools idxstats {input.cram} > {output.idxstats}) 2> {log}"
+        "baekman step alignment-statistics {input.cram} --reference {input.reference} --stats {output.stats}"
+        " --flagstat {output.flagstat} --idxstats {output.idxstats} --threads {threads} 2> {log}"
 
 
 rule depth:
