@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cyvcf2
 import numpy as np
 import pyarrow as pa
 import pysam
@@ -21,8 +22,9 @@ import pytest
 from baekman.call import callers, calling
 from baekman.call.calling import CallOptions, call_shard, gather
 from baekman.call.completeness import Completeness, note_path, read_note
-from baekman.call.records import EVIDENCE_LIMIT
+from baekman.call.records import EVIDENCE_LIMIT, gvcf_record, without_excluded
 from baekman.call.reference_blocks import Evidence, blocks, homozygous_reference_gq
+from baekman.genome.ploidy import Piece
 from baekman.genome.regions import Region
 from baekman.genome.targets import Targets
 from hypothesis import given
@@ -175,6 +177,37 @@ def test_within_targets_and_their_padding_calls_are_those_of_the_whole_genome(
     assert {pos for _, pos in bases_of(cut)} > {HET, HOM, DELETION, HOM - 10, WEAK}
     note = read_note(cut)
     assert note is not None and note.uncalled == ()
+
+
+@pytest.mark.parametrize("ploidy", [1, 2])
+def test_records_that_are_left_out_before_they_are_parsed_are_those_that_their_reads_exclude(
+    tmp_path: Path, ploidy: int
+) -> None:
+    likelihoods = {1: ["0,39", "0,40", "0,255", "9,0", "0,40,39", "0,41,40", "5,44", "5,45"]}
+    likelihoods[2] = ["0,39,90", "0,40,90", "0,90,39", "0,90,40", "9,0,90", "5,45,90", "5,44,90", "0,60,60,60,60,39"]
+    likelihoods[2] += ["0,60,60,60,60,40"]
+    genotype = {1: "0", 2: "0/0"}[ploidy]
+    lines = ["##fileformat=VCFv4.2", f"##contig=<ID=1,length={LENGTH}>"]
+    for name, number, kind in (
+        ("GT", "1", "String"),
+        ("PL", "G", "Integer"),
+        ("DP", "1", "Integer"),
+        ("AD", "R", "Integer"),
+    ):
+        lines.append(f'##FORMAT=<ID={name},Number={number},Type={kind},Description="x">')
+    lines.append("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tP1")
+    for number, pl in enumerate(likelihoods[ploidy]):
+        alts = "C,G" if pl.count(",") > ploidy else "C"
+        depths = ",".join(["3"] * (alts.count(",") + 2))
+        lines.append(f"1\t{10 + number}\t.\tA\t{alts}\t5\t.\t.\tGT:PL:DP:AD\t{genotype}:{pl}:9:{depths}")
+    path = tmp_path / "records.vcf"
+    path.write_text("\n".join(lines) + "\n")
+    kept, end = without_excluded(path)
+    piece = Piece(WHOLE, ploidy)
+    with_all = [gvcf_record(variant, piece, ()) for variant in cyvcf2.VCF(str(path))]
+    of_kept = [gvcf_record(variant, piece, ()) for variant in cyvcf2.VCF(str(kept))]
+    assert of_kept == [record for record in with_all if record is not None]
+    assert None in with_all and end == 10 + max(n for n, record in enumerate(with_all) if record is None)
 
 
 @pytest.mark.parametrize("caller", ["bcftools", "freebayes"])

@@ -14,8 +14,8 @@ import pytest
 from baekman import cli
 from baekman.cli import groups
 from baekman.qc import gate as qc_gate
-from baekman.qc.contamination import estimate
 from baekman.qc.metrics import Metrics, Number
+from baekman.qc.mixture import estimate
 from baekman.qc.pileup import Counts
 from baekman.qc.thresholds import load_thresholds
 from baekman.verdicts import Verdict
