@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from baekman.genome.contigs import Contig
 from baekman.genome.vcf_header import HeaderText, definitions, read_header, vcf_contigs, vcf_samples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT"
@@ -47,6 +47,7 @@ FIELDS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(FIELDS, max_size=4), min_size=1, max_size=3), st.sampled_from([">", ">\r", "> ", "", ">>"]))
 def test_the_contigs_of_plain_lines_are_those_of_their_definitions(lines: list[list[str]], end: str) -> None:
     header = "##fileformat=VCFv4.2\n" + "".join(

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from baekman import __version__
-from baekman.arrow import with_metadata, write_parquet
+from baekman.arrow import with_metadata, with_schema, write_parquet
 from baekman.cohort.batch import read_shard
 from baekman.cohort.census import merge_alleles, merge_called
 from baekman.cohort.roster import digest_members, read_roster
@@ -119,7 +119,7 @@ def _merge_shard(
     rows = MergedRows()
     censuses = chain(
         (read_census(store, older, shard) for older in earlier),
-        (read_shard(store, name, "census", shard).cast(CENSUS) for name in added),
+        (with_schema(read_shard(store, name, "census", shard), CENSUS) for name in added),
     )
     census = merge_alleles(rows.of(censuses))
     steps = merge_called(

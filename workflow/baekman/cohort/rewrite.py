@@ -325,7 +325,9 @@ def leave_batch(store: Store, participants: Iterable[str], *, batch: str, engine
 
 def in_batch(store: Store, participants: Iterable[str], *, batch: str) -> list[str]:
     """Return those of ``participants`` who are in ``batch``, or in one of its name with a suffix, sorted."""
-    batches = find_batches(store, sorted(participants), at=read_snapshot(store))
+    if not (wanted := sorted(participants)):
+        return []
+    batches = find_batches(store, wanted, at=read_snapshot(store))
     return sorted(participant for participant, name in batches.items() if name == batch or name.startswith(f"{batch}."))
 
 

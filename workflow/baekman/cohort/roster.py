@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.arrow import arrow, column, read_listed, write_parquet
+from baekman.arrow import arrow, cast, column, read_listed, with_schema, write_parquet
 from baekman.cohort.schema import REMARK_COUNTS
 from baekman.cohort.store import Store
 from baekman.gvcf.thresholds import GvcfRules
@@ -38,7 +38,7 @@ def write_roster(
     if rules is not None:
         metadata["rules"] = json.dumps(asdict(rules))
     schema = roster.schema.with_metadata(metadata)
-    write_parquet(roster.cast(schema), folder / ROSTER_FILE)
+    write_parquet(with_schema(roster, schema), folder / ROSTER_FILE)
 
 
 def read_roster(store: Store, batch: str) -> tuple[pa.Table, list[str]]:
@@ -98,7 +98,7 @@ def remark_counts(remarks: Sequence[Mapping[str, int]]) -> pa.Array:
     names = [name for counts in remarks for name in counts]
     numbers = np.array([number for counts in remarks for number in counts.values()], np.int64)
     keys = column(names) if names else pa.nulls(0, pa.string())
-    return pa.MapArray.from_arrays(arrow(offsets), keys, arrow(numbers)).cast(REMARK_COUNTS)
+    return cast(pa.MapArray.from_arrays(arrow(offsets), keys, arrow(numbers)), REMARK_COUNTS)
 
 
 def read_remarks(store: Store, batch: str) -> dict[str, dict[str, int]]:

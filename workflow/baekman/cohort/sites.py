@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.arrow import arrow, column, empty, numpy_of, take
+from baekman.arrow import arrow, cast, column, empty, numpy_of, take
 from baekman.cohort.census import called_at
 from baekman.cohort.schema import CENSUS, SITES
 from baekman.genome.chromosomes import chromosome_kind
@@ -104,7 +104,7 @@ def describe_sites(
         "filter": take(_filter_texts(), _failed_filters(columns, filters)),
     }
     arrays = [
-        census.column(f.name).combine_chunks() if f.name in CENSUS.names else arrow_columns[f.name].cast(f.type)
+        census.column(f.name).combine_chunks() if f.name in CENSUS.names else cast(arrow_columns[f.name], f.type)
         for f in SITES
     ]
     return pa.table(arrays, schema=SITES)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
-from baekman.arrow import empty, read_listed
+from baekman.arrow import empty, read_listed, with_schema
 from baekman.cohort.schema import CALLED, CENSUS
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.store import Store
@@ -198,7 +198,7 @@ def read_sites(store: Store, snapshot: Snapshot, shard: int, *, columns: Sequenc
 
 def read_census(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:
     """Return the census (schema CENSUS) in the sites of one shard, to which the next snapshot adds."""
-    return read_sites(store, snapshot, shard, columns=CENSUS.names).cast(CENSUS)
+    return with_schema(read_sites(store, snapshot, shard, columns=CENSUS.names), CENSUS)
 
 
 def read_called(store: Store, snapshot: Snapshot, shard: int) -> pa.Table:

@@ -6,7 +6,19 @@ in its order. An atom is not aligned again: the other atoms of its allele keep i
 Positions are 1-based. Sequences are upper-case bytes.
 """
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport calloc, free, malloc, qsort
+from libc.string cimport memcmp
+
+from baekman.kernels.text cimport digest
+
+# The strings of an allele, and its number among different ones.
+cdef struct Allele:
+    const uint8_t *ref
+    const uint8_t *alt
+    int64_t ref_length
+    int64_t alt_length
+    int64_t number
 
 
 cdef int64_t atomize(
@@ -154,3 +166,73 @@ def downcode(const int64_t[::1] pl, int64_t alleles, int64_t ploidy, const uint8
     cdef int64_t out[3]
     least_by_copies(&pl[0], alleles, ploidy, &members[0], out)
     return out[0], out[1], out[2]
+
+
+def rank(
+    const int32_t[::1] ref_offsets, const uint8_t[::1] ref, const int32_t[::1] alt_offsets, const uint8_t[::1] alt,
+    int64_t[::1] out,
+):
+    """Write the rank of each allele to ``out``: 0 for the first by the bytes of REF, then of ALT; equal ones share it.
+
+    The strings of row n are ``ref[ref_offsets[n] : ref_offsets[n + 1]]`` and likewise of ``alt``. Raises MemoryError.
+    """
+    cdef bint done
+    if len(out) == 0:
+        return
+    with nogil:
+        done = _rank(&ref_offsets[0], &ref[0], &alt_offsets[0], &alt[0], len(out), &out[0])
+    if not done:
+        raise MemoryError
+
+
+cdef bint _rank(
+    const int32_t *ref_offsets, const uint8_t *ref, const int32_t *alt_offsets, const uint8_t *alt, int64_t rows,
+    int64_t *out,
+) noexcept nogil:
+    cdef int64_t row, place, room = 64, count = 0
+    cdef Allele allele
+    while room < 2 * rows:
+        room *= 2
+    # the number, from 1 on, of the allele with each digest
+    cdef int64_t *numbers = <int64_t *>calloc(room, sizeof(int64_t))
+    cdef int64_t *ranks = <int64_t *>malloc(rows * sizeof(int64_t))
+    cdef Allele *alleles = <Allele *>malloc(rows * sizeof(Allele))
+    if numbers != NULL and ranks != NULL and alleles != NULL:
+        for row in range(rows):
+            allele.ref = ref + ref_offsets[row]
+            allele.alt = alt + alt_offsets[row]
+            allele.ref_length = ref_offsets[row + 1] - ref_offsets[row]
+            allele.alt_length = alt_offsets[row + 1] - alt_offsets[row]
+            place = digest(allele.ref, 0, allele.ref_length) ^ (digest(allele.alt, 0, allele.alt_length) >> 7)
+            place &= room - 1
+            while numbers[place] and _by_bytes(&alleles[numbers[place] - 1], &allele) != 0:
+                place = (place + 1) & (room - 1)
+            if not numbers[place]:
+                allele.number = count
+                alleles[count] = allele
+                count += 1
+                numbers[place] = count
+            out[row] = numbers[place] - 1
+        qsort(alleles, count, sizeof(Allele), _by_bytes)
+        for place in range(count):
+            ranks[alleles[place].number] = place
+        for row in range(rows):
+            out[row] = ranks[out[row]]
+    free(numbers)
+    free(ranks)
+    free(alleles)
+    return numbers != NULL and ranks != NULL and alleles != NULL
+
+
+cdef int _by_bytes(const void *left, const void *right) noexcept nogil:
+    cdef const Allele *first = <const Allele *>left
+    cdef const Allele *second = <const Allele *>right
+    cdef int order = _compare(first.ref, first.ref_length, second.ref, second.ref_length)
+    return order if order else _compare(first.alt, first.alt_length, second.alt, second.alt_length)
+
+
+cdef inline int _compare(
+    const uint8_t *left, int64_t left_length, const uint8_t *right, int64_t right_length
+) noexcept nogil:
+    cdef int order = memcmp(left, right, min(left_length, right_length))
+    return order if order else (left_length > right_length) - (left_length < right_length)
