@@ -6,6 +6,7 @@ rule batch:
     input:
         accepted="deliveries/{delivery}/accepted.tsv",
         gvcfs=of_accepted("participants/{participant}/calls.g.vcf.gz"),
+        failures=of_failed("call"),
         reference=REFERENCE,
         fai=f"{REFERENCE}.fai",
         shards="reference/shards.tsv",

@@ -52,6 +52,16 @@ def of_superseded(pattern, participants):
     return [ancient(file) for file in files if Path(file).is_file()]
 
 
+def of_failed(*gates):
+    """Return the notes on jobs that failed for one participant before `gates`."""
+    ids = [participant for gate in gates for participant in FAILED[gate]]
+    return expand(
+        "deliveries/{delivery}/failures/{participant}.json",
+        delivery=config.get("delivery"),
+        participant=ids,
+    )
+
+
 def of_accepted(pattern):
     """Return an input function: `pattern` for each participant accepted by the QC gate, after the checkpoint."""
 
@@ -60,7 +70,8 @@ def of_accepted(pattern):
             return []
         chosen = checkpoints.verdicts.get(delivery=config["delivery"]).output.accepted
         ids = [line.split("\t")[0] for line in Path(chosen).read_text().splitlines()]
-        own = [participant for participant in ids if participant not in SUPERSEDED]
+        absent = {*SUPERSEDED, *FAILED["qc"], *FAILED["call"]}
+        own = [participant for participant in ids if participant not in absent]
         return expand(pattern, participant=own) + of_superseded(pattern, ids)
 
     return accepted

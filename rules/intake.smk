@@ -26,7 +26,13 @@ if (
 IS_RECEIVED = staged_rows() is not None
 # The files of a participant of whom a later delivery brought data are sources here: no rule makes them.
 SUPERSEDED = superseded_participants()
-STAGED = [row for row in staged_rows() or [] if row.participant_id not in SUPERSEDED]
+# A job failed for them: they wait for the next `baekman deliver`.
+FAILED = {gate: failed_participants(gate) for gate in ("qc", "call")}
+STAGED = [
+    row
+    for row in staged_rows() or []
+    if row.participant_id not in {*SUPERSEDED, *FAILED["qc"]}
+]
 
 
 wildcard_constraints:

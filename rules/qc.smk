@@ -77,6 +77,7 @@ checkpoint verdicts:
     input:
         metrics=of_participants("participants/{participant}/qc/metrics.json")
         + of_superseded("participants/{participant}/qc/metrics.json", SUPERSEDED),
+        failures=of_failed("qc"),
         thresholds=SETTINGS["qc_thresholds"],
     output:
         verdicts=update("deliveries/{delivery}/verdicts/qc.json"),

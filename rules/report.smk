@@ -21,6 +21,7 @@ rule verdict_table:
         intake=ancient("deliveries/{delivery}/verdicts/intake.json"),
         qc="deliveries/{delivery}/verdicts/qc.json",
         call="deliveries/{delivery}/verdicts/call.json",
+        failures=of_failed("qc", "call"),
     output:
         tsv="deliveries/{delivery}/report/verdicts.tsv",
         html="deliveries/{delivery}/report/verdicts.html",

@@ -11,6 +11,7 @@ from baekman.errors import InputRefused
 from baekman.tools import processes, programs
 from baekman.workspace import run_lock, specimens
 from baekman.workspace.paths import Workspace
+from baekman.workspace.runs import failures
 from snakemake.exceptions import WorkflowError
 
 RUN_KEYS = ("delivery", "workspace")  # keys of --config that are no settings
@@ -91,6 +92,7 @@ WORKSPACE = Workspace(Path.cwd())
 
 if internals.is_main_process(workflow) and not internals.is_planning():
     processes.stop_with_deliver()
+    internals.note_interruptions()
     run_lock.join(WORKSPACE)
 
 internals.lift_core_limit(workflow)
@@ -177,14 +179,34 @@ def superseded_participants():
     return sorted(specimens.superseded(WORKSPACE, str(config.get("delivery")), ids))
 
 
-def conclude():
+def failed_participants(gate):
+    """Return the participants of the delivery of whom a job failed before `gate`; the others go on without them."""
+    return list(
+        failures.read_failures(WORKSPACE.delivery(str(config.get("delivery"))), (gate,))
+    )
+
+
+def end_failed_run():
+    """Tell `baekman deliver` that every job has run that could, unless the run was interrupted."""
+    from baekman import workflow_run
+
+    if not internals.was_interrupted(workflow):
+        logger.info(
+            "every job has run that could", extra={"notice": workflow_run.ENDED}
+        )
+    conclude(has_failed=True)
+
+
+def conclude(has_failed=False):
     """Tidy up after the last job and bring the return report up to date."""
     from baekman import deliver, workflow_run  # jobs never open the registry
 
     close_snakemake_folders()
     if IS_RECEIVED and not ORDERED:
         with with_keys():
-            message = deliver.conclude(WORKSPACE, config["delivery"])
+            message = deliver.conclude(
+                WORKSPACE, config["delivery"], has_failed=has_failed
+            )
         if message:
             logger.warning(message, extra={"notice": workflow_run.RETURN_REPORT})
 
@@ -194,4 +216,4 @@ onsuccess:
 
 
 onerror:
-    conclude()
+    end_failed_run()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,8 @@ CHOOSING_OPTIONS = (
 FILE_OPTIONS = ("configfile", "profile", "workflow_profile")
 OPTIONS = ("cores", "executor", *FILE_OPTIONS, *CHOOSING_OPTIONS, *PLANNING_OPTIONS)
 
+_interruptions: list[int] = []  # signals of Ctrl-C
+
 
 def check(workflow: Any) -> None:
     """Raise ``WorkflowError`` when this Snakemake lacks an attribute or option that this module uses."""
@@ -72,6 +75,22 @@ def is_planning() -> bool:
     """Return whether Snakemake was asked to plan, list or tidy, and not to run."""
     options = command_line()
     return any(getattr(options, name) for name in PLANNING_OPTIONS)
+
+
+def note_interruptions() -> None:
+    """Note a Ctrl-C, which Snakemake ends like a run with failed jobs."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        _interruptions.append(number)
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def was_interrupted(workflow: Any) -> bool:
+    """Return whether Ctrl-C, or a signal to end, stopped the run."""
+    return bool(_interruptions) or getattr(workflow.scheduler, "_user_kill", None) is not None
 
 
 def is_main_process(workflow: Any) -> bool:

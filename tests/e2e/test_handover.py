@@ -29,6 +29,7 @@ from support.delivery_builder import (
 )
 
 BIN = Path(sys.executable).parent
+BARCODES = ("A-1", "A-2", "A-3")
 PAIRS = 60
 LENGTH = 4000
 
@@ -55,6 +56,17 @@ if "{participant}" in " ".join(sys.argv):
     open(path, "w").write("".join(lines))
 """
 
+# as a tool, for the participant ``{participant}``
+CRASH = """#!/bin/sh
+case "$*" in *{participant}*)
+  echo "it crashed" >&2
+  echo "{inbox}/Hong" >&2
+  echo "sent by hong@example.org" >&2
+  exit 9;;
+esac
+exec {tool} "$@"
+"""
+
 
 @dataclass
 class Site:
@@ -78,7 +90,7 @@ class Site:
             " pct_reads_duplicated: {hold_from: null}}\n"
         )
         more = f"qc_thresholds: {self.folder / 'thresholds.yaml'}\ncontamination_sites: null\n"
-        rows = [registration(f"A-{number}", number) for number in (1, 2)]
+        rows = [registration(f"A-{number}", number) for number in (1, 2, 3)]
         make_workspace(self.workspace.root, self.reference, rows, more=more + self.config)
 
     def deliver(self, delivery: Path) -> tuple[int, str, list[str]]:
@@ -108,8 +120,12 @@ class Site:
             if (self.workspace.delivery(delivery_id).path / "verdicts" / f"{gate}.json").is_file()
             for verdict in read_verdicts(self.workspace.delivery(delivery_id).path / "verdicts" / f"{gate}.json")
         }
-        records = {barcode: registry.specimen(INSTITUTION, barcode) for barcode in ("A-1", "A-2")}
-        return {barcode: by_id[record.specimen_id] for barcode, record in records.items() if record is not None}
+        records = {barcode: registry.specimen(INSTITUTION, barcode) for barcode in BARCODES}
+        return {
+            barcode: by_id[record.specimen_id]
+            for barcode, record in records.items()
+            if record is not None and record.specimen_id in by_id
+        }
 
     def participant(self, barcode: str) -> str:
         """Return the participant of a specimen."""
@@ -265,3 +281,39 @@ def test_a_caller_that_ends_early_and_a_person_hold_and_release_their_specimens(
     assert any("accept  qc      decided by" in message for message in messages)
     code, _, messages = site.deliver(delivery)
     assert (code, "nothing to do: everything is there" in messages) == (0, True), messages
+
+
+def test_a_specimen_of_which_a_job_fails_stops_nobody_and_is_tried_again(genome: Path, tmp_path: Path) -> None:
+    site = Site(tmp_path, genome, config="caller: freebayes\n")
+    delivery, _ = delivery_of(site, "D-1", [*LANES, ("A-3", "X")])
+    people = {barcode: site.participant(barcode) for barcode in BARCODES}
+    for barcode, tool in (("A-1", "mosdepth"), ("A-2", "freebayes")):
+        crash = CRASH.format(participant=people[barcode], tool=shutil.which(tool), inbox=tmp_path)
+        site.install(tool, crash)
+    code, delivery_id, messages = site.deliver(delivery)
+    assert code == 0, messages
+    assert f"delivery {delivery_id}: 1 accepted, 2 held, 0 rejected" in messages
+    verdicts = site.verdicts(delivery_id)
+    for barcode, gate, rule in (("A-1", "qc", "depth"), ("A-2", "call", "call_piece")):
+        (reason,) = verdicts[barcode].reasons
+        assert (verdicts[barcode].gate, reason.code, reason.severity) == (gate, "not_processed", "hold")
+        assert reason.observed == rule and site.returned()[barcode] == ("hold", [("not_processed", rule, None)])
+        assert f"not processed: {people[barcode]}: {rule} failed" in "\n".join(messages)
+    assert "2 specimens not processed: mend the cause and run the same command again" in "\n".join(messages)
+    assert site.added(delivery_id) == {people["A-3"]}
+    # the log is for the receiver only, without names of people and of folders
+    home = site.workspace.delivery(delivery_id)
+    page = (home.report / "verdicts.html").read_text()
+    assert page.count("it crashed") == 2 and "hong" not in page.lower() and str(tmp_path) not in page
+    assert "it crashed" not in next(site.workspace.returned.glob("*/*/return.html")).read_text()
+    for tool in ("mosdepth", "freebayes"):
+        (site.tools / tool).unlink()
+    made = [*site.workspace.participants.rglob("*.cram"), *site.workspace.participant(people["A-3"]).path.rglob("*.*")]
+    times = [path.stat().st_mtime_ns for path in made]
+    code, _, messages = site.deliver(delivery)
+    assert code == 0, messages
+    assert f"delivery {delivery_id}: 3 accepted, 0 held, 0 rejected" in messages
+    assert site.added(delivery_id) == {*people.values()}
+    assert {verdict for verdict, _ in site.returned().values()} == {"accept"}
+    assert [path.stat().st_mtime_ns for path in made] == times
+    assert not list(home.failures.iterdir()) and not home.staged.exists()

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from baekman import pseudonyms
+from baekman.workspace import specimens
+from baekman.workspace.paths import Workspace
+from baekman.workspace.runs.failures import Failure, read_failures, write_failures
 
 DELIVERY = "D0000000000000"
 
@@ -222,3 +226,31 @@ def test_the_end_of_a_run_is_notified_and_a_failing_command_fails_no_delivery(st
 def test_a_run_with_nothing_to_do_is_not_notified(started: Started, tmp_path: Path) -> None:
     started("", SETTINGS=json.dumps({"notify": ["touch", "news"]})).communicate(timeout=60)
     assert not (tmp_path / "w" / "news").exists()
+
+
+def test_the_others_go_on_without_a_specimen_of_which_a_job_fails(started: Started, tmp_path: Path) -> None:
+    failing, other = pseudonyms.new("P"), pseudonyms.new("P")
+    home = Workspace(tmp_path / "w").delivery(DELIVERY)
+    columns = {"specimen_id": pseudonyms.new("S"), "entry": "bam", "lane": "L1", "file_1": "x", "file_2": ""}
+    specimens.write(
+        home.specimens,
+        [
+            specimens.StagedFiles(participant_id=participant, sex="female", array_genotypes="", **columns)
+            for participant in (failing, other)
+        ],
+    )
+    write_failures(home, [Failure(participant_id=other, gate="qc", rule="depth")])  # of an earlier run: tried again
+    begin = {"event": "started", "job": 3, "rule": "depth", "wildcards": {"participant": failing}}
+    failure = {"event": "failed", "job": 3, "rule": "depth", "log": ""}
+    ended = {"event": "notice", "subject": "ended", "message": ""}
+    script = f"ls deliveries/{DELIVERY}/failures >> seen; test -e tried && exit 0; touch tried\n"
+    running = started(script + events(begin, failure, ended) + "exit 1")
+    _, stderr = running.communicate()
+    assert running.returncode == 0
+    assert f"not processed: {failing}: depth failed ()" in stderr and "1 specimen not processed" in stderr
+    assert (tmp_path / "w" / "seen").read_text() == f"{failing}.json\n"
+    # without the notice the run was interrupted
+    (tmp_path / "w" / "tried").unlink()
+    running = started(script + events(begin, failure) + "exit 1")
+    assert "not processed" not in running.communicate()[1] and running.returncode == 1
+    assert not read_failures(home)

@@ -19,41 +19,35 @@ from baekman.cohort.store import WAITING, open_store
 from baekman.config.loading import load_config
 from baekman.engine.progress import Show
 from baekman.errors import InputRefused
+from baekman.failed_jobs import FailedRule, alike, assess
 from baekman.files.sidecar import read_checked
 from baekman.genome.reference import cached_reference
 from baekman.intake.receive import receive
 from baekman.intake.reception import ReceivedDelivery
-from baekman.intake.return_report import write_return_report
+from baekman.intake.return_report import LATER_GATES, write_return_report
 from baekman.notification import Notifier
 from baekman.registry.records import open_registry
 from baekman.verdicts import DECISIONS, Decision, Verdict, merge
-from baekman.workflow_run import LAST_LINES, FailedJob, WorkflowRun
+from baekman.workflow_run import WorkflowRun
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder, Workspace
-from baekman.workspace.run_state import RunRecorder
+from baekman.workspace.run_state import RunRecorder, is_alive, read_run_state
+from baekman.workspace.runs.failures import clear_failures, read_failures, write_failures
 from baekman.workspace.waiting import verdicts_of, waiting_in
 
 INSPECTED = "inspected"  # the target of the jobs of intake
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailedRule:
-    """A job that failed: its rule, the path of its log in the workspace, and the last lines of the log."""
-
-    rule: str
-    log: str
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The result of delivering once.
 
-    ``jobs``: number of jobs that succeeded. ``failed``: empty when every job succeeded. ``locked``: another run
-    works on the same files. ``unreported``: why the return report lacks the QC verdicts, or "". ``last_lines``: of
-    Snakemake's messages. ``waiting``: the number of participants who wait for a batch of ``cohort.min_batch``, and
-    ``more`` the number that they wait for. ``superseded``: the number of specimens whose participants a later delivery
-    brought data of; nothing is done for them.
+    ``jobs``: number of jobs that succeeded. ``failed``: jobs that failed and stopped the run. ``unprocessed``: jobs
+    that failed for one specimen, without which the others went on. ``cause``: a cause of failures that no specimen has,
+    with what to do, or "". ``locked``: another run works on the same files. ``unreported``: why the return report lacks
+    the QC verdicts, or "". ``last_lines``: of Snakemake's messages. ``waiting``: the number of participants who wait
+    for a batch of ``cohort.min_batch``, and ``more`` the number that they wait for. ``superseded``: the number of
+    specimens whose participants a later delivery brought data of; nothing is done for them.
     """
 
     delivery_id: str
@@ -67,6 +61,8 @@ class Outcome:
     waiting: int = 0
     more: int = 0
     superseded: int = 0
+    unprocessed: tuple[FailedRule, ...] = ()
+    cause: str = ""
 
     @property
     def decisions(self) -> dict[str, Decision]:
@@ -99,8 +95,8 @@ def deliver(
     def run_orders(workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
         command, home = command_for(delivery_id, INSPECTED), workspace.delivery(delivery_id)
         with RunRecorder(home) as recorder:
-            show = _shown(progress, recorder, say, intake=True)
-            run_inspections(command, workspace=workspace, home=home, participants=participants, show=show)
+            inspect = partial(run_inspections, show=_shown(progress, recorder, say, intake=True), delivery=delivery)
+            inspect(command, workspace=workspace, home=home, participants=participants)
             recorder.end("done")
 
     def receive_delivery(needed: Mapping[str, Collection[str]]) -> ReceivedDelivery:
@@ -112,25 +108,58 @@ def deliver(
     try:
         receipt = receive_delivery({})
         folder = workspace.delivery(receipt.delivery_id)
+        _try_failed_again(folder)
         command = command_for(folder.id)
         is_new = receipt.status == "received"
         needed = {} if is_new else _needed_files(command, workspace=workspace, folder=folder, settings=settings)
         if needed:
             receive_delivery(needed)
     except InspectionsFailed as failure:
-        outcome = _outcome(failure.run, workspace=workspace, folder=failure.home, settings=settings)
-        _notify(outcome, failure.home, Notifier(settings, workspace=workspace))
+        home = failure.home
+        outcome = _outcome(failure.run, workspace=workspace, folder=home, settings=settings, cause=failure.cause)
+        _notify(outcome, home, Notifier(settings, workspace=workspace))
         return outcome
     with RunRecorder(folder) as recorder:
-        log, report = workspace.deliver_log(folder.id), _shown(progress, recorder, say)
-        run = workflow_run.run(command, workspace=workspace, log=log, report=report)
+        report = _shown(progress, recorder, say)
+        run, cause = _run_without_failed(command, workspace=workspace, folder=folder, delivery=delivery, report=report)
         recorder.end("failed" if run.exit_code else "done")
     if run.done or run.failed:
         withdrawal.sweep_after(workspace, folder.id)
-    outcome = _outcome(run, workspace=workspace, folder=folder, settings=settings)
+    outcome = _outcome(run, workspace=workspace, folder=folder, settings=settings, cause=cause)
     if (run.done or run.exit_code) and not run.locked:
         _notify(outcome, folder, Notifier(settings, workspace=workspace))
     return outcome
+
+
+def _try_failed_again(folder: DeliveryFolder) -> None:
+    """Forget the jobs that failed for one specimen, unless another run works on the delivery."""
+    if not is_alive(folder, read_run_state(folder)):
+        clear_failures(folder, LATER_GATES)
+
+
+def _run_without_failed(
+    command: Sequence[str],
+    *,
+    workspace: Workspace,
+    folder: DeliveryFolder,
+    delivery: Path,
+    report: Callable[[WorkflowRun], None],
+) -> tuple[WorkflowRun, str]:
+    """Run the workflow by ``command``; run it again without the specimens of which a job failed, to its end.
+
+    Returns:
+        The last run, with the number of jobs of all, and the cause that stopped everybody or "".
+    """
+    log, done = workspace.deliver_log(folder.id), 0
+    while True:
+        run = workflow_run.run(command, workspace=workspace, log=log, report=report)
+        run.done = done = done + run.done
+        if not run.exit_code:
+            return run, ""
+        assessment = assess(run, workspace=workspace, folder=folder, delivery=delivery)
+        if assessment.stops_all or assessment.leaves_nobody or not assessment.failures:
+            return run, assessment.cause
+        write_failures(folder, assessment.failures)
 
 
 def _shown(
@@ -152,23 +181,30 @@ def _shown(
 
 def _notify(outcome: Outcome, folder: DeliveryFolder, notifier: Notifier) -> None:
     """Send the news of the end of a run, and of the specimens that wait for a person."""
+    failed: Counter[str] = Counter()
+    for jobs in (*outcome.failed, *outcome.unprocessed):
+        failed[jobs.rule] += jobs.count
     notifier.ended(
         folder.id,
         exit_code=outcome.exit_code,
         verdicts={decision: list(outcome.decisions.values()).count(decision) for decision in DECISIONS},
-        failed=Counter(failed.rule for failed in outcome.failed),
+        failed=failed,
     )
     undecided = [waiting for waiting in waiting_in(folder, outcome.verdicts) if not waiting.decided]
     notifier.decision_needed(folder.id, undecided)
 
 
 class InspectionsFailed(Exception):
-    """A run of the jobs of intake that inspected no specimen; the same delivery may be received again."""
+    """A run of the jobs of intake that judges nobody: it was interrupted, or failed for all specimens.
 
-    def __init__(self, run: WorkflowRun, home: DeliveryFolder) -> None:
+    The same delivery may be received again. ``cause``: a cause that no specimen has, or "".
+    """
+
+    def __init__(self, run: WorkflowRun, home: DeliveryFolder, cause: str) -> None:
         super().__init__("no specimen was inspected")
         self.run = run
         self.home = home
+        self.cause = cause
 
 
 def run_inspections(
@@ -178,6 +214,7 @@ def run_inspections(
     home: DeliveryFolder,
     participants: Sequence[str],
     show: Callable[[WorkflowRun], None] = lambda run: None,
+    delivery: Path | None = None,
 ) -> None:
     """Carry out the orders of ``participants`` as jobs of Snakemake, which ``command`` starts.
 
@@ -190,13 +227,23 @@ def run_inspections(
         home: The folder of the delivery in it.
         participants: The participants with an order.
         show: Called with the run after each event.
+        delivery: The delivered folder; its names are kept out of the lines of logs.
 
     Raises:
-        InspectionsFailed: Snakemake failed, and no specimen has a note.
+        InspectionsFailed: Snakemake failed, and no specimen has a note or the cause is no specimen's. The notes of the
+            others stay for the next run.
     """
+    clear_failures(home, ("intake",), participants)
     run = workflow_run.run(command, workspace=workspace, log=workspace.deliver_log(home.id), report=show)
-    if run.exit_code and not any(home.note(participant).is_file() for participant in participants):
-        raise InspectionsFailed(run, home)
+    if not run.exit_code:
+        return
+    assessment = assess(
+        run, workspace=workspace, folder=home, gate="intake", participants=participants, delivery=delivery
+    )
+    has_others = home.summary.is_file() or any(home.note(participant).is_file() for participant in participants)
+    if assessment.stops_all or not has_others:
+        raise InspectionsFailed(run, home, assessment.cause)
+    write_failures(home, assessment.failures)
 
 
 def snakemake_command(
@@ -217,13 +264,15 @@ def snakemake_command(
     return [*command, "--config", f"delivery={delivery_id}"]
 
 
-def conclude(workspace: Workspace, delivery_id: str) -> str:
+def conclude(workspace: Workspace, delivery_id: str, *, has_failed: bool = False) -> str:
     """Tidy up after the last job of a delivery and bring its return report up to date with the QC verdicts.
+
+    After a run that ``has_failed`` the staged files stay for the next.
 
     Returns:
         Why the return report lacks the QC verdicts; "" when it has them.
     """
-    specimens.tidy_staged(workspace.delivery(delivery_id))
+    specimens.tidy_staged(workspace.delivery(delivery_id), is_finished=not has_failed)
     withdrawal.sweep_after(workspace, delivery_id)
     try:
         write_return_report(workspace, delivery_id, registry=open_registry(workspace.root))
@@ -260,14 +309,16 @@ def profile_folder(profile: str) -> Path:
     return path.resolve() if path.exists() else data.workflow_folder() / "profiles" / path.name
 
 
-def _outcome(run: WorkflowRun, *, workspace: Workspace, folder: DeliveryFolder, settings: Mapping[str, Any]) -> Outcome:
+def _outcome(
+    run: WorkflowRun, *, workspace: Workspace, folder: DeliveryFolder, settings: Mapping[str, Any], cause: str
+) -> Outcome:
     """Return the outcome of the delivery in ``folder`` after ``run`` with the configuration ``settings``."""
     waiting = _waiting(workspace, folder)
     return Outcome(
         delivery_id=folder.id,
         jobs=run.done,
         verdicts=tuple(verdicts_of(folder)),
-        failed=tuple(_failed_rule(job, workspace) for job in run.failed.values()),
+        failed=alike(run.failed.values(), workspace),
         exit_code=run.exit_code,
         locked=run.locked,
         unreported=run.unreported,
@@ -275,6 +326,8 @@ def _outcome(run: WorkflowRun, *, workspace: Workspace, folder: DeliveryFolder, 
         waiting=waiting,
         more=max(settings["cohort"]["min_batch"] - waiting, 0) if waiting else 0,
         superseded=len(specimens.superseded_in(workspace, folder.id)),
+        unprocessed=alike(read_failures(folder).values(), workspace),
+        cause=cause,
     )
 
 
@@ -286,10 +339,3 @@ def _waiting(workspace: Workspace, folder: DeliveryFolder) -> int:
     waiting = {each.member.participant_id for each in read_waiting(opened.waiting)}
     own = json.loads(read_checked(folder.batch)).get("waiting", [])
     return count_waiting(opened) if waiting.intersection(own) else 0
-
-
-def _failed_rule(job: FailedJob, workspace: Workspace) -> FailedRule:
-    """Return ``job`` with the last lines of its log."""
-    log = workspace.root / job.log
-    lines = log.read_text(errors="replace").splitlines() if job.log and log.is_file() else []
-    return FailedRule(rule=job.rule, log=job.log, lines=tuple(lines[-LAST_LINES:]))

@@ -40,6 +40,7 @@ from baekman.workspace.current_reads import read_current
 from baekman.workspace.denied import denied_hash, denied_participants
 from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
+from baekman.workspace.runs.failures import read_failures
 
 # Bytes of compressed gVCF: a smaller delivery is in the store almost as soon as a second worker has started.
 BYTES_PER_WORKER = 8 << 20
@@ -127,17 +128,16 @@ def add_delivery(
     Raises:
         InputRefused: A gVCF belongs to another participant, or a participant is in the cohort with other calls.
     """
-    members = read_members(accepted) if read_checked(accepted).strip() else []
+    members, unprocessed = _accepted_members(workspace, delivery_id, accepted=accepted)
     has_cohort = (workspace.cohort / "store.json").is_file()
     # consent may have ended since intake, or since this job was killed
     denied = denied_participants(workspace)
     if has_cohort and denied:
         leave_batch(store.open_store(workspace.cohort), denied, batch=delivery_id, engine=engine)
-    # a later delivery may have brought other reads of a participant since the gate
-    absent = denied | specimens.superseded(workspace, delivery_id, [member.participant_id for member in members])
-    members = [member for member in members if member.participant_id not in absent]
+    members = [member for member in members if member.participant_id not in denied]
     # a gVCF that is not complete holds its specimen
-    complete = judge_calls(workspace, workspace.delivery(delivery_id), [member.participant_id for member in members])
+    judged = [member.participant_id for member in members] + [each for each in unprocessed if each not in denied]
+    complete = judge_calls(workspace, workspace.delivery(delivery_id), judged)
     members = [member for member in members if member.participant_id in complete]
     for member in members:
         sample_check.require_owner(Path(member.gvcf), participant=member.participant_id)
@@ -159,6 +159,19 @@ def add_delivery(
     write_checked(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
     note_cohort(workspace)
+
+
+def _accepted_members(workspace: Workspace, delivery_id: str, *, accepted: Path) -> tuple[list[Member], list[str]]:
+    """Return the members in ``accepted`` with calls, and the participants in it of whom a job of calling failed.
+
+    A later delivery may have brought other reads of a participant since the gate; that one is in neither list.
+    """
+    listed = [line.split("\t")[0] for line in read_checked(accepted).splitlines()]
+    superseded = specimens.superseded(workspace, delivery_id, listed)
+    failed = read_failures(workspace.delivery(delivery_id), ("call",))
+    absent = superseded.union(failed)
+    members = read_members(accepted, without=absent) if set(listed) - absent else []
+    return members, [each for each in listed if each in failed and each not in superseded]
 
 
 def _result(

@@ -23,6 +23,7 @@ LOCKED = "LockException"  # Snakemake's exception where another run has locked t
 STAGED_FILE = "staged_file"  # the rule of a job that needs a staged file which is gone
 RETURN_REPORT = "return report"  # subject of the notice that the return report lacks the QC verdicts
 CLUSTER = "Slurm"  # subject of notices of the executor: what its jobs wait for
+ENDED = "ended"  # subject of the notice that every job has run that could
 
 # Variables that may hold a path, relative to the folder of the command.
 PATH_VARIABLES = {"BAEKMAN_REGISTRY", "BAEKMAN_REGISTRY_KEY", "BAEKMAN_TABLES_KEY", "BAEKMAN_SCHEDULER"}
@@ -32,10 +33,15 @@ _TAIL_BYTES = 1 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class FailedJob:
-    """A job that failed; ``log`` is the path of its log in the workspace, "" without a log."""
+    """A job that failed.
+
+    ``log`` is the path of its log in the workspace, "" without a log. ``participant``: the one whose job it was, "" for
+    a job that many specimens share.
+    """
 
     rule: str
     log: str
+    participant: str = ""
 
 
 @dataclass
@@ -45,8 +51,10 @@ class WorkflowRun:
     ``rule``: of the job that started last. ``done`` of ``total`` jobs succeeded. ``failed``: by the number of the
     job, without those that succeeded when they were tried again. ``planned``: number of jobs by rule.
     ``running``: rule of each job that was started or submitted, by number. ``finished``: number of jobs by rule.
-    ``staged``: the names of the staged files that a plan lacks, by participant.
-    ``locked``: another run works on the same files. ``unreported``: why the return report lacks the QC verdicts.
+    ``staged``: the names of the staged files that a plan lacks, by participant. ``participants``: that of each job of
+    one specimen, by number. ``has_ended``: Snakemake ended by itself, when no job was left that could run; False after
+    an interruption. ``locked``: another run works on the same files. ``unreported``: why the return report lacks the QC
+    verdicts.
     ``cluster``: what jobs of Slurm waited for, in the order of time.
     ``exit_code`` and ``last_lines`` (of Snakemake's messages) are set when the run has ended.
     """
@@ -59,6 +67,8 @@ class WorkflowRun:
     running: dict[int, str] = field(default_factory=dict)
     finished: Counter[str] = field(default_factory=Counter)
     staged: dict[str, set[str]] = field(default_factory=dict)
+    participants: dict[int, str] = field(default_factory=dict)
+    has_ended: bool = False
     locked: bool = False
     unreported: str = ""
     cluster: list[str] = field(default_factory=list)
@@ -73,6 +83,7 @@ class WorkflowRun:
             case {"event": "started", "rule": rule, **rest}:
                 self.rule = rule
                 self.running[rest.get("job", 0)] = rule
+                self.participants[rest.get("job", 0)] = rest.get("wildcards", {}).get("participant", "")
                 if rule == STAGED_FILE:
                     wildcards = rest["wildcards"]
                     self.staged.setdefault(wildcards["participant"], set()).add(wildcards["file"])
@@ -81,11 +92,13 @@ class WorkflowRun:
                 self.finished[self.running.pop(number, "")] += 1
             case {"event": "failed", "job": number, "rule": rule, "log": log}:
                 self.running.pop(number, None)
-                self.failed[number] = FailedJob(rule=rule, log=log)
+                self.failed[number] = FailedJob(rule=rule, log=log, participant=self.participants.get(number, ""))
             case {"event": "progress", "done": done, "total": total}:
                 self.done, self.total = done, total
             case {"event": "error", "exception": exception}:
                 self.locked = self.locked or exception == LOCKED
+            case {"event": "notice", "subject": subject} if subject == ENDED:
+                self.has_ended = True
             case {"event": "notice", "subject": subject, "message": message} if subject == RETURN_REPORT:
                 self.unreported = message
             case {"event": "notice", "subject": subject, "message": message} if subject == CLUSTER:

@@ -10,6 +10,7 @@ from baekman.workspace import specimens
 from baekman.workspace.decisions import apply, decisions_in_force
 from baekman.workspace.denied import withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
+from baekman.workspace.runs.failures import read_failures
 
 UNCALLED = "calls_incomplete"
 SHOWN_REGIONS = 5
@@ -40,13 +41,16 @@ def judge(calls: Completeness | None) -> list[Reason]:
 def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: Iterable[str]) -> set[str]:
     """Write the verdicts of the gate ``call`` on ``participants`` of a delivery; return those who go on.
 
-    The notes next to their gVCFs are read (``call.completeness``). Who has withdrawn has no verdict. The verdict on a
-    participant of whom a later delivery brought data stays as it is.
+    The notes next to their gVCFs are read (``call.completeness``). Who has withdrawn has no verdict. A
+    participant with a failed job is not processed. The verdict on a participant of whom a later delivery brought data
+    stays as it is.
     """
+    listed = list(participants)
     specimen_ids = {row.participant_id: row.specimen_id for row in specimens.read(delivery.specimens)}
     # after the list is read: a withdrawal marks the participant before it takes the rows out of the list
     withdrawn = withdrawn_participants(workspace)
     decisions = decisions_in_force(workspace, delivery)
+    failed = read_failures(delivery, ("call",))
     verdicts = [
         apply(
             Verdict.of(
@@ -57,11 +61,16 @@ def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: It
             ),
             decisions.get(specimen_ids[participant_id]),
         )
-        for participant_id in participants
-        if participant_id not in withdrawn
+        for participant_id in listed
+        if participant_id not in withdrawn and participant_id not in failed
+    ]
+    unprocessed = [
+        failure.verdict(specimen_ids[participant_id])
+        for participant_id, failure in failed.items()
+        if participant_id in listed and participant_id not in withdrawn
     ]
     kept = read_verdicts_of(specimens.superseded(workspace, delivery.id, specimen_ids), delivery.verdicts("call"))
-    judged = sorted([*verdicts, *kept], key=lambda verdict: verdict.specimen_id)
+    judged = sorted([*verdicts, *unprocessed, *kept], key=lambda verdict: verdict.specimen_id)
     write_verdicts(delivery.verdicts("call"), judged)
     return {
         verdict.participant_id

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from baekman.deliver import Outcome
     from baekman.workspace.paths import Workspace
 
+MOST_ERRORS, MOST_NAMED = 10, 5  # shown of errors, and of the participants who have one
 LINE_SECONDS = 60.0  # between lines of progress where stderr is no terminal
 
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
@@ -261,9 +262,7 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
         if made := verdict.decision:
             decided = f"decided by {made.actor} on {made.time[:10]}{f': {made.reads}' if made.reads else ''}"
             yield f"  {verdict.specimen_id}  {made.decision:<6}  {verdict.gate:<6}  {decided}"
-    for failed in outcome.failed:
-        yield f"failed: {failed.rule} ({failed.log})"
-        yield from (f"  | {line}" for line in failed.lines)
+    yield from _failures(outcome)
     if outcome.superseded:
         yield f"{_specimens(outcome.superseded)} came again in a later delivery, which counts: nothing is done here"
     if outcome.unreported:
@@ -279,6 +278,24 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
         yield from _places(outcome, workspace)
 
 
+def _failures(outcome: Outcome) -> Iterator[str]:
+    """Yield the lines on failed jobs: one error once, however many specimens have it."""
+    for jobs in outcome.unprocessed[:MOST_ERRORS]:
+        more = len(jobs.participants) - MOST_NAMED
+        names = ", ".join(jobs.participants[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        yield f"not processed: {names}: {jobs.rule} failed ({jobs.log})"
+        yield from (f"  | {line}" for line in jobs.lines)
+    for jobs in outcome.failed[:MOST_ERRORS]:
+        alike = f", {jobs.count} times with the same error; the first" if jobs.count > 1 else ""
+        yield f"failed: {jobs.rule}{alike} ({jobs.log})"
+        yield from (f"  | {line}" for line in jobs.lines)
+    for name, groups in (("not processed", outcome.unprocessed), ("failed", outcome.failed)):
+        if (more := len(groups) - MOST_ERRORS) > 0:
+            yield f"{name}: {more} other errors"
+    if outcome.cause:
+        yield f"{outcome.cause}; no specimen is held for it"
+
+
 def _specimens(number: int) -> str:
     return "1 specimen" if number == 1 else f"{number} specimens"
 
@@ -288,7 +305,10 @@ def _places(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
     from baekman.cohort.add import waiting_sentence
     from baekman.report.run_manifest import not_applied
 
-    if not outcome.jobs:
+    if outcome.unprocessed:
+        number = _specimens(sum(len(jobs.participants) for jobs in outcome.unprocessed))
+        yield f"{number} not processed: mend the cause and run the same command again, which tries no other specimen"
+    elif not outcome.jobs:
         yield "nothing to do: everything is there"
     if outcome.waiting:
         yield waiting_sentence(outcome.waiting, more=outcome.more)

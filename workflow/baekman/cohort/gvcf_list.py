@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,11 +22,11 @@ class Member:
     sex: str = "unknown"
 
 
-def read_members(path: Path) -> list[Member]:
+def read_members(path: Path, *, without: Container[str] = ()) -> list[Member]:
     """Read a list of gVCFs: ``participant_id <TAB> path [<TAB> sex]``, no header; ``#`` begins a comment line.
 
-    A relative path starts at the list's folder, or else at the current folder. Raises InputRefused with all bad lines
-    at once.
+    A relative path starts at the list's folder, or else at the current folder. Lines of the participants ``without``
+    are skipped. Raises InputRefused with all bad lines at once.
     """
     problems: list[Problem] = []
     members: list[Member] = []
@@ -45,6 +45,8 @@ def read_members(path: Path) -> list[Member]:
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split("\t")
         if not line.strip() or line.startswith("#") or (number == 1 and fields[0] == "participant_id"):
+            continue
+        if fields[0] in without:
             continue
         if len(fields) not in (2, 3):
             found = (

@@ -13,6 +13,7 @@ from baekman.verdicts import GateMode, read_verdicts_of, write_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.decisions import apply, decisions_in_force
 from baekman.workspace.paths import Workspace
+from baekman.workspace.runs.failures import read_failures
 
 
 def judge_delivery(
@@ -20,7 +21,8 @@ def judge_delivery(
 ) -> None:
     """Judge the participants of a delivery by their metrics, and apply the decisions of persons.
 
-    The verdict on a participant of whom a later delivery brought data stays as it is in ``output``.
+    A participant with a failed job is not processed. The verdict on a participant of whom a later delivery brought data
+    stays as it is in ``output``.
 
     Args:
         workspace: The workspace; a job uses paths relative to it.
@@ -36,14 +38,22 @@ def judge_delivery(
     sexes = {row.participant_id: row.sex for row in rows}
     limits = load_thresholds(thresholds)
     superseded = specimens.superseded(workspace, delivery_id, sexes)
-    metrics = [read_metrics(workspace.participant(owned).metrics) for owned in sexes if owned not in superseded]
+    failed = read_failures(folder, ("qc",))
+    measurable = [owned for owned in sexes if owned not in superseded and owned not in failed]
+    metrics = [read_metrics(workspace.participant(participant_id).metrics) for participant_id in measurable]
     decisions = decisions_in_force(workspace, folder)
     verdicts = [
         apply(replace(judge(measured, limits), mode=gate), decisions.get(measured.specimen_id), values=measured.values)
         for measured in metrics
     ]
+    specimen_ids = {row.participant_id: row.specimen_id for row in rows if row.participant_id not in superseded}
+    unprocessed = [
+        failure.verdict(specimen_ids[participant_id])
+        for participant_id, failure in failed.items()
+        if participant_id in specimen_ids
+    ]
     kept = read_verdicts_of(superseded, output)
-    write_verdicts(output, sorted([*verdicts, *kept], key=lambda verdict: verdict.specimen_id))
+    write_verdicts(output, sorted([*verdicts, *unprocessed, *kept], key=lambda verdict: verdict.specimen_id))
     passed = sorted(
         verdict.participant_id
         for verdict in verdicts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from baekman.files.atomic import write_text
 from baekman.files.shown_text import spreadsheet_text
 from baekman.report.wording import render, reporting_sentence
 from baekman.verdicts import DECISIONS, Scalar, Verdict, merge, read_verdicts, reporting_gates
+from baekman.workspace.paths import DeliveryFolder
+from baekman.workspace.runs.failures import NOT_PROCESSED, Failure, read_failures
 
 REASON_COLUMNS = ("code", "severity", "metric", "observed", "threshold", "action")
 DECISION_COLUMNS = ("decision", "decided_by", "decided", "decision_reason")
@@ -19,11 +21,13 @@ COLUMNS = ("specimen", "participant", "gate", "verdict", *REASON_COLUMNS, *DECIS
 def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path, targets: str = "") -> None:
     """Write the verdicts in ``files`` as TSV, one row per reason or verdict without one, and as HTML by specimen.
 
-    ``targets``: the sentence on target regions.
+    A specimen that was not processed has the last lines of its job's log in the page. ``targets``: the sentence on
+    target regions.
     """
     verdicts = [verdict for file in files for verdict in read_verdicts(file)]
     lines = ["\t".join(COLUMNS), *("\t".join(row[column] for column in COLUMNS) for row in verdict_rows(verdicts))]
-    specimens = _by_specimen(verdicts)
+    failures = read_failures(DeliveryFolder(html.parents[1]))
+    specimens = [{**specimen, "failure": _failure_of(specimen, failures)} for specimen in _by_specimen(verdicts)]
     counts = {decision: sum(row["verdict"] == decision for row in specimens) for decision in DECISIONS}
     page = render(
         "verdicts.html.j2",
@@ -75,6 +79,12 @@ def _by_specimen(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
             specimen["decisions"].append({"gate": verdict.gate, **verdict.decision.to_json()})
         specimen["reasons"] += [{"gate": verdict.gate, **reason.to_json()} for reason in verdict.reasons]
     return list(specimens.values())
+
+
+def _failure_of(specimen: Mapping[str, Any], failures: Mapping[str, Failure]) -> Failure | None:
+    """Return the job that failed for ``specimen``, if a verdict on it says so."""
+    is_unprocessed = any(reason["code"] == NOT_PROCESSED for reason in specimen["reasons"])
+    return failures.get(specimen["participant"]) if is_unprocessed else None
 
 
 def _decision_columns(verdict: Verdict) -> dict[str, str]:

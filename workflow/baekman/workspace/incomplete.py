@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from baekman.verdicts import GATES, read_verdicts
 from baekman.workspace.paths import Workspace
+from baekman.workspace.specimens import superseded_in
 
 INDEXES = (".crai", ".tbi")
 
@@ -16,6 +17,7 @@ def remove_incomplete(workspace: Workspace, delivery_id: str) -> list[str]:
     A result that is younger than the verdict stays: another run has made it since. Returns the participants, sorted.
     """
     participants = set()
+    superseded = superseded_in(workspace, delivery_id)  # the files are those of a later delivery
     for gate in GATES:
         file = workspace.delivery(delivery_id).verdicts(gate)
         if not file.is_file():
@@ -23,6 +25,8 @@ def remove_incomplete(workspace: Workspace, delivery_id: str) -> list[str]:
         judged = file.stat().st_mtime_ns
         for verdict in read_verdicts(file):
             if gate == "intake" or verdict.participant_id is None or not verdict.is_incomplete:
+                continue
+            if verdict.participant_id in superseded:
                 continue
             folder = workspace.participant(verdict.participant_id)
             for path in (folder.cram, folder.gvcf) if gate == "qc" else (folder.gvcf,):

@@ -140,6 +140,15 @@ class DeliveryFolder:
         return self.path.parent / f".{self.id}.decisions.lock"
 
     @property
+    def failures(self) -> Path:
+        """The folder of the notes on jobs that failed for one specimen (``workspace.runs.failures``)."""
+        return self.path / "failures"
+
+    def failure(self, participant_id: str) -> Path:
+        """Return the note on the job that failed for a participant's specimen."""
+        return self.failures / f"{participant_id}.json"
+
+    @property
     def accepted(self) -> Path:
         """The participants who passed the QC gate: lines of participant ID, gVCF and sex."""
         return self.path / "accepted.tsv"

@@ -20,6 +20,7 @@ from baekman.files.atomic import write_text
 from baekman.files.sidecar import read_checked, write_checked
 from baekman.verdicts import CAME_AGAIN, read_verdicts
 from baekman.workspace.paths import DeliveryFolder, Workspace
+from baekman.workspace.runs.failures import read_failures
 
 COLUMNS = (
     "participant_id",
@@ -187,15 +188,19 @@ def _text(value: str | int | None) -> str:
     return "" if value is None else str(value)
 
 
-def tidy_staged(delivery: DeliveryFolder) -> None:
+def tidy_staged(delivery: DeliveryFolder, *, is_finished: bool = True) -> None:
     """Delete the staged files of ``delivery`` that no job needs.
 
-    A finished delivery loses all of them, since Snakemake does not delete the files that a killed run used.
-    Otherwise indexes without their file, what belongs to an alignment that was taken, and empty folders go.
+    A finished delivery loses all of them, since Snakemake does not delete the files that a killed run used, except
+    those of specimens that the next run tries again. Otherwise indexes without their file, what belongs to an alignment
+    that was taken, and empty folders go.
     """
     staged = delivery.staged
-    if delivery.run_manifest.is_file():
-        shutil.rmtree(staged, ignore_errors=True)
+    if is_finished and delivery.run_manifest.is_file():
+        kept = read_failures(delivery)
+        for folder in staged.glob("*"):
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
     for index in [path for ending in INDEX_ENDINGS for path in staged.glob(f"*/*{ending}")]:
         if not index.with_name(index.name.removesuffix(index.suffix)).exists():
             index.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from baekman.key_ring import KeyRing
 from baekman.registry.specimen import SpecimenRecord
 from baekman.workspace.current_reads import alignment_before
 from baekman.workspace.paths import ARRAY
+from baekman.workspace.runs.failures import read_failures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,9 @@ def collect(reception: Reception, desk: Desk, ring: KeyRing | None) -> list[Insp
                 fingerprints=order.fingerprints,
                 workspace=reception.workspace,
             )
-            inspection = (inspection and _with_samples(reception, order, inspection, ring)) or _not_processed(order)
+            inspection = (inspection and _with_samples(reception, order, inspection, ring)) or _not_processed(
+                reception, order
+            )
         inspections.append(inspection)
     return inspections
 
@@ -299,7 +302,9 @@ def _with_samples(
     return inspection.with_findings(findings)
 
 
-def _not_processed(order: Order) -> Inspection:
+def _not_processed(reception: Reception, order: Order) -> Inspection:
     """Return the inspection of a specimen with an order that no job could carry out."""
-    findings = [*order.findings, Finding.of("not_processed", metric="rule", observed=order.rule)]
+    failure = read_failures(reception.home, ("intake",)).get(order.participant_id)
+    rule = failure.rule if failure else order.rule
+    findings = [*order.findings, Finding.of("not_processed", metric="rule", observed=rule)]
     return Inspection.of(order.barcode, findings, specimen_id=order.specimen_id, participant_id=order.participant_id)

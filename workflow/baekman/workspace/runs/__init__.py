@@ -1,0 +1,1 @@
+"""Records that runs of the workflow leave in the folder of a delivery."""
