@@ -6,7 +6,7 @@ RUN := . $(VENV)/bin/activate &&
 LINT_CONFIG := --configfile tests/dag/lint.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster lint format clean venv tools
+.PHONY: help demo test test-cluster faults lint format clean venv tools
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -38,6 +38,9 @@ test: tools venv ## every test
 
 test-cluster: tools venv ## whole deliveries through a Slurm that the tests start (minutes)
 	@$(RUN) python -m pytest tests/cluster -m "cluster or not cluster" $(PYTEST_ARGUMENTS)
+
+faults: tools venv ## every fault on every command; writes the table of docs/reliability.md (hours)
+	@$(RUN) BAEKMAN_FAULTS=full python -m pytest -q tests/faults $(PYTEST_ARGUMENTS)
 
 lint: venv ## ruff, mypy, import-linter, cython-lint, snakefmt, snakemake --lint
 	@$(RUN) ruff check . && ruff format --check . && mypy && lint-imports && cython-lint workflow/baekman/kernels \

@@ -5,6 +5,7 @@ Numbers and strings are chosen, cast and ranked without ``pyarrow.compute``: its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,15 +67,19 @@ def write_parquet(table: pa.Table, path: Path, *, row_group_rows: int = ROW_GROU
         pq.write_table(table, temporary, row_group_size=row_group_rows, **parquet_options(table.schema))
 
 
+_NO_DAMAGE = re.compile("decrypt|memory|alloc|resource", re.IGNORECASE)
+
+
 @contextmanager
 def noticing_damage(path: Path) -> Iterator[None]:
     """Raise ``DamagedFile`` where Arrow reports that the content of ``path`` is wrong."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        # an error of the operating system has a number or a class of its own; a wrong key is no damage
+        # an error of the operating system has a number or a class of its own; a wrong key or too little memory is no
+        # damage
         of_system = isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError)
-        if of_system or "decrypt" in str(error).lower():
+        if of_system or isinstance(error, MemoryError) or _NO_DAMAGE.search(str(error)):
             raise
         raise DamagedFile(path) from error
 
@@ -113,6 +118,8 @@ def read_listed(
     source = pa.BufferReader(read_whole(path, digest=listed_digest(folder, name)))
     with noticing_damage(path):
         if filters:
+            import pyarrow.dataset  # noqa: F401 - without it read_table raises ValueError, as for a damaged file
+
             return pq.read_table(source, columns=columns, filters=filters)
         return pq.ParquetFile(source).read(columns=columns, use_threads=False)
 

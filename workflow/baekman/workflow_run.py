@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from baekman.tools.processes import STARTED_BY
+from baekman.tools.processes import STARTED_BY, exit_by_signal
 from baekman.workspace.paths import Workspace
 from baekman.workspace.run_state import RunCounts
 
@@ -213,7 +213,7 @@ def _stopping(process: subprocess.Popen[bytes], events: IO[str]) -> Iterator[Non
     try:
         for number, handler in handlers.items():
             if handler is signal.SIG_DFL:  # `nohup` ignores SIGHUP
-                signal.signal(number, _exit_by_signal)
+                signal.signal(number, exit_by_signal)
         yield
     except BaseException:
         with contextlib.suppress(ProcessLookupError):  # it ended by itself
@@ -224,10 +224,6 @@ def _stopping(process: subprocess.Popen[bytes], events: IO[str]) -> Iterator[Non
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-def _exit_by_signal(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)  # the exit code that shells use
 
 
 def _last_lines(messages: IO[bytes], *, begin: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 
 import typer
@@ -12,7 +13,15 @@ import typer
 from baekman import __version__
 from baekman.errors import EXIT_FAILED, EXIT_REFUSED, EXITS_INTERRUPTED, InputRefused
 from baekman.files.shown_text import printable
-from baekman.tools.processes import keep_from_others
+from baekman.tools.processes import exit_by_signal, keep_from_others
+
+OUT_OF_MEMORY = (
+    "there is not enough memory; give the command more (the limit of the shell, mem_mb of the job, or fewer"
+    " --workers), then run the same command again"
+)
+
+INTERRUPTED = "interrupted: run the same command again to go on"
+_NO_ROOM = "failed to map segment"  # of the dynamic linker
 
 app = typer.Typer(
     name="baekman",
@@ -45,6 +54,14 @@ def main() -> None:
     from baekman.cli import groups
 
     keep_from_others()
+    ended_by: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        ended_by.append(number)
+        exit_by_signal(number, frame)
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
     # docs/benchmarks.md, "Start-up", has the measurements of these three
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no command multiplies matrices: threads only cost time
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own allocator keeps more memory
@@ -57,14 +74,25 @@ def main() -> None:
             print(printable(f"refused: {reason}"), file=sys.stderr)
         sys.exit(EXIT_REFUSED)
     except SystemExit as ended:
-        if ended.code in EXITS_INTERRUPTED:  # Typer exits with 130 after Ctrl-C, and prints nothing
-            print("interrupted: run the same command again to go on", file=sys.stderr)
+        if ended.code in EXITS_INTERRUPTED:  # a signal, or Typer after Ctrl-C, which prints nothing
+            print(INTERRUPTED, file=sys.stderr)
         raise
     except Exception as failure:
+        if ended_by:  # an import that the signal interrupted raises an error of its own
+            print(INTERRUPTED, file=sys.stderr)
+            sys.exit(128 + ended_by[0])
         if os.environ.get("BAEKMAN_TRACEBACK"):
             raise
-        from baekman.cli.failure import describe
-
-        words = describe(failure, arguments=sys.argv[1:], environment=os.environ)
-        print(printable(f"failed: {words} (set BAEKMAN_TRACEBACK=1 to see where)"), file=sys.stderr)
+        print(printable(f"failed: {_words(failure)} (set BAEKMAN_TRACEBACK=1 to see where)"), file=sys.stderr)
         sys.exit(EXIT_FAILED)
+
+
+def _words(failure: Exception) -> str:
+    """Return the words for a failure; those for too little memory need no import, which could fail too."""
+    if isinstance(failure, MemoryError) or (isinstance(failure, ImportError) and _NO_ROOM in str(failure)):
+        return OUT_OF_MEMORY
+    try:
+        from baekman.cli.failure import describe
+    except (MemoryError, ImportError):
+        return OUT_OF_MEMORY
+    return describe(failure, arguments=sys.argv[1:], environment=os.environ)

@@ -18,6 +18,12 @@ _AGAIN = "then run the same command again"
 _ACTIONS = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give the user who runs this access to it"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
+    **dict.fromkeys(
+        (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS),
+        "its file system has to support locks (flock): mount it so, or move the workspace",
+    ),
+    errno.ENOMEM: "give the command more memory",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 _SQLITE_ACTIONS = {
     "SQLITE_FULL": "make room on the disk of the registry or cohort",
@@ -50,6 +56,8 @@ def describe(failure: Exception, *, arguments: Sequence[str], environment: Mappi
     if code := str(getattr(getattr(failure, "orig", failure), "sqlite_errorname", "")):
         action = next((action for name, action in _SQLITE_ACTIONS.items() if code.startswith(name)), "")
         return f"{kind}: {code}" + (f"; {action}, {_AGAIN}" if action else "")
+    if isinstance(failure, ImportError):  # its text names modules and libraries only
+        return f"{kind}: {failure.msg}"
     if not isinstance(failure, OSError) or not failure.errno:
         return kind
     parts = [f"{kind}: {os.strerror(failure.errno)}"]

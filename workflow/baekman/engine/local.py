@@ -100,7 +100,8 @@ def _hold(run: Callable[[int], Any], stop: Event, parent: int) -> None:
     """Prepare a forked worker for ``_run_held``: it dies with its parent and by Ctrl-C, and prints nothing then."""
     global _held, _stop
     _held, _stop = run, stop
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     if not end_with(parent, by=signal.SIGKILL):
         os._exit(1)
 

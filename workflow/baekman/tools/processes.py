@@ -47,6 +47,11 @@ def end_with(parent: int, *, by: signal.Signals) -> bool:
     return os.getppid() == parent
 
 
+def exit_by_signal(number: int, _frame: object) -> None:
+    """Handle a signal: leave all blocks, then end with the exit code that shells use."""
+    raise SystemExit(128 + number)
+
+
 def stop_with_deliver() -> None:
     """Stop this Snakemake and its jobs as by Ctrl-C when the ``baekman deliver`` that started it is killed."""
     parent = os.environ.pop(STARTED_BY, "")

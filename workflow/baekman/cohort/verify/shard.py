@@ -63,6 +63,8 @@ def verify_shard(store: Store, known: tuple[Snapshot, ...], names: tuple[str, ..
     for number, name in enumerate(names):
         try:
             findings += _batch_shard(store, name, shard, number, counts)
+        except MemoryError:  # pyarrow has a subclass of its own: no damage
+            raise
         except (OSError, pa.ArrowException, ValueError, IndexError) as error:
             findings.append(f"batches/{name}: shard {store.shards[shard].name} is broken ({type(error).__name__})")
     # a broken batch would only break the sites too
@@ -71,6 +73,8 @@ def verify_shard(store: Store, known: tuple[Snapshot, ...], names: tuple[str, ..
             findings += _sites(store, known, shard)
             if known and not findings:
                 findings += _dense(store, known[-1], shard)
+        except MemoryError:  # pyarrow has a subclass of its own: no damage
+            raise
         except (OSError, pa.ArrowException, ValueError, IndexError, KeyError) as error:
             findings.append(f"sites: shard {store.shards[shard].name} is broken ({type(error).__name__})")
     np.savez(folder / f"{store.shards[shard].name}.npz", **counts)  # type: ignore[arg-type]

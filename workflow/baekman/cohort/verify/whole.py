@@ -107,6 +107,8 @@ def _unreadable(store: Store, name: str) -> Iterable[str]:
     for file, read in readers.items():
         try:
             read()
+        except MemoryError:  # pyarrow has a subclass of its own: no damage
+            raise
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             yield f"batches/{name}/{file}: cannot be read ({type(error).__name__})"
             return

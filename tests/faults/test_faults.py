@@ -1,0 +1,153 @@
+"""Every command survives every fault: the last snapshot is whole, the message helps, the same command finishes.
+
+``BAEKMAN_FAULTS=full`` runs each fault on each scene, with 50 kills, and writes the table of ``docs/reliability.md``;
+``make faults`` sets it. Without it a sample runs. ``BAEKMAN_KILLS`` sets another number of kills.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from faults import disturbances, scenes
+from faults.disturbances import Circumstances, Disturbance, Ending
+from faults.scenes import Scene
+from support import PROJECT
+
+IS_FULL = os.environ.get("BAEKMAN_FAULTS") == "full"
+KILLS = int(os.environ.get("BAEKMAN_KILLS", "50"))
+PAGE = PROJECT / "docs" / "reliability.md"
+BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
+
+ALL = ("add", "tables", "withdraw", "import", "deliver")
+SMALL = ALL[:4]
+AGAIN = "run the same command again"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A disturbance, its name on the page, the scenes that it meets, and the words that the user has to see."""
+
+    title: str
+    disturb: Disturbance
+    scenes: tuple[str, ...]
+    words: str  # an expression for the output where the command fails; "" where nobody can print
+    sample: tuple[str, ...]
+    times: int = 1
+
+
+FAULTS = (
+    Fault("SIGKILL at a random moment", disturbances.killed, ALL, "", SMALL, times=KILLS),
+    Fault("SIGTERM at a random moment", disturbances.terminated, ALL, AGAIN, ("withdraw",), times=5),
+    Fault("full disk", disturbances.full_disk, ALL, f"(make room|No space left).*{AGAIN}|FULL", ("add",), times=4),
+    Fault(
+        "read-only output",
+        disturbances.read_only,
+        ALL,
+        "(Read-only|READONLY|CANTOPEN).*give the user|may write",
+        ("import",),
+    ),
+    Fault(
+        "input vanishes", disturbances.input_vanishes, ("add", "import", "deliver"), "refused|failed", ("add",), times=4
+    ),
+    Fault(
+        "input changes", disturbances.input_changes, ("add", "import", "deliver"), "refused|failed", ("add",), times=4
+    ),
+    Fault("a file system without locks", disturbances.no_locks, ALL, "support locks", ("tables",)),
+    Fault("clock set back", disturbances.clock_set_back, ALL, "set the clock", ("withdraw",)),
+    Fault("too little memory", disturbances.little_memory, SMALL, "[Mm]emory", ("add",), times=5),
+    Fault("two writers", disturbances.two_writers, ALL, AGAIN, ("add",)),
+    Fault("a worker is killed", disturbances.worker_killed, ("add", "tables"), "worker", ("add",)),
+    Fault("a tool is missing", disturbances.tool_is_missing, ("deliver",), "mosdepth", ()),
+    Fault("a tool exits with an error", disturbances.tool_fails, ("deliver",), "cannot go on", ()),
+    Fault("a tool writes half its output", disturbances.tool_writes_half, ("deliver",), "reads_lost", ()),
+    Fault("a tool hangs, Ctrl-C", disturbances.tool_hangs, ("deliver",), AGAIN, ()),
+)
+"""In the order of the page."""
+
+
+@dataclass
+class Ground:
+    """The scenes of the session, each with what it leaves undisturbed and its seconds; and the rows of the page."""
+
+    folder: Path
+    library: Path
+    scenes: dict[str, Scene]
+    undisturbed: dict[str, tuple[dict[str, str], float]] = field(default_factory=dict)
+    rows: list[str] = field(default_factory=list)
+
+    def expected(self, scene: Scene) -> tuple[dict[str, str], float]:
+        """Return what ``scene`` leaves undisturbed, and the seconds that it takes."""
+        if scene.name not in self.undisturbed:
+            place = scene.place(self.folder / f"{scene.name}.undisturbed")
+            started = time.monotonic()
+            done = scene.run(place)
+            assert done.returncode == 0, done.stdout
+            self.undisturbed[scene.name] = scene.outcome(place), time.monotonic() - started
+        return self.undisturbed[scene.name]
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Make the scenes; write the page's table at the end of a full run."""
+    folder = tmp_path_factory.mktemp("faults")
+    library = folder / "shim.so"
+    source = Path(__file__).with_name("shim.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    made = scenes.scenes(folder / "origin")
+    if IS_FULL:
+        made["deliver"] = scenes.delivery(folder / "delivery")
+    ground = Ground(folder, library, made)
+    yield ground
+    if IS_FULL and len(ground.rows) == len(cases()):
+        write_table(ground.rows)
+
+
+def write_table(rows: list[str]) -> None:
+    """Write the table of the page."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    head = "| Command | Fault | Runs | Undisturbed | Failed | The words where it failed |\n|---|---|---|---|---|---|\n"
+    PAGE.write_text(before + BEGIN + head + "".join(rows) + END + after, encoding="utf-8")
+
+
+def cases() -> list[tuple[str, Fault]]:
+    """Return the scenes and faults of this run."""
+    return [(name, fault) for name in ALL for fault in FAULTS if name in (fault.scenes if IS_FULL else fault.sample)]
+
+
+@pytest.mark.parametrize(("name", "fault"), cases(), ids=[f"{name}-{fault.title}" for name, fault in cases()])
+def test_the_same_command_finishes_after_a_fault(ground: Ground, tmp_path: Path, name: str, fault: Fault) -> None:
+    scene = ground.scenes[name]
+    expected, seconds = ground.expected(scene)
+    draw = random.Random(f"{name} {fault.title}")
+    endings = []
+    for number in range(fault.times if IS_FULL else 1):
+        place = scene.place(tmp_path / str(number))
+        ending = fault.disturb(Circumstances(scene, place, seconds, draw, ground.library))
+        if ending.code not in (0, -signal.SIGTERM) and fault.words:  # before the first statement a signal ends Python
+            assert re.search(fault.words, ending.output, re.DOTALL), ending.output
+            assert "Traceback" not in ending.output, ending.output
+        scene.is_whole(place)
+        done = scene.run(place)
+        assert done.returncode == 0, done.stdout
+        assert scene.outcome(place) == expected
+        endings.append(ending)
+    ground.rows.append(row(name, fault, endings))
+
+
+def row(name: str, fault: Fault, endings: list[Ending]) -> str:
+    """Return the row of a fault on the page."""
+    failed = [ending for ending in endings if ending.code]
+    lines = [line for ending in failed for line in ending.output.splitlines() if re.search(fault.words or "$^", line)]
+    words = re.sub(r"\b[PSD][0-9A-Z]{13}\b", "ID", lines[-1]).replace("|", "\\|") if lines else ""
+    counts = f"{len(endings)} | {len(endings) - len(failed)} | {len(failed)}"
+    return f"| `{name}` | {fault.title} | {counts} | {words} |\n"
