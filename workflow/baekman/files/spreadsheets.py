@@ -28,8 +28,9 @@ DATE = re.compile(
 
 def is_error_cell(value: str) -> bool:
     """Return whether ``value`` is the error of a formula, such as ``#N/A`` or ``#REF!``."""
-    plain = _plain(value).upper() if value and value.lstrip()[:1] in "#＃Ee" else ""
-    return bool(ERROR_CELL.fullmatch(plain))
+    if not value or value.lstrip()[:1] not in "#＃Ee":
+        return False
+    return bool(ERROR_CELL.fullmatch(_plain(value).upper()))
 
 
 def is_empty_word(value: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -105,7 +105,7 @@ class Head:
 
     def to_json(self) -> dict[str, Any]:
         """Return the head as JSON values."""
-        shelves = {name: list(asdict(shelf).values()) for name, shelf in self.shelves.items()}
+        shelves = {name: list(vars(shelf).values()) for name, shelf in self.shelves.items()}
         return {**vars(self), "recent": {str(number): token for number, token in self.recent.items()}} | {
             "shelves": shelves
         }

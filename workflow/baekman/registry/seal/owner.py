@@ -148,7 +148,7 @@ def actual_seals(connection: Connection, owner_ids: Sequence[str], *, ring: KeyR
             owner = table.c[KEY[own_table.name]]
             place = _COLUMNS[table.name].index(owner.name)
             for some in chunks(ids):
-                for row in connection.execute(select(table).where(owner.in_(some))):
+                for row in connection.execute(select(table).where(owner.in_(some))).all():
                     seal = actual.get(row[place])
                     if seal is None:
                         seal = actual[row[place]] = Seal(row[place])

@@ -50,6 +50,8 @@ def owner_problems(stored: dict[str, Seal], actual: dict[str, Seal]) -> list[Pro
 
 
 def _differences(sealed: Seal, found: Seal) -> Iterable[Problem]:
+    if found.row and (found.row, found.withdrawn_at, found.rows) == (sealed.row, sealed.withdrawn_at, sealed.rows):
+        return  # nearly always
     if not found.row:
         yield problem(sealed.owner_id, expected="its record", found="none: it was deleted")
     elif found.withdrawn_at != sealed.withdrawn_at:
