@@ -1,7 +1,7 @@
 """Compare the CPU time of two checkouts: the cohort commands, the bytes of the store and `baekman registry import`.
 
     python scripts/benchmarks/versions.py --before CHECKOUT --after CHECKOUT --work DIR --gvcfs LIST.tsv
-                                          --reference REF.fa [--runs 9] [--registry-rows 0]
+                                          --reference REF.fa [--runs 9] [--add-only] [--registry-rows 0]
 
 Both checkouts have their kernels compiled in place. The commands of both run in turn, and the order changes from run
 to run. Prints a Markdown table with the median CPU seconds (user and system) of both, the median of the pairs' ratios
@@ -38,14 +38,16 @@ def cpu_of(checkout: Path, *words: str | Path) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def cohort_costs(checkout: Path, work: Path, *, listed: Path, reference: Path) -> Costs:
-    """Return the CPU seconds of the cohort commands and the bytes of the store that they make."""
+def cohort_costs(checkout: Path, work: Path, *, listed: Path, reference: Path, add_only: bool) -> Costs:
+    """Return the CPU seconds of the cohort commands, or of two of them, and the bytes of the store that they make."""
     cohort = work / "cohort"
     where = ("--cohort", cohort)
     costs = {"cohort init": cpu_of(checkout, "cohort", "init", *where, "--reference", reference)}
     costs["cohort add"] = cpu_of(checkout, "cohort", "add", *where, "--batch", "b", "--gvcfs", listed)
     stored = [file for file in cohort.rglob("*") if file.is_file() and file.name != "reference.seq"]
     costs["bytes of the store, without the reference"] = sum(file.stat().st_size for file in stored)
+    if add_only:
+        return costs
     for name in ("vcf", "bcf"):
         costs[f"export, {name}"] = cpu_of(
             checkout, "export", *where, "--format", name, "--output", work / f"all.{name}"
@@ -85,6 +87,7 @@ def main() -> None:
     for name in ("--before", "--after", "--work", "--gvcfs", "--reference"):
         parser.add_argument(name, type=Path, required=name in {"--before", "--after", "--work"})
     parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--add-only", action="store_true", help="run no command that reads the store")
     parser.add_argument("--registry-rows", type=int, default=0, help="also import a registration table of so many rows")
     arguments = parser.parse_args()
     checkouts = (arguments.before.resolve(), arguments.after.resolve())
@@ -98,7 +101,7 @@ def main() -> None:
             costs[checkout] = {}
             if arguments.gvcfs:
                 files = {"listed": arguments.gvcfs.resolve(), "reference": arguments.reference.resolve()}
-                costs[checkout] |= cohort_costs(checkout, work, **files)
+                costs[checkout] |= cohort_costs(checkout, work, **files, add_only=arguments.add_only)
             if arguments.registry_rows:
                 costs[checkout] |= registry_costs(checkout, work, rows=arguments.registry_rows)
         for name, before in costs[checkouts[0]].items() if number else ():  # the first run compiles the modules
