@@ -33,6 +33,7 @@ scattergather:
 wildcard_constraints:
     delivery=DELIVERY,
     participant=PARTICIPANT,
+    lane=r"L\d+",
 
 
 def of_delivery(pattern):
@@ -93,6 +94,24 @@ def earlier_reads(wildcards):
         WORKSPACE, wildcards.participant, delivery_id=config["delivery"]
     )
     return f"participants/{wildcards.participant}/earlier.cram" if merged else []
+
+
+def order_of_lanes(wildcards):
+    """Return the order of a specimen with several lanes; a file that does not exist for another specimen."""
+    form = ORDERED.get(wildcards.participant, "")
+    return f"deliveries/{wildcards.delivery}/orders/{wildcards.participant}.{form or 'lanes'}.sealed"
+
+
+def lanes_of(wildcards):
+    """Return the alignments and notes of the lanes of a specimen with several."""
+    _, _, number = ORDERED.get(wildcards.participant, "").partition("lanes-")
+    return expand(
+        "deliveries/{delivery}/lanes/{participant}/L{lane}.{ending}",
+        delivery=wildcards.delivery,
+        participant=wildcards.participant,
+        lane=range(1, int(number or 0) + 1),
+        ending=("bam", "sealed"),
+    )
 
 
 def needed_index(wildcards):

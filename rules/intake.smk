@@ -13,7 +13,7 @@ if config.get("delivery") and not re.fullmatch(DELIVERY, str(config["delivery"])
         )
 # Jobs inherit the environment and the paths of options.
 internals.forget_folder_of_command(workflow)
-ORDERED = ordered_participants()
+ORDERED = orders_under_way()
 if (
     re.fullmatch(DELIVERY, str(config.get("delivery")))
     and staged_rows() is None
@@ -59,9 +59,9 @@ rule inspect:
 
 
 rule inspect_and_align:
-    """Check and align the FASTQ of one specimen in one stream; each file is read once."""
+    """Check and align the FASTQ of a specimen with one lane in one stream; each file is read once."""
     input:
-        order="deliveries/{delivery}/orders/{participant}.fastq.sealed",
+        order="deliveries/{delivery}/orders/{participant}.lane.sealed",
         reference=REFERENCE,
         index=INDEX,
     output:
@@ -80,8 +80,54 @@ rule inspect_and_align:
         " --reference {input.reference} --aligner {params.aligner} --threads {threads} 2> {log}"
 
 
-# The name of an order says which of both carries it out.
-ruleorder: inspect > inspect_and_align
+rule inspect_lane:
+    """Check and align one lane of several in one stream; each file is read once."""
+    input:
+        order=order_of_lanes,
+        reference=REFERENCE,
+        index=INDEX,
+    output:
+        lane=temp("deliveries/{delivery}/lanes/{participant}/{lane}.bam"),
+        note=temp("deliveries/{delivery}/lanes/{participant}/{lane}.sealed"),
+    log:
+        "<logs>/inspect_lane/{delivery}/{participant}/{lane}.log",
+    benchmark:
+        "<benchmarks>/inspect_lane/{delivery}/{participant}/{lane}.tsv"
+    conda:
+        "../envs/align.yaml"
+    threads: 4
+    params:
+        aligner=SETTINGS["aligner"],
+    shell:
+        "baekman step inspect --delivery {wildcards.delivery} --participant {wildcards.participant}"
+        " --lane {wildcards.lane} --reference {input.reference} --aligner {params.aligner}"
+        " --threads {threads} 2> {log}"
+
+
+rule merge_lanes:
+    """Merge the lanes of one specimen and mark duplicates, once for all lanes."""
+    input:
+        lanes=lanes_of,
+        order=order_of_lanes,
+        reference=REFERENCE,
+    output:
+        note="deliveries/{delivery}/inspected/{participant}.json",
+    log:
+        "<logs>/merge_lanes/{delivery}/{participant}.log",
+    benchmark:
+        "<benchmarks>/merge_lanes/{delivery}/{participant}.tsv"
+    conda:
+        "../envs/align.yaml"
+    threads: 4
+    params:
+        aligner=SETTINGS["aligner"],
+    shell:
+        "baekman step merge-lanes --delivery {wildcards.delivery} --participant {wildcards.participant}"
+        " --reference {input.reference} --aligner {params.aligner} --threads {threads} 2> {log}"
+
+
+# The name of an order says which of these carries it out.
+ruleorder: inspect > inspect_and_align > merge_lanes
 
 
 rule inspected:
@@ -89,7 +135,7 @@ rule inspected:
         notes=expand(
             "deliveries/{delivery}/inspected/{participant}.json",
             delivery=config.get("delivery"),
-            participant=ORDERED,
+            participant=list(ORDERED),
         ),
 
 

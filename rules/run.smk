@@ -161,10 +161,11 @@ def run_inspections(workspace, delivery, participants):
         )
 
 
-def ordered_participants():
-    """Return the participants with an order of an intake that is under way."""
+def orders_under_way():
+    """Return the form of each order of an intake that is under way, by participant."""
     orders = WORKSPACE.delivery(str(config.get("delivery"))).orders
-    return sorted(path.name.split(".")[0] for path in orders.glob("P*.sealed"))
+    words = [path.name.split(".") for path in sorted(orders.glob("P*.sealed"))]
+    return {participant: "".join(form) for participant, *form, _ in words}
 
 
 def staged_rows():

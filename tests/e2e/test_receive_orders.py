@@ -79,7 +79,7 @@ def test_orders_are_sealed_and_gone_when_intake_ends(workspace: Workspace, tmp_p
 def test_the_next_command_destroys_orders_that_a_killed_run_left(workspace: Workspace) -> None:
     home = workspace.delivery("D00000000000NN")
     home.orders.mkdir(parents=True)
-    home.order("P00000000000NN", streams=True).write_bytes(b"sealed")
+    home.order("P00000000000NN", "lane").write_bytes(b"sealed")
     home.orders_key.write_bytes(b"key")
     open_in_force(workspace)
     assert list(home.path.iterdir()) == []

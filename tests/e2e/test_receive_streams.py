@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,13 @@ import pysam
 import pytest
 from baekman.align.aligners import Aligner
 from baekman.align.alignment import align
+from baekman.intake.orders.lanes import inspect_lane, merge_lanes
 from baekman.intake.orders.order import open_order
 from baekman.intake.receive import receive
 from baekman.intake.specimen import inspect
 from baekman.tools.pipes import PipeFailed
 from baekman.workspace import specimens
-from baekman.workspace.paths import Workspace
+from baekman.workspace.paths import ARRAY, Workspace
 from support.delivery_builder import (
     DeliveryBuilder,
     codes,
@@ -68,16 +70,27 @@ class Run:
         self.ordered: list[str] = []
         self.failed: list[str] = []
         self.staged: list[set[str]] = []
+        self.lanes: dict[str, int] = {}  # bytes of each lane that was aligned last
 
     def __call__(self, workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
         self.ordered += participants
         for participant in participants:
             try:
-                inspect(workspace, delivery_id, participant, aligner=self.aligner)
+                self._carry_out(workspace, delivery_id, participant)
             except PipeFailed as failure:
                 self.failed.append(str(failure))
         folder = workspace.delivery(delivery_id).staged
         self.staged += [{path.name for path in staged.iterdir()} for staged in folder.iterdir()]
+
+    def _carry_out(self, workspace: Workspace, delivery_id: str, participant: str) -> None:
+        order = open_order(workspace, delivery_id, participant).order
+        if not order.form.startswith("lanes-"):
+            inspect(workspace, delivery_id, participant, aligner=self.aligner)
+            return
+        for lane in order.lanes:
+            inspect_lane(workspace, delivery_id, participant, lane=lane, aligner=self.aligner)
+            self.lanes[lane] = workspace.delivery(delivery_id).lane(participant, lane).stat().st_size
+        merge_lanes(workspace, delivery_id, participant, aligner=self.aligner)
 
 
 def install(program: Path, script: str) -> None:
@@ -151,6 +164,44 @@ def test_the_desk_compares_sizes_and_aligns_no_reads_that_cannot_pass(
     assert forms == [True, False]
     assert codes(received)[1] == ("reject", ["size_wrong", "truncated", "checksum_wrong"])
     assert not (tmp_path / "aligned").exists()
+
+
+def test_lanes_are_aligned_alone_and_counted_and_one_that_does_not_pass_stops_all(
+    workspace: Workspace, tmp_path: Path, reference: Path, indexed: Path
+) -> None:
+    builder = DeliveryBuilder(tmp_path / "in", reference)
+    for lane, seed in (("X", 1), ("Y", 2)):
+        builder.pair("A-1", seed=seed, lane=lane)
+        builder.pair("A-2", seed=seed + 2, lane=lane)
+    builder.rows[-1][-2] = "0" * 64
+    builder.pair("A-3", seed=5, lane="X")
+    builder.pair("A-3", seed=6, lane="Y", change=lambda mate, text: fastq(5, mate, name=lambda number: f"B:{number}"))
+    delivery = builder.finish()
+    lanes: list[dict[str, int]] = []
+    run = Run(indexed)
+
+    def carry_out(workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
+        for participant in participants:
+            run(workspace, delivery_id, [participant])
+            lanes.append(dict(run.lanes))
+
+    received = receive(delivery, workspace=workspace, run=carry_out)
+    assert codes(received) == [("accept", []), ("reject", ["checksum_wrong"]), ("reject", ["content_repeated"] * 2)]
+    assert [{lane: bool(size) for lane, size in sizes.items()} for sizes in lanes] == [
+        {"L1": True, "L2": True},
+        {"L1": True, "L2": False},
+        {"L1": True, "L2": True},
+    ]
+    home = workspace.delivery(received.delivery_id)
+    assert not home.lanes.exists() and not home.orders.exists()
+    rows = specimens.read(home.specimens)
+    assert [(row.entry, row.lane, row.records) for row in rows] == [("aligned", "L1", 40), ("aligned", "L2", 40)]
+    cram = workspace.root / rows[0].file_1
+    assert rows[0].file_1 == rows[1].file_1 and [path.name for path in cram.parent.parent.iterdir()] == [
+        rows[0].participant_id
+    ]
+    names = [(read.query_name or "") for read in pysam.AlignmentFile(str(cram), reference_filename=str(reference))]
+    assert sorted({name.partition(".")[0] for name in names}) == ["L1", "L2"] and len(names) == 80
 
 
 @pytest.mark.parametrize(
@@ -241,3 +292,28 @@ def test_a_kill_during_the_stream_leaves_nothing_that_counts(
     assert codes(receive(delivery, workspace=workspace, run=run)) == [("accept", [])]
     assert len(run.ordered) == 1
     assert [path.name[0] for path in (home / "staged").iterdir()] == ["P"]
+
+
+def test_array_genotypes_are_staged_again_without_the_reads(tmp_path: Path, reference: Path, indexed: Path) -> None:
+    lines = [
+        "##fileformat=VCFv4.2",
+        "##contig=<ID=chr1,length=3000>",
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">',
+    ]
+    head = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tA-1"
+    text = "\n".join([*lines, head, "chr1\t100\t.\tA\tC\t.\t.\t.\tGT\t0/1"])
+    (tmp_path / "array.vcf").write_text(text + "\n")
+    workspace = Workspace(tmp_path / "W")
+    make_workspace(workspace.root, reference, [registration("A-1", 1, array_genotypes="array.vcf")])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1")
+    run = Run(indexed)
+    received = receive(delivery, workspace=workspace, run=run)
+    home = workspace.delivery(received.delivery_id)
+    (row,) = before = specimens.read(home.specimens)
+    shutil.rmtree(home.staged)  # as jobs do
+    again = receive(delivery, workspace=workspace, run=run, again=True, needed={row.participant_id: {ARRAY}})
+    assert (again.status, codes(again)) == ("again", [("accept", [])])
+    assert run.staged[1:] == [{ARRAY, f"{ARRAY}.tbi"}]
+    assert specimens.read(home.specimens) == before
+    again = receive(delivery, workspace=workspace, run=run, again=True, needed={row.participant_id: {"aligned.cram"}})
+    assert codes(again) == [("accept", [])] and "aligned.cram" in run.staged[2]

@@ -12,7 +12,7 @@ import pysam
 import pytest
 from baekman import pseudonyms
 from baekman.align.aligners import Aligner
-from baekman.align.alignment import accept, align, merge
+from baekman.align.alignment import accept, align, align_lane, merge, merge_lanes
 from baekman.errors import InputRefused
 from baekman.tools.pipes import PipeFailed
 from baekman.workspace.specimens import StagedFiles
@@ -113,6 +113,23 @@ def test_the_header_holds_no_path_and_no_command_line(folder: Path, tmp_path: Pa
         text = str(file.header)
     assert "/" not in text and "CL:" not in text and "UR:" not in text
     assert "M5:" in text and "PN:bwa" in text
+
+
+def test_lanes_that_are_aligned_alone_and_merged_have_the_records_of_one_stream(folder: Path, tmp_path: Path) -> None:
+    lanes = [lane(folder, "L1"), lane(folder, "L2")]
+    whole = run(folder, tmp_path, lanes)
+    aligner = Aligner(name="bwa", reference=folder / "genome.fa", threads=2)
+    alone = [tmp_path / f"{each.lane}.bam" for each in lanes]
+    counts = [align_lane(each, aligner=aligner, output=bam) for each, bam in zip(lanes, alone, strict=True)]
+    merged, metrics = tmp_path / "merged.cram", tmp_path / "merged.txt"
+    merge_lanes(alone, aligner=aligner, output=merged, metrics=metrics)
+    assert counts == [2 * PAIRS] * 2
+    views = [pysam.view("-h", "--no-PG", "-T", str(folder / "genome.fa"), str(cram)) for cram in (whole, merged)]
+    assert views[0] == views[1]
+    assert [line for line in metrics.read_text().splitlines() if ":" in line and "COMMAND" not in line] == [
+        line for line in (tmp_path / "markdup.txt").read_text().splitlines() if ":" in line and "COMMAND" not in line
+    ]
+    assert Path(f"{merged}.crai").is_file()
 
 
 def test_the_number_of_threads_changes_no_record(folder: Path, tmp_path: Path) -> None:

@@ -44,23 +44,71 @@ def align(
     Raises:
         PipeFailed: a tool fails; no file appears.
     """
-    reference, threads = aligner.reference, str(aligner.threads)
-    samtools = tools.command("samtools")
     with atomic_file(metrics) as counts, atomic_file(output) as cram, _scratch() as scratch:
-        sort: Words = ["sort", "-u", "--no-PG", "-@", threads, "-m", SORT_MEMORY, "-T", scratch / "sort", "-"]
-        markdup: Words = [
-            *("markdup", "--no-PG", "-O", CRAM_FORMAT, "-@", threads, "-T", scratch / "markdup"),
-            *("-f", counts, "--reference", reference, "-", cram),
-        ]
         with running(
-            [*samtools, "fixmate", "-u", "-m", "--no-PG", "-", "-"],
-            [*samtools, *sort],
-            [*samtools, *markdup],
+            *_sorted(aligner.threads, scratch, "-u", "-"),
+            _markdup(aligner, scratch, counts=counts, output=cram),
             source=_alignments(lanes, aligner, platform),
             output=Path(os.devnull),
         ) as stages:
             stages.require_success()
         _finish(cram, output)
+
+
+def align_lane(lane: StagedFiles, *, aligner: Aligner, output: Path, platform: str = "ILLUMINA") -> int:
+    """Align one lane of a participant and write ``output`` (coordinate-sorted BAM) for ``merge_lanes``.
+
+    Arguments are as for ``align``.
+
+    Returns:
+        The number of primary records.
+
+    Raises:
+        PipeFailed: a tool fails; no file appears.
+    """
+    samtools = tools.command("samtools")
+    with atomic_file(output, durable=False) as bam, _scratch() as scratch:
+        with running(
+            *_sorted(aligner.threads, scratch, "-O", "bam,level=1", "-o", bam, "-"),
+            source=_alignments([lane], aligner, platform),
+            output=Path(os.devnull),
+        ) as stages:
+            stages.require_success()
+        return int(piped([*samtools, "view", "-c", "-F", "0x900", "-@", str(aligner.threads), bam]))
+
+
+def merge_lanes(lanes: Sequence[Path], *, aligner: Aligner, output: Path, metrics: Path) -> None:
+    """Merge the BAM files of ``align_lane`` in their order and write ``output`` and ``metrics`` as ``align`` does.
+
+    The records are those of ``align`` on the same lanes, in the same order. Raises ``PipeFailed``.
+    """
+    with atomic_file(metrics) as counts, atomic_file(output) as cram, _scratch() as scratch:
+        with running(
+            [
+                *tools.command("samtools"),
+                *("merge", "-u", "-c", "-p", "--no-PG", "-@", str(aligner.threads), "-"),
+                *lanes,
+            ],
+            _markdup(aligner, scratch, counts=counts, output=cram),
+            output=Path(os.devnull),
+        ) as stages:
+            stages.require_success()
+        _finish(cram, output)
+
+
+def _sorted(threads: int, scratch: Path, *words: str | Path) -> list[Words]:
+    """Return the commands that bring mates together and sort; ``words`` are the output and input of the sort."""
+    samtools = tools.command("samtools")
+    sort: Words = ["sort", "--no-PG", "-@", str(threads), "-m", SORT_MEMORY, "-T", scratch / "sort", *words]
+    return [[*samtools, "fixmate", "-u", "-m", "--no-PG", "-", "-"], [*samtools, *sort]]
+
+
+def _markdup(aligner: Aligner, scratch: Path, *, counts: Path, output: Path) -> Words:
+    """Return the command that marks duplicates, and writes them to ``output`` and their ``counts``."""
+    return [
+        *(*tools.command("samtools"), "markdup", "--no-PG", "-O", CRAM_FORMAT, "-@", str(aligner.threads)),
+        *("-T", scratch / "markdup", "-f", counts, "--reference", aligner.reference, "-", output),
+    ]
 
 
 def accept(alignments: Path, *, reference: Path, output: Path, metrics: Path, threads: int = 1) -> None:
@@ -163,7 +211,8 @@ def _alignments(lanes: Sequence[StagedFiles], aligner: Aligner, platform: str) -
             header, first_record = _split_header(records.stdout)
             if number == 0:
                 others = [other.encode().replace(b"\\t", b"\t") + b"\n" for other in groups[1:]]
-                yield b"".join([*header, *others])
+                programs = [line for line in header if line.startswith(b"@PG\t")]  # last, as in `merge_lanes`
+                yield b"".join([*(line for line in header if line not in programs), *others, *programs])
             yield first_record
             yield from records.blocks()
             records.require_success()

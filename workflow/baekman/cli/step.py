@@ -90,19 +90,41 @@ def index(fasta: Path, aligner: str = "bwa") -> None:
 
 @app.command()
 def inspect(
-    delivery: Delivery, participant: Participant, aligner: str = "", reference: str = "", threads: Threads = 1
+    delivery: Delivery,
+    participant: Participant,
+    lane: Annotated[str, typer.Option(help="A lane of several: inspect and align it alone.")] = "",
+    aligner: Annotated[str, typer.Option(help="Align FASTQ in the same stream.")] = "",
+    reference: str = "",
+    threads: Threads = 1,
 ) -> None:
     """Inspect one specimen of a delivery that is being received, by its order, and stage it if it passes.
-
-    With an aligner, FASTQ is aligned in the same stream.
 
     Example: baekman step inspect --delivery D… --participant P…
     """
     from baekman.align.aligners import Aligner
+    from baekman.intake.orders.lanes import inspect_lane
     from baekman.intake.specimen import inspect as inspect_specimen
 
     chosen = Aligner(name=aligner, reference=Path(reference), threads=threads) if aligner else None
-    inspect_specimen(HERE, delivery, participant, aligner=chosen)
+    if lane and chosen is not None:
+        inspect_lane(HERE, delivery, participant, lane=lane, aligner=chosen)
+    else:
+        inspect_specimen(HERE, delivery, participant, aligner=chosen)
+
+
+@app.command()
+def merge_lanes(
+    delivery: Delivery, participant: Participant, reference: Reference, aligner: str = "bwa", threads: Threads = 1
+) -> None:
+    """Merge the inspected lanes of one specimen, mark duplicates, and stage the alignment if the specimen passes.
+
+    Example: baekman step merge-lanes --delivery D… --participant P… --reference reference/GRCh38.fa
+    """
+    from baekman.align.aligners import Aligner
+    from baekman.intake.orders import lanes
+
+    chosen = Aligner(name=aligner, reference=reference, threads=threads)
+    lanes.merge_lanes(HERE, delivery, participant, aligner=chosen)
 
 
 @app.command()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from baekman.files.untrusted import FileFault
 from baekman.genome.contigs import Contig, contigs_in
@@ -81,6 +82,32 @@ class Contents:
     identifiers: set[str] = field(default_factory=set)
     read_identifiers: set[str] = field(default_factory=set)
     record_identifiers: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the contents of a FASTQ file, which has no header, as JSON values."""
+        values = {name: getattr(self, name) for name in _OF_FASTQ}
+        return {**values, "identifiers": sorted(self.identifiers), "read_identifiers": sorted(self.read_identifiers)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Contents:
+        """Return the contents that ``to_json`` described."""
+        qualities = values["qualities"]
+        return cls(
+            **{
+                **values,
+                "faults": [(code, text) for code, text in values["faults"]],
+                "mates": tuple(values["mates"]),
+                "qualities": tuple(qualities) if qualities else None,
+                "identifiers": set(values["identifiers"]),
+                "read_identifiers": set(values["read_identifiers"]),
+            }
+        )
+
+
+_OF_FASTQ = (
+    *("sha256", "size", "faults", "records", "names_digest", "suffix", "stems_digest", "bases_digest", "mates"),
+    *("qualities", "unmarked", "record_identifiers"),
+)
 
 
 def examine(

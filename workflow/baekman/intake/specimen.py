@@ -25,7 +25,7 @@ from baekman.workspace.specimens import StagedFiles
 def inspect(workspace: Workspace, delivery_id: str, participant_id: str, *, aligner: Aligner | None = None) -> None:
     """Inspect the ordered specimen of a participant, stage it if it passes, and write the note of its inspection.
 
-    With an ``aligner`` delivered FASTQ is aligned in the same stream, and the alignment is staged.
+    With an ``aligner`` delivered FASTQ of one lane is aligned in the same stream, and the alignment is staged.
 
     Raises:
         InputRefused: There is no order.
@@ -48,7 +48,7 @@ def examine_and_stage(opened: OpenOrder, aligner: Aligner | None = None) -> Insp
     """
     order = opened.order
     files = {row.row: DeliveredFile(folder=order.folder, row=row, key=order.key) for row in order.rows}
-    if aligner is not None and order.streams:
+    if aligner is not None and order.form == "lane":
         contents, findings, staged = align_and_stage(opened, files, aligner)
     else:
         contents = {
@@ -58,12 +58,13 @@ def examine_and_stage(opened: OpenOrder, aligner: Aligner | None = None) -> Insp
         findings, staged = [*order.findings, *check_specimen(opened, contents)], []
         if order.goes_on(findings):
             staged = _staged(opened, ExaminedSpecimen(order=order, files=files, contents=contents), findings)
-    return _inspection(opened, contents, findings=findings, staged=staged)
+    return inspection_of(opened, contents, findings=findings, staged=staged)
 
 
-def _inspection(
+def inspection_of(
     opened: OpenOrder, contents: Mapping[int, Contents], *, findings: Sequence[Finding], staged: Sequence[StagedFiles]
 ) -> Inspection:
+    """Return the inspection of an ordered specimen, for its note; ``contents`` are by row of the manifest."""
     order = opened.order
     unknown = {row for finding in findings if finding.reason.code == "sample_unknown" for row in finding.rows}
     inspection = Inspection.of(

@@ -11,6 +11,8 @@ STAGES = ("intake", "align", "qc", "call", "cohort", "tables", "report", "finish
 STAGE_OF_RULE: Mapping[str, str] = {
     "inspect": "intake",
     "inspect_and_align": "intake",
+    "inspect_lane": "intake",
+    "merge_lanes": "intake",
     "inspected": "intake",
     "staged_file": "intake",
     "reference": "align",

@@ -1,4 +1,4 @@
-"""The orders of an intake and their key: destroyed at its end, or by the next command when it was killed."""
+"""The orders of an intake, their key and aligned lanes: destroyed at its end, or by the next command after a kill."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from baekman.workspace.paths import DeliveryFolder, Workspace
 
 
 def destroy_orders(home: DeliveryFolder) -> None:
-    """Destroy the key of the orders of a delivery, then the orders."""
+    """Destroy the key of the orders of a delivery, then the orders and the lanes that jobs aligned."""
     destroy_secret(home.orders_key)
     shutil.rmtree(home.orders, ignore_errors=True)
+    shutil.rmtree(home.lanes, ignore_errors=True)
 
 
 def destroy_abandoned(workspace: Workspace) -> list[str]:
     """Destroy the orders of each delivery that no live run receives; return the IDs of these deliveries, sorted."""
-    deliveries = sorted({path.parent.name for path in workspace.deliveries.glob("D*/orders*")})
+    left = [*workspace.deliveries.glob("D*/orders*"), *workspace.deliveries.glob("D*/lanes")]
+    deliveries = sorted({path.parent.name for path in left})
     abandoned = []
     for delivery_id in deliveries:
         descriptor = open_for_lock(workspace.delivery(delivery_id).intake_lock)

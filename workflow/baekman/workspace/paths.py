@@ -101,9 +101,25 @@ class DeliveryFolder:
         """The key of the orders; both go when the intake ends."""
         return self.path / "orders.key"
 
-    def order(self, participant_id: str, *, streams: bool) -> Path:
-        """Return the sealed order to inspect a participant's specimen; its name tells rules which carries it out."""
-        return self.orders / f"{participant_id}{'.fastq' if streams else ''}.sealed"
+    def order(self, participant_id: str, form: str = "") -> Path:
+        """Return the sealed order to inspect a participant's specimen; its ``form`` tells rules which carries it out.
+
+        A form is "", ``lane`` (one lane of FASTQ) or ``lanes-N``.
+        """
+        return self.orders / f"{participant_id}{form and '.'}{form}.sealed"
+
+    def find_order(self, participant_id: str) -> Path | None:
+        """Return the sealed order of a participant in any form; None when there is none."""
+        return next(self.orders.glob(f"{participant_id}.*sealed"), None)
+
+    @property
+    def lanes(self) -> Path:
+        """The folder of the lanes that jobs of an intake have aligned; it goes with the orders."""
+        return self.path / "lanes"
+
+    def lane(self, participant_id: str, lane: str) -> Path:
+        """Return the alignment of one lane; the sealed note of its contents has the ending ``.sealed`` instead."""
+        return self.lanes / participant_id / f"{lane}.bam"
 
     @property
     def intake_lock(self) -> Path:

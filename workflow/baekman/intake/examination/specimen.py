@@ -12,13 +12,15 @@ from baekman.intake.reasons import Finding
 
 
 def check_specimen(opened: OpenOrder, contents: Mapping[int, Contents]) -> list[Finding]:
-    """Return the findings of all files of a specimen; ``contents`` are by row of the manifest.
+    """Return the findings on the files of a specimen; ``contents`` are by row of the manifest.
 
-    A wrong size that the desk found is not found again.
+    Files without contents, which are those of other lanes, are left out. The wrong sizes that the desk found are not
+    found again.
     """
     order = opened.order
     findings = []
-    for row in order.rows:
+    rows = [row for row in order.rows if row.row in contents]
+    for row in rows:
         findings += check_contents(
             row,
             opened.under_our_names(contents[row.row]) if row.kind == "gvcf" else contents[row.row],
@@ -28,4 +30,4 @@ def check_specimen(opened: OpenOrder, contents: Mapping[int, Contents]) -> list[
         )
     known = {finding.rows for finding in order.findings if finding.reason.code == "size_wrong"}
     findings = [finding for finding in findings if finding.reason.code != "size_wrong" or finding.rows not in known]
-    return [*findings, *check_mates(order.rows, contents)]
+    return [*findings, *check_mates(rows, contents)]

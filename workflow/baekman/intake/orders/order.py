@@ -125,7 +125,14 @@ class Order:
     @property
     def rule(self) -> str:
         """The rule that carries out the order."""
-        return "inspect_and_align" if self.streams else "inspect"
+        return {"": "inspect", "lane": "inspect_and_align"}.get(self.form, "merge_lanes")
+
+    @property
+    def form(self) -> str:
+        """The form of the order: ``lane`` or ``lanes-N`` for FASTQ in streams, else ""."""
+        if not self.streams:
+            return ""
+        return "lane" if len(self.lanes) == 1 else f"lanes-{len(self.lanes)}"
 
     @property
     def lanes(self) -> dict[str, list[ManifestRow]]:
@@ -244,7 +251,7 @@ def write_orders(home: DeliveryFolder, orders: Iterable[Order]) -> KeyRing:
     make_key_file(home.orders_key, [key])
     ring = KeyRing([key])
     for order in orders:
-        with atomic_file(home.order(order.participant_id, streams=order.streams), durable=False) as file:
+        with atomic_file(home.order(order.participant_id, order.form), durable=False) as file:
             file.write_bytes(ring.seal(order.to_json(), identity=order.identity))
     return ring
 
@@ -258,8 +265,10 @@ def open_order(workspace: Workspace, delivery_id: str, participant_id: str) -> O
     home = workspace.delivery(delivery_id)
     try:
         ring = read_key_file(home.orders_key, PURPOSE)
-        file = home.order(participant_id, streams=False)
-        sealed = (file if file.is_file() else home.order(participant_id, streams=True)).read_bytes()
+        file = home.find_order(participant_id)
+        if file is None:
+            raise FileNotFoundError
+        sealed = file.read_bytes()
     except (InputRefused, FileNotFoundError):
         raise InputRefused(
             Problem(

@@ -1,4 +1,4 @@
-"""Delivered FASTQ of one specimen in one stream: checksum, examination, new names and alignment, without a copy.
+"""Delivered FASTQ of one lane in one stream: checksum, examination, new names and alignment, without a copy.
 
 Each file is decompressed once. A thread examines it and writes the copy of its text to a FIFO, from which the aligner
 reads. The alignment counts only when every file passed to its end.
@@ -10,13 +10,12 @@ import errno
 import os
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from baekman.align.aligners import Aligner
-from baekman.align.alignment import align
 from baekman.intake.contents import Contents, examine
 from baekman.intake.delivered_file import DeliveredFile
 from baekman.intake.orders.order import Order
@@ -88,27 +87,37 @@ class _Sink:
             return
 
 
-def align_delivered(
-    order: Order, files: Mapping[int, DeliveredFile], *, aligner: Aligner, output: Path, metrics: Path
+def stream_lane(
+    order: Order,
+    lane: str,
+    *,
+    files: Mapping[int, DeliveredFile],
+    aligner: Aligner,
+    align: Callable[[StagedFiles], None],
 ) -> Streamed:
-    """Write ``output`` (CRAM, sorted, duplicates marked) and ``metrics`` from the FASTQ files of ``order``.
+    """Examine the two FASTQ files of a ``lane`` of ``order`` while ``align`` reads their renamed copies.
 
-    ``files`` are by row of the manifest. Neither output counts unless the specimen passes with the contents.
+    Args:
+        order: The order.
+        lane: A lane of the order.
+        files: The delivered files by row of the manifest.
+        aligner: The aligner that reads the copies.
+        align: Called once with the lane, its files FIFOs. What it writes counts only when the contents pass.
+
+    Returns:
+        The contents and the numbers of reads. A tool that fails raises nothing.
     """
     over = threading.Event()
-    with tempfile.TemporaryDirectory(prefix="baekman-") as scratch, ThreadPoolExecutor(len(files)) as pool:
-        sinks: dict[int, _Sink] = {}
-        lanes = []
-        for lane, pair in order.lanes.items():
-            fifos = {row.row: Path(scratch, f"{lane}_{row.kind[-1]}.fastq") for row in pair}
-            for fifo in fifos.values():
-                os.mkfifo(fifo, 0o600)
-            sinks |= {number: _Sink(fifo, lane=lane, over=over) for number, fifo in fifos.items()}
-            lanes.append(_lane(order, lane, list(fifos.values())))
+    pair = order.lanes[lane]
+    with tempfile.TemporaryDirectory(prefix="baekman-") as scratch, ThreadPoolExecutor(len(pair)) as pool:
+        fifos = {row.row: Path(scratch, f"{lane}_{row.kind[-1]}.fastq") for row in pair}
+        for fifo in fifos.values():
+            os.mkfifo(fifo, 0o600)
+        sinks = {number: _Sink(fifo, lane=lane, over=over) for number, fifo in fifos.items()}
         tasks = {number: pool.submit(_examined, order, files[number], aligner, sinks[number]) for number in sinks}
         failure = None
         try:
-            align(lanes, aligner=aligner, output=output, metrics=metrics, platform=order.platform)
+            align(_lane(order, lane, list(fifos.values())))
         except PipeFailed as failed:
             failure = failed
         finally:
