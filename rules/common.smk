@@ -1,5 +1,6 @@
 # Names that several stages share, and functions that give rules their inputs.
 import json
+import shlex
 from pathlib import Path
 
 from baekman.align.aligners import INDEX_ENDINGS
@@ -138,10 +139,14 @@ def evidence_of(wildcards):
 
 
 def options_of(wildcards, input):
-    """Return `--name path` for each named input."""
-    return [
+    """Return `--name path` for each named input, and the other names of contigs where gVCF or array may have them."""
+    options = [
         f"--{name.replace('_', '-')} {path}" for name, path in input.items() if path
     ]
+    aliases = SETTINGS["cohort"]["contig_aliases"]
+    if aliases and "array" in input.keys():
+        options.append(f"--aliases {shlex.quote(json.dumps(aliases))}")
+    return options
 
 
 def pieces_of(wildcards):

@@ -30,6 +30,7 @@ STARTED_IN = {Path.cwd(), Path(os.environ.get("PWD", "."))}  # the log lies in o
 FOLDER = internals.folder_of_command()
 # Jobs inherit the environment, and never open the registry.
 KEYS = {name: os.environ.pop(name) for name in KEY_VARIABLES if name in os.environ}
+internals.forget_delivery()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import Any
 
 import snakemake
 from baekman.engine.slurm import executor_of
+from baekman.tools.environment import forget_places
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 
@@ -141,10 +142,17 @@ def folder_of_command() -> Path:
     return Path.cwd() if command_line().directory is None else Path(os.environ.get("PWD", "."))
 
 
+def forget_delivery() -> None:
+    """Delete the variables that name a path of the delivery, or words of the user's command; ``PWD`` stays for now."""
+    folder, delivered = os.environ.get("PWD"), typed_value("delivery")
+    forget_places(os.environ, *([_invoked_from(delivered)] if delivered else []))
+    if folder is not None:
+        os.environ["PWD"] = folder
+
+
 def forget_folder_of_command(workflow: Any) -> None:
     """Take the folder of the command, which may be the delivery's, out of the environment and options of jobs."""
     os.environ["PWD"] = str(Path.cwd())
-    os.environ.pop("OLDPWD", None)
     settings = workflow.config_settings
     settings.configfiles = [Path(file).resolve() for file in settings.configfiles]
 

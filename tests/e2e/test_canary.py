@@ -54,8 +54,10 @@ class World:
         folders = {name: str(self.written / name.lower()) for name in ("TMPDIR", "HOME")}
         return {**kept, **folders, "PATH": f"{BIN}:{os.environ['PATH']}", **more}
 
-    def start(self, name: str, *words: str | Path, **environment: str) -> subprocess.Popen[bytes]:
-        """Start a command; its stdout and stderr go to a file below ``written``."""
+    def start(
+        self, name: str, *words: str | Path, folder: Path | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a command in ``folder``; its stdout and stderr go to a file below ``written``."""
         with (self.written / "messages" / f"{len(self.codes):02d}").open("wb") as messages:
             self.codes[name] = -1
             return subprocess.Popen(
@@ -63,14 +65,14 @@ class World:
                 stdout=messages,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                cwd=self.written,
+                cwd=folder or self.written,
                 env=self.environment(**environment),
                 start_new_session=True,
             )
 
-    def run(self, name: str, *words: str | Path, **environment: str) -> int:
+    def run(self, name: str, *words: str | Path, folder: Path | None = None, **environment: str) -> int:
         """Run a command; return its exit code, which is kept as that of ``name``."""
-        process = self.start(name, *words, **environment)
+        process = self.start(name, *words, folder=folder, **environment)
         self.codes[name] = process.wait(timeout=300)
         return self.codes[name]
 
@@ -82,9 +84,9 @@ class World:
             (folder / name).mkdir()
         return other
 
-    def baekman(self, name: str, *words: str | Path, **environment: str) -> int:
+    def baekman(self, name: str, *words: str | Path, folder: Path | None = None, **environment: str) -> int:
         """Run a command of ``baekman`` in the workspace."""
-        return self.run(name, BIN / "baekman", *words, "--workspace", self.workspace, **environment)
+        return self.run(name, BIN / "baekman", *words, "--workspace", self.workspace, folder=folder, **environment)
 
     def deliver_until(self, name: str, is_there: Callable[[], bool]) -> None:
         """Kill a delivery, with all that it started, as soon as ``is_there``."""
@@ -139,6 +141,29 @@ def failing_tool(folder: Path, name: str) -> Path:
     return folder
 
 
+def spying_tool(folder: Path, name: str) -> Path:
+    """Make a folder with a program ``name`` that notes its environment and folder in ``TMPDIR``, and does the work."""
+    folder.mkdir()
+    real = shutil.which(name, path=f"{BIN}:{os.environ['PATH']}")
+    noted = 'for of in self $PPID; do tr "\\0" "\\n" < /proc/$of/environ; readlink /proc/$of/cwd; done'
+    (folder / name).write_text(f'#!/bin/sh\n{{ {noted}; }} > "$TMPDIR/environment.$$"\nexec {real} "$@"\n')
+    (folder / name).chmod(0o755)
+    return folder
+
+
+def standing_in(delivery: Path) -> dict[str, str]:
+    """Return what shells, sudo and others set for a user who stands in the folder of a delivery."""
+    return {
+        "PWD": str(delivery),
+        "OLDPWD": str(delivery.parent),
+        "_": str(delivery / "run.sh"),
+        "SUDO_COMMAND": f"/usr/bin/baekman deliver {delivery}",
+        "SSH_ORIGINAL_COMMAND": f"baekman deliver {delivery}/",
+        "SLURM_SUBMIT_DIR": str(delivery.parent),
+        "NEXT_DELIVERY": f"now:{delivery}",
+    }
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Refusal, crash, failure, retry, success and rejection, one after the other."""
@@ -160,10 +185,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.deliver_until("killed in intake", lambda: any(deliveries.glob("D*/*")))
     world.deliver_until("killed in work", lambda: any(participants.glob("*/qc/*")))
     world.baekman("failed", "deliver", canaries.first, PATH=f"{broken}:{BIN}:{os.environ['PATH']}")
-    world.baekman("retried", "deliver", canaries.first)
+    spy = {"PATH": f"{spying_tool(home / 'spy', 'mosdepth')}:{BIN}:{os.environ['PATH']}"}
+    first, second = canaries.first, canaries.second
+    world.baekman("retried", "deliver", ".", folder=first, **standing_in(first), **spy)
     world.delivered = world.output("retried").splitlines()[-1]
-    settings = (f"delivery={canaries.second}", f"workspace={world.workspace}")
-    world.run("snakemake", BIN / "snakemake", "-s", PROJECT / "Snakefile", "--config", *settings)
+    settings = ("delivery=.", f"workspace={world.workspace}")
+    words = ("-s", PROJECT / "Snakefile", "--config", *settings)
+    world.run("snakemake", BIN / "snakemake", *words, folder=second, **standing_in(second), **spy)
+    # Snakemake prints its folder and the place of its log to the user, who stands in the folder of the delivery
+    messages = world.written / "messages" / f"{len(world.codes) - 1:02d}"
+    messages.write_text(messages.read_text().replace(str(second), "the folder of the delivery"))
     world.baekman("received", "receive", canaries.third)
     world.baekman("changed", "receive", canaries.changed)
     world.baekman("shown", "registry", "show")
@@ -192,6 +223,8 @@ def test_the_run_ended_in_every_way(world: World) -> None:
     assert "failed: depth (logs/depth/P" in world.output("failed") and "| cannot:" in world.output("failed")
     staged = world.workspace / "deliveries" / world.delivered / "staged"
     assert not staged.exists()
+    noted = [path.read_text() for path in (world.written / "tmpdir").glob("environment.*")]
+    assert len(noted) == 3 and all(f"\n{world.workspace}\n" in text for text in noted)
 
 
 def test_every_canary_is_in_the_input_and_the_scan_finds_it_there(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pysam
 import pytest
 from baekman.cli.opening import BARE
 from baekman.cohort.schema import SCHEMA_VERSION
@@ -93,6 +94,41 @@ def test_a_reference_that_cannot_be_indexed_is_refused_in_one_line(tmp_path: Pat
         "refused: bad.fa: expected a FASTA that samtools faidx can index, found one that it cannot; "
         "compress with bgzip, not gzip, or leave it plain\n"
     )
+
+
+@pytest.mark.parametrize("changed", ["longer contig", "other lines", "another contig", "compressed"])
+def test_an_index_of_other_bases_than_those_of_the_fasta_is_refused(tmp_path: Path, changed: str) -> None:
+    texts = {
+        "longer contig": (">c1\nACGTACGT\n>c2\nGGGG\n", ">c1\nACGTAACCGGTT\n>c2\nGGGG\n"),
+        "other lines": (">c1\nACGTACGT\n>c2\nGGGG\n", ">c1\nACGT\nACGT\n>c2\nGGGG\n"),
+        "another contig": (">c1\nACGTACGT\n", ">c1\nACGTACGT\n>c2\nGGGG\n"),
+        "compressed": (">c1\n" + "ACGT" * 50_000 + "\n", ">c1\n" + "A" * 200_000 + "\n"),
+    }
+    plain, fasta = tmp_path / "text", tmp_path / ("r.fa.gz" if changed == "compressed" else "r.fa")
+    for text in texts[changed]:
+        plain.write_text(text)
+        if changed == "compressed":
+            pysam.tabix_compress(str(plain), str(fasta), force=True)
+        else:
+            plain.replace(fasta)
+        if text == texts[changed][0]:
+            pysam.faidx(str(fasta))
+            indexes = {path: path.read_bytes() for path in tmp_path.glob("r.fa*i")}
+    if changed == "compressed":  # equal columns of the .fai: the .gzi tells other blocks
+        last = bytearray(indexes[tmp_path / "r.fa.gz.gzi"])
+        last[-8] ^= 1
+        (tmp_path / "r.fa.gz.gzi").write_bytes(last)
+    with pytest.raises(InputRefused) as refused:
+        create_store(tmp_path / "c", reference=fasta)
+    name = "r.fa.gz.gzi" if changed == "compressed" else "r.fa.fai"
+    assert str(refused.value) == (
+        f"{name}: expected the index of {fasta.name}, found that of other bases: the FASTA has changed since; "
+        "delete it, or make it again with samtools faidx"
+    )
+    for path in indexes:
+        path.unlink()
+    create_store(tmp_path / "c", reference=fasta)
+    create_store(tmp_path / "d", reference=fasta)  # with the index that the first made
 
 
 @pytest.mark.parametrize("command", ["export", "query"])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from baekman.tools.environment import forget_places
 from baekman.tools.processes import STARTED_BY, exit_by_signal
 from baekman.workspace.paths import Workspace
 from baekman.workspace.run_state import RunCounts
@@ -187,8 +188,8 @@ def _start(command: Sequence[str], *, folder: Path, messages: IO[bytes] | int, e
             environment[name] = str(Path(environment[name]).resolve())
     environment[STARTED_BY] = str(os.getpid())
     # The folder of the command may be the delivery's, and jobs inherit the environment.
+    forget_places(environment)
     environment["PWD"] = str(folder.resolve())
-    environment.pop("OLDPWD", None)
     # A background command of a shell ignores Ctrl-C, and a process that it starts would inherit that.
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,35 @@ def test_a_gvcf_with_symbolic_alleles_of_gatk_is_compared_too(specimen: Specimen
     assert result.concordance is not None and result.concordance > 0.98
 
 
+def renamed(source: Path, target: Path, contig: str, name: str) -> Path:
+    """Write a copy of a VCF with another name of its contig, and its index; return its path."""
+    with pysam.BGZFile(str(source)) as file:
+        text = "\n".join(line.decode() for line in file) + "\n"
+    plain = target.with_suffix("")
+    plain.write_text(re.sub(rf"(?m)^(##contig=<ID=|){contig}(?=[,\t>])", rf"\g<1>{name}", text))
+    pysam.tabix_compress(str(plain), str(target), force=True)
+    pysam.tabix_index(str(target), preset="vcf", force=True)
+    return target
+
+
+@pytest.mark.parametrize(("of_gvcf", "of_array"), [("NC_000001.11", "1"), ("NC_000001.11", "chr1"), ("chr1", "1")])
+@pytest.mark.parametrize("owner", ["genotypes", "stranger"])
+def test_contigs_with_other_names_are_compared_by_those_of_the_reference(
+    specimen: Specimen, tmp_path: Path, of_gvcf: str, of_array: str, owner: str
+) -> None:
+    contig = specimen.people.contig
+    person = getattr(specimen, owner)
+    result = identity.assess(
+        cram=None,
+        gvcf=renamed(specimen.gvcf, tmp_path / "x.vcf.gz", contig, of_gvcf.replace("chr1", contig)),
+        reference=specimen.people.fasta,
+        array=renamed(specimen.array(person), tmp_path / "a.vcf.gz", contig, of_array.replace("chr1", contig)),
+        aliases={"NC_000001.11": contig, "1": contig, "MT": "chrM"},
+    )
+    assert result.sites >= 235
+    assert result.concordance == pytest.approx(agreement(specimen, person), abs=0.02)
+
+
 def test_too_few_sites_give_no_concordance(specimen: Specimen) -> None:
     array = specimen.array(specimen.genotypes, every=6)  # 40 sites
     result = identity.assess(cram=specimen.bam, gvcf=None, reference=specimen.people.fasta, array=array)
@@ -117,7 +147,8 @@ def test_an_array_without_usable_sites_gives_no_concordance(specimen: Specimen, 
 
 def test_without_an_array_the_failure_has_the_reason(tmp_path: Path) -> None:
     output = tmp_path / "identity.json"
-    result = identity.measure(cram=None, gvcf=None, reference=tmp_path / "r.fa", array=None, output=output)
+    result = identity.assess(cram=None, gvcf=None, reference=tmp_path / "r.fa", array=None)
+    identity.write_identity(result, output)
     assert (result.concordance, result.failure) == (None, "no_array")
     assert identity.read_identity(output) == result
 

@@ -13,6 +13,7 @@ import typer
 from baekman import __version__
 from baekman.errors import EXIT_FAILED, EXIT_REFUSED, EXITS_INTERRUPTED, InputRefused
 from baekman.files.shown_text import printable
+from baekman.tools.environment import forget_places
 from baekman.tools.processes import exit_by_signal, keep_from_others
 
 OUT_OF_MEMORY = (
@@ -54,6 +55,7 @@ def main() -> None:
     from baekman.cli import groups
 
     keep_from_others()
+    forget_places(os.environ)  # no process that this one starts needs them
     ended_by: list[int] = []
 
     def end(number: int, frame: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -51,10 +52,12 @@ def receive(
     from baekman.intake.receive import Access, here
     from baekman.intake.receive import receive as receive_delivery
     from baekman.report.wording import reporting_sentence
+    from baekman.tools.environment import forget_places
     from baekman.verdicts import reporting_gates
     from baekman.withdrawal import sweep
     from baekman.workspace.paths import Workspace
 
+    forget_places(os.environ, delivery)
     with progress_bar() as show:
         received = receive_delivery(
             delivery,

@@ -27,6 +27,7 @@ Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of the t
 Par = Annotated[str, typer.Option("--par", help="BED of the pseudo-autosomal regions, or a reference's name.")]
 
 Targets = Annotated[str, typer.Option("--targets", help="The workspace's BED of target regions; empty: none.")]
+Aliases = Annotated[str, typer.Option("--aliases", help="JSON: other names of contigs, by name in files.")]
 TargetPadding = Annotated[int, typer.Option("--target-padding", help="Bases around targets that are called too.")]
 
 
@@ -65,7 +66,7 @@ def targets(
     bed: Path,
     reference: Reference,
     output: Output,
-    aliases: Annotated[str, typer.Option(help="JSON: other names of contigs.")] = "{}",
+    aliases: Aliases = "{}",
 ) -> None:
     """Put the target regions into the workspace, sorted and merged, and the depth regions within them.
 
@@ -196,6 +197,7 @@ def metrics(
     array: str = "",
     targets: Targets = "",
     target_padding: TargetPadding = 0,
+    aliases: Aliases = "{}",
 ) -> None:
     """Measure one participant: coverage, reads, contamination, sex, identity. An absent file is not assessed.
 
@@ -212,6 +214,7 @@ def metrics(
         depth=_path(depth),
         depth_thresholds=_path(depth_thresholds),
         array=_path(array),
+        aliases=json.loads(aliases),
         targets=workspace_targets(_path(targets), reference=reference, padding=target_padding),
     )
     home = HERE.delivery(delivery)

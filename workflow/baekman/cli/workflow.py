@@ -16,6 +16,7 @@ from baekman.cli.options import HERE, ConfigOption, InsecureOption, WorkspaceOpt
 from baekman.engine.progress import minute, progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 from baekman.files.shown_text import printable
+from baekman.tools.environment import forget_places
 
 if TYPE_CHECKING:
     from baekman.deliver import Outcome
@@ -103,6 +104,7 @@ def deliver(
 
     Example: baekman deliver inbox/2026-11 --workspace /data/cohort --profile slurm
     """
+    forget_places(os.environ, delivery)
     _check_scheduler(insecure=insecure)
     _check_cluster(profile)
     try:
@@ -137,6 +139,7 @@ def watch(
     from baekman.watch import watch as watch_inbox
     from baekman.workspace.paths import Workspace
 
+    forget_places(os.environ, inbox)
     _check_scheduler(insecure=insecure)
     cluster_answers = _cluster_answers(profile)
     failures = 0

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import pysam
@@ -24,6 +26,8 @@ from baekman.tools.pipes import piped
 
 MINIMUM_DEPTH = 8  # here a heterozygote shows only one allele at 2 x 0.5^8 = 0.8 % of sites
 MINIMUM_SITES = 50  # unrelated people agree at about half of the sites: with 50 sites, five standard errors below 0.9
+
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 Failure = Literal["no_array", "too_few_sites"]
 
@@ -47,24 +51,33 @@ class Identity:
     nonreference_sites: int = 0
 
 
-def assess(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path | None) -> Identity:
+def assess(
+    *,
+    cram: Path | None,
+    gvcf: Path | None,
+    reference: Path,
+    array: Path | None,
+    aliases: Mapping[str, str] = NO_ALIASES,
+) -> Identity:
     """Compare an indexed CRAM or BAM, else an indexed gVCF, with ``array``, a VCF of one sample.
 
-    Raises ValueError when there is neither, and ``PipeFailed``.
+    ``aliases``: other names of contigs in gVCF and array -> their names in ``reference``.
+
+    Raises ValueError when there is neither reads nor calls, and ``PipeFailed``.
     """
     if array is None:
         return Identity(concordance=None, failure="no_array")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         genotyped = folder / "array.bcf"
-        targets = _targets(array, genotyped=genotyped, folder=folder)
+        targets = _targets(array, genotyped=genotyped, folder=folder, names=_renamed(array, aliases))
         if targets is None:
             return Identity(concordance=None, failure="too_few_sites")
         query = folder / "query.bcf"
         if cram is not None:
             _genotype_reads(cram, reference=reference, targets=targets, output=query)
         elif gvcf is not None:
-            _genotype_gvcf(gvcf, reference=reference, targets=targets, output=query)
+            _genotype_gvcf(gvcf, reference=reference, targets=targets, output=query, names=_renamed(gvcf, aliases))
         else:
             raise ValueError("neither reads nor a gVCF to compare with the array")
         matches, sites = _compare(query, genotyped)
@@ -79,27 +92,40 @@ def assess(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path
     )
 
 
-def measure(*, cram: Path | None, gvcf: Path | None, reference: Path, array: Path | None, output: Path) -> Identity:
-    """Write the result of ``assess`` to ``output``, a JSON object with the fields of ``Identity``, and return it."""
-    identity = assess(cram=cram, gvcf=gvcf, reference=reference, array=array)
+def write_identity(identity: Identity, output: Path) -> None:
+    """Write ``identity`` to ``output``: a JSON object with its fields."""
     atomic.write_text(output, json.dumps(asdict(identity), indent=1) + "\n")
-    return identity
 
 
 def read_identity(path: Path) -> Identity:
-    """Return the comparison in a file of ``measure``."""
+    """Return the comparison in a file of ``write_identity``."""
     return Identity(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def _targets(array: Path, *, genotyped: Path, folder: Path) -> Path | None:
-    """Write the genotypes of the array's usable sites to ``genotyped``.
+def _renamed(file: Path, aliases: Mapping[str, str]) -> dict[str, str]:
+    """Return the contigs in the header of a VCF with another name than in the reference: name -> reference's name."""
+    with pysam.VariantFile(str(file)) as opened:
+        names = list(opened.header.contigs)
+    return {name: aliases[name] for name in names if name in aliases and aliases[name] not in names}
+
+
+def _renaming(names: Mapping[str, str], *, folder: Path) -> list[str | Path]:
+    """Return the command that renames the contigs ``names`` of a VCF on its stdin."""
+    table = folder / "names.tsv"
+    table.write_text("".join(f"{name}\t{other}\n" for name, other in names.items()), encoding="utf-8")
+    return [*tools.command("bcftools"), "annotate", "--rename-chrs", table, "-Ou"]
+
+
+def _targets(array: Path, *, genotyped: Path, folder: Path, names: Mapping[str, str]) -> Path | None:
+    """Write the genotypes of the array's usable sites to ``genotyped``; its contigs ``names`` get other names.
 
     Returns their table for ``bcftools call -C alleles``; None without any site.
     """
     bcftools = tools.command("bcftools")
     piped(
         [*bcftools, "view", "-m2", "-M2", "-v", "snps", "-g", "^miss", "-Ou", array],
-        [*bcftools, "view", "-t", _autosomes(array), "-Ob", "-o", genotyped],
+        *([_renaming(names, folder=folder)] if names else []),
+        [*bcftools, "view", "-t", _autosomes(array, names), "-Ob", "-o", genotyped],
     )
     piped([*bcftools, "index", genotyped])
     sites = piped([*bcftools, "query", "-f", r"%CHROM\t%POS\t%REF,%ALT\n", genotyped])
@@ -112,9 +138,9 @@ def _targets(array: Path, *, genotyped: Path, folder: Path) -> Path | None:
     return table
 
 
-def _autosomes(array: Path) -> str:
+def _autosomes(array: Path, names: Mapping[str, str]) -> str:
     with pysam.VariantFile(str(array)) as file:
-        contigs = [contig for contig in file.header.contigs if is_autosome(contig)]
+        contigs = [name for contig in file.header.contigs if is_autosome(name := names.get(contig, contig))]
     # no contig has this name: no site is kept
     return ",".join(contigs) or "-"
 
@@ -138,16 +164,34 @@ def _genotype_reads(cram: Path, *, reference: Path, targets: Path, output: Path)
     piped([*bcftools, "index", output])
 
 
-def _genotype_gvcf(gvcf: Path, *, reference: Path, targets: Path, output: Path) -> None:
+def _genotype_gvcf(gvcf: Path, *, reference: Path, targets: Path, output: Path, names: Mapping[str, str]) -> None:
     bcftools = tools.command("bcftools")
+    expanding: list[str | Path] = [*bcftools, "convert", "--gvcf2vcf", "-f", reference]
+    blocks: list[list[str | Path]]
+    if names:
+        # the index of the gVCF has its own names, and the blocks are expanded by the reference's
+        regions = output.with_name("delivered.tsv")
+        regions.write_text(_regions(targets, names), encoding="utf-8")
+        renaming = _renaming(names, folder=output.parent)
+        blocks = [[*bcftools, "view", "-R", regions, "-Ou", gvcf], renaming, [*expanding, "-Ou", "-"]]
+    else:
+        blocks = [[*expanding, "-R", targets, "-Ou", gvcf]]
     piped(
-        [*bcftools, "convert", "--gvcf2vcf", "-f", reference, "-R", targets, "-Ou", gvcf],
+        *blocks,
         # trimming stops at the first field whose number of values contradicts its header: only GT is needed
         [*bcftools, "annotate", "-x", "INFO,^FORMAT/GT", "-Ou"],
         # blocks extend beyond the sites
         [*bcftools, "view", "--trim-unseen-allele", "-T", targets, "-V", "indels,mnps", "-Ob", "-o", output],
     )
     piped([*bcftools, "index", output])
+
+
+def _regions(targets: Path, names: Mapping[str, str]) -> str:
+    """Return the sites of a table of targets as regions, with the names of contigs that ``names`` replaces."""
+    delivered = {other: name for name, other in names.items()}
+    with pysam.BGZFile(str(targets)) as table:
+        sites = [line.decode().split("\t")[:2] for line in table]
+    return "".join(f"{delivered.get(contig, contig)}\t{position}\t{position}\n" for contig, position in sites)
 
 
 def _compare(query: Path, array: Path, *options: str) -> tuple[int, int]:

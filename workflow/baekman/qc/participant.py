@@ -5,8 +5,8 @@ mosdepth runs with GA4GH's settings: default flags, no limit on mapping quality,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from baekman.files.bgzf_index import indexed_records
@@ -35,7 +35,8 @@ class Evidence:
 
     ``cram`` or ``gvcf`` is needed. ``stats`` is from samtools stats; ``depth`` and ``depth_thresholds`` are
     mosdepth's regions and thresholds. ``array`` has the registered array genotypes (VCF). ``targets``: the target
-    regions, to which ``depth`` is cut already; None: the whole genome.
+    regions, to which ``depth`` is cut already; None: the whole genome. ``aliases``: other
+    names of contigs in gVCF and array -> names in the reference.
     """
 
     cram: Path | None = None
@@ -44,6 +45,7 @@ class Evidence:
     depth: Path | None = None
     depth_thresholds: Path | None = None
     array: Path | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
     targets: Targets | None = None
 
     @property
@@ -112,9 +114,14 @@ def measure_participant(
     estimate = contamination.measure(
         evidence.cram, reference=reference, sites=sites, regions=padded, output=contamination_file
     )
-    comparison = identity.measure(
-        cram=evidence.cram, gvcf=evidence.gvcf, reference=reference, array=evidence.array, output=identity_file
+    comparison = identity.assess(
+        cram=evidence.cram,
+        gvcf=evidence.gvcf,
+        reference=reference,
+        array=evidence.array,
+        aliases=evidence.aliases,
     )
+    identity.write_identity(comparison, identity_file)
     metrics = collect(
         participant_id=participant_id,
         specimen_id=rows[0].specimen_id,
