@@ -30,13 +30,18 @@ def test_workers_from_slurm_write_the_bytes_of_one_process(
     add_batch(whole, batch="b", members=members)
     create_store(tmp_path / "here" / "cohort", reference=reference)
     write_list(tmp_path / "list.tsv", [(person.participant_id, Path(person.gvcf)) for person in members])
+    made_here = {path for path in (tmp_path / "here").rglob("*") if path.is_file()}
     chosen = {"BAEKMAN_SCHEDULER": "slurm:2", "DASK_JOBQUEUE__SLURM__INTERFACE": "lo"}
     for name, value in {**cluster, **chosen}.items():
         monkeypatch.setenv(name, value)
     command = ["cohort", "add", "--cohort", "cohort", "--batch", "b", "--gvcfs", tmp_path / "list.tsv"]
-    baekman(*command, cwd=tmp_path / "here")
+    done = baekman(*command, cwd=tmp_path / "here")
     for folder in ("batches", "sites"):
         assert hashes(tmp_path / "here" / "cohort" / folder) == hashes(tmp_path / "whole" / folder)
+    written = [path for path in (tmp_path / "here").rglob("*") if path.is_file()]
+    assert {path for path in written if path.stat().st_mode & 0o137} <= made_here
+    assert any(path.parts[-3:-1] == ("logs", "dask") for path in written)
+    assert "2 workers as jobs of Slurm: 1 cores, 4 GB and 08:00:00 each" in done.stderr
     assert slurm.slurm_says(cluster, "squeue", "--noheader", "--states", "PENDING,RUNNING") == ""
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["cohort", "logs"]
 

@@ -88,10 +88,12 @@ class ProblemList:
 
 
 class WorkerDied(Exception):
-    """A worker process ended before its task did. The command line exits with 1."""
+    """A worker process ended before its task did, or never started. The command line exits with 1."""
 
-    def __init__(self) -> None:
-        super().__init__("a worker was killed, as happens when memory runs out; run it again with fewer workers")
+    def __init__(
+        self, message: str = "a worker was killed, as happens when memory runs out; run it again with fewer workers"
+    ) -> None:
+        super().__init__(message)
 
 
 class DamagedFile(OSError):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import dask
 import pytest
+from baekman.engine import dask_cluster
 from baekman.engine.dask_cluster import open_cluster
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
@@ -16,6 +19,11 @@ from distributed import LocalCluster
 from distributed.security import Security
 
 SECURITY = Security.temporary()
+CERTIFICATE = {
+    "distributed.comm.tls.ca-file": SECURITY.tls_ca_file,
+    "distributed.comm.tls.client.cert": SECURITY.tls_client_cert,
+    "distributed.comm.tls.client.key": SECURITY.tls_client_key,
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +42,34 @@ def test_a_scheduler_with_tls_runs_tasks_with_the_certificate_of_dasks_configura
     assert tls_scheduler.startswith("tls://")
     file = tmp_path / "scheduler.json"
     file.write_text(json.dumps({"address": tls_scheduler}))
-    certificate = {
-        "distributed.comm.tls.ca-file": SECURITY.tls_ca_file,
-        "distributed.comm.tls.client.cert": SECURITY.tls_client_cert,
-        "distributed.comm.tls.client.key": SECURITY.tls_client_key,
-    }
     for scheduler in (tls_scheduler, str(file)):
-        with dask.config.set(certificate), Engine(scheduler=scheduler).open() as map_tasks:
+        with dask.config.set(CERTIFICATE), Engine(scheduler=scheduler).open() as map_tasks:
             assert map_tasks("squaring", _square, 4) == [0, 1, 4, 9]
+
+
+def _mode_of_a_file(folder: Path, index: int) -> int:
+    path = folder / str(index)
+    path.touch()
+    return path.stat().st_mode & 0o777
+
+
+def test_files_of_workers_are_not_for_everybody(tls_scheduler: str, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with dask.config.set(CERTIFICATE), Engine(scheduler=tls_scheduler).open() as map_tasks:
+            assert map_tasks("touching", partial(_mode_of_a_file, tmp_path), 2) == [0o640, 0o640]
+    finally:
+        os.umask(before)
+
+
+def test_a_scheduler_that_gives_no_answer_is_refused(tls_scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(dask_cluster.SETTINGS, "distributed.comm.timeouts.connect", "1s")
+    with (
+        dask.config.set(CERTIFICATE),
+        pytest.raises(InputRefused, match="expected a scheduler that answers, found no answer; start it, or"),
+        open_cluster("tls://127.0.0.1:9"),
+    ):
+        raise AssertionError("there is no cluster")
 
 
 def _square(index: int) -> int:

@@ -66,6 +66,23 @@ def test_a_path_without_a_file_is_refused() -> None:
         scheduler_address("no/such/scheduler.json")
 
 
+@pytest.mark.parametrize(
+    "scheduler",
+    ["slurm", "slurm:", "slurm:0", "slurm:-1", "slurm:x", "slurm:100000", "Slurm:4", "slurm 4", "slurm4", " slurm:4"],
+)
+@pytest.mark.parametrize("insecure", [False, True])
+def test_a_slip_in_slurm_is_no_address(scheduler: str, insecure: bool) -> None:
+    with pytest.raises(
+        InputRefused, match="expected slurm:N, N workers from 1 to 99999, as in slurm:40, found another"
+    ):
+        scheduler_address(scheduler, insecure=insecure)
+
+
+@pytest.mark.parametrize("scheduler", ["slurm-head:8786", "slurm.example.org:8786"])
+def test_a_machine_may_be_named_like_slurm(scheduler: str) -> None:
+    assert scheduler_address(scheduler, insecure=True) == f"tcp://{scheduler}"
+
+
 def test_tls_without_certificates_is_refused() -> None:
     with (
         pytest.raises(InputRefused, match="expected a certificate and a key for TLS"),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from baekman.engine import slurm
-from baekman.errors import InputRefused
+from baekman.engine import dask_cluster, slurm
+from baekman.errors import InputRefused, WorkerDied
 from snakemake_executor_plugin_baekman_slurm import Executor
 from snakemake_executor_plugin_baekman_slurm.watching import (
     DONE,
@@ -230,3 +230,32 @@ def test_a_profile_for_slurm_is_refused_where_no_job_can_be_submitted(
     assert "found sinfo: error: no controller; see" in refusal_of(executor)
     slurm.require("local")
     slurm.require("")
+
+
+def test_a_wait_for_workers_is_reported_with_its_reason_and_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = commands(tmp_path / "bin", squeue="echo 'PENDING Resources'; echo 'PENDING Resources'")
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+    now, workers = 0.0, 0
+    wait = slurm.WorkerWait(lambda: workers, lambda: ["7", "8"], clock=lambda: now)
+    while now < 2 * HOUR:
+        wait.check()
+        now += 60.0
+    line = "no worker has started for {} minutes; Slurm's reason: 2 PENDING Resources\n"
+    assert capsys.readouterr().err == line.format(10) + line.format(70)
+    workers = 1
+    wait.check()
+    workers, now = 0, now + 60.0
+    wait.check()
+    now += 8 * DAY
+    with pytest.raises(WorkerDied, match="no worker has started for"):
+        wait.check()
+
+
+def test_the_walltime_of_workers_is_that_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = dask_cluster.DASK_WALLTIME
+    assert dask_cluster._walltime(default) == "08:00:00"
+    assert dask_cluster._walltime("02:00:00") == "02:00:00"
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__WALLTIME", default)
+    assert dask_cluster._walltime(default) == default

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from baekman import audit
 from baekman.cli import app, groups
+from baekman.engine import slurm
 from baekman.status import doctor
 from baekman.status.doctor import Check, checks
 from baekman.workspace.identity import identify
@@ -48,9 +49,9 @@ def write_tool(file: Path, script: str) -> None:
     file.chmod(0o755)
 
 
-def bad(workspace: Workspace) -> dict[str, Check]:
+def bad(workspace: Workspace, executor: str = "") -> dict[str, Check]:
     """Return the checks that fail, by name; each has a line with a next step."""
-    failing = {check.name: check for check in checks(workspace) if not check.is_good}
+    failing = {check.name: check for check in checks(workspace, executor=executor) if not check.is_good}
     assert all(check.remedy or ";" in check.found for check in failing.values())
     return failing
 
@@ -87,17 +88,40 @@ def test_a_missing_tool_is_bad(workspace: Workspace) -> None:
 def test_tools_and_slurm_that_hang_are_bad_in_bounded_time(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for tool in ("bwa", "sinfo"):
+    for tool in ("bwa", "sinfo", *slurm.COMMANDS):
         write_tool(workspace.root.parent / "bin" / tool, "exec /bin/sleep 60")
     monkeypatch.setattr(doctor, "WAIT_SECONDS", 0.2)
     begun = time.monotonic()
-    assert {"bwa", "Slurm"} <= set(bad(workspace))
+    assert {"bwa", "Slurm"} <= set(bad(workspace, executor="baekman-slurm"))
     assert time.monotonic() - begun < 20
 
 
+def slurm_lines(workspace: Workspace, executor: str = "") -> list[str]:
+    return [str(check) for check in checks(workspace, executor=executor) if check.name.startswith("Slurm")]
+
+
+def test_a_fault_of_slurm_is_bad_only_where_it_is_asked_for(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert slurm_lines(workspace) == ["ok   Slurm: is not installed here; only --profile slurm needs it"]
+    remedy = "run it on a machine that submits jobs"
+    assert slurm_lines(workspace, "slurm")[0] == f"BAD  Slurm: is not installed here; {remedy}"
+    for command in ("sinfo", *slurm.COMMANDS):
+        write_tool(workspace.root.parent / "bin" / command, "echo 'sinfo: error: no controller' >&2; exit 1")
+    fault = "Slurm: gives no answer (sinfo: error: no controller)"
+    assert slurm_lines(workspace)[0] == f"note {fault}; only --profile slurm needs it"
+    assert slurm_lines(workspace, "baekman-slurm")[0] == f"BAD  {fault}; see `sinfo` and `scontrol ping`"
+    monkeypatch.setenv("BAEKMAN_SCHEDULER", "slurm:4")
+    assert slurm_lines(workspace)[0].startswith("BAD  Slurm: gives no answer")
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert slurm_lines(workspace)[1] == "note Slurm plugin: is not installed"
+    assert slurm_lines(workspace, "slurm")[1] == f"BAD  Slurm plugin: is not installed; {slurm.INSTALL}"
+
+
 def test_slurm_that_answers_is_good(workspace: Workspace) -> None:
-    write_tool(workspace.root.parent / "bin" / "sinfo", "echo debug up")
-    assert "Slurm" not in bad(workspace)
+    for command in ("sinfo", *slurm.COMMANDS):
+        write_tool(workspace.root.parent / "bin" / command, "echo debug up")
+    assert slurm_lines(workspace, "slurm") == ["ok   Slurm: answers", "ok   Slurm plugin: is installed"]
 
 
 def test_a_dask_scheduler_is_good_where_it_can_be_reached(

@@ -40,12 +40,23 @@ def print_findings(findings: Iterable[str]) -> None:
 
 def _known_scheduler(scheduler: str | None) -> str | None:
     """Return ``scheduler``; refuse a slip in ``slurm:N``, which would be taken for an address."""
-    if scheduler is not None and scheduler.startswith("slurm") and not Path(scheduler).exists():
-        from baekman.engine.scheduler_address import SLURM
+    if scheduler is not None:
+        from baekman.engine.scheduler_address import SLURM_FORM, is_slip_of_slurm
 
-        if not SLURM.fullmatch(scheduler):
-            raise typer.BadParameter("expected slurm:N, N workers from 1 to 99999, as in slurm:40")
+        if is_slip_of_slurm(scheduler):
+            raise typer.BadParameter(f"expected {SLURM_FORM}")
     return scheduler
+
+
+def _existing_profile(profile: str | None) -> str | None:
+    """Return ``profile``, or refuse it here: Snakemake would refuse it only after intake."""
+    if profile is not None and not Path(profile).is_dir():
+        from baekman import data
+
+        names = sorted(path.name for path in (data.workflow_folder() / "profiles").iterdir())
+        if Path(profile).name not in names:
+            raise typer.BadParameter(f"no such folder, nor one of {', '.join(names)}")
+    return profile
 
 
 WorkspaceOption = Annotated[
@@ -55,6 +66,10 @@ WorkspaceOption = Annotated[
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="Configuration; default: config.yaml in the workspace (W for a cohort W/cohort)."),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", help="Snakemake profile: a folder, or a name in profiles/.", callback=_existing_profile),
 ]
 OwnerOption = Annotated[
     Path | None,

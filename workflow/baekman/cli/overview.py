@@ -14,6 +14,7 @@ from baekman.cli.options import (
     HERE,
     ConfigOption,
     KeyFileOption,
+    ProfileOption,
     RegistryOption,
     WorkersOption,
     WorkspaceOption,
@@ -88,20 +89,26 @@ def doctor(
         Path | None,
         typer.Option("--next", help="Folder of the next delivery: is there room for it?", callback=optional_folder),
     ] = None,
+    profile: ProfileOption = None,
 ) -> None:
     """Check tools, reference, disk, cluster, keys and workspace; print a line each, with what to do about it.
 
-    Exits with 1 when a check fails. No key is read, and nothing is changed.
+    Exits with 1 when a check fails. No key is read, and nothing is changed. A fault of Slurm is only noted without
+    --profile slurm.
 
-    Example: baekman doctor --workspace W --next inbox/2026-11
+    Example: baekman doctor --workspace W --next inbox/2026-11 --profile slurm
     """
+    from baekman.deliver import profile_folder
+    from baekman.engine.slurm import executor_of
     from baekman.status.doctor import checks
     from baekman.workspace.identity import require_workspace
     from baekman.workspace.paths import Workspace
 
     require_workspace(workspace)
     is_good = True
-    for check in checks(Workspace(workspace), config=config, following=delivery):
+    profile = profile or os.environ.get("SNAKEMAKE_PROFILE")
+    executor = executor_of(profile_folder(profile)) if profile else ""
+    for check in checks(Workspace(workspace), config=config, following=delivery, executor=executor):
         is_good = is_good and check.is_good
         typer.echo(printable(str(check)))
     if not is_good:

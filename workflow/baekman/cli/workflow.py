@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baekman.cli.options import HERE, ConfigOption, InsecureOption, WorkspaceOption, readable_folder
+from baekman.cli.options import HERE, ConfigOption, InsecureOption, ProfileOption, WorkspaceOption, readable_folder
 from baekman.engine.progress import minute, progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 from baekman.files.shown_text import printable
@@ -28,23 +28,6 @@ LINE_SECONDS = 60.0  # between lines of progress where stderr is no terminal
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
 
 CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores; default: all.")]
-
-
-def _existing_profile(profile: str | None) -> str | None:
-    """Return ``profile``, or refuse it here: Snakemake would refuse it only after intake."""
-    if profile is not None and not Path(profile).is_dir():
-        from baekman import data
-
-        names = sorted(path.name for path in (data.workflow_folder() / "profiles").iterdir())
-        if Path(profile).name not in names:
-            raise typer.BadParameter(f"no such folder, nor one of {', '.join(names)}")
-    return profile
-
-
-ProfileOption = Annotated[
-    str | None,
-    typer.Option("--profile", help="Snakemake profile: a folder, or a name in profiles/.", callback=_existing_profile),
-]
 
 
 def _check_scheduler(*, insecure: bool) -> None:

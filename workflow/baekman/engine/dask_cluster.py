@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +14,17 @@ from typing import Any, TypeVar
 
 from baekman.engine.progress import task_bar
 from baekman.engine.scheduler_address import ENCRYPTED, SLURM, scheduler_address
+from baekman.engine.slurm import WorkerWait
 from baekman.engine.tasks import MapTasks, tasks_at_a_time
 from baekman.errors import InputRefused, Problem, WorkerDied
+from baekman.tools.processes import keep_from_others
 
 T = TypeVar("T")
 
 SLURM_LOGS = "logs/dask"
 REPLACE_MILLISECONDS = 10_000
+WALLTIME = "08:00:00"  # of a worker's job, unless Dask's configuration has another
+DASK_WALLTIME = "00:30:00"  # Dask's default
 SETTINGS = {"distributed.comm.timeouts.connect": "60s"}
 
 # Dask cannot do without its HTTP servers. They show keys, paths and stack traces to everybody who asks: so they
@@ -49,16 +54,33 @@ def open_cluster(scheduler: str, *, insecure: bool = False) -> Iterator[MapTasks
     with dask.config.set(SETTINGS):
         try:
             if slurm:
-                with _slurm_cluster(int(slurm[1])) as cluster, Client(cluster) as client:
-                    yield partial(_map_tasks, client, int(slurm[1]))
+                with _slurm_cluster(int(slurm[1])) as (cluster, wait), Client(cluster) as client:
+                    yield partial(_map_tasks, client, int(slurm[1]), wait.check)
             else:
                 if address.startswith(ENCRYPTED):
                     _require_certificates()
-                with Client(address) as client:
+                with _client_of(address) as client:
                     # more workers may still be on their way
-                    yield partial(_map_tasks, client, max(sum(client.nthreads().values()), 1))
+                    yield partial(_map_tasks, client, max(sum(client.nthreads().values()), 1), lambda: None)
         except KilledWorker:
             raise WorkerDied from None
+
+
+def _client_of(address: str) -> Any:
+    """Return a client of the scheduler at ``address``; refuse one that gives no answer within a minute."""
+    from distributed import Client
+
+    try:
+        return Client(address)
+    except OSError:
+        raise InputRefused(
+            Problem(
+                file="--scheduler",
+                expected="a scheduler that answers",
+                found="no answer",
+                action="start it, or correct the address and the certificates of Dask's configuration",
+            )
+        ) from None
 
 
 def _require_certificates() -> None:
@@ -76,10 +98,11 @@ def _require_certificates() -> None:
 
 
 @contextmanager
-def _slurm_cluster(workers: int) -> Iterator[Any]:
-    """Yield a cluster of workers with one thread each; Dask's configuration (``jobqueue.slurm``) describes their jobs.
+def _slurm_cluster(workers: int) -> Iterator[tuple[Any, WorkerWait]]:
+    """Yield a cluster of workers with one thread each, and the watch over the wait for them.
 
-    Its messages are encrypted, with a key that is made for it. Its HTTP servers serve nothing (``NO_ROUTES``).
+    Dask's configuration (``jobqueue.slurm``) describes their jobs. Messages are encrypted, with a key that is made
+    for the cluster. Its HTTP servers serve nothing (``NO_ROUTES``).
     """
     import dask
     from tornado.ioloop import PeriodicCallback
@@ -106,11 +129,17 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
         )
     settings = dask.config.get("jobqueue.slurm")
     cores = settings["cores"] or 1
+    memory = settings["memory"] or f"{4 * cores} GB"
+    walltime = _walltime(settings["walltime"])
+    print(
+        f"{workers} workers as jobs of Slurm: {cores} cores, {memory} and {walltime} each", file=sys.stderr, flush=True
+    )
     with tempfile.TemporaryDirectory(prefix=".dask-", dir=".") as keys, dask.config.set(NO_ROUTES):
         cluster = SLURMCluster(
             cores=cores,
             processes=cores,
-            memory=settings["memory"] or f"{4 * cores} GB",
+            memory=memory,
+            walltime=walltime,
             security=True,
             shared_temp_directory=str(Path(keys).absolute()),
             log_directory=settings["log-directory"] or SLURM_LOGS,
@@ -126,11 +155,27 @@ def _slurm_cluster(workers: int) -> Iterator[Any]:
             scale = PeriodicCallback(partial(cluster.scale, workers), REPLACE_MILLISECONDS)
             cluster.scale(workers)
             cluster.loop.add_callback(scale.start)
-            yield cluster
+            yield (
+                cluster,
+                WorkerWait(
+                    count=lambda: len(cluster.scheduler.workers),
+                    jobs=lambda: [str(worker.job_id) for worker in list(cluster.workers.values()) if worker.job_id],
+                ),
+            )
             cluster.loop.add_callback(scale.stop)
 
 
-def _map_tasks(client: Any, workers: int, title: str, run: Callable[[int], T], count: int) -> list[T]:
+def _walltime(value: str) -> str:
+    """Return the time limit of a worker's job: that of the user, instead of Dask's default of half an hour ours."""
+    import dask
+
+    chosen = dask.config.get("jobqueue.slurm.walltime", default=None, config=dask.config.collect())
+    return WALLTIME if value == DASK_WALLTIME and chosen is None else value
+
+
+def _map_tasks(
+    client: Any, workers: int, check: Callable[[], None], title: str, run: Callable[[int], T], count: int
+) -> list[T]:
     from distributed import as_completed
 
     results: dict[int, list[T]] = {}
@@ -142,7 +187,12 @@ def _map_tasks(client: Any, workers: int, title: str, run: Callable[[int], T], c
         # the scheduler knows a bounded number of tasks at once, however long the plan is
         window = max(4 * workers, 16)
         running = as_completed([client.submit(_run_all, shared, piece, pure=False) for piece in islice(pieces, window)])
-        for future in running:
+        while running.count():
+            while running.is_empty():
+                check()
+                with running.thread_condition:
+                    running.thread_condition.wait(timeout=0.1)
+            future = next(running)
             first, of_piece = future.result()
             results[first] = of_piece
             advance(len(of_piece))
@@ -156,4 +206,5 @@ def _itself(run: Callable[[int], Any]) -> Callable[[int], Any]:
 
 
 def _run_all(run: Callable[[int], T], indices: range) -> tuple[int, list[T]]:
+    keep_from_others()  # a worker has the umask of whoever started it
     return indices.start, [run(index) for index in indices]

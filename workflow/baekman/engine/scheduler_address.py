@@ -9,7 +9,15 @@ from pathlib import Path
 from baekman.errors import InputRefused, Problem
 
 SLURM = re.compile(r"slurm:([1-9]\d{0,4})")
+SLURM_FORM = "slurm:N, N workers from 1 to 99999, as in slurm:40"
 ENCRYPTED = ("tls://", "wss://")
+
+
+def is_slip_of_slurm(scheduler: str) -> bool:
+    """Return whether ``scheduler`` is meant as ``slurm:N`` and is not; it would be taken for an address."""
+    if SLURM.fullmatch(scheduler) or not scheduler.strip().lower().startswith("slurm") or Path(scheduler).exists():
+        return False
+    return "://" not in scheduler and not re.fullmatch(r"slurm[\w.-]+:\d+", scheduler, re.IGNORECASE)
 
 
 def scheduler_address(scheduler: str, *, insecure: bool = False) -> str:
@@ -22,6 +30,9 @@ def scheduler_address(scheduler: str, *, insecure: bool = False) -> str:
     """
     if SLURM.fullmatch(scheduler):
         return scheduler
+    if is_slip_of_slurm(scheduler):
+        action = "write the number of workers after the colon"
+        raise InputRefused(Problem(file="--scheduler", expected=SLURM_FORM, found="another form", action=action))
     address = _address_in(Path(scheduler)) if Path(scheduler).is_file() else scheduler
     if "://" not in address:
         address = f"{_default_scheme(address)}://{address}"

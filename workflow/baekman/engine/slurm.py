@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from baekman.errors import InputRefused, Problem
+from baekman.errors import InputRefused, Problem, WorkerDied
 
 EXECUTOR = "baekman-slurm"  # the executor of profiles/slurm
 EXECUTORS = (EXECUTOR, "slurm")
@@ -91,3 +94,54 @@ def require(executor: str) -> None:
 
 def _refusal(expected: str, found: str, action: str) -> InputRefused:
     return InputRefused(Problem(file="--profile", expected=expected, found=found, action=action))
+
+
+class WorkerWait:
+    """The watch over a wait for workers that are jobs of Slurm: it is reported with Slurm's reason, and has an end."""
+
+    def __init__(
+        self,
+        count: Callable[[], int],
+        jobs: Callable[[], Sequence[str]],
+        *,
+        say: float = 600.0,
+        repeat: float = 3600.0,
+        limit: float = 7 * 86400.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Watch the number of workers and the IDs of their jobs; report after ``say`` seconds, end after ``limit``."""
+        self._count, self._jobs, self._clock = count, jobs, clock
+        self._say, self._repeat, self._limit = say, repeat, limit
+        self._since: float | None = None
+        self._due = say
+
+    def check(self) -> None:
+        """Report the wait on stderr when it is long.
+
+        Raises:
+            WorkerDied: It is too long.
+        """
+        now = self._clock()
+        if self._count():
+            self._since = None
+            return
+        if self._since is None:
+            self._since, self._due = now, self._say
+        waits = now - self._since
+        if waits < self._due:
+            return
+        self._due += self._repeat
+        line = f"no worker has started for {waits / 60:.0f} minutes; Slurm's reason: {self._reasons()}"
+        if waits >= self._limit:
+            raise WorkerDied(line)
+        print(line, file=sys.stderr, flush=True)
+
+    def _reasons(self) -> str:
+        jobs = self._jobs()
+        if not jobs:
+            return "it took no job"
+        try:
+            states = run(["squeue", "--noheader", "--jobs", ",".join(jobs), "--format", "%T %r"]).splitlines()
+        except NoAnswerError as error:
+            return str(error)
+        return ", ".join(f"{count} {state}" for state, count in Counter(states).items()) or "its jobs ended at once"

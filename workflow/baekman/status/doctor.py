@@ -22,6 +22,7 @@ from typing import Any
 from baekman import audit
 from baekman.align.aligners import INDEX_ENDINGS
 from baekman.config.loading import load_config
+from baekman.engine import slurm
 from baekman.engine.scheduler_address import SLURM, scheduler_address
 from baekman.errors import DamagedFile, InputRefused
 from baekman.files.sidecar import read_checked
@@ -40,22 +41,30 @@ _VERSION = re.compile(r"\d+(?:\.\d+)+\S*")
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One line: the ``name`` of what was checked, whether it ``is_good``, what was found, and what to do."""
+    """One line: the ``name`` of what was checked, whether it ``is_good``, what was found, and what to do.
+
+    ``is_note``: a fault that stops nothing, as nothing asks for it.
+    """
 
     name: str
     is_good: bool
     found: str
     remedy: str = ""
+    is_note: bool = False
 
     def __str__(self) -> str:
-        line = f"{'ok' if self.is_good else 'BAD':<4} {self.name}: {self.found}"
+        word = "BAD" if not self.is_good else "note" if self.is_note else "ok"
+        line = f"{word:<4} {self.name}: {self.found}"
         return f"{line}; {self.remedy}" if self.remedy and not self.is_good else line
 
 
-def checks(workspace: Workspace, *, config: Path | None = None, following: Path | None = None) -> Iterator[Check]:
+def checks(
+    workspace: Workspace, *, config: Path | None = None, following: Path | None = None, executor: str = ""
+) -> Iterator[Check]:
     """Yield the checks of ``workspace`` with its configuration ``config``.
 
-    ``following`` is the folder of the next delivery, which says how much disk is needed.
+    ``following`` is the folder of the next delivery, which says how much disk is needed. ``executor`` is that of the
+    profile with which deliveries run.
     """
     settings: dict[str, Any] = {}
     try:
@@ -69,7 +78,7 @@ def checks(workspace: Workspace, *, config: Path | None = None, following: Path 
     if settings:
         yield from _reference(workspace, settings)
     yield _disk(workspace, following)
-    yield from _slurm()
+    yield from _slurm(executor)
     yield from _dask()
     yield from _keys(workspace)
     yield from _modes(workspace)
@@ -147,18 +156,29 @@ def _largest_delivery(workspace: Workspace) -> int:
     return largest
 
 
-def _slurm() -> Iterator[Check]:
-    """Yield the checks of Slurm, where its commands are installed."""
-    command = shutil.which("sinfo")
-    if command is None:
-        yield Check(name="Slurm", is_good=True, found="is not installed here; only --profile slurm needs it")
-        return
-    answers = _ask([command, "-h"]) is not None
-    found = "answers" if answers else f"gives no answer in {WAIT_SECONDS:g} seconds, or an error"
-    yield Check(name="Slurm", is_good=answers, found=found, remedy="see `sinfo` and `scontrol ping`")
-    has_plugin = find_spec("snakemake_executor_plugin_slurm") is not None
-    found = "is installed" if has_plugin else "is not installed"
-    yield Check(name="Slurm plugin", is_good=has_plugin, found=found, remedy="pip install 'baekman[slurm]'")
+def _slurm(executor: str) -> Iterator[Check]:
+    """Yield the checks of Slurm: a fault is bad where ``executor`` or ``BAEKMAN_SCHEDULER`` asks for it."""
+    by_profile = executor in slurm.EXECUTORS
+    is_wanted = by_profile or os.environ.get("BAEKMAN_SCHEDULER", "").startswith("slurm:")
+    rest = "" if is_wanted else "; only --profile slurm needs it"
+    missing = [command for command in slurm.COMMANDS if shutil.which(command) is None]
+    if missing:
+        found = "is not installed here" if len(missing) == len(slurm.COMMANDS) else f"lacks {', '.join(missing)}"
+        remedy = "run it on a machine that submits jobs"
+        yield Check(name="Slurm", is_good=not is_wanted, found=found + rest, remedy=remedy)
+    else:
+        try:
+            slurm.run(["sinfo", "--noheader"], seconds=WAIT_SECONDS)
+            yield Check(name="Slurm", is_good=True, found="answers")
+        except slurm.NoAnswerError as error:
+            remedy = "see `sinfo` and `scontrol ping`"
+            found = f"gives no answer ({error}){rest}"
+            yield Check(name="Slurm", is_good=not is_wanted, is_note=not is_wanted, found=found, remedy=remedy)
+    if by_profile or not missing:
+        has_plugin = find_spec(slurm.PLUGIN) is not None
+        found = "is installed" if has_plugin else "is not installed" + ("" if by_profile else rest)
+        is_good = has_plugin or not by_profile
+        yield Check(name="Slurm plugin", is_good=is_good, is_note=not has_plugin, found=found, remedy=slurm.INSTALL)
 
 
 def _dask() -> Iterator[Check]:
