@@ -107,26 +107,7 @@ def _slurm_cluster(workers: int) -> Iterator[tuple[Any, WorkerWait]]:
     import dask
     from tornado.ioloop import PeriodicCallback
 
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError:
-        raise InputRefused(
-            Problem(
-                file="--scheduler",
-                expected="the package dask-jobqueue with slurm:N",
-                found="none",
-                action="install baekman[slurm], or give --workers N",
-            )
-        ) from None
-    if shutil.which("sbatch") is None:
-        raise InputRefused(
-            Problem(
-                file="--scheduler",
-                expected="Slurm's sbatch on PATH with slurm:N",
-                found="none",
-                action="run this on a machine that submits jobs, or give --workers N",
-            )
-        )
+    cluster_class = _cluster_class()
     settings = dask.config.get("jobqueue.slurm")
     cores = settings["cores"] or 1
     memory = settings["memory"] or f"{4 * cores} GB"
@@ -135,7 +116,7 @@ def _slurm_cluster(workers: int) -> Iterator[tuple[Any, WorkerWait]]:
         f"{workers} workers as jobs of Slurm: {cores} cores, {memory} and {walltime} each", file=sys.stderr, flush=True
     )
     with tempfile.TemporaryDirectory(prefix=".dask-", dir=".") as keys, dask.config.set(NO_ROUTES):
-        cluster = SLURMCluster(
+        cluster = cluster_class(
             cores=cores,
             processes=cores,
             memory=memory,
@@ -163,6 +144,31 @@ def _slurm_cluster(workers: int) -> Iterator[tuple[Any, WorkerWait]]:
                 ),
             )
             cluster.loop.add_callback(scale.stop)
+
+
+def _cluster_class() -> Any:
+    """Return the class of clusters on Slurm; refuse where the extra or ``sbatch`` is missing."""
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError:
+        raise InputRefused(
+            Problem(
+                file="--scheduler",
+                expected="the package dask-jobqueue with slurm:N",
+                found="none",
+                action="install baekman[slurm], or give --workers N",
+            )
+        ) from None
+    if shutil.which("sbatch") is None:
+        raise InputRefused(
+            Problem(
+                file="--scheduler",
+                expected="Slurm's sbatch on PATH with slurm:N",
+                found="none",
+                action="run this on a machine that submits jobs, or give --workers N",
+            )
+        )
+    return SLURMCluster
 
 
 def _walltime(value: str) -> str:
