@@ -274,3 +274,24 @@ def test_snakemakes_own_folder_is_for_owner_and_group(tmp_path: Path) -> None:
     paths = [tmp_path / ".snakemake", *(tmp_path / ".snakemake").rglob("*")]
     assert any(path.suffix == ".log" for path in paths)
     assert [path for path in paths if path.stat().st_mode & 0o027] == []
+
+
+def test_a_job_that_is_tried_again_gets_twice_the_memory_and_time(tmp_path: Path) -> None:
+    rule = """
+rule {name}:
+    output: "{name}.done"
+    retries: 2
+    shell: "echo {{resources.mem_mb}} {{resources.runtime}} >> {name}; test $(wc -l < {name}) = 3; touch {{output}}"
+"""
+    names = ("align_reads", "another")  # with resources of its own, and with those of all rules
+    everything = "rule all:\n    input: 'align_reads.done', 'another.done'\n"
+    (tmp_path / "Snakefile").write_text(everything + "".join(rule.format(name=name) for name in names))
+    profile = ("--workflow-profile", str(PROJECT / "profiles" / "default"))
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *profile, "--cores", "1"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / name).read_text().split("\n")[:-1] for name in names] == [
+        ["24000 1440", "48000 2880", "96000 5760"],
+        ["2000 60", "4000 120", "8000 240"],
+    ]

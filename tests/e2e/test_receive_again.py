@@ -15,6 +15,7 @@ from baekman.registry.verdict_history import record_verdicts, verdict_history
 from baekman.verdicts import Reason, Verdict
 from baekman.workspace import specimens
 from baekman.workspace.paths import Workspace
+from baekman.workspace.run_state import RunCounts, RunRecorder
 from support.delivery_builder import (
     INSTITUTION,
     codes,
@@ -147,6 +148,22 @@ def test_files_that_pass_no_more_are_refused_and_nothing_changes(
         "it was received, found file_missing; put them back as they were and run the same command again"
     ]
     assert {file: file.read_bytes() for file in before} == before
+
+
+def test_a_specimen_that_a_failed_run_did_not_process_may_come_again(
+    workspace: Workspace, tmp_path: Path, reference: Path
+) -> None:
+    make_workspace(workspace.root, reference, [registration("A-1", 1)])
+    first = receive(simple_delivery(tmp_path / "in", reference, "A-1"), workspace=workspace)
+    home = workspace.delivery(first.delivery_id)
+    later = [simple_delivery(tmp_path / name, reference, "A-1", name=name, seed=9) for name in ("D-2", "D-3")]
+    with RunRecorder(home) as recorder:
+        recorder.note(RunCounts(rule="align_reads", total=9))
+        # the run may still bring it through
+        assert codes(receive(later[0], workspace=workspace)) == [("reject", ["specimen_reused"])]
+        recorder.end("failed")
+    assert codes(receive(later[1], workspace=workspace)) == [("accept", [])]
+    assert specimens.superseded_in(workspace, first.delivery_id) == {first.verdicts[0].participant_id}
 
 
 def test_an_older_delivery_keeps_what_it_said_of_specimens_that_came_again(

@@ -40,17 +40,25 @@ def check_consent(state: ConsentState) -> list[Finding]:
     return [Finding.of(CONSENT_CODES[state], metric="consent", observed=state.value, threshold="granted")]
 
 
-def accepted_before(history: Iterable[tuple[str, str, Verdict]], *, delivery_id: str) -> bool:
+def accepted_before(
+    history: Iterable[tuple[str, str, Verdict]],
+    *,
+    delivery_id: str,
+    has_failed: Callable[[str], bool] = lambda delivery_id: False,
+) -> bool:
     """Return whether another delivery than ``delivery_id`` brought the specimen through both gates.
 
-    A gate without a verdict yet counts as passed, except intake. ``history`` has (delivery ID, time, verdict),
+    A gate without a verdict yet counts as passed, except intake, unless the run of that delivery ``has_failed``: it
+    processed nobody, and its specimens may come again. ``history`` has (delivery ID, time, verdict),
     oldest first; the last verdict of a gate counts.
     """
     by_delivery: dict[str, dict[str, Verdict]] = defaultdict(dict)
     for delivery, _, verdict in history:
         by_delivery[delivery][verdict.gate] = verdict
     return any(
-        worst(verdict.verdict for verdict in gates.values()) == "accept" and "intake" in gates
+        worst(verdict.verdict for verdict in gates.values()) == "accept"
+        and "intake" in gates
+        and ("qc" in gates or not has_failed(delivery))
         for delivery, gates in by_delivery.items()
         if delivery != delivery_id
     )

@@ -34,6 +34,7 @@ from baekman.workspace.current_reads import note_reads
 from baekman.workspace.decisions import SpecimenDecision, apply, decisions_in_force
 from baekman.workspace.denied import denied_participants, held_denials, withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, ParticipantFolder, Workspace
+from baekman.workspace.run_state import is_alive, read_run_state
 
 # Values of PL in SAM, by words in the name of a platform.
 PLATFORMS = {
@@ -143,8 +144,15 @@ class Reception:
         return specimen_id in self.verdicts_before and (is_kept or participant_id in self.superseded)
 
     def is_accepted_elsewhere(self, specimen_id: str) -> bool:
-        """Return whether another delivery brought the specimen through both gates."""
-        return accepted_before(verdict_history(self.registry, specimen_id), delivery_id=self.home.id)
+        """Return whether another delivery brought the specimen through both gates, or may still do so."""
+        history = verdict_history(self.registry, specimen_id)
+        return accepted_before(history, delivery_id=self.home.id, has_failed=self._has_failed)
+
+    def _has_failed(self, delivery_id: str) -> bool:
+        """Return whether the last run on a delivery ended with failed jobs."""
+        folder = self.workspace.delivery(delivery_id)
+        state = read_run_state(folder)
+        return state is not None and state.state == "failed" and not is_alive(folder, state)
 
 
 def conclude(
