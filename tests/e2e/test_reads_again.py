@@ -23,6 +23,7 @@ from baekman.workspace import specimens
 from baekman.workspace.current_reads import CurrentReads, read_current
 from baekman.workspace.decisions import decisions_in_force, person
 from baekman.workspace.paths import Workspace
+from baekman.workspace.waiting import waiting_in
 from support.delivery_builder import INSTITUTION, codes, make_workspace, registration, simple_delivery, write_reference
 from support.kills import killed_before
 
@@ -43,7 +44,7 @@ class Site:
         self.folder, self.genome = folder, reference
         self.workspace = Workspace(folder / "W")
         self.registry: Registry = make_workspace(
-            self.workspace.root, reference, [registration("A-1", 1), registration("A-2", 2)]
+            self.workspace.root, reference, [registration("A-1", 1), registration("B-1", 1)]
         )
         self.first = self.receive("D-1", seed=5)
         self.align(self.first)
@@ -52,10 +53,10 @@ class Site:
         self.specimen, self.participant = record.specimen_id, record.participant_id
         self.files = self.workspace.participant(self.participant)
 
-    def receive(self, name: str, *, seed: int) -> ReceivedDelivery:
+    def receive(self, name: str, *, seed: int, label: str = "A-1") -> ReceivedDelivery:
         place = self.folder / name
         if not place.exists():
-            simple_delivery(place, self.genome, "A-1", name=name, seed=seed)
+            simple_delivery(place, self.genome, label, name=name, seed=seed)
         return receive(place, workspace=self.workspace)
 
     def align(self, received: ReceivedDelivery) -> None:
@@ -134,6 +135,22 @@ def test_reads_that_come_again_wait_for_a_person_and_then_count(site: Site, read
     assert count_reads(site.files.cram) == count + 40
     actions = [event["action"] for event in audit.events(site.workspace.root)]
     assert actions.count("hold.accept") == 2
+
+
+def test_another_specimen_of_the_participant_waits_for_a_person(site: Site) -> None:
+    received = site.receive("D-2", seed=9, label="B-1")
+    home = site.workspace.delivery(received.delivery_id)
+    assert codes(received) == [("hold", ["participant_repeated"])]
+    (waiting,) = waiting_in(home, read_verdicts(home.verdicts("intake")))
+    site.specimen = waiting.specimen
+    with pytest.raises(InputRefused, match="expected --merge or --replace"):
+        site.accept("")
+    site.accept("merge")
+    taken_on = site.receive("D-2", seed=9, label="B-1")
+    assert (codes(taken_on), lanes(site, taken_on)) == ([("accept", ["participant_repeated"])], ["L2"])
+    site.align(taken_on)
+    assert count_reads(site.files.cram) == 80
+    assert list(waiting_in(home, read_verdicts(home.verdicts("intake")))) == []
 
 
 def test_a_kill_while_the_decision_is_taken_on_loses_no_read(site: Site, tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def verdicts_of(folder: DeliveryFolder) -> Iterator[Verdict]:
 def waiting_in(folder: DeliveryFolder, verdicts: Sequence[Verdict]) -> Iterator[Waiting]:
     """Yield the held specimens among ``verdicts`` that are not in the cohort and came in no later delivery."""
     decisions, of_persons = merge(verdicts), {made.specimen_id: made for made in listed_decisions(folder)}
-    held = {verdict.participant_id for verdict in verdicts if verdict.verdict == "hold" and verdict.participant_id}
-    superseded = specimens.superseded(Workspace(folder.path.parents[1]), folder.id, held)
+    is_held = any(verdict.verdict == "hold" for verdict in verdicts)
+    superseded = specimens.superseded_in(Workspace(folder.path.parents[1]), folder.id) if is_held else frozenset()
     elsewhere, received = _batch(folder) | superseded, received_at(folder)
     for verdict in verdicts:
         if verdict.verdict != "hold" or decisions[verdict.specimen_id] != "hold":
