@@ -101,6 +101,8 @@ internals.lift_core_limit(workflow)
 if internals.is_main_process(workflow) and not internals.is_planning():
     with refusing("profile"):
         slurm.require(internals.executor())
+    if internals.executor() == slurm.OTHER_EXECUTOR:
+        logger.warning(slurm.ADVICE, extra={"notice": "Slurm"})
 
 with refusing("configuration"):
     SETTINGS = load_config(

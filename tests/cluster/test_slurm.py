@@ -181,6 +181,25 @@ def test_a_run_is_refused_before_intake_where_no_job_can_be_submitted(tmp_path: 
     assert not (workspace.folder / "deliveries").exists()
 
 
+@pytest.mark.cluster
+def test_the_executor_of_the_plugin_is_advised_against(cluster: dict[str, str], tmp_path: Path) -> None:
+    delivery = PlannedWorkspace(tmp_path).receive("gvcf")
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile" / "config.yaml").write_text("executor: slurm\njobs: 1\n")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", PROJECT / "Snakefile", "--profile", "profile"]
+    command += ["--config", f"delivery={delivery}", "--until", "nothing"]
+    done = subprocess.run(
+        list(map(str, command)),
+        env={**slurm.environment_of(cluster), "PWD": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "write executor: baekman-slurm into the profile" in done.stderr, done.stderr
+
+
 def test_a_missing_slurm_is_refused_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputRefused) as refused, Engine(scheduler="slurm:2").open():

@@ -15,7 +15,12 @@ from pathlib import Path
 from baekman.errors import InputRefused, Problem, WorkerDied
 
 EXECUTOR = "baekman-slurm"  # the executor of profiles/slurm
-EXECUTORS = (EXECUTOR, "slurm")
+OTHER_EXECUTOR = "slurm"  # the plugin's own, which loses its jobs when Slurm's command of states fails
+EXECUTORS = (EXECUTOR, OTHER_EXECUTOR)
+ADVICE = (
+    "executor: slurm waits for ever where Slurm keeps no accounts, or gives no answer for some minutes; "
+    "write executor: baekman-slurm into the profile (docs/operating.md)"
+)
 PLUGIN = "snakemake_executor_plugin_slurm"
 COMMANDS = ("sbatch", "squeue", "scancel")
 ANSWER_SECONDS = 30.0
