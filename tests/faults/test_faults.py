@@ -64,7 +64,7 @@ FAULTS = (
     ),
     Fault("a file system without locks", disturbances.no_locks, ALL, "support locks", ("tables",)),
     Fault("clock set back", disturbances.clock_set_back, ALL, "set the clock", ("withdraw",)),
-    Fault("too little memory", disturbances.little_memory, SMALL, "[Mm]emory", ("add",), times=5),
+    Fault("too little memory", disturbances.little_memory, SMALL, "[Mm]emory|bad_alloc", ("add",), times=5),
     Fault("two writers", disturbances.two_writers, ALL, AGAIN, ("add",)),
     Fault("a worker is killed", disturbances.worker_killed, ("add", "tables"), "worker", ("add",)),
     Fault("a tool is missing", disturbances.tool_is_missing, ("deliver",), "mosdepth", ()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import re
 import signal
 import sys
 
@@ -22,7 +23,8 @@ OUT_OF_MEMORY = (
 )
 
 INTERRUPTED = "interrupted: run the same command again to go on"
-_NO_ROOM = "failed to map segment"  # of the dynamic linker
+# of the dynamic linker, and of libraries that have an error of their own for it
+_NO_ROOM = re.compile("failed to map segment|out of memory|bad_alloc|allocat|Resource temporarily", re.IGNORECASE)
 
 app = typer.Typer(
     name="baekman",
@@ -59,6 +61,8 @@ def main() -> None:
     ended_by: list[int] = []
 
     def end(number: int, frame: object) -> None:
+        # said here: an import that the signal interrupts may raise an error of its own
+        print(INTERRUPTED, file=sys.stderr)
         ended_by.append(number)
         exit_by_signal(number, frame)
 
@@ -68,20 +72,19 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no command multiplies matrices: threads only cost time
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own allocator keeps more memory
     atexit.register(_skip_last_collection)
-    groups.register(app, first=sys.argv[1] if len(sys.argv) > 1 else "")
     try:
+        groups.register(app, first=sys.argv[1] if len(sys.argv) > 1 else "")
         app()
     except InputRefused as refused:
         for reason in refused.problems:
             print(printable(f"refused: {reason}"), file=sys.stderr)
         sys.exit(EXIT_REFUSED)
     except SystemExit as ended:
-        if ended.code in EXITS_INTERRUPTED:  # a signal, or Typer after Ctrl-C, which prints nothing
+        if ended.code in EXITS_INTERRUPTED and not ended_by:  # Typer exits so after Ctrl-C, and prints nothing
             print(INTERRUPTED, file=sys.stderr)
         raise
     except Exception as failure:
-        if ended_by:  # an import that the signal interrupted raises an error of its own
-            print(INTERRUPTED, file=sys.stderr)
+        if ended_by:
             sys.exit(128 + ended_by[0])
         if os.environ.get("BAEKMAN_TRACEBACK"):
             raise
@@ -91,7 +94,7 @@ def main() -> None:
 
 def _words(failure: Exception) -> str:
     """Return the words for a failure; those for too little memory need no import, which could fail too."""
-    if isinstance(failure, MemoryError) or (isinstance(failure, ImportError) and _NO_ROOM in str(failure)):
+    if isinstance(failure, MemoryError) or _NO_ROOM.search(str(failure)):
         return OUT_OF_MEMORY
     try:
         from baekman.cli.failure import describe
