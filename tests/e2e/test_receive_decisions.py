@@ -61,9 +61,9 @@ class Desk:
         table = write_registrations(self.workspace.root.parent / "late.tsv", rows)
         import_registrations(self.registry, [table])
 
-    def decide(self, decision: Literal["accept", "reject"], barcode: str, *, counts: bool = False) -> None:
-        choice = Choice(decision=decision, reason="the laboratory confirmed it", counts=counts)
-        made = person(decision, choice.reason, counts=counts)
+    def decide(self, decision: Literal["accept", "reject"], barcode: str, **options: bool) -> None:
+        choice = Choice(decision=decision, reason="the laboratory confirmed it", **options)
+        made = person(decision, choice.reason, counts=choice.counts)
         assert decide(self.workspace, [self.specimen(barcode)], choice=choice, made=made, registry=self.registry)
 
     def staged(self, received: ReceivedDelivery) -> list[str]:
@@ -140,6 +140,10 @@ def test_an_accepted_specimen_is_read_and_staged_and_a_rejected_one_is_not(tmp_p
     assert "actor" not in made and "user" not in made
     same, read = desk.receive(delivery)
     assert (same.status, read, same.verdicts) == ("same", [], again.verdicts)
+    desk.decide("accept", "A-3", instead=True)  # a rejection that was a mistake
+    again, read = desk.receive(delivery)
+    assert (read, [verdict.verdict for verdict in again.verdicts][2]) == (["A-3"], "accept")
+    assert desk.receive(delivery)[0].status == "same"
     everything = receive(delivery, workspace=desk.workspace, again=True)  # the decisions still apply
     assert [verdict.verdict for verdict in everything.verdicts] == [verdict.verdict for verdict in again.verdicts]
     assert desk.staged(everything) == desk.staged(again)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -150,6 +150,11 @@ class Verdict:
     def failures(self) -> tuple[Reason, ...]:
         """Return the reasons that are more than notes."""
         return tuple(reason for reason in self.reasons if reason.severity != "note")
+
+    @property
+    def of_gate(self) -> Verdict:
+        """Return the verdict that the gate gave, without the decision of a person."""
+        return replace(self, verdict=decide(self.reasons), decision=None)
 
     @property
     def is_incomplete(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from baekman.errors import InputRefused, Problem
 from baekman.hold.reason_text import registered_in_text, text_problems
-from baekman.hold.refusals import Choice, refusals, taken_on
+from baekman.hold.refusals import Choice, is_overturned, refusals, taken_on
 from baekman.hold.specimens import HeldSpecimen, find_in_deliveries, others_of_participant, require_ids, unknown
 from baekman.qc.metrics import read_metrics
 from baekman.registry.records import Registry
@@ -37,7 +37,7 @@ def decide(
             continue
         found = list(refusals(held, choice, registry=registry))
         problems += found
-        if not found and taken_on(held) is None:
+        if not found and (taken_on(held) is None or is_overturned(held, choice)):
             chosen.append(held)
     problems += text_problems(workspace, choice.reason, folders={held.folder.path: held.folder for held in chosen})
     problems += registered_in_text(choice.reason, chosen, registry=registry)

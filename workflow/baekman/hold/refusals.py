@@ -54,12 +54,12 @@ def refusals(held: HeldSpecimen, choice: Choice, *, registry: Registry) -> Itera
         )
         return
     made = taken_on(held)
-    if made is not None:
+    if made is not None and not is_overturned(held, choice):
         if made.decision != choice.decision or (choice.reads and made.reads != choice.reads):
             yield problem(
                 expected="a specimen that waits",
                 found=f"{made.words} by {made.actor} on {made.time[:10]}, taken on",
-                action=_after(made.decision),
+                action=_after(made.decision, is_choice=any(reason.code == REPEATED for reason in held.failures)),
             )
         return
     if held.verdict == "accept" or (held.waiting is None and held.verdict == "hold"):
@@ -94,10 +94,21 @@ def taken_on(held: HeldSpecimen) -> ManualDecision | None:
     return made if made is not None and (held.verdict == "accept") == (made.decision == "accept") else None
 
 
-def _after(decision: str) -> str:
-    """Return what to do where ``decision`` is taken on already."""
+def is_overturned(held: HeldSpecimen, choice: Choice) -> bool:
+    """Return whether the choice replaces the rejection by a person that a run has taken on.
+
+    The choice of the specimen that counts stays: the other one may be in the cohort.
+    """
+    made = taken_on(held)
+    is_choice = any(reason.code == REPEATED for reason in held.failures)
+    was_rejected = made is not None and made.decision == "reject" and not is_choice
+    return was_rejected and choice.decision == "accept" and choice.instead
+
+
+def _after(decision: str, *, is_choice: bool = False) -> str:
+    """Return what to do where ``decision`` is taken on already; ``is_choice``: on the specimen that counts."""
     if decision == "reject":
-        return "deliver the specimen again"
+        return "deliver the specimen again" if is_choice else "--instead accepts it after all"
     return "to take it out of the cohort: `baekman cohort withdraw`, or `baekman withdraw` for a withdrawal"
 
 

@@ -6,7 +6,7 @@ Everything shown here is pseudonymous, and needs no registry.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from baekman import pseudonyms
@@ -41,7 +41,9 @@ class HeldSpecimen:
     def seen(self) -> tuple[Verdict, ...]:
         """The verdicts that a person decides on."""
         return tuple(
-            replace(verdict, decision=None) for verdict in self.verdicts if verdict.failures and not verdict.decision
+            verdict.of_gate
+            for verdict in self.verdicts
+            if verdict.failures and (verdict.decision is None or verdict.is_rejected_by_person)
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -26,7 +27,7 @@ NEXT: dict[State, str] = {
     "running": "",
     "stopped": AGAIN,
     "failed": f"mend the cause and {AGAIN}",
-    "damaged": "run `baekman receive --again` with its folder",
+    "damaged": "`baekman verify` names the file, and what to do",
     "done": "",
 }
 
@@ -108,7 +109,7 @@ def status_of(workspace: Workspace, folder: DeliveryFolder, *, now: datetime) ->
         verdicts={decision: counts[decision] for decision in DECISIONS},
         waiting=waiting,
         reporting=tuple(reporting_gates(verdicts)),
-        next=_next(workspace, folder, state),
+        next=_next(workspace, folder, state, waiting=waiting),
     )
 
 
@@ -131,8 +132,10 @@ def _state(folder: DeliveryFolder, run: RunState | None) -> State:
     return "stopped" if run else "received"
 
 
-def _next(workspace: Workspace, folder: DeliveryFolder, state: State) -> str:
+def _next(workspace: Workspace, folder: DeliveryFolder, state: State, *, waiting: Iterable[Waiting]) -> str:
     log = workspace.deliver_log(folder.id)
+    if state == "done" and any(specimen.decided for specimen in waiting):
+        return "run `baekman deliver` with its folder: it takes the decisions on"
     if state in ("failed", "stopped") and log.is_file():
         return f"{NEXT[state]}; messages: {workspace.relative(log)}"
     return NEXT[state]

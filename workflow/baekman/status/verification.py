@@ -99,7 +99,7 @@ def _deliveries(workspace: Workspace) -> Iterator[str]:
         try:
             read_sealed(path)
         except DamagedFile:
-            yield f"{path.relative_to(workspace.root).as_posix()}: damaged; {RESTORE}"
+            yield f"{path.relative_to(workspace.root).as_posix()}: damaged; {remedy_of(path)}"
 
 
 def _checked(path: Path, *, place: str, remedy: str) -> Iterator[str]:

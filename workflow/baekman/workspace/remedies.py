@@ -9,6 +9,7 @@ _REMEDIES = {
     "sites": "make it again from the batches with `baekman cohort repair`",
     "batches": "restore the batch from a back-up, or withdraw its participants and add their gVCFs again",
     "work": "delete the folder `work` of the cohort, and run the same command again",
+    "decisions.json": "restore it from a back-up, or delete it and decide again with `baekman hold`",
     "deliveries": "receive the delivery again: baekman receive DELIVERY --again",
     "receipts": "restore it from a back-up",
     "withdrawn": "run `baekman withdraw` with the participant's ID again",

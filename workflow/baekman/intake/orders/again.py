@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from baekman.consent import ConsentState
@@ -56,4 +55,4 @@ def _has_array(record: SpecimenRecord) -> bool:
 def _has_new_decision(reception: Reception, verdict: Verdict) -> bool:
     """Return whether a person decided on ``verdict`` as it is."""
     decision = reception.decisions.get(verdict.specimen_id)
-    return decision is not None and replace(verdict, decision=None) in decision.seen
+    return decision is not None and decision.made != verdict.decision and verdict.of_gate in decision.seen
