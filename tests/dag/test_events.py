@@ -37,6 +37,7 @@ rule bad:
 
 onerror:
     logger.warning("a notice", extra={"notice": "return report"})
+    logger.warning("a wait", extra={"notice": "Slurm"})
 """
 COMMAND = (sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going", "--config", "institution=Hanbit")
 
@@ -56,7 +57,7 @@ def test_a_run_reports_progress_failures_and_notices(workspace: Workspace) -> No
     assert (run.exit_code, run.done, run.total, run.locked) == (1, 2, 5, False)
     assert set(run.failed.values()) == {FailedJob(rule="bad", log=f"logs/{part}.log") for part in (1, 2)}
     assert run.planned == {"all": 1, "good": 1, "flaky": 1, "bad": 2}
-    assert run.unreported == "a notice"
+    assert (run.unreported, run.cluster, run.counts.cluster) == ("a notice", ["a wait"], "a wait")
     assert {rule for rule, _ in states} == {"", "good", "flaky", "bad"}
     assert [done for _, done in states] == sorted(done for _, done in states)
     text = log.read_text(encoding="utf-8")

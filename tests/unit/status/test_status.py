@@ -114,7 +114,8 @@ from pathlib import Path
 from baekman.workspace.paths import DeliveryFolder
 from baekman.workspace.run_state import RunCounts, RunRecorder
 with RunRecorder(DeliveryFolder(Path({str(folder.path)!r}))) as recorder:
-    recorder.note(RunCounts(rule="align_reads", done=3, total=9, running={{"align_reads": 2}}))
+    cluster = "2 jobs wait in Slurm since 14:02: 2 for Resources"
+    recorder.note(RunCounts(rule="align_reads", done=3, total=9, running={{"align_reads": 2}}, cluster=cluster))
     time.sleep(1.5)
     print("written", flush=True)
     sys.stdin.read()
@@ -125,7 +126,8 @@ with RunRecorder(DeliveryFolder(Path({str(folder.path)!r}))) as recorder:
         (delivery,) = shown(workspace)["deliveries"]
         assert (delivery["state"], delivery["stage"]) == ("running", "align")
         assert (delivery["jobs"]["done"], delivery["jobs"]["total"]) == (3, 9)
-        assert "running    align             3/9" in run(workspace).stdout
+        table = run(workspace).stdout
+        assert "running    align             3/9" in table and "\n  2 jobs wait in Slurm since 14:02: 2 for" in table
     finally:
         running.kill()
         running.communicate()
