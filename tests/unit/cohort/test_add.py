@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,7 @@ from types import ModuleType
 import pyarrow.parquet as pq
 import pytest
 from baekman.cohort import rewrite
-from baekman.cohort.add import add_batch
+from baekman.cohort.add import add_batch, repeated_contents
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import read_sites, read_snapshot
 from baekman.cohort.store import Store, create_store, open_store
@@ -48,6 +49,41 @@ def test_the_call_rate_on_y_leaves_females_out(tmp_path: Path) -> None:
     assert (y["called"], y["no_coverage"], y["call_rate"], y["filter"]) == (3, 3, 1.0, "PASS")
     rewrite.compact(store)
     rewrite.withdraw(store, ["P0"])
+    assert verify(store) == []
+
+
+def test_the_gvcf_of_a_participant_of_an_older_batch_is_refused(tmp_path: Path) -> None:
+    bases = "ACGT" * 150
+    store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": bases}))
+
+    def person(name: str, content: str, *, rows: int = 120, sample: str = "S1") -> Member:
+        path = tmp_path / f"{name}.g.vcf"
+        lines = [line(4 * n + 1, "A", content, "0/1:40:22:11,11:45,0,42") for n in range(rows)]
+        path.write_text(gvcf_text(lines, contigs={"c1": len(bases)}, sample=sample))
+        return Member(participant_id=name, gvcf=str(path))
+
+    add_batch(store, batch="b1", members=[person("P1", "G"), person("P2", "C")])
+    add_batch(store, batch="b2", members=[person("P3", "G", rows=110)])
+    before = hashes(store.path)
+    for _ in range(2):  # with the index, and with one of an earlier version
+        with pytest.raises(InputRefused, match=r"participants P1, P9: .* found files with the same content"):
+            add_batch(store, batch="b3", members=[person("P8", "T"), person("P9", "G")])
+        assert {name for name, value in hashes(store.path).items() if before.get(name) != value} <= {
+            store.participants.name
+        }
+        with sqlite3.connect(store.participants) as connection:
+            connection.execute("DROP TABLE contents")
+    # the same content but for the header, and content that tells nothing: a note
+    add_batch(store, batch="b3", members=[person("P4", "C", sample="S2"), person("P5", "G", rows=3)])
+    add_batch(store, batch="b4", members=[person("P6", "G", rows=3), person("P7", "T")])
+    assert repeated_contents(store, "b3") == [["P2", "P4"], ["P5", "P6"]]
+    assert repeated_contents(store, "b4") == [["P5", "P6"]]
+    rewrite.compact(store)
+    with pytest.raises(InputRefused, match=r"participants P1, P9"):
+        add_batch(store, batch="b5", members=[person("P9", "G")])
+    rewrite.withdraw(store, ["P1"])
+    assert b"P1" not in store.participants.read_bytes().replace(b"P10", b"")
+    add_batch(store, batch="b5", members=[person("P9", "G")])
     assert verify(store) == []
 
 

@@ -23,7 +23,7 @@ from baekman.cohort.batch import (
 from baekman.cohort.commit import commit, entry_of
 from baekman.cohort.garbage import clean, clear_work, living, remove_folder
 from baekman.cohort.gvcf_list import Member, WaitingMember, keep_waiting, read_waiting, stop_waiting
-from baekman.cohort.index import find_batches, update_index
+from baekman.cohort.index import find_batches, others_with_contents, update_index
 from baekman.cohort.roster import read_contents, read_roster
 from baekman.cohort.settings import BatchSettings, check_rules
 from baekman.cohort.sites import SiteFilters
@@ -256,7 +256,7 @@ def _read_to_wait(
             for index, (_, call_rows, content) in enumerate(_contents(store, plan))
         ]
         known = [(each.member.participant_id, each.call_rows, {each.content}) for each in others]
-        _refuse_repeated_contents([*_contents(store, plan), *known])
+        _refuse_repeated_contents(store, [*_contents(store, plan), *known], at=read_snapshot(store))
         return waiting
 
 
@@ -271,7 +271,7 @@ def _commit(store: Store, plan: BatchPlan, change: Change, *, engine: Engine, fi
     with engine.open() as map_tasks:
         if not (sealed.exists() and sealed.read_text() == inputs):
             map_tasks("reading gVCFs", partial(read_participant, store, plan), len(plan.members))
-            _refuse_repeated_contents(_contents(store, plan))
+            _refuse_repeated_contents(store, _contents(store, plan), at=latest)
             collect(store, plan)
             digests = map_tasks("building shards", partial(_build, store, plan), 2 * len(store.shards))
             require_rows(store, plan.folder(store) / "batch", batch=batch, map_tasks=map_tasks)
@@ -280,6 +280,7 @@ def _commit(store: Store, plan: BatchPlan, change: Change, *, engine: Engine, fi
             latest = change.require(store, plan)
             if store.batch(batch).exists() and (plan.folder(store) / "batch").exists():
                 clean(store, latest)  # after a withdrawal or another add that died
+            _refuse_repeated_contents(store, _contents(store, plan), at=latest)
             finish(store, plan)
             entry = entry_of(store, batch)
             committed = change.commit(store, latest, entry, filters or latest.filters, map_tasks)
@@ -335,11 +336,14 @@ def _refuse_known(store: Store, plan: BatchPlan) -> Snapshot:
 
 
 def repeated_contents(store: Store, batch: str) -> list[list[str]]:
-    """Return the participants of a batch, with alleles, whose gVCFs have the same content; a list for each content.
+    """Return the participants, with alleles, whose gVCFs have the content of a batch's; a list for each content.
 
-    Older batches are not read: an add costs the same however large the cohort is.
+    No older batch is read, only the index: an add costs the same however large the cohort is.
     """
-    return _alike(read_contents(store, batch), least_rows=1)
+    contents = read_contents(store, batch)
+    with_alleles = [(participant, digests) for participant, rows, digests in contents if rows]
+    others = others_with_contents(store, with_alleles, at=read_snapshot(store))
+    return _alike(contents, least_rows=1) + [sorted(names) for *names, name in others if name != batch]
 
 
 def _contents(store: Store, plan: BatchPlan) -> list[tuple[str, int, set[str]]]:
@@ -355,8 +359,13 @@ def _contents(store: Store, plan: BatchPlan) -> list[tuple[str, int, set[str]]]:
     ]
 
 
-def _refuse_repeated_contents(contents: Iterable[tuple[str, int, set[str]]]) -> None:
-    """Refuse two members with the same content of their gVCFs, where two people cannot have the same."""
+def _refuse_repeated_contents(store: Store, contents: Sequence[tuple[str, int, set[str]]], *, at: Snapshot) -> None:
+    """Refuse members with the content of another's gVCF, a member's or a participant's of the snapshot ``at``.
+
+    It has too many alleles for two people to have the same.
+    """
+    telling = [(participant, digests) for participant, rows, digests in contents if rows >= TELLING_ROWS]
+    others = [sorted(names) for *names, _ in others_with_contents(store, telling, at=at)]
     problems = [
         Problem(
             file="list of gVCFs",
@@ -365,7 +374,7 @@ def _refuse_repeated_contents(contents: Iterable[tuple[str, int, set[str]]]) -> 
             found="files with the same content",
             action="find out which participant the gVCF is of, and leave the others out",
         )
-        for participants in _alike(contents, least_rows=TELLING_ROWS)
+        for participants in [*_alike(contents, least_rows=TELLING_ROWS), *others]
     ]
     if problems:
         raise InputRefused(problems)

@@ -1,4 +1,4 @@
-"""The index participant -> batch: an SQLite file in the store, made of its rosters.
+"""The index participant -> batch, and content of a gVCF -> participant: an SQLite file in the store, of its rosters.
 
 SQLite does not notice a changed byte, and a participant that a lookup misses would be added twice or not withdrawn. So
 the rows lie in buckets, and each bucket has a seal: the sum of the hashes of its rows. A lookup compares the whole
@@ -13,11 +13,11 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from isal import isal_zlib
 
-from baekman.cohort.roster import participants_of
+from baekman.cohort.roster import read_contents
 from baekman.cohort.snapshot import BatchEntry, Snapshot
 from baekman.cohort.store import Store
 from baekman.workspace.denied import Admission
@@ -34,6 +34,9 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS participants"
     # after a rewrite a participant is in two batches, until no reader of an older snapshot needs the old one
     " (bucket INTEGER, participant_id TEXT, batch TEXT, PRIMARY KEY (bucket, participant_id, batch)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS contents"
+    " (bucket INTEGER, digest TEXT, participant_id TEXT, batch TEXT,"
+    " PRIMARY KEY (bucket, digest, participant_id, batch)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS seals (bucket INTEGER PRIMARY KEY, total INTEGER)",
 )
@@ -65,6 +68,29 @@ def find_batches(store: Store, participants: Sequence[str], *, at: Snapshot) -> 
 
     batch_of = _using(store, at.batches, look_up)
     return {participant: batch_of[participant] for participant in participants if participant in batch_of}
+
+
+def others_with_contents(
+    store: Store, contents: Iterable[tuple[str, Iterable[str]]], *, at: Snapshot
+) -> list[tuple[str, str, str]]:
+    """Return (participant, another participant, batch of the other) where a batch of the snapshot has the same content.
+
+    ``contents``: participant and digests of the gVCF's content, as ``read_contents`` has them. The cost depends on
+    their number, not on that of the cohort.
+    """
+    live = {entry.name for entry in at.batches}
+    members = [(participant, digest) for participant, digests in contents for digest in sorted(digests) if digest]
+
+    def look_up(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+        found = {
+            (participant, other, batch): None
+            for participant, digest in members
+            for known, other, batch in _content_rows(connection, _content_bucket(digest))
+            if known == digest and other != participant and batch in live
+        }
+        return list(found)
+
+    return _using(store, at.batches, look_up)
 
 
 def batches_with(store: Store, participants: Sequence[str], *, of: Sequence[Snapshot]) -> set[str]:
@@ -112,6 +138,13 @@ def forget(store: Store, participants: Sequence[str], *, at: Snapshot) -> None:
                 "SELECT bucket, participant_id, batch FROM participants WHERE batch = ?", (name,)
             ).fetchall()
         _change(connection, sorted(set(rows)), delete=True)
+        contents = [
+            row
+            for column, values in (("participant_id", participants), ("batch", gone))
+            for value in values
+            for row in connection.execute(f"SELECT * FROM contents WHERE {column} = ?", (value,))
+        ]
+        _change_contents(connection, sorted(set(contents)), delete=True)
         _change_batches(connection, [(name,) for name in gone], delete=True)
         connection.execute("PRAGMA user_version = 0")  # until the file is packed
 
@@ -134,6 +167,8 @@ def is_damaged(connection: sqlite3.Connection, *, size: int) -> bool:
     try:
         _check_batches(connection)
         _all_rows(connection)
+        contents = connection.execute("SELECT digest, participant_id, batch, bucket FROM contents")
+        _require_seals(connection, contents, first=BUCKETS)
     except IndexDamaged:
         return True
     return False
@@ -161,14 +196,20 @@ def _attempt(
 ) -> Result:
     with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
         connection.execute("PRAGMA secure_delete = ON")
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if "participants" in names and "contents" not in names:
+            raise IndexDamaged  # of an earlier version
         for table in _TABLES:
             connection.execute(table)
         if _missing(connection, entries):
             # from here on no other process adds a batch to the index or removes one
             connection.execute("BEGIN IMMEDIATE")
             for entry in _missing(connection, entries):
-                rows = [(_bucket(known), known, entry.name) for known in participants_of(store, entry.name)]
-                _change(connection, rows)
+                members = read_contents(store, entry.name)
+                _change(connection, [(_bucket(known), known, entry.name) for known, _, _ in members])
+                contents = [(digest, known) for known, _, digests in members for digest in sorted(digests) if digest]
+                rows = [(_content_bucket(digest), digest, known, entry.name) for digest, known in contents]
+                _change_contents(connection, rows)
                 _change_batches(connection, [(entry.name, entry.digest)])
         result = work(connection)
         if connection.in_transaction and not packs:
@@ -216,13 +257,19 @@ def _rows(connection: sqlite3.Connection, bucket: int) -> list[tuple[str, str]]:
 def _all_rows(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     """Return participant and batch of all rows; raise IndexDamaged unless each bucket has its seal."""
     rows = connection.execute("SELECT participant_id, batch, bucket FROM participants").fetchall()
+    _require_seals(connection, rows, first=0)
+    return [(participant, batch) for participant, batch, _ in rows]
+
+
+def _require_seals(connection: sqlite3.Connection, rows: Iterable[Sequence[Any]], *, first: int) -> None:
+    """Raise IndexDamaged unless ``rows``, with their bucket last, have the seals of the buckets from ``first`` on."""
     totals: dict[int, int] = defaultdict(int)
     for *row, bucket in rows:
         totals[bucket] = (totals[bucket] + _total([row])) % _MODULUS
-    seals = dict(connection.execute("SELECT bucket, total FROM seals WHERE bucket <> ?", (OF_BATCHES,)))
+    between = (first, first + BUCKETS - 1)
+    seals = dict(connection.execute("SELECT bucket, total FROM seals WHERE bucket BETWEEN ? AND ?", between))
     if {bucket: total for bucket, total in totals.items() if total} != seals:
         raise IndexDamaged
-    return [(participant, batch) for participant, batch, _ in rows]
 
 
 def _change(connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]], *, delete: bool = False) -> None:
@@ -234,6 +281,30 @@ def _change(connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]]
     totals: dict[int, int] = defaultdict(int)
     for bucket, participant, batch in rows:
         totals[bucket] += _total([(participant, batch)])
+    _add_to_seals(connection, totals, sign=-1 if delete else 1)
+
+
+def _content_rows(connection: sqlite3.Connection, bucket: int) -> list[tuple[str, str, str]]:
+    """Return digest, participant and batch of all rows of a bucket; raise IndexDamaged unless they have its seal."""
+    query = "SELECT digest, participant_id, batch FROM contents WHERE bucket = ?"
+    rows = connection.execute(query, (bucket,)).fetchall()
+    if _total(rows) != _seal(connection, bucket):
+        raise IndexDamaged
+    return rows
+
+
+def _change_contents(
+    connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str, str]], *, delete: bool = False
+) -> None:
+    """Add rows to the table of contents and to the seals, or delete them from both."""
+    if delete:
+        where = "bucket = ? AND digest = ? AND participant_id = ? AND batch = ?"
+        connection.executemany(f"DELETE FROM contents WHERE {where}", rows)
+    else:
+        connection.executemany("INSERT INTO contents VALUES (?, ?, ?, ?)", rows)
+    totals: dict[int, int] = defaultdict(int)
+    for bucket, *row in rows:
+        totals[bucket] += _total([row])
     _add_to_seals(connection, totals, sign=-1 if delete else 1)
 
 
@@ -267,3 +338,7 @@ def _total(rows: Iterable[Sequence[str]]) -> int:
 
 def _bucket(participant: str) -> int:
     return int(isal_zlib.crc32(participant.encode())) % BUCKETS
+
+
+def _content_bucket(digest: str) -> int:
+    return BUCKETS + int(isal_zlib.crc32(digest.encode())) % BUCKETS
