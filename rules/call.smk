@@ -31,13 +31,12 @@ rule call_piece:
     params:
         delivery=config.get("delivery"),
         caller=SETTINGS["caller"],
-        par=PAR,
-        padding=SETTINGS["target_padding"],
+        par=PAR + PADDING,
     shell:
         "baekman step call {input.cram} --delivery {params.delivery} --participant {wildcards.participant}"
         " --caller {params.caller} --reference {input.reference} --shards {input.shards}"
         " --piece {wildcards.scatteritem} --par {params.par} --targets '{input.targets}'"
-        " --target-padding {params.padding} --output {output.gvcf} 2> {log}"
+        " --output {output.gvcf} 2> {log}"
 
 
 rule gather_calls:

@@ -24,12 +24,11 @@ rule batch:
     params:
         thresholds=json.dumps(SETTINGS["cohort"]),
         filters=json.dumps(SETTINGS["sites"]),
-        par=PAR,
-        padding=SETTINGS["target_padding"],
+        par=PAR + PADDING,
     shell:
         "baekman step batch {wildcards.delivery} --gvcfs {input.accepted} --reference {input.reference}"
         " --shards {input.shards} --thresholds {params.thresholds:q} --filters {params.filters:q}"
-        " --par {params.par} --targets '{input.targets}' --target-padding {params.padding}"
+        " --par {params.par} --targets '{input.targets}'"
         " --workers {threads} --output {output.batch} 2> {log}"
 
 

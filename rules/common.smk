@@ -5,6 +5,7 @@ from pathlib import Path
 
 from baekman.align.aligners import INDEX_ENDINGS
 from baekman.files.digests import sha256_of
+from baekman.genome.targets import DEFAULT_PADDING
 from baekman.workspace import current_reads, decisions, specimens
 
 PARTICIPANT = r"P[0-9A-Z]{13}"
@@ -18,6 +19,12 @@ INDEX = [f"{REFERENCE}{ending}" for ending in INDEX_ENDINGS[SETTINGS["aligner"]]
 # The file of the pseudo-autosomal regions, or the reference's name, by which the package knows them.
 PAR = SETTINGS["par_regions"] or SETTINGS["reference_name"]
 TARGETS = "reference/targets.bed" if SETTINGS["target_regions"] else []
+# An option that comes after others, where it matters; otherwise the parameters of finished jobs stay as they were.
+PADDING = (
+    f" --target-padding {SETTINGS['target_padding']}"
+    if TARGETS or SETTINGS["target_padding"] != DEFAULT_PADDING
+    else ""
+)
 DEPTH_REGIONS = f"reference/{'target_' if TARGETS else ''}depth_regions.bed"
 
 
@@ -146,7 +153,7 @@ def options_of(wildcards, input):
     aliases = SETTINGS["cohort"]["contig_aliases"]
     if aliases and "array" in input.keys():
         options.append(f"--aliases {shlex.quote(json.dumps(aliases))}")
-    return options
+    return [*options, PADDING.strip()] if TARGETS else options
 
 
 def pieces_of(wildcards):

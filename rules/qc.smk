@@ -66,10 +66,9 @@ rule metrics:
     params:
         delivery=config.get("delivery"),
         evidence=options_of,
-        padding=SETTINGS["target_padding"],
     shell:
         "baekman step metrics --delivery {params.delivery} --participant {wildcards.participant}"
-        " {params.evidence} --target-padding {params.padding} --output {output.metrics} 2> {log}"
+        " {params.evidence} --output {output.metrics} 2> {log}"
 
 
 checkpoint verdicts:

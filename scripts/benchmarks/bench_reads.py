@@ -37,6 +37,7 @@ metrics:
   pct_autosomes_15x: {hold_below: null}
   pct_autosomes_20x: {hold_below: null}
 """
+IUPAC = {"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC"}
 # shares of base qualities as a NovaSeq writes them
 QUALITIES = {"F": 0.90, ":": 0.07, ",": 0.03}
 
@@ -120,6 +121,29 @@ def plain_commands(reference: Path, reads: Sequence[Path], folder: Path, aligner
     return {name: measured(shell(text, folder))[0] for name, text in commands.items()}
 
 
+def snv_accuracy(truth: Path, gvcf: Path) -> dict[str, float]:
+    """Return precision and recall of genotypes of SNVs (PASS, GQ at least 20) against wgsim's list of variants."""
+    expected = {}
+    for line in truth.read_text().splitlines():
+        _, pos, ref, alt, _ = line.split("\t")
+        if "-" not in (ref, alt) and len(ref) == len(alt) == 1:
+            expected[int(pos)] = frozenset(IUPAC.get(alt, alt))
+    called = {}
+    with pysam.VariantFile(str(gvcf)) as records:
+        for record in records:
+            sample = record.samples[0]
+            alleles = frozenset(sample.alleles) if None not in sample.allele_indices else frozenset()
+            is_snv = len(record.ref) == 1 and alleles and alleles != {record.ref} and all(map(_is_base, alleles))
+            if is_snv and "PASS" in record.filter and sample["GQ"] >= 20:
+                called[record.pos] = alleles
+    right = sum(called.get(pos) == alleles for pos, alleles in expected.items())
+    return {"snv_precision": round(right / max(1, len(called)), 4), "snv_recall": round(right / len(expected), 4)}
+
+
+def _is_base(allele: str) -> bool:
+    return len(allele) == 1 and allele in "ACGT"
+
+
 def index_seconds(reference: Path, folder: Path, aligner: str) -> float:
     """Return the CPU seconds of the aligner's index."""
     copy = folder / "indexed.fa"
@@ -172,6 +196,7 @@ def main() -> None:
             "index": round(index, 1),
             "plain": {step: round(value, 1) for step, value in theirs.items()},
             "plain_sum": round(total, 1),
+            **snv_accuracy(folder / "truth.txt", workspace / "participants" / participant / "calls.g.vcf.gz"),
             "ratio": round((ours - index) / total, 3),
         }
         print(json.dumps(result, indent=1))

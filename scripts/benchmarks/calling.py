@@ -17,13 +17,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pysam
-from baekman.align.aligners import Aligner
+from baekman.align.aligners import INDEX_ENDINGS, Aligner
 from baekman.align.alignment import align
 from baekman.call.calling import CallOptions, call_shard
 from baekman.genome.regions import Region
@@ -52,15 +53,18 @@ def write_reference(path: Path, *, contig: str, sequence: str) -> Path:
 # ---- NA12878 against its truth ------------------------------------------------------------------------------------
 
 
-def na12878(data: Path, folder: Path, callers: Sequence[str]) -> dict[str, dict[str, float]]:
+def na12878(
+    data: Path, folder: Path, callers: Sequence[str], *, aligner_name: str = "bwa"
+) -> dict[str, dict[str, float]]:
     """Return the accuracy of the plain commands and of each caller of ``callers`` on NA12878."""
     source = data / "na12878_hg19_chr20"
     # the contig ends after the window: positions stay, and bwa need not index 50 Mb of N
     with pysam.FastaFile(str(source / "ucsc.hg19.chr20.unittest.fasta.gz")) as fasta:
         sequence = fasta.fetch("chr20", 0, 10_150_000)
     reference = write_reference(folder / "ref.fa", contig="chr20", sequence=sequence)
-    aligner = Aligner(name="bwa", reference=reference)
-    aligner.write_index()
+    aligner = Aligner(name=aligner_name, reference=reference)
+    for each in {aligner, Aligner(name="bwa", reference=reference)}:
+        each.write_index()
     reads = [folder / f"reads_{mate}.fq.gz" for mate in (1, 2)]
     samtools = tools.command("samtools")
     piped(
@@ -315,13 +319,14 @@ def main() -> None:
     parser.add_argument("what", choices=("na12878", "trio", "evidence"))
     parser.add_argument("--data", type=Path, required=True, help="Folder of the real reads.")
     parser.add_argument("--callers", default="bcftools,freebayes")
+    parser.add_argument("--aligner", default="bwa", choices=tuple(INDEX_ENDINGS), help="of na12878")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     if not options.data.is_dir():
         sys.exit(f"no folder of reads at {options.data}: give --data")
     pysam.set_verbosity(0)
     callers = options.callers.split(",")
-    run = {"na12878": na12878, "trio": trio, "evidence": evidence}[options.what]
+    run = {"na12878": partial(na12878, aligner_name=options.aligner), "trio": trio, "evidence": evidence}[options.what]
     with tempfile.TemporaryDirectory(prefix="baekman-bench-") as folder:
         results = run(options.data, Path(folder), callers)
     if options.json:
