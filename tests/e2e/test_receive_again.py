@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from baekman import withdrawal
 from baekman.errors import InputRefused
+from baekman.files.untrusted import FileFault
+from baekman.intake.delivered_file import DeliveredFile
 from baekman.intake.receive import receive
 from baekman.registry.verdict_history import record_verdicts, verdict_history
 from baekman.verdicts import Reason, Verdict
@@ -79,6 +82,41 @@ def test_a_corrected_delivery_may_repeat_what_was_accepted(
         (delivery_id, verdict.verdict) for delivery_id, _, verdict in verdict_history(registry, record.specimen_id)
     ]
     assert history == [(first.delivery_id, "reject"), (second.delivery_id, "accept")]
+
+
+def test_a_file_that_comes_after_its_manifest_is_judged_by_the_same_command(
+    workspace: Workspace, tmp_path: Path, reference: Path
+) -> None:
+    make_workspace(workspace.root, reference, [registration("A-1", 1), registration("A-2", 2)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    late, aside = delivery / "A-2_LANE1_R1.fastq.gz", tmp_path / "late"
+    late.rename(aside)
+    first = receive(delivery, workspace=workspace)
+    assert codes(first) == [("accept", []), ("reject", ["file_missing"])]
+    assert receive(delivery, workspace=workspace).status == "same"
+    aside.rename(late)
+    assert codes(receive(delivery, workspace=workspace)) == [("accept", []), ("accept", [])]
+
+
+def test_a_file_that_vanished_while_it_was_read_is_the_same_file_when_it_is_back(
+    workspace: Workspace, tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_workspace(workspace.root, reference, [registration("A-1", 1), registration("A-2", 2)])
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1", "A-2")
+    whole = DeliveredFile.blocks
+
+    def cut(self: DeliveredFile) -> Iterator[bytes]:
+        yield next(whole(self))[:100]
+        if self.row.file == "A-2_LANE1_R1.fastq.gz":
+            raise FileFault("file_missing", "absent")
+        yield next(whole(self))[100:]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeliveredFile, "blocks", cut)
+        first = receive(delivery, workspace=workspace)
+    assert codes(first) == [("accept", []), ("reject", ["file_missing"])]
+    (delivery / "A-2_LANE1_R1.fastq.gz").touch()
+    assert codes(receive(delivery, workspace=workspace)) == [("accept", []), ("accept", [])]
 
 
 def test_a_withdrawal_leaves_no_checksum_of_the_delivered_files(

@@ -214,14 +214,12 @@ def tool_hangs(now: Circumstances) -> Ending:
     """Let the depth counter hang; whoever waits ends the command with Ctrl-C."""
     folder = now.place.parent / f"{now.place.name}.bin"
     folder.mkdir()
-    (folder / "mosdepth").write_text("#!/bin/sh\nexec sleep 3600\n")
+    hanging = folder / "hanging"
+    (folder / "mosdepth").write_text(f'#!/bin/sh\ntouch "{hanging}"\nexec sleep 3600\n')
     (folder / "mosdepth").chmod(0o755)
     process = now.scene.start(now.place, PATH=f"{folder}:{environment()['PATH']}")
     until = time.monotonic() + TIMEOUT
-    while process.poll() is None and time.monotonic() < until:
-        if subprocess.run(["pgrep", "-g", str(process.pid), "-x", "sleep"], capture_output=True).returncode == 0:
-            time.sleep(2)
-            os.killpg(process.pid, signal.SIGINT)
-            break
+    while process.poll() is None and not hanging.exists() and time.monotonic() < until:
         time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
     return now.end(process)

@@ -44,7 +44,7 @@ class Contents:
     """The contents of one file.
 
     Attributes:
-        sha256: the digest of the file's plaintext, hexadecimal.
+        sha256: the digest of the file's plaintext, hexadecimal; "" where it could not be read to its end.
         size: bytes of the plaintext.
         faults: pairs of a reason code and a description.
         records: the number of reads or VCF records; secondary and supplementary alignments are no reads.
@@ -149,7 +149,8 @@ def examine(
     contents.identifiers = header_search.found
     contents.read_identifiers = read_search.found
     contents.record_identifiers = record_search.places
-    contents.sha256, contents.size = measured.sha256, measured.size
+    # a file that vanished while it was read has no digest: with it, the whole file would be one of other content
+    contents.sha256, contents.size = measured.sha256 if measured.complete else "", measured.size
     return contents
 
 

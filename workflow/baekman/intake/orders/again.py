@@ -6,6 +6,8 @@ from pathlib import Path
 
 from baekman.consent import ConsentState
 from baekman.files.digests import sha256_of
+from baekman.files.untrusted import FileFault
+from baekman.intake.delivered_file import DeliveredFile
 from baekman.intake.reception import Reception
 from baekman.registry.specimen import SpecimenRecord
 from baekman.verdicts import Verdict
@@ -17,8 +19,8 @@ def judged_again(reception: Reception) -> frozenset[str]:
     """Return the IDs of the specimens to judge again at a delivery that was received before.
 
     They are those that no job could inspect, those with a new decision of a person, and those that failed only because
-    they were not registered, had no consent, or lost their array genotypes, which has changed. A specimen that came
-    again in a later delivery is none of them.
+    they were not registered, had no consent, or lacked files or array genotypes, which has changed. A specimen that
+    came again in a later delivery is none of them.
     """
     registry, delivery = reception.registry, reception.delivery
     records = (registry.specimen(delivery.institution, barcode) for barcode in delivery.specimens)
@@ -41,6 +43,8 @@ def _is_due(reception: Reception, record: SpecimenRecord) -> bool:
         return True  # a run that judged again was killed between verdicts and rows
     if codes == {"array_genotypes_changed"}:
         return _has_array(record)
+    if codes == {"file_missing"}:
+        return _has_files(reception, verdict.specimen_id)
     if not codes or not codes <= WANT_CONSENT:
         return False
     return registry.active_consent(record.participant_id) is ConsentState.GRANTED
@@ -50,6 +54,24 @@ def _has_array(record: SpecimenRecord) -> bool:
     """Return whether the registered array genotypes are there again."""
     file = Path(record.array_genotypes) if record.array_genotypes else None
     return file is None or (file.is_file() and sha256_of(file) == record.array_digest)
+
+
+def _has_files(reception: Reception, specimen_id: str) -> bool:
+    """Return whether all files of a specimen are there; they came after the manifest, or were lost for a time."""
+    registry, delivery = reception.registry, reception.delivery
+    for barcode, rows in delivery.specimens.items():
+        record = registry.specimen(delivery.institution, barcode)
+        if record is not None and record.specimen_id == specimen_id:
+            return all(_is_there(DeliveredFile(folder=delivery.folder, row=row, key=None)) for row in rows)
+    return False
+
+
+def _is_there(delivered: DeliveredFile) -> bool:
+    try:
+        delivered.fingerprint()
+    except FileFault:
+        return False
+    return True
 
 
 def _has_new_decision(reception: Reception, verdict: Verdict) -> bool:
