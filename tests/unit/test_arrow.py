@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from baekman.arrow import allele_ranks, arrow, cast, take
+from baekman.arrow import allele_ranks, arrow, cast, equals, rows_within, take
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.store_tools import BASES, C1, gvcf_text, line, write_list, write_reference
@@ -71,7 +72,38 @@ def test_a_cast_gives_or_refuses_what_arrow_does(values: Any, type: pa.DataType,
         assert str(cast(array, type)) == str(expected)
 
 
-def test_an_add_imports_neither_pandas_nor_the_compute_functions(tmp_path: Path) -> None:
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=40),
+    st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([">=", "<="]), st.integers(-1, 21)), min_size=1),
+    st.booleans(),
+    st.sampled_from([None, ["text"], ["b", "text"]]),
+    st.booleans(),
+)
+def test_rows_within_limits_are_those_of_read_table(
+    pairs: list[tuple[int, int]],
+    filters: list[tuple[str, str, int]],
+    statistics: bool,
+    columns: list[str] | None,
+    ordered: bool,
+) -> None:
+    pairs = sorted(pairs) if ordered else pairs
+    columns_of = {"a": [a for a, _ in pairs], "b": [b for _, b in pairs], "text": [f"{a}-{b}" for a, b in pairs]}
+    table = pa.table(columns_of, pa.schema([("a", pa.int32()), ("b", pa.uint8()), ("text", pa.string())]))
+    out = pa.BufferOutputStream()
+    pq.write_table(table, out, row_group_size=7, write_statistics=statistics)
+    source = pa.BufferReader(out.getvalue())
+    read = rows_within(pq.ParquetFile(source), filters, columns=columns)
+    assert read.equals(pq.read_table(source, filters=filters, columns=columns))
+
+
+@given(st.lists(st.sampled_from(["male", "mole", "female", "", "m"]), max_size=9), st.integers(0, 3))
+def test_strings_are_compared_whole(texts: list[str], skipped: int) -> None:
+    array = pa.array(texts, pa.string()).slice(skipped)
+    assert equals(array, "male").tolist() == [text == "male" for text in texts[skipped:]]
+
+
+def test_an_add_and_an_export_import_no_pandas_and_an_add_no_compute_functions(tmp_path: Path) -> None:
     (tmp_path / "one.g.vcf").write_text(
         gvcf_text([line(10, "C", "T", "0/1:40:22:11,11:45,0,42")], contigs={"c1": len(BASES)})
     )
@@ -88,3 +120,17 @@ def test_an_add_imports_neither_pandas_nor_the_compute_functions(tmp_path: Path)
         command = [sys.executable, "-c", program, "cohort", *words]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed.splitlines()[-2:] == ["1", "set()"]
+    program = program.replace(", first='cohort'", "").replace("{'pandas', 'pyarrow.compute'}", "{'pandas'}")
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "export",
+        *cohort,
+        "--format",
+        "bcf",
+        "--output",
+        str(tmp_path / "all.bcf"),
+    ]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines()[-1] == "set()"

@@ -5,6 +5,7 @@ Numbers and strings are chosen, cast and ranked without ``pyarrow.compute``: its
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from baekman.files.digests import listed_digest, read_whole
 from baekman.kernels.alleles import rank
 from baekman.kernels.evidence import gather_strings
 
+Filter = tuple[str, str, int]  # column, comparison, limit
+COMPARISONS = {">=": operator.ge, "<=": operator.le}
 ArrowData = TypeVar("ArrowData", pa.Array, pa.ChunkedArray, pa.Table)
 
 DELTA_ENCODED = frozenset({"sample", "pos", "start", "length"})
@@ -107,21 +110,56 @@ def read_listed(
     name: str,
     *,
     columns: Sequence[str] | None = None,
-    filters: list[tuple[str, str, int]] | None = None,
+    filters: Sequence[Filter] | None = None,
 ) -> pa.Table:
     """Read the Parquet file ``name`` of a folder with a list of digests, or some columns of it, or rows by ``filters``.
 
-    Every byte is compared first, by its CRC-32: pages, their headers and the footer. ``filters`` are those of
-    ``pyarrow.parquet.read_table``. Raises ``DamagedFile`` for a file, or a list, with other bytes than were written.
+    Every byte is compared first, by its CRC-32: pages, their headers and the footer. ``filters`` compare columns of
+    integers with a limit (``>=`` or ``<=``). Raises ``DamagedFile`` for a file, or a list, with other bytes than were
+    written.
     """
     path = folder / name
     source = pa.BufferReader(read_whole(path, digest=listed_digest(folder, name)))
     with noticing_damage(path):
-        if filters:
-            import pyarrow.dataset  # noqa: F401 - without it read_table raises ValueError, as for a damaged file
+        file = pq.ParquetFile(source)
+        if not filters:
+            return file.read(columns=columns, use_threads=False)
+        return rows_within(file, filters, columns=columns)
 
-            return pq.read_table(source, columns=columns, filters=filters)
-        return pq.ParquetFile(source).read(columns=columns, use_threads=False)
+
+def rows_within(file: pq.ParquetFile, filters: Sequence[Filter], *, columns: Sequence[str] | None) -> pa.Table:
+    """Return the rows of ``file``, or some columns of them, that pass all ``filters`` (see ``read_listed``).
+
+    A row group is not read if its statistics rule all its rows out.
+
+    ``pyarrow.parquet.read_table`` returns the same, but imports pandas first.
+    """
+    groups = [number for number in range(file.num_row_groups) if _may_hold(file.metadata.row_group(number), filters)]
+    read = columns and list(dict.fromkeys([*columns, *(name for name, _, _ in filters)]))
+    table = file.read_row_groups(groups, columns=read, use_threads=False)
+    passes = np.ones(table.num_rows, np.bool_)
+    for name, comparison, value in filters:
+        passes &= COMPARISONS[comparison](numpy_of(table, name), value)
+    if columns:
+        table = table.select(columns)
+    rows = np.flatnonzero(passes)
+    if len(rows) == 0 or rows[-1] - rows[0] + 1 == len(rows):
+        return table.slice(rows[0] if len(rows) else 0, len(rows))
+    return take(table, rows)
+
+
+def _may_hold(group: pq.RowGroupMetaData, filters: Sequence[Filter]) -> bool:
+    """Return whether a row of ``group`` may pass ``filters``, by the least and greatest values of its columns."""
+    ends = {
+        column.path_in_schema: column.statistics
+        for column in map(group.column, range(group.num_columns))
+        if column.statistics is not None and column.statistics.has_min_max
+    }
+    # the greatest value has to reach a lower limit, the least an upper one
+    return all(
+        name not in ends or COMPARISONS[comparison](getattr(ends[name], "max" if ">" in comparison else "min"), value)
+        for name, comparison, value in filters
+    )
 
 
 def with_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> pa.Schema:
@@ -183,9 +221,19 @@ def take(data: ArrowData, rows: npt.NDArray[Any]) -> ArrowData:
     return data.take(arrow(rows))
 
 
+def equals(values: pa.StringArray, text: str) -> npt.NDArray[np.bool_]:
+    """Return whether each string is ``text``."""
+    offsets, content = string_parts(values)
+    wanted = np.frombuffer(text.encode(), np.uint8)
+    equal: npt.NDArray[np.bool_] = np.diff(offsets) == len(wanted)
+    places = offsets[:-1][equal][:, None] + np.arange(len(wanted))
+    equal[equal] = (content[places] == wanted).all(axis=1)
+    return equal
+
+
 def filtered(data: ArrowData, keep: npt.NDArray[np.bool_]) -> ArrowData:
     """Return the rows of an array or table where ``keep`` is true."""
-    return data.filter(arrow(keep))
+    return data if keep.all() else data.filter(arrow(keep))
 
 
 def allele_ranks(ref: pa.ChunkedArray | pa.Array, alt: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:

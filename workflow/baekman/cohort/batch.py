@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from baekman.arrow import (
+    Filter,
     allele_ranks,
     arrow,
     concat,
@@ -376,7 +377,7 @@ def read_shard(
     shard: int,
     *,
     columns: Sequence[str] | None = None,
-    filters: list[tuple[str, str, int]] | None = None,
+    filters: Sequence[Filter] | None = None,
 ) -> pa.Table:
     """Return one shard of a batch, or some columns, or the rows that pass ``filters`` (see ``arrow.read_listed``).
 

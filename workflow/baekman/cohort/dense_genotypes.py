@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from baekman.arrow import filtered, numpy_of, read_listed, string_parts, values_of
+from baekman.arrow import allele_ranks, column, empty, equals, filtered, numpy_of, read_listed, string_parts, take
 from baekman.cohort.batch import read_shard
 from baekman.cohort.roster import ROSTER_FILE
 from baekman.cohort.schema import REFERENCE as REFERENCE_SCHEMA
@@ -109,12 +108,16 @@ def _participants(store: Path, batches: tuple[str, ...], content: str, without: 
     rosters = [
         read_listed(store / "batches" / name, ROSTER_FILE, columns=["participant_id", "sex"]) for name in batches
     ]
-    empty = ROSTER_SCHEMA.empty_table().select(["participant_id", "sex"])
-    everyone = pa.concat_tables([*(roster.replace_schema_metadata(None) for roster in rosters), empty]).combine_chunks()
+    nobody = empty(ROSTER_SCHEMA).select(["participant_id", "sex"])
+    everyone = pa.concat_tables(
+        [*(roster.replace_schema_metadata(None) for roster in rosters), nobody]
+    ).combine_chunks()
     ids = everyone.column("participant_id").combine_chunks()
-    order = values_of(pc.array_sort_indices(ids))
+    order = np.argsort(allele_ranks(ids, ids), kind="stable")
     if without:
-        is_left_out = pc.is_in(ids, pa.array(sorted(without), pa.string())).to_numpy(zero_copy_only=False)
+        import pyarrow.compute as pc  # slow to import, and hardly anybody is left out
+
+        is_left_out = pc.is_in(ids, column(sorted(without))).to_numpy(zero_copy_only=False)
         order = np.concatenate([order[~is_left_out[order]], order[is_left_out[order]]])
         shown = len(ids) - int(is_left_out.sum())
     else:
@@ -122,9 +125,9 @@ def _participants(store: Path, batches: tuple[str, ...], content: str, without: 
     place = np.empty(len(ids), np.int32)
     place[order] = np.arange(len(ids), dtype=np.int32)
     ends = np.cumsum([roster.num_rows for roster in rosters], dtype=np.int64)
-    male = pc.equal(everyone.column("sex").combine_chunks(), "male").to_numpy(zero_copy_only=False)
+    male = equals(everyone.column("sex").combine_chunks(), "male")
     return Participants(
-        ids=ids.take(pa.array(order[:shown])),
+        ids=take(ids, order[:shown]),
         male=male[order],
         columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {},
     )

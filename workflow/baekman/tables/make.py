@@ -14,9 +14,8 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from baekman.arrow import numpy_of
+from baekman.arrow import column, numpy_of
 from baekman.cohort.batch import read_shard
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import find_batches
@@ -138,7 +137,7 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
     chosen = [sample for sample in chosen if not is_done(output, ids[sample], metadata, keys)]
     if not chosen:
         return
-    caller_filters = pa.array(["PASS", *filters])
+    caller_filters = column(["PASS", *filters])
     with ExitStack() as stack:
         writers = {}
         for sample in chosen:
