@@ -75,7 +75,9 @@ def test_a_cast_gives_or_refuses_what_arrow_does(values: Any, type: pa.DataType,
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=40),
-    st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([">=", "<="]), st.integers(-1, 21)), min_size=1),
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([">=", "<=", "=="]), st.integers(-1, 21)), min_size=1
+    ),
     st.booleans(),
     st.sampled_from([None, ["text"], ["b", "text"]]),
     st.booleans(),

@@ -39,6 +39,7 @@ def test_a_decision_that_is_needed_is_notified_with_the_specimens(tmp_path: Path
         "gate": "qc",
         "reasons": ["coverage_low"],
         "since": "2026-11-01T00:00:00+00:00",
+        "decided": "",
     }
 
 

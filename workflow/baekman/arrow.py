@@ -115,8 +115,8 @@ def read_listed(
     """Read the Parquet file ``name`` of a folder with a list of digests, or some columns of it, or rows by ``filters``.
 
     Every byte is compared first, by its CRC-32: pages, their headers and the footer. ``filters`` compare columns of
-    integers with a limit (``>=`` or ``<=``). Raises ``DamagedFile`` for a file, or a list, with other bytes than were
-    written.
+    integers with a value (``>=``, ``<=`` or ``==``). Raises ``DamagedFile`` for a file, or a list, with other bytes
+    than were written.
     """
     path = folder / name
     source = pa.BufferReader(read_whole(path, digest=listed_digest(folder, name)))
@@ -134,6 +134,7 @@ def rows_within(file: pq.ParquetFile, filters: Sequence[Filter], *, columns: Seq
 
     ``pyarrow.parquet.read_table`` returns the same, but imports pandas first.
     """
+    filters = [limit for each in filters for limit in _limits(*each)]
     groups = [number for number in range(file.num_row_groups) if _may_hold(file.metadata.row_group(number), filters)]
     read = columns and list(dict.fromkeys([*columns, *(name for name, _, _ in filters)]))
     table = file.read_row_groups(groups, columns=read, use_threads=False)
@@ -146,6 +147,10 @@ def rows_within(file: pq.ParquetFile, filters: Sequence[Filter], *, columns: Seq
     if len(rows) == 0 or rows[-1] - rows[0] + 1 == len(rows):
         return table.slice(rows[0] if len(rows) else 0, len(rows))
     return take(table, rows)
+
+
+def _limits(name: str, comparison: str, value: int) -> list[Filter]:
+    return [(name, sign, value) for sign in (COMPARISONS if comparison == "==" else (comparison,))]
 
 
 def _may_hold(group: pq.RowGroupMetaData, filters: Sequence[Filter]) -> bool:

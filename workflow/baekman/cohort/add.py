@@ -262,20 +262,18 @@ def _read_to_wait(
 
 def _commit(store: Store, plan: BatchPlan, change: Change, *, engine: Engine, filters: SiteFilters | None) -> Snapshot:
     batch = plan.batch
-    inputs = plan.folder(store).name
-    sealed = store.batch(batch) / INPUTS
     latest = change.require(store, plan)
     if latest.entry(batch) is not None:
         return latest
     store.require_sequence()
     with engine.open() as map_tasks:
-        if not (sealed.exists() and sealed.read_text() == inputs):
+        if not _is_sealed(store, plan):
             map_tasks("reading gVCFs", partial(read_participant, store, plan), len(plan.members))
             _refuse_repeated_contents(store, _contents(store, plan), at=latest)
             collect(store, plan)
             digests = map_tasks("building shards", partial(_build, store, plan), 2 * len(store.shards))
             require_rows(store, plan.folder(store) / "batch", batch=batch, map_tasks=map_tasks)
-            seal(plan.folder(store) / "batch", digests, inputs=inputs)
+            seal(plan.folder(store) / "batch", digests, inputs=plan.folder(store).name)
         with store.lock():
             latest = change.require(store, plan)
             if store.batch(batch).exists() and (plan.folder(store) / "batch").exists():
@@ -286,6 +284,12 @@ def _commit(store: Store, plan: BatchPlan, change: Change, *, engine: Engine, fi
             committed = change.commit(store, latest, entry, filters or latest.filters, map_tasks)
             update_index(store, [each for each in committed.batches if each not in latest.batches])
     return committed
+
+
+def _is_sealed(store: Store, plan: BatchPlan) -> bool:
+    """Return whether an interrupted command made the batch of ``plan``; its work may be gone."""
+    sealed = store.batch(plan.batch) / INPUTS
+    return sealed.exists() and sealed.read_text() == plan.folder(store).name
 
 
 def _commit_addition(
@@ -347,7 +351,10 @@ def repeated_contents(store: Store, batch: str) -> list[list[str]]:
 
 
 def _contents(store: Store, plan: BatchPlan) -> list[tuple[str, int, set[str]]]:
-    """Return participant, number of call rows and content of each member whose gVCF was read."""
+    """Return participant, number of call rows and content of each member, from the batch or from the work on it."""
+    if _is_sealed(store, plan):
+        contents = read_contents(store, plan.batch)  # with the evidence, which has points, as well
+        return [(name, rows, {each for each in digests if "." not in each}) for name, rows, digests in contents]
     summaries = [plan.work_file(store, index).read_summary() for index in range(len(plan.members))]
     return [
         (

@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 BUCKETS = 1 << 16
 OF_BATCHES = -1  # the bucket number of the seal of the table of batches
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
+_MOVED = "SQLITE_READONLY_DBMOVED"  # another process deleted a damaged index
 _MODULUS = 1 << 63
 # SQLite itself sets these parts of the header at a commit: change counter, user_version, version-valid-for, version
 _OWN = ((24, 28), (60, 64), (92, 100))
@@ -184,9 +185,10 @@ def _using(
     try:
         return _attempt(store, entries, work, packs=packs)
     except (IndexDamaged, sqlite3.DatabaseError) as error:
-        if isinstance(error, sqlite3.Error) and not str(getattr(error, "sqlite_errorname", "")).startswith(_DAMAGE):
+        code = str(getattr(error, "sqlite_errorname", ""))
+        if isinstance(error, sqlite3.Error) and not code.startswith((*_DAMAGE, _MOVED)):
             raise
-    for ending in ("-journal", ""):
+    for ending in ("-journal", "") if code != _MOVED else ():
         store.participants.with_name(f"{store.participants.name}{ending}").unlink(missing_ok=True)
     return _attempt(store, entries, work, packs=packs)
 
@@ -196,11 +198,12 @@ def _attempt(
 ) -> Result:
     with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
         connection.execute("PRAGMA secure_delete = ON")
-        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if "participants" in names and "contents" not in names:
-            raise IndexDamaged  # of an earlier version
-        for table in _TABLES:
-            connection.execute(table)
+        if not _has_tables(connection):
+            connection.execute("BEGIN IMMEDIATE")  # another process sees all tables or none
+            _has_tables(connection)
+            for table in _TABLES:
+                connection.execute(table)
+            connection.commit()
         if _missing(connection, entries):
             # from here on no other process adds a batch to the index or removes one
             connection.execute("BEGIN IMMEDIATE")
@@ -216,6 +219,14 @@ def _attempt(
             # of the pages with the changes of this transaction
             connection.execute(f"PRAGMA user_version = {_checksum(connection.serialize())}")
         return result
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    """Return whether all tables are there; raise IndexDamaged for an index of an earlier version."""
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if "participants" in names and "contents" not in names:
+        raise IndexDamaged
+    return {"participants", "contents", "batches", "seals"} <= names
 
 
 def _checksum(data: bytes) -> int:

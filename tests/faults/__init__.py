@@ -1,0 +1,1 @@
+"""Faults of every command: the scenes, the disturbances and the harness."""
