@@ -220,7 +220,7 @@ def test_the_run_ended_in_every_way(world: World) -> None:
     assert tables == {world.participant(number) for number in (0, 1, 2)}
     messages = world.output("retried")
     assert messages.count("reject") >= 8 and "identifier" in messages
-    assert "failed: depth (logs/depth/P" in world.output("failed") and "| cannot:" in world.output("failed")
+    assert "depth failed (logs/depth/P" in world.output("failed") and "| cannot:" in world.output("failed")
     staged = world.workspace / "deliveries" / world.delivered / "staged"
     assert not staged.exists()
     noted = [path.read_text() for path in (world.written / "tmpdir").glob("environment.*")]
