@@ -357,11 +357,7 @@ def _contents(store: Store, plan: BatchPlan) -> list[tuple[str, int, set[str]]]:
         return [(name, rows, {each for each in digests if "." not in each}) for name, rows, digests in contents]
     summaries = [plan.work_file(store, index).read_summary() for index in range(len(plan.members))]
     return [
-        (
-            member.participant_id,
-            summary["call_rows"],
-            {summary["gvcf_sha256"]},
-        )
+        (member.participant_id, summary["call_rows"], {summary["gvcf_sha256"]})
         for member, summary in zip(plan.members, summaries, strict=True)
     ]
 
