@@ -24,6 +24,7 @@ from baekman.workspace.denied import Admission
 
 Result = TypeVar("Result")
 
+PAGE = 1024  # bytes; each of the tables takes at least one page of the smallest cohort
 BUCKETS = 1 << 16
 OF_BATCHES = -1  # the bucket number of the seal of the table of batches
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
@@ -197,6 +198,7 @@ def _attempt(
     store: Store, entries: Sequence[BatchEntry], work: Callable[[sqlite3.Connection], Result], *, packs: bool
 ) -> Result:
     with closing(sqlite3.connect(store.participants, timeout=600)) as connection, connection:
+        connection.execute(f"PRAGMA page_size = {PAGE}")  # of a new file
         connection.execute("PRAGMA secure_delete = ON")
         if not _has_tables(connection):
             connection.execute("BEGIN IMMEDIATE")  # another process sees all tables or none
