@@ -75,7 +75,7 @@ ACTIVE = Judgement(outcome="active")
 
 @dataclass
 class _Job:
-    """What is known of one job: times of the first look at it, of its wait, and since when it is in some state."""
+    """The knowledge about one job: times of the first look at it, of its wait, and since when it is in some state."""
 
     first: float
     waits_since: float | None = None

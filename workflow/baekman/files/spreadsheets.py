@@ -1,4 +1,4 @@
-"""What spreadsheets make of labels: error cells, words for an empty cell, dates, and numbers in scientific notation.
+"""Labels as spreadsheets change them: error cells, words for an empty cell, dates, and numbers in scientific notation.
 
 Two labels that became the same text would make one person of two.
 """

@@ -1,1 +1,1 @@
-"""What the examination of a delivered file looks at beyond its format: who wrote which read, and what a header asks."""
+"""The parts of a delivered file that intake examines beyond its format: the writer of each read, and headers."""

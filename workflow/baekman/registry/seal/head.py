@@ -71,7 +71,7 @@ def shelf_of(owner_id: str) -> str:
 
 @dataclass
 class Head:
-    """What the registry knows about all of its rows.
+    """The knowledge of the registry about all of its rows.
 
     Attributes:
         sequence: Number of the last change of the registry, from 1.

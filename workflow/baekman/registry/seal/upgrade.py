@@ -33,7 +33,7 @@ _IDENTITIES = {
 
 
 class Unsealed(Enum):
-    """What a command does with a registry that has no seals.
+    """The step that a command takes with a registry that has no seals.
 
     ``SEAL``: seal it where nothing shows that there were seals. ``RESTORED``: seal it where the workspace has seen
     seals, since a check of the whole workspace follows. ``REFUSE``: neither.
