@@ -24,7 +24,7 @@ OUT_OF_MEMORY = (
 
 INTERRUPTED = "interrupted: run the same command again to go on"
 # of the dynamic linker, and of libraries that have an error of their own for it
-_NO_ROOM = re.compile("failed to map segment|out of memory|bad_alloc|allocat|Resource temporarily", re.IGNORECASE)
+_NO_ROOM = re.compile("failed to map segment|out of memory|bad_alloc|allocat", re.IGNORECASE)
 
 app = typer.Typer(
     name="baekman",
