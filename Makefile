@@ -21,7 +21,7 @@ VENV_FIRST := $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo 
 COMPILER_FIRST := $(shell scripts/find_compiler.sh $(PYTHON) >/dev/null 2>&1 || echo tools)
 KERNELS := $(shell find workflow/baekman/kernels -name '*.p[yx][xd]')
 
-$(VENV)/.packages: requirements.txt | $(VENV_FIRST)
+$(VENV)/.packages: requirements.txt requirements-oracles.txt | $(VENV_FIRST)
 	@scripts/setup_venv.sh $(PYTHON) $(VENV)
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Check that every package of a requirements file is installed in exactly the pinned version."""
+"""Check that every package of some requirements files is installed in exactly the pinned version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_installed(requirement: str) -> bool:
 
 def main() -> int:
     """Return 0 when all packages are installed, else 1."""
-    lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
+    lines = [line for file in sys.argv[1:] for line in Path(file).read_text(encoding="utf-8").splitlines()]
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     return 0 if all(is_installed(requirement) for requirement in wanted) else 1
 

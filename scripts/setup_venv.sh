@@ -12,14 +12,15 @@ folder=$2
 }
 [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
 pip=("$folder/bin/python" -m pip install --quiet --disable-pip-version-check)
-complete=("$folder/bin/python" scripts/check_requirements.py requirements.txt)
+complete=("$folder/bin/python" scripts/check_requirements.py)
 
-if ! "${complete[@]}"; then
+if ! "${complete[@]}" requirements.txt requirements-oracles.txt; then
     echo "installing the Python packages of requirements.txt" >&2
     # The list is complete: pip resolves nothing, and one pip per core installs a part. Byte code is written at the end,
     # by all cores, without the packages' own tests.
-    grep -v '^#' requirements.txt | xargs -n 20 -P "$(nproc)" "${pip[@]}" --no-deps --no-compile || true
+    grep -hv '^#' requirements.txt requirements-oracles.txt | xargs -n 20 -P "$(nproc)" "${pip[@]}" --no-deps --no-compile || true
     # after a failure, one pip for all reports the cause
-    "${complete[@]}" || "${pip[@]}" -r requirements.txt
+    "${complete[@]}" requirements.txt || "${pip[@]}" -r requirements.txt
+    "${complete[@]}" requirements-oracles.txt || "${pip[@]}" --no-deps -r requirements-oracles.txt
     "$folder/bin/python" -m compileall -q -j 0 -x '/tests?/' "$folder/lib" || true
 fi
