@@ -1,0 +1,1 @@
+"""Records: dated facts about participants, and the days that each source has seen."""
