@@ -9,7 +9,7 @@ from pathlib import Path
 
 import baekman
 import pytest
-from baekman.cli.opening import BARE
+from baekman.cli.shared.opening import BARE
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE

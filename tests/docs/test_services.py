@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from support import PROJECT
 from typer.testing import CliRunner
 

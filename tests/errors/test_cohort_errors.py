@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pysam
 import pytest
-from baekman.cli.opening import BARE
+from baekman.cli.shared.opening import BARE
 from baekman.cohort.schema import SCHEMA_VERSION
 from baekman.cohort.store import Store, create_store
 from baekman.errors import InputRefused

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from baekman import audit, pseudonyms
 from baekman.audit import signed_head
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from hypothesis import given, settings
 from hypothesis import strategies as st

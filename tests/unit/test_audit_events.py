@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from baekman import audit, pseudonyms
 from baekman.audit import log
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from support.finished_workspace import FinishedWorkspace, finished_workspace, write
 from typer.testing import CliRunner

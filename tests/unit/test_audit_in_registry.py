@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from baekman import audit
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from baekman.workspace.denied import SEAL, admission, denied_participants, seal_list
 from baekman.workspace.paths import Workspace

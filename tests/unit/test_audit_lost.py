@@ -14,7 +14,8 @@ import pytest
 from baekman import audit
 from baekman.audit import log, noted_head
 from baekman.audit.lines import digest_of, line_of
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from baekman.files import locks
 from support.finished_workspace import FinishedWorkspace, finished_workspace

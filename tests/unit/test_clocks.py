@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from baekman import audit
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, today
 from baekman.errors import InputRefused
 from baekman.registry import denied_list

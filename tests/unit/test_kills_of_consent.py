@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from baekman import audit
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.consent import ConsentState
 from baekman.registry.records import open_registry
 from baekman.workspace.denied import denied_participants, mark_withdrawn

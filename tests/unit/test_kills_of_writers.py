@@ -15,7 +15,8 @@ import baekman
 import pyarrow.parquet as pq
 import pytest
 from baekman import audit, steps
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.cohort import rewrite
 from baekman.cohort.index import find_batches
 from baekman.cohort.snapshot import read_snapshot

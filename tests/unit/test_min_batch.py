@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from baekman import steps, withdrawal
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.cohort import rewrite
 from baekman.cohort.add import count_waiting
 from baekman.cohort.snapshot import read_snapshot

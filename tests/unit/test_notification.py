@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from baekman import notification
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused, Problem
 from baekman.notification import Notifier
 from baekman.workspace.paths import Workspace

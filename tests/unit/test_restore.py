@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from baekman import audit
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.cohort import snapshot
 from baekman.cohort.index import find_batches
 from baekman.cohort.store import open_store

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from baekman import watch
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from baekman.workspace.inbox_state import read_inboxes
 from baekman.workspace.paths import Workspace

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from baekman import audit, withdrawal
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.cohort import rewrite, snapshot
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
@@ -176,7 +177,7 @@ def test_an_unregistered_id_is_refused_before_anything_changes(workspace: Finish
 
 
 def test_the_command_prints_the_receipt(workspace: FinishedWorkspace) -> None:
-    from baekman.cli import groups
+    from baekman.cli.shared import groups
 
     if not app.registered_groups:
         groups.register(app)

@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from typer.testing import CliRunner
 
 COMMANDS = (
@@ -53,11 +54,15 @@ def test_a_slip_in_the_scheduler_is_refused_before_any_work(runner: CliRunner, s
 def test_only_the_group_of_the_command_is_loaded() -> None:
     """Each of a workflow's hundred jobs starts the command line again."""
     program = (
-        "import sys; from baekman.cli import app, groups; groups.register(app, first='step');"
+        "import sys; from baekman.cli import app; from baekman.cli.shared import groups;"
+        "groups.register(app, first='step');"
         "print(sorted(name for name in sys.modules if name.startswith('baekman.cli.')), 'pysam' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert done.stdout == "['baekman.cli.groups', 'baekman.cli.options', 'baekman.cli.step'] False\n"
+    assert (
+        done.stdout
+        == "['baekman.cli.options', 'baekman.cli.shared', 'baekman.cli.shared.groups', 'baekman.cli.step'] False\n"
+    )
 
 
 def test_a_batch_is_added_without_packages_that_load_slowly(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 import pytest
-from baekman.cli.failure import describe
+from baekman.cli.shared.failure import describe
 from baekman.tools.pipes import PipeFailed, piped
 
 SECRET = "HB-2026-Kim"

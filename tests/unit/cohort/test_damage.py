@@ -14,7 +14,7 @@ from typing import Any
 
 import baekman
 import pytest
-from baekman.cli.failure import describe
+from baekman.cli.shared.failure import describe
 from baekman.cohort.add import add_batch
 from baekman.cohort.batch import read_shard
 from baekman.cohort.gvcf_list import Member

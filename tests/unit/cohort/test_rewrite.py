@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from baekman.cli.opening import BARE
+from baekman.cli.shared.opening import BARE
 from baekman.cohort import garbage, rewrite
 from baekman.cohort.add import add_batch
 from baekman.cohort.batch import BatchPlan, collect, read_participant

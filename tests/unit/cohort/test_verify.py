@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from baekman.cli.opening import BARE
+from baekman.cli.shared.opening import BARE
 from baekman.cohort import rewrite
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from baekman import audit, pseudonyms, withdrawal
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from baekman.files.digests import read_sealed, sealed_text
 from baekman.hold.decision import decide

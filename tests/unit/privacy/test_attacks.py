@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from baekman import cli
-from baekman.cli import groups
+from baekman.cli.shared import groups
 from baekman.qc import gate as qc_gate
 from baekman.qc.metrics import Metrics, Number
 from baekman.qc.mixture import estimate
@@ -117,7 +117,7 @@ def test_a_failure_shows_its_kind_and_no_value(
 ) -> None:
     monkeypatch.delenv("BAEKMAN_TRACEBACK", raising=False)
     monkeypatch.setattr(cli, "app", FAILURES[failure])
-    monkeypatch.setattr("baekman.cli.groups.register", lambda app, first: None)
+    monkeypatch.setattr("baekman.cli.shared.groups.register", lambda app, first: None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     output = capfd.readouterr()

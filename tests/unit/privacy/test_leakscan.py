@@ -294,7 +294,7 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:
-    from baekman.cli import groups
+    from baekman.cli.shared import groups
 
     if not app.registered_groups:
         groups.register(app)

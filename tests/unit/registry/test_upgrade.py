@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from baekman import audit
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from baekman.registry import database
 from baekman.registry.denied_list import open_in_force

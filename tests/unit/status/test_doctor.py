@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from baekman import audit
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.engine import slurm
 from baekman.status import doctor
 from baekman.status.doctor import Check, checks

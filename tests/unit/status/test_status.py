@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from baekman import pseudonyms
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from baekman.files.sidecar import write_checked
 from baekman.status.delivery import delivery_folders, status_of

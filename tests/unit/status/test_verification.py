@@ -11,7 +11,8 @@ from pathlib import Path
 import baekman
 import pytest
 from baekman import audit
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from baekman.files.sidecar import write_checked
 from baekman.status.verification import parts

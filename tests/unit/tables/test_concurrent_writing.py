@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from baekman.cohort import rewrite
 from baekman.cohort.add import add_batch
-from baekman.cohort.snapshot import SnapshotGone, read_snapshot
+from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store
+from baekman.files.snapshots import SnapshotGone
 from baekman.tables.files import DATASETS, TableWriters, metadata_of, reference_path, table_path
 from baekman.tables.make import make_tables, stale_tables, withdraw_tables
 from support.kills import Killed, killed

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from baekman import audit, steps, withdrawal
 from baekman.arrow import parquet_options
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.cohort.schema import TABLE
 from baekman.cohort.store import open_store
 from baekman.config.loading import complete

@@ -9,7 +9,8 @@ from pathlib import Path
 import baekman
 import pytest
 from baekman import audit
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.errors import InputRefused

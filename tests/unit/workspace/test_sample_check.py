@@ -66,7 +66,7 @@ def test_a_file_with_two_samples_or_no_sample_is_refused(tmp_path: Path) -> None
 def test_the_steps_check_the_sample_before_they_work(
     files: dict[tuple[str, str], Path], tmp_path: Path, step: str
 ) -> None:
-    from baekman.cli import groups
+    from baekman.cli.shared import groups
 
     if not app.registered_groups:
         groups.register(app)

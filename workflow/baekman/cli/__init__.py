@@ -54,7 +54,7 @@ def main() -> None:
 
     ``BAEKMAN_TRACEBACK=1`` shows the traceback of a failure. It may hold values, so never set it in production.
     """
-    from baekman.cli import groups
+    from baekman.cli.shared import groups
 
     keep_from_others()
     forget_places(os.environ)  # no process that this one starts needs them
@@ -97,7 +97,7 @@ def _words(failure: Exception) -> str:
     if isinstance(failure, MemoryError) or _NO_ROOM.search(str(failure)):
         return OUT_OF_MEMORY
     try:
-        from baekman.cli.failure import describe
+        from baekman.cli.shared.failure import describe
     except (MemoryError, ImportError):
         return OUT_OF_MEMORY
     return describe(failure, arguments=sys.argv[1:], environment=os.environ)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from baekman.cli.opening import BARE, note_left_out, opened_cohort
 from baekman.cli.options import (
     CohortOption,
     ConfigOption,
@@ -19,6 +18,7 @@ from baekman.cli.options import (
     WorkersOption,
     print_findings,
 )
+from baekman.cli.shared.opening import BARE, note_left_out, opened_cohort
 
 if TYPE_CHECKING:
     from baekman.api import Cohort

@@ -132,7 +132,7 @@ def verify(
 
     Example: baekman verify --workspace W --workers 8
     """
-    from baekman.cli.failure import describe
+    from baekman.cli.shared.failure import describe
     from baekman.status.verification import parts
     from baekman.workspace.identity import require_workspace
     from baekman.workspace.paths import Workspace

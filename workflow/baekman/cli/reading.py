@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from baekman.cli.opening import note_left_out, opened_cohort
 from baekman.cli.options import (
     CohortOption,
     InsecureOption,
@@ -17,6 +16,7 @@ from baekman.cli.options import (
     WorkersOption,
     print_findings,
 )
+from baekman.cli.shared.opening import note_left_out, opened_cohort
 from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
 app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)

@@ -10,10 +10,11 @@ from typing import Any
 
 from baekman.cohort import index as participant_index
 from baekman.cohort.gvcf_list import stop_waiting
-from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot, standing
+from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store
 from baekman.errors import DamagedFile
 from baekman.files.digests import read_sealed
+from baekman.files.snapshots import standing
 
 DONE_WORK = ".done."  # prefix of a work folder that waits to be deleted
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
@@ -15,9 +12,16 @@ from baekman.arrow import empty, read_listed, with_schema
 from baekman.cohort.schema import CALLED, CENSUS
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.store import Store
-from baekman.errors import DamagedFile, InputRefused, Problem
-from baekman.files.atomic import fsync_folder
-from baekman.files.digests import read_sealed, sealed_text
+from baekman.errors import DamagedFile
+from baekman.files.snapshots import (
+    create_numbered,
+    existing_numbers,
+    load_numbered,
+    reading_numbered,
+    refuse_damaged,
+    refuse_gone_numbers,
+    refuse_unknown,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +77,7 @@ class Snapshot:
 
 def numbers(store: Store) -> list[int]:
     """Return the numbers of the existing snapshots, ascending."""
-    names = (entry.name for entry in store.snapshots.iterdir())
-    return sorted(int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.json", name))
+    return existing_numbers(store.snapshots)
 
 
 def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
@@ -88,32 +91,16 @@ def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
     if number == 0:
         return Snapshot(number=0)
     if number not in existing:
-        raise InputRefused(
-            Problem(
-                file="--snapshot",
-                expected=f"one of the cohort's snapshots ({', '.join(map(str, existing)) or 'there are none'})",
-                found=str(number),
-            )
-        )
+        raise refuse_unknown(existing, number, of="cohort")
     try:
         return load_snapshot(store, number)
     except (DamagedFile, ValueError, KeyError, TypeError) as error:
-        raise InputRefused(
-            Problem(
-                file=f"snapshots/{number:08d}.json",
-                expected="the description of a snapshot",
-                found="something else",
-                action="restore it from a copy",
-            )
-        ) from error
+        raise refuse_damaged(number) from error
 
 
 def load_snapshot(store: Store, number: int) -> Snapshot:
     """Return a snapshot from its file; raise DamagedFile, ValueError, KeyError or TypeError for other content."""
-    path = store.snapshots / f"{number:08d}.json"
-    data = read_sealed(path)
-    if data["number"] != number:  # a file under another name
-        raise DamagedFile(path)
+    data = load_numbered(store.snapshots, number)
     return Snapshot(
         number=number,
         batches=tuple(BatchEntry(**entry) for entry in data["batches"]),
@@ -123,55 +110,24 @@ def load_snapshot(store: Store, number: int) -> Snapshot:
     )
 
 
-def standing(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
-    """Return those of ``snapshots`` (oldest first) without a batch that a later one dropped.
-
-    A withdrawal or a compaction deletes the others at its end. A replacement drops no batch.
-    """
-    staying, dropped = [], set[str]()
-    for snapshot in reversed(snapshots):
-        if not dropped.intersection(entry.name for entry in snapshot.batches):
-            staying.append(snapshot)
-        dropped.update(snapshot.tombstones)
-    return staying[::-1]
-
-
-class SnapshotGone(InputRefused):
-    """A withdrawal or a compaction deleted a snapshot while it was read."""
-
-
-@contextmanager
-def reading(store: Store, snapshot: Snapshot, *, missing: type[Exception] = FileNotFoundError) -> Iterator[None]:
-    """Raise SnapshotGone if the block misses a file and the snapshot is deleted.
+def reading(
+    store: Store, snapshot: Snapshot, *, missing: type[Exception] = FileNotFoundError
+) -> AbstractContextManager[None]:
+    """Return a context that raises SnapshotGone if its block misses a file and the snapshot is deleted.
 
     ``missing``: another exception, next to FileNotFoundError, that means a missing file.
     """
-    try:
-        yield
-    except (FileNotFoundError, missing):
-        if snapshot.number:
-            refuse_gone(store, [snapshot.number])
-        raise
+    return reading_numbered(store.snapshots, snapshot.number, missing=missing)
 
 
 def refuse_gone(store: Store, existed: Sequence[int]) -> None:
     """Raise SnapshotGone when one of the snapshots ``existed`` is deleted."""
-    gone = set(existed).difference(numbers(store))
-    if gone:
-        raise SnapshotGone(
-            Problem(
-                file=f"snapshot {min(gone)}",
-                expected="one that stays while it is read",
-                found="one that a withdrawal or compaction deleted",
-                action="run the same command again",
-            )
-        )
+    refuse_gone_numbers(store.snapshots, existed)
 
 
 def create_snapshot(store: Store, snapshot: Snapshot) -> None:
     """Create the snapshot's file; raise FileExistsError when another writer has that number already."""
     body = {
-        "number": snapshot.number,
         "participants": snapshot.participants,
         "content": snapshot.content,
         "batches": [asdict(batch) for batch in snapshot.batches],
@@ -179,16 +135,7 @@ def create_snapshot(store: Store, snapshot: Snapshot) -> None:
         "filters": asdict(snapshot.filters),
         "sites": snapshot.sites,
     }
-    temporary = store.snapshots / f".{uuid.uuid4().hex}.tmp"
-    try:
-        with temporary.open("w") as out:
-            out.write(sealed_text(body))
-            out.flush()
-            os.fsync(out.fileno())
-        os.link(temporary, store.snapshots / f"{snapshot.number:08d}.json")
-    finally:
-        temporary.unlink(missing_ok=True)
-    fsync_folder(store.snapshots)
+    create_numbered(store.snapshots, snapshot.number, body)
 
 
 def read_sites(store: Store, snapshot: Snapshot, shard: int, *, columns: Sequence[str] | None = None) -> pa.Table:

@@ -13,7 +13,7 @@ from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import excluded
 from baekman.cohort.rewrite import subset
 from baekman.cohort.roster import participants_of
-from baekman.cohort.snapshot import Snapshot, SnapshotGone, numbers, read_snapshot, reading
+from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile, InputRefused, Problem
@@ -28,6 +28,7 @@ from baekman.files.digests import (
     read_whole,
     write_sealed,
 )
+from baekman.files.snapshots import SnapshotGone
 from baekman.tables.files import metadata_of
 from baekman.tables.make import make_tables
 from baekman.tables.seals import DATASETS, seals_digest, verify_tables

@@ -21,10 +21,11 @@ from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import find_batches
 from baekman.cohort.roster import participants_of, read_roster
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
-from baekman.cohort.snapshot import Snapshot, SnapshotGone, numbers, read_sites, read_snapshot, reading, refuse_gone
+from baekman.cohort.snapshot import Snapshot, numbers, read_sites, read_snapshot, reading, refuse_gone
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
+from baekman.files.snapshots import SnapshotGone
 from baekman.genome.ploidy import one_copy_in_males
 from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.tables.files import (

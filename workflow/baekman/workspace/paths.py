@@ -27,6 +27,7 @@ class Top(StrEnum):
     LOGS = "logs"
     PARTICIPANTS = "participants"
     RECEIPTS = "receipts"
+    RECORDS = "records"
     REFERENCE = "reference"
     REGISTRY = "registry"
     RETURNED = "return"
@@ -47,7 +48,7 @@ PSEUDONYMOUS = frozenset(Top) - {Top.RETURNED}
 APART = frozenset(
     {
         *(Top.AUDIT, Top.AUDIT_HEAD, Top.COHORT, Top.DENIED, Top.DENIED_SEQUENCE, Top.GRANTED, Top.IDENTITY, Top.SEEN),
-        *(Top.PENDING_DENIALS, Top.RECEIPTS, Top.REGISTRY, Top.RETURNED, Top.TABLE_KEYS, Top.WITHDRAWN),
+        *(Top.PENDING_DENIALS, Top.RECEIPTS, Top.RECORDS, Top.REGISTRY, Top.RETURNED, Top.TABLE_KEYS, Top.WITHDRAWN),
     }
 )
 # Folders of large files that name a participant in their own name only, or hold nobody's data.
@@ -317,6 +318,11 @@ class Workspace:
     def removal_note(self, participant_id: str) -> Path:
         """Return the note of the changes of a withdrawal that has no receipt yet (``workspace.purge``)."""
         return self.receipts / f".{participant_id}.removal.json"
+
+    @property
+    def records(self) -> Path:
+        """The folder of the record store."""
+        return self.root / Top.RECORDS
 
     @property
     def reference(self) -> Path:

@@ -33,6 +33,7 @@ from baekman.cohort.verify.shard import verify_shard
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile
 from baekman.files.digests import LIST, digest_of, read_digests, read_sealed, sha256_of
+from baekman.files.snapshots import standing
 
 
 def verify(store: Store, *, engine: Engine | None = None) -> list[str]:
@@ -200,7 +201,7 @@ def _index(store: Store, known: list[Snapshot], *, seen: int) -> Iterable[str]:
         return
     while True:
         try:
-            missing, unknown = _compare_index(store, snapshots.standing(known))
+            missing, unknown = _compare_index(store, standing(known))
         except sqlite3.DatabaseError as error:
             yield f"participants.sqlite: damaged ({type(error).__name__}); the next command makes it again"
             return

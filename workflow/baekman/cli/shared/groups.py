@@ -10,6 +10,7 @@ import typer
 GROUPS = (
     ("baekman.cli.cohort", "cohort"),
     ("baekman.cli.registry", "registry"),
+    ("baekman.cli.records", "records"),
     ("baekman.cli.audit", "audit"),
     ("baekman.cli.restore", "restore"),
     ("baekman.cli.table_keys", "table-keys"),

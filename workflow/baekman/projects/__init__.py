@@ -1,0 +1,1 @@
+"""Research projects: their people, keys and decisions."""

@@ -1,0 +1,1 @@
+"""Releases: the rows of some participants for a reviewed project."""
