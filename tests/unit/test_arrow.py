@@ -112,7 +112,8 @@ def test_an_add_and_an_export_import_no_pandas_and_an_add_no_compute_functions(t
     listed = write_list(tmp_path / "list.tsv", [("P1", tmp_path / "one.g.vcf")])
     cohort = ["--cohort", str(tmp_path / "cohort")]
     program = (
-        "import sys; from baekman.cli import app; from baekman.cli.shared import groups; groups.register(app, first='cohort');"
+        "import sys; from baekman.cli import app; from baekman.cli.shared import groups;"
+        "groups.register(app, first='cohort');"
         "app(sys.argv[1:], standalone_mode=False); print({'pandas', 'pyarrow.compute'} & {*sys.modules})"
     )
     for words in (
