@@ -15,14 +15,21 @@ from typing import Literal
 
 from baekman.errors import InputRefused, Problem
 
-Kind = Literal["P", "S", "D", "R"]
+Kind = Literal["P", "S", "D", "J", "R", "X"]
 
-KINDS: dict[str, str] = {"P": "participant", "S": "specimen", "D": "delivery", "R": "release"}
+KINDS: dict[str, str] = {
+    "P": "participant",
+    "S": "specimen",
+    "D": "delivery",
+    "J": "project",
+    "R": "release",
+    "X": "participant of one project",
+}
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 RANDOM_LENGTH = 12
 LENGTH = 1 + RANDOM_LENGTH + 1
 # A regular expression of the form alone; ``is_valid`` also proves the check character.
-PATTERN = rf"[PSDR][{ALPHABET}]{{{RANDOM_LENGTH + 1}}}"
+PATTERN = rf"[PSDJRX][{ALPHABET}]{{{RANDOM_LENGTH + 1}}}"
 # The IDs that a cohort store accepts: pseudonyms, and others that are safe as the name of a file and of a sample. The
 # table of a participant ``P.reference`` would have the file name of the reference blocks of P.
 PARTICIPANT_ID = re.compile(r"(?!.*\.reference\Z)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

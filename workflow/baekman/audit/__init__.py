@@ -11,6 +11,7 @@ from baekman.audit.lines import FIELDS
 from baekman.audit.log import (
     CLOCK_TOLERANCE,
     events,
+    events_of,
     kept_events,
     last_link,
     last_sequence,
@@ -52,6 +53,7 @@ __all__ = [
     "Seen",
     "drop_damaged_seen",
     "events",
+    "events_of",
     "head_file",
     "keeps_log",
     "kept_events",

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -206,6 +206,21 @@ def events(workspace: Path) -> Iterator[dict[str, Any]]:
             for line in lines:
                 if line.endswith("\n"):  # the rest of a line is no event: its writer was killed, or is writing
                     yield json.loads(line)
+
+
+def events_of(workspace: Path, actions: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield the events of ``actions``, oldest first, unverified; the others, which may be millions, are not parsed."""
+    marks = [f'"{action}"'.encode() for action in actions]
+    try:
+        log = log_file(workspace).open("rb")
+    except FileNotFoundError:
+        return
+    with log:
+        for line in log:
+            if line.endswith(b"\n") and any(mark in line for mark in marks):
+                event = json.loads(line)
+                if event["action"] in actions:
+                    yield event
 
 
 def kept_events(workspace: Path) -> Iterator[dict[str, Any]]:

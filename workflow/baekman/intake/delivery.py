@@ -10,19 +10,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from baekman.config.schema_errors import Fault, faults
+from baekman.config.sheet import read_sheet, schema_problems
 from baekman.errors import InputRefused, Problem
 from baekman.files.untrusted import FileFault, NoPermission, open_inside, unreadable_folders
-from baekman.intake.manifest import MANIFEST, ManifestRow, decode, describe, limited, parse_manifest
+from baekman.intake.manifest import MANIFEST, ManifestRow, limited, parse_manifest
 
 SHEET = "delivery.yaml"
 SHEET_LIMIT = 1 << 16  # bytes
 MANIFEST_LIMIT = 1 << 28  # bytes
-YAML_LINES = "`key: value` lines of YAML"
 GIVE_ACCESS = "give the user who runs this access to it, then run the same command again"
 
 
@@ -141,21 +137,11 @@ def folder_problems(folder: Path) -> list[Problem]:
 
 def parse_sheet(content: bytes, *, problems: list[Problem]) -> dict[str, str]:
     """Return the four texts of ``delivery.yaml``, stripped, and append its faults to ``problems``."""
-    text = decode(content, file=SHEET, problems=problems)
-    if text is None:
-        return {}
-    try:
-        loaded = yaml.load(text, Loader=_TextLoader)
-    except (yaml.YAMLError, RecursionError) as fault:
-        mark = getattr(fault, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problems.append(Problem(file=SHEET, place=place, expected=YAML_LINES, found="something else"))
-        return {}
-    if not isinstance(loaded, dict):
-        problems.append(Problem(file=SHEET, expected=YAML_LINES, found=describe(loaded)))
+    loaded = read_sheet(content, file=SHEET, problems=problems)
+    if loaded is None:
         return {}
     sheet = {key: value.strip() for key, value in loaded.items() if isinstance(value, str)}
-    problems.extend(_sheet_problem(fault) for fault in faults("delivery", {**loaded, **sheet}))
+    problems.extend(schema_problems({**loaded, **sheet}, schema="delivery", file=SHEET))
     return sheet
 
 
@@ -173,21 +159,3 @@ def _read_bounded(folder: Path, name: str, limit: int, problems: list[Problem]) 
         problems.append(Problem(file=name, expected=f"at most {limit} bytes", found="more"))
         return None
     return content
-
-
-class _TextLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """A YAML loader that keeps scalars as text (``delivery: 20260101`` is no number) and refuses aliases."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("alias")
-        return super().compose_node(parent, index)
-
-
-_TextLoader.yaml_implicit_resolvers = {}
-
-
-def _sheet_problem(fault: Fault) -> Problem:
-    """Return the line that reports ``fault`` of ``delivery.yaml``."""
-    found = "none" if fault.rule == "required" else describe(fault.value)
-    return Problem(file=SHEET, place=fault.place, expected=fault.expected, found=found)

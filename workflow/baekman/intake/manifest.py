@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from baekman.config.schema_errors import Fault, faults
+from baekman.config.sheet import decode, describe
 from baekman.errors import Problem
 from baekman.files.spreadsheets import cell_fault
 
@@ -210,32 +211,6 @@ def _is_quotable(column: str, value: str) -> bool:
     if column == "kind":
         return bool(difflib.get_close_matches(value, get_args(FileKind)))
     return column == "size" and bool(QUOTABLE_SIZE.fullmatch(value))
-
-
-def decode(content: bytes, *, file: str, problems: list[Problem]) -> str | None:
-    """Return ``content`` as text without NUL; otherwise append a problem with its line and return None."""
-    nul = content.find(b"\0")
-    if nul >= 0:
-        line = content.count(b"\n", 0, nul) + 1
-        problems.append(Problem(file=file, place=f"line {line}", expected="text", found="a NUL byte"))
-        return None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        line = content.count(b"\n", 0, fault.start) + 1
-        problems.append(Problem(file=file, place=f"line {line}", expected="UTF-8 text", found="other bytes"))
-        return None
-
-
-def describe(value: object) -> str:
-    """Return a description of a confidential ``value`` that does not quote it."""
-    if isinstance(value, str):
-        if not value:
-            return "an empty text"
-        control = any(ord(character) < 32 or ord(character) == 127 for character in value)
-        kind = "with a control character" if control else "of another form"
-        return f"{len(value)} characters {kind}"
-    return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else "nothing"
 
 
 def limited(problems: list[Problem]) -> list[Problem]:

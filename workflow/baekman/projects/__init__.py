@@ -1,1 +1,1 @@
-"""Research projects: their people, keys and decisions."""
+"""Research projects: their description, the keys and decisions of reviewers, and signatures."""

@@ -279,26 +279,10 @@ def _recorded(workspace: Workspace, specimens: set[str]) -> dict[str, list[str]]
     """Return the digests of the decisions on ``specimens`` in the audit log, by ID, oldest first."""
     recorded: dict[str, list[str]] = {}
     audit.require_whole(workspace.root)
-    for event in _events(workspace):
+    for event in audit.events_of(workspace.root, set(ACTIONS.values())):
         if event["object"] in specimens:
             recorded.setdefault(event["object"], []).append(event["input_hash"])
     return recorded
-
-
-def _events(workspace: Workspace) -> Iterator[dict[str, Any]]:
-    """Yield the events of decisions; a log may have millions of others, which are not parsed."""
-    actions = set(ACTIONS.values())
-    marks = [f'"{action}"'.encode() for action in actions]
-    try:
-        log = audit.log_file(workspace.root).open("rb")
-    except FileNotFoundError:
-        return
-    with log:
-        for line in log:
-            if line.endswith(b"\n") and any(mark in line for mark in marks):
-                event = json.loads(line)
-                if event["action"] in actions:
-                    yield event
 
 
 @contextmanager

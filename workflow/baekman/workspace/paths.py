@@ -26,6 +26,7 @@ class Top(StrEnum):
     PENDING_DENIALS = "denied.pending"
     LOGS = "logs"
     PARTICIPANTS = "participants"
+    PROJECTS = "projects"
     RECEIPTS = "receipts"
     RECORDS = "records"
     REFERENCE = "reference"
@@ -305,6 +306,11 @@ class Workspace:
     def participant(self, participant_id: str) -> ParticipantFolder:
         """Return the folder of the participant ``participant_id`` (``P…``)."""
         return ParticipantFolder(self.participants / participant_id)
+
+    @property
+    def projects(self) -> Path:
+        """The folder of research projects, ``<J…>`` each, and of the keys that sign."""
+        return self.root / Top.PROJECTS
 
     @property
     def receipts(self) -> Path:

@@ -15,6 +15,7 @@ GROUPS = (
     ("baekman.cli.restore", "restore"),
     ("baekman.cli.table_keys", "table-keys"),
     ("baekman.cli.hold", "hold"),
+    ("baekman.cli.project", "project"),
     ("baekman.cli.delivery", ""),
     ("baekman.cli.workflow", ""),
     ("baekman.cli.overview", ""),

@@ -1,0 +1,101 @@
+"""Sheets that a person writes in YAML: their faults are described, and no value of them is quoted."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from baekman.config.schema_errors import Fault, faults
+from baekman.errors import Problem
+
+YAML_LINES = "`key: value` lines of YAML"
+
+
+def decode(content: bytes, *, file: str, problems: list[Problem]) -> str | None:
+    """Return ``content`` as text without NUL; otherwise append a problem with its line and return None."""
+    nul = content.find(b"\0")
+    if nul >= 0:
+        line = content.count(b"\n", 0, nul) + 1
+        problems.append(Problem(file=file, place=f"line {line}", expected="text", found="a NUL byte"))
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = content.count(b"\n", 0, fault.start) + 1
+        problems.append(Problem(file=file, place=f"line {line}", expected="UTF-8 text", found="other bytes"))
+        return None
+
+
+def describe(value: object) -> str:
+    """Return a description of a confidential ``value`` that does not quote it."""
+    if isinstance(value, str):
+        if not value:
+            return "an empty text"
+        control = any(ord(character) < 32 or ord(character) == 127 for character in value)
+        kind = "with a control character" if control else "of another form"
+        return f"{len(value)} characters {kind}"
+    if isinstance(value, bool):
+        return "true or false"
+    return "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else "nothing"
+
+
+def read_sheet(content: bytes, *, file: str, problems: list[Problem], booleans: bool = False) -> dict[str, Any] | None:
+    """Return the mapping in ``content``; otherwise append a problem and return None.
+
+    Scalars stay texts (``20260101`` is no number). With ``booleans`` only ``true`` and ``false`` are none. Aliases are
+    refused.
+    """
+    text = decode(content, file=file, problems=problems)
+    if text is None:
+        return None
+    try:
+        loaded = yaml.load(text, Loader=_BooleanLoader if booleans else _TextLoader)
+    except (yaml.YAMLError, RecursionError) as fault:
+        mark = getattr(fault, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problems.append(Problem(file=file, place=place, expected=YAML_LINES, found="something else"))
+        return None
+    if not isinstance(loaded, dict):
+        problems.append(Problem(file=file, expected=YAML_LINES, found=describe(loaded)))
+        return None
+    return loaded
+
+
+def schema_problems(sheet: object, *, schema: str, file: str) -> list[Problem]:
+    """Return a problem for each fault of ``sheet`` against the package's ``schema``."""
+    return [sheet_problem(fault, file=file) for fault in faults(schema, sheet)]
+
+
+def sheet_problem(fault: Fault, *, file: str) -> Problem:
+    """Return the line that reports ``fault`` of a sheet."""
+    found = "none" if fault.rule == "required" else describe(fault.value)
+    if fault.rule == "additionalProperties":
+        found = "another key" if len(fault.keys) == 1 else f"{len(fault.keys)} other keys"
+    return Problem(file=file, place=fault.place, expected=fault.expected, found=found)
+
+
+class _TextLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """A YAML loader that keeps scalars as text, and refuses aliases and repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("alias")
+        return super().compose_node(parent, index)
+
+
+class _BooleanLoader(_TextLoader):
+    """A ``_TextLoader`` that knows ``true`` and ``false``."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        if len(set(map(str, keys))) < len(keys):
+            raise yaml.constructor.ConstructorError("mapping", node.start_mark, "repeated key", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+_TextLoader.yaml_implicit_resolvers = {}
+_BooleanLoader.yaml_implicit_resolvers = {
+    first: [("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)\Z"))] for first in "tf"
+}
