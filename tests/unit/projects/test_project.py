@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from baekman import audit, pseudonyms
-from baekman.cli import app, groups
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.consent import Scope
 from baekman.errors import InputRefused
 from baekman.projects.project import SHEET, add_project, open_project
