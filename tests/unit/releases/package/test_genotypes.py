@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cyvcf2
 import numpy as np
 import pyarrow as pa
 import pytest
+from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import Store
 from baekman.export.write import Content
 from baekman.genome.regions import Region
 from baekman.releases.package.genotypes import SITES, VARIANTS, Wanted, read_genotypes, samples_of
@@ -26,7 +29,9 @@ def samples() -> dict[str, int]:
     return {participant: number for number, participant in enumerate(MEMBERS)}
 
 
-def read(store: object, snapshot: object, *, is_dense: bool, regions: tuple[Region, ...] = WHOLE):  # type: ignore[no-untyped-def]
+def read(
+    store: Store, snapshot: Snapshot, *, is_dense: bool, regions: tuple[Region, ...] = WHOLE
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     wanted = Wanted(
         samples=samples_of(MEMBERS, np.arange(len(MEMBERS), dtype=np.uint32)), regions=regions, is_dense=is_dense
     )
