@@ -1,0 +1,246 @@
+"""Events and persons as a release shows them: roll-up, extremes, dates, birth, and nothing of ours."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from baekman.records.dictionary import Dictionary, Entry
+from baekman.records.schema import COVERAGE, EVENTS
+from baekman.releases.codes import choose, parents_within, roll_up, with_targets
+from baekman.releases.extremes import Extremes
+from baekman.releases.request import Request
+from baekman.releases.transform import Rules, birth_bands, coverage_rows, event_rows, generalise, person_rows
+
+START = datetime(2020, 1, 1, 9, 30)
+BP = "LOINC/8480-6"
+
+
+def entry(code: str, *, kind: Any = "event", parent: str | None = None, **more: Any) -> Entry:
+    values = {"name_ko": code, "name_en": code, "scope": "clinical", "tier": "room", **more}
+    return Entry(code=code, kind=kind, parent=parent, **values)
+
+
+DICTIONARY = Dictionary.of(
+    {
+        each.code: each
+        for each in (
+            entry("KCD8/E10-E14", tier="low_risk"),
+            entry("KCD8/E11", parent="KCD8/E10-E14"),
+            entry("KCD8/E119", parent="KCD8/E11"),
+            entry("KCD8/E112", parent="KCD8/E11"),
+            entry("KCD8/B20", tier="never"),
+            entry("KCD8/B200", parent="KCD8/B20"),
+            entry(BP, kind="number", unit="mm[Hg]", low=40.0, high=300.0, tier="low_risk"),
+            entry("SURVEY/smoking_status", kind="category", categories=("never", "current"), scope="lifestyle"),
+        )
+    }
+)
+SCOPES = frozenset({"clinical", "lifestyle"})
+
+
+def events(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Return events of (participant, days after the start, code, value, category)."""
+    columns: dict[str, list[Any]] = {name: [] for name in EVENTS.names}
+    for participant, days, code, value, category in rows:
+        known = {"participant_id": participant, "time": START + timedelta(days=days), "code": code, "value": value}
+        known |= {"category": category, "source": "claims", "institution": "Hospital", "episode": f"E-{days}"}
+        for name in EVENTS.names:
+            columns[name].append(known.get(name))
+    return pa.table(columns, schema=EVENTS)
+
+
+def carriers(code: str, people: range, *, value: float | None = None) -> list[tuple[Any, ...]]:
+    return [(f"P{number:03d}", number, code, value, None) for number in people]
+
+
+def book(people: Sequence[str], *, shift: int = 30) -> pa.Table:
+    ids = [f"X{number:03d}" for number in range(len(people))]
+    shifts = pa.array([shift + number for number in range(len(people))], pa.int32())
+    return pa.table({"participant_id": list(people), "project_id": ids, "date_shift_days": shifts})
+
+
+def rules_of(table: pa.Table, *, threshold: int = 11, codes: Sequence[str] | None = None) -> Rules:
+    """Return the rules of a release of all of ``table``."""
+    asked = codes or [code for code in DICTIONARY.codes if DICTIONARY.entries[code].tier != "never"]
+    parents = parents_within(DICTIONARY, tier="room", scopes=SCOPES)
+    targets, people = roll_up(lambda: iter([table]), codes=asked, parents=parents, threshold=threshold)
+    extremes = Extremes(threshold=threshold, limits={BP: (40.0, 300.0)})
+    extremes.add(with_targets(table, targets))
+    return Rules(
+        targets=targets,
+        units={code: (each.kind, each.unit or "") for code, each in DICTIONARY.entries.items()},
+        bounds=extremes.bounds(),
+        categories=extremes.categories(),
+        institutions={"Hospital": "1"},
+        people=people,
+        birth_years=5,
+        oldest_birth_year=1936,
+    )
+
+
+# -- codes
+
+
+def test_a_rare_code_is_released_as_its_parent_until_enough_people_hold_it() -> None:
+    rows = carriers("KCD8/E119", range(12)) + carriers("KCD8/E112", range(20, 25)) + carriers("KCD8/E11", range(3))
+    rules = rules_of(events(rows))
+    # E112 and E11 together are held by 8 people, and so is their parent: nothing of them is released
+    assert rules.targets == {"KCD8/E119": "KCD8/E119"}
+    more = rules_of(events(rows + carriers("KCD8/E11", range(40, 43))))
+    assert more.targets == {"KCD8/E119": "KCD8/E119", "KCD8/E112": "KCD8/E11", "KCD8/E11": "KCD8/E11"}
+    assert more.people == {"KCD8/E119": 12, "KCD8/E11": 11}
+
+
+def test_people_of_a_parent_are_counted_once() -> None:
+    rows = carriers("KCD8/E119", range(8)) + carriers("KCD8/E112", range(4, 12))
+    rules = rules_of(events(rows))
+    assert rules.people == {"KCD8/E11": 12}
+    assert {rules.targets[code] for code in ("KCD8/E119", "KCD8/E112")} == {"KCD8/E11"}
+
+
+def test_a_parent_that_may_never_leave_is_skipped() -> None:
+    table = events(carriers("KCD8/B200", range(5)))
+    assert rules_of(table).targets == {}
+    _, counts = generalise(table, rules_of(table))
+    assert counts["rows_dropped"] == 5
+
+
+def test_the_order_and_number_of_buckets_change_no_roll_up() -> None:
+    rows = carriers("KCD8/E119", range(8)) + carriers("KCD8/E112", range(4, 12)) + carriers(BP, range(30), value=120.0)
+    whole = events(rows)
+    parts = [whole.filter(pa.array([row[0] == f"P{number:03d}" for row in rows])) for number in range(30)]
+
+    def shuffled() -> Iterator[pa.Table]:
+        return iter(random.Random(4).sample(parts, len(parts)))
+
+    parents = parents_within(DICTIONARY, tier="room", scopes=SCOPES)
+    asked = ["KCD8/E119", "KCD8/E112", BP]
+    assert roll_up(shuffled, codes=asked, parents=parents, threshold=11) == roll_up(
+        lambda: iter([whole]), codes=asked, parents=parents, threshold=11
+    )
+
+
+def test_a_choice_keeps_within_tier_and_scopes() -> None:
+    request = Request(project="J", tier="low_risk", who="", codes=("KCD8/*", "LOINC/1", "SURVEY/smoking_status"))
+    choice = choose(request, dictionary=DICTIONARY, scopes={"clinical"})
+    assert choice.codes == ("KCD8/E10-E14",)
+    assert (choice.unknown, choice.beyond, choice.skipped) == (("LOINC/1",), ("SURVEY/smoking_status",), 5)
+
+
+def test_two_thresholds_differ_only_in_codes_between_them() -> None:
+    rows = carriers("KCD8/E119", range(25)) + carriers("KCD8/E112", range(15)) + carriers(BP, range(60), value=120.0)
+    low, high = rules_of(events(rows), threshold=11), rules_of(events(rows), threshold=20)
+    assert {code for code in low.targets if low.targets[code] != high.targets.get(code)} == {"KCD8/E112"}
+    assert low.bounds == high.bounds
+
+
+# -- values
+
+
+def test_extreme_values_are_those_of_enough_people() -> None:
+    rows = [(f"P{number:03d}", 0, BP, 100.0 + number, None) for number in range(40)]
+    rules = rules_of(events(rows))
+    assert rules.bounds == {BP: (110.0, 129.0)}
+    kept, counts = generalise(events(rows), rules)
+    values = kept["value"].to_pylist()
+    assert values.count(110.0) == values.count(129.0) == 11
+    assert (counts["values_bottom_coded"], counts["values_top_coded"], counts["values_missing"]) == (10, 10, 0)
+
+
+def test_one_person_with_many_extreme_values_is_one_person() -> None:
+    rows = [(f"P{number:03d}", 0, BP, 120.0, None) for number in range(30)]
+    rows += [("P000", day, BP, 250.0, None) for day in range(1, 20)]
+    assert rules_of(events(rows)).bounds == {BP: (120.0, 120.0)}
+
+
+def test_values_of_too_few_people_are_missing() -> None:
+    rows = [(f"P{number:03d}", 0, BP, 100.0 + number, None) for number in range(15)]
+    kept, counts = generalise(events(rows), rules_of(events(rows)))
+    assert kept["value"].null_count == counts["values_missing"] == 15
+
+
+def test_a_category_of_too_few_people_is_missing() -> None:
+    code = "SURVEY/smoking_status"
+    rows = [(f"P{number:03d}", 0, code, None, "never" if number < 20 else "current") for number in range(25)]
+    kept, counts = generalise(events(rows), rules_of(events(rows)))
+    assert set(kept["category"].to_pylist()) == {"never", None}
+    assert counts["categories_missing"] == kept["category"].null_count == 5
+
+
+def test_extremes_of_many_buckets_are_those_of_one() -> None:
+    draw = random.Random(1)
+    rows = [(f"P{draw.randrange(80):03d}", day, BP, draw.gauss(120, 20), None) for day in range(400)]
+    whole, parts = events(rows), Extremes(threshold=11, limits={BP: (40.0, 300.0)})
+    for number in range(80):
+        parts.add(whole.filter(pa.array([row[0] == f"P{number:03d}" for row in rows])))
+    assert parts.bounds() == rules_of(whole).bounds
+
+
+# -- dates, births and identifiers
+
+
+def test_dates_of_a_person_move_together_and_intervals_stay() -> None:
+    rows = carriers("KCD8/E119", range(12)) + [
+        (f"P{number:03d}", number + 7, "KCD8/E119", None, None) for number in range(12)
+    ]
+    table = events(rows)
+    released = event_rows(table, rules_of(table), book([f"P{number:03d}" for number in range(12)]))
+    coverage = pa.table(
+        {
+            "participant_id": ["P003", "P003"],
+            "source": ["claims", "survey"],
+            "first": [START.date()] * 2,
+            "last": [START.date() + timedelta(days=364)] * 2,
+        },
+        schema=COVERAGE,
+    )
+    days = coverage_rows(coverage, book([f"P{number:03d}" for number in range(12)]))
+    for number in range(12):
+        times = [row["time"] for row in released.to_pylist() if row["project_id"] == f"X{number:03d}"]
+        assert times[0] - START == timedelta(days=number + 30 + number)
+        assert times[1] - times[0] == timedelta(days=7)
+    assert {row["first"] - START.date() for row in days.to_pylist()} == {timedelta(days=33)}
+    assert {row["last"] - row["first"] for row in days.to_pylist()} == {timedelta(days=364)}
+
+
+def test_nothing_that_an_institution_wrote_is_released() -> None:
+    table = events(carriers("KCD8/E119", range(12)))
+    released = event_rows(table, rules_of(table), book([f"P{number:03d}" for number in range(12)]))
+    text = repr(released.to_pylist())
+    assert not any(word in text for word in ("P00", "Hospital", "E-"))
+    assert set(released["institution"].to_pylist()) == {"1"} and set(released["episode"].to_pylist()) == {1}
+
+
+def test_who_is_not_in_the_book_is_left_out() -> None:
+    table = events(carriers("KCD8/E119", range(12)))
+    assert event_rows(table, rules_of(table), book(["P001"])).num_rows == 1
+
+
+def test_the_order_of_members_and_rows_changes_no_byte() -> None:
+    table = events(carriers("KCD8/E119", range(12)) + carriers(BP, range(40), value=120.0))
+    people = [f"P{number:03d}" for number in range(40)]
+    keys = book(people)
+    shuffled = table.take(pa.array(random.Random(2).sample(range(table.num_rows), table.num_rows)))
+    other = keys.take(pa.array(random.Random(3).sample(range(40), 40)))
+    assert event_rows(shuffled, rules_of(shuffled), other).equals(event_rows(table, rules_of(table), keys))
+
+
+@pytest.mark.parametrize(
+    ("year", "band"), [(1960, "1960-1964"), (1964, "1960-1964"), (1936, "1935-1939"), (1901, "1935-1939"), (None, None)]
+)
+def test_birth_is_a_band_of_five_years_and_90_and_more_is_90(year: int | None, band: str | None) -> None:
+    table = events(carriers("KCD8/E119", range(12)))
+    assert birth_bands(pa.array([year], pa.int32()), rules_of(table)).to_pylist() == [band]
+    persons = pa.table({"participant_id": ["P001"], "sex": ["female"], "birth_year": pa.array([year], pa.int32())})
+    rows = person_rows(persons, rules_of(table), book(["P001"])).to_pylist()
+    assert rows == [{"project_id": "X000", "sex": "female", "birth": band}]
+
+
+def test_rules_survive_their_way_to_another_process() -> None:
+    rules = rules_of(events(carriers("KCD8/E119", range(12)) + carriers(BP, range(40), value=120.0)))
+    assert Rules.from_json(rules.to_json()) == rules

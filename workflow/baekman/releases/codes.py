@@ -1,0 +1,143 @@
+"""The codes of a release: the choice by the request within tier and scopes, and the roll-up of rare codes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from baekman.releases.request import Request
+
+if TYPE_CHECKING:
+    from baekman.records.dictionary import Dictionary, Entry
+
+# the tiers of dictionary codes that a release of each tier may have
+TIERS_WITHIN: Mapping[str, frozenset[str]] = {
+    "open": frozenset({"open"}),
+    "low_risk": frozenset({"open", "low_risk"}),
+    "room": frozenset({"open", "low_risk", "room"}),
+    "transfer": frozenset({"open", "low_risk", "room"}),
+}
+EVERY = "/*"  # at the end of a system: every code of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The codes that a request may have of the dictionary.
+
+    Attributes:
+        codes: The codes, sorted.
+        unknown: Requested codes that the dictionary does not have.
+        beyond: Codes that were requested by name, of another tier or scope than the release may have.
+        skipped: Number of codes under a pattern ``SYSTEM/*``, of another tier or scope.
+    """
+
+    codes: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
+    skipped: int = 0
+
+
+def choose(request: Request, *, dictionary: Dictionary, scopes: Collection[str]) -> Choice:
+    """Return the codes of ``request`` within its tier and the ``scopes`` of its project."""
+    chosen: set[str] = set()
+    unknown: list[str] = []
+    beyond: list[str] = []
+    skipped = 0
+    for asked in request.codes:
+        if asked.endswith(EVERY):
+            system = [code for code in dictionary.codes if code.startswith(asked[:-1])]
+            allowed = [code for code in system if _is_within(dictionary, code, tier=request.tier, scopes=scopes)]
+            chosen.update(allowed)
+            skipped += len(system) - len(allowed)
+            unknown += [] if system else [asked]
+        elif dictionary.entry(asked) is None:
+            unknown.append(asked)
+        elif _is_within(dictionary, asked, tier=request.tier, scopes=scopes):
+            chosen.add(asked)
+        else:
+            beyond.append(asked)
+    return Choice(codes=tuple(sorted(chosen)), unknown=tuple(unknown), beyond=tuple(beyond), skipped=skipped)
+
+
+def _is_within(dictionary: Dictionary, code: str, *, tier: str, scopes: Collection[str]) -> bool:
+    entry = dictionary.entry(code)
+    return entry is not None and entry.tier in TIERS_WITHIN[tier] and entry.scope in scopes
+
+
+def people_per_code(rows: Iterable[pa.Table], targets: Mapping[str, str]) -> Counter[str]:
+    """Return the number of participants of each target.
+
+    ``rows`` have ``participant_id`` and ``code``; all rows of a participant are in one table. A code without a target
+    is not counted.
+    """
+    people: Counter[str] = Counter()
+    for table in rows:
+        mapped = with_targets(table.select(["participant_id", "code"]), targets)
+        pairs = mapped.group_by(["participant_id", "code"]).aggregate([])
+        counted = pairs.group_by("code").aggregate([("participant_id", "count")])
+        people.update(dict(zip(counted["code"].to_pylist(), counted["participant_id_count"].to_pylist(), strict=True)))
+    return people
+
+
+def with_targets(table: pa.Table, targets: Mapping[str, str]) -> pa.Table:
+    """Return the rows of ``table`` with a target, with it in the column ``code``."""
+    known = sorted(targets)
+    place = pc.index_in(table["code"], value_set=pa.array(known, pa.string()))
+    kept = table.filter(pc.is_valid(place))
+    names = pa.array([targets[code] for code in known], pa.string())
+    column = pc.take(names, place.drop_null())
+    return kept.set_column(kept.schema.get_field_index("code"), kept.schema.field("code"), column)
+
+
+def roll_up(
+    rows: Callable[[], Iterable[pa.Table]], *, codes: Iterable[str], parents: Mapping[str, str], threshold: int
+) -> tuple[dict[str, str], dict[str, int]]:
+    """Return code -> released code, and the number of participants of each released code.
+
+    A code of fewer than ``threshold`` participants is released as its parent. This is repeated until the participants
+    of each released code are enough. A code without such an ancestor has no entry, and its rows are not released.
+
+    Args:
+        rows: Returns an iterator as ``people_per_code`` takes it. Each repetition reads it once.
+        codes: The codes of the request.
+        parents: Code -> parent, for parents that the release may have.
+        threshold: The fewest participants of a released code.
+    """
+    targets = {code: code for code in codes}
+    while True:
+        people = people_per_code(rows(), targets)
+        rare = {target for target, count in people.items() if count < threshold}
+        if not rare:
+            absent = [code for code, target in targets.items() if target not in people]
+            return {code: target for code, target in targets.items() if code not in absent}, dict(people)
+        targets = dict(_one_step_up(targets, rare=rare, parents=parents))
+
+
+def _one_step_up(
+    targets: Mapping[str, str], *, rare: Collection[str], parents: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    for code, target in targets.items():
+        higher = parents.get(target, "") if target in rare else target
+        if higher:
+            yield code, higher
+
+
+def parents_within(dictionary: Dictionary, *, tier: str, scopes: Collection[str]) -> dict[str, str]:
+    """Return code -> nearest ancestor that a release of ``tier`` with ``scopes`` may have."""
+    parents: dict[str, str] = {}
+    for code in dictionary.codes:
+        ancestor = _parent(dictionary, dictionary.entry(code))
+        while ancestor is not None and not _is_within(dictionary, ancestor.code, tier=tier, scopes=scopes):
+            ancestor = _parent(dictionary, ancestor)
+        if ancestor is not None:
+            parents[code] = ancestor.code
+    return parents
+
+
+def _parent(dictionary: Dictionary, entry: Entry | None) -> Entry | None:
+    return dictionary.entry(entry.parent) if entry is not None and entry.parent else None
