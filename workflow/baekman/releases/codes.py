@@ -99,8 +99,9 @@ def roll_up(
 ) -> tuple[dict[str, str], dict[str, int]]:
     """Return code -> released code, and the number of participants of each released code.
 
-    A code of fewer than ``threshold`` participants is released as its parent. This is repeated until the participants
-    of each released code are enough. A code without such an ancestor has no entry, and its rows are not released.
+    A code of fewer than ``threshold`` participants is released as its parent, the lowest codes of the tree first. This
+    is repeated until the participants of each released code are enough. A code without such an ancestor has no entry,
+    and its rows are not released.
 
     Args:
         rows: Returns an iterator as ``people_per_code`` takes it. Each repetition reads it once.
@@ -115,7 +116,17 @@ def roll_up(
         if not rare:
             absent = [code for code, target in targets.items() if target not in people]
             return {code: target for code, target in targets.items() if code not in absent}, dict(people)
+        lowest = max(_depth(target, parents) for target in rare)  # a parent may be enough with its rare children
+        rare = {target for target in rare if _depth(target, parents) == lowest}
         targets = dict(_one_step_up(targets, rare=rare, parents=parents))
+
+
+def _depth(code: str, parents: Mapping[str, str]) -> int:
+    """Return the number of ancestors of ``code``."""
+    depth = 0
+    while parent := parents.get(code):
+        code, depth = parent, depth + 1
+    return depth
 
 
 def _one_step_up(
