@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 def test_the_same_description_is_the_same_project(tmp_path: Path) -> None:
     project, is_new = add_project(tmp_path / "W", describe(tmp_path))
     assert is_new and pseudonyms.is_valid(project.id, "J")
-    values = yaml.safe_load(DESCRIPTION.replace("2026-01-05", "'2026-01-05'").replace("2028-01-04", "'2028-01-04'"))
+    values = yaml.safe_load(DESCRIPTION.replace("2026-01-05", "'2026-01-05'").replace("2099-01-04", "'2099-01-04'"))
     other_order = dict(reversed(values.items())) | {"purpose": "DS", "scopes": ["clinical", "genome"]}
     again, is_new = add_project(tmp_path / "W", describe(tmp_path, yaml.safe_dump(other_order)))
     assert (again, is_new) == (project, False)
@@ -115,5 +115,5 @@ def test_commands_add_and_show(tmp_path: Path) -> None:
     assert (again.stdout.strip(), again.stderr) == (project_id, "added before: nothing to do\n")
     shown = json.loads(run.invoke(app, ["project", "show", project_id, "--json", *workspace]).stdout)
     assert (shown["id"], shown["scopes"], shown["is_closed"]) == (project_id, ["genome", "clinical"], False)
-    assert f"{project_id}  open    2028-01-04  당뇨병" in run.invoke(app, ["project", "show", *workspace]).stdout
+    assert f"{project_id}  open    2099-01-04  당뇨병" in run.invoke(app, ["project", "show", *workspace]).stdout
     assert "purpose       DUO:0000007" in run.invoke(app, ["project", "show", project_id, *workspace]).stdout
