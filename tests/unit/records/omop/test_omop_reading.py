@@ -1,0 +1,131 @@
+"""Reading of OMOP CDM 5.4 tables: codes, units, categories, visits, coverage, and refused input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from baekman import data
+from baekman.errors import InputRefused
+from baekman.records.dictionary import Dictionary, read_dictionary
+from baekman.records.omop.reading import OMOP_COVERAGE, OMOP_EVENTS, Origin, read_omop
+
+from tests.support.omop_tables import rows_of, write_omop
+
+ORIGIN = Origin(institution="H01", source="ehr")
+
+
+def starter() -> Dictionary:
+    return read_dictionary(data.path("dictionary.tsv"))
+
+
+def read(folder: Path, dictionary: Dictionary | None = None) -> tuple[pa.Table, pa.Table, Dictionary]:
+    with read_omop(folder, dictionary or starter(), origin=ORIGIN) as tables:
+        events = pa.Table.from_batches(list(tables.events()), schema=OMOP_EVENTS)
+        coverage = pa.Table.from_batches(list(tables.coverage()), schema=OMOP_COVERAGE)
+        return events.sort_by([(name, "ascending") for name in OMOP_EVENTS.names]), coverage, tables.dictionary
+
+
+@pytest.fixture(scope="module")
+def delivery(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table, Dictionary]:
+    return read(write_omop(tmp_path_factory.mktemp("omop")))
+
+
+def test_each_row_is_one_event_with_the_code_of_its_concept(delivery: tuple[pa.Table, pa.Table, Dictionary]) -> None:
+    events, _, dictionary = delivery
+    pressure = [row for row in events.to_pylist() if row["code"] == "LOINC/8480-6"]
+    assert [(row["value"], row["unit"], str(row["time"])) for row in pressure] == [
+        (128.0, "mm[Hg]", "2015-02-03 09:45:00"),
+        (131.5, "mm[Hg]", "2016-05-02 07:00:00"),
+        (117.0, "mm[Hg]", "2017-01-01 09:05:00"),
+    ]
+    entry = dictionary.entry("LOINC/8480-6")
+    assert entry is not None and entry.name_ko == "수축기 혈압" and entry.uri is not None
+    assert entry.uri.startswith("http://loinc.org/8480-6#omop=")
+    codes = set(events["code"].to_pylist())
+    assert {"KCD7/E11.9", "KCD7/E11.8", "RxNorm/860975", "Visit/OP", "OMOP/999001", "OMOP/death"} <= codes
+    parent = dictionary.entry("KCD7/E11.9")
+    assert parent is not None and parent.parent == "SNOMED/44054006"
+
+
+def test_rows_of_one_visit_share_its_episode(delivery: tuple[pa.Table, pa.Table, Dictionary]) -> None:
+    events, _, _ = delivery
+    at_visit = [row for row in events.to_pylist() if str(row["time"]).startswith("2015-02-03")]
+    assert len({row["episode"] for row in at_visit}) == 1
+    assert "501" not in str({row["episode"] for row in at_visit})
+
+
+def test_every_event_lies_in_the_coverage_of_its_source(delivery: tuple[pa.Table, pa.Table, Dictionary]) -> None:
+    events, coverage, _ = delivery
+    seen = [(row["subject_code"], row["source"], row["first"], row["last"]) for row in coverage.to_pylist()]
+    for row in events.to_pylist():
+        day = row["time"].date()
+        assert any(
+            (row["subject_code"], row["source"]) == (subject, source) and first <= day <= last
+            for subject, source, first, last in seen
+        )
+
+
+def test_no_free_text_is_read(delivery: tuple[pa.Table, pa.Table, Dictionary]) -> None:
+    events, coverage, dictionary = delivery
+    everything = f"{events.to_pylist()}{coverage.to_pylist()}{dictionary.table.to_pylist()}"
+    for text in ("doctor", "neighbour", "twice a day", "LOT7788", "(01)0123"):
+        assert text not in everything
+    assert "Urine glucose test = ++ (finding)" in everything
+
+
+def test_parquet_and_csv_give_the_same(tmp_path: Path) -> None:
+    assert read(write_omop(tmp_path / "csv"))[0] == read(write_omop(tmp_path / "parquet", parquet=True))[0]
+
+
+def test_the_dictionary_of_a_delivery_reads_the_next_one_the_same(tmp_path: Path) -> None:
+    events, _, dictionary = read(write_omop(tmp_path))
+    again, _, unchanged = read(tmp_path, dictionary)
+    assert again == events
+    assert unchanged.table == dictionary.table
+
+
+def test_a_row_with_another_unit_keeps_the_code_for_intake_to_refuse(
+    delivery: tuple[pa.Table, pa.Table, Dictionary],
+) -> None:
+    events, _, _ = delivery
+    haemoglobin = [row for row in events.to_pylist() if row["code"].startswith("LOINC/718-7")]
+    assert {(row["code"], row["unit"]) for row in haemoglobin} == {("LOINC/718-7", "g/dL"), ("LOINC/718-7", "mmol/L")}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"death": [{"person_id": 12, "death_date": ""}]},
+            "death.csv: column death_date: expected a date in each row, found 1 rows without",
+        ),
+        (
+            {"death": [{"person_id": 99, "death_date": "2019-01-01"}]},
+            "death.csv: column person_id: expected a person of the table person, found 1 rows of other persons",
+        ),
+        (
+            {"person": [*rows_of("person"), {"person_id": 14, "year_of_birth": 1990}]},
+            "person.csv: column person_source_value: expected a subject code in each row, found 1 rows without",
+        ),
+    ],
+)
+def test_refused_rows_are_counted_by_file_and_column(tmp_path: Path, changed: dict, message: str) -> None:  # type: ignore[type-arg]
+    write_omop(tmp_path, **changed)
+    with pytest.raises(InputRefused) as refusal, read_omop(tmp_path, starter(), origin=ORIGIN):
+        pass
+    assert [str(problem) for problem in refusal.value.problems] == [message]
+
+
+def test_a_folder_without_persons_and_a_broken_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputRefused) as refusal, read_omop(tmp_path, starter(), origin=ORIGIN):
+        pass
+    assert str(refusal.value) == "person.parquet: expected the table person as Parquet or CSV, found none"
+    write_omop(tmp_path)
+    (tmp_path / "death.csv").unlink()
+    (tmp_path / "death.parquet").write_bytes(b"Hong Gil-dong")
+    with pytest.raises(InputRefused) as refusal, read_omop(tmp_path, starter(), origin=ORIGIN):
+        pass
+    expected = "expected a Parquet or CSV file of an OMOP CDM 5.4 table, found one that cannot be read"
+    assert str(refusal.value) == f"death.parquet: {expected}"
