@@ -231,6 +231,8 @@ PURPOSES: Mapping[str, tuple[Scope, ...]] = {
 }
 # The scopes that a purpose may need: nobody is assumed to have granted them.
 PURPOSE_SCOPES = (Scope.COMMERCIAL_USE, Scope.OVERSEAS_USE)
+# The scopes of records; the dictionary gives each code one of them.
+RECORD_SCOPES = (Scope.CLINICAL, Scope.LIFESTYLE, Scope.PUBLIC_RECORD_LINKAGE)
 
 
 def scopes_of(purpose: str) -> frozenset[Scope]:

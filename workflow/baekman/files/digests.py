@@ -155,12 +155,17 @@ def listed_digest(folder: Path, name: str) -> str:
         DamagedFile: The list is damaged, or does not have the file.
         FileNotFoundError: There is no list, as in a folder that another command deletes.
     """
-    path = folder / LIST
-    status = path.stat()
-    digest = _listed(path, status.st_ino, status.st_size, status.st_mtime_ns).get(name)
+    digest = listed_digests(folder).get(name)
     if digest is None:
         raise DamagedFile(folder / name)
     return digest
+
+
+def listed_digests(folder: Path) -> Mapping[str, str]:
+    """Return the digests of the list of a ``folder`` by name; raise as ``listed_digest`` does."""
+    path = folder / LIST
+    status = path.stat()
+    return _listed(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)

@@ -21,7 +21,7 @@ from baekman.workspace.paths import Workspace
 
 BUCKETS = 256
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_VALUES = np.array([ALPHABET.find(chr(code)) if chr(code) in ALPHABET else code % 32 for code in range(256)], np.int64)
+_VALUES = [ALPHABET.find(chr(code)) if chr(code) in ALPHABET else code % 32 for code in range(256)]
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ class RecordStore:
     def bucket_of(self, participant: str) -> str:
         """Return the bucket of a participant, by the first two characters of the ID after its kind letter."""
         first, second = participant.encode().ljust(3, b"0")[1:3]
-        return f"{int(self.buckets_of(np.array([[first, second]], np.uint8))[0]):02x}"
+        return f"{(_VALUES[first] * 32 + _VALUES[second]) * self.buckets // 1024:02x}"
 
     def buckets_of(self, pairs: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Return the number of the bucket for each pair of bytes: the second and the third character of an ID."""
-        value: npt.NDArray[np.int64] = _VALUES[pairs[:, 0]] * 32 + _VALUES[pairs[:, 1]]
-        return value * self.buckets // 1024
+        values = np.array(_VALUES, np.int64)
+        return np.asarray((values[pairs[:, 0]] * 32 + values[pairs[:, 1]]) * self.buckets // 1024)
 
 
 def create_store(workspace: Path, *, dictionary: str, buckets: int = BUCKETS) -> RecordStore:

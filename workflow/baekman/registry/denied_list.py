@@ -18,6 +18,7 @@ from typing import TextIO
 from baekman import audit
 from baekman.consent import (
     PURPOSE_SCOPES,
+    RECORD_SCOPES,
     ConsentEvent,
     ConsentState,
     Scope,
@@ -31,7 +32,15 @@ from baekman.files.atomic import atomic_file
 from baekman.registry.records import Registry, open_registry
 from baekman.workspace.abandoned_orders import destroy_abandoned
 from baekman.workspace.currency import listed_consent, older, require_current
-from baekman.workspace.denied import held_denials, is_sealed_list, mark_withdrawn, seal_list, withdrawn_participants
+from baekman.workspace.denied import (
+    SCOPES_LISTED,
+    held_denials,
+    is_sealed_list,
+    lists_records,
+    mark_withdrawn,
+    seal_list,
+    withdrawn_participants,
+)
 from baekman.workspace.identity import id_of, identify
 from baekman.workspace.paths import Workspace
 
@@ -145,7 +154,7 @@ class ConsentChange:
     def note(self, participant_id: str, events: Sequence[ConsentEvent]) -> None:
         """Note the periods without consent of a participant who will have the consent ``events``."""
         self._lines.writelines(_denied_lines(participant_id, events))
-        for scope in PURPOSE_SCOPES:
+        for scope in (*PURPOSE_SCOPES, *RECORD_SCOPES):
             self._lines.writelines(f"{line}\t{scope}\n" for line in _denials(participant_id, events, scope))
 
     def put_in_force(self) -> None:
@@ -253,8 +262,9 @@ def _write_list(workspace: Workspace, registry: Registry) -> str:
     marked = withdrawn_participants(workspace)
     sequence = registry.last_sequence()
     with _list_file(workspace.granted) as grants, _list_file(workspace.denied) as file:
-        for lines in (grants, file):
-            lines.write(f"#{json.dumps({'consent': sequence})}\n")
+        head = {"consent": sequence}
+        grants.write(f"#{json.dumps(head)}\n")
+        file.write(f"#{json.dumps({**head, SCOPES_LISTED: [Scope.GENOME, *RECORD_SCOPES]})}\n")
 
         def listed() -> Iterator[tuple[str, Mapping[Scope, ConsentState], list[ConsentEvent]]]:
             for participant_id, is_withdrawn, states, events in registry.standing():
@@ -263,6 +273,8 @@ def _write_list(workspace: Workspace, registry: Registry) -> str:
                     mark_withdrawn(workspace, participant_id, specimens=specimens)
                 elif not is_withdrawn:
                     file.writelines(_denied_lines(participant_id, events))
+                    for scope in RECORD_SCOPES:
+                        file.writelines(f"{line}\t{scope}\n" for line in _denials(participant_id, events, scope))
                     grants.writelines(_granted_lines(participant_id, events))
                 yield participant_id, states, events
 
@@ -309,6 +321,8 @@ def _listed_sequence(workspace: Workspace, registry: Registry) -> int:
     """
     lists = [workspace.denied, workspace.granted]
     if not all(is_sealed_list(path.read_bytes()) for path in lists if path.is_file()):
+        return -1
+    if workspace.denied.is_file() and not lists_records(workspace):  # of an earlier version
         return -1
     if registry.noted(_lists_name(workspace)) != _lists_hash(workspace):
         return -1

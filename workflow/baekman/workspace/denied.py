@@ -1,7 +1,8 @@
 """The participants without consent in force; jobs read the list, since they cannot open the registry.
 
 ``<workspace>/withdrawn/<ID>`` marks each withdrawn participant. ``<workspace>/denied.txt`` has one line (ID, first
-day, last day or nothing) for each period without consent to sequencing. Future periods are listed too, since consent
+day, last day or nothing) for each period without consent to sequencing, and a line with the scope as its fourth field
+for each period without consent to a scope of records. Future periods are listed too, since consent
 may end or begin while the registry stays untouched. The first day of a period that has begun is 0001-01-01: no clock
 ends the denial by going back. ``<workspace>/denied.pending`` has such lines of a change that the
 registry does not have yet. All hold pseudonymous IDs only.
@@ -10,16 +11,17 @@ registry does not have yet. All hold pseudonymous IDs only.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from baekman import audit, pseudonyms
-from baekman.consent import PURPOSE_SCOPES, PURPOSES, Scope, scopes_of, today
+from baekman.consent import PURPOSE_SCOPES, PURPOSES, RECORD_SCOPES, Scope, scopes_of, today
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.digests import read_sealed, sha256_of, write_sealed
 from baekman.files.locks import exclusive
@@ -27,6 +29,7 @@ from baekman.workspace.currency import require_current
 from baekman.workspace.paths import Top, Workspace
 
 SEAL = "#sha256 "
+SCOPES_LISTED = "scopes"  # key of the head of the list
 
 
 def mark_withdrawn(
@@ -144,10 +147,14 @@ def admission(workspace: Workspace, *, purpose: str = "", at: date | None = None
     Raises:
         InputRefused: As ``denied_participants``; ``purpose`` is unknown; or no registry has written its grants here.
     """
+    return Admission(denied_participants(workspace, at=at), _granted(workspace, purpose=purpose, at=at))
+
+
+def _granted(workspace: Workspace, *, purpose: str, at: date | None) -> frozenset[str] | None:
+    """Return the participants who allow ``purpose``; None when it needs no grant."""
     scopes = scopes_of(purpose) | scopes_of(",".join(_purposes_of_environment()))
-    denied = denied_participants(workspace, at=at)
     if not scopes:
-        return Admission(denied)
+        return None
     if not workspace.granted.is_file():
         raise InputRefused(
             Problem(
@@ -164,7 +171,68 @@ def admission(workspace: Workspace, *, purpose: str = "", at: date | None = None
         by_scope = set(_in_force(workspace.granted, day, scope=scope))
         granted = by_scope if granted is None else granted & by_scope
         refused.update(_in_force(workspace.pending_denials, day, scope=scope))
-    return Admission(denied, frozenset((granted or set()) - refused))
+    return frozenset((granted or set()) - refused)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordAdmission:
+    """The records that may be used for a purpose.
+
+    ``withdrawn``: participants of whom nothing may be used. ``denied``: by scope of records, the participants without
+    consent to it. ``granted``: the participants who allow the purpose (None: everybody).
+    """
+
+    withdrawn: frozenset[str] = frozenset()
+    denied: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    granted: frozenset[str] | None = None
+
+    def admits(self, participant_id: str, *, scope: str) -> bool:
+        """Return whether records of ``scope`` of ``participant_id`` may be used."""
+        refused = participant_id in self.withdrawn or participant_id in self.denied.get(scope, ())
+        return not refused and (self.granted is None or participant_id in self.granted)
+
+
+def record_admission(workspace: Workspace, *, purpose: str = "", at: date | None = None) -> RecordAdmission:
+    """Return the records that may be used for ``purpose`` at ``at`` (default: today), by scope.
+
+    Consent to sequencing does not count.
+
+    Raises:
+        InputRefused: As ``admission``; or no registry of this version has written its denials here.
+    """
+    withdrawn = withdrawn_participants(workspace)
+    denied_participants(workspace, at=at)  # refuses lists and clocks that may not be trusted
+    if not lists_records(workspace):
+        raise InputRefused(
+            Problem(
+                file=Top.DENIED,
+                expected="the list of participants without consent to scopes of records",
+                found="none",
+                action="run `baekman registry show` in the workspace once",
+            )
+        )
+    day = (at or today()).isoformat()
+    denied: dict[str, set[str]] = {scope: set() for scope in RECORD_SCOPES}
+    # first the pending change, as in denied_participants
+    for file in (workspace.pending_denials, workspace.denied):
+        for participant_id, first, last, *scopes in _lines(file):
+            if scopes and scopes[0] in denied and first <= day and (not last or day <= last):
+                denied[scopes[0]].add(participant_id)
+    return RecordAdmission(
+        withdrawn=withdrawn,
+        denied={str(scope): frozenset(people) for scope, people in denied.items()},
+        granted=_granted(workspace, purpose=purpose, at=at),
+    )
+
+
+def lists_records(workspace: Workspace) -> bool:
+    """Return whether the list of denials has those of records; one of an earlier version has not."""
+    try:
+        with workspace.denied.open(encoding="utf-8") as lines:
+            head = json.loads(lines.readline()[1:])
+    except (FileNotFoundError, ValueError):
+        return False
+    return set(RECORD_SCOPES) <= set(head.get(SCOPES_LISTED, ()))
 
 
 def admission_of(workspace: Workspace | None, *, purpose: str = "") -> Admission:

@@ -1,0 +1,211 @@
+"""Rows of records: their one order, their firsts, and the one way that they are written to Parquet.
+
+Equal rows give equal bytes. Sorting ranks each column as integers and packs the ranks into few machine words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from baekman.arrow import arrow, concat, equals, filtered, group_starts, open_parquet, read_listed, take
+from baekman.errors import DamagedFile
+from baekman.files.atomic import atomic_file
+from baekman.files.digests import listed_digests, require_listed
+from baekman.records.schema import EVENTS, FIRSTS, SORT_ORDER
+
+Ranks = npt.NDArray[np.int64]
+
+ROW_GROUP_ROWS = 1 << 17
+_WORD_BITS = 63
+_DELTA = frozenset({"n"})  # every other column has a dictionary
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return the one set of writer options of records: dictionaries, zstd, statistics of participants alone."""
+    delta = [field.name for field in schema if field.name in _DELTA]
+    return {
+        "compression": "zstd",
+        "compression_level": 5,
+        "use_dictionary": [field.name for field in schema if field.name not in _DELTA],
+        "column_encoding": dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+        "dictionary_pagesize_limit": 1 << 24,
+        "data_page_size": 1 << 22,
+        "write_statistics": ["participant_id"],
+        "store_schema": False,
+        "version": "2.6",
+        "data_page_version": "2.0",
+        "write_page_checksum": True,
+    }
+
+
+def write_rows(table: pa.Table, path: Path) -> None:
+    """Write sorted rows to ``path`` atomically with the fixed options."""
+    with atomic_file(path) as temporary:
+        pq.write_table(table, temporary, row_group_size=ROW_GROUP_ROWS, **parquet_options(table.schema))
+
+
+def read_rows(folder: Path, kind: str, bucket: str, *, schema: pa.Schema) -> pa.Table:
+    """Return the rows of one bucket of a batch's ``folder``; an empty table where the bucket has none.
+
+    Raises DamagedFile for other bytes than the batch's list of digests names.
+    """
+    name = f"{kind}/{bucket}.parquet"
+    if name not in listed_digests(folder):
+        return schema.empty_table()
+    return _in_schema(read_listed(folder, name), schema, folder / name)
+
+
+def read_person(folder: Path, kind: str, bucket: str, participant: str, *, schema: pa.Schema) -> pa.Table:
+    """Return the rows of one participant as ``read_rows`` does; only row groups that may have them are read."""
+    name = f"{kind}/{bucket}.parquet"
+    if name not in listed_digests(folder):
+        return schema.empty_table()
+    require_listed(folder, [name])
+    with open_parquet(folder / name) as file:
+        groups = [number for number in range(file.num_row_groups) if _may_hold(file, number, participant)]
+        table = _in_schema(file.read_row_groups(groups, use_threads=False), schema, folder / name)
+    return filtered(table, equals(table.column("participant_id").combine_chunks(), participant))
+
+
+def _may_hold(file: pq.ParquetFile, group: int, participant: str) -> bool:
+    limits = file.metadata.row_group(group).column(0).statistics
+    return limits is None or not limits.has_min_max or bool(limits.min <= participant <= limits.max)
+
+
+def _in_schema(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
+    if table.schema.names != schema.names:
+        raise DamagedFile(path)
+    return table.cast(schema)
+
+
+def codes_of(column: pa.ChunkedArray | pa.Array) -> tuple[Ranks, pa.Array]:
+    """Return the rank of each string among the distinct ones, and these in bytewise order; a null ranks last."""
+    import pyarrow.compute as pc
+
+    encoded = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    encoded = encoded.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    ranks = np.empty(len(order) + 1, np.int64)
+    ranks[order] = np.arange(len(order))
+    ranks[-1] = len(order)
+    indices = encoded.indices.fill_null(len(order)).to_numpy()
+    return np.asarray(ranks[indices], np.int64), encoded.dictionary.take(arrow(order))
+
+
+def ranks_of(column: pa.ChunkedArray) -> Ranks:
+    """Return integers in the order of a column's values, from 0; nulls come last."""
+    kind = column.type
+    if pa.types.is_string(kind):
+        return codes_of(column)[0]
+    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if array.null_count == len(array):
+        return np.zeros(len(array), np.int64)
+    missing = np.asarray(array.is_null()) if array.null_count else None
+    if pa.types.is_floating(kind):
+        floats = np.asarray(array.fill_null(0.0)) + 0.0  # -0.0 is 0.0
+        values = np.unique(floats, return_inverse=True)[1].astype(np.int64)
+    else:
+        physical = array.view(pa.int32()) if pa.types.is_date32(kind) else array.view(pa.int64())
+        values = np.asarray(physical.fill_null(0)).astype(np.int64)
+    least = values.min(where=~missing, initial=np.iinfo(np.int64).max) if missing is not None else values.min()
+    values = values - least
+    if pa.types.is_temporal(kind) and len(values):
+        step = np.gcd.reduce(values if missing is None else values[~missing])
+        values = values // max(int(step), 1)
+    if missing is not None:
+        values[missing] = values[~missing].max() + 1
+    return np.asarray(values, np.int64)
+
+
+def order_of(ranks: Sequence[Ranks]) -> Ranks:
+    """Return the row numbers in the order of ``ranks``, the most significant first."""
+    words: list[Ranks] = []
+    room = 0
+    for each in ranks:
+        bits = int(each.max()).bit_length() if len(each) else 0
+        if not words or bits > room:
+            words.append(each)
+            room = _WORD_BITS - bits
+        else:
+            words[-1] = (words[-1] << bits) | each
+            room -= bits
+    if len(words) == 1:
+        return np.asarray(np.argsort(words[0], kind="stable"), np.int64)
+    return np.asarray(np.lexsort(words[::-1]), np.int64)
+
+
+def is_sorted(table: pa.Table) -> bool:
+    """Return whether the rows of ``table`` are in the one order (``schema.SORT_ORDER``, else that of the columns)."""
+    order = order_of(_ranks(table)) if table.num_rows else np.zeros(0, np.int64)
+    return bool((np.diff(order) > 0).all())
+
+
+def _ranks(table: pa.Table) -> list[Ranks]:
+    names = SORT_ORDER if table.schema.names == EVENTS.names else table.schema.names
+    return [ranks_of(table.column(name)) for name in names]
+
+
+def sorted_rows(table: pa.Table) -> pa.Table:
+    """Return the rows of ``table`` in the one order, as one chunk a column."""
+    if table.num_rows == 0:
+        return table
+    table = table.combine_chunks()
+    order = order_of(_ranks(table))
+    return table if (np.diff(order) > 0).all() else take(table, order)
+
+
+def firsts_of(events: pa.Table) -> pa.Table:
+    """Return the firsts (schema FIRSTS) of sorted ``events``."""
+    if events.num_rows == 0:
+        return FIRSTS.empty_table()
+    people, names = codes_of(events.column("participant_id"))
+    codes, texts = codes_of(events.column("code"))
+    pairs = people * len(texts) + codes
+    order = np.argsort(pairs, kind="stable")  # events of a pair stay in the order of their times
+    pairs = pairs[order]
+    starts = group_starts(pairs)
+    ends = np.append(starts[1:], len(pairs)) - 1
+    times = events.column("time").combine_chunks()
+    return pa.Table.from_arrays(
+        [
+            take(names, pairs[starts] // len(texts)),
+            take(texts, pairs[starts] % len(texts)),
+            arrow(ends - starts + 1),
+            times.take(arrow(order[starts])),
+            times.take(arrow(order[ends])),
+        ],
+        schema=FIRSTS,
+    )
+
+
+def merged_firsts(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the firsts of events that no two of ``tables`` share: numbers added, the first and the last time."""
+    whole = concat([table for table in tables if table.num_rows], FIRSTS)
+    if whole.num_rows == 0:
+        return FIRSTS.empty_table()
+    people, names = codes_of(whole.column("participant_id"))
+    codes, texts = codes_of(whole.column("code"))
+    pairs = people * len(texts) + codes
+    order = np.argsort(pairs, kind="stable")
+    pairs = pairs[order]
+    starts = group_starts(pairs)
+    columns = {name: np.asarray(whole.column(name).cast(pa.int64()))[order] for name in ("n", "first", "last")}
+    return pa.Table.from_arrays(
+        [
+            take(names, pairs[starts] // len(texts)),
+            take(texts, pairs[starts] % len(texts)),
+            arrow(np.add.reduceat(columns["n"], starts)),
+            arrow(np.minimum.reduceat(columns["first"], starts)).cast(pa.timestamp("us")),
+            arrow(np.maximum.reduceat(columns["last"], starts)).cast(pa.timestamp("us")),
+        ],
+        schema=FIRSTS,
+    )
