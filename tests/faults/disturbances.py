@@ -74,15 +74,14 @@ def _mounted(now: Circumstances, *, room: int) -> Iterator[None]:
     copy = now.place.with_name(f"{now.place.name}.aside")
     now.place.rename(copy)
     now.place.mkdir()
-    used = sum(4096 * (path.lstat().st_size // 4096 + 1) for path in copy.rglob("*"))
-    options = f"size={used + room}"
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "none", now.place], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["mount", "-t", "tmpfs", "none", now.place], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip("no file system of a fixed size can be mounted here: it takes the rights of root")
     try:
         shutil.copytree(copy, now.place, symlinks=True, dirs_exist_ok=True)
+        state = os.statvfs(now.place)
+        used = (state.f_blocks - state.f_bfree) * state.f_frsize
+        subprocess.run(["mount", "-o", f"remount,size={used + room}", now.place], check=True)
         yield
         shutil.rmtree(copy)
         shutil.copytree(now.place, copy, symlinks=True)
