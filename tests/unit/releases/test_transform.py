@@ -68,7 +68,8 @@ def rules_of(table: pa.Table, *, threshold: int = 11, codes: Sequence[str] | Non
     """Return the rules of a release of all of ``table``."""
     asked = codes or [code for code in DICTIONARY.codes if DICTIONARY.entries[code].tier != "never"]
     parents = parents_within(DICTIONARY, tier="room", scopes=SCOPES)
-    targets, people = roll_up(lambda: iter([table]), codes=asked, parents=parents, threshold=threshold)
+    codes_of = roll_up(lambda: iter([table]), codes=asked, parents=parents, threshold=threshold)
+    targets, people = codes_of.targets, codes_of.people
     extremes = Extremes(threshold=threshold, limits={BP: (40.0, 300.0)})
     extremes.add(with_targets(table, targets))
     return Rules(

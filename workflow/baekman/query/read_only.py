@@ -62,6 +62,17 @@ def reads_only_tables(statement: duckdb.Statement, *, names: Collection[str]) ->
     return True
 
 
+def functions_in(statement: duckdb.Statement) -> set[str]:
+    """Return the names of the functions that ``statement`` calls, in lower case; ``sample`` for a sample of rows."""
+    with duckdb.connect() as connection:
+        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement.query]).fetchone()
+    parts = list(_parts(json.loads(row[0]))) if row else []
+    names = {str(part["function_name"]).lower() for part in parts if part.get("function_name")}
+    # current_date and others without parentheses are columns for the parser
+    names |= {str(part["column_names"][0]).lower() for part in parts if len(part.get("column_names") or ()) == 1}
+    return names | {"sample" for part in parts if part.get("sample")}
+
+
 def _parts(tree: Any) -> Iterator[dict[str, Any]]:
     stack = [tree]
     while stack:

@@ -184,8 +184,14 @@ def _fill(
 
 def connect_table(rows: ds.Dataset, *, limits: Limits) -> duckdb.DuckDBPyConnection:
     """Open a participant's finished table as the view ``calls``; nothing else can be read."""
-    connection = duckdb.connect()
+    connection = connect_nothing(limits=limits)
     connection.register("calls", rows)
+    return connection
+
+
+def connect_nothing(*, limits: Limits) -> duckdb.DuckDBPyConnection:
+    """Open a connection without views, which can read no file; rows that do not fit in memory lie in its own folder."""
+    connection = duckdb.connect()
     connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
     connection.execute("SET temp_directory = ?", [str(Path(_spill().name) / uuid.uuid4().hex)])
     connection.execute("SET enable_external_access = false")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
 
@@ -52,6 +52,31 @@ def participant_rows(registry: Registry, *, at: date | None = None) -> Iterator[
                     "withdrawn_at": row.withdrawn_at or "",
                     "specimens": str(counts.get(row.participant_id, 0)),
                 }
+
+
+class Person(NamedTuple):
+    """What a release may derive from the registration of a participant; "" and None for what is not registered."""
+
+    sex: str
+    birth_year: int | None
+    institution: str
+
+
+def persons(registry: Registry, participant_ids: Sequence[str]) -> dict[str, Person]:
+    """Return participant ID -> person, for the registered ones of ``participant_ids``."""
+    registry.guard.require(list(participant_ids))
+    people = {}
+    with database.paging(registry.engine) as connection:
+        for some in chunks(participant_ids):
+            for record in connection.execute(select(participants).where(participants.c.participant_id.in_(some))):
+                values = registry.ring.unseal(record.sealed, identity=f"participants {record.participant_id}")
+                year = values.get("birth_year")
+                people[record.participant_id] = Person(
+                    sex=values.get("registered_sex", ""),
+                    birth_year=int(year) if year else None,
+                    institution=values.get("institution", ""),
+                )
+    return people
 
 
 def _specimen_counts(connection: Connection, participant_ids: Sequence[str]) -> dict[str, int]:

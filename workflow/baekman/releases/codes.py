@@ -94,10 +94,25 @@ def with_targets(table: pa.Table, targets: Mapping[str, str]) -> pa.Table:
     return kept.set_column(kept.schema.get_field_index("code"), kept.schema.field("code"), column)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RollUp:
+    """The released codes.
+
+    Attributes:
+        targets: Code -> released code.
+        people: Released code -> number of participants.
+        dropped: Codes of too few participants without an ancestor of enough.
+    """
+
+    targets: dict[str, str]
+    people: dict[str, int]
+    dropped: tuple[str, ...] = ()
+
+
 def roll_up(
     rows: Callable[[], Iterable[pa.Table]], *, codes: Iterable[str], parents: Mapping[str, str], threshold: int
-) -> tuple[dict[str, str], dict[str, int]]:
-    """Return code -> released code, and the number of participants of each released code.
+) -> RollUp:
+    """Return the released codes of ``codes``.
 
     A code of fewer than ``threshold`` participants is released as its parent, the lowest codes of the tree first. This
     is repeated until the participants of each released code are enough. A code without such an ancestor has no entry,
@@ -110,12 +125,16 @@ def roll_up(
         threshold: The fewest participants of a released code.
     """
     targets = {code: code for code in codes}
+    present: set[str] | None = None
     while True:
         people = people_per_code(rows(), targets)
+        present = set(people) if present is None else present
         rare = {target for target, count in people.items() if count < threshold}
         if not rare:
-            absent = [code for code, target in targets.items() if target not in people]
-            return {code: target for code, target in targets.items() if code not in absent}, dict(people)
+            held = {code: target for code, target in sorted(targets.items()) if target in people}
+            return RollUp(
+                targets=held, people=dict(sorted(people.items())), dropped=tuple(sorted(present - held.keys()))
+            )
         lowest = max(_depth(target, parents) for target in rare)  # a parent may be enough with its rare children
         rare = {target for target in rare if _depth(target, parents) == lowest}
         targets = dict(_one_step_up(targets, rare=rare, parents=parents))

@@ -194,11 +194,15 @@ def _counts(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> dict
     return {name: int(count) for name, count in zip(names, row, strict=True)}
 
 
-def smallest_group(relation: duckdb.DuckDBPyRelation, names: Sequence[str]) -> int:
-    """Return the size of the smallest group of rows that are equal in the columns ``names``; 0 without any row."""
+def group_sizes(relation: duckdb.DuckDBPyRelation, names: Sequence[str]) -> tuple[int, int]:
+    """Return the size of the smallest group of rows that are equal in the columns ``names``, and the groups of one.
+
+    Both are 0 without any row.
+    """
     columns = ", ".join(map(_quoted, names))
-    ((size,),) = relation.aggregate(f"count(*) AS size, {columns}", columns).aggregate("min(size)").fetchall()
-    return int(size or 0)
+    groups = relation.aggregate(f"count(*) AS size, {columns}", columns)
+    ((size, unique),) = groups.aggregate("min(size), count(*) FILTER (size = 1)").fetchall()
+    return int(size or 0), int(unique)
 
 
 def _quoted(name: str) -> str:

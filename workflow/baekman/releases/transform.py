@@ -58,6 +58,7 @@ class Rules:
 
     Attributes:
         targets: Code -> released code.
+        dropped: Codes of too few members, without an ancestor of enough.
         units: Code -> kind and unit in the dictionary; a value is shown where code and released code have the same.
         bounds: Released number code -> lowest and highest value that are shown.
         categories: Released code -> categories that are shown.
@@ -68,6 +69,7 @@ class Rules:
     """
 
     targets: Mapping[str, str]
+    dropped: tuple[str, ...] = ()
     units: Mapping[str, tuple[str, str]]
     bounds: Mapping[str, Bounds]
     categories: Mapping[str, frozenset[str]]
@@ -86,6 +88,7 @@ class Rules:
         return cls(
             **{
                 **values,
+                "dropped": tuple(values["dropped"]),
                 "units": {code: (kind, unit) for code, (kind, unit) in values["units"].items()},
                 "bounds": {code: (low, high) for code, (low, high) in values["bounds"].items()},
                 "categories": {code: frozenset(shown) for code, shown in values["categories"].items()},

@@ -30,6 +30,7 @@ class Top(StrEnum):
     RECEIPTS = "receipts"
     RECORDS = "records"
     REFERENCE = "reference"
+    RELEASES = "releases"
     REGISTRY = "registry"
     RETURNED = "return"
     SEEN = audit.SEEN_NAME
@@ -334,6 +335,11 @@ class Workspace:
     def reference(self) -> Path:
         """The folder of the reference genome with its indexes and shards."""
         return self.root / Top.REFERENCE
+
+    @property
+    def releases(self) -> Path:
+        """The folder of releases, ``<R…>`` each (``releases.home``)."""
+        return self.root / Top.RELEASES
 
     @property
     def registry(self) -> Path:

@@ -16,6 +16,7 @@ GROUPS = (
     ("baekman.cli.table_keys", "table-keys"),
     ("baekman.cli.hold", "hold"),
     ("baekman.cli.project", "project"),
+    ("baekman.cli.release", "release"),
     ("baekman.cli.delivery", ""),
     ("baekman.cli.workflow", ""),
     ("baekman.cli.overview", ""),

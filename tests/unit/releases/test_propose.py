@@ -1,0 +1,162 @@
+"""The plan of a release: the same request gives the same plan, and nobody is in it without consent."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from baekman import audit
+from baekman.consent import Scope
+from baekman.errors import InputRefused
+from baekman.registry.denied_list import open_in_force
+from baekman.releases.home import ReleaseHome
+from baekman.releases.members import Members, member_ring
+from baekman.releases.plan import Check, Plan
+from baekman.releases.propose import require_unchanged
+from baekman.workspace.paths import Workspace
+from support.kills import killed_before
+from support.release_workspace import BP, SMOKING, ReleaseWorkspace, make_workspace
+
+PEOPLE = 40
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> ReleaseWorkspace:
+    return make_workspace(tmp_path_factory.mktemp("releases") / "W", people=PEOPLE)
+
+
+@pytest.fixture
+def place(made: ReleaseWorkspace, tmp_path: Path) -> ReleaseWorkspace:
+    shutil.copytree(made.root, tmp_path / "W")
+    return replace(made, root=tmp_path / "W", registry=open_in_force(Workspace(tmp_path / "W")))
+
+
+def check(plan: Plan, code: str) -> Check:
+    return next(check for check in plan.checks if check.code == code)
+
+
+def members_of(place: ReleaseWorkspace, home: object) -> list[str]:
+    return list(Members(home.members, home.id, member_ring(place.registry)).ids())  # type: ignore[attr-defined]
+
+
+def test_a_proposal_has_a_plan_a_dossier_and_sealed_members(place: ReleaseWorkspace) -> None:
+    home, plan = place.propose()
+    assert sorted(path.name for path in home.path.iterdir() if not path.name.startswith(".")) == [
+        *("members.sealed", "plan.json", "request.yaml", "review.html"),
+    ]
+    assert home.read_plan() == plan and plan.members == PEOPLE
+    assert members_of(place, home) == sorted(place.people)
+    text = b"".join(path.read_bytes() for path in home.path.iterdir())
+    assert not any(person.encode() in text for person in place.people)
+    assert [check.code for check in plan.checks if check.verdict == "fail"] == []
+    event = list(audit.events(place.root))[-1]
+    assert (event["action"], event["object"], event["output_hash"]) == ("release.propose", home.id, plan.hash)
+
+
+def test_counts_are_those_of_the_released_rows(place: ReleaseWorkspace) -> None:
+    _, plan = place.propose()
+    assert plan.small_cells == {"KCD8/E112": ""}
+    assert {column.name: column.people for column in plan.columns} == {BP: 40, SMOKING: 40, "KCD8/E119": 26}
+    assert plan.counts["rows"] == 40 + 40 + 52 and plan.counts["rows_dropped"] == 5
+    assert plan.counts["values_bottom_coded"] == plan.counts["values_top_coded"] == 10
+
+
+def test_the_same_request_is_the_same_release(place: ReleaseWorkspace) -> None:
+    home, plan = place.propose()
+    assert place.propose(who="SELECT participant_id FROM participants") == (home, plan)
+    ordered = "SELECT participant_id FROM participants ORDER BY participant_id DESC"
+    other, changed = place.propose(who=ordered)
+    assert other != home and changed.members_hash == plan.members_hash
+    assert replace(changed, request=plan.request, request_hash=plan.request_hash) == plan
+
+
+def test_a_proposal_that_is_killed_at_an_instant_is_made_again(place: ReleaseWorkspace) -> None:
+    home, plan = place.propose()
+    step = 2
+    shutil.rmtree(home.path)
+    while killed_before(step, place.propose):
+        assert all(ReleaseHome(path).read_plan() == plan for path in place.root.joinpath("releases").glob("R*"))
+        step += 9  # some of the effects: each takes a tenth of a second
+    assert step > 20
+    home, again = place.propose()
+    assert again == plan and [path.name for path in place.root.joinpath("releases").glob("R*")] == [home.id]
+
+
+# -- law 2 and law 3
+
+
+def test_a_withdrawal_before_the_plan_equals_never_there(place: ReleaseWorkspace, tmp_path: Path) -> None:
+    who = f"SELECT participant_id FROM firsts WHERE code = '{BP}'"
+    left = place.people[7]
+    never = replace(place, root=tmp_path / "never")
+    shutil.copytree(place.root, never.root)
+    place.withdraw_scope(left, *Scope)
+    home, plan = place.propose(who=who)
+    assert left not in members_of(place, home) and plan.members == PEOPLE - 1
+    # the other workspace asks for everybody else
+    never = replace(never, registry=open_in_force(Workspace(never.root)))
+    _, without = never.propose(who=f"{who} AND participant_id <> '{left[:-1]}' || '{left[-1]}'")
+    assert replace(without, request=plan.request, request_hash=plan.request_hash) == plan
+
+
+def test_withdrawing_one_scope_removes_the_rows_of_that_scope_and_nothing_else(place: ReleaseWorkspace) -> None:
+    _, before = place.propose()
+    place.withdraw_scope(place.people[7], Scope.LIFESTYLE)
+    _, after = place.propose()
+    assert after.members == before.members and after.members_hash != before.members_hash
+    people = {column.name: column.people for column in after.columns}
+    assert people == {**{column.name: column.people for column in before.columns}, SMOKING: PEOPLE - 1}
+    assert after.counts["members_without_lifestyle"] == 1
+    changed = {name for name in after.counts if after.counts[name] != before.counts.get(name)}
+    assert changed == {"rows", "members_without_lifestyle"}
+
+
+def test_a_withdrawal_after_the_review_changes_the_plan(place: ReleaseWorkspace) -> None:
+    home, plan = place.propose()
+    assert require_unchanged(place.root, home, registry=place.registry) == plan
+    place.withdraw_scope(place.people[3], *Scope)
+    with pytest.raises(InputRefused) as refusal:
+        require_unchanged(place.root, home, registry=open_in_force(Workspace(place.root)))
+    assert str(refusal.value) == (
+        f"release: {home.id}: expected the plan that was decided on, found another one today: consent, data, "
+        "thresholds or other releases have changed; run `baekman release propose` again, and have the new plan reviewed"
+    )
+
+
+# -- SQL and requests that are refused
+
+
+@pytest.mark.parametrize(
+    ("who", "found"),
+    [
+        ("DELETE FROM events", "a statement of another kind"),
+        ("SELECT 1; SELECT 2", "2 statements"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "another table, file or table function"),
+        ("SELECT participant_id FROM participants WHERE random() < 0.5", "random"),
+        ("SELECT participant_id FROM events WHERE time < current_date", "current_date"),
+        ("SELECT participant_id FROM participants USING SAMPLE 3", "sample"),
+        ("SELECT participant_id, sex FROM participants", "2 columns, or another one"),
+        ("SELECT 1 AS participant_id FROM participants", "1 columns, or another one"),
+    ],
+)
+def test_sql_that_does_more_than_choose_people_is_refused(place: ReleaseWorkspace, who: str, found: str) -> None:
+    with pytest.raises(InputRefused) as refusal:
+        place.propose(who=who)
+    assert str(refusal.value).startswith("request.yaml: who: expected ") and str(refusal.value).endswith(found)
+
+
+def test_a_closed_project_gets_nothing(place: ReleaseWorkspace) -> None:
+    audit.record(place.root, action="project.close", object=place.project.id)
+    with pytest.raises(InputRefused, match="expected an open project, found a closed one"):
+        place.propose()
+
+
+def test_regions_need_a_cohort(place: ReleaseWorkspace) -> None:
+    with pytest.raises(InputRefused) as refusal:
+        place.propose(regions=["chr20"])
+    assert str(refusal.value) == (
+        "request.yaml: regions: expected a cohort, found none; leave the regions out, or add sequenced participants "
+        "first"
+    )

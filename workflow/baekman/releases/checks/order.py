@@ -1,0 +1,66 @@
+"""The checks in their order, and the two that are no part of a plan.
+
+2, the decisions, are evaluated when a release is built and each time it is shown: they are over the hash of the plan.
+11, the leak scan, is of the finished package (``releases.package.scan``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+
+from baekman.projects.decisions import require_approved
+from baekman.projects.project import Project
+from baekman.releases.checks.linkage import linkage
+from baekman.releases.checks.people import consent, difference_to_earlier
+from baekman.releases.checks.proposal import Proposal
+from baekman.releases.checks.relatives import relatives
+from baekman.releases.checks.rows import anonymity, columns, dates, rare_codes
+from baekman.releases.checks.sequencing import sequencing
+from baekman.releases.plan import Check, Plan
+
+# numbers of the design; 2 and 11 are evaluated elsewhere
+CHECKS: dict[int, Callable[[Proposal], Iterator[Check]]] = {
+    1: consent,
+    3: columns,
+    4: anonymity,
+    5: rare_codes,
+    6: dates,
+    7: difference_to_earlier,
+    8: relatives,
+    9: linkage,
+    10: sequencing,
+}
+# code -> number of its check in the dossier
+NUMBERS = {
+    "consent": 1,
+    "purpose": 1,
+    "members": 1,
+    "decisions": 2,
+    "columns": 3,
+    "k": 4,
+    "rare_codes": 5,
+    "birth_years": 6,
+    "birth_band": 6,
+    "difference": 7,
+    "relatives": 8,
+    "linkage": 9,
+    "sequencing": 10,
+    "leak_scan": 11,
+}
+
+
+def run_checks(proposal: Proposal) -> tuple[Check, ...]:
+    """Return the checks of a plan, in their order."""
+    return tuple(check for function in CHECKS.values() for check in function(proposal))
+
+
+def decisions(project: Project, plan: Plan, *, at: date) -> Check:
+    """Return the check of the decisions on ``plan`` at a day: who must approve it has."""
+    from baekman.errors import InputRefused
+
+    try:
+        require_approved(project, seen=plan.hash, at=at)
+    except InputRefused as refusal:
+        return Check(code="decisions", observed=f"{len(refusal.problems)} missing", limit="irb, drb", verdict="fail")
+    return Check(code="decisions", observed="irb, drb", limit="irb, drb")

@@ -1,0 +1,79 @@
+"""Linkage by content: people of two releases with new IDs each, joined by what the rows say.
+
+The days since a person's first event survive every offset of dates. People with the same codes on the same of these
+days are the same person where nobody else has them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from baekman.arrow import read_parquet
+from baekman.query.limits import Limits
+
+RECORDS = "records"  # folder of a package
+_COLUMNS = ("project_id", "time", "code")
+_NAMES = ["person", "time", "code"]
+# one signature per person: of the codes with the days since the first of these events, in whatever order
+_SIGNATURES = """
+    INSERT INTO {table}
+    SELECT sum(hash(code, days - first)::HUGEINT)::VARCHAR || ',' || count(*) FROM (
+        SELECT person, code, datediff('day', TIMESTAMP '2000-01-01', date_trunc('day', time)) AS days,
+            min(days) OVER (PARTITION BY person) AS first
+        FROM part
+    ) GROUP BY person
+"""
+
+
+@dataclass(frozen=True)
+class OtherRecords:
+    """The records of another release's package: its files, and its codes."""
+
+    files: tuple[Path, ...]
+    codes: frozenset[str]
+
+    @classmethod
+    def of(cls, package: Path) -> OtherRecords | None:
+        """Return the records of ``package``; None where it has none."""
+        files = tuple(sorted((package / RECORDS).glob("*.parquet")))
+        codes: set[str] = set()
+        for file in files:
+            codes.update(pc.unique(read_parquet(file, columns=["code"])["code"]).to_pylist())
+        return cls(files, frozenset(codes)) if files else None
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield the rows of each file; all rows of a person are in one."""
+        for file in self.files:
+            yield read_parquet(file, columns=_COLUMNS).rename_columns(_NAMES)
+
+
+def joined(rows: Iterable[pa.Table], other: OtherRecords, *, codes: Collection[str]) -> int:
+    """Return how many people of ``rows`` can be joined with one of the ``other`` release and with no other.
+
+    ``rows`` have ``participant_id``, ``time`` and ``code``; all rows of a person are in one table. Only codes that are
+    in ``codes``, those of ``rows``, and in the other release are compared.
+    """
+    import duckdb
+
+    common = pa.array(sorted(other.codes.intersection(codes)), pa.string())
+    ours = (table.select(["participant_id", "time", "code"]).rename_columns(_NAMES) for table in rows)
+    with tempfile.TemporaryDirectory(prefix="baekman-release-") as spill, duckdb.connect() as connection:
+        connection.execute("SET temp_directory = ?", [spill])
+        Limits().set_on(connection)
+        for name, tables in (("ours", ours), ("theirs", other.tables())):
+            connection.execute(f"CREATE TABLE {name} (signature VARCHAR)")
+            for table in tables:
+                connection.register("part", table.filter(pc.is_in(table["code"], value_set=common)))
+                connection.execute(_SIGNATURES.format(table=name))
+                connection.unregister("part")
+        ((count,),) = connection.execute(
+            "SELECT count(*) FROM (SELECT signature FROM ours GROUP BY ALL HAVING count(*) = 1) "
+            "JOIN (SELECT signature FROM theirs GROUP BY ALL HAVING count(*) = 1) USING (signature)"
+        ).fetchall()
+        return int(count)

@@ -1,0 +1,108 @@
+"""The proposal of a release: ``releases/<R…>`` with request, plan, sealed members and dossier, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from baekman import audit, pseudonyms
+from baekman.consent import today
+from baekman.errors import InputRefused, Problem
+from baekman.files.atomic import fsync_folder, write_text
+from baekman.files.locks import exclusive
+from baekman.projects.project import open_project
+from baekman.releases.dossier.review import write_review
+from baekman.releases.home import ReleaseHome, releases
+from baekman.releases.plan import Plan, write_plan
+from baekman.releases.planning import make_plan
+from baekman.releases.request import parse_request, read_request
+from baekman.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from baekman.registry.records import Registry
+
+ACTION = "release.propose"
+
+
+def propose(workspace: Path, request: Path, *, registry: Registry, at: date | None = None) -> tuple[ReleaseHome, Plan]:
+    """Propose the release that the file ``request`` asks for; return its folder and its plan.
+
+    A request with the plan of an earlier proposal of the project is that proposal. So the command may be given again,
+    also after a kill.
+
+    Args:
+        workspace: Folder of the workspace.
+        request: A ``request.yaml``.
+        registry: The open registry: it has the consent and the key of sealed members.
+        at: The day of consent and ages; today by default.
+
+    Raises:
+        InputRefused: The request, its SQL or its project is refused.
+    """
+    asked = read_request(request)
+    project = open_project(workspace, asked.project)
+    project.require_open()
+    folder = Workspace(workspace).releases
+    with exclusive(folder / ".lock", waits_for="another command that proposes a release"), _new_home(folder) as home:
+        plan = make_plan(workspace, asked, home=home, project=project, registry=registry, at=at or today())
+        last = None
+        for other in releases(workspace):
+            earlier = other.read_plan()
+            if earlier.hash == plan.hash:
+                return other, plan
+            if earlier.project == project.id and (last is None or _newer(other, last)):
+                last = other
+        write_text(home.request, parse_request(plan.request, source=home.request.name).to_yaml())
+        write_plan(home.path, plan)
+        write_review(home, plan, project=project, last=last.read_plan() if last else None)
+        audit.record(workspace, action=ACTION, object=home.id, input_hash=plan.request_hash, output_hash=plan.hash)
+        home.path.rename(folder / home.id)
+        fsync_folder(folder)
+    return ReleaseHome(folder / home.id), plan
+
+
+def require_unchanged(workspace: Path, home: ReleaseHome, *, registry: Registry, at: date | None = None) -> Plan:
+    """Return the plan of a proposed release, made again from today's state.
+
+    Raises:
+        InputRefused: The plan is another now, for example because a consent ended: its decisions are void.
+    """
+    project = open_project(workspace, home.read_plan().project)
+    with tempfile.TemporaryDirectory(prefix="baekman-release-") as folder:
+        again = ReleaseHome(Path(folder) / home.id)
+        again.path.mkdir()
+        request = home.read_request()
+        plan = make_plan(workspace, request, home=again, project=project, registry=registry, at=at or today())
+    if plan.hash != home.read_plan().hash:
+        raise InputRefused(
+            Problem(
+                file="release",
+                place=home.id,
+                expected="the plan that was decided on",
+                found="another one today: consent, data, thresholds or other releases have changed",
+                action="run `baekman release propose` again, and have the new plan reviewed",
+            )
+        )
+    return plan
+
+
+@contextmanager
+def _new_home(folder: Path) -> Iterator[ReleaseHome]:
+    """Yield a new folder for a release, which is deleted unless the block renames it; killed ones are deleted too."""
+    unfinished = folder / ".new"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    home = ReleaseHome(unfinished / pseudonyms.new("R"))
+    home.path.mkdir(parents=True)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _newer(home: ReleaseHome, other: ReleaseHome) -> bool:
+    return home.plan.stat().st_mtime_ns > other.plan.stat().st_mtime_ns

@@ -1,0 +1,184 @@
+"""The views that the SQL of a request reads: records and cohort at their snapshots, without who has not consented."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from baekman.errors import InputRefused, Problem
+from baekman.query.limits import Limits
+from baekman.records import reading
+from baekman.records.schema import COVERAGE, EVENTS, FIRSTS
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from baekman.cohort.snapshot import Snapshot
+    from baekman.cohort.store import Store
+    from baekman.records.dictionary import Dictionary
+    from baekman.records.reading import Scopes
+    from baekman.records.snapshot import RecordSnapshot
+    from baekman.records.store import RecordStore
+
+RECORD_VIEWS = {"events": EVENTS, "coverage": COVERAGE, "firsts": FIRSTS}
+COHORT_VIEWS = ("sites", "calls", "reference")
+VIEWS = (*RECORD_VIEWS, "dictionary", "participants", *COHORT_VIEWS)
+VIEW_LIST = f"{', '.join(VIEWS[:-1])} and {VIEWS[-1]}"
+PARTICIPANTS = pa.schema(
+    [
+        pa.field("participant_id", pa.string(), nullable=False),
+        pa.field("sex", pa.string()),  # of the cohort; null without sequencing
+        pa.field("in_cohort", pa.bool_(), nullable=False),
+        pa.field("in_records", pa.bool_(), nullable=False),
+    ]
+)
+# Functions with a value that is not in the data: the same request would not give the same members.
+REFUSED = frozenset(
+    {
+        *("sample", "random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "nextval"),
+        *("now", "today", "current_date", "current_time", "current_timestamp", "current_localtime", "localtime"),
+        *("get_current_time", "get_current_timestamp", "transaction_timestamp", "current_localtimestamp"),
+        *("localtimestamp", "getenv", "getvariable", "current_setting", "current_user", "user", "version"),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """The stores that a request reads, each at a snapshot, or None where the workspace has none.
+
+    ``scopes``: the records that may be shown (``workspace.denied.record_admission``). ``without``: participants of the
+    cohort who are left out.
+    """
+
+    records: RecordStore | None = None
+    records_snapshot: RecordSnapshot | None = None
+    dictionary: Dictionary | None = None
+    scopes: Scopes = None
+    cohort: Store | None = None
+    cohort_snapshot: Snapshot | None = None
+    without: frozenset[str] = field(default=frozenset())
+
+
+@contextmanager
+def candidates(stores: Stores, who: str, *, limits: Limits | None = None) -> Iterator[pa.RecordBatchReader]:
+    """Yield the IDs that the SQL ``who`` returns, once each and sorted: one column, read as the reader moves on.
+
+    Raises:
+        InputRefused: The SQL does not run, does more than read the views, returns another column, calls a function with
+            a value that is not in the data, or does not keep within ``limits``.
+    """
+    import duckdb
+
+    limits = limits or Limits()
+    check_who(who)
+    try:
+        with _connected(stores, who, limits=limits) as connection, limits.enforced(connection):
+            answer = connection.sql(who)
+            if answer.columns != ["participant_id"] or str(answer.types[0]) != "VARCHAR":
+                raise _refused("one column participant_id of texts", f"{len(answer.columns)} columns, or another one")
+            chosen = answer.filter("participant_id IS NOT NULL").distinct().order("participant_id")
+            yield chosen.to_arrow_reader(1 << 16)
+    except duckdb.Error as error:
+        raise _refused(f"SQL over the views {VIEW_LIST}", " ".join(str(error).split())) from None
+
+
+def check_who(who: str) -> None:
+    """Raise InputRefused for SQL that is not one SELECT over the views, or has a function of ``REFUSED``."""
+    import duckdb
+
+    from baekman.query.read_only import functions_in, only_reads, reads_only_tables
+
+    expected = f"one SELECT over the views {VIEW_LIST}"
+    try:
+        statements = duckdb.extract_statements(who)
+    except duckdb.Error as error:
+        raise _refused(expected, " ".join(str(error).split())) from None
+    if len(statements) != 1 or not only_reads(statements[0]) or statements[0].type != duckdb.StatementType.SELECT:
+        count = len(statements)
+        raise _refused(expected, f"{count} statements" if count != 1 else "a statement of another kind")
+    if not reads_only_tables(statements[0], names=VIEWS):
+        raise _refused(expected, "another table, file or table function")
+    if outside := sorted(functions_in(statements[0]) & REFUSED):
+        raise _refused("SQL with values of the data only", ", ".join(outside))
+
+
+@contextmanager
+def _connected(stores: Stores, who: str, *, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection with the views that ``who`` names, and no access to anything else."""
+    named = {view for view in VIEWS if re.search(rf"\b{view}\b", who, re.IGNORECASE)}
+    with _base(stores, named, limits=limits) as connection:
+        for view, schema in RECORD_VIEWS.items():
+            if view in named:
+                _fill(connection, view, schema, _record_tables(stores, view))
+        if "dictionary" in named and stores.dictionary is not None:
+            _fill(connection, "dictionary", stores.dictionary.table.schema, iter([stores.dictionary.table]))
+        if "participants" in named:
+            _add_participants(connection, stores)
+        yield connection
+
+
+@contextmanager
+def _base(stores: Stores, named: set[str], *, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to the views of the cohort if ``named`` has one, else to nothing."""
+    from baekman.cohort.snapshot import reading as reading_cohort
+    from baekman.query import views
+
+    if stores.cohort is None or stores.cohort_snapshot is None or not named & {*COHORT_VIEWS, "participants"}:
+        with views.connect_nothing(limits=limits) as connection:
+            yield connection
+        return
+    import duckdb
+
+    with (
+        reading_cohort(stores.cohort, stores.cohort_snapshot, missing=duckdb.Error),
+        views.connect(stores.cohort, stores.cohort_snapshot, limits=limits, without=stores.without) as connection,
+    ):
+        yield connection
+
+
+def _record_tables(stores: Stores, view: str) -> Iterator[pa.Table]:
+    if stores.records is not None and stores.records_snapshot is not None:
+        read: Callable[..., pa.Table] = getattr(reading, view)
+        for bucket in reading.buckets(stores.records, stores.records_snapshot):
+            yield read(stores.records, stores.records_snapshot, bucket, scopes=stores.scopes)
+
+
+def _add_participants(connection: duckdb.DuckDBPyConnection, stores: Stores) -> None:
+    """Make the table ``participants`` (PARTICIPANTS) of everyone in records or cohort."""
+    in_cohort = stores.cohort is not None and stores.cohort_snapshot is not None
+    cohort = (
+        "SELECT participant_id, sex FROM members" if in_cohort else "SELECT '' AS participant_id, '' AS sex LIMIT 0"
+    )
+    name = f"people_{uuid.uuid4().hex}"
+    covered = (pc.unique(table["participant_id"]) for table in _record_tables(stores, "coverage"))
+    people = (pa.table([ids], ["participant_id"]) for ids in covered)
+    _fill(connection, name, pa.schema([("participant_id", pa.string())]), people)
+    connection.execute(
+        f"CREATE TABLE everyone AS SELECT participant_id, c.sex, c.participant_id IS NOT NULL AS in_cohort, "
+        f"r.participant_id IS NOT NULL AS in_records FROM ({cohort}) AS c FULL JOIN {name} AS r USING (participant_id)"
+    )
+    connection.execute("DROP VIEW IF EXISTS participants")
+    connection.execute("ALTER TABLE everyone RENAME TO participants")
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    """Make the table ``name`` of ``tables``; what does not fit into memory lies in the connection's own folder."""
+    statement = f"CREATE TABLE {name} AS SELECT * FROM part"
+    for table in itertools.chain([schema.empty_table()], tables):
+        connection.register("part", table)
+        connection.execute(statement)
+        connection.unregister("part")
+        statement = f"INSERT INTO {name} SELECT * FROM part"
+
+
+def _refused(expected: str, found: str) -> InputRefused:
+    return InputRefused(Problem(file="request.yaml", place="who", expected=expected, found=found))
