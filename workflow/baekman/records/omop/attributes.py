@@ -169,6 +169,16 @@ def other_end(column: str) -> Attribute:
     return Attribute(column, read, write, "end")
 
 
+def number() -> Attribute:
+    """Return the attribute of the number of a measurement: the value, or null where only the source's text has it."""
+    return Attribute(
+        "value_as_number",
+        "CASE WHEN r.value_as_number IS NULL THEN 'none' ELSE 'value' END",
+        "CASE a.s_value_as_number WHEN 'value' THEN a.value END",
+        "value",
+    )
+
+
 def answer_concept() -> Attribute:
     """Return the attribute of an answer that is a concept: that of the category, another one, zero or null."""
     read = f"CASE WHEN r.answer_from = 'value_as_concept_id' THEN 'category' ELSE {_literal('value_as_concept_id')} END"
@@ -199,7 +209,8 @@ def unit() -> tuple[Attribute, ...]:
     source = "unit_source_value"
     read = (
         f"CASE WHEN r.{source} IS NULL AND r.unit_text IS NULL THEN '{ANY}' WHEN r.{source} IS NULL THEN 'none' "
-        f"WHEN r.{source} = r.unit_text THEN 'unit' WHEN is_unit(r.{source}) THEN '=' || r.{source} ELSE 'none' END"
+        f"WHEN r.number IS NOT NULL AND r.{source} = r.unit_text THEN 'unit' "
+        f"WHEN is_unit(r.{source}) THEN '=' || r.{source} ELSE 'none' END"
     )
     return (
         Attribute(

@@ -146,7 +146,7 @@ def encoded_sql(mapping: Mapping) -> str:
             CASE WHEN r.number IS NOT NULL THEN 'number' WHEN r.answer IS NOT NULL THEN 'category' ELSE 'event' END
                 AS kind{"".join(", " + symbol for symbol in symbols)} FROM r)
         SELECT symbols.* EXCLUDE (person_id), md5(concat_ws(chr(31), {key})) AS key,
-            NOT EXISTS (SELECT 1 FROM raw_observation_period p WHERE p.person_id = symbols.person_id
+            NOT EXISTS (SELECT 1 FROM periods p WHERE p.person_id = symbols.person_id
                 AND CAST(symbols.started AS DATE) BETWEEN p.observation_period_start_date
                 AND p.observation_period_end_date) AS is_outside
         FROM symbols"""
@@ -217,7 +217,7 @@ def _answer(mapping: Mapping) -> tuple[str, str]:
         else (f"is_answer(k.{column})", f"k.{column}", column)
         for column in mapping.answers
     ]
-    number = f"k.{mapping.number} IS NOT NULL"
+    number = f"({mapping.number}) IS NOT NULL"
     answer = " ".join(f"WHEN {test} THEN {value}" for test, value, _ in cases)
     origin = " ".join(f"WHEN {test} THEN '{column}'" for test, _, column in cases)
     return f"CASE WHEN {number} THEN NULL {answer} END", f"CASE WHEN {number} THEN '' {origin} ELSE '' END"

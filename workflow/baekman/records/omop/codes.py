@@ -139,27 +139,27 @@ class CodeBook:
 
     def _conventions(self, mapping: OmopMapping, kind: str, profiles: Sequence[Profile]) -> dict[str, str]:
         """Return the usual symbol of each attribute of the rows of ``kind``; the first delivery decides on it."""
-        code = f"{CONVENTIONS}{self.source_key}:{mapping.name}:{kind}"
-        known = self.dictionary.entry(code)
-        usual = dict(category.split("=", 1) for category in known.categories) if known else {}
-        new = {
-            attribute.column: _most_common(attribute, [p for p in profiles if p.kind == kind])
-            for attribute in mapping.attributes
-            if attribute.level == "delivery" and attribute.column not in usual
-        }
-        if new:
-            name = f"Conventions of a source for {kind} rows of {mapping.table}"
-            categories = tuple(f"{column}={symbol}" for column, symbol in (usual | new).items())
+        of_kind = [profile for profile in profiles if profile.kind == kind]
+        at_source = [attribute for attribute in mapping.attributes if attribute.level == "delivery"]
+        return self.note(mapping.name, kind, {a.column: _most_common(a, of_kind) for a in at_source})
+
+    def note(self, mapping: str, kind: str, usual: Mapping[str, str]) -> dict[str, str]:
+        """Note the ``usual`` symbols as conventions, unless some are known; return those in force."""
+        code = f"{CONVENTIONS}{self.source_key}:{mapping}:{kind}"
+        known = self.entry(code)
+        noted = dict(category.split("=", 1) for category in known.categories) if known else {}
+        if new := {column: symbol for column, symbol in usual.items() if column not in noted}:
+            name = f"Conventions of a source for {kind} rows of {mapping} (OMOP)"
             self.entries[code] = Entry(
                 code=code,
-                name_ko=f"{name} (OMOP)",
-                name_en=f"{name} (OMOP)",
+                name_ko=name,
+                name_en=name,
                 kind="category",
-                categories=categories,
+                categories=tuple(f"{column}={symbol}" for column, symbol in (noted | new).items()),
                 scope=self.scope,
                 tier="never",
             )
-        return usual | new
+        return noted | new
 
     def _base(self, mapping: OmopMapping, profile: Profile) -> str:
         """Return the code of the concept of ``profile``; with the table where the concept belongs to another one."""
@@ -174,6 +174,7 @@ class CodeBook:
     ) -> Iterator[tuple[Profile, str]]:
         """Yield the profiles of one ``base`` code, each with its code."""
         known = self.dictionary.entry(base)
+        group = [_in_unit(known.unit, profile) if known is not None else profile for profile in group]
         fitting = [p for p in group if known is None or (p.kind == known.kind and _is_same_unit(p.unit, known.unit))]
         chief = max(fitting or group, key=lambda p: (p.rows, p.key))
         meaning = meaning_of(known.uri) if known is not None else None
@@ -227,6 +228,13 @@ class CodeBook:
 
 def _is_same_unit(unit: str | None, other: str | None) -> bool:
     return unit == other or any(unit in units and other in units for units in SAME_UNITS)
+
+
+def _in_unit(unit: str | None, profile: Profile) -> Profile:
+    """Return ``profile`` in a ``unit`` of the same size, with its own unit as the text of the source."""
+    if profile.unit == unit or not _is_same_unit(profile.unit, unit) or profile.symbols["unit_source_value"] != "unit":
+        return profile
+    return replace(profile, unit=unit, symbols={**profile.symbols, "unit_source_value": f"={profile.unit}"})
 
 
 def _most_common(attribute: Attribute, profiles: Sequence[Profile]) -> str:

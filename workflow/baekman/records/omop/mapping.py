@@ -25,6 +25,7 @@ from baekman.records.omop.attributes import (
     drug_end_time,
     integer,
     limit,
+    number,
     other_end,
     previous,
     source_concept,
@@ -250,10 +251,12 @@ MAPPINGS: tuple[Mapping, ...] = (
         concept="measurement_concept_id",
         start="measurement_date",
         start_time="measurement_datetime",
-        number="value_as_number",
+        number="coalesce(value_as_number, CASE WHEN is_decimal(value_source_value) "
+        "THEN CAST(value_source_value AS DOUBLE) END)",
         answers=("value_as_concept_id", "value_source_value"),
         attributes=(
             *codes("measurement"),
+            number(),
             integer("operator_concept_id"),
             answer_concept(),
             answer_text("value_source_value", default="category"),

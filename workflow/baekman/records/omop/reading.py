@@ -86,6 +86,7 @@ class OmopTables:
         self.person_column = self._open()
         book = CodeBook(dictionary, conventions_key(origin.institution, origin.source), origin.scope)
         self._resolve(book)
+        self._note_period_type(book)
         known = {code: entry for code, entry in book.entries.items() if entry != dictionary.entry(code)}
         self.dictionary = dictionary.merged(Dictionary.of(known)) if known else dictionary
 
@@ -105,7 +106,7 @@ class OmopTables:
         periods = """
             SELECT s.subject_code, $source AS source, p.observation_period_start_date AS first,
                 p.observation_period_end_date AS last
-            FROM raw_observation_period p JOIN subjects s USING (person_id)"""
+            FROM periods p JOIN subjects s USING (person_id)"""
         yield from self._batches(periods, OMOP_COVERAGE, source=self._origin.source)
         days = " UNION ".join(
             f"SELECT subject_code, CAST(started AS DATE) AS day FROM encoded_{mapping.name} WHERE is_outside"
@@ -147,6 +148,7 @@ class OmopTables:
             _require_subjects(named[0], named[1], column=column, file=self._files["person"].name)
             code = f"CAST({column} AS VARCHAR) AS subject_code"
             execute(f"CREATE TEMP TABLE subjects AS SELECT person_id, {code} FROM raw_person")
+            execute("CREATE TEMP TABLE periods AS SELECT * FROM raw_observation_period")
             execute(concepts_sql(self._mappings))
             execute(visits_sql())
             for mapping in self._mappings:
@@ -177,6 +179,15 @@ class OmopTables:
         self._connection.register("listing", table)
         self._connection.execute("CREATE TEMP TABLE codes AS SELECT * FROM listing")
         self._connection.unregister("listing")
+
+    def _note_period_type(self, book: CodeBook) -> None:
+        """Note the most frequent type concept of the observation periods; the first delivery decides on it."""
+        sql = (
+            "SELECT CAST(period_type_concept_id AS VARCHAR) FROM periods "
+            "WHERE period_type_concept_id IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+        )
+        for (concept,) in _rows(self._connection.execute(sql)):
+            book.note("observation_period", "period", {"period_type_concept_id": concept})
 
     def _profiles(self, mapping: Mapping) -> list[dict[str, Any]]:
         """Return a row for each profile of ``mapping``, with its categories."""

@@ -62,6 +62,7 @@ def define_functions(connection: duckdb.DuckDBPyConnection) -> None:
     for function in (
         f"is_code(t) AS regexp_full_match(t, '{_CODE}') AND NOT regexp_matches(t, '{_LONG_NUMBER}')",
         f"is_unit(t) AS regexp_full_match(t, '{_UNIT}')",
+        "is_decimal(t) AS coalesce(regexp_full_match(t, '[+-]?[0-9]{1,7}([.][0-9]{1,6})?'), false)",
         f"is_word(t) AS coalesce(regexp_full_match(t, '{_WORD}'), false)",
         f"is_answer(t) AS coalesce(regexp_full_match(t, '{_TERM}') OR lower(t) IN ({answers}), false)",
         "number_text(x) AS CASE WHEN x = trunc(x) AND abs(x) < 1e15 THEN CAST(CAST(x AS BIGINT) AS VARCHAR) "
