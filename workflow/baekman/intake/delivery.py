@@ -54,8 +54,8 @@ def read_delivery(folder: Path) -> Delivery:
             Confidential values are described, never quoted.
     """
     problems: list[Problem] = []
-    sheet_bytes = _read_bounded(folder, SHEET, SHEET_LIMIT, problems)
-    manifest_bytes = _read_bounded(folder, MANIFEST, MANIFEST_LIMIT, problems)
+    sheet_bytes = read_bounded(folder, SHEET, SHEET_LIMIT, problems)
+    manifest_bytes = read_bounded(folder, MANIFEST, MANIFEST_LIMIT, problems)
     sheet = parse_sheet(sheet_bytes, problems=problems) if sheet_bytes is not None else {}
     rows = parse_manifest(manifest_bytes, problems=problems) if manifest_bytes is not None else []
     if problems:
@@ -145,7 +145,7 @@ def parse_sheet(content: bytes, *, problems: list[Problem]) -> dict[str, str]:
     return sheet
 
 
-def _read_bounded(folder: Path, name: str, limit: int, problems: list[Problem]) -> bytes | None:
+def read_bounded(folder: Path, name: str, limit: int, problems: list[Problem]) -> bytes | None:
     """Return the bytes of a file; append a problem and return None when it is absent, not plain or too large."""
     try:
         with open_inside(folder, name) as opened:

@@ -1,0 +1,226 @@
+"""The reception of a delivery of records: from a folder by subject codes to a batch by participant IDs.
+
+The steps are: resolve the subjects, judge the rows, write the verdicts, note the audit event, add the batch, write the
+return report, and write the summary. A kill at any instant leaves a state from which the same command finishes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from baekman import audit, consent
+from baekman.engine.local import Engine
+from baekman.errors import InputRefused, Problem
+from baekman.files import atomic
+from baekman.files.locks import exclusive, exclusive_and_removed
+from baekman.intake.receive import Access
+from baekman.records.batch import add_batch
+from baekman.records.dictionary import read_dictionary
+from baekman.records.intake import home as homes
+from baekman.records.intake.deaths import known_deaths
+from baekman.records.intake.home import RecordsDelivery
+from baekman.records.intake.judging import judge_rows
+from baekman.records.intake.outcome import Outcome
+from baekman.records.intake.return_report import UNREGISTERED, write_return_report
+from baekman.records.intake.sheet import SHEET, RecordsSheet, read_records_sheet
+from baekman.records.intake.subjects import make_subjects, require_institution, working_database
+from baekman.records.intake.tables import DeliveredTables, open_tables
+from baekman.records.snapshot import read_snapshot
+from baekman.records.store import RecordStore, open_store
+from baekman.registry.denied_list import open_in_force
+from baekman.registry.records import Registry
+from baekman.registry.verdict_history import note_delivery
+from baekman.workspace.denied import withdrawn_participants
+from baekman.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    import duckdb  # not at the start of every command
+
+NAMESPACE = "records/"  # before the name of a delivery in the registry: no delivery of specimens has a name with /
+INSTITUTIONS = "institutions of records"  # the note of the registry with their codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceivedRecords:
+    """The result: ``status`` is ``received``, or ``same`` for a delivery that was received before.
+
+    ``counts`` has the counts of rows of events and coverage. ``snapshot`` is the first that has the batch.
+    """
+
+    delivery_id: str
+    status: Literal["received", "same"]
+    snapshot: int
+    counts: dict[str, Any]
+    verdicts: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reception:
+    """Everything that the steps of one reception share."""
+
+    workspace: Workspace
+    store: RecordStore
+    registry: Registry
+    sheet: RecordsSheet
+    tables: DeliveredTables
+    home: RecordsDelivery
+    engine: Engine
+
+
+def receive_records(
+    folder: Path, *, workspace: Workspace, access: Access | None = None, engine: Engine | None = None
+) -> ReceivedRecords:
+    """Receive the delivery of records in ``folder`` into ``workspace``.
+
+    The same delivery a second time finishes an interrupted reception, or does nothing.
+
+    Raises:
+        InputRefused: Faults of the delivery itself: sheet, files, an unknown institution, or a name of other content.
+            Rows with faults are counted, and refuse nothing else.
+    """
+    access = access or Access()
+    store = open_store(workspace.root)
+    sheet = read_records_sheet(folder)
+    tables = open_tables(sheet)
+    registry = open_in_force(workspace, registry=access.registry, key_file=access.key_file)
+    require_institution(registry, sheet.institution)
+    delivery_id, status = note_delivery(registry, sheet.institution, NAMESPACE + sheet.name, tables.digest)
+    if status == "changed":
+        raise _repeated_name()
+    home = RecordsDelivery.of(workspace, delivery_id)
+    with exclusive_and_removed(home.lock, waits_for="another command that receives this delivery"):
+        if home.summary.is_file():
+            return _received(home, "same")
+        reception = _Reception(
+            workspace=workspace,
+            store=store,
+            registry=registry,
+            sheet=sheet,
+            tables=tables,
+            home=home,
+            engine=engine or Engine(),
+        )
+        _receive(reception)
+        homes.erase_verdicts(workspace, withdrawn_participants(workspace))  # a withdrawal in the meantime
+    return _received(home, "received")
+
+
+def _receive(reception: _Reception) -> None:
+    home, sheet = reception.home, reception.sheet
+    shutil.rmtree(home.work, ignore_errors=True)
+    home.work.mkdir(parents=True)
+    with working_database(home.work, workers=max(1, reception.engine.workers)) as connection:
+        make_subjects(connection, reception.tables, registry=reception.registry, institution=sheet.institution)
+        # a batch that is there already was killed before its report: its verdicts are written
+        if read_snapshot(reception.store).entry(home.id) is None:
+            _add(reception, connection)
+        unregistered = _unregistered(connection)
+        write_return_report(connection, home, workspace=reception.workspace, sheet=sheet, unregistered=unregistered)
+    shutil.rmtree(home.work)
+    homes.write_summary(
+        home,
+        {
+            "delivery": home.id,
+            "source": sheet.source,
+            "as_of": sheet.as_of.isoformat(),
+            "period": [str(sheet.first), str(sheet.last)] if sheet.first else None,
+            "received": datetime.now(UTC).isoformat(timespec="seconds"),
+            "snapshot": read_snapshot(reception.store).number,
+        },
+    )
+
+
+def _add(reception: _Reception, connection: duckdb.DuckDBPyConnection) -> None:
+    """Judge the rows, write verdicts and counts, and add the batch."""
+    home, sheet, registry, workspace = reception.home, reception.sheet, reception.registry, reception.workspace
+    judge_rows(
+        connection,
+        reception.tables,
+        sheet=sheet,
+        dictionary=read_dictionary(reception.store.dictionary),
+        secret=registry.ring.mac("episodes", sheet.institution, sheet.source),
+        folder=home.work,
+    )
+    deaths = known_deaths(reception.store)
+    outcome = Outcome(connection, reception.tables, sheet=sheet, folder=home.work, deaths=deaths)
+    outcome.leave_out(withdrawn_participants(workspace))
+    homes.write_verdicts(home.verdicts, outcome.verdicts())
+    atomic.write_text(home.counts, json.dumps(outcome.counts(), indent=1) + "\n")
+    consent_hash = _consent_hash(registry, outcome.participants())
+    audit.record(workspace.root, action="records.receive", object=home.id, consent_hash=consent_hash)
+    add_batch(
+        reception.store,
+        name=home.id,
+        as_of=sheet.as_of,
+        events=outcome.events(institution=_institution_code(reception)),
+        coverage=outcome.coverage(),
+        engine=reception.engine,
+    )
+
+
+def _received(home: RecordsDelivery, status: Literal["received", "same"]) -> ReceivedRecords:
+    return ReceivedRecords(
+        delivery_id=home.id,
+        status=status,
+        snapshot=homes.read_summary(home)["snapshot"],
+        counts=json.loads(home.counts.read_text("utf-8")),
+        verdicts=home.verdicts,
+    )
+
+
+def _consent_hash(registry: Registry, participants: Iterable[str]) -> str:
+    """Return the hash of the consent of ``participants``, which are sorted; a page of them is in memory."""
+
+    def standing() -> Iterator[tuple[str, Any, Any]]:
+        page: list[str] = []
+        for participant_id in participants:
+            page.append(participant_id)
+            if len(page) == 500:
+                yield from ((each.participant_id, each.states, each.events) for each in registry.standing(page))
+                page = []
+        if page:
+            yield from ((each.participant_id, each.states, each.events) for each in registry.standing(page))
+
+    return consent.state_hash(standing())
+
+
+def _institution_code(reception: _Reception) -> str:
+    """Return the code of the institution in events (``I1``, ``I2``, …), which shows nothing of its name.
+
+    The registry keeps the codes under seal. Commands that receive at the same time wait for one another.
+    """
+    name = unicodedata.normalize("NFC", reception.sheet.institution)
+    lock = reception.home.path.parent / ".institutions.lock"
+    with exclusive(lock, waits_for="another command that receives records"):
+        codes: dict[str, str] = dict(reception.registry.noted(INSTITUTIONS) or {})
+        if name not in codes:
+            codes[name] = f"I{len(codes) + 1}"
+            reception.registry.note(INSTITUTIONS, codes)
+    return codes[name]
+
+
+def _unregistered(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], int]:
+    """Return the first subject codes that are not registered, sorted, and the number of all of them."""
+    condition = "FROM subjects WHERE participant_id IS NULL"
+    codes = connection.execute(f"SELECT subject_code {condition} ORDER BY subject_code LIMIT {UNREGISTERED}").fetchall()
+    count = connection.execute(f"SELECT count(*) {condition}").fetchall()
+    return [row[0] for row in codes], count[0][0]
+
+
+def _repeated_name() -> InputRefused:
+    return InputRefused(
+        Problem(
+            file=SHEET,
+            place="delivery",
+            expected="a name that no delivery of other content has had",
+            found="the name of a delivery that was received with other content",
+            action="give the corrected delivery a name of its own",
+        )
+    )

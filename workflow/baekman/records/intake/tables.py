@@ -1,0 +1,285 @@
+"""The delivered tables: opened as files of a stranger, checked, and read as record batches of text.
+
+Messages name a file by its number in the order of names, since its name is the institution's.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from baekman.errors import InputRefused, Problem
+from baekman.files.untrusted import FileFault, NoPermission, open_inside
+from baekman.intake.delivery import GIVE_ACCESS
+from baekman.records.intake.sheet import RecordsSheet
+
+EVENT_COLUMNS = ("subject_code", "time", "end", "code", "value", "unit", "category", "episode")
+COVERAGE_COLUMNS = ("subject_code", "first", "last")
+OPTIONAL = frozenset({"end", "value", "unit", "category", "episode"})
+BLOCK = 1 << 20
+CSV_BLOCK = 4 << 20  # bytes; also the longest row
+ROWS = 1 << 16
+MOST_PROBLEMS = 20
+_ENCODING_NAMES = {"utf-8": "UTF-8", "cp949": "CP949"}
+
+
+def text_schema(columns: Sequence[str]) -> pa.Schema:
+    """Return the schema of ``columns`` as delivered text."""
+    return pa.schema([pa.field(name, pa.string()) for name in columns])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveredTable:
+    """A delivered file with the ``columns`` of events or of coverage; ``number`` names it in messages."""
+
+    sheet: RecordsSheet
+    name: str
+    number: int
+    columns: tuple[str, ...]
+    is_parquet: bool
+    state: dict[str, object] = field(default_factory=dict)  # filled by ``check``: fingerprint, header, delimiter
+
+    def check(self) -> str:
+        """Return the SHA-256 (hex) of the file; InputRefused when it is no table with these columns."""
+        with self._opened() as opened:
+            self.state["fingerprint"] = _fingerprint(opened)
+            digest = self._digest(opened)
+            opened.seek(0)
+            header = self._parquet_header(opened) if self.is_parquet else self._csv_header(opened)
+        if problems := list(self._header_problems(header)):
+            raise InputRefused(problems)
+        self.state["header"] = header
+        return digest
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as ``columns`` of text; an absent column is null.
+
+        InputRefused when a row has another number of fields than the header, or the file has changed since ``check``.
+        """
+        present = [name for name in columns if name in self._header]
+        with self._opened() as opened:
+            for batch in self._read(opened, present):
+                arrays = [
+                    _text(batch.column(present.index(name))) if name in present else pa.nulls(len(batch), pa.string())
+                    for name in columns
+                ]
+                yield pa.RecordBatch.from_arrays(arrays, schema=text_schema(columns))
+            if _fingerprint(opened) != self.state["fingerprint"]:
+                raise self._refused("a file that nobody writes to while it is read", "another one", "do it again")
+
+    @property
+    def _header(self) -> Sequence[str]:
+        header: Sequence[str] = self.state["header"]  # type: ignore[assignment]
+        return header
+
+    def _read(self, opened: BinaryIO, present: list[str]) -> Iterator[pa.RecordBatch]:
+        rows: list[tuple[int | None, int]] = []
+        try:
+            reader: Iterable[pa.RecordBatch]
+            if self.is_parquet:
+                reader = pq.ParquetFile(opened).iter_batches(ROWS, columns=present)
+            else:
+                reader = self._csv_reader(opened, present, rows)
+            for batch in reader:
+                yield batch.select(present)
+        except (pa.ArrowException, OSError, ValueError):
+            raise self._refused("a table that can be read to its end", "malformed data", "export it again") from None
+        if rows:
+            raise InputRefused(self._row_problems(rows))
+
+    def _csv_reader(
+        self, opened: BinaryIO, present: list[str], rows: list[tuple[int | None, int]]
+    ) -> Iterable[pa.RecordBatch]:
+        def note(row: pacsv.InvalidRow) -> str:
+            rows.append((row.number, row.actual_columns))
+            return "skip"
+
+        delimiter = str(self.state["delimiter"])
+        reader: Iterable[pa.RecordBatch] = pacsv.open_csv(
+            opened,
+            read_options=pacsv.ReadOptions(use_threads=False, block_size=CSV_BLOCK, encoding=self.sheet.encoding),
+            parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=note),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(self._header, pa.string()),
+                include_columns=present,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+            ),
+        )
+        return reader
+
+    def _row_problems(self, rows: list[tuple[int | None, int]]) -> Iterator[Problem]:
+        expected = f"{len(self._header)} fields, as in the header"
+        for number, count in rows[:MOST_PROBLEMS]:
+            place = f"row {number}" if number else "a row"
+            yield Problem(file=self.label, place=place, expected=expected, found=str(count))
+        if (more := len(rows) - MOST_PROBLEMS) > 0:
+            yield Problem(file=self.label, expected=expected, found=f"another number in {more} more rows")
+
+    @property
+    def label(self) -> str:
+        """Return the name of the file in messages."""
+        return f"file {self.number}" if self.columns == EVENT_COLUMNS else "coverage file"
+
+    def _opened(self) -> BinaryIO:
+        try:
+            return open_inside(self.sheet.folder, self.name)
+        except FileFault as fault:
+            action = GIVE_ACCESS if isinstance(fault, NoPermission) else ""
+            raise self._refused("a plain file in the delivery's folder", str(fault), action) from None
+
+    def _digest(self, opened: BinaryIO) -> str:
+        """Return the SHA-256 (hex); refuse bytes that no text of the encoding has."""
+        digest = hashlib.sha256()
+        decoder = codecs.getincrementaldecoder(self.sheet.encoding)()
+        row = 1
+        while block := opened.read(BLOCK):
+            digest.update(block)
+            if self.is_parquet:
+                continue
+            if b"\0" in block:
+                row += block.count(b"\n", 0, block.index(b"\0"))
+                raise self._refused("text", f"a NUL character in row {row}", "export the table again")
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as fault:
+                raise self._other_bytes(row + fault.object.count(b"\n", 0, fault.start)) from None
+            row += block.count(b"\n")
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            if not self.is_parquet:
+                raise self._other_bytes(row) from None
+        return digest.hexdigest()
+
+    def _other_bytes(self, row: int) -> InputRefused:
+        is_utf8 = self.sheet.encoding == "utf-8"
+        action = "save the table as UTF-8, or write `encoding: cp949` in records.yaml if it is CP949 or EUC-KR"
+        return self._refused(
+            _ENCODING_NAMES[self.sheet.encoding], f"other bytes in row {row}", action if is_utf8 else "export it again"
+        )
+
+    def _csv_header(self, opened: BinaryIO) -> list[str]:
+        encoding = "utf-8-sig" if self.sheet.encoding == "utf-8" else self.sheet.encoding
+        line = opened.read(BLOCK).split(b"\n", 1)[0].decode(encoding, "replace").rstrip("\r")
+        self.state["delimiter"] = "\t" if "\t" in line else ","
+        try:
+            names = next(csv.reader([line], delimiter=str(self.state["delimiter"]), strict=True), [])
+        except csv.Error:
+            names = []
+        return names
+
+    def _parquet_header(self, opened: BinaryIO) -> list[str]:
+        try:
+            schema = pq.ParquetFile(opened).schema_arrow
+        except (pa.ArrowException, OSError, ValueError):
+            raise self._refused("a Parquet file", "something else", "export it again") from None
+        names = list(schema.names)
+        if problems := [
+            Problem(
+                file=self.label,
+                place=f"column {column.name}",
+                expected="text, numbers, or dates and times without a zone",
+                found="another type",
+                action="convert the column before export",
+            )
+            for column in schema
+            if column.name in self.columns and not _is_plain(column.type)
+        ]:
+            raise InputRefused(problems)
+        return names
+
+    def _header_problems(self, header: list[str]) -> Iterator[Problem]:
+        place = "header"
+        for name in self.columns:
+            count = header.count(name)
+            if count > 1 or (not count and name not in OPTIONAL):
+                found = f"{count} of them" if count else "none"
+                yield Problem(file=self.label, place=place, expected=f"the column {name}", found=found)
+        if others := sum(name not in self.columns for name in header):
+            yield Problem(
+                file=self.label,
+                place=place,
+                expected=f"the columns {' '.join(self.columns)}",
+                found=f"{others} other column{'s' if others > 1 else ''}",
+                action="leave them out: there is no column of free text",
+            )
+
+    def _refused(self, expected: str, found: str, action: str = "") -> InputRefused:
+        return InputRefused(Problem(file=self.label, expected=expected, found=found, action=action))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveredTables:
+    """The tables of a delivery: those of events, and that of coverage or None. ``digest`` is of the whole content."""
+
+    events: tuple[DeliveredTable, ...]
+    coverage: DeliveredTable | None
+    digest: str
+
+    def event_rows(self, columns: Sequence[str] = EVENT_COLUMNS) -> pa.RecordBatchReader:
+        """Return a reader of all rows of events as ``columns`` of text."""
+        return _reader(self.events, columns)
+
+    def coverage_rows(self, columns: Sequence[str] = COVERAGE_COLUMNS) -> pa.RecordBatchReader:
+        """Return a reader of all rows of coverage as ``columns`` of text; without a coverage file there are none."""
+        return _reader([self.coverage] if self.coverage else [], columns)
+
+
+def open_tables(sheet: RecordsSheet) -> DeliveredTables:
+    """Return the tables that ``sheet`` (format csv or parquet) names, each read once from beginning to end.
+
+    InputRefused for files that are no such tables, with every fault of every header at once.
+    """
+    events = tuple(_table(sheet, name, number, EVENT_COLUMNS) for number, name in enumerate(sheet.files, start=1))
+    coverage = _table(sheet, sheet.coverage, 0, COVERAGE_COLUMNS) if sheet.coverage else None
+    digest, problems = hashlib.sha256(), []
+    for table in (*events, coverage):
+        if table is not None:
+            try:
+                digest.update(f"{table.label} {table.check()}\n".encode())
+            except InputRefused as refused:
+                problems += refused.problems
+    if problems:
+        raise InputRefused(problems)
+    stated = (sheet.source, sheet.as_of, sheet.first, sheet.last)
+    digest.update(" ".join(str(value) for value in stated).encode())
+    return DeliveredTables(events=events, coverage=coverage, digest=digest.hexdigest())
+
+
+def _table(sheet: RecordsSheet, name: str, number: int, columns: tuple[str, ...]) -> DeliveredTable:
+    is_parquet = name.lower().endswith(".parquet")
+    return DeliveredTable(sheet=sheet, name=name, number=number, columns=columns, is_parquet=is_parquet)
+
+
+def _reader(tables: Sequence[DeliveredTable], columns: Sequence[str]) -> pa.RecordBatchReader:
+    batches = (batch for table in tables for batch in table.batches(columns))
+    return pa.RecordBatchReader.from_batches(text_schema(columns), batches)
+
+
+def _fingerprint(opened: BinaryIO) -> tuple[int, int, int]:
+    status = os.fstat(opened.fileno())
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    if pa.types.is_timestamp(kind):
+        return kind.tz is None
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
+    return bool(is_text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_date(kind))
+
+
+def _text(column: pa.Array) -> pa.Array:
+    return column if column.type == pa.string() else column.cast(pa.string())
