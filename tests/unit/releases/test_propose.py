@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from baekman import audit
-from baekman.consent import Scope
+from baekman.consent import Scope, today
 from baekman.errors import InputRefused
 from baekman.registry.denied_list import open_in_force
+from baekman.releases import low_risk
+from baekman.releases.counting import count_rules
 from baekman.releases.home import ReleaseHome
 from baekman.releases.members import Members, member_ring
 from baekman.releases.plan import Check, Plan
+from baekman.releases.planning import low_risk_tables, proposed_source
 from baekman.releases.propose import require_unchanged
 from baekman.workspace.paths import Workspace
 from support.kills import killed_before
@@ -84,6 +87,31 @@ def test_a_proposal_that_is_killed_at_an_instant_is_made_again(place: ReleaseWor
     assert again == plan and [path.name for path in place.root.joinpath("releases").glob("R*")] == [home.id]
 
 
+# -- tiers
+
+
+def test_low_risk_has_k_by_an_independent_library_and_one_row_for_each_member(place: ReleaseWorkspace) -> None:
+    anonymity = pytest.importorskip("pycanon.anonymity")
+    codes = ["KCD8/E10-E14", "KCD8/E11", BP]
+    home, plan = place.propose(tier="low_risk", codes=codes)
+    assert check(plan, "k").verdict == check(plan, "linkage").verdict == "pass"
+    source = proposed_source(place.root, home=home, project=place.project, registry=place.registry, at=today())
+    rules = count_rules(source)
+    schema = low_risk.row_schema(sorted(rules.people), key="participant_id")
+    with low_risk.suppressed(low_risk_tables(source, rules), schema=schema, threshold=11) as (relation, missing):
+        frame = relation.df().fillna("missing")
+    assert list(frame["participant_id"]) == sorted(place.people)
+    assert anonymity.k_anonymity(frame, list(frame.columns[1:])) == check(plan, "k").observed
+    assert {name: count for name, count in missing.items() if count} == {
+        name.removeprefix("missing "): count for name, count in plan.counts.items() if name.startswith("missing ")
+    }
+
+
+def test_codes_beyond_the_tier_fail(place: ReleaseWorkspace) -> None:
+    _, plan = place.propose(tier="low_risk", codes=["KCD8/E119", BP, "SURVEY/unknown"])
+    assert check(plan, "columns") == Check(code="columns", observed=2, limit=0, verdict="fail")
+
+
 # -- law 2 and law 3
 
 
@@ -126,6 +154,16 @@ def test_a_withdrawal_after_the_review_changes_the_plan(place: ReleaseWorkspace)
 
 
 # -- SQL and requests that are refused
+
+
+@pytest.mark.parametrize("key", ["who", "why"])
+def test_a_request_that_names_a_participant_is_refused(place: ReleaseWorkspace, key: str) -> None:
+    with pytest.raises(InputRefused) as refusal:
+        place.propose(**{key: f"SELECT '{place.people[0]}' AS participant_id"})
+    assert str(refusal.value) == (
+        f"request.yaml: {key}: expected no ID: reviewers read this text, and a condition holds for later data too, "
+        "found an ID of a participant, specimen or delivery; choose people by their data"
+    )
 
 
 @pytest.mark.parametrize(

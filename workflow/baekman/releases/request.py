@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 PUBLIC_TIERS: frozenset[str] = frozenset({"open", "low_risk"})
 THRESHOLD = 11  # people
 BIRTH_YEARS = 5
+_ID = re.compile(pseudonyms.PATTERN)
 PAGE = "docs/releases.md shows every key"
 
 
@@ -153,6 +155,15 @@ def _contradictions(content: Mapping[str, Any], *, regions: bool, source: str) -
             found="a wrong check character",
             action="copy it again from `baekman project show`",
         )
+    for key in ("who", "why"):
+        if any(map(pseudonyms.is_valid, _ID.findall(content.get(key, "")))):
+            yield Problem(
+                file=source,
+                place=key,
+                expected="no ID: reviewers read this text, and a condition holds for later data too",
+                found="an ID of a participant, specimen or delivery",
+                action="choose people by their data",
+            )
     tier = content["tier"]
     if regions and tier in PUBLIC_TIERS:
         yield Problem(
