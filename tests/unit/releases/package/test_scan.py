@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,8 +15,12 @@ from baekman import pseudonyms
 from baekman.errors import InputRefused
 from baekman.releases.package.scan import scan_package
 
-OURS, MEMBER = pseudonyms.new("P"), pseudonyms.new("P")
+OURS, MEMBER, SPECIMEN = pseudonyms.new("P"), pseudonyms.new("P"), pseudonyms.new("S")
 CLEAN = pa.table({"project_id": ["X1", "X2"]})
+
+
+def ours(candidates: Collection[str]) -> set[str]:
+    return {OURS, MEMBER, SPECIMEN}.intersection(candidates)
 
 
 def footer(folder: Path) -> None:
@@ -51,7 +55,7 @@ PLANTED: dict[str, Callable[[Path], object]] = {
     "text": lambda folder: (folder / "x.txt").write_text(f"sample_{OURS}_1"),
     "utf-16": lambda folder: (folder / "x.txt").write_bytes(b"y" + OURS.encode("utf-16-be")),
     "hex": lambda folder: (folder / "x.txt").write_text(OURS.encode().hex()),
-    "specimen": lambda folder: (folder / "x.txt").write_text(pseudonyms.new("S")),
+    "specimen": lambda folder: (folder / "x.txt").write_text(SPECIMEN),
     "base64 of a member": lambda folder: (folder / "x.txt").write_bytes(base64.b64encode(f"ab{MEMBER}".encode())),
     "hash of a member": lambda folder: (folder / "x.txt").write_text(hashlib.sha256(MEMBER.encode()).hexdigest()),
     "unreadable": lambda folder: (folder / "x.gz").write_bytes(b"\x1f\x8b\x08broken"),
@@ -63,12 +67,12 @@ def test_a_planted_id_is_found(tmp_path: Path, place: str) -> None:
     pq.write_table(CLEAN, tmp_path / "clean.parquet")
     PLANTED[place](tmp_path)
     with pytest.raises(InputRefused) as refused:
-        scan_package(tmp_path, members=[MEMBER])
+        scan_package(tmp_path, ours=ours, members=[MEMBER])
     message = str(refused.value)
     assert "no ID of this workspace" in message or "scanned to its end" in message
     assert OURS not in message and OURS.lower() not in message
 
 
-def test_ids_of_a_project_and_a_release_are_no_leak(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text(f"{pseudonyms.new('R')} {pseudonyms.new('J')} P000000000000")
-    assert scan_package(tmp_path, members=[MEMBER]) == 1
+def test_ids_of_a_project_and_a_release_and_of_elsewhere_are_no_leak(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text(f"{pseudonyms.new('R')} {pseudonyms.new('J')} P000000000000 {pseudonyms.new('P')}")
+    assert scan_package(tmp_path, ours=ours, members=[MEMBER]) == 1

@@ -1,0 +1,1 @@
+"""Forms of a release for machine learning: MEDS, splits by family, matrices of dosages, Croissant."""
