@@ -143,19 +143,7 @@ def _crate(about: About, files: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         "keywords": sorted(about.purpose),
     }
     yield {"@id": "#institution", "@type": "Organization", "name": about.institution}
-    for identifier, review in zip(reviews, about.reviews, strict=True):
-        yield {
-            "@id": identifier,
-            "@type": "AssessAction",
-            "additionalType": {"@id": "https://w3id.org/shp#SignOff"},
-            "name": f"Approval of the plan by the {review.role.upper()}",
-            "actionStatus": "http://schema.org/CompletedActionStatus",
-            "agent": {"@id": f"#key-{review.key[:16]}"},
-            "object": {"@id": release},
-            "endTime": review.day,
-            "expires": review.expires,
-        }
-        yield {"@id": f"#key-{review.key[:16]}", "@type": "Person", "name": f"Reviewer of the {review.role.upper()}"}
+    yield from _review_actions(about, reviews, plan=release)
     yield {"@id": release, "@type": "CreativeWork", "name": f"Plan {about.plan}", "identifier": about.plan}
     for name in sorted(files):
         yield {
@@ -165,6 +153,23 @@ def _crate(about: About, files: Mapping[str, str]) -> Iterator[dict[str, Any]]:
             "encodingFormat": _format(name),
             "sha256": files[name],
         }
+
+
+def _review_actions(about: About, identifiers: list[str], *, plan: str) -> Iterator[dict[str, Any]]:
+    """Yield the review action of each approval, and its reviewer, named by role and key."""
+    for identifier, review in zip(identifiers, about.reviews, strict=True):
+        yield {
+            "@id": identifier,
+            "@type": "AssessAction",
+            "additionalType": {"@id": "https://w3id.org/shp#SignOff"},
+            "name": f"Approval of the plan by the {review.role.upper()}",
+            "actionStatus": "http://schema.org/CompletedActionStatus",
+            "agent": {"@id": f"#key-{review.key[:16]}"},
+            "object": {"@id": plan},
+            "endTime": review.day,
+            "expires": review.expires,
+        }
+        yield {"@id": f"#key-{review.key[:16]}", "@type": "Person", "name": f"Reviewer of the {review.role.upper()}"}
 
 
 def _format(name: str) -> str:
