@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+from baekman import audit
 from baekman.engine.local import Engine
 from baekman.records.batch import add_batch
 from baekman.records.schema import COVERAGE, EVENTS
 from baekman.records.snapshot import RecordSnapshot
 from baekman.records.store import RecordStore, create_store
+from baekman.workspace.denied import seal_list
 from baekman.workspace.identity import write_identity
 from baekman.workspace.paths import Workspace
 
@@ -146,3 +149,17 @@ def digests(folder: Path) -> Mapping[str, str]:
     """Return the SHA-256 of each file below ``folder``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def write_lists(workspace: Path, *, denied: Iterable[tuple[str, str]] = ()) -> None:
+    """Write the lists of consent as a registry does: ``denied`` are pairs of participant and scope."""
+    scopes = ["genome", "clinical", "lifestyle", "public_record_linkage"]
+    if not audit.keeps_log(workspace):
+        audit.record(workspace, action="registry.init")
+    lines = "".join(f"{participant}\t0001-01-01\t\t{scope}\n" for participant, scope in denied)
+    for name, head, body in (
+        ("denied.txt", {"consent": 1, "scopes": scopes}, lines),
+        ("granted.txt", {"consent": 1}, ""),
+    ):
+        (workspace / name).write_text(f"#{json.dumps(head)}\n{body}", encoding="utf-8")
+        seal_list(workspace / name)

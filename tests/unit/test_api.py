@@ -30,10 +30,12 @@ from support.example_workspace import LATER, PARTICIPANTS, example_workspace
 PUBLIC = [
     "Cohort",
     "InputRefused",
+    "Records",
     "Snapshot",
     "__version__",
     "create_cohort",
     "open_cohort",
+    "open_records",
     "open_table",
     "open_tables",
 ]

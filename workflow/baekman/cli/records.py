@@ -12,12 +12,15 @@ from baekman.cli.options import (
     HERE,
     InsecureOption,
     KeyFileOption,
+    PurposeOption,
     RegistryOption,
     SchedulerOption,
     WorkersOption,
     WorkspaceOption,
+    print_findings,
     readable_folder,
 )
+from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
 app = typer.Typer(help="Records: dated facts about participants, and the days that are covered.", no_args_is_help=True)
 
@@ -108,3 +111,77 @@ def list_snapshots(workspace: WorkspaceOption = HERE) -> None:
             "batches": [{"name": entry.name, "as_of": entry.as_of} for entry in snapshot.batches],
         }
         typer.echo(json.dumps(description))
+
+
+@app.command()
+def query(
+    sql: Annotated[
+        str,
+        typer.Option(
+            "--sql", help="A SELECT over events, coverage, firsts, participants, dictionary, and state(P, CODE, DAY)."
+        ),
+    ],
+    workspace: WorkspaceOption = HERE,
+    format: Annotated[str, typer.Option("--format", help="table, csv or parquet.")] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: stdout.")] = None,
+    snapshot: Annotated[int | None, typer.Option("--snapshot", help="Number; default: the latest.")] = None,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", min=0, help="Seconds for the answer; 0: no limit.")
+    ] = TIME_LIMIT,
+    memory_limit: Annotated[str, typer.Option("--memory-limit", help="Memory of the query.")] = MEMORY_LIMIT,
+    spill_limit: Annotated[
+        str, typer.Option("--spill-limit", help="Disk for rows that do not fit in memory.")
+    ] = SPILL_LIMIT,
+    purpose: PurposeOption = "",
+) -> None:
+    """Print the answer to SQL over the records: corrections are applied, and rows without consent are left out.
+
+    state(participant, code, day) has three answers: recorded, observed without an event, not observed. With a source
+    in the place of the code it is about any event of that source.
+
+    Example: baekman records query --workspace W --sql "SELECT code, count(*) FROM firsts GROUP BY code"
+
+    Example: baekman records query --sql "SELECT state('P0123456789ABX', 'KCD8/E119', '2020-01-31')"
+    """
+    from baekman.query.limits import Limits
+    from baekman.query.output import write_answer
+    from baekman.records.access import open_records
+
+    limits = Limits(time=time_limit, memory=memory_limit, spill=spill_limit)
+    records = open_records(workspace, purpose=purpose, snapshot=snapshot)
+    with records.query(sql, limits=limits) as relation:
+        write_answer(relation, format=format, output=output)
+
+
+@app.command()
+def verify(workspace: WorkspaceOption = HERE, workers: WorkersOption = 1) -> None:
+    """Read all records again and prove digests, order, coverage and firsts; a line per finding, and exit 1 with any.
+
+    Example: baekman records verify --workspace W --workers 8
+    """
+    from baekman import audit
+    from baekman.engine.local import Engine
+    from baekman.records.store import open_store
+    from baekman.records.verification import verify
+
+    store = open_store(workspace)
+    audit.record_use(workspace, action="records.verify")
+    print_findings(verify(store, engine=Engine(workers=workers)))
+
+
+@app.command()
+def compact(workspace: WorkspaceOption = HERE, workers: WorkersOption = 1) -> None:
+    """Replace all batches by one with the events that count, and delete older snapshots; prints the snapshot's number.
+
+    Equal records have equal bytes then, whatever the order and the number of the batches.
+
+    Example: baekman records compact --workspace W
+    """
+    from baekman import audit
+    from baekman.engine.local import Engine
+    from baekman.records.compaction import compact
+    from baekman.records.store import open_store
+
+    store = open_store(workspace)
+    audit.record_use(workspace, action="records.compact")
+    typer.echo(str(compact(store, engine=Engine(workers=workers)).number))

@@ -28,7 +28,9 @@ SITE_COLUMNS = tuple(
     if not name.startswith(("gq_", "uncalled_", "missing_"))
     and name not in ("qual_sum", "dp_sum", "dp_n", "ad_ref_het", "ad_alt_het", "weight")
 )
-VIEW_LIST = f"{', '.join(VIEW_NAMES[:-1])} and {VIEW_NAMES[-1]}"
+
+
+EXAMPLES = ("unnest", "range")  # of table functions that only make rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,39 +94,48 @@ def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
     return batches[participant]
 
 
-def check_sql(sql: str, *, views_only: bool = False) -> None:
+def check_sql(
+    sql: str, *, views_only: bool = False, views: Sequence[str] = VIEW_NAMES, functions: Sequence[str] = ()
+) -> None:
     """Raise InputRefused for SQL that is not exactly one statement that only reads, in its CTEs too.
 
-    ``views_only``: it may read nothing but the views, since files hold participants who are left out.
+    ``views_only``: it may read nothing but the ``views``, since files hold participants who are left out, and call no
+    table function but ``functions`` and those that make rows of values.
     """
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
-        raise refused_sql(error) from None
+        raise refused_sql(error, views=views) from None
     if len(statements) != 1 or not only_reads(statements[0]):
         raise InputRefused(
             Problem(
                 file="--sql",
-                expected=f"one SELECT over the views {VIEW_LIST}",
+                expected=f"one SELECT over the views {_listed(views)}",
                 found=f"{len(statements)} statements" if len(statements) != 1 else "a statement of another kind",
             )
         )
-    if views_only and not reads_only_tables(statements[0], names=VIEW_NAMES):
+    if views_only and not reads_only_tables(statements[0], names=views, functions=functions):
         raise InputRefused(
             Problem(
                 file="--sql",
-                expected=f"one SELECT over the views {VIEW_LIST}",
+                expected=f"one SELECT over the views {_listed(views)}",
                 found="another table, file or table function",
-                action="read from the views; unnest, range and generate_series may be used too",
+                action="read from the views; "
+                + ", ".join([*functions, "unnest"])
+                + ", range and generate_series may be used too",
             )
         )
 
 
-def refused_sql(error: duckdb.Error) -> InputRefused:
+def refused_sql(error: duckdb.Error, *, views: Sequence[str] = VIEW_NAMES) -> InputRefused:
     """Return the refusal of SQL that DuckDB cannot run."""
     return InputRefused(
-        Problem(file="--sql", expected=f"SQL over the views {VIEW_LIST}", found=" ".join(str(error).split()))
+        Problem(file="--sql", expected=f"SQL over the views {_listed(views)}", found=" ".join(str(error).split()))
     )
+
+
+def _listed(views: Sequence[str]) -> str:
+    return f"{', '.join(views[:-1])} and {views[-1]}"
 
 
 @contextmanager

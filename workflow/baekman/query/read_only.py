@@ -35,9 +35,10 @@ def only_reads(statement: duckdb.Statement) -> bool:
     return not tree["error"] and len(tree["statements"]) == 1 and _is_query(tree)
 
 
-def reads_only_tables(statement: duckdb.Statement, *, names: Collection[str]) -> bool:
+def reads_only_tables(statement: duckdb.Statement, *, names: Collection[str], functions: Collection[str] = ()) -> bool:
     """Return whether ``statement``, which ``only_reads``, reads nothing but the tables ``names`` and its own CTEs.
 
+    Table functions may be ``functions`` and TABLE_FUNCTIONS.
     Other tables of the connection, files and catalogs may hold participants who are left out.
     """
     explain = _EXPLAIN.fullmatch(statement.query)
@@ -57,7 +58,7 @@ def reads_only_tables(statement: duckdb.Statement, *, names: Collection[str]) ->
         elif kind == "SHOW_REF" and not part.get("query"):  # a list of all tables
             return False
         function = part.get("function", {}).get("function_name") if kind == "TABLE_FUNCTION" else None
-        if function is not None and function not in TABLE_FUNCTIONS:
+        if function is not None and function not in TABLE_FUNCTIONS and function not in functions:
             return False
     return True
 

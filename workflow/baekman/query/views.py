@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import tempfile
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -20,6 +18,7 @@ from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import require_listed
 from baekman.genome.shards import Shard
+from baekman.query.connection import bound, confine, fill
 from baekman.query.limits import Limits
 
 SCHEMAS = {"rosters": ROSTER, "calls": CALLS, "reference": REFERENCE, "sites": SITES}
@@ -89,8 +88,8 @@ def connect(
         (name, code, text) for name in names for code, text in enumerate(read_roster(store, name)[1], start=1)
     ]
     connection = duckdb.connect()
-    _fill(connection, "shards", ("name", "contig"), ((tile.name, tile.contig) for tile in tiles))
-    _fill(connection, "caller_filters", ("batch", "code", "name"), caller_filters)
+    fill(connection, "shards", ("name", "contig"), ((tile.name, tile.contig) for tile in tiles))
+    fill(connection, "caller_filters", ("batch", "code", "name"), caller_filters)
     sources = {}
     for kind, paths in files.items():
         nothing = SCHEMAS[kind].append(pa.field("filename", pa.string())).empty_table()
@@ -100,18 +99,11 @@ def connect(
     shown = ""
     if without:
         table = f"left_out_{uuid.uuid4().hex}"  # no SQL of a user can name it
-        _fill(connection, table, ("participant_id",), ((participant,) for participant in sorted(without)))
+        fill(connection, table, ("participant_id",), ((participant,) for participant in sorted(without)))
         shown = f" ANTI JOIN {table} USING (participant_id)"
     connection.execute(VIEWS.format(**sources, shown=shown))
-    connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
-    connection.execute("SET temp_directory = ?", [str(Path(_spill().name) / uuid.uuid4().hex)])
-    connection.execute("SET allowed_paths = ?", [[str(path) for paths in files.values() for path in paths]])
-    connection.execute("SET enable_external_access = false")
-    if limits is not None:
-        limits.set_on(connection)
-        if watched:
-            limits.watch(connection)
-    connection.execute("SET lock_configuration = true")
+    bound(connection, limits=limits)
+    confine(connection, [path for paths in files.values() for path in paths], limits=limits, watched=watched)
     return connection
 
 
@@ -162,26 +154,6 @@ def _files(
     }
 
 
-@functools.cache
-def _spill() -> tempfile.TemporaryDirectory[str]:
-    """Return this process's folder (0700, deleted at exit) for what does not fit in memory.
-
-    A relation may outlive the code that opened its connection, so DuckDB deletes each connection's part.
-    """
-    return tempfile.TemporaryDirectory(prefix="baekman-query-")
-
-
-def _fill(
-    connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str], rows: Iterable[tuple[str | int, ...]]
-) -> None:
-    values = list(zip(*rows, strict=True)) or [()] * len(columns)
-    types = [pa.int64() if column == "code" else pa.string() for column in columns]
-    arrays = [pa.array(value, kind) for value, kind in zip(values, types, strict=True)]
-    connection.register("rows", pa.table(arrays, names=list(columns)))
-    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
-    connection.unregister("rows")
-
-
 def connect_table(rows: ds.Dataset, *, limits: Limits) -> duckdb.DuckDBPyConnection:
     """Open a participant's finished table as the view ``calls``; nothing else can be read."""
     connection = connect_nothing(limits=limits)
@@ -192,8 +164,6 @@ def connect_table(rows: ds.Dataset, *, limits: Limits) -> duckdb.DuckDBPyConnect
 def connect_nothing(*, limits: Limits) -> duckdb.DuckDBPyConnection:
     """Open a connection without views, which can read no file; rows that do not fit in memory lie in its own folder."""
     connection = duckdb.connect()
-    connection.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
-    connection.execute("SET temp_directory = ?", [str(Path(_spill().name) / uuid.uuid4().hex)])
+    bound(connection, limits=limits)
     connection.execute("SET enable_external_access = false")
-    limits.set_on(connection)
     return connection

@@ -36,18 +36,22 @@ Systems = dict[str, list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class BucketNote:
-    """The result of the task of one bucket: counts, the code systems of each source, and the digests of its files."""
+    """The result of the task of one bucket: counts, the code systems of each source, and the digests of its files.
+
+    ``spans``: the first and the last covered day of each source and ``as_of``: [source, as_of, first, last].
+    """
 
     bucket: str
     rows: int
     participants: int
     systems: Systems
+    spans: list[list[str]]
     digests: Mapping[str, str]
 
     @property
     def summary(self) -> dict[str, Any]:
         """The note as a batch describes it; the list of digests has the files."""
-        return {"rows": self.rows, "participants": self.participants, "systems": self.systems}
+        return {name: getattr(self, name) for name in ("rows", "participants", "systems", "spans")}
 
 
 def add_batch(
@@ -195,7 +199,22 @@ def write_bucket(target: Path, bucket: str, *, events: pa.Table, coverage: pa.Ta
             digests[f"{kind}/{bucket}.parquet"] = digest_of(path)
     participants = len(coverage.column("participant_id").unique())
     return BucketNote(
-        bucket=bucket, rows=events.num_rows, participants=participants, systems=systems_of(events), digests=digests
+        bucket=bucket,
+        rows=events.num_rows,
+        participants=participants,
+        systems=systems_of(events),
+        spans=spans_of(coverage),
+        digests=digests,
+    )
+
+
+def spans_of(coverage: pa.Table) -> list[list[str]]:
+    """Return the first and the last day of each source and ``as_of`` of dated coverage, sorted."""
+    spans = coverage.group_by(["source", "as_of"]).aggregate([("first", "min"), ("last", "max")])
+    names = ("source", "as_of", "first_min", "last_max")
+    rows = zip(*(spans[name].to_pylist() for name in names), strict=True)
+    return sorted(
+        [source, as_of.isoformat(), first.isoformat(), last.isoformat()] for source, as_of, first, last in rows
     )
 
 

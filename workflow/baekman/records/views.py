@@ -1,0 +1,226 @@
+"""SQL views over the records of one snapshot: read-only, with corrections and consent applied.
+
+``state(participant, code, day)`` has the three answers; it is a scalar and a table function. A source has
+observed a code when it records codes of that system. A source in the place of the code asks for any of its events.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from baekman.consent import RECORD_SCOPES
+from baekman.files.digests import require_listed
+from baekman.query.connection import bound, confine
+from baekman.query.limits import Limits
+from baekman.records import reading
+from baekman.records.batch import files_of
+from baekman.records.dictionary import read_dictionary
+from baekman.records.overlap import Overlap, overlap_of
+from baekman.records.row_filter import RowFilter
+from baekman.records.schema import DATED_COVERAGE, EVENTS, FIRSTS, KINDS
+from baekman.records.snapshot import RecordSnapshot
+from baekman.records.store import RecordStore
+from baekman.workspace.denied import RecordAdmission
+
+VIEW_NAMES = ("events", "coverage", "firsts", "participants", "dictionary")
+STATE = "state"
+RECORDED, OBSERVED, NOT_OBSERVED = "recorded", "observed without an event", "not observed"
+
+_COLUMNS = {
+    "events": 'participant_id, time, "end", code, value, category, source, institution, episode',
+    "firsts": "participant_id, code, n, first, last",
+    "coverage": "participant_id, source, first, last, as_of",
+}
+_COVERAGE = """
+CREATE VIEW coverage AS
+WITH before AS (SELECT *, max(last) OVER (PARTITION BY participant_id, source ORDER BY first, last
+    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached FROM {days}),
+islands AS (SELECT *, count(*) FILTER (reached IS NULL OR first > reached + 1) OVER (
+    PARTITION BY participant_id, source ORDER BY first, last ROWS UNBOUNDED PRECEDING) AS island FROM before)
+SELECT participant_id, source, min(first) AS first, max(last) AS last
+FROM islands GROUP BY participant_id, source, island;
+CREATE VIEW participants AS SELECT participant_id, list_sort(list(DISTINCT source)) AS sources, min(first) AS first,
+  max(last) AS last FROM {days} GROUP BY participant_id;
+"""
+_ANSWERS = f"""
+CREATE MACRO {STATE}(participant, code_or_source, day) AS CASE
+  WHEN EXISTS (SELECT 1 FROM events AS e WHERE e.participant_id = participant AND e.time::DATE = day::DATE
+    AND (CASE WHEN contains(code_or_source, '/') THEN e.code ELSE e.source END) = code_or_source) THEN '{RECORDED}'
+  WHEN EXISTS (SELECT 1 FROM {{days}} AS c WHERE c.participant_id = participant
+    AND day::DATE BETWEEN c.first AND c.last AND (c.source = code_or_source OR c.source IN (
+      SELECT s.source FROM {{systems}} AS s WHERE s.system = split_part(code_or_source, '/', 1))))
+    AND NOT EXISTS (SELECT 1 FROM {{denied}} AS d LEFT JOIN dictionary AS t ON t.code = code_or_source
+      WHERE contains(code_or_source, '/') AND d.participant_id = participant
+      AND (t.scope IS NULL OR t.scope = d.scope)) THEN '{OBSERVED}'
+  ELSE '{NOT_OBSERVED}' END;
+CREATE MACRO {STATE}(participant, code_or_source, day) AS TABLE
+  SELECT {STATE}(participant, code_or_source, day) AS state;
+"""
+
+
+def connect_records(
+    store: RecordStore,
+    snapshot: RecordSnapshot,
+    admission: RecordAdmission,
+    *,
+    limits: Limits | None = None,
+    watched: bool = False,
+) -> duckdb.DuckDBPyConnection:
+    """Open the views ``VIEW_NAMES`` and the function ``state`` over a snapshot, for what ``admission`` allows.
+
+    The connection can read the snapshot's files and nothing else. A file is opened when a query needs it. ``limits``
+    and ``watched`` are as for ``query.connection.confine``.
+    """
+    connection = duckdb.connect()
+    bound(connection, limits=limits)
+    sources = _Sources(connection, store, snapshot, admission)
+    connection.register("listed", read_dictionary(store.dictionary).table)
+    connection.execute("CREATE TABLE dictionary AS SELECT * FROM listed")
+    connection.unregister("listed")
+    overlap = overlap_of(store, snapshot)
+    if overlap.is_tied:
+        sources.fill_events()
+    else:
+        connection.execute(f"CREATE VIEW events AS {sources.events(overlap)}")
+    connection.execute(f"CREATE VIEW firsts AS {sources.firsts(overlap)}")
+    days = sources.days()
+    connection.execute(_COVERAGE.format(days=days))
+    connection.execute(_ANSWERS.format(days=days, systems=sources.systems(), denied=sources.denied))
+    confine(connection, sources.paths, limits=limits, watched=watched)
+    return connection
+
+
+def require_whole(store: RecordStore, snapshot: RecordSnapshot, sql: str) -> None:
+    """Compare the files that ``sql`` may read with their digests; raise DamagedFile where one differs."""
+    kinds = {kind for kind in KINDS if re.search(rf"\b{kind}\b", sql, re.IGNORECASE)}
+    if not kinds <= {"coverage"} or re.search(rf"\b({STATE}|U&)", sql, re.IGNORECASE):
+        kinds |= {"events", "coverage"}  # corrections need the coverage, and firsts the events
+    if re.search(r"\bparticipants\b", sql, re.IGNORECASE):
+        kinds.add("coverage")
+    for entry in snapshot.batches:
+        names = [name for name in files_of(store, entry) if name.partition("/")[0] in kinds]
+        require_listed(store.batch(entry.name), names)
+
+
+class _Sources:
+    """The files of a snapshot as SQL. Tables with names of consent have random names, which no user can write."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        store: RecordStore,
+        snapshot: RecordSnapshot,
+        admission: RecordAdmission,
+    ) -> None:
+        self.connection, self.store, self.snapshot, self.admission = connection, store, snapshot, admission
+        self.filter = RowFilter(store, without=frozenset(), admission=admission)
+        self.files = [sorted(files_of(store, entry)) for entry in snapshot.batches]
+        self.paths: list[Path] = []
+        for kind, schema in (("events", EVENTS), ("coverage", DATED_COVERAGE), ("firsts", FIRSTS)):
+            self._table(f"no_{kind}", schema.empty_table())
+        left_out = pa.table({"participant_id": pa.array(sorted(self.filter.left_out), pa.string())})
+        self.left_out = self._table(_secret(), left_out) if left_out.num_rows else ""
+        granted = self.filter.granted
+        rows = pa.table({"participant_id": pa.array(sorted(granted or ()), pa.string())})
+        self.granted = self._table(_secret(), rows) if granted is not None else ""
+        pairs = [(person, scope) for scope, people in sorted(self.filter.denied.items()) for person in sorted(people)]
+        columns = {"participant_id": [pair[0] for pair in pairs], "scope": [pair[1] for pair in pairs]}
+        self.denied = self._table(_secret(), pa.table(columns, pa.schema([(n, pa.string()) for n in columns])))
+        self.has_denied = bool(pairs)
+
+    def _table(self, name: str, rows: pa.Table) -> str:
+        self.connection.register("rows", rows)
+        self.connection.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
+        self.connection.unregister("rows")
+        return name
+
+    def batch(self, place: int, kind: str) -> str:
+        """Return SQL for the allowed rows of one kind of a batch."""
+        folder = self.store.batch(self.snapshot.batches[place].name)
+        paths = [folder / name for name in self.files[place] if name.partition("/")[0] == kind]
+        self.paths += [path for path in paths if path not in self.paths]
+        quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        sql = f"SELECT {_COLUMNS[kind]} FROM " + (f"read_parquet([{quoted}])" if paths else f"no_{kind}")
+        if self.left_out:
+            sql = f"SELECT * FROM ({sql}) ANTI JOIN {self.left_out} USING (participant_id)"
+        if self.granted:
+            sql = f"SELECT * FROM ({sql}) SEMI JOIN {self.granted} USING (participant_id)"
+        if self.has_denied and kind != "coverage":
+            scopes = ", ".join(f"'{scope}'" for scope in RECORD_SCOPES)
+            sql = (
+                f"SELECT {_COLUMNS[kind]} FROM (SELECT r.*, t.scope FROM ({sql}) AS r LEFT JOIN dictionary AS t "
+                f"USING (code)) AS r ANTI JOIN {self.denied} AS d ON r.participant_id = d.participant_id "
+                f"AND d.scope IN ({scopes}) AND coalesce(r.scope, d.scope) = d.scope"
+            )
+        return sql
+
+    def events(self, overlap: Overlap) -> str:
+        """Return SQL for the events that count, where no two batches have one ``as_of`` for a day."""
+        parts = []
+        for place in range(len(self.snapshot.batches)):
+            rows = self.batch(place, "events")
+            if overlap.newer[place]:
+                newer = _union([self.batch(other, "coverage") for other in overlap.newer[place]])
+                on = "c.participant_id = {0}.participant_id AND c.source = {0}.source"
+                within = "{0}.time::DATE BETWEEN c.first AND c.last"
+                own = (
+                    f"SELECT e.*, c.as_of FROM ({rows}) AS e JOIN ({self.batch(place, 'coverage')}) AS c "
+                    f"ON {on.format('e')} AND {within.format('e')}"
+                )
+                if as_of := self.snapshot.batches[place].as_of:  # a compacted batch has several
+                    own = f"SELECT e.*, TIMESTAMP '{as_of}' AS as_of FROM ({rows}) AS e"
+                rows = (
+                    f"SELECT {_COLUMNS['events']} FROM ({own}) AS o ANTI JOIN ({newer}) AS c "
+                    f"ON {on.format('o')} AND {within.format('o')} AND c.as_of > o.as_of"
+                )
+            parts.append(rows)
+        return _union(parts) if parts else "SELECT * FROM no_events"
+
+    def fill_events(self) -> None:
+        """Create the table ``events``, bucket by bucket: equal ``as_of`` are decided by content."""
+        self.connection.execute("CREATE TABLE events AS SELECT * FROM no_events")
+        for bucket in reading.buckets(self.store, self.snapshot):
+            rows = reading.events(self.store, self.snapshot, bucket, scopes=self.admission)
+            self.connection.register("rows", rows)
+            self.connection.execute("INSERT INTO events SELECT * FROM rows")
+            self.connection.unregister("rows")
+
+    def firsts(self, overlap: Overlap) -> str:
+        """Return SQL for the firsts: those of the batches, or counted from events where batches correct each other."""
+        count = len(self.snapshot.batches)
+        if not overlap.is_disjoint:
+            counted = "count(*)::BIGINT AS n, min(time) AS first, max(time) AS last"
+            return f"SELECT participant_id, code, {counted} FROM events GROUP BY participant_id, code"
+        parts = [self.batch(place, "firsts") for place in range(count)] or ["SELECT * FROM no_firsts"]
+        if count <= 1:
+            return parts[0]
+        added = "sum(n)::BIGINT AS n, min(first) AS first, max(last) AS last"
+        return f"SELECT participant_id, code, {added} FROM ({_union(parts)}) GROUP BY participant_id, code"
+
+    def days(self) -> str:
+        """Return the name of a view with the coverage of all batches."""
+        name = _secret()
+        parts = [self.batch(place, "coverage") for place in range(len(self.snapshot.batches))]
+        self.connection.execute(f"CREATE VIEW {name} AS {_union(parts) if parts else 'SELECT * FROM no_coverage'}")
+        return name
+
+    def systems(self) -> str:
+        """Return the name of a table with the code systems of each source."""
+        known = reading.systems(self.store, self.snapshot)
+        pairs = [(source, system) for source, systems in known.items() for system in systems]
+        columns = {"source": [pair[0] for pair in pairs], "system": [pair[1] for pair in pairs]}
+        return self._table(_secret(), pa.table(columns, pa.schema([(name, pa.string()) for name in columns])))
+
+
+def _union(parts: Sequence[str]) -> str:
+    return " UNION ALL ".join(f"({part})" for part in parts)
+
+
+def _secret() -> str:
+    return f"t_{uuid.uuid4().hex}"
