@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pyarrow as pa
-from baekman.records.corrections import resolved
-from baekman.records.covered_days import covered_days
-from baekman.records.rows import firsts_of, is_sorted, merged_firsts, sorted_rows
+from baekman.records.rows.corrections import resolved
+from baekman.records.rows.covered_days import covered_days
+from baekman.records.rows.order import firsts_of, is_sorted, merged_firsts, sorted_rows
 from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS
 from hypothesis import given, settings
 from hypothesis import strategies as st

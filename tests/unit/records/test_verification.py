@@ -14,7 +14,7 @@ from baekman.arrow import take
 from baekman.engine.local import Engine
 from baekman.files.digests import LIST, digest_of, read_digests, sha256_of, write_digests
 from baekman.files.snapshots import snapshot_file
-from baekman.records.rows import read_rows, sorted_rows, write_rows
+from baekman.records.rows.order import read_rows, sorted_rows, write_rows
 from baekman.records.schema import DATED_COVERAGE, EVENTS, FIRSTS
 from baekman.records.snapshot import create_snapshot, read_snapshot
 from baekman.records.store import RecordStore

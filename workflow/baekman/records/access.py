@@ -126,7 +126,7 @@ class Records:
         """
         import numpy as np
 
-        from baekman.records.covered_days import days_of
+        from baekman.records.rows.covered_days import days_of
         from baekman.records.views import NOT_OBSERVED, OBSERVED, RECORDED
 
         admission = self._admit([participant, code_or_source, day], participant=participant)

@@ -20,10 +20,10 @@ from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import fsync_folder
 from baekman.files.digests import LIST, digest_of, listed_digests, read_sealed, sha256_of, write_digests, write_sealed
-from baekman.records.covered_days import covered_days, days_of
-from baekman.records.parts import part_digest, read_part, write_parts
-from baekman.records.row_filter import Denials, allowed_rows
-from baekman.records.rows import firsts_of, sorted_rows, write_rows
+from baekman.records.rows.allowed import Denials, allowed_rows
+from baekman.records.rows.covered_days import covered_days, days_of
+from baekman.records.rows.order import firsts_of, sorted_rows, write_rows
+from baekman.records.rows.parts import part_digest, read_part, write_parts
 from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS, KINDS, SCHEMA_VERSION
 from baekman.records.snapshot import RecordBatchEntry, RecordSnapshot, create_snapshot, read_snapshot
 from baekman.records.store import BATCH_NAME, RecordStore

@@ -12,11 +12,11 @@ from functools import partial
 
 from baekman.engine.local import Engine
 from baekman.records.batch import BucketNote, describe, placed, write_bucket
-from baekman.records.corrections import resolved
-from baekman.records.covered_days import covered_days
 from baekman.records.erasure import sweep_files
 from baekman.records.reading import buckets
-from baekman.records.rows import read_rows
+from baekman.records.rows.corrections import resolved
+from baekman.records.rows.covered_days import covered_days
+from baekman.records.rows.order import read_rows
 from baekman.records.schema import DATED_COVERAGE, EVENTS
 from baekman.records.snapshot import RecordSnapshot, create_snapshot, read_snapshot
 from baekman.records.store import RecordStore

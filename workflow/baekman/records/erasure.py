@@ -27,8 +27,8 @@ from baekman.records.batch import (
     read_description,
     write_bucket,
 )
-from baekman.records.row_filter import Denials, allowed_rows
-from baekman.records.rows import read_rows
+from baekman.records.rows.allowed import Denials, allowed_rows
+from baekman.records.rows.order import read_rows
 from baekman.records.schema import DATED_COVERAGE, EVENTS, KINDS
 from baekman.records.snapshot import RecordBatchEntry, RecordSnapshot, create_snapshot, numbers, read_snapshot
 from baekman.records.store import RecordStore

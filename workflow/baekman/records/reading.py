@@ -14,10 +14,10 @@ from baekman.arrow import filtered
 from baekman.consent import RECORD_SCOPES
 from baekman.files.snapshots import reading_numbered
 from baekman.records.batch import Systems, buckets_in, files_of, merged_systems, read_description
-from baekman.records.corrections import resolved
-from baekman.records.covered_days import covered_days
-from baekman.records.row_filter import NOBODY, RowFilter, is_in
-from baekman.records.rows import firsts_of, merged_firsts, read_person, read_rows, sorted_rows
+from baekman.records.rows.allowed import NOBODY, RowFilter, is_in
+from baekman.records.rows.corrections import resolved
+from baekman.records.rows.covered_days import covered_days
+from baekman.records.rows.order import firsts_of, merged_firsts, read_person, read_rows, sorted_rows
 from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS, FIRSTS
 from baekman.records.snapshot import RecordSnapshot, read_snapshot
 from baekman.records.store import RecordStore

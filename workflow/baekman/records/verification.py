@@ -16,9 +16,9 @@ from baekman.errors import DamagedFile, InputRefused
 from baekman.files.digests import LIST, digest_of, read_digests, sha256_of
 from baekman.files.snapshots import refuse_gone_numbers, snapshot_file
 from baekman.records.batch import DESCRIPTION, read_description, spans_of, systems_of
-from baekman.records.covered_days import covered_days, days_of
 from baekman.records.dictionary import read_dictionary
-from baekman.records.rows import firsts_of, is_sorted
+from baekman.records.rows.covered_days import covered_days, days_of
+from baekman.records.rows.order import firsts_of, is_sorted
 from baekman.records.schema import KINDS
 from baekman.records.snapshot import RecordBatchEntry, RecordSnapshot, load_snapshot, numbers
 from baekman.records.store import RecordStore

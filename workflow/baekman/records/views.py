@@ -22,7 +22,7 @@ from baekman.records import reading
 from baekman.records.batch import files_of
 from baekman.records.dictionary import read_dictionary
 from baekman.records.overlap import Overlap, overlap_of
-from baekman.records.row_filter import RowFilter
+from baekman.records.rows.allowed import RowFilter
 from baekman.records.schema import DATED_COVERAGE, EVENTS, FIRSTS, KINDS
 from baekman.records.snapshot import RecordSnapshot
 from baekman.records.store import RecordStore

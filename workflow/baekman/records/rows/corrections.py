@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from baekman.arrow import concat, filtered
-from baekman.records.covered_days import CoveredDays, covered_days, days_of
-from baekman.records.rows import sorted_rows
+from baekman.records.rows.covered_days import CoveredDays, covered_days, days_of
+from baekman.records.rows.order import sorted_rows
 from baekman.records.schema import EVENTS
 
 _TIED_ROWS = """

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from baekman.arrow import arrow, concat, take
-from baekman.records.rows import codes_of
+from baekman.records.rows.order import codes_of
 from baekman.records.schema import COVERAGE, DATED_COVERAGE
 
 Numbers = npt.NDArray[np.int64]
