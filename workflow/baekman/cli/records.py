@@ -41,10 +41,12 @@ def init(
     Example: baekman records init --workspace W
     """
     from baekman import data
+    from baekman.records.dictionary import read_dictionary
     from baekman.records.store import create_store
 
-    text = (dictionary or data.path("dictionary.tsv")).read_text("utf-8")
-    store = create_store(workspace, dictionary=text, buckets=buckets)
+    file = dictionary or data.path("dictionary.tsv")
+    read_dictionary(file)  # refuses a faulty one
+    store = create_store(workspace, dictionary=file.read_text("utf-8"), buckets=buckets)
     typer.echo(f"{store.buckets} buckets")
 
 
