@@ -15,11 +15,28 @@ import pytest
 import typer
 from baekman.cohort.add import add_batch
 from baekman.cohort.store import Store, create_store
+from baekman.registry import database
 from baekman.registry.records import Registry, create_registry
+from sqlalchemy import Engine
 from support import PROJECT, small_cohort
 from support.finished_workspace import FinishedWorkspace, finished_workspace
 from support.servers import postgresql
 from support.store_tools import write_reference
+
+MEMORY = Path("/dev/shm")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put temporary files into memory where there is room: a store waits for the disk after each of its files.
+
+    The option ``--basetemp`` or the variable ``TMPDIR`` gives another place.
+    """
+    if config.option.basetemp is None and "TMPDIR" not in os.environ and _free_memory() >= 2**32:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+def _free_memory() -> int:
+    return shutil.disk_usage(MEMORY).free if MEMORY.is_dir() else 0
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,6 +49,24 @@ def _commands_are_built_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("typer.testing._get_command", lambda app: built(app, len(app.registered_groups)))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_are_compiled_once() -> Iterator[None]:
+    """Let the engines of all SQLite registries share their compiled statements: each test opens several registries."""
+    connect = database._sqlite
+    shared = connect(Path(":memory:"))
+    shared.connect().close()  # what the dialect asks the driver at its first connection
+
+    def connected(file: Path) -> Engine:
+        engine = connect(file)
+        engine.dialect = shared.dialect  # part of the key of a compiled statement
+        engine._compiled_cache = shared._compiled_cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "_sqlite", connected)
         yield
 
 
@@ -63,11 +98,10 @@ def postgresql_server() -> Iterator[str]:
 @pytest.fixture
 def memory_path(tmp_path: Path) -> Iterator[Path]:
     """Return an empty folder in memory for thousands of small files, or ``tmp_path`` where there is no such place."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or shutil.disk_usage(memory).free < 2**25:
+    if _free_memory() < 2**25:
         yield tmp_path
         return
-    with tempfile.TemporaryDirectory(dir=memory, prefix="baekman-") as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY, prefix="baekman-") as folder:
         yield Path(folder)
 
 
