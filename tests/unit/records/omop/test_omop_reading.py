@@ -44,7 +44,7 @@ def test_each_row_is_one_event_with_the_code_of_its_concept(delivery: tuple[pa.T
     assert entry is not None and entry.name_ko == "수축기 혈압" and entry.uri is not None
     assert entry.uri.startswith("http://loinc.org/8480-6#omop=")
     codes = set(events["code"].to_pylist())
-    assert {"KCD7/E11.9", "KCD7/E11.8", "RxNorm/860975", "Visit/OP", "OMOP/999001", "OMOP/death"} <= codes
+    assert {"KCD7/E11.9", "KCD7/E11.8", "RxNorm/860975", "Visit/OP", "OMOP/999001", "DEATH/omop"} <= codes
     parent = dictionary.entry("KCD7/E11.9")
     assert parent is not None and parent.parent == "SNOMED/44054006"
 

@@ -6,7 +6,6 @@ event stands for (notes, costs, providers, most of the vocabulary) are written w
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
-from baekman.arrow import parquet_options
 from baekman.files.atomic import atomic_folder
+from baekman.records.export.frames import bounded_connection, load, parquet_writer, rows
 from baekman.records.export.source import RecordSource
 from baekman.records.omop import meanings, writing
 from baekman.records.omop.mapping import MAPPINGS
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     import duckdb
 
 FileFormat = Literal["parquet", "csv"]
-MEMORY_LIMIT = "1GB"
 CDM_CONCEPT = 756265  # OMOP CDM version 5.4.0
 VISITS = ("visit_occurrence", "visit_detail")
 
@@ -52,15 +49,7 @@ def write_omop(
     ``format``: the format of the files, ``<table>.parquet`` or ``<table>.csv``. ``day``: the date that ``cdm_source``
     states, by default today. ``before_output`` is called when all files are written, before ``output`` appears.
     """
-    import duckdb
-
-    with (
-        atomic_folder(output.absolute()) as folder,
-        tempfile.TemporaryDirectory(prefix="baekman-omop-") as spill,
-        duckdb.connect() as connection,
-    ):
-        connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
-        connection.execute("SET temp_directory = ?", [spill])
+    with atomic_folder(output.absolute()) as folder, bounded_connection() as connection:
         define_functions(connection)
         export = _Export(connection, folder, format)
         try:
@@ -87,20 +76,22 @@ class _Export:
             if format == "csv":
                 self._writers[table] = pyarrow.csv.CSVWriter(path, columns)
             else:
-                self._writers[table] = pq.ParquetWriter(path, columns, **parquet_options(columns))
+                self._writers[table] = parquet_writer(path, columns)
 
     def load(self, source: RecordSource) -> None:
         """Make the tables of codes and conventions."""
         for mapping in MAPPINGS:
-            self._load(f"codes_{mapping.name}", meanings.codes_table(source.dictionary, mapping))
-            self._load(f"conventions_{mapping.name}", meanings.conventions_table(source.dictionary, mapping))
-        self._load("periods", meanings.periods_table(source.dictionary))
-        self._load("concepts", meanings.concepts_table(source.dictionary))
+            load(self._connection, f"codes_{mapping.name}", meanings.codes_table(source.dictionary, mapping))
+            load(
+                self._connection, f"conventions_{mapping.name}", meanings.conventions_table(source.dictionary, mapping)
+            )
+        load(self._connection, "periods", meanings.periods_table(source.dictionary))
+        load(self._connection, "concepts", meanings.concepts_table(source.dictionary))
 
     def add(self, events: pa.Table, coverage: pa.Table) -> None:
         """Write the rows of the participants of one bucket."""
-        self._load("events", events)
-        self._load("coverage", coverage)
+        load(self._connection, "events", events)
+        load(self._connection, "coverage", coverage)
         self._connection.execute(
             f"CREATE OR REPLACE TEMP TABLE people AS SELECT participant_id, {self.persons} + "
             "row_number() OVER (ORDER BY participant_id) AS person_id FROM (SELECT participant_id FROM events "
@@ -139,18 +130,13 @@ class _Export:
         for writer in self._writers.values():
             writer.close()
 
-    def _load(self, name: str, table: pa.Table) -> None:
-        self._connection.register("loaded", table)
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM loaded")
-        self._connection.unregister("loaded")
-
     def _write(self, table: str, sql: str, *, keep: bool = False) -> int:
         """Write the rows of ``sql`` to the file of ``table``; return their number."""
-        rows = self._connection.sql(sql).to_arrow_table().cast(schema(table))
-        if rows.num_rows:
-            self._writers[table].write_table(rows)
+        table_rows = rows(self._connection, sql, schema(table))
+        if table_rows.num_rows:
+            self._writers[table].write_table(table_rows)
         if keep:
-            self._load("condition_rows", rows)
-        count: int = rows.num_rows
+            load(self._connection, "condition_rows", table_rows)
+        count: int = table_rows.num_rows
         self._keys[table] += count
         return count
