@@ -17,6 +17,7 @@ from baekman.projects.signing import SigningKey
 
 RELEASE = "R" + "0" * 11 + "1"
 RELEASE += pseudonyms.check_character(RELEASE)
+FIRST, SECOND = (body + pseudonyms.check_character(body) for body in ("J" + "0" * 12, "J" + "1" * 12))
 SEEN, CHANGED = "ab" * 32, "cd" * 32
 
 DESCRIPTION = """\

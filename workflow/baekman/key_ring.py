@@ -129,21 +129,29 @@ class KeyRing:
         self.current = key_id
 
     def seal(self, values: dict[str, Any], *, identity: str) -> bytes:
-        """Return ``values`` as JSON, sealed for the record named ``identity`` and no other.
+        """Return ``values`` as JSON, sealed for the record named ``identity`` and no other (``seal_bytes``)."""
+        return self.seal_bytes(_ENCODER.encode(values).encode(), identity=identity)
+
+    def seal_bytes(self, data: bytes, *, identity: str) -> bytes:
+        """Return ``data``, sealed for the record named ``identity`` and no other.
 
         The bytes are the key's ID (4), the nonce (12), then the AES-256-GCM text with its tag.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        text = _ENCODER.encode(values).encode()
-        return self.current + nonce + self._sealing[self.current].encrypt(nonce, text, self._bound(identity))
+        return self.current + nonce + self._sealing[self.current].encrypt(nonce, data, self._bound(identity))
 
     def unseal(self, sealed: bytes, *, identity: str) -> dict[str, Any]:
         """Return the values that ``seal`` took; InputRefused for bytes that were changed or are of another record."""
+        values: dict[str, Any] = _DECODER.decode(self.unseal_bytes(sealed, identity=identity).decode())
+        return values
+
+    def unseal_bytes(self, sealed: bytes, *, identity: str) -> bytes:
+        """Return the data that ``seal_bytes`` took; InputRefused as for ``unseal``."""
         key_id = sealed[:ID_BYTES]
         nonce = sealed[ID_BYTES:][:_NONCE_BYTES]
         text = sealed[ID_BYTES + _NONCE_BYTES :]
         try:
-            opened = self._sealing[key_id].decrypt(nonce, text, self._bound(identity))
+            return self._sealing[key_id].decrypt(nonce, text, self._bound(identity))
         except (InvalidTag, KeyError, ValueError):
             raise InputRefused(
                 Problem(
@@ -154,8 +162,6 @@ class KeyRing:
                     action=self.purpose.remedy,
                 )
             ) from None
-        values: dict[str, Any] = _DECODER.decode(opened.decode())
-        return values
 
     def _bound(self, identity: str) -> bytes:
         return f"{self.context}{identity}".encode()

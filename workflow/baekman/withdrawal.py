@@ -86,6 +86,7 @@ def withdraw(
             master key is not available.
     """
     from baekman.registry import denied_list
+    from baekman.registry.books import every_book
 
     registry.require_participant(participant_id)
     if not leave_tables:
@@ -100,6 +101,7 @@ def withdraw(
     snapshot = _leave_cohort(workspace, participant_id, note=note, workers=workers, is_again=bool(earlier))
     table_files.convert_layout(workspace.tables)
     purge = _purge(workspace, participant_id, specimens, note=note)
+    purge.removed |= every_book.leave_books(registry, participant_id, note=note)
     if not leave_tables and (opened := _cohort(workspace)) and (stale := _stale_tables(workspace)):
         engine = Engine(workers=workers)
         tables.make_latest_tables(opened, output=workspace.tables, participants=stale, engine=engine)

@@ -112,11 +112,12 @@ def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
 
 @app.command()
 def verify(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key_file: KeyFileOption = None) -> None:
-    """Check every row against its seals, and the array genotypes; exit with 3 and a line for each that was changed.
+    """Check all rows against their seals, array genotypes and books; exit with 3 and a line for each that was changed.
 
     Example: baekman registry verify --workspace W
     """
     from baekman.errors import InputRefused
+    from baekman.registry.books import every_book
     from baekman.registry.denied_list import require_seen
     from baekman.registry.records import open_registry
     from baekman.workspace.paths import Workspace
@@ -124,6 +125,7 @@ def verify(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, k
     opened = open_registry(workspace, registry=registry, key_file=key_file)
     opened.guard.require_whole()
     opened.require_arrays()
+    every_book.require_whole(opened)
     rows = opened.guard.head().rows
     print(f"whole: {rows['participants']} participants, {rows['specimens']} specimens, {rows['consent_events']} events")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
+from typing import IO
 
 from baekman.files.atomic import fsync_folder
 
@@ -39,6 +40,18 @@ def write_secret(path: Path, content: bytes, *, replace: bool = True) -> bool:
     return True
 
 
+def replace_secret(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` as ``write_secret`` does, and overwrite the bytes that were there before."""
+    try:
+        before = path.open("r+b")
+    except FileNotFoundError:
+        write_secret(path, content)
+        return
+    with before:
+        write_secret(path, content)
+        _overwrite(before)
+
+
 def destroy_secret(path: Path) -> bool:
     """Overwrite and delete ``path`` and the copies that killed writers left; return whether any existed.
 
@@ -48,13 +61,17 @@ def destroy_secret(path: Path) -> bool:
     existing = [secret for secret in secrets if secret.exists()]
     for secret in existing:
         with secret.open("r+b") as opened:
-            opened.write(os.urandom(os.fstat(opened.fileno()).st_size))
-            opened.flush()
-            os.fsync(opened.fileno())
+            _overwrite(opened)
         secret.unlink()
     if existing:
         fsync_folder(path.parent)
     return bool(existing)
+
+
+def _overwrite(opened: IO[bytes]) -> None:
+    opened.write(os.urandom(os.fstat(opened.fileno()).st_size))
+    opened.flush()
+    os.fsync(opened.fileno())
 
 
 def _temporary_name(path: Path, unique: str) -> str:

@@ -1,8 +1,9 @@
 """A new key for the registry, safe against a stop at any instant.
 
 First the key file gets the new key next to the old one. Then one transaction seals every record again and notes the
-name of the new key. Last the key file drops the old key. The store always names the key that seals it. So the
-registry opens after a stop at any step, and the same command finishes the work.
+name of the new key. The keys of books (``books``) are sealed again. Last the key file drops the old key. The store
+always names the key that seals it. So the registry opens after a stop at any step, and the same command finishes the
+work.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from sqlalchemy import update
 from baekman.errors import InputRefused
 from baekman.key_ring import Key, KeyRing, make_key_file, require_file
 from baekman.registry import database
+from baekman.registry.books import every_book
 from baekman.registry.database import settings
 from baekman.registry.records import Registry
 from baekman.registry.seal.change import require_head
@@ -28,6 +30,7 @@ def rotate_key(registry: Registry) -> int:
     file = require_file(registry.ring)
     used = next(key for key in registry.ring.keys if key.key_id == registry.ring.current)
     fresh = Key.new()
+    every_book.seal_again(registry)  # a rotation that was stopped may have left some with an older key
     make_key_file(file, [fresh, used])
     context = registry.ring.context
     old, new = KeyRing([used], context=context), KeyRing([fresh], file=file, context=context)
@@ -38,6 +41,8 @@ def rotate_key(registry: Registry) -> int:
         count = seal_all(connection, old, new)
         seal_everything(connection, ring=new, head=head)
         connection.execute(update(settings).where(settings.c.name == "key_id").values(value=new.current.hex()))
+    registry.ring = KeyRing([fresh, used], file=file, context=context)
+    every_book.seal_again(registry)
     make_key_file(file, [fresh])
     registry.ring, registry.guard = new, Guard(registry.engine, new)
     return count

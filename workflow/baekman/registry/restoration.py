@@ -17,6 +17,7 @@ from baekman import audit, pseudonyms
 from baekman.consent import ALL_SCOPES, ConsentEvent, ConsentState, Decision, Scope, evaluate, today
 from baekman.errors import InputRefused, Problem
 from baekman.registry import denied_list
+from baekman.registry.books import every_book
 from baekman.registry.records import Registry
 from baekman.workspace.currency import listed_consent, newest_snapshot, require_current
 from baekman.workspace.denied import mark_withdrawn, read_mark, withdrawn_participants
@@ -25,6 +26,7 @@ from baekman.workspace.paths import Workspace
 
 CHECKED = "restore.check"
 _WITHDRAWALS = frozenset({"withdraw", "registry.withdraw", "withdraw.sweep"})
+_CLOSING = "project.close"
 _IMPORTS = frozenset({"registry.import", "registry.correct"})
 
 
@@ -103,6 +105,7 @@ def reapply(workspace: Workspace, registry: Registry) -> list[str]:
         lines.append(f"{participant_id}: record the newest decision again with `baekman registry consent`")
     lines += [f"import the registration table with SHA-256 {digest} again" for digest in sorted(lost.tables)]
     denied_list.finish(workspace, registry=registry)
+    lines += every_book.restore(registry, withdrawn=_withdrawn_in(registry), closed=_closed_projects(workspace))
     return lines
 
 
@@ -127,6 +130,10 @@ def is_in_order(workspace: Workspace, registry: Registry) -> bool:
 
 def _withdrawn_in(registry: Registry) -> set[str]:
     return {standing.participant_id for standing in registry.standing() if standing.is_withdrawn}
+
+
+def _closed_projects(workspace: Workspace) -> set[str]:
+    return {event["object"] for event in audit.kept_events(workspace.root) if event["action"] == _CLOSING}
 
 
 # -- withdrawals

@@ -13,6 +13,7 @@ from baekman.errors import DamagedFile
 from baekman.files.digests import LIST, read_sealed
 from baekman.files.sidecar import read_checked
 from baekman.registry import denied_list
+from baekman.registry.books import every_book
 from baekman.registry.records import open_registry
 from baekman.tables.freeze import SITES, verify_freeze
 from baekman.tables.keys import folder_of, open_keys, verify_keys
@@ -115,6 +116,7 @@ def _registry(workspace: Workspace, registry: Path | str | None, key_file: Path 
     opened = open_registry(workspace.root, registry=registry, key_file=key_file)
     opened.guard.require_whole()
     opened.require_arrays()
+    every_book.require_whole(opened)
     denied_list.require_seen(workspace, opened)
     denied_list.require_log(workspace, opened)
     if not denied_list.is_as_noted(workspace, opened):

@@ -68,6 +68,7 @@ class RemovalNote:
         has_key: Whether the participant had a key of encrypted tables.
         named: Files and folders named by the IDs, relative to the workspace.
         searched: Files that contain an ID, relative to the workspace.
+        books: Projects with a row of the participant in their book (``registry.books``).
         is_done: Whether all noted changes are made; only the receipt is missing.
     """
 
@@ -77,6 +78,7 @@ class RemovalNote:
     has_key: bool = False
     named: set[str] = field(default_factory=set)
     searched: set[str] = field(default_factory=set)
+    books: set[str] = field(default_factory=set)
     is_done: bool = False
 
     @classmethod
@@ -92,13 +94,14 @@ class RemovalNote:
             has_key=values["has_key"],
             named=set(values["named"]),
             searched=set(values["searched"]),
+            books=set(values.get("books", ())),
             is_done=values.get("is_done", False),
         )
 
     def save(self) -> None:
         """Write the note."""
         values = {"audit": self.audit, "snapshot": self.snapshot, "has_key": self.has_key, "is_done": self.is_done}
-        names = {"named": sorted(self.named), "searched": sorted(self.searched)}
+        names = {"named": sorted(self.named), "searched": sorted(self.searched), "books": sorted(self.books)}
         write_text(self.path, json.dumps({**values, **names}) + "\n")
 
     def purge(self, workspace: Workspace, *, left: set[str]) -> Purge:
