@@ -8,8 +8,6 @@ rule alignment_statistics:
         reference=REFERENCE,
     output:
         stats=f"{QC}.stats.txt",
-        flagstat=f"{QC}.flagstat.txt",
-        idxstats=f"{QC}.idxstats.txt",
     log:
         "<logs>/alignment_statistics/{participant}.log",
     benchmark:
@@ -18,8 +16,8 @@ rule alignment_statistics:
         "../envs/step.yaml"
     threads: 2
     shell:
-        "baekman step alignment-statistics {input.cram} --reference {input.reference} --stats {output.stats}"
-        " --flagstat {output.flagstat} --idxstats {output.idxstats} --threads {threads} 2> {log}"
+        "baekman step tool samtools stats -@ {threads} --reference {input.reference} --ref-seq {input.reference}"
+        " {input.cram} > {output.stats} 2> {log}"
 
 
 rule depth:

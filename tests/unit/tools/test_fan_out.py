@@ -1,4 +1,4 @@
-"""One command's stdout for several commands."""
+"""The stdout of one pipe for several pipes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SLOW = ["sh", "-c", "cat >/dev/null; sleep 100"]
 
 
 def test_each_reader_gets_all_of_the_stdout(tmp_path: Path) -> None:
-    copies = {tmp_path / name: ["cat"] for name in ("a", "b")}
-    fan_out(SOURCE, {**copies, tmp_path / "count": ["wc", "-l"]})
+    copies = {tmp_path / name: [["cat"]] for name in ("a", "b")}
+    fan_out([SOURCE, ["cat"]], {**copies, tmp_path / "count": [["cat"], ["wc", "-l"]]})
     text = "".join(f"{number}\n" for number in range(300_000))
     assert [path.read_text() for path in copies] == [text, text]
     assert (tmp_path / "count").read_text().strip() == "300000"
@@ -35,5 +35,5 @@ def test_a_failure_ends_all_of_them_and_names_the_tool(
 ) -> None:
     began = time.monotonic()
     with pytest.raises(PipeFailed, match=failed):
-        fan_out(source, {tmp_path / "a": ["cat"], tmp_path / "b": reader, tmp_path / "c": SLOW})
+        fan_out([source], {tmp_path / "a": [["cat"]], tmp_path / "b": [["cat"], reader], tmp_path / "c": [SLOW]})
     assert time.monotonic() - began < 50

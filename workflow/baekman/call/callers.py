@@ -1,8 +1,8 @@
 """The variant callers behind one interface: the commands that call one participant in one piece of the genome.
 
 Each caller is a function that returns the steps of a ``Job``. A step is a list of commands joined by pipes; the last
-command writes a file. ``bcftools`` and ``freebayes`` write records only, and the blocks come from the pileup. ``gatk``
-and ``deepvariant`` write a gVCF of their own.
+command writes a file. ``bcftools`` is one pipe instead, which reads the pileup. ``bcftools`` and ``freebayes`` write
+records only, and the blocks come from the pileup. ``gatk`` and ``deepvariant`` write a gVCF of their own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from baekman.call.reference_blocks import PILEUP_FORMAT
+from baekman.call.reference_blocks import EVIDENCE_LIMIT, PILEUP_FORMAT
 from baekman.genome.ploidy import Piece
 from baekman.genome.regions import Region
 from baekman.genome.targets import format_targets
@@ -66,13 +66,8 @@ class Job:
         return path
 
     @property
-    def pileup(self) -> Path:
-        """Return the path of the likelihoods of every covered base, BCF."""
-        return self.folder / "pileup.bcf"
-
-    @property
     def pileup_table(self) -> Path:
-        """Return the path of the same as a table in ``PILEUP_FORMAT``."""
+        """Return the path of the likelihoods of every covered base, a table in ``PILEUP_FORMAT``."""
         return self.folder / "pileup.tsv"
 
     @property
@@ -81,28 +76,35 @@ class Job:
         return self.folder / "records.vcf"
 
 
-def pileup(job: Job) -> list[Commands]:
-    """Return the steps that write the evidence of the reads, ``job.pileup`` and ``job.pileup_table``."""
-    bcftools = tools.command("bcftools")
-    mpileup = [*bcftools, "mpileup", *PILEUP_OPTIONS, "-g", PILEUP_DEPTHS, "--no-version", "-f", str(job.reference)]
-    # level 1: a third of the size of none, and a third of the CPU of the usual level
-    written, bed = ["-Ob1", "-o", str(job.pileup)], str(job.write_bed())
+def pileup(job: Job) -> Commands:
+    """Return the pipe that writes the likelihoods of every covered base to its stdout, BCF."""
+    mpileup = [*tools.command("bcftools"), "mpileup", *PILEUP_OPTIONS, "-g", PILEUP_DEPTHS, "--no-version"]
+    mpileup += ["-f", str(job.reference), "-Ou"]
+    bed = str(job.write_bed())
     if job.stretches is None:
-        likelihoods = [[*mpileup, "-R", bed, *written, str(job.cram)]]
-    else:
-        # mpileup -R decodes a part of the CRAM again for each region in it, and -T alone reads all of the CRAM
-        view = [*tools.command("samtools"), "view", "-u", "-M", "-L", bed, "-T", str(job.reference), str(job.cram)]
-        likelihoods = [view, [*mpileup, "-T", bed, *written, "-"]]
-    return [likelihoods, [[*bcftools, "query", "-f", PILEUP_FORMAT, "-o", str(job.pileup_table), str(job.pileup)]]]
+        return [[*mpileup, "-R", bed, str(job.cram)]]
+    # mpileup -R decodes a part of the CRAM again for each region in it, and -T alone reads all of the CRAM
+    view = [*tools.command("samtools"), "view", "-u", "-M", "-L", bed, "-T", str(job.reference), str(job.cram)]
+    return [view, [*mpileup, "-T", bed, "-"]]
 
 
-def bcftools(job: Job) -> list[Commands]:
-    """Return the steps for genotypes wherever a read of the pileup shows an ALT, with all ALTs and their PLs."""
+def pileup_table() -> Commands:
+    """Return the pipe that makes the table ``PILEUP_FORMAT`` of a pileup."""
+    return [[*tools.command("bcftools"), "query", "-f", PILEUP_FORMAT, "-"]]
+
+
+def bcftools(job: Job) -> Commands:
+    """Return the pipe from a pileup to genotypes wherever a read shows an ALT, with all ALTs and their PLs.
+
+    It leaves out the records that ``records.gvcf_record`` leaves out because their reads exclude each ALT. Most are
+    such: an error in one read shows an ALT.
+    """
     command = tools.command("bcftools")
-    ploidy = str(job.piece.ploidy)
-    with_alt = [*command, "view", "--no-version", "-e", 'ALT="<*>" && N_ALT=1', "-Ou", str(job.pileup)]
-    call = [*command, *["call", "--no-version", "-m", "-A", "-Ov", "--ploidy"], ploidy]
-    return [[with_alt, [*call, "-o", str(job.records), "-"]]]
+    view = [*command, "view", "--no-version", "-e"]
+    with_alt = [*view, 'ALT="<*>" && N_ALT=1', "-Ou", "-"]
+    call = [*command, *["call", "--no-version", "-m", "-A", "-Ou", "--ploidy"], str(job.piece.ploidy), "-"]
+    excluded = f'GT="ref" && MIN(FMT/PL[0:1-]) - FMT/PL[0:0] >= {EVIDENCE_LIMIT}'
+    return [with_alt, call, [*view, excluded, "-Ov", "-"]]
 
 
 def freebayes(job: Job) -> list[Commands]:
@@ -153,20 +155,21 @@ def deepvariant(job: Job) -> list[Commands]:
 
 @dataclass(frozen=True)
 class Caller:
-    """A caller: its ``steps`` for a job.
+    """A caller: its ``steps`` for a job, or the pipe ``of_pileup`` from a pileup to its records.
 
     ``kept_info``: INFO fields that the gVCF keeps. ``own_blocks``: the records are a whole gVCF and need no pileup.
     ``reports_reach``: the records have blocks up to the end of the region, which are not kept.
     """
 
-    steps: Callable[[Job], list[Commands]]
+    steps: Callable[[Job], list[Commands]] = lambda job: []
+    of_pileup: Callable[[Job], Commands] | None = None
     kept_info: tuple[str, ...] = ()
     own_blocks: bool = False
     reports_reach: bool = False
 
 
 CALLERS: dict[str, Caller] = {
-    "bcftools": Caller(bcftools, kept_info=KEPT_INFO_BCFTOOLS),
+    "bcftools": Caller(of_pileup=bcftools, kept_info=KEPT_INFO_BCFTOOLS),
     "freebayes": Caller(freebayes, kept_info=KEPT_INFO_FREEBAYES, reports_reach=True),
     "gatk": Caller(gatk, own_blocks=True),
     "deepvariant": Caller(deepvariant, own_blocks=True),

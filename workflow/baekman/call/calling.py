@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pysam
 
-from baekman.call.callers import CALLERS, Commands, Job, pileup
+from baekman.call.callers import CALLERS, Commands, Job, pileup, pileup_table
 from baekman.call.completeness import gaps_of, read_note, uncalled_regions, whole_lines_of, write_note
 from baekman.call.records import read_records
 from baekman.call.reference_blocks import Block, blocks, reference_evidence
@@ -32,6 +32,7 @@ from baekman.genome.reference import contig_lengths
 from baekman.genome.regions import Region
 from baekman.genome.targets import Overlaps, Targets
 from baekman.tools import programs as tools
+from baekman.tools.fan_out import fan_out
 from baekman.tools.pipes import piped
 
 BASES = np.frombuffer(b"ACGT", np.uint8)
@@ -189,7 +190,10 @@ def _call_piece(job: Job, name: str) -> _Calls:
         records_lines = [line for line in lines if not line.startswith("#")]
         gaps = _within(gaps_of(records_lines, region), job)
         return _Calls(lines=records_lines, header=header or _HEADER, gaps=gaps)
-    _run(pileup(job))
+    readers = {job.pileup_table: pileup_table()}
+    if caller.of_pileup:
+        readers[job.records] = caller.of_pileup(job)
+    fan_out(pileup(job), readers)
     _run(caller.steps(job))
     records, declared, reached = read_records(job.records, piece=job.piece, kept_info=caller.kept_info)
     is_called = _called_bases(job)

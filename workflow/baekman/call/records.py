@@ -14,12 +14,9 @@ import cyvcf2
 import numpy as np
 
 from baekman.call.completeness import cut_to_whole_lines
-from baekman.call.reference_blocks import GQ_CAP
+from baekman.call.reference_blocks import EVIDENCE_LIMIT, GQ_CAP
 from baekman.genome.ploidy import Piece
 
-# A record stays unless its reads make every genotype with an ALT this much (phred) worse than the reference. The
-# HWE prior of a het against the reference, 2f / (1 - f), reverses that only where the ALT's frequency f > 0.9998.
-EVIDENCE_LIMIT = 40
 LOW_QUAL = 20
 NOWHERE = (0, -1)
 BASES = frozenset("ACGTacgt")
@@ -72,9 +69,7 @@ def read_records(path: Path, *, piece: Piece, kept_info: Sequence[str]) -> tuple
     if not cut_to_whole_lines(path):
         return [], [], reached
     records = []
-    kept, dropped_end = without_excluded(path)
-    reached = max(reached, dropped_end)
-    vcf = cyvcf2.VCF(str(kept))
+    vcf = cyvcf2.VCF(str(path))
     try:
         for variant in vcf:
             reached = max(reached, variant.end)
@@ -86,40 +81,6 @@ def read_records(path: Path, *, piece: Piece, kept_info: Sequence[str]) -> tuple
         vcf.close()
     _mark_deleted(records)
     return records, declared, reached
-
-
-def without_excluded(path: Path) -> tuple[Path, int]:
-    """Write the VCF ``path`` without the records that ``gvcf_record`` leaves out because their reads exclude each ALT.
-
-    Most records of bcftools are such: an error in one read shows an ALT. Records with other fields before PL stay.
-    Returns the written file, and the last position (1-based) of the records left out, 0 where there is none.
-    """
-    kept, end = path.with_name(f"kept.{path.name}"), 0
-    with path.open("rb") as lines, kept.open("wb") as sink:
-        for line in lines:
-            if (last := _end_if_excluded(line)) > 0:
-                end = max(end, last)
-            else:
-                sink.write(line)
-    return kept, end
-
-
-def _end_if_excluded(line: bytes) -> int:
-    """Return the last position of a record that the reads exclude; 0 for any other line."""
-    _, _, fields = line.rpartition(b"\tGT:PL")
-    sample = fields.partition(b"\t")[2].split(b":", 2)
-    if sample[0] not in (b"0/0", b"0") or len(sample) < 2:
-        return 0
-    try:
-        reference, *others = map(int, sample[1].split(b","))
-    except ValueError:
-        return 0
-    _, pos, _, ref, alts, _ = line.split(b"\t", 5)
-    alleles = alts.count(b",") + 2
-    genotypes = alleles * (alleles + 1) // 2 if sample[0] == b"0/0" else alleles
-    if len(others) + 1 != genotypes or min(others) - reference < EVIDENCE_LIMIT:
-        return 0
-    return int(pos) + len(ref) - 1
 
 
 def gvcf_record(variant: Any, piece: Piece, kept_info: Sequence[str]) -> Record | None:

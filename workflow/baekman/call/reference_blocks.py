@@ -14,6 +14,9 @@ import pyarrow.csv
 
 Integers = npt.NDArray[np.int32]
 
+# A record stays unless its reads make every genotype with an ALT this much (phred) worse than the reference. The
+# HWE prior of a het against the reference, 2f / (1 - f), reverses that only where the ALT's frequency f > 0.9998.
+EVIDENCE_LIMIT = 40
 GQ_CAP = 99
 # Lower borders of the GQ bands. A band is as wide as the effect of one read (3 phred) where that may decide a joint
 # genotype, and wider elsewhere. The store's own default bands are among the borders.

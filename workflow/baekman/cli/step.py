@@ -163,26 +163,6 @@ def align(
 
 
 @app.command()
-def alignment_statistics(
-    cram: Path,
-    reference: Reference,
-    stats: Annotated[Path, typer.Option(help="The file for samtools stats.")],
-    flagstat: Annotated[Path, typer.Option(help="The file for samtools flagstat.")],
-    idxstats: Annotated[Path, typer.Option(help="The file for samtools idxstats.")],
-    threads: Threads = 1,
-) -> None:
-    """Write samtools' statistics of an alignment, which is read once for all of them.
-
-    Example: baekman step alignment-statistics participants/P…/aligned.cram --reference reference/GRCh38.fa
-    --stats P….stats.txt --flagstat P….flagstat.txt --idxstats P….idxstats.txt
-    """
-    from baekman.qc.alignment_statistics import Statistics, write_statistics
-
-    files = Statistics(stats=stats, flagstat=flagstat, idxstats=idxstats)
-    write_statistics(cram, reference=reference, output=files, threads=threads)
-
-
-@app.command()
 def metrics(
     delivery: Delivery,
     participant: Participant,

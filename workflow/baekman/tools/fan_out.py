@@ -1,4 +1,4 @@
-"""One command's stdout read by several commands at the same time."""
+"""The stdout of one pipe read by several pipes at the same time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from baekman.tools.pipes import BLOCK, PipeFailed, tool_name
 
@@ -13,50 +14,68 @@ Words = Sequence[str | Path]
 GRACE = 1.0  # seconds that a tool has to end after another failed
 
 
-def fan_out(source: Words, readers: Mapping[Path, Words]) -> None:
-    """Run ``source`` once; each of the ``readers`` reads all of its stdout and writes the file that it stands under.
+def fan_out(source: Sequence[Words], readers: Mapping[Path, Sequence[Words]]) -> None:
+    """Run the pipe ``source`` once; each pipe of ``readers`` reads all of its stdout and writes the file of its key.
 
-    Raises ``PipeFailed`` when a command fails or stops reading; none of them runs afterwards.
+    A pipe is a list of commands. Raises ``PipeFailed`` when a command fails or stops reading; none of them runs
+    afterwards.
     """
-    processes: list[subprocess.Popen[bytes]] = []
+    started: list[tuple[subprocess.Popen[bytes], Words]] = []
     try:
-        for output, command in readers.items():
+        pipes = []
+        for output, commands in readers.items():
             with output.open("wb") as sink:
-                processes.append(_start(command, stdin=subprocess.PIPE, stdout=sink))
-        processes.append(_start(source, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
-        is_whole = _copy(processes[-1], processes[:-1])
-        for process in processes:
+                pipes.append(_start(commands, started, stdin=subprocess.PIPE, sink=sink))
+        sources: list[tuple[subprocess.Popen[bytes], Words]] = []
+        _start(source, sources, stdin=subprocess.DEVNULL, sink=subprocess.PIPE)
+        started += sources
+        is_whole = _copy(sources[-1][0].stdout, pipes)
+        for process, _ in started:
             # a broken pipe is the effect of a failure: all that still run have to end soon
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=None if is_whole and not _has_failed(processes) else GRACE)
+                process.wait(timeout=None if is_whole and not _has_failed(started) else GRACE)
     finally:
-        for process in processes:
+        for process, _ in started:
             process.kill()
             process.wait()
-    failed = [
-        (process.returncode, command)
-        for process, command in zip(processes, [*readers.values(), source], strict=True)
-        if process.returncode != 0
-    ]
+    failed = [(process.returncode, command) for process, command in started if process.returncode != 0]
     # first a tool that failed by itself, then those that were killed or lost their reader
     failed.sort(key=lambda failure: failure[0] < 0)
     if failed and (failed[0][0] > 0 or is_whole):
         raise PipeFailed(f"{tool_name(failed[0][1])} ended with exit code {failed[0][0]}")
     if not is_whole:
-        raise PipeFailed(f"a reader of {tool_name(source)} ended before it")
+        raise PipeFailed(f"a reader of {tool_name(source[-1])} ended before it")
 
 
-def _start(command: Words, *, stdin: int, stdout: object) -> subprocess.Popen[bytes]:
-    # unbuffered: what a reader that ended did not take is not written again when its pipe is closed
-    return subprocess.Popen(list(map(str, command)), stdin=stdin, stdout=stdout, bufsize=0)  # type: ignore[call-overload,no-any-return]
+def _start(
+    commands: Sequence[Words],
+    started: list[tuple[subprocess.Popen[bytes], Words]],
+    *,
+    stdin: int,
+    sink: IO[bytes] | int,
+) -> IO[bytes] | None:
+    """Start the commands of a pipe, add them to ``started``, and return the stdin of the first."""
+    first: IO[bytes] | None = None
+    taken: IO[bytes] | int | None = stdin
+    for number, command in enumerate(commands, start=1):
+        stdout = sink if number == len(commands) else subprocess.PIPE
+        # unbuffered: what a reader that ended did not take is not written again when its pipe is closed
+        process = subprocess.Popen(list(map(str, command)), stdin=taken, stdout=stdout, bufsize=0)
+        started.append((process, command))
+        if number == 1:
+            first = process.stdin
+        else:
+            taken.close()  # type: ignore[union-attr]  # the pipe before it, of which the child has a copy
+        taken = process.stdout
+    return first
 
 
-def _copy(source: subprocess.Popen[bytes], readers: Sequence[subprocess.Popen[bytes]]) -> bool:
-    """Write the stdout of ``source`` to each reader; return whether all of them took it whole."""
-    assert source.stdout is not None
-    pipes = [reader.stdin for reader in readers if reader.stdin is not None]
+def _copy(source: IO[bytes] | None, readers: Sequence[IO[bytes] | None]) -> bool:
+    """Write ``source`` to each reader; return whether all of them took it whole."""
+    assert source is not None
+    pipes = [pipe for pipe in readers if pipe is not None]
     try:
-        while block := source.stdout.read(BLOCK):
+        while block := source.read(BLOCK):
             for pipe in pipes:
                 view = memoryview(block)
                 while view:
@@ -64,11 +83,11 @@ def _copy(source: subprocess.Popen[bytes], readers: Sequence[subprocess.Popen[by
     except BrokenPipeError:
         return False
     finally:
-        source.stdout.close()
+        source.close()
         for pipe in pipes:
             pipe.close()
     return True
 
 
-def _has_failed(processes: Sequence[subprocess.Popen[bytes]]) -> bool:
-    return any(process.poll() not in (None, 0) for process in processes)
+def _has_failed(started: Sequence[tuple[subprocess.Popen[bytes], Words]]) -> bool:
+    return any(process.poll() not in (None, 0) for process, _ in started)
