@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from baekman.cli.options import HERE, WorkspaceOption
+from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
 from baekman.files.shown_text import printable
 
 if TYPE_CHECKING:
@@ -225,3 +225,28 @@ def decide(
 
 def _day(value: datetime | None) -> date | None:
     return value.date() if value else None
+
+
+@app.command()
+def close(
+    project: ProjectArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why, in a line. No names, numbers or IDs of persons.")],
+    workspace: WorkspaceOption = HERE,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
+) -> None:
+    """Close a project for good: its book is destroyed, so nothing maps its IDs back, and releases refuse it.
+
+    Example: baekman project close J… --reason 'the study has ended' --workspace W
+    """
+    from baekman.projects.closing import close as close_project
+    from baekman.projects.project import open_project
+    from baekman.withdrawal import open_registry_and_sweep
+    from baekman.workspace.identity import require_workspace
+    from baekman.workspace.paths import Workspace
+
+    require_workspace(workspace)
+    opened = open_project(workspace, project)
+    keys = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
+    is_new = close_project(opened, reason=reason, registry=keys)
+    print("closed: its book is destroyed" if is_new else "closed before: nothing to do", file=sys.stderr)
