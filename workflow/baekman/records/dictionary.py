@@ -27,7 +27,7 @@ DICTIONARY_SCHEMA = pa.schema(
         pa.field("name_ko", pa.string(), nullable=False),
         pa.field("name_en", pa.string(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),  # event, number or category
-        pa.field("unit", pa.string()),  # UCUM; of numbers
+        pa.field("unit", pa.string()),  # UCUM; of numbers, null where none is known
         pa.field("low", pa.float64()),  # plausible range of a number, inclusive; null is no bound
         pa.field("high", pa.float64()),
         pa.field("categories", pa.list_(pa.string())),  # of categories; null otherwise

@@ -120,8 +120,6 @@ def _kind_problems(row: DictionaryRow, *, file: str) -> Iterator[Problem]:
     if kind in ("event", "number") and fields["categories"]:
         yield row.problem(file, "categories", f"nothing, as the kind is {kind}", "something")
     if kind == "number":
-        if not fields["unit"]:
-            yield row.problem(file, "unit", "a unit of UCUM (1 where it has none)", "nothing")
         yield from _range_problems(row, file=file)
     if kind == "category":
         categories = fields["categories"].split("|")

@@ -15,6 +15,7 @@ import pytest
 from baekman import audit, data
 from baekman.errors import InputRefused
 from baekman.records import reading
+from baekman.records.dictionary import read_dictionary
 from baekman.records.intake import home as homes
 from baekman.records.intake import receive as receiving
 from baekman.records.intake.receive import ReceivedRecords, receive_records
@@ -26,6 +27,7 @@ from baekman.registry.subjects import resolve_subjects
 from baekman.workspace.paths import Workspace
 from support import record_deliveries
 from support.delivery_builder import write_registrations
+from support.omop_tables import rows_of, write_omop
 from support.record_deliveries import INSTITUTION, registration, row, subject, write_delivery, write_table
 
 SYSTOLIC, DIAGNOSIS, SMOKING = "LOINC/8480-6", "KCD8/I10", "SURVEY/smoking_status"
@@ -397,3 +399,41 @@ def test_a_withdrawal_erases_the_verdicts_on_the_participant(faulty: Ward, tmp_p
     assert homes.erase_verdicts(workspace, {leaver}) == [path]
     assert json.loads(path.read_text()) == [each for each in before if each["participant"] != leaver]
     assert homes.erase_verdicts(workspace, {leaver}) == []
+
+
+@pytest.fixture
+def omop(ward: Ward) -> Path:
+    """Return a delivery of OMOP tables; its persons are registered."""
+    persons = rows_of("person")
+    rows = [registration(100 + n, participant=each["person_source_value"]) for n, each in enumerate(persons)]
+    for each, person in zip(rows, persons, strict=True):
+        each["birth_year"] = person["year_of_birth"]
+    table = write_registrations(ward.folder / "omop.registration.tsv", rows)
+    import_registrations(open_registry(ward.workspace.root), [table])
+    folder = write_omop(ward.folder / "O-1")
+    text = f"institution: {INSTITUTION}\nsource: ehr\nas_of: 2023-01-01\nformat: omop\n"
+    (folder / "records.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_omop_tables_are_received_by_the_subject_codes_of_person(ward: Ward, omop: Path) -> None:
+    counts = ward.receive(omop).counts
+    assert counts["events"]["reasons"] == [{"code": "unit_differs", "column": "unit", "rows": 1}]
+    assert counts["events"]["rows"] == counts["events"]["accepted"] + 1 > 40
+    store = open_store(ward.workspace.root)
+    snapshot = read_snapshot(store)
+    events = pa.concat_tables(reading.events(store, snapshot, bucket) for bucket in reading.buckets(store))
+    assert len(events) == counts["events"]["accepted"]
+    assert set(events["source"].to_pylist()) == {"ehr", "ehr.outside"}
+    assert set(events["code"].to_pylist()) <= set(read_dictionary(store.dictionary).codes)
+
+
+def test_a_link_among_omop_tables_is_refused(ward: Ward, omop: Path) -> None:
+    (omop / "death.csv").rename(ward.folder / "death.csv")
+    (omop / "death.csv").symlink_to(ward.folder / "death.csv")
+    with pytest.raises(InputRefused) as refused:
+        ward.receive(omop)
+    names = sorted(path.name for path in omop.iterdir() if path.name != "records.yaml")
+    assert str(refused.value) == (
+        f"file {names.index('death.csv') + 1}: expected a plain file in the delivery's folder, found a symbolic link"
+    )

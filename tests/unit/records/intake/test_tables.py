@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from baekman.errors import InputRefused
 from baekman.records.intake.sheet import RecordsSheet, read_records_sheet
-from baekman.records.intake.tables import EVENT_COLUMNS, open_tables
+from baekman.records.intake.tables import EVENT_COLUMNS, open_tables, text_schema
 from support import record_deliveries
 
 HEADER = "subject_code,time,code,value\n"
@@ -25,7 +25,7 @@ def delivery(folder: Path, content: str | bytes, **keys: str) -> RecordsSheet:
 
 
 def rows(sheet: RecordsSheet) -> pa.Table:
-    return open_tables(sheet).event_rows().read_all()
+    return pa.Table.from_batches(open_tables(sheet).event_batches(), schema=text_schema(EVENT_COLUMNS))
 
 
 def refusal(sheet: RecordsSheet) -> list[str]:
@@ -159,7 +159,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
     tables = open_tables(delivery(tmp_path, HEADER + ROW))
     (tmp_path / "events.csv").write_text(HEADER + ROW + ROW)
     with pytest.raises(InputRefused) as refused:
-        tables.event_rows().read_all()
+        list(tables.event_batches())
     assert str(refused.value) == (
         "file 1: expected a file that nobody writes to while it is read, found another one; do it again"
     )

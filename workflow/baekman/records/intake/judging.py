@@ -1,8 +1,8 @@
 """The judgement on each delivered row: its faults as a mask, and the row by pseudonyms where it has none.
 
-DuckDB reads the rows as text in a stream and writes ``rows.parquet`` with the columns ``sid mask began end code value
-category episode``. A row with a fault keeps ``sid``, ``mask`` and ``began`` only, without registration or consent no
-``began`` either. ``sid`` is the number of the subject in the table ``subjects``.
+DuckDB reads the rows as text in a stream and writes ``rows.parquet`` with the columns ``sid mask began end code
+value category episode source``. A row with a fault keeps ``sid``, ``mask`` and ``began``; without registration or
+consent it has no ``began`` either. ``sid`` is the number of the subject in the table ``subjects``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import pyarrow as pa
 
 from baekman.files.spreadsheets import DATE, EMPTY_WORDS, ERROR_CELL, SCIENTIFIC
 from baekman.privacy.personal_shapes import find_identifiers
-from baekman.records.dictionary import Dictionary
+from baekman.records.intake.delivered_rows import DeliveredRows
 from baekman.records.intake.reasons import BIT
 from baekman.records.intake.sheet import RecordsSheet
-from baekman.records.intake.tables import DeliveredTables
 
 if TYPE_CHECKING:
     import duckdb  # not at the start of every command
@@ -41,7 +40,7 @@ def quoted(text: str) -> str:
 
 def is_any_death(code: str) -> str:
     """Return the SQL that asks whether the column ``code`` is a death or its cause."""
-    return f"starts_with({code}, {quoted(DEATH)})"
+    return f"(starts_with({code}, {quoted(DEATH)}) OR {code} = 'OMOP/death')"
 
 
 _WORDS = ", ".join(map(quoted, sorted(EMPTY_WORDS)))
@@ -92,7 +91,7 @@ _FAULTS = " + ".join(
         _bit(
             "out_of_range",
             "value",
-            "kind = 'number' AND value_fault = 0 AND coalesce(unit, known_unit) = known_unit"
+            "kind = 'number' AND value_fault = 0 AND coalesce(unit, '') IN ('', coalesce(known_unit, ''))"
             " AND (value IS NULL OR NOT isfinite(value) OR value < low OR value > high)",
         ),
         _bit(
@@ -106,16 +105,17 @@ _FAULTS = " + ".join(
         _text_bits("episode"),
     ]
 )
+_EPISODE = "substr(sha256(@secret@ || participant_id || ' ' || episode_text), 1, 12)"
 _JUDGE = f"""
 COPY (
 WITH delivered_text AS (
     SELECT nullif(trim(subject_code), '') AS subject_code, nullif(trim("time"), '') AS time_text,
         nullif(trim("end"), '') AS end_text, nullif(trim(code), '') AS code, nullif(trim(value), '') AS value_text,
         nullif(trim(unit), '') AS unit, nullif(trim(category), '') AS category_text,
-        nullif(trim(episode), '') AS episode_text
+        nullif(trim(episode), '') AS episode_text, source
     FROM delivered
 ), joined AS (
-    SELECT t.subject_code, t.code, t.unit, t.end_text, t.episode_text, s.sid, s.participant_id, s.birth_year,
+    SELECT t.subject_code, t.code, t.unit, t.end_text, t.episode_text, t.source, s.sid, s.participant_id, s.birth_year,
         d.kind, d.unit AS known_unit, d.low, d.high, d.categories,
         CASE d.scope WHEN 'clinical' THEN s.clinical WHEN 'lifestyle' THEN s.lifestyle
             ELSE s.public_record_linkage END AS is_allowed,
@@ -140,8 +140,8 @@ SELECT sid, CAST(mask AS BIGINT) AS mask, CASE WHEN is_allowed THEN began END AS
     CASE WHEN mask = 0 THEN "end" END AS "end", CASE WHEN mask = 0 THEN code END AS code,
     CASE WHEN mask = 0 AND kind = 'number' THEN value END AS value,
     CASE WHEN mask = 0 AND kind = 'category' THEN category END AS category,
-    CASE WHEN mask = 0 AND episode_text IS NOT NULL
-        THEN substr(sha256(@secret@ || participant_id || ' ' || episode_text), 1, 12) END AS episode
+    CASE WHEN mask = 0 AND episode_text IS NOT NULL THEN @episode@ END AS episode,
+    coalesce(source, @source@) AS source
 FROM judged
 ) TO @file@ (FORMAT parquet, COMPRESSION lz4_raw)
 """
@@ -149,10 +149,9 @@ FROM judged
 
 def judge_rows(
     connection: duckdb.DuckDBPyConnection,
-    tables: DeliveredTables,
+    rows: DeliveredRows,
     *,
     sheet: RecordsSheet,
-    dictionary: Dictionary,
     secret: str,
     folder: Path,
 ) -> None:
@@ -162,13 +161,16 @@ def judge_rows(
     ``sheet``; days of a coverage file are compared later.
     """
     define_macros(connection)
-    connection.register("dictionary", dictionary.table)
-    connection.register("delivered", tables.event_rows())
+    connection.register("dictionary", rows.dictionary.table)
+    connection.register("delivered", rows.events())
     outside = "0"
-    if sheet.first is not None and sheet.last is not None and tables.coverage is None:
+    if sheet.first is not None and sheet.last is not None and not rows.has_coverage:
         outside = _bit("out_of_range", "time", f"CAST(began AS DATE) NOT BETWEEN '{sheet.first}' AND '{sheet.last}'")
-    query = _JUDGE.replace("@outside@", outside).replace("@secret@", quoted(secret))
-    connection.execute(query.replace("@file@", quoted(str(folder / ROWS_FILE))))
+    # the reader of OMOP has made words of its own for episodes, which show the parts of a visit
+    episode = "episode_text" if rows.is_omop else _EPISODE.replace("@secret@", quoted(secret))
+    query = _JUDGE.replace("@outside@", outside).replace("@episode@", episode)
+    query = query.replace("@source@", quoted(sheet.source)).replace("@file@", quoted(str(folder / ROWS_FILE)))
+    connection.execute(query)
     connection.unregister("delivered")
     connection.unregister("dictionary")
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from baekman.records.intake.delivered_rows import DeliveredRows
 from baekman.records.intake.judging import ROWS_FILE, is_any_death, quoted
 from baekman.records.intake.reasons import BIT, HOLDING, OF_DATA, RecordsVerdict, faults_in, verdict_on
 from baekman.records.intake.sheet import RecordsSheet
-from baekman.records.intake.tables import DeliveredTables
 from baekman.records.schema import COVERAGE, EVENTS
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ _COVERAGE_ROWS = f"""
 CREATE TABLE coverage_rows AS
 WITH delivered_text AS (
     SELECT nullif(trim(subject_code), '') AS subject_code, nullif(trim("first"), '') AS first_text,
-        nullif(trim("last"), '') AS last_text FROM delivered
+        nullif(trim("last"), '') AS last_text, source FROM delivered
 ), read AS (
-    SELECT s.sid, s.participant_id, t.subject_code, {_RECORDS_CONSENT} AS is_allowed,
+    SELECT s.sid, t.source, s.participant_id, t.subject_code, {_RECORDS_CONSENT} AS is_allowed,
         CAST(moment(first_text) AS DATE) AS "first", CAST(moment(last_text) AS DATE) AS "last"
     FROM delivered_text t LEFT JOIN subjects s ON s.subject_code = t.subject_code
 )
-SELECT sid, "first", "last", CAST(CASE
+SELECT sid, coalesce(source, ?) AS source, "first", "last", CAST(CASE
     WHEN participant_id IS NULL AND is_changed_label(subject_code) THEN {BIT["spreadsheet_error", "subject_code"]}
     WHEN participant_id IS NULL THEN {BIT["not_registered", "subject_code"]}
     ELSE CASE WHEN "first" IS NULL THEN {BIT["spreadsheet_error", "first"]} ELSE 0 END
@@ -53,27 +53,27 @@ FROM read
 _DISJOINT = """
 CREATE TABLE covered AS
 WITH marked AS (
-    SELECT *, CASE WHEN "first" <= max("last") OVER (PARTITION BY sid ORDER BY "first", "last"
+    SELECT *, CASE WHEN "first" <= max("last") OVER (PARTITION BY sid, source ORDER BY "first", "last"
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) + 1 THEN 0 ELSE 1 END AS is_new FROM stated
 ), numbered AS (
-    SELECT *, sum(is_new) OVER (PARTITION BY sid ORDER BY "first", "last") AS part FROM marked
+    SELECT *, sum(is_new) OVER (PARTITION BY sid, source ORDER BY "first", "last") AS part FROM marked
 )
-SELECT sid, min("first") AS "first", max("last") AS "last" FROM numbered GROUP BY sid, part
+SELECT sid, source, min("first") AS "first", max("last") AS "last" FROM numbered GROUP BY sid, source, part
 """
 # each piece lies between two days without coverage, or between one of them and an end of the interval
 _CUT_COVERAGE = """
 CREATE TABLE seen AS
 WITH days AS (
-    SELECT c.sid, c."first", c."last", unseen.day FROM covered c JOIN unseen USING (sid)
+    SELECT c.sid, c.source, c."first", c."last", unseen.day FROM covered c JOIN unseen USING (sid, source)
     WHERE unseen.day BETWEEN c."first" AND c."last"
 ), pieces AS (
-    SELECT sid, "last", day + 1 AS begins,
-        coalesce(lead(day) OVER (PARTITION BY sid, "first" ORDER BY day) - 1, "last") AS ends FROM days
+    SELECT sid, source, "last", day + 1 AS begins,
+        coalesce(lead(day) OVER (PARTITION BY sid, source, "first" ORDER BY day) - 1, "last") AS ends FROM days
     UNION ALL
-    SELECT sid, "last", "first" AS begins, min(day) - 1 AS ends FROM days GROUP BY sid, "first", "last"
+    SELECT sid, source, "last", "first" AS begins, min(day) - 1 AS ends FROM days GROUP BY ALL
 )
-SELECT sid, "first", "last" FROM covered ANTI JOIN days USING (sid, "first")
-UNION ALL SELECT sid, begins, ends FROM pieces WHERE begins <= ends
+SELECT sid, source, "first", "last" FROM covered ANTI JOIN days USING (sid, source, "first")
+UNION ALL SELECT sid, source, begins, ends FROM pieces WHERE begins <= ends
 """
 
 
@@ -87,7 +87,7 @@ class Outcome:
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
-        tables: DeliveredTables,
+        rows: DeliveredRows,
         *,
         sheet: RecordsSheet,
         folder: Path,
@@ -95,12 +95,12 @@ class Outcome:
     ) -> None:
         self.connection = connection
         self.sheet = sheet
-        rows = quoted(str(folder / ROWS_FILE))
-        connection.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({rows})")
-        self._state_coverage(tables)
+        judged = quoted(str(folder / ROWS_FILE))
+        connection.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({judged})")
+        self._state_coverage(rows)
         connection.execute(_DISJOINT)
         self._note_deaths(deaths)
-        self._compare(with_coverage=tables.coverage is not None)
+        self._compare(with_coverage=rows.has_coverage)
         connection.execute("CREATE TABLE tally AS SELECT sid, fault, count(*) AS n FROM judged GROUP BY sid, fault")
         connection.execute(
             f"""CREATE TABLE held AS SELECT sid FROM tally GROUP BY sid HAVING bool_or(fault & {HOLDING} <> 0)
@@ -108,26 +108,28 @@ class Outcome:
         )
         # rows of a day without an accepted row, for the few participants who have faults of data
         connection.execute(
-            f"""CREATE TABLE unseen AS SELECT sid, CAST(began AS DATE) AS day FROM judged
+            f"""CREATE TABLE unseen AS SELECT sid, source, CAST(began AS DATE) AS day FROM judged
             SEMI JOIN (SELECT sid FROM tally WHERE fault & {OF_DATA} <> 0) USING (sid)
             GROUP BY ALL HAVING bool_or(fault & {OF_DATA} <> 0) AND NOT bool_or(fault = 0) AND day IS NOT NULL"""
         )
         connection.execute(_CUT_COVERAGE)
 
-    def _state_coverage(self, tables: DeliveredTables) -> None:
+    def _state_coverage(self, rows: DeliveredRows) -> None:
         """Make the table ``stated``: the days that the delivery says were seen, by subject with consent."""
         connection = self.connection
-        connection.register("delivered", tables.coverage_rows())
-        connection.execute(_COVERAGE_ROWS, [self.sheet.as_of.date()])
+        connection.register("delivered", rows.coverage())
+        connection.execute(_COVERAGE_ROWS, [self.sheet.source, self.sheet.as_of.date()])
         connection.unregister("delivered")
         connection.execute(
-            'CREATE TABLE stated AS SELECT sid, "first", "last" FROM coverage_rows WHERE mask = 0 AND is_allowed'
+            'CREATE TABLE stated AS SELECT sid, source, "first", "last" FROM coverage_rows'
+            " WHERE mask = 0 AND is_allowed"
         )
-        if self.sheet.first is not None:
+        if self.sheet.first is not None and not rows.is_omop:
             connection.execute(
-                f"""INSERT INTO stated SELECT sid, ?::DATE, ?::DATE FROM (SELECT DISTINCT sid FROM rows) JOIN subjects
-                USING (sid) ANTI JOIN coverage_rows USING (sid) WHERE {_RECORDS_CONSENT}""",
-                [self.sheet.first, self.sheet.last],
+                f"""INSERT INTO stated SELECT sid, ?, ?::DATE, ?::DATE
+                FROM (SELECT DISTINCT sid FROM rows) JOIN subjects USING (sid) ANTI JOIN coverage_rows USING (sid)
+                WHERE {_RECORDS_CONSENT}""",
+                [self.sheet.source, self.sheet.first, self.sheet.last],
             )
 
     def _note_deaths(self, deaths: Iterable[pa.Table]) -> None:
@@ -154,9 +156,12 @@ class Outcome:
         if with_coverage:
             late += f""" + CASE WHEN r.mask = 0 AND (c."last" IS NULL OR c."last" < CAST(r.began AS DATE))
                 THEN {BIT["out_of_range", "time"]} ELSE 0 END"""
-            join += ' ASOF LEFT JOIN covered c ON c.sid = r.sid AND c."first" <= CAST(r.began AS DATE)'
+            join += (
+                " ASOF LEFT JOIN covered c ON c.sid = r.sid AND c.source = r.source"
+                ' AND c."first" <= CAST(r.began AS DATE)'
+            )
         self.connection.execute(
-            f"""CREATE VIEW judged AS SELECT r.sid, r.began, r."end", r.code, r.value, r.category, r.episode,
+            f"""CREATE VIEW judged AS SELECT r.sid, r.began, r."end", r.code, r.value, r.category, r.episode, r.source,
             r.mask + {late} AS fault FROM rows r {join}"""
         )
 
@@ -170,15 +175,15 @@ class Outcome:
     def events(self, *, institution: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows that are taken, in the schema EVENTS, in any order."""
         query = """SELECT s.participant_id, j.began AS "time", j."end", j.code, j.value, j.category,
-            ?::VARCHAR AS source, ?::VARCHAR AS institution, j.episode
+            j.source, ?::VARCHAR AS institution, j.episode
             FROM judged j JOIN subjects s USING (sid) ANTI JOIN held USING (sid) WHERE j.fault = 0"""
-        yield from self._stream(query, [self.sheet.source, institution], schema=EVENTS)
+        yield from self._stream(query, [institution], schema=EVENTS)
 
     def coverage(self) -> Iterator[pa.RecordBatch]:
         """Yield the days that were seen, in the schema COVERAGE, in any order."""
-        query = """SELECT s.participant_id, ?::VARCHAR AS source, c."first", c."last"
+        query = """SELECT s.participant_id, c.source, c."first", c."last"
             FROM seen c JOIN subjects s USING (sid) ANTI JOIN held USING (sid)"""
-        yield from self._stream(query, [self.sheet.source], schema=COVERAGE)
+        yield from self._stream(query, [], schema=COVERAGE)
 
     def _stream(self, query: str, values: list[str], *, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with self.connection.cursor() as cursor:

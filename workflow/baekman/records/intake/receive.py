@@ -22,9 +22,10 @@ from baekman.files import atomic
 from baekman.files.locks import exclusive, exclusive_and_removed
 from baekman.intake.receive import Access
 from baekman.records.batch import add_batch
-from baekman.records.dictionary import read_dictionary
+from baekman.records.dictionary import Dictionary, read_dictionary, write_dictionary
 from baekman.records.intake import home as homes
 from baekman.records.intake.deaths import known_deaths
+from baekman.records.intake.delivered_rows import DeliveredRows, delivered_rows
 from baekman.records.intake.home import RecordsDelivery
 from baekman.records.intake.judging import judge_rows
 from baekman.records.intake.outcome import Outcome
@@ -113,14 +114,23 @@ def receive_records(
 
 
 def _receive(reception: _Reception) -> None:
-    home, sheet = reception.home, reception.sheet
+    home, sheet, registry = reception.home, reception.sheet, reception.registry
     shutil.rmtree(home.work, ignore_errors=True)
     home.work.mkdir(parents=True)
-    with working_database(home.work, workers=max(1, reception.engine.workers)) as connection:
-        make_subjects(connection, reception.tables, registry=reception.registry, institution=sheet.institution)
+    institution = _institution_code(reception)
+    opened = delivered_rows(
+        reception.tables,
+        sheet=sheet,
+        dictionary=read_dictionary(reception.store.dictionary),
+        institution=institution,
+        secret=registry.ring.mac("episodes", sheet.institution, sheet.source),
+    )
+    workers = max(1, reception.engine.workers)
+    with opened as rows, working_database(home.work, workers=workers) as connection:
+        make_subjects(connection, rows, registry=registry, institution=sheet.institution)
         # a batch that is there already was killed before its report: its verdicts are written
         if read_snapshot(reception.store).entry(home.id) is None:
-            _add(reception, connection)
+            _add(reception, connection, rows, institution=institution)
         unregistered = _unregistered(connection)
         write_return_report(connection, home, workspace=reception.workspace, sheet=sheet, unregistered=unregistered)
     shutil.rmtree(home.work)
@@ -137,32 +147,38 @@ def _receive(reception: _Reception) -> None:
     )
 
 
-def _add(reception: _Reception, connection: duckdb.DuckDBPyConnection) -> None:
+def _add(
+    reception: _Reception, connection: duckdb.DuckDBPyConnection, rows: DeliveredRows, *, institution: str
+) -> None:
     """Judge the rows, write verdicts and counts, and add the batch."""
     home, sheet, registry, workspace = reception.home, reception.sheet, reception.registry, reception.workspace
-    judge_rows(
-        connection,
-        reception.tables,
-        sheet=sheet,
-        dictionary=read_dictionary(reception.store.dictionary),
-        secret=registry.ring.mac("episodes", sheet.institution, sheet.source),
-        folder=home.work,
-    )
+    secret = registry.ring.mac("episodes", sheet.institution, sheet.source)
+    judge_rows(connection, rows, sheet=sheet, secret=secret, folder=home.work)
     deaths = known_deaths(reception.store)
-    outcome = Outcome(connection, reception.tables, sheet=sheet, folder=home.work, deaths=deaths)
+    outcome = Outcome(connection, rows, sheet=sheet, folder=home.work, deaths=deaths)
     outcome.leave_out(withdrawn_participants(workspace))
     homes.write_verdicts(home.verdicts, outcome.verdicts())
     atomic.write_text(home.counts, json.dumps(outcome.counts(), indent=1) + "\n")
+    _extend_dictionary(reception.store, rows.dictionary)
     consent_hash = _consent_hash(registry, outcome.participants())
     audit.record(workspace.root, action="records.receive", object=home.id, consent_hash=consent_hash)
     add_batch(
         reception.store,
         name=home.id,
         as_of=sheet.as_of,
-        events=outcome.events(institution=_institution_code(reception)),
+        events=outcome.events(institution=institution),
         coverage=outcome.coverage(),
         engine=reception.engine,
     )
+
+
+def _extend_dictionary(store: RecordStore, dictionary: Dictionary) -> None:
+    """Write the codes of a delivery of OMOP to the dictionary of ``store``, which may have grown since it was read."""
+    with store.lock():
+        known = read_dictionary(store.dictionary)
+        merged = known.merged(dictionary)
+        if merged.table != known.table:
+            write_dictionary(merged, store.dictionary)
 
 
 def _received(home: RecordsDelivery, status: Literal["received", "same"]) -> ReceivedRecords:

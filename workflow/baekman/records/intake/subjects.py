@@ -13,8 +13,8 @@ import pyarrow as pa
 from baekman.consent import Scope
 from baekman.errors import InputRefused, Problem
 from baekman.query.limits import Limits
+from baekman.records.intake.delivered_rows import DeliveredRows
 from baekman.records.intake.sheet import SHEET
-from baekman.records.intake.tables import DeliveredTables
 from baekman.registry.listing import is_known
 from baekman.registry.records import Registry
 from baekman.registry.subjects import resolve_subjects
@@ -57,12 +57,12 @@ def working_database(folder: Path, *, workers: int) -> Iterator[duckdb.DuckDBPyC
 
 
 def make_subjects(
-    connection: duckdb.DuckDBPyConnection, tables: DeliveredTables, *, registry: Registry, institution: str
+    connection: duckdb.DuckDBPyConnection, rows: DeliveredRows, *, registry: Registry, institution: str
 ) -> None:
-    """Make the table ``subjects`` (columns of ``SUBJECTS``) with each subject code of ``tables`` once."""
+    """Make the table ``subjects`` (columns of ``SUBJECTS``) with each subject code of ``rows`` once."""
     for name, reader in (
-        ("event_codes", tables.event_rows(["subject_code"])),
-        ("coverage_codes", tables.coverage_rows(["subject_code"])),
+        ("event_codes", rows.events(["subject_code"])),
+        ("coverage_codes", rows.coverage(["subject_code"])),
     ):
         connection.register("delivered", reader)
         connection.execute(

@@ -53,6 +53,8 @@ class DeliveredTable:
         with self._opened() as opened:
             self.state["fingerprint"] = _fingerprint(opened)
             digest = self._digest(opened)
+            if self.sheet.format == "omop":
+                return digest
             opened.seek(0)
             header = self._parquet_header(opened) if self.is_parquet else self._csv_header(opened)
         if problems := list(self._header_problems(header)):
@@ -127,6 +129,11 @@ class DeliveredTable:
             yield Problem(file=self.label, expected=expected, found=f"another number in {more} more rows")
 
     @property
+    def is_binary(self) -> bool:
+        """Return whether the file is no text that is checked here."""
+        return self.is_parquet or self.sheet.format == "omop"
+
+    @property
     def label(self) -> str:
         """Return the name of the file in messages."""
         return f"file {self.number}" if self.columns == EVENT_COLUMNS else "coverage file"
@@ -145,7 +152,7 @@ class DeliveredTable:
         row = 1
         while block := opened.read(BLOCK):
             digest.update(block)
-            if self.is_parquet:
+            if self.is_binary:
                 continue
             if b"\0" in block:
                 row += block.count(b"\n", 0, block.index(b"\0"))
@@ -158,7 +165,7 @@ class DeliveredTable:
         try:
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            if not self.is_parquet:
+            if not self.is_binary:
                 raise self._other_bytes(row) from None
         return digest.hexdigest()
 
@@ -221,25 +228,28 @@ class DeliveredTable:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveredTables:
-    """The tables of a delivery: those of events, and that of coverage or None. ``digest`` is of the whole content."""
+    """The tables of a delivery: those of events, and that of coverage or None. ``digest`` is of the whole content.
+
+    For OMOP the tables are files of any columns, which only their own reader reads.
+    """
 
     events: tuple[DeliveredTable, ...]
     coverage: DeliveredTable | None
     digest: str
 
-    def event_rows(self, columns: Sequence[str] = EVENT_COLUMNS) -> pa.RecordBatchReader:
-        """Return a reader of all rows of events as ``columns`` of text."""
-        return _reader(self.events, columns)
+    def event_batches(self, columns: Sequence[str] = EVENT_COLUMNS) -> Iterator[pa.RecordBatch]:
+        """Yield all rows of events as ``columns`` of text."""
+        return (batch for table in self.events for batch in table.batches(columns))
 
-    def coverage_rows(self, columns: Sequence[str] = COVERAGE_COLUMNS) -> pa.RecordBatchReader:
-        """Return a reader of all rows of coverage as ``columns`` of text; without a coverage file there are none."""
-        return _reader([self.coverage] if self.coverage else [], columns)
+    def coverage_batches(self, columns: Sequence[str] = COVERAGE_COLUMNS) -> Iterator[pa.RecordBatch]:
+        """Yield all rows of coverage as ``columns`` of text; without a coverage file there are none."""
+        return self.coverage.batches(columns) if self.coverage else iter(())
 
 
 def open_tables(sheet: RecordsSheet) -> DeliveredTables:
-    """Return the tables that ``sheet`` (format csv or parquet) names, each read once from beginning to end.
+    """Return the tables that ``sheet`` names, each read once from beginning to end.
 
-    InputRefused for files that are no such tables, with every fault of every header at once.
+    InputRefused for files that may not be read or are no such tables, with every fault of every header at once.
     """
     events = tuple(_table(sheet, name, number, EVENT_COLUMNS) for number, name in enumerate(sheet.files, start=1))
     coverage = _table(sheet, sheet.coverage, 0, COVERAGE_COLUMNS) if sheet.coverage else None
@@ -260,11 +270,6 @@ def open_tables(sheet: RecordsSheet) -> DeliveredTables:
 def _table(sheet: RecordsSheet, name: str, number: int, columns: tuple[str, ...]) -> DeliveredTable:
     is_parquet = name.lower().endswith(".parquet")
     return DeliveredTable(sheet=sheet, name=name, number=number, columns=columns, is_parquet=is_parquet)
-
-
-def _reader(tables: Sequence[DeliveredTable], columns: Sequence[str]) -> pa.RecordBatchReader:
-    batches = (batch for table in tables for batch in table.batches(columns))
-    return pa.RecordBatchReader.from_batches(text_schema(columns), batches)
 
 
 def _fingerprint(opened: BinaryIO) -> tuple[int, int, int]:

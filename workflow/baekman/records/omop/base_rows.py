@@ -123,7 +123,7 @@ def visits_sql() -> str:
             SELECT visit_occurrence_id AS id, count(*) AS parts FROM raw_visit_detail GROUP BY visit_occurrence_id),
         named AS (
             SELECT r.*, coalesce(d.parts, 0) AS parts,
-                'V' || rank || upper(substr(sha256(s.subject_code || ':' || r.id), 1, 14)) AS episode
+                'V' || rank || upper(substr(sha256($secret || s.subject_code || ':' || r.id), 1, 14)) AS episode
             FROM ranked r JOIN subjects s USING (person_id) LEFT JOIN details d USING (id))
         SELECT *, lag(id) OVER (PARTITION BY person_id ORDER BY started, episode) AS previous_id FROM named"""
 

@@ -11,7 +11,7 @@ import csv
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +61,15 @@ OUTSIDE = ".outside"
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """The institution and source of a delivery, and the consent scope of codes that the dictionary lacks."""
+    """The institution and source of a delivery, and the consent scope of codes that the dictionary lacks.
+
+    ``secret`` is hashed with the institution's numbers of visits, so that nobody can try which one an episode has.
+    """
 
     institution: str
     source: str
     scope: str = "clinical"
+    secret: str = field(default="", repr=False)
 
 
 class OmopTables:
@@ -100,6 +104,11 @@ class OmopTables:
                     $institution AS institution, r.episode
                 FROM encoded_{mapping.name} r JOIN codes c ON c.mapping = '{mapping.name}' AND c.key = r.key"""
             yield from self._batches(sql, OMOP_EVENTS, source=self._origin.source, institution=self._origin.institution)
+
+    def subject_codes(self) -> Iterator[pa.RecordBatch]:
+        """Yield the subject codes of the table person; no event has another."""
+        sql = "SELECT DISTINCT subject_code FROM subjects WHERE subject_code IS NOT NULL"
+        yield from self._batches(sql, pa.schema([OMOP_EVENTS.field("subject_code")]))
 
     def coverage(self) -> Iterator[pa.RecordBatch]:
         """Yield the coverage (``OMOP_COVERAGE``): the observation periods, and the days of events outside of them."""
@@ -150,7 +159,7 @@ class OmopTables:
             execute(f"CREATE TEMP TABLE subjects AS SELECT person_id, {code} FROM raw_person")
             execute("CREATE TEMP TABLE periods AS SELECT * FROM raw_observation_period")
             execute(concepts_sql(self._mappings))
-            execute(visits_sql())
+            execute(visits_sql(), {"secret": self._origin.secret})
             for mapping in self._mappings:
                 execute(f"CREATE TEMP VIEW encoded_{mapping.name} AS {encoded_sql(mapping)}")
         return column
