@@ -187,3 +187,26 @@ def compact(workspace: WorkspaceOption = HERE, workers: WorkersOption = 1) -> No
     store = open_store(workspace)
     audit.record_use(workspace, action="records.compact")
     typer.echo(str(compact(store, engine=Engine(workers=workers)).number))
+
+
+@app.command()
+def export(
+    format: Annotated[str, typer.Option("--format", help="omop, meds or phenopackets.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A new folder.")],
+    workspace: WorkspaceOption = HERE,
+    files: Annotated[str, typer.Option("--files", help="Files of OMOP tables: parquet or csv.")] = "parquet",
+    snapshot: Annotated[int | None, typer.Option("--snapshot", help="Number; default: the latest.")] = None,
+    purpose: PurposeOption = "",
+) -> None:
+    """Write the records as OMOP CDM 5.4, MEDS or phenopackets; prints the number of participants.
+
+    omop has every table and column of the standard. meds has events, codes and, next to these, coverage. phenopackets
+    has a line for each participant with an HPO term. Rows without consent are left out.
+
+    Example: baekman records export --workspace W --format omop --output omop
+    """
+    from baekman.records.access import open_records
+    from baekman.records.export.write import export_records
+
+    records = open_records(workspace, purpose=purpose, snapshot=snapshot)
+    typer.echo(str(export_records(records, output, format=format, files=files)))
