@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.cli.options import (
+    HERE,
+    InsecureOption,
+    KeyFileOption,
+    RegistryOption,
+    SchedulerOption,
+    WorkersOption,
+    WorkspaceOption,
+)
+from baekman.files.shown_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from baekman.registry.records import Registry
     from baekman.releases.plan import Check
 
 app = typer.Typer(help="Releases to reviewed projects: proposed, reviewed, built, verified.", no_args_is_help=True)
@@ -71,3 +82,119 @@ def _print_checks(checks: Iterable[Check]) -> None:
     for check in sorted(checks, key=lambda check: NUMBERS[check.code]):
         values = [NUMBERS[check.code], check.code, check.observed, check.limit, check.verdict]
         typer.echo("\t".join("" if value is None else str(value) for value in values))
+
+
+@app.command()
+def build(
+    release: ReleaseArgument,
+    workspace: WorkspaceOption = HERE,
+    workers: WorkersOption = 1,
+    scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
+) -> None:
+    """Write the package of an approved release; prints its folder.
+
+    Consent and decisions are asked before and after. The plan is made again, and a changed one is refused. After a kill
+    the same command goes on. The bytes are the same for any number of workers.
+
+    Example: baekman release build R… --workspace W --workers 8
+    """
+    from baekman.engine.local import Engine
+    from baekman.releases.package.build import build_release
+
+    opened = _open(workspace, registry=registry, key_file=key_file)
+    engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
+    typer.echo(str(build_release(workspace, release, registry=opened, engine=engine)))
+
+
+@app.command()
+def verify(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder of a package.", exists=True, file_okay=False)
+    ],
+    key: Annotated[Path, typer.Option("--key", help="The public key of the sender, release.pub.")],
+    revoked: Annotated[
+        list[Path] | None,
+        typer.Option("--revoked", help="A later manifest, or a folder of them, that the sender published; repeatable."),
+    ] = None,
+) -> None:
+    """Compare every byte of a package with its signed manifest; needs the public key and nothing else.
+
+    Later manifests in the folder `revoked` next to the package count too.
+
+    Example: baekman release verify package --key release.pub
+    """
+    from baekman.projects.signing import PublicKey
+    from baekman.releases.package.verify import verify_package
+
+    typer.echo(verify_package(folder, key=PublicKey.read(key), revoked=revoked or []).line())
+
+
+@app.command()
+def revoke(
+    release: ReleaseArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why, in a line; the recipients read it.")],
+    workspace: WorkspaceOption = HERE,
+    participant: Annotated[str, typer.Option("--participant", help="A member because of whom it is revoked.")] = "",
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
+) -> None:
+    """Revoke a release: write the next manifest, delete the package here; prints who must delete copies outside.
+
+    Example: baekman release revoke R… --reason 'an institution corrected its records' --workspace W
+    """
+    from baekman.releases.package.revocation import revoke_release, statuses
+
+    opened = _open(workspace, registry=registry, key_file=key_file)
+    home = revoke_release(workspace, release, registry=opened, reason=reason, participant=participant)
+    _print_statuses(statuses(workspace, release=home.id))
+
+
+@app.command()
+def status(
+    release: Annotated[str, typer.Argument(metavar="[RELEASE]", help="A release ID, R…; else all.")] = "",
+    workspace: WorkspaceOption = HERE,
+    participant: Annotated[str, typer.Option("--participant", help="Only releases with this member, P….")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; docs/releases.md has its keys.")] = False,
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
+) -> None:
+    """List releases: proposed, built or revoked, and who must delete which copies outside the workspace.
+
+    Only --participant needs the registry.
+
+    Example: baekman release status --participant P… --workspace W
+    """
+    from baekman.pseudonyms import check
+    from baekman.releases.package.revocation import statuses
+    from baekman.workspace.identity import require_workspace
+
+    require_workspace(workspace)
+    opened = _open(workspace, registry=registry, key_file=key_file) if participant else None
+    wanted = check(participant, "P") if participant else ""
+    found = statuses(workspace, release=release, participant=wanted, registry=opened)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        _print_statuses(found)
+
+
+def _open(workspace: Path, *, registry: str | None, key_file: Path | None) -> Registry:
+    """Return the open registry of ``workspace``, with all its denials in force."""
+    from baekman.registry.denied_list import open_in_force
+    from baekman.workspace.identity import require_workspace
+    from baekman.workspace.paths import Workspace
+
+    require_workspace(workspace)
+    return open_in_force(Workspace(workspace), registry=registry, key_file=key_file)
+
+
+def _print_statuses(statuses: Iterable[dict[str, Any]]) -> None:
+    for each in statuses:
+        typer.echo("\t".join(str(each[name]) for name in ("release", "project", "tier", "members", "state")))
+        for later in each["revoked"]:
+            typer.echo(printable(f"  revoked {later['day']} by {later['manifest']}: {later['reason']}"))
+        for person in each["delete"]:
+            typer.echo(printable(f"  every copy must be deleted by {person['name']} ({person['institution']})"))

@@ -1,0 +1,178 @@
+"""The building of a package: approved, with consent asked before and after, and whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from baekman import audit
+from baekman.consent import today
+from baekman.engine.local import Engine
+from baekman.errors import InputRefused, Problem
+from baekman.files.atomic import fsync_folder
+from baekman.files.locks import exclusive
+from baekman.projects.decisions import require_approved
+from baekman.projects.project import Project, open_project
+from baekman.releases.home import ReleaseHome, release_home
+from baekman.releases.package.contents import Contents, write_contents
+from baekman.releases.package.files import PackageFolder
+from baekman.releases.package.revocation import UNFINISHED
+from baekman.releases.package.standing import require_members_admitted, revocations
+from baekman.releases.plan import Plan
+from baekman.releases.planning import make_plan
+from baekman.workspace.denied import held_denials
+from baekman.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from baekman.registry.records import Registry
+
+ACTION = "release.build"
+AGAIN = "again"  # the folder in which the plan is made again
+PROPOSE = "propose the request again; the new plan needs decisions of its own"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builder:
+    """Builds the package of the release in ``home``; ``at`` is the day of consent and decisions, by default today."""
+
+    workspace: Path
+    home: ReleaseHome
+    registry: Registry
+    engine: Engine
+    at: date | None = None
+
+    @property
+    def day(self) -> date:
+        """The day of consent and decisions."""
+        return self.at or today()
+
+    def build(self) -> Path:
+        """Write the package and return its folder; a package that is there stays."""
+        with exclusive(self.home.path / ".build.lock", waits_for="another build of this release"):
+            plan = self.home.read_plan()
+            project = open_project(self.workspace, plan.project)
+            self._require_standing(plan, project)
+            if not self.home.package.is_dir():
+                with self._unfinished(plan) as folder:
+                    self._build(plan, project, folder)
+        return self.home.package
+
+    def _build(self, plan: Plan, project: Project, folder: PackageFolder) -> None:
+        self._require_same_plan(plan, project, folder)
+        consent_hash = self.registry.consent_hash()
+        audit.record(
+            self.workspace, action=ACTION, object=self.home.id, input_hash=plan.hash, consent_hash=consent_hash
+        )
+        contents = Contents(
+            workspace=self.workspace, home=self.home, plan=plan, project=project, registry=self.registry, at=self.day
+        )
+        write_contents(contents, folder, engine=self.engine)
+        _fsync(folder.content)
+        with held_denials(Workspace(self.workspace)):
+            self._require_standing(plan, project)
+            folder.content.rename(self.home.package)
+            fsync_folder(self.home.path)
+
+    def _require_standing(self, plan: Plan, project: Project) -> None:
+        """Raise InputRefused when the release may not be made, or may no longer be."""
+        project.require_open()
+        if later := revocations(self.home):
+            raise InputRefused(
+                Problem(
+                    file=self.home.id,
+                    expected="a release that is not revoked",
+                    found=f"manifest {later[-1].name}, which revokes it",
+                    action=PROPOSE,
+                )
+            )
+        if plan.failures:
+            raise InputRefused(
+                Problem(
+                    file=self.home.id,
+                    place=check.code,
+                    expected=f"a check that passes (limit {check.limit})",
+                    found=str(check.observed),
+                    action="change the request and propose it again",
+                )
+                for check in plan.failures
+            )
+        require_approved(project, seen=plan.hash, at=self.day)
+        require_members_admitted(self.workspace, self.home, project=project, registry=self.registry, at=self.day)
+
+    def _require_same_plan(self, plan: Plan, project: Project, folder: PackageFolder) -> None:
+        """Make the plan again and raise InputRefused when it is another one than was decided on."""
+        home = ReleaseHome(folder.path / AGAIN / self.home.id)
+        shutil.rmtree(home.path, ignore_errors=True)
+        home.path.mkdir(parents=True)
+        request = self.home.read_request()
+        now = make_plan(self.workspace, request, home=home, project=project, registry=self.registry, at=self.day)
+        shutil.rmtree(home.path)
+        if now.hash != plan.hash:
+            raise InputRefused(
+                Problem(
+                    file=self.home.id,
+                    expected="the plan that was decided on",
+                    found=f"another one now: {', '.join(_differences(plan, now))}",
+                    action=PROPOSE,
+                )
+            )
+
+    @contextmanager
+    def _unfinished(self, plan: Plan) -> Iterator[PackageFolder]:
+        """Yield the folder of the unfinished package; what a kill left of this plan is used.
+
+        It is deleted at the end, and where the package is refused.
+        """
+        path = self.home.path / f"{UNFINISHED}{plan.hash[:16]}"
+        remove_unfinished(self.home, apart=path)
+        path.mkdir(mode=0o700, exist_ok=True)
+        try:
+            yield PackageFolder(path, self.home.id)
+        except InputRefused:
+            shutil.rmtree(path)
+            raise
+        shutil.rmtree(path)
+
+
+def build_release(
+    workspace: Path, release: str, *, registry: Registry, engine: Engine | None = None, at: date | None = None
+) -> Path:
+    """Build the package of ``release`` and return its folder. A second call returns the package that is there.
+
+    A killed call leaves no package; the next one uses what was finished. The bytes do not depend on the workers.
+
+    Raises:
+        InputRefused: The release is not approved, was revoked, or its plan is another one now; the consent of a member
+            ended, also while the package was written; or the finished package has an ID of this workspace.
+    """
+    home = release_home(workspace, release)
+    return Builder(workspace=workspace, home=home, registry=registry, engine=engine or Engine(), at=at).build()
+
+
+def remove_unfinished(home: ReleaseHome, *, apart: Path | None = None) -> None:
+    """Delete the folders of unfinished packages of a release, but not ``apart``."""
+    for path in home.path.glob(f"{UNFINISHED}*"):
+        if path != apart:
+            shutil.rmtree(path)
+
+
+def _differences(before: Plan, now: Plan) -> list[str]:
+    """Return the names of the parts of a plan that changed."""
+    first, second = before.to_json(), now.to_json()
+    return sorted(name for name in first if first[name] != second[name])
+
+
+def _fsync(folder: Path) -> None:
+    """Make every file and name in ``folder`` durable."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,273 @@
+"""The contents of a package: people, rows, genotypes, documents and the manifest, each step skipped when done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from baekman.cohort.index import find_batches
+from baekman.consent import Scope
+from baekman.engine.local import Engine
+from baekman.engine.tasks import MapTasks
+from baekman.projects.decisions import decisions_on
+from baekman.projects.project import Project
+from baekman.projects.release_key import release_key
+from baekman.registry.books.book import Book, open_book
+from baekman.releases import low_risk
+from baekman.releases.checks.sequencing import is_below_qc
+from baekman.releases.counting import Source, count_rules
+from baekman.releases.home import ReleaseHome
+from baekman.releases.members import Members
+from baekman.releases.package import documents
+from baekman.releases.package.about import About, Review
+from baekman.releases.package.files import PackageFolder
+from baekman.releases.package.genotypes import Wanted
+from baekman.releases.package.linked_rows import BucketTasks, SpillTasks
+from baekman.releases.package.manifest import NAME, Manifest, digests_of_package, seal
+from baekman.releases.package.people import PEOPLE, People, sample_numbers
+from baekman.releases.package.persons import PARTICIPANTS, participant_tables, spill_persons
+from baekman.releases.package.scan import MEMBERS, ids_of, scan_package
+from baekman.releases.package.shards import ShardTasks
+from baekman.releases.package.spill import bucket_count
+from baekman.releases.plan import Plan
+from baekman.releases.planning import low_risk_tables, open_stores, proposed_source
+from baekman.releases.transform import Rules
+from baekman.releases.views import Stores
+
+if TYPE_CHECKING:
+    from baekman.registry.records import Registry
+
+PARTICIPANT_FILE = "participants.parquet"
+COUNT_FILE = "counts.parquet"
+COUNTS = pa.schema([("code", pa.string()), ("kind", pa.string()), ("unit", pa.string()), ("people", pa.int64())])
+INDIVIDUAL = frozenset({"room", "transfer"})  # tiers with rows of events and genotypes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """The parts that a package is made of; ``at`` is the day of the build, for ages."""
+
+    workspace: Path
+    home: ReleaseHome
+    plan: Plan
+    project: Project
+    registry: Registry
+    at: date
+
+    @cached_property
+    def source(self) -> Source:
+        """The members with their rows."""
+        return proposed_source(self.workspace, home=self.home, project=self.project, registry=self.registry, at=self.at)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules of released rows."""
+        return count_rules(self.source)
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The stores at the snapshots of the plan."""
+        return open_stores(self.workspace, self.source.request, self.project)
+
+    @property
+    def members(self) -> Members:
+        """The sealed members."""
+        return self.source.rows.members
+
+    @property
+    def is_individual(self) -> bool:
+        """Whether the package has rows of events and genotypes."""
+        return self.plan.tier in INDIVIDUAL
+
+    @cached_property
+    def book(self) -> Book:
+        """The project's book: project IDs and date shifts."""
+        return open_book(self.registry, self.project.id)
+
+    @property
+    def bucket_count(self) -> int:
+        """The number of buckets of the release."""
+        return bucket_count(self.plan.members)
+
+
+def write_contents(contents: Contents, folder: PackageFolder, *, engine: Engine) -> None:
+    """Write the whole package to ``folder.content``, with its manifest.
+
+    Raises:
+        InputRefused: The finished package has an ID of this workspace.
+    """
+    folder.content.mkdir(exist_ok=True)
+    with engine.open() as map_tasks:
+        if contents.plan.tier == "open":
+            _write_counts(contents, folder)
+        elif contents.plan.tier == "low_risk":
+            people = write_people(contents, folder)
+            _write_low_risk(contents, folder, people)
+        else:
+            people = write_people(contents, folder)
+            _write_individual(contents, folder, people, map_tasks)
+    _write_documents(contents, folder)
+    _seal(contents, folder)
+    scan_package(
+        folder.content,
+        ours=ids_of(contents.workspace, contents.registry),
+        members=islice(contents.members.ids(), MEMBERS),
+        engine=engine,
+    )
+
+
+def write_people(contents: Contents, folder: PackageFolder) -> People:
+    """Write the members with their project IDs, sealed with a key that only this process has."""
+    people = People.new(folder.path / "people")
+    for bucket, members in contents.source.rows.buckets():
+        ids = [member.participant_id for member in members]
+        book = contents.book.rows(ids).sort_by("participant_id")
+        genotyped = _genotyped(contents, [m.participant_id for m in members if Scope.GENOME not in m.denied])
+        columns = {
+            **{name: book[name] for name in ("participant_id", "project_id", "date_shift_days")},
+            "sample": pa.nulls(len(ids), pa.uint32()),
+            "has_genotypes": pa.array([participant in genotyped for participant in ids]),
+            "denied": pa.array([list(member.denied) for member in members], PEOPLE.field("denied").type),
+        }
+        people.write(bucket, pa.table(columns).cast(PEOPLE))
+    order = sample_numbers(table["project_id"].combine_chunks() for table in people.tables())
+    for bucket in people.buckets():
+        people.number(bucket, order)
+    return people
+
+
+def _genotyped(contents: Contents, participants: list[str]) -> set[str]:
+    """Return those of ``participants`` with genotypes in the release."""
+    request, stores = contents.source.request, contents.stores
+    if not request.regions or stores.cohort is None or stores.cohort_snapshot is None or not contents.is_individual:
+        return set()
+    sequenced = set(find_batches(stores.cohort, participants, at=stores.cohort_snapshot))
+    if request.below_qc == "leave_out":
+        sequenced = {participant for participant in sequenced if not is_below_qc(contents.workspace, participant)}
+    return sequenced
+
+
+def _write_counts(contents: Contents, folder: PackageFolder) -> None:
+    """Write the number of members of each released code: the package of the tier ``open``."""
+    shown = [column for column in contents.plan.columns if column.people is not None]
+    rows = [
+        {name: getattr(column, name) for name in ("kind", "unit", "people")} | {"code": column.name} for column in shown
+    ]
+    count = folder.write(COUNT_FILE, [pa.Table.from_pylist(rows, schema=COUNTS)], schema=COUNTS)
+    folder.note("counts", {COUNT_FILE: count})
+
+
+def _write_low_risk(contents: Contents, folder: PackageFolder, people: People) -> None:
+    """Write one row a participant: the package of the tier ``low_risk``."""
+    rules = contents.rules
+    schema = low_risk.row_schema(sorted(rules.people), key="project_id")
+
+    def tables() -> Iterator[pa.Table]:
+        rows = low_risk_tables(contents.source, rules)
+        for (bucket, _), table in zip(contents.source.rows.buckets(), rows, strict=True):
+            ids = people.of_bucket(bucket)
+            assert table["participant_id"].to_pylist() == ids["participant_id"].to_pylist()
+            yield pa.table([ids["project_id"], *table.columns[1:]], schema=schema)
+
+    threshold = contents.source.request.threshold
+    with low_risk.suppressed(tables(), schema=schema, threshold=threshold) as (relation, _):
+        batches = (pa.Table.from_batches([batch]) for batch in relation.to_arrow_reader(1 << 16))
+        count = folder.write(PARTICIPANT_FILE, batches, schema=schema)
+    folder.note("participants", {PARTICIPANT_FILE: count})
+
+
+def _write_individual(contents: Contents, folder: PackageFolder, people: People, map_tasks: MapTasks) -> None:
+    """Write persons, events, coverage and genotypes."""
+    rows, request = contents.source.rows, contents.source.request
+    buckets, count = people.buckets(), contents.bucket_count
+    spill_persons(contents.source, contents.rules, people, folder, count=count)
+    written = folder.write(PARTICIPANT_FILE, participant_tables(folder, buckets, count=count), schema=PARTICIPANTS)
+    folder.note("participants", {PARTICIPANT_FILE: written})
+    if rows.store is not None and rows.snapshot is not None and request.codes:
+        spill = SpillTasks(
+            folder=folder,
+            store=rows.store,
+            snapshot=rows.snapshot,
+            people=people,
+            rules=contents.rules,
+            buckets=buckets,
+            count=count,
+        )
+        map_tasks("reading records", spill, len(spill))
+        tasks = BucketTasks(folder=folder, buckets=buckets, count=count)
+        map_tasks("writing records", tasks, len(tasks))
+    if (shards := shard_tasks(contents, folder, people)) is not None:
+        map_tasks("writing genotypes", shards, len(shards))
+
+
+def shard_tasks(contents: Contents, folder: PackageFolder, people: People) -> ShardTasks | None:
+    """Return the tasks of the genotypes; None where the request has no regions, or no member has genotypes."""
+    stores, request = contents.stores, contents.source.request
+    if not request.regions or stores.cohort is None or stores.cohort_snapshot is None:
+        return None
+    samples = people.samples()
+    if not len(samples.ids):
+        return None
+    regions = tuple(stores.cohort.parse_region(region) for region in request.regions)
+    wanted = Wanted(samples=samples, regions=regions, is_dense=request.genotypes == "dense")
+    shards = tuple(wanted.shards(stores.cohort))
+    return ShardTasks(folder=folder, store=stores.cohort, snapshot=stores.cohort_snapshot, wanted=wanted, shards=shards)
+
+
+# -- documents and manifest
+
+
+def _write_documents(contents: Contents, folder: PackageFolder) -> None:
+    about = about_of(contents, rows=folder.rows())
+    codes = [column.name for column in contents.plan.columns]
+    documents.write_readme(folder.content, about)
+    documents.write_released_dictionary(folder.content, contents.source.dictionary, codes)
+    (folder.content / documents.CRATE).unlink(missing_ok=True)
+    documents.write_crate(folder.content, about, digests_of_package(folder.content))
+
+
+def about_of(contents: Contents, *, rows: dict[str, int]) -> About:
+    """Return the facts of the package with the files ``rows``."""
+    plan, project = contents.plan, contents.project
+    approvals = [each for each in decisions_on(project, seen=plan.hash) if each.verdict == "approve"]
+    reviews = [
+        Review(role=each.role, key=each.key_id, day=each.time[:10], expires=each.expires.isoformat())
+        for each in sorted(approvals, key=lambda each: (each.role, each.key_id))
+    ]
+    return About(
+        release=contents.home.id,
+        project=project.id,
+        title=project.title,
+        institution=project.institution,
+        purpose=project.purpose,
+        tier=plan.tier,
+        plan=plan.hash,
+        members=plan.members,
+        snapshots={name: snapshot.number for name, snapshot in plan.snapshots.items()},
+        counts=plan.counts,
+        reviews=reviews,
+        rows=rows,
+    )
+
+
+def _seal(contents: Contents, folder: PackageFolder) -> None:
+    """Write the signed manifest of everything that lies in the package."""
+    plan, path = contents.plan, folder.content / NAME
+    path.unlink(missing_ok=True)
+    facts = {
+        "project": contents.project.id,
+        "tier": plan.tier,
+        "plan": plan.hash,
+        "members": plan.members,
+        "snapshots": {name: snapshot.number for name, snapshot in plan.snapshots.items()},
+    }
+    files = digests_of_package(folder.content)
+    manifest = Manifest(release=contents.home.id, files=files, rows=folder.rows(), facts=facts)
+    path.write_bytes(seal(manifest, key=release_key(contents.workspace)))

@@ -1,0 +1,184 @@
+"""The revocation of packages: the next manifest says so, and the package leaves the workspace.
+
+Copies outside are out of reach: ``release status`` lists who must delete them. The sealed members stay, so that it can
+say which releases had a participant.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baekman import audit
+from baekman.consent import today
+from baekman.errors import InputRefused, Problem
+from baekman.files.atomic import atomic_file
+from baekman.files.digests import sha256_of
+from baekman.files.locks import exclusive
+from baekman.privacy.reason_text import reason_problems
+from baekman.projects.project import open_project
+from baekman.projects.release_key import public_file, release_key
+from baekman.projects.signing import PublicKey
+from baekman.registry.books.book import Book
+from baekman.releases.home import ReleaseHome, release_home, releases
+from baekman.releases.members import Members, member_ring
+from baekman.releases.package.manifest import NAME, Manifest, open_manifest, seal
+from baekman.releases.package.standing import revocations
+from baekman.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from baekman.registry.records import Registry
+
+ACTION = "release.revoke"
+WITHDRAWAL = "withdrawal"  # the reason of a revocation by `baekman withdraw`
+UNFINISHED = ".package."  # before the names of folders of unfinished packages
+GOING = ".going."  # before the names of packages on their way out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revoker:
+    """Revokes releases of a workspace with its open registry."""
+
+    workspace: Path
+    registry: Registry
+
+    def revoke(self, home: ReleaseHome, *, reason: str, participant: str = "") -> bool:
+        """Revoke the package of a release; return False when nothing was left to do.
+
+        A killed call is finished by the next one. The row of ``participant`` in the project's book is destroyed.
+        """
+        project = home.read_plan().project
+        changed = False
+        with exclusive(home.path / ".revoke.lock", waits_for="another revocation of this release"):
+            if home.package.is_dir():
+                objects = ",".join([home.id, *([participant] if participant else [])])
+                audit.record(self.workspace, action=ACTION, object=objects)
+                self._write_manifest(home, reason=reason)
+                home.package.rename(home.path / f"{GOING}{uuid.uuid4().hex}")
+                changed = True
+            for path in home.path.glob(f"{GOING}*"):
+                shutil.rmtree(path)
+        _remove_unfinished(home)
+        return (bool(participant) and Book(self.registry, project).destroy_row(participant)) or changed
+
+    def _write_manifest(self, home: ReleaseHome, *, reason: str) -> None:
+        """Write the next manifest, unless there is one that revokes the package."""
+        key = release_key(self.workspace)
+        later = [open_manifest(path, key=key.public)[0] for path in revocations(home)]
+        digest = sha256_of(home.package / NAME) if (home.package / NAME).is_file() else "0" * 64
+        if any(manifest.revokes == digest for manifest in later):
+            return
+        number = max((manifest.number for manifest in later), default=1) + 1
+        day = today().isoformat()
+        manifest = Manifest(release=home.id, number=number, revokes=digest, day=day, reason=reason)
+        with atomic_file(home.revoked / f"{day}-{number:04}.dsse.json") as temporary:
+            temporary.write_bytes(seal(manifest, key=key))
+
+    def with_member(self, participant: str) -> Iterator[ReleaseHome]:
+        """Yield the releases with the participant among their members, by ID."""
+        ring = member_ring(self.registry)
+        for home in releases(self.workspace):
+            if Members(home.members, home.id, ring).holds(participant):
+                yield home
+
+
+def revoke_release(
+    workspace: Path, release: str, *, registry: Registry, reason: str, participant: str = ""
+) -> ReleaseHome:
+    """Revoke the package of ``release``, because of ``participant`` if named; a second call changes nothing.
+
+    Raises:
+        InputRefused: There is no such release, it never had a package, the participant is none of its members, or the
+            reason has what no manifest may have.
+    """
+    home = release_home(workspace, release)
+    home.read_plan()
+    problems = list(reason_problems(reason, readers="the recipients of the release"))
+    if not home.is_released:
+        problems.append(Problem(file=release, expected="a release with a package", found="none was built"))
+    revoker = Revoker(workspace=workspace, registry=registry)
+    if participant and not Members(home.members, home.id, member_ring(registry)).holds(participant):
+        problems.append(
+            Problem(
+                file="--participant",
+                expected=f"a member of {release}",
+                found="somebody else",
+                action="`baekman release status --participant` lists the releases of a participant",
+            )
+        )
+    if problems:
+        raise InputRefused(problems)
+    revoker.revoke(home, reason=reason, participant=participant)
+    return home
+
+
+def leave_releases(workspace: Workspace, participant: str, *, registry: Registry) -> set[str]:
+    """Revoke every release of a participant who withdraws; return a line for each, as a receipt lists it."""
+    revoker = Revoker(workspace=workspace.root, registry=registry)
+    lines = set()
+    for home in revoker.with_member(participant):
+        revoker.revoke(home, reason=WITHDRAWAL, participant=participant)
+        if later := revocations(home):
+            lines.add(f"{workspace.releases.name}/{home.id}/{home.package.name}: revoked by {later[-1].name}")
+    return lines
+
+
+def _remove_unfinished(home: ReleaseHome) -> None:
+    """Delete what killed builds left; a build that runs asks for consent itself before it ends."""
+    try:
+        with exclusive(home.path / ".build.lock", waits_for="a build of this release", limit=0):
+            for path in home.path.glob(f"{UNFINISHED}*"):
+                shutil.rmtree(path)
+    except TimeoutError:
+        return
+
+
+# -- status
+
+
+def statuses(
+    workspace: Path, *, release: str = "", participant: str = "", registry: Registry | None = None
+) -> list[dict[str, Any]]:
+    """Return the standing of the releases of ``workspace``, or of one, or of those with ``participant``.
+
+    Returns:
+        For each, by ID: ``release``, ``project``, ``tier``, ``members``, ``state`` (``proposed``, ``built`` or
+        ``revoked``), ``revoked`` (``manifest``, ``number``, ``day``, ``reason`` of each later manifest) and ``delete``
+        (``name`` and ``institution`` of the people who must delete every copy outside).
+
+    Raises:
+        InputRefused: There is no such release, or a later manifest is damaged.
+    """
+    homes: Sequence[ReleaseHome] = [release_home(workspace, release)] if release else list(releases(workspace))
+    if participant:
+        assert registry is not None
+        ring = member_ring(registry)
+        homes = [home for home in homes if Members(home.members, home.id, ring).holds(participant)]
+    return [_status(workspace, home) for home in homes]
+
+
+def _status(workspace: Path, home: ReleaseHome) -> dict[str, Any]:
+    plan = home.read_plan()
+    project = open_project(workspace, plan.project)
+    paths = revocations(home)
+    key = PublicKey.read(public_file(workspace), named="release.pub") if paths else None
+    later = [(path.name, open_manifest(path, key=key)[0]) for path in paths if key is not None]
+    people = [
+        {"name": person.name, "institution": person.institution or project.institution} for person in project.people
+    ]
+    return {
+        "release": home.id,
+        "project": plan.project,
+        "tier": plan.tier,
+        "members": plan.members,
+        "state": "revoked" if paths else "built" if home.package.is_dir() else "proposed",
+        "revoked": [
+            {"manifest": name, "number": manifest.number, "day": manifest.day, "reason": manifest.reason}
+            for name, manifest in later
+        ],
+        "delete": people if paths else [],
+    }
