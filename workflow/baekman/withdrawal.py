@@ -103,7 +103,7 @@ def withdraw(
     table_files.convert_layout(workspace.tables)
     purge = _purge(workspace, participant_id, specimens, note=note)
     purge.removed |= every_book.leave_books(registry, participant_id, note=note)
-    purge.removed |= leave_releases(workspace, participant_id, registry=registry)
+    purge.removed |= leave_releases(workspace, participant_id, registry=registry, note=note)
     if not leave_tables and (opened := _cohort(workspace)) and (stale := _stale_tables(workspace)):
         engine = Engine(workers=workers)
         tables.make_latest_tables(opened, output=workspace.tables, participants=stale, engine=engine)

@@ -69,6 +69,7 @@ class RemovalNote:
         named: Files and folders named by the IDs, relative to the workspace.
         searched: Files that contain an ID, relative to the workspace.
         books: Projects with a row of the participant in their book (``registry.books``).
+        releases: Releases with a package that had the participant.
         is_done: Whether all noted changes are made; only the receipt is missing.
     """
 
@@ -79,6 +80,7 @@ class RemovalNote:
     named: set[str] = field(default_factory=set)
     searched: set[str] = field(default_factory=set)
     books: set[str] = field(default_factory=set)
+    releases: set[str] = field(default_factory=set)
     is_done: bool = False
 
     @classmethod
@@ -95,13 +97,15 @@ class RemovalNote:
             named=set(values["named"]),
             searched=set(values["searched"]),
             books=set(values.get("books", ())),
+            releases=set(values.get("releases", ())),
             is_done=values.get("is_done", False),
         )
 
     def save(self) -> None:
         """Write the note."""
         values = {"audit": self.audit, "snapshot": self.snapshot, "has_key": self.has_key, "is_done": self.is_done}
-        names = {"named": sorted(self.named), "searched": sorted(self.searched), "books": sorted(self.books)}
+        sets = ("named", "searched", "books", "releases")
+        names = {name: sorted(getattr(self, name)) for name in sets}
         write_text(self.path, json.dumps({**values, **names}) + "\n")
 
     def purge(self, workspace: Workspace, *, left: set[str]) -> Purge:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from baekman.projects.release_key import public_file, release_key
 from baekman.registry import denied_list
 from baekman.registry.books.book import open_book
 from baekman.releases.home import ReleaseHome
+from baekman.releases.package import build as build_module
 from baekman.releases.package import contents
 from baekman.releases.package.build import build_release
 from baekman.releases.package.files import PackageFolder
@@ -114,20 +116,28 @@ def test_a_kill_at_any_instant_leaves_no_package_and_the_same_command_finishes(
     whole = files(build(small, home))
     shutil.rmtree(home.package)
     note = PackageFolder.note
-    for kill in range(6):
-        calls = iter(range(100))
+    calls = iter(range(100))
 
-        def killed(self: PackageFolder, *arguments: object, at: int = kill, counted: Iterator[int] = calls) -> None:
-            if next(counted) == at:
-                raise KeyboardInterrupt
-            note(self, *arguments)  # type: ignore[arg-type]
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
 
-        monkeypatch.setattr(PackageFolder, "note", killed)
-        with pytest.raises(KeyboardInterrupt):
+    def killed_third(self: PackageFolder, *arguments: object) -> None:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        note(self, *arguments)  # type: ignore[arg-type]
+
+    points: list[tuple[object, str, object]] = [
+        (contents, "spill_persons", killed),
+        (PackageFolder, "note", killed_third),
+        (contents, "seal", killed),
+        (build_module, "held_denials", killed),
+    ]
+    for owner, name, function in points:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(owner, name, function)
             build(small, home)
         assert not home.package.exists()
-    monkeypatch.undo()
-    assert files(build(small, home)) == whole
+    assert files(build(small, home)) == whole and not list(home.path.glob(".package.*"))
 
 
 def test_no_decision_no_package(small: SmallRelease) -> None:
@@ -138,16 +148,12 @@ def test_no_decision_no_package(small: SmallRelease) -> None:
 def test_a_changed_plan_voids_the_decisions(
     small: SmallRelease, home: ReleaseHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from baekman.releases.package import build as module
-
-    make = module.make_plan
+    make = build_module.make_plan
 
     def changed(*arguments: object, **options: object) -> object:
-        from dataclasses import replace
-
         return replace(make(*arguments, **options), members_hash="0" * 64)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "make_plan", changed)
+    monkeypatch.setattr(build_module, "make_plan", changed)
     assert refusal(small, home) == (
         f"{home.id}: expected the plan that was decided on, found another one now: members_hash; "
         "propose the request again; the new plan needs decisions of its own"

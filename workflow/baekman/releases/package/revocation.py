@@ -29,6 +29,7 @@ from baekman.releases.members import Members, member_ring
 from baekman.releases.package.manifest import NAME, Manifest, open_manifest, seal
 from baekman.releases.package.standing import revocations
 from baekman.workspace.paths import Workspace
+from baekman.workspace.purge import RemovalNote
 
 if TYPE_CHECKING:
     from baekman.registry.records import Registry
@@ -80,9 +81,8 @@ class Revoker:
 
     def with_member(self, participant: str) -> Iterator[ReleaseHome]:
         """Yield the releases with the participant among their members, by ID."""
-        ring = member_ring(self.registry)
         for home in releases(self.workspace):
-            if Members(home.members, home.id, ring).holds(participant):
+            if Members(home.members, home.id, member_ring(self.registry)).holds(participant):
                 yield home
 
 
@@ -116,15 +116,24 @@ def revoke_release(
     return home
 
 
-def leave_releases(workspace: Workspace, participant: str, *, registry: Registry) -> set[str]:
-    """Revoke every release of a participant who withdraws; return a line for each, as a receipt lists it."""
+def leave_releases(workspace: Workspace, participant: str, *, registry: Registry, note: RemovalNote) -> set[str]:
+    """Revoke every release of a participant who withdraws; return a line for each, as a receipt lists it.
+
+    ``note`` gets the releases first, so the receipt of a withdrawal that was killed has them too.
+    """
     revoker = Revoker(workspace=workspace.root, registry=registry)
-    lines = set()
-    for home in revoker.with_member(participant):
+    homes = {home.id: home for home in revoker.with_member(participant)}
+    if having := {name for name, home in homes.items() if home.package.is_dir()}:
+        note.releases |= having
+        note.is_done = False
+        note.save()
+    for home in homes.values():
         revoker.revoke(home, reason=WITHDRAWAL, participant=participant)
-        if later := revocations(home):
-            lines.add(f"{workspace.releases.name}/{home.id}/{home.package.name}: revoked by {later[-1].name}")
-    return lines
+    return {
+        f"{workspace.releases.name}/{name}/{homes[name].package.name}: revoked by {revocations(homes[name])[-1].name}"
+        for name in note.releases
+        if name in homes
+    }
 
 
 def _remove_unfinished(home: ReleaseHome) -> None:
@@ -156,8 +165,9 @@ def statuses(
     homes: Sequence[ReleaseHome] = [release_home(workspace, release)] if release else list(releases(workspace))
     if participant:
         assert registry is not None
-        ring = member_ring(registry)
-        homes = [home for home in homes if Members(home.members, home.id, ring).holds(participant)]
+        revoker = Revoker(workspace=workspace, registry=registry)
+        having = {home.id for home in revoker.with_member(participant)}
+        homes = [home for home in homes if home.id in having]
     return [_status(workspace, home) for home in homes]
 
 
