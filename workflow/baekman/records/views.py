@@ -48,17 +48,19 @@ FROM islands GROUP BY participant_id, source, island;
 CREATE VIEW participants AS SELECT participant_id, list_sort(list(DISTINCT source)) AS sources, min(first) AS first,
   max(last) AS last FROM {days} GROUP BY participant_id;
 """
+# the arguments are named in a query of their own, else a column of that name would be taken from ``events``
 _ANSWERS = f"""
-CREATE MACRO {STATE}(participant, code_or_source, day) AS CASE
-  WHEN EXISTS (SELECT 1 FROM events AS e WHERE e.participant_id = participant AND e.time::DATE = day::DATE
-    AND (CASE WHEN contains(code_or_source, '/') THEN e.code ELSE e.source END) = code_or_source) THEN '{RECORDED}'
-  WHEN EXISTS (SELECT 1 FROM {{days}} AS c WHERE c.participant_id = participant
-    AND day::DATE BETWEEN c.first AND c.last AND (c.source = code_or_source OR c.source IN (
-      SELECT s.source FROM {{systems}} AS s WHERE s.system = split_part(code_or_source, '/', 1))))
-    AND NOT EXISTS (SELECT 1 FROM {{denied}} AS d LEFT JOIN dictionary AS t ON t.code = code_or_source
-      WHERE contains(code_or_source, '/') AND d.participant_id = participant
+CREATE MACRO {STATE}(participant, code_or_source, day) AS (SELECT CASE
+  WHEN EXISTS (SELECT 1 FROM events AS e WHERE e.participant_id = q.person AND e.time::DATE = q.at
+    AND (CASE WHEN contains(q.what, '/') THEN e.code ELSE e.source END) = q.what) THEN '{RECORDED}'
+  WHEN EXISTS (SELECT 1 FROM {{days}} AS c WHERE c.participant_id = q.person
+    AND q.at BETWEEN c.first AND c.last AND (c.source = q.what OR c.source IN (
+      SELECT s.source FROM {{systems}} AS s WHERE s.system = split_part(q.what, '/', 1))))
+    AND NOT EXISTS (SELECT 1 FROM {{denied}} AS d LEFT JOIN dictionary AS t ON t.code = q.what
+      WHERE contains(q.what, '/') AND d.participant_id = q.person
       AND (t.scope IS NULL OR t.scope = d.scope)) THEN '{OBSERVED}'
-  ELSE '{NOT_OBSERVED}' END;
+  ELSE '{NOT_OBSERVED}' END
+  FROM (SELECT participant AS person, code_or_source AS what, day::DATE AS at) AS q);
 CREATE MACRO {STATE}(participant, code_or_source, day) AS TABLE
   SELECT {STATE}(participant, code_or_source, day) AS state;
 """

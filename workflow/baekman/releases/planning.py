@@ -65,7 +65,7 @@ def open_stores(workspace: Path, request: Request, project: Project) -> Stores:
             records=records,
             records_snapshot=read_record_snapshot(records, request.records_snapshot),
             dictionary=read_dictionary(records.dictionary),
-            scopes=record_admission(place, purpose=purpose),
+            admission=record_admission(place, purpose=purpose),
         )
     if place.cohort.exists() or request.cohort_snapshot is not None:
         cohort = open_cohort_store(place.cohort, workspace=workspace)

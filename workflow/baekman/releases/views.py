@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from baekman.cohort.roster import read_roster
 from baekman.errors import InputRefused, Problem
 from baekman.query.limits import Limits
 from baekman.records import reading
 from baekman.records.schema import COVERAGE, EVENTS, FIRSTS
+from baekman.workspace.denied import RecordAdmission
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,22 +26,17 @@ if TYPE_CHECKING:
     from baekman.cohort.snapshot import Snapshot
     from baekman.cohort.store import Store
     from baekman.records.dictionary import Dictionary
-    from baekman.records.reading import Scopes
     from baekman.records.snapshot import RecordSnapshot
     from baekman.records.store import RecordStore
 
 RECORD_VIEWS = {"events": EVENTS, "coverage": COVERAGE, "firsts": FIRSTS}
+STATE = "state"  # the function of the views of records
 COHORT_VIEWS = ("sites", "calls", "reference")
 VIEWS = (*RECORD_VIEWS, "dictionary", "participants", *COHORT_VIEWS)
 VIEW_LIST = f"{', '.join(VIEWS[:-1])} and {VIEWS[-1]}"
-PARTICIPANTS = pa.schema(
-    [
-        pa.field("participant_id", pa.string(), nullable=False),
-        pa.field("sex", pa.string()),  # of the cohort; null without sequencing
-        pa.field("in_cohort", pa.bool_(), nullable=False),
-        pa.field("in_records", pa.bool_(), nullable=False),
-    ]
-)
+# the view of everyone: ``sex`` is that of the cohort, null without sequencing; the last three are of the records
+PARTICIPANTS = ("participant_id", "sex", "in_cohort", "in_records", "sources", "first", "last")
+SEXES = pa.schema([pa.field("participant_id", pa.string()), pa.field("sex", pa.string())])
 # Functions with a value that is not in the data: the same request would not give the same members.
 REFUSED = frozenset(
     {
@@ -55,14 +52,14 @@ REFUSED = frozenset(
 class Stores:
     """The stores that a request reads, each at a snapshot, or None where the workspace has none.
 
-    ``scopes``: the records that may be shown (``workspace.denied.record_admission``). ``without``: participants of the
-    cohort who are left out.
+    ``admission``: the records that may be shown (``workspace.denied.record_admission``). ``without``: participants of
+    the cohort who are left out.
     """
 
     records: RecordStore | None = None
     records_snapshot: RecordSnapshot | None = None
     dictionary: Dictionary | None = None
-    scopes: Scopes = None
+    admission: RecordAdmission = field(default_factory=RecordAdmission)
     cohort: Store | None = None
     cohort_snapshot: Snapshot | None = None
     without: frozenset[str] = field(default=frozenset())
@@ -105,7 +102,7 @@ def check_who(who: str) -> None:
     if len(statements) != 1 or not only_reads(statements[0]) or statements[0].type != duckdb.StatementType.SELECT:
         count = len(statements)
         raise _refused(expected, f"{count} statements" if count != 1 else "a statement of another kind")
-    if not reads_only_tables(statements[0], names=VIEWS):
+    if not reads_only_tables(statements[0], names=VIEWS, functions=[STATE]):
         raise _refused(expected, "another table, file or table function")
     if outside := sorted(functions_in(statements[0]) & REFUSED):
         raise _refused("SQL with values of the data only", ", ".join(outside))
@@ -113,35 +110,65 @@ def check_who(who: str) -> None:
 
 @contextmanager
 def _connected(stores: Stores, who: str, *, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection with the views that ``who`` names, and no access to anything else."""
+    """Yield a connection with the views that ``who`` names, and no access to anything else.
+
+    SQL over the records alone reads their files. Where it names a view of the cohort too, the named records are copied.
+    """
+    from baekman.query.views import connect_nothing
+
     named = {view for view in VIEWS if re.search(rf"\b{view}\b", who, re.IGNORECASE)}
-    with _base(stores, named, limits=limits) as connection:
-        for view, schema in RECORD_VIEWS.items():
-            if view in named:
-                _fill(connection, view, schema, _record_tables(stores, view))
-        if "dictionary" in named and stores.dictionary is not None:
-            _fill(connection, "dictionary", stores.dictionary.table.schema, iter([stores.dictionary.table]))
-        if "participants" in named:
-            _add_participants(connection, stores)
+    if named & {*COHORT_VIEWS} and stores.cohort is not None:
+        with _cohort(stores, who, limits=limits) as connection:
+            for view, schema in RECORD_VIEWS.items():
+                if view in named:
+                    _fill(connection, view, schema, _record_tables(stores, view))
+            if "dictionary" in named and stores.dictionary is not None:
+                _fill(connection, "dictionary", stores.dictionary.table.schema, [stores.dictionary.table])
+            _add_participants(connection, stores, view="")
+            yield connection
+    elif stores.records is not None:
+        with _records(stores, who, limits=limits) as connection:
+            _add_participants(connection, stores, view="participants")
+            yield connection
+    else:
+        with connect_nothing(limits=limits) as connection:
+            _add_participants(connection, stores, view="")
+            yield connection
+
+
+@contextmanager
+def _cohort(stores: Stores, who: str, *, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to the views of the cohort that ``stores`` have."""
+    import duckdb
+
+    from baekman.cohort.snapshot import reading as reading_cohort
+    from baekman.query.views import connect, require_whole
+
+    store, snapshot = stores.cohort, stores.cohort_snapshot
+    assert store is not None and snapshot is not None
+    with (
+        reading_cohort(store, snapshot, missing=duckdb.Error),
+        connect(store, snapshot, limits=limits, without=stores.without) as connection,
+    ):
+        require_whole(store, snapshot, who)
         yield connection
 
 
 @contextmanager
-def _base(stores: Stores, named: set[str], *, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection to the views of the cohort if ``named`` has one, else to nothing."""
-    from baekman.cohort.snapshot import reading as reading_cohort
-    from baekman.query import views
-
-    if stores.cohort is None or stores.cohort_snapshot is None or not named & {*COHORT_VIEWS, "participants"}:
-        with views.connect_nothing(limits=limits) as connection:
-            yield connection
-        return
+def _records(stores: Stores, who: str, *, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to the views of the records that ``stores`` have."""
     import duckdb
 
+    from baekman.files.snapshots import reading_numbered
+    from baekman.records.views import connect_records, require_whole
+
+    store, snapshot = stores.records, stores.records_snapshot
+    assert store is not None and snapshot is not None
     with (
-        reading_cohort(stores.cohort, stores.cohort_snapshot, missing=duckdb.Error),
-        views.connect(stores.cohort, stores.cohort_snapshot, limits=limits, without=stores.without) as connection,
+        reading_numbered(store.snapshots, snapshot.number, missing=duckdb.Error),
+        connect_records(store, snapshot, stores.admission, limits=limits) as connection,
     ):
+        require_whole(store, snapshot, who)
         yield connection
 
 
@@ -149,28 +176,43 @@ def _record_tables(stores: Stores, view: str) -> Iterator[pa.Table]:
     if stores.records is not None and stores.records_snapshot is not None:
         read: Callable[..., pa.Table] = getattr(reading, view)
         for bucket in reading.buckets(stores.records, stores.records_snapshot):
-            yield read(stores.records, stores.records_snapshot, bucket, scopes=stores.scopes)
+            yield read(stores.records, stores.records_snapshot, bucket, scopes=stores.admission)
 
 
-def _add_participants(connection: duckdb.DuckDBPyConnection, stores: Stores) -> None:
-    """Make the table ``participants`` (PARTICIPANTS) of everyone in records or cohort."""
-    in_cohort = stores.cohort is not None and stores.cohort_snapshot is not None
-    cohort = (
-        "SELECT participant_id, sex FROM members" if in_cohort else "SELECT '' AS participant_id, '' AS sex LIMIT 0"
-    )
-    name = f"people_{uuid.uuid4().hex}"
-    covered = (pc.unique(table["participant_id"]) for table in _record_tables(stores, "coverage"))
-    people = (pa.table([ids], ["participant_id"]) for ids in covered)
-    _fill(connection, name, pa.schema([("participant_id", pa.string())]), people)
-    connection.execute(
-        f"CREATE TABLE everyone AS SELECT participant_id, c.sex, c.participant_id IS NOT NULL AS in_cohort, "
-        f"r.participant_id IS NOT NULL AS in_records FROM ({cohort}) AS c FULL JOIN {name} AS r USING (participant_id)"
-    )
+def _rosters(stores: Stores) -> Iterator[pa.Table]:
+    """Yield ID and sex of the participants of each batch of the cohort who are not left out."""
+    if stores.cohort is not None and stores.cohort_snapshot is not None:
+        for entry in stores.cohort_snapshot.batches:
+            roster = read_roster(stores.cohort, entry.name)[0].select(SEXES.names)
+            left_out = pc.is_in(roster["participant_id"], value_set=pa.array(sorted(stores.without), pa.string()))
+            yield roster.filter(pc.invert(left_out))
+
+
+def _add_participants(connection: duckdb.DuckDBPyConnection, stores: Stores, *, view: str) -> None:
+    """Make the view ``participants``: everyone in records or cohort, with ``PARTICIPANTS`` as columns.
+
+    ``view``: the name of that of the records, if the connection has it.
+    """
+    people, sexes = f"t_{uuid.uuid4().hex}", f"t_{uuid.uuid4().hex}"  # no SQL of a user can name them
+    _fill(connection, sexes, SEXES, _rosters(stores))
+    if view:
+        connection.execute(f"ALTER VIEW {view} RENAME TO {people}")
+    else:
+        days = f"t_{uuid.uuid4().hex}"
+        _fill(connection, days, COVERAGE, _record_tables(stores, "coverage"))
+        connection.execute(
+            f"CREATE VIEW {people} AS SELECT participant_id, list_sort(list(DISTINCT source)) AS sources, "
+            f"min(first) AS first, max(last) AS last FROM {days} GROUP BY participant_id"
+        )
     connection.execute("DROP VIEW IF EXISTS participants")
-    connection.execute("ALTER TABLE everyone RENAME TO participants")
+    connection.execute(
+        "CREATE VIEW participants AS SELECT participant_id, c.sex, c.participant_id IS NOT NULL AS in_cohort, "
+        "r.participant_id IS NOT NULL AS in_records, r.sources, r.first, r.last "
+        f"FROM {sexes} AS c FULL JOIN {people} AS r USING (participant_id)"
+    )
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+def _fill(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Make the table ``name`` of ``tables``; what does not fit into memory lies in the connection's own folder."""
     statement = f"CREATE TABLE {name} AS SELECT * FROM part"
     for table in itertools.chain([schema.empty_table()], tables):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from baekman.config.loading import load_config
@@ -11,9 +10,10 @@ from baekman.consent import Scope
 from baekman.errors import InputRefused
 from baekman.qc.gate import judge
 from baekman.qc.metrics import read_metrics
-from baekman.qc.thresholds import Thresholds, load_thresholds
+from baekman.qc.thresholds import load_thresholds
 from baekman.releases.checks.proposal import Proposal
 from baekman.releases.plan import Check, CheckVerdict
+from baekman.workspace.decisions import SpecimenDecision, apply, decisions_in_force
 from baekman.workspace.paths import Workspace
 
 
@@ -26,8 +26,9 @@ def sequencing(proposal: Proposal) -> Iterator[Check]:
     if not request.regions:
         yield Check(code="sequencing", observed=None, limit=0)
         return
+    gate = SequencingGate(proposal.workspace)
     below = sum(
-        is_below_qc(proposal.workspace, member.participant_id)
+        gate.is_below(member.participant_id)
         for _, members in proposal.source.rows.buckets()
         for member in members
         if Scope.GENOME not in member.denied
@@ -36,18 +37,38 @@ def sequencing(proposal: Proposal) -> Iterator[Check]:
     yield Check(code="sequencing", observed=below, limit=0, verdict=verdict if below else "pass")
 
 
+class SequencingGate:
+    """The QC gate of a workspace with the thresholds of today and the decisions of persons."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = Workspace(workspace)
+        self._decisions: dict[str, dict[str, SpecimenDecision]] = {}
+        try:
+            self._thresholds = load_thresholds(Path(load_config(workspace)["qc_thresholds"]))
+        except InputRefused:  # no configuration, as where a cohort was made elsewhere
+            self._thresholds = load_thresholds()
+
+    def is_below(self, participant_id: str) -> bool:
+        """Return whether the metrics of a participant are not accepted; False without metrics.
+
+        A person's decision to accept exactly these values holds.
+        """
+        folder = self.workspace.participant(participant_id)
+        if not folder.metrics.is_file():
+            return False
+        metrics = read_metrics(folder.metrics)
+        verdict = judge(metrics, self._thresholds)
+        if verdict.verdict == "accept" or not folder.delivery.is_file():
+            return verdict.verdict != "accept"
+        decision = self._of(folder.delivery.read_text(encoding="ascii").strip()).get(metrics.specimen_id)
+        return apply(verdict, decision, values=metrics.values).verdict != "accept"
+
+    def _of(self, delivery: str) -> dict[str, SpecimenDecision]:
+        if delivery not in self._decisions:
+            self._decisions[delivery] = decisions_in_force(self.workspace, self.workspace.delivery(delivery))
+        return self._decisions[delivery]
+
+
 def is_below_qc(workspace: Path, participant_id: str) -> bool:
-    """Return whether the metrics of a participant are not accepted by today's thresholds; False without metrics."""
-    path = Workspace(workspace).participant(participant_id).metrics
-    if not path.is_file():
-        return False
-    return judge(read_metrics(path), _thresholds(workspace)).verdict != "accept"
-
-
-@cache
-def _thresholds(workspace: Path) -> Thresholds:
-    try:
-        named = load_config(workspace)["qc_thresholds"]
-    except InputRefused:  # no configuration, as where a cohort was made elsewhere
-        return load_thresholds()
-    return load_thresholds(Path(named))
+    """Return whether the sequencing of one participant is below today's thresholds (``SequencingGate``)."""
+    return SequencingGate(workspace).is_below(participant_id)

@@ -1,0 +1,99 @@
+"""The views of a request: records and cohort in one statement, without who has not consented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from baekman.cohort.snapshot import read_snapshot as read_cohort
+from baekman.cohort.store import open_store as open_cohort
+from baekman.consent import Scope
+from baekman.errors import InputRefused
+from baekman.query.limits import Limits
+from baekman.records.snapshot import read_snapshot
+from baekman.records.store import create_store
+from baekman.releases.views import Stores, candidates
+from baekman.workspace.denied import RecordAdmission
+from baekman.workspace.identity import identify
+from baekman.workspace.paths import Workspace
+from support.example_workspace import PARTICIPANTS, example_workspace
+from support.record_batches import DICTIONARY, PEOPLE, Batch, add, day, event
+
+FIRST, SECOND = PARTICIPANTS  # the first is in the records too
+_, B, C = PEOPLE
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """Return a cohort of two participants, and records of the first of them and of two others."""
+    workspace = example_workspace(tmp_path_factory.mktemp("views"))
+    identify(Workspace(workspace))
+    records = create_store(workspace, dictionary=DICTIONARY, buckets=4)
+    rows = [event(person, "claims", day(number)) for number, person in enumerate(PEOPLE)]
+    add(records, Batch("claims", datetime(2020, 1, 1), [(person, "claims", day(0), day(9)) for person in PEOPLE], rows))
+    cohort = open_cohort(workspace / "cohort", workspace=workspace)
+    return Stores(
+        records=records, records_snapshot=read_snapshot(records), cohort=cohort, cohort_snapshot=read_cohort(cohort)
+    )
+
+
+def chosen(stores: Stores, who: str) -> list[str]:
+    with candidates(stores, who, limits=Limits(time=60)) as reader:
+        return [participant for batch in reader for participant in batch.column(0).to_pylist()]
+
+
+def test_everyone_of_records_and_cohort_is_a_participant(stores: Stores) -> None:
+    assert chosen(stores, "SELECT participant_id FROM participants") == sorted({*PARTICIPANTS, *PEOPLE})
+    assert chosen(stores, "SELECT participant_id FROM participants WHERE in_cohort AND in_records") == [FIRST]
+    assert chosen(stores, "SELECT participant_id FROM participants WHERE sex = 'male'") == [SECOND]
+    assert chosen(stores, "SELECT participant_id FROM participants WHERE list_contains(sources, 'claims')") == [
+        *sorted(PEOPLE)
+    ]
+
+
+def test_one_statement_reads_records_and_cohort(stores: Stores) -> None:
+    carriers = "SELECT participant_id FROM calls WHERE copies > 0"
+    assert chosen(stores, carriers) == sorted(PARTICIPANTS)
+    assert chosen(stores, f"{carriers} INTERSECT SELECT participant_id FROM firsts WHERE code = 'KCD8/E119'") == [FIRST]
+    assert chosen(stores, f"{carriers} INTERSECT SELECT participant_id FROM participants WHERE in_records") == [FIRST]
+
+
+def test_the_cohort_alone_and_the_records_alone_have_the_same_view_of_participants(stores: Stores) -> None:
+    who = "SELECT participant_id FROM participants WHERE in_cohort OR in_records"
+    assert chosen(replace(stores, records=None, records_snapshot=None), who) == sorted(PARTICIPANTS)
+    assert chosen(replace(stores, cohort=None, cohort_snapshot=None), who) == sorted(PEOPLE)
+
+
+def test_who_has_not_consented_is_in_no_view(stores: Stores) -> None:
+    denied = RecordAdmission(denied={Scope.CLINICAL: frozenset({B})}, withdrawn=frozenset({C}))
+    without = replace(stores, admission=denied, without=frozenset({SECOND}))
+    assert chosen(without, "SELECT participant_id FROM firsts") == [FIRST]
+    assert chosen(without, "SELECT participant_id FROM calls UNION SELECT participant_id FROM firsts") == [FIRST]
+    assert chosen(without, "SELECT participant_id FROM participants") == sorted([FIRST, B])
+
+
+def test_days_without_an_event_can_be_asked_for(stores: Stores) -> None:
+    who = f"SELECT participant_id FROM participants WHERE state(participant_id, 'KCD8/E119', DATE '{day(1)}') = "
+    assert chosen(replace(stores, cohort=None), f"{who} 'recorded'") == [B]
+    assert chosen(replace(stores, cohort=None), f"{who} 'observed without an event'") == sorted({*PEOPLE} - {B})
+
+
+def test_the_limits_of_a_query_hold(stores: Stores) -> None:
+    endless = (
+        "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n) SELECT i::VARCHAR AS participant_id FROM n"
+    )
+    with (
+        pytest.raises(InputRefused, match=r"an answer within 0\.3 seconds"),
+        candidates(stores, endless, limits=Limits(time=0.3)) as reader,
+    ):
+        list(reader)
+
+
+def test_the_files_of_the_stores_cannot_be_read_by_name(stores: Stores, tmp_path: Path) -> None:
+    assert stores.records is not None
+    path = next(stores.records.batches.rglob("*.parquet"))
+    for who in (f"SELECT participant_id FROM '{path}'", f"SELECT participant_id FROM read_parquet('{path}')"):
+        with pytest.raises(InputRefused, match="another table, file or table function"):
+            chosen(stores, who)
