@@ -27,6 +27,7 @@ from baekman.files.locks import exclusive
 from baekman.files.sidecar import read_checked, write_checked
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
+from baekman.records.withdrawal import leave_records, sweep_records
 from baekman.report.multiqc import write_multiqc
 from baekman.report.remarks import write_remarks
 from baekman.report.verdict_table import write_verdict_table
@@ -101,21 +102,23 @@ def withdraw(
     changed = changed or note.path.is_file()
     snapshot = _leave_cohort(workspace, participant_id, note=note, workers=workers, is_again=bool(earlier))
     table_files.convert_layout(workspace.tables)
+    records = leave_records(workspace, [participant_id], workers=workers)
     purge = _purge(workspace, participant_id, specimens, note=note)
     purge.removed |= every_book.leave_books(registry, participant_id, note=note)
     purge.removed |= leave_releases(workspace, participant_id, registry=registry, note=note)
+    purge.edited |= records.edited
     if not leave_tables and (opened := _cohort(workspace)) and (stale := _stale_tables(workspace)):
-        engine = Engine(workers=workers)
-        tables.make_latest_tables(opened, output=workspace.tables, participants=stale, engine=engine)
+        tables.make_latest_tables(opened, output=workspace.tables, participants=stale, engine=Engine(workers=workers))
     receipt = {
         "participant": participant_id,
         "withdrawn": mark["withdrawn"],
         "specimens": specimens,
         "cohort_snapshot": earlier.get("cohort_snapshot") if snapshot is None else snapshot,
+        **records.after(earlier),
         **purge.after(earlier),
         "remains": [*REMAINS, LEFT_TABLES] if leave_tables and _has_stale_tables(workspace) else list(REMAINS),
     }
-    changed = changed or snapshot is not None or bool(purge) or receipt != earlier
+    changed = changed or snapshot is not None or bool(purge) or bool(records) or receipt != earlier
     if changed:
         consent_hash = registry.consent_hash([participant_id])
         audit.record_once(
@@ -190,12 +193,14 @@ def _remove_again(workspace: Workspace, participant_id: str, *, workers: int) ->
     before, mark = newest_snapshot(workspace), read_mark(workspace, participant_id)
     note = _note(workspace, participant_id)
     snapshot = _leave_cohort(workspace, participant_id, note=note, workers=workers)
+    records = leave_records(workspace, [participant_id], workers=workers)
     purge = _purge(workspace, participant_id, mark["specimens"], note=note)
+    purge.edited |= records.edited
     if not workspace.receipt(participant_id).is_file():
         receipt = {"participant": participant_id, **mark, "cohort_snapshot": snapshot, "remains": list(REMAINS)}
         _write_receipt(workspace.receipt(participant_id), {**receipt, **Purge().after({})})
     _add_to_receipt(workspace, participant_id, purge, note=note)
-    return bool(purge) or newest_snapshot(workspace) != before
+    return bool(purge) or bool(records) or newest_snapshot(workspace) != before
 
 
 def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -> list[str]:
@@ -221,6 +226,7 @@ def sweep(workspace: Workspace, *, workers: int = 1, apart: str | None = None) -
     }
     if opened := _cohort(workspace):
         affected |= _cohort_holds(opened, sorted(withdrawn))
+    affected |= set(sweep_records(workspace, workers=workers).participants) - {apart}
     for participant_id in sorted(affected):
         note = _note(workspace, participant_id)
         audit.record(workspace.root, action="withdraw.sweep", object=participant_id)

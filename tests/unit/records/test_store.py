@@ -15,10 +15,11 @@ from baekman.errors import InputRefused
 from baekman.records import reading
 from baekman.records.batch import add_batch
 from baekman.records.compaction import compact
-from baekman.records.erasure import erase, sweep
+from baekman.records.erasure import erase
 from baekman.records.schema import COVERAGE, EVENTS, FIRSTS
 from baekman.records.snapshot import numbers, read_snapshot
 from baekman.records.store import RecordStore, create_store, open_store
+from baekman.records.withdrawal import sweep_records
 from baekman.workspace.denied import mark_withdrawn
 from baekman.workspace.paths import Workspace
 from support.kills import killed_before
@@ -189,8 +190,8 @@ def test_a_withdrawn_participant_was_never_there(tmp_path: Path) -> None:
     hidden = whole(with_all, without=frozenset([A]))
     assert hidden == whole(without)
     mark_withdrawn(Workspace(with_all.workspace), A)
-    assert sweep(with_all, engine=ENGINE) == [A]
-    assert sweep(with_all, engine=ENGINE) == []
+    assert sweep_records(Workspace(with_all.workspace)).participants == (A,)
+    assert not sweep_records(Workspace(with_all.workspace))
     assert numbers(with_all) == [4]  # the older ones named batches with the rows
     assert whole(with_all) == whole(without)
     assert not any(A.encode() in path.read_bytes() for path in with_all.path.rglob("*.parquet"))
@@ -212,7 +213,7 @@ def test_an_erased_scope_was_never_there(tmp_path: Path) -> None:
 def test_the_same_batch_again_after_a_withdrawal_changes_nothing(store: RecordStore) -> None:
     add(store, CLAIMS)
     mark_withdrawn(Workspace(store.workspace), A)
-    sweep(store, engine=ENGINE)
+    sweep_records(Workspace(store.workspace))
     before = digests(store.batches)
     assert [entry.name for entry in add(store, CLAIMS).batches] == ["claims~1"]
     assert digests(store.batches) == before

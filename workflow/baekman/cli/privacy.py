@@ -69,8 +69,14 @@ def withdraw(
     leave_tables: Annotated[
         bool, typer.Option("--leave-tables", help="Leave the tables of others to the next freeze.")
     ] = False,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="Only records of clinical, lifestyle or public_record_linkage (repeat)."),
+    ] = None,
 ) -> None:
     """Remove a participant from every layer and print the receipt, which is also saved in WORKSPACE/receipts.
+
+    With --scope, records of these scopes alone are removed, and their withdrawal is recorded in the registry.
 
     Tables of others that counted the participant are written again, unless --leave-tables.
     A second call changes nothing. A delivery that runs at the same time ends without the participant.
@@ -82,6 +88,12 @@ def withdraw(
     from baekman.workspace.paths import Workspace
 
     place = Workspace(workspace)
+    if scope:
+        from baekman.records.withdrawal import withdraw_scopes
+
+        opened = open_registry_and_sweep(place, registry=registry, key_file=key_file)
+        print(json.dumps(withdraw_scopes(place, participant, scope, registry=opened, workers=workers), indent=1))
+        return
     opened = open_registry_and_sweep(place, registry=registry, key_file=key_file, finishing=participant)
     receipt = withdraw_everywhere(place, participant, registry=opened, workers=workers, leave_tables=leave_tables)
     changed = receipt.pop("changed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from baekman.engine.local import Engine
@@ -32,8 +32,6 @@ from baekman.records.rows.order import read_rows
 from baekman.records.schema import DATED_COVERAGE, EVENTS, KINDS
 from baekman.records.snapshot import RecordBatchEntry, RecordSnapshot, create_snapshot, numbers, read_snapshot
 from baekman.records.store import RecordStore
-from baekman.workspace.denied import withdrawn_participants
-from baekman.workspace.paths import Workspace
 
 SWEPT = "swept.json"
 
@@ -71,22 +69,22 @@ def erase(store: RecordStore, erased: Denials, *, engine: Engine, only: str = ""
     return latest
 
 
-def sweep(store: RecordStore, *, engine: Engine) -> list[str]:
-    """Erase participants who are marked as withdrawn; return them, sorted. It is cheap where nothing has changed."""
-    marked = withdrawn_participants(Workspace(store.workspace))
-    note = {
-        "snapshot": max(numbers(store), default=0),
-        "withdrawn": hashlib.sha256("\n".join(sorted(marked)).encode()).hexdigest(),
-    }
+def is_swept(store: RecordStore, marked: Collection[str]) -> bool:
+    """Return whether the latest snapshot is known to have no row of the participants ``marked``."""
     try:
-        if read_sealed(store.path / SWEPT) == note:
-            return []
+        return read_sealed(store.path / SWEPT) == _state(store, marked)
     except (FileNotFoundError, DamagedFile):
-        pass
-    present = holding(store, marked)
-    latest = erase(store, dict.fromkeys(marked), engine=engine)
-    write_sealed(store.path / SWEPT, {**note, "snapshot": latest.number})
-    return present
+        return False
+
+
+def note_swept(store: RecordStore, marked: Collection[str]) -> None:
+    """Note that the latest snapshot has no row of the participants ``marked``."""
+    write_sealed(store.path / SWEPT, _state(store, marked))
+
+
+def _state(store: RecordStore, marked: Collection[str]) -> dict[str, object]:
+    digest = hashlib.sha256("\n".join(sorted(marked)).encode()).hexdigest()
+    return {"snapshot": max(numbers(store), default=0), "withdrawn": digest}
 
 
 def _by_bucket(store: RecordStore, participants: Iterable[str]) -> dict[str, set[str]]:

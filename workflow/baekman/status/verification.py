@@ -9,9 +9,12 @@ from pathlib import Path
 
 from baekman import audit
 from baekman.api import open_cohort
+from baekman.engine.local import Engine
 from baekman.errors import DamagedFile
 from baekman.files.digests import LIST, read_sealed
 from baekman.files.sidecar import read_checked
+from baekman.records.store import open_store
+from baekman.records.verification import verify as verify_records
 from baekman.registry import denied_list
 from baekman.registry.books import every_book
 from baekman.registry.records import open_registry
@@ -64,6 +67,8 @@ def parts(
         found.append(Part(name="keys of tables", verify=partial(_table_keys, workspace)))
     if workspace.cohort.exists() or workspace.cohort.is_symlink():
         found.append(Part(name="cohort", verify=partial(_cohort, workspace, workers)))
+    if workspace.records.exists():
+        found.append(Part(name="records", verify=partial(_records, workspace, workers)))
     if workspace.tables.is_dir():
         found.append(Part(name="tables", verify=partial(_tables, workspace)))
     inside = sorted(path.parent for path in workspace.root.glob(f"*/{LIST}") if (path.parent / SITES).is_dir())
@@ -139,6 +144,11 @@ def _cohort(workspace: Workspace, workers: int) -> Iterator[str]:
     for finding in open_cohort(workspace.cohort, snapshot=0, workspace=workspace.root, workers=workers).verify():
         name = finding.partition(":")[0]
         yield finding if ";" in finding else f"{finding}; {remedy_of(Path(name))}"
+
+
+def _records(workspace: Workspace, workers: int) -> Iterator[str]:
+    for finding in verify_records(open_store(workspace.root), engine=Engine(workers=workers)):
+        yield f"{finding}; {RESTORE}"
 
 
 def _tables(workspace: Workspace) -> Iterator[str]:
