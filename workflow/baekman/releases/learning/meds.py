@@ -65,8 +65,8 @@ def data_rows(events: pa.Table, persons: pa.Table) -> pa.Table:
     }
     tables = [_table(static, known.num_rows), _table(dated, events.num_rows)]
     rows = pa.concat_tables(tables)
-    keys = [(name, "ascending") for name in DATA.names]
-    order = pc.sort_indices(rows, sort_keys=keys, null_placement="at_start")
+    keys = [(name, "ascending", "at_start") for name in DATA.names]
+    order = pc.sort_indices(rows, sort_keys=keys)
     return rows.take(order).combine_chunks()
 
 

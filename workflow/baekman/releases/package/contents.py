@@ -23,7 +23,10 @@ from baekman.registry.books.book import Book, open_book
 from baekman.releases import low_risk
 from baekman.releases.checks.sequencing import is_below_qc
 from baekman.releases.counting import Source, count_rules
+from baekman.releases.families import family_of
 from baekman.releases.home import ReleaseHome
+from baekman.releases.learning import croissant
+from baekman.releases.learning.tasks import MatrixTasks, MedsTasks, make_splits, write_metadata
 from baekman.releases.members import Members
 from baekman.releases.package import documents
 from baekman.releases.package.about import About, Review
@@ -201,10 +204,33 @@ def _write_individual(contents: Contents, folder: PackageFolder, people: People,
             count=count,
         )
         map_tasks("reading records", spill, len(spill))
-        tasks = BucketTasks(folder=folder, buckets=buckets, count=count)
+        tasks = BucketTasks(folder=folder, buckets=buckets, count=count, is_meds=request.shape == "meds")
         map_tasks("writing records", tasks, len(tasks))
+        if request.shape == "meds":
+            _write_meds(contents, people, tasks, map_tasks)
     if (shards := shard_tasks(contents, folder, people)) is not None:
         map_tasks("writing genotypes", shards, len(shards))
+        if request.shape == "meds" and request.genotypes == "dense":
+            matrices = _matrix_tasks(shards)
+            map_tasks("writing dosages", matrices, len(matrices))
+
+
+def _write_meds(contents: Contents, people: People, tasks: BucketTasks, map_tasks: MapTasks) -> None:
+    """Write splits and MEDS."""
+    splits = make_splits(contents.source, people, families=family_of(contents.workspace))
+    codes = [column.name for column in contents.plan.columns]
+    released = documents.released_dictionary(contents.source.dictionary, codes)
+    write_metadata(tasks.folder, splits, released, day=about_of(contents, rows={}).day)
+    of_meds = MedsTasks(buckets=tasks, splits=splits)
+    map_tasks("writing MEDS", of_meds, len(of_meds))
+
+
+def _matrix_tasks(shards: ShardTasks) -> MatrixTasks:
+    """Return the tasks of the matrices of dosages: one for each region of the genotypes."""
+    store, regions = shards.store, shards.wanted.regions
+    names = tuple(tuple(store.shards[shard].name for shard in store.shards_in(region)) for region in regions)
+    samples = len(shards.wanted.samples.ids)
+    return MatrixTasks(folder=shards.folder, regions=regions, shards=names, samples=samples)
 
 
 def shard_tasks(contents: Contents, folder: PackageFolder, people: People) -> ShardTasks | None:
@@ -229,7 +255,10 @@ def _write_documents(contents: Contents, folder: PackageFolder) -> None:
     codes = [column.name for column in contents.plan.columns]
     documents.write_readme(folder.content, about)
     documents.write_released_dictionary(folder.content, contents.source.dictionary, codes)
-    (folder.content / documents.CRATE).unlink(missing_ok=True)
+    for name in (documents.CRATE, croissant.NAME):
+        (folder.content / name).unlink(missing_ok=True)
+    if contents.source.request.shape == "meds":
+        croissant.write_croissant(folder.content, about, digests_of_package(folder.content))
     documents.write_crate(folder.content, about, digests_of_package(folder.content))
 
 

@@ -17,6 +17,7 @@ README = "README.md"
 DICTIONARY = "dictionary.tsv"
 CRATE = "ro-crate-metadata.json"
 CONFORMS = "https://w3id.org/ro/crate/1.1"
+LOW_RISK = ("project_id", "sex", "birth")  # columns of participants.parquet in the tier, before those of codes
 FIVE_SAFES = "https://w3id.org/5s-crate/0.4"
 
 _TABLES = {
@@ -34,6 +35,20 @@ _TABLES = {
         "참여자가 가진 변이와 그 수.",
     ),
     "variants/": ("Genotypes in long form, raw and joint.", "긴 형식의 유전형 (원자료와 공동 유전형)."),
+    "counts.parquet": ("Participants with each code.", "코드별 참여자 수."),
+    "splits.parquet": (
+        "`split`: families stay together. `without_institution_<n>`: institution n is `held_out`, relatives elsewhere "
+        "`excluded`.",
+        "`split`: 가족은 나뉘지 않음. `without_institution_<n>`: 기관 n은 `held_out`, 다른 기관의 가족은 `excluded`.",
+    ),
+    "meds/": (
+        "The events in MEDS 0.4; `subject_id` is `sample`.",
+        "MEDS 0.4 형식의 사건; `subject_id`는 `sample`입니다.",
+    ),
+    "dosages/": (
+        "A matrix per region: a row per allele, the joint copies of all samples with `has_genotypes`; -1 is missing.",
+        "구간마다 행렬 하나: 변이마다 한 행, `has_genotypes`인 모든 참여자의 공동 변이 수; -1은 결측.",
+    ),
 }
 
 
@@ -64,9 +79,7 @@ def _readme(about: About) -> Iterator[str]:
         files = {name: rows for name, rows in about.rows.items() if name.startswith(table)}
         if files:
             yield from ["", f"### `{table}`", "", f"{english} {korean}", f"{sum(files.values()):,} rows · 행", ""]
-            yield "| Column | Meaning | 뜻 |"
-            yield "|---|---|---|"
-            yield from (f"| `{name}` | {first} | {second} |" for name, (first, second) in COLUMNS[table].items())
+            yield from _column_lines(table, about)
     yield ""
     yield "## Read it · 읽기"
     yield ""
@@ -78,13 +91,32 @@ def _readme(about: About) -> Iterator[str]:
     yield "```"
 
 
-def write_released_dictionary(folder: Path, dictionary: Dictionary, codes: Collection[str]) -> None:
-    """Write the entries of ``codes`` to dictionary.tsv; a parent outside of them is left out."""
+def _column_lines(table: str, about: About) -> Iterator[str]:
+    """Yield the table of the columns of ``table``."""
+    columns = COLUMNS.get(table, {})
+    if about.tier == "low_risk":
+        columns = {name: meaning for name, meaning in columns.items() if name in LOW_RISK}
+        columns["(code)"] = (
+            "`yes`, category or band; null is not known, or not shown",
+            "`yes`, 범주 또는 구간; 빈칸은 모름",
+        )
+    if columns:
+        yield "| Column | Meaning | 뜻 |"
+        yield "|---|---|---|"
+        yield from (f"| `{name}` | {english} | {korean} |" for name, (english, korean) in columns.items())
+
+
+def released_dictionary(dictionary: Dictionary, codes: Collection[str]) -> Dictionary:
+    """Return the entries of ``codes``; a parent outside of them is left out."""
     entries = {code: entry for code in sorted(codes) if (entry := dictionary.entry(code)) is not None}
-    released = {
-        code: entry if entry.parent in entries else replace(entry, parent=None) for code, entry in entries.items()
-    }
-    write_dictionary(Dictionary.of(released), folder / DICTIONARY)
+    return Dictionary.of(
+        {code: entry if entry.parent in entries else replace(entry, parent=None) for code, entry in entries.items()}
+    )
+
+
+def write_released_dictionary(folder: Path, dictionary: Dictionary, codes: Collection[str]) -> None:
+    """Write ``released_dictionary`` to dictionary.tsv."""
+    write_dictionary(released_dictionary(dictionary, codes), folder / DICTIONARY)
 
 
 def write_crate(folder: Path, about: About, files: Mapping[str, str]) -> None:

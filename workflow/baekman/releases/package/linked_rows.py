@@ -6,7 +6,6 @@ release from all spilled files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -55,11 +54,12 @@ class SpillTasks:
 
 @dataclass(frozen=True, kw_only=True)
 class BucketTasks:
-    """The second tasks: one for each bucket of the release."""
+    """The second tasks: one for each bucket of the release. ``is_meds``: events are written as MEDS instead."""
 
     folder: PackageFolder
     buckets: tuple[str, ...]
     count: int
+    is_meds: bool = False
 
     def __len__(self) -> int:
         return self.count
@@ -71,6 +71,8 @@ class BucketTasks:
             return
         rows: dict[str, int] = {}
         for kind, schema in KINDS.items():
+            if self.is_meds and kind == "records":
+                continue
             table = self.rows(kind, index)
             if table.num_rows:
                 file = f"{kind}/{name}.parquet"
@@ -82,8 +84,3 @@ class BucketTasks:
         paths = [self.folder.spilled / kind / bucket for bucket in self.buckets]
         table = read_spilled(paths, index, schema=KINDS[kind])
         return table.sort_by([(name, "ascending") for name in KINDS[kind].names])
-
-    def all_rows(self, kind: str) -> Iterator[pa.Table]:
-        """Yield the rows of each bucket of the release, in the order of project IDs."""
-        for index in range(self.count):
-            yield self.rows(kind, index)

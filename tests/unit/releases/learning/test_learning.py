@@ -1,0 +1,99 @@
+"""Law 8: nobody is in two splits, no relatives are across splits; the forms are read by the tools of their formats."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from baekman.engine.local import Engine
+from baekman.pseudonyms import ALPHABET
+from baekman.releases.learning.splits import OTHER, family_numbers, institution_numbers, split_table
+from baekman.releases.package.build import build_release
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.small_release import PEOPLE, small_release
+
+LETTERS = np.random.default_rng(11).integers(0, 32, (2000, 13))
+PROJECT_IDS = np.sort(np.array(["X" + "".join(ALPHABET[letter] for letter in row) for row in LETTERS.tolist()], "S14"))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    families=st.dictionaries(st.integers(0, 39), st.integers(0, 7)),
+    institutions=st.lists(st.sampled_from(["1", "2", OTHER]), min_size=40, max_size=40),
+)
+def test_nobody_is_in_two_splits_and_no_relatives_are_across(families: dict[int, int], institutions: list[str]) -> None:
+    family = family_numbers(families, members=40)
+    rows = split_table(PROJECT_IDS[:40], family=family, institution=institutions).to_pylist()
+    assert [row["sample"] for row in rows] == list(range(40))
+    for column in ("split", *(name for name in rows[0] if name.startswith("without_institution_"))):
+        for first in families:
+            for second in families:
+                if families[first] == families[second]:
+                    parts = {rows[first][column], rows[second][column]} - {"excluded"}
+                    assert len(parts) <= 1
+    for row, place in zip(rows, institutions, strict=True):
+        for number in {*institutions} - {OTHER}:
+            assert (row[f"without_institution_{number}"] == "held_out") == (place == number)
+
+
+def test_splits_have_their_shares_and_institutions_of_few_are_others() -> None:
+    alone = np.arange(len(PROJECT_IDS))
+    counts = Counter(split_table(PROJECT_IDS, family=alone, institution=[OTHER] * 2000)["split"].to_pylist())
+    assert abs(counts["train"] - 1600) < 80 and abs(counts["tuning"] - 200) < 50 and abs(counts["held_out"] - 200) < 50
+    numbers = institution_numbers(["a"] * 11 + ["b"] * 30 + ["c"] * 10 + [None], threshold=11)
+    assert numbers == {"b": "1", "a": "2"}
+
+
+def test_a_release_for_learning_is_valid_meds_with_matrices_and_croissant(tmp_path: Path) -> None:
+    meds = pytest.importorskip("meds")
+    small = small_release(tmp_path)
+    first, second = small.participants[:2]
+    (small.workspace / "releases").mkdir(exist_ok=True)
+    kinship = f"#IID1\tIID2\tNSNP\tHETHET\tIBS0\tKINSHIP\n{first}\t{second}\t9\t0.1\t0.0\t0.25\n"
+    (small.workspace / "releases" / "relatedness.kin0").write_text(kinship)
+    home = small.approve(small.propose(shape="meds", genotypes="dense", regions=["c1:1-60", "c1:100-120"]))
+    package = build_release(small.workspace, home.id, registry=small.registry, engine=Engine())
+    data = sorted((package / "meds" / "data").glob("*/*.parquet"))
+    subjects: dict[int, str] = {}
+    rows = 0
+    for path in data:
+        table = pq.read_table(path)
+        meds.DataSchema.validate(table.replace_schema_metadata(None))
+        rows += table.num_rows
+        for subject in set(table["subject_id"].to_pylist()):
+            assert subject not in subjects
+            subjects[subject] = path.parent.name
+        assert table["subject_id"].to_pylist() == sorted(table["subject_id"].to_pylist())
+    assert rows == PEOPLE * 3  # two events and the sex of each
+    splits = pq.read_table(package / meds.subject_splits_filepath.replace("metadata", "meds/metadata"))
+    meds.SubjectSplitSchema.validate(splits.replace_schema_metadata(None))
+    assert dict(zip(splits["subject_id"].to_pylist(), splits["split"].to_pylist(), strict=True)) == subjects
+    meds.CodeMetadataSchema.validate(
+        pq.read_table(package / "meds/metadata/codes.parquet").replace_schema_metadata(None)
+    )
+    meds.DatasetMetadataSchema.validate(json.loads((package / "meds/metadata/dataset.json").read_text()))
+    # a matrix has what the rows have
+    variants, sites = (pq.read_table(package / name / "00000.parquet").to_pylist() for name in ("variants", "sites"))
+    matrices = [pq.read_table(path) for path in sorted((package / "dosages").iterdir())]
+    assert [table["pos"].to_pylist() for table in matrices] == [
+        [site["pos"] for site in sites if site["pos"] <= 60],
+        [site["pos"] for site in sites if site["pos"] >= 100],
+    ]
+    matrix = np.concatenate([np.stack(table["joint_copies"].to_numpy(zero_copy_only=False)) for table in matrices])
+    for row in variants:
+        copies = -1 if row["joint_copies"] is None else row["joint_copies"]
+        assert matrix[row["site"], row["sample"]] == copies
+    description = json.loads((package / "croissant.json").read_text())
+    assert description["conformsTo"] == "http://mlcommons.org/croissant/1.0"
+    names = {part["@id"] for part in description["distribution"] if part["@type"] == "cr:FileObject"}
+    assert names == {path.relative_to(package).as_posix() for path in package.rglob("*.parquet")}
+    fields = {record["@id"]: [field["name"] for field in record["field"]] for record in description["recordSet"]}
+    assert fields["participants"] == ["sample", "project_id", "sex", "birth", "has_genotypes"]
+    relatives = pq.read_table(package / "splits.parquet").to_pylist()
+    assert {row["institution"] for row in relatives} == {"1", "2"}
+    assert [row["without_institution_1"] for row in relatives].count("excluded") == 1
