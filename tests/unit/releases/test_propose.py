@@ -107,6 +107,21 @@ def test_low_risk_has_k_by_an_independent_library_and_one_row_for_each_member(pl
     }
 
 
+def test_one_withdrawal_between_two_public_releases_is_no_difference_to_read(place: ReleaseWorkspace) -> None:
+    codes = ["KCD8/E10-E14", BP]
+    home, plan = place.propose(tier="low_risk", codes=codes)
+    home.package.mkdir()
+    assert check(plan, "difference") == Check(code="difference", observed=None, limit=11)
+    assert place.propose(tier="low_risk", codes=codes) == (home, plan)
+    place.withdraw_scope(place.people[0], *Scope)
+    _, fewer = place.propose(tier="low_risk", codes=codes)
+    assert check(fewer, "difference") == Check(code="difference", observed=1, limit=11, verdict="fail")
+    for person in place.people[1:11]:
+        place.withdraw_scope(person, *Scope)
+    _, many = place.propose(tier="low_risk", codes=codes)
+    assert check(many, "difference") == Check(code="difference", observed=11, limit=11)
+
+
 def test_codes_beyond_the_tier_fail(place: ReleaseWorkspace) -> None:
     _, plan = place.propose(tier="low_risk", codes=["KCD8/E119", BP, "SURVEY/unknown"])
     assert check(plan, "columns") == Check(code="columns", observed=2, limit=0, verdict="fail")
