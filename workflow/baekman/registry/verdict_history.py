@@ -16,6 +16,18 @@ from baekman.verdicts import Verdict
 DeliveryStatus = Literal["new", "same", "changed"]
 
 
+def noted_delivery(registry: Registry, institution: str, name: str) -> tuple[str, str] | None:
+    """Return ID and digest of the delivery that ``institution`` names ``name``; None before it is noted."""
+    index = registry.ring.blind_index("delivery", institution, name)
+    with database.reading(registry.engine) as connection:
+        row = connection.execute(select(deliveries).where(deliveries.c.delivery_index == index)).one_or_none()
+    if row is None:
+        return None
+    registry.guard.require([row.delivery_id])
+    values = registry.ring.unseal(row.sealed, identity=f"deliveries {row.delivery_id}")
+    return row.delivery_id, values["digest"]
+
+
 def note_delivery(registry: Registry, institution: str, name: str, digest: str) -> tuple[str, DeliveryStatus]:
     """Return the ID of a delivery and its status; note a new delivery with the ``digest`` of its content.
 

@@ -266,6 +266,18 @@ def test_the_name_of_a_delivery_with_other_content_is_refused(ward: Ward) -> Non
     )
 
 
+def test_a_refused_delivery_may_come_again_under_its_name(ward: Ward) -> None:
+    folder = write_delivery(ward.folder / "D-1", record_deliveries.generated_rows(2))
+    content = (folder / "events.csv").read_text()
+    (folder / "events.csv").write_text(content + "HB-00001,2021-03-04\n")
+    with pytest.raises(InputRefused) as refused:
+        ward.receive(folder)
+    row_number = content.count("\n") + 1
+    assert str(refused.value) == f"file 1: row {row_number}: expected 8 fields, as in the header, found 2"
+    (folder / "events.csv").write_text(content)
+    assert ward.receive(folder).status == "received"
+
+
 def test_an_institution_that_registered_nobody_is_refused(ward: Ward) -> None:
     with pytest.raises(InputRefused) as refused:
         ward.deliver("D-1", record_deliveries.generated_rows(2), institution="Hanbit Hosp.")
@@ -304,7 +316,7 @@ def test_a_killed_reception_is_finished_by_the_same_command(
     assert received.status == "received"
     assert received.counts["events"]["accepted"] == len(ward.table("events")) == received.counts["events"]["rows"]
     assert read_snapshot(open_store(ward.workspace.root)).number == 1
-    assert not list((ward.workspace.records / "deliveries").glob("*/work"))
+    assert not list((ward.workspace.records / "deliveries").glob(".work/*"))
     assert ward.report("D-1")["summary"] == {"accept": 3, "hold": 0, "reject": 0}
 
 

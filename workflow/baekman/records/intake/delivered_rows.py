@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -32,14 +32,35 @@ class DeliveredRows:
     coverage_batches: Rows
     has_coverage: bool
     is_omop: bool = False
+    failures: list[BaseException] = field(default_factory=list, repr=False)
 
     def events(self, columns: Sequence[str] = EVENT_ROW) -> pa.RecordBatchReader:
         """Return a reader of all rows of events as ``columns`` of text."""
-        return pa.RecordBatchReader.from_batches(text_schema(columns), iter(self.event_batches(columns)))
+        return self._reader(self.event_batches, columns)
 
     def coverage(self, columns: Sequence[str] = COVERAGE_ROW) -> pa.RecordBatchReader:
         """Return a reader of all rows of coverage as ``columns`` of text."""
-        return pa.RecordBatchReader.from_batches(text_schema(columns), iter(self.coverage_batches(columns)))
+        return self._reader(self.coverage_batches, columns)
+
+    @contextmanager
+    def failing_plainly(self) -> Iterator[None]:
+        """Raise what a reader has raised, where the block fails with the words of DuckDB, which read from it."""
+        try:
+            yield
+        except Exception:
+            if self.failures:
+                raise self.failures[0] from None
+            raise
+
+    def _reader(self, batches: Rows, columns: Sequence[str]) -> pa.RecordBatchReader:
+        def noting() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from batches(columns)
+            except BaseException as failure:
+                self.failures.append(failure)
+                raise
+
+        return pa.RecordBatchReader.from_batches(text_schema(columns), noting())
 
 
 @contextmanager

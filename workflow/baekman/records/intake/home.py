@@ -7,13 +7,18 @@ the counts of rows, and ``delivery.json`` appears last: intake is complete with 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+import shutil
+import uuid
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from baekman.files.atomic import atomic_file
 from baekman.files.digests import read_sealed, write_sealed
+from baekman.files.locks import shared_after
 from baekman.records.intake.reasons import RecordsVerdict
 from baekman.workspace.paths import Workspace
 
@@ -52,14 +57,23 @@ class RecordsDelivery:
         return self.path / "delivery.json"
 
     @property
-    def work(self) -> Path:
-        """Return the folder of unfinished work, which goes when intake is complete."""
-        return self.path / "work"
-
-    @property
     def lock(self) -> Path:
         """Return the lock of the intake of this delivery."""
         return self.path.parent / f".{self.id}.lock"
+
+
+@contextmanager
+def scratch_folder(workspace: Workspace) -> Iterator[Path]:
+    """Yield a folder for the work of one reception, which goes with the block; those of killed ones go first."""
+    folders = workspace.records / FOLDER / ".work"
+    lock = workspace.records / FOLDER / ".work.lock"
+    own = folders / uuid.uuid4().hex
+    with shared_after(lock, partial(shutil.rmtree, folders, ignore_errors=True), waits_for="another reception"):
+        own.mkdir(parents=True)
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
 
 
 def write_verdicts(path: Path, verdicts: Iterable[RecordsVerdict]) -> None:

@@ -7,7 +7,6 @@ return report, and write the summary. A kill at any instant leaves a state from 
 from __future__ import annotations
 
 import json
-import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from baekman.records.snapshot import read_snapshot
 from baekman.records.store import RecordStore, open_store
 from baekman.registry.denied_list import open_in_force
 from baekman.registry.records import Registry
-from baekman.registry.verdict_history import note_delivery
+from baekman.registry.verdict_history import note_delivery, noted_delivery
 from baekman.workspace.denied import withdrawn_participants
 from baekman.workspace.paths import Workspace
 
@@ -71,8 +70,17 @@ class _Reception:
     registry: Registry
     sheet: RecordsSheet
     tables: DeliveredTables
-    home: RecordsDelivery
     engine: Engine
+
+    @property
+    def name(self) -> str:
+        """Return the name of the delivery in the registry."""
+        return NAMESPACE + self.sheet.name
+
+    @property
+    def secret(self) -> str:
+        """Return the secret that is hashed with the institution's names of episodes."""
+        return self.registry.ring.mac("episodes", self.sheet.institution, self.sheet.source)
 
 
 def receive_records(
@@ -92,48 +100,88 @@ def receive_records(
     tables = open_tables(sheet)
     registry = open_in_force(workspace, registry=access.registry, key_file=access.key_file)
     require_institution(registry, sheet.institution)
-    delivery_id, status = note_delivery(registry, sheet.institution, NAMESPACE + sheet.name, tables.digest)
-    if status == "changed":
-        raise _repeated_name()
-    home = RecordsDelivery.of(workspace, delivery_id)
-    with exclusive_and_removed(home.lock, waits_for="another command that receives this delivery"):
+    reception = _Reception(
+        workspace=workspace, store=store, registry=registry, sheet=sheet, tables=tables, engine=engine or Engine()
+    )
+    noted = noted_delivery(registry, sheet.institution, reception.name)
+    if noted is not None:
+        delivery_id, digest = noted
+        if digest != tables.digest:
+            raise _repeated_name()
+        home = RecordsDelivery.of(workspace, delivery_id)
         if home.summary.is_file():
             return _received(home, "same")
-        reception = _Reception(
-            workspace=workspace,
-            store=store,
-            registry=registry,
-            sheet=sheet,
-            tables=tables,
-            home=home,
-            engine=engine or Engine(),
-        )
-        _receive(reception)
-        homes.erase_verdicts(workspace, withdrawn_participants(workspace))  # a withdrawal in the meantime
-    return _received(home, "received")
+    received = _receive(reception)
+    homes.erase_verdicts(workspace, withdrawn_participants(workspace))  # a withdrawal in the meantime
+    return received
 
 
-def _receive(reception: _Reception) -> None:
-    home, sheet, registry = reception.home, reception.sheet, reception.registry
-    shutil.rmtree(home.work, ignore_errors=True)
-    home.work.mkdir(parents=True)
+def _receive(reception: _Reception) -> ReceivedRecords:
+    sheet, registry, workspace = reception.sheet, reception.registry, reception.workspace
     institution = _institution_code(reception)
+    workers = max(1, reception.engine.workers)
     opened = delivered_rows(
         reception.tables,
         sheet=sheet,
         dictionary=read_dictionary(reception.store.dictionary),
         institution=institution,
-        secret=registry.ring.mac("episodes", sheet.institution, sheet.source),
+        secret=reception.secret,
     )
-    workers = max(1, reception.engine.workers)
-    with opened as rows, working_database(home.work, workers=workers) as connection:
+    with (
+        homes.scratch_folder(workspace) as scratch,
+        opened as rows,
+        rows.failing_plainly(),
+        working_database(scratch, workers=workers) as connection,
+    ):
+        # this reads all files: a malformed row refuses the delivery before its name is noted
         make_subjects(connection, rows, registry=registry, institution=sheet.institution)
-        # a batch that is there already was killed before its report: its verdicts are written
-        if read_snapshot(reception.store).entry(home.id) is None:
-            _add(reception, connection, rows, institution=institution)
-        unregistered = _unregistered(connection)
-        write_return_report(connection, home, workspace=reception.workspace, sheet=sheet, unregistered=unregistered)
-    shutil.rmtree(home.work)
+        delivery_id, status = note_delivery(registry, sheet.institution, reception.name, reception.tables.digest)
+        if status == "changed":
+            raise _repeated_name()
+        home = RecordsDelivery.of(workspace, delivery_id)
+        with exclusive_and_removed(home.lock, waits_for="another command that receives this delivery"):
+            if home.summary.is_file():
+                return _received(home, "same")
+            # a batch that is there already was killed before its report: its verdicts are written
+            if read_snapshot(reception.store).entry(home.id) is None:
+                outcome = _judged(reception, connection, rows, scratch)
+                _add(reception, home, outcome, institution=institution)
+            _conclude(reception, home, connection)
+    return _received(home, "received")
+
+
+def _judged(
+    reception: _Reception, connection: duckdb.DuckDBPyConnection, rows: DeliveredRows, scratch: Path
+) -> Outcome:
+    judge_rows(connection, rows, sheet=reception.sheet, secret=reception.secret, folder=scratch)
+    deaths = known_deaths(reception.store)
+    outcome = Outcome(connection, rows, sheet=reception.sheet, folder=scratch, deaths=deaths)
+    outcome.leave_out(withdrawn_participants(reception.workspace))
+    _extend_dictionary(reception.store, rows.dictionary)
+    return outcome
+
+
+def _add(reception: _Reception, home: RecordsDelivery, outcome: Outcome, *, institution: str) -> None:
+    """Write verdicts and counts, note the audit event, and add the batch."""
+    homes.write_verdicts(home.verdicts, outcome.verdicts())
+    atomic.write_text(home.counts, json.dumps(outcome.counts(), indent=1) + "\n")
+    consent_hash = _consent_hash(reception.registry, outcome.participants())
+    audit.record(reception.workspace.root, action="records.receive", object=home.id, consent_hash=consent_hash)
+    add_batch(
+        reception.store,
+        name=home.id,
+        as_of=reception.sheet.as_of,
+        events=outcome.events(institution=institution),
+        coverage=outcome.coverage(),
+        engine=reception.engine,
+    )
+
+
+def _conclude(reception: _Reception, home: RecordsDelivery, connection: duckdb.DuckDBPyConnection) -> None:
+    """Write the return report and, last, the summary: the reception is complete with it."""
+    sheet = reception.sheet
+    unregistered = _unregistered(connection)
+    write_return_report(connection, home, workspace=reception.workspace, sheet=sheet, unregistered=unregistered)
     homes.write_summary(
         home,
         {
@@ -144,31 +192,6 @@ def _receive(reception: _Reception) -> None:
             "received": datetime.now(UTC).isoformat(timespec="seconds"),
             "snapshot": read_snapshot(reception.store).number,
         },
-    )
-
-
-def _add(
-    reception: _Reception, connection: duckdb.DuckDBPyConnection, rows: DeliveredRows, *, institution: str
-) -> None:
-    """Judge the rows, write verdicts and counts, and add the batch."""
-    home, sheet, registry, workspace = reception.home, reception.sheet, reception.registry, reception.workspace
-    secret = registry.ring.mac("episodes", sheet.institution, sheet.source)
-    judge_rows(connection, rows, sheet=sheet, secret=secret, folder=home.work)
-    deaths = known_deaths(reception.store)
-    outcome = Outcome(connection, rows, sheet=sheet, folder=home.work, deaths=deaths)
-    outcome.leave_out(withdrawn_participants(workspace))
-    homes.write_verdicts(home.verdicts, outcome.verdicts())
-    atomic.write_text(home.counts, json.dumps(outcome.counts(), indent=1) + "\n")
-    _extend_dictionary(reception.store, rows.dictionary)
-    consent_hash = _consent_hash(registry, outcome.participants())
-    audit.record(workspace.root, action="records.receive", object=home.id, consent_hash=consent_hash)
-    add_batch(
-        reception.store,
-        name=home.id,
-        as_of=sheet.as_of,
-        events=outcome.events(institution=institution),
-        coverage=outcome.coverage(),
-        engine=reception.engine,
     )
 
 
@@ -213,7 +236,7 @@ def _institution_code(reception: _Reception) -> str:
     The registry keeps the codes under seal. Commands that receive at the same time wait for one another.
     """
     name = unicodedata.normalize("NFC", reception.sheet.institution)
-    lock = reception.home.path.parent / ".institutions.lock"
+    lock = reception.workspace.records / homes.FOLDER / ".institutions.lock"
     with exclusive(lock, waits_for="another command that receives records"):
         codes: dict[str, str] = dict(reception.registry.noted(INSTITUTIONS) or {})
         if name not in codes:
