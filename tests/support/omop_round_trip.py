@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class Events:
     dictionary: Dictionary
     table: pa.Table
     days: pa.Table
+    delivered: tuple[pa.Table, pa.Table] | None = None  # events and coverage as they are read, by subject code
     parts: Sequence[str] = field(default=("00", "01"))
 
     def buckets(self) -> Sequence[str]:
@@ -72,11 +73,14 @@ def read_events(folder: Path, dictionary: Dictionary | None = None) -> Events:
     with read_omop(folder, dictionary or starter(), origin=Origin(institution="H01", source="ehr")) as delivery:
         events = pa.Table.from_batches(list(delivery.events()), schema=OMOP_EVENTS)
         coverage = pa.Table.from_batches(list(delivery.coverage()), schema=OMOP_COVERAGE)
-        return Events(delivery.dictionary, _renamed(events, EVENTS), _renamed(coverage, COVERAGE))
+        named = _renamed(events, EVENTS), _renamed(coverage, COVERAGE)
+        return Events(delivery.dictionary, *named, delivered=(events, coverage))
 
 
-def differences(delivered: Path, exported: Path) -> dict[str, int]:
+def differences(delivered: Path, exported: Path, *, people: Mapping[str, str] | None = None) -> dict[str, int]:
     """Return the number of rows, by table, that only one of two folders of OMOP tables has.
+
+    ``people``: the subject code of each participant ID; by default ``P-x`` is ``x``.
 
     Rows are compared as a multiset, without keys of their own: a person is named by the subject code, a visit and a
     part of it by person and place in the order of visits.
@@ -90,8 +94,12 @@ def differences(delivered: Path, exported: Path) -> dict[str, int]:
             path = files.get(table)
             columns = [r[0] for r in connection.execute(f"DESCRIBE FROM {scan(path)}").fetchall()] if path else []
             connection.execute(raw_view(table, path, columns).replace("TEMP VIEW", "VIEW"))
-        prefix = "" if side == "a" else "P-"
-        connection.execute(_names(prefix))
+        named = [(row[0], row[0].removeprefix("P-")) for row in connection.execute(_PERSONS).fetchall()]
+        if side == "b" and people is not None:
+            named = list(people.items())
+        connection.execute("CREATE TABLE named (value VARCHAR, person VARCHAR)")
+        connection.executemany("INSERT INTO named VALUES (?, ?)", named)
+        connection.execute(_NAMES)
     different = {}
     for table in compared:
         rows = ", ".join(_compared(table))
@@ -105,11 +113,10 @@ def differences(delivered: Path, exported: Path) -> dict[str, int]:
     return different
 
 
-def _names(prefix: str) -> str:
-    """Return the statement that names persons, visits and parts."""
-    return f"""
-        CREATE TABLE people AS SELECT person_id, replace(coalesce(person_source_value, ''), '{prefix}', '') AS person
-        FROM raw_person;
+_PERSONS = "SELECT coalesce(person_source_value, '') FROM raw_person"
+# the names of persons, visits and parts of visits
+_NAMES = """
+        CREATE TABLE people AS SELECT person_id, person FROM raw_person LEFT JOIN named ON value = person_source_value;
         CREATE TABLE visits AS
         WITH RECURSIVE chain AS (
             SELECT visit_occurrence_id AS id, person_id, 0 AS place FROM raw_visit_occurrence

@@ -15,8 +15,7 @@ from baekman.records.export.meds import write_meds
 from baekman.records.export.phenopackets import write_phenopackets
 from baekman.records.schema import COVERAGE, EVENTS
 from meds import CodeMetadataSchema, DataSchema, DatasetMetadataSchema
-
-from tests.support.omop_round_trip import Events, starter
+from support.omop_round_trip import Events, starter
 
 DAY = date(2026, 1, 2)
 

@@ -6,33 +6,29 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from baekman import data
 from baekman.errors import InputRefused
-from baekman.records.dictionary import Dictionary, read_dictionary
-from baekman.records.omop.reading import OMOP_COVERAGE, OMOP_EVENTS, Origin, read_omop
-
-from tests.support.omop_tables import rows_of, write_omop
+from baekman.records.dictionary import Dictionary
+from baekman.records.omop.reading import OMOP_EVENTS, Origin, read_omop
+from support.omop_round_trip import Events, read_events, starter
+from support.omop_tables import rows_of, write_omop
 
 ORIGIN = Origin(institution="H01", source="ehr")
 
 
-def starter() -> Dictionary:
-    return read_dictionary(data.path("dictionary.tsv"))
+Delivery = tuple[pa.Table, pa.Table, Dictionary]
 
 
-def read(folder: Path, dictionary: Dictionary | None = None) -> tuple[pa.Table, pa.Table, Dictionary]:
-    with read_omop(folder, dictionary or starter(), origin=ORIGIN) as tables:
-        events = pa.Table.from_batches(list(tables.events()), schema=OMOP_EVENTS)
-        coverage = pa.Table.from_batches(list(tables.coverage()), schema=OMOP_COVERAGE)
-        return events.sort_by([(name, "ascending") for name in OMOP_EVENTS.names]), coverage, tables.dictionary
+def in_order(events: pa.Table) -> pa.Table:
+    return events.sort_by([(name, "ascending") for name in OMOP_EVENTS.names])
 
 
 @pytest.fixture(scope="module")
-def delivery(tmp_path_factory: pytest.TempPathFactory) -> tuple[pa.Table, pa.Table, Dictionary]:
-    return read(write_omop(tmp_path_factory.mktemp("omop")))
+def delivery(events: Events) -> Delivery:
+    assert events.delivered is not None
+    return in_order(events.delivered[0]), events.delivered[1], events.dictionary
 
 
-def test_each_row_is_one_event_with_the_code_of_its_concept(delivery: tuple[pa.Table, pa.Table, Dictionary]) -> None:
+def test_each_row_is_one_event_with_the_code_of_its_concept(delivery: Delivery) -> None:
     events, _, dictionary = delivery
     pressure = [row for row in events.to_pylist() if row["code"] == "LOINC/8480-6"]
     assert [(row["value"], row["unit"], str(row["time"])) for row in pressure] == [
@@ -49,14 +45,14 @@ def test_each_row_is_one_event_with_the_code_of_its_concept(delivery: tuple[pa.T
     assert parent is not None and parent.parent == "SNOMED/44054006"
 
 
-def test_rows_of_one_visit_share_its_episode(delivery: tuple[pa.Table, pa.Table, Dictionary]) -> None:
+def test_rows_of_one_visit_share_its_episode(delivery: Delivery) -> None:
     events, _, _ = delivery
     at_visit = [row for row in events.to_pylist() if str(row["time"]).startswith("2015-02-03")]
     assert len({row["episode"] for row in at_visit}) == 1
     assert "501" not in str({row["episode"] for row in at_visit})
 
 
-def test_every_event_lies_in_the_coverage_of_its_source(delivery: tuple[pa.Table, pa.Table, Dictionary]) -> None:
+def test_every_event_lies_in_the_coverage_of_its_source(delivery: Delivery) -> None:
     events, coverage, _ = delivery
     seen = [(row["subject_code"], row["source"], row["first"], row["last"]) for row in coverage.to_pylist()]
     for row in events.to_pylist():
@@ -67,7 +63,7 @@ def test_every_event_lies_in_the_coverage_of_its_source(delivery: tuple[pa.Table
         )
 
 
-def test_no_free_text_is_read(delivery: tuple[pa.Table, pa.Table, Dictionary]) -> None:
+def test_no_free_text_is_read(delivery: Delivery) -> None:
     events, coverage, dictionary = delivery
     everything = f"{events.to_pylist()}{coverage.to_pylist()}{dictionary.table.to_pylist()}"
     for text in ("doctor", "neighbour", "twice a day", "LOT7788", "(01)0123"):
@@ -76,16 +72,17 @@ def test_no_free_text_is_read(delivery: tuple[pa.Table, pa.Table, Dictionary]) -
 
 
 def test_the_dictionary_of_a_delivery_reads_the_next_one_the_same_as_parquet(
-    delivery: tuple[pa.Table, pa.Table, Dictionary], tmp_path: Path
+    delivery: Delivery, tmp_path: Path
 ) -> None:
     events, _, dictionary = delivery
-    again, _, unchanged = read(write_omop(tmp_path, parquet=True), dictionary)
-    assert again == events
-    assert unchanged.table == dictionary.table
+    again = read_events(write_omop(tmp_path, parquet=True), dictionary)
+    assert again.delivered is not None
+    assert in_order(again.delivered[0]) == events
+    assert again.dictionary.table == dictionary.table
 
 
 def test_a_row_with_another_unit_keeps_the_code_for_intake_to_refuse(
-    delivery: tuple[pa.Table, pa.Table, Dictionary],
+    delivery: Delivery,
 ) -> None:
     events, _, _ = delivery
     haemoglobin = [row for row in events.to_pylist() if row["code"].startswith("LOINC/718-7")]
@@ -105,12 +102,14 @@ def test_refused_rows_are_counted_by_file_and_column_all_at_once(tmp_path: Path)
     ]
 
 
-def test_persons_without_a_subject_code_are_refused(tmp_path: Path) -> None:
-    write_omop(tmp_path, person=[*rows_of("person"), {"person_id": 14, "year_of_birth": 1990}])
+def test_persons_without_a_subject_code_or_twice_are_refused(tmp_path: Path) -> None:
+    write_omop(tmp_path, person=[*rows_of("person"), {"person_id": 11, "year_of_birth": 1990}])
     with pytest.raises(InputRefused) as refusal, read_omop(tmp_path, starter(), origin=ORIGIN):
         pass
+    found = "found 1 rows without or with that of another row"
     assert [str(problem) for problem in refusal.value.problems] == [
-        "person.csv: column person_source_value: expected a subject code in each row, found 1 rows without"
+        "person.csv: column person_source_value: expected a subject code in each row, found 1 rows without",
+        f"person.csv: column person_id: expected a number of its own in each row, {found}",
     ]
 
 

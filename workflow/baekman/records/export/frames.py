@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from baekman.arrow import parquet_options
+from baekman.records.export.source import RecordSource
 
 if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "1GB"
-OUTSIDE = ".outside"  # the end of a source's name: days of single events that no observation period has
+PORTION_ROWS = 1 << 18
 
 
 @contextmanager
@@ -28,7 +29,25 @@ def bounded_connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with tempfile.TemporaryDirectory(prefix="baekman-export-") as spill, duckdb.connect() as connection:
         connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
         connection.execute("SET temp_directory = ?", [spill])
+        connection.execute("SET temp_file_encryption = true")
         yield connection
+
+
+def portions(source: RecordSource, *, buckets: Sequence[str] | None = None) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Yield events and coverage of whole buckets (by default all, in their order), some hundred thousand rows at once.
+
+    A query costs some milliseconds whatever its rows, and a small store has few rows in each bucket.
+    """
+    events: list[pa.Table] = []
+    coverage: list[pa.Table] = []
+    for bucket in source.buckets() if buckets is None else buckets:
+        events.append(source.events(bucket))
+        coverage.append(source.coverage(bucket))
+        if sum(table.num_rows for table in (*events, *coverage)) >= PORTION_ROWS:
+            yield pa.concat_tables(events), pa.concat_tables(coverage)
+            events, coverage = [], []
+    if events:
+        yield pa.concat_tables(events), pa.concat_tables(coverage)
 
 
 def load(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from baekman.files.atomic import atomic_folder
 from baekman.records.dictionary import Dictionary
-from baekman.records.export.frames import Shards, bounded_connection, load, parquet_writer, rows, write
+from baekman.records.export.frames import Shards, bounded_connection, load, parquet_writer, portions, rows, write
 from baekman.records.export.source import RecordSource
 from baekman.records.omop.codes import CONVENTIONS
 
@@ -111,18 +111,18 @@ def write_meds(
         order = sorted(source.buckets(), key=lambda bucket: hashlib.sha256(f"{salt}{bucket}".encode()).hexdigest())
         shards = Shards(folder, {"data": MEDS_EVENTS, "coverage": MEDS_COVERAGE}, least=LEAST_SUBJECTS)
         with parquet_writer(folder / "subjects.parquet", SUBJECTS) as subjects:
-            for bucket in order:
-                load(connection, "events", source.events(bucket))
-                load(connection, "coverage", source.coverage(bucket))
+            for events, coverage in portions(source, buckets=order):
+                load(connection, "events", events)
+                load(connection, "coverage", coverage)
                 connection.execute(_SUBJECTS, {"salt": salt})
                 listed = "SELECT subject_id, participant_id FROM subjects ORDER BY subject_id"
-                of_bucket = rows(connection, listed, SUBJECTS)
-                if of_bucket.num_rows:
-                    subjects.write_table(of_bucket)
+                numbers = rows(connection, listed, SUBJECTS)
+                if numbers.num_rows:
+                    subjects.write_table(numbers)
                     data = rows(connection, _EVENTS, MEDS_EVENTS)
                     seen = rows(connection, _COVERAGE, MEDS_COVERAGE)
-                    shards.add({"data": data, "coverage": seen}, subjects=of_bucket.num_rows)
-                count += of_bucket.num_rows
+                    shards.add({"data": data, "coverage": seen}, subjects=numbers.num_rows)
+                count += numbers.num_rows
         shards.finish()
         write(codes_of(source.dictionary), folder / "metadata" / "codes.parquet")
         text = json.dumps(_dataset(now or datetime.now(UTC)), indent=2, sort_keys=True)

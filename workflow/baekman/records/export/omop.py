@@ -1,7 +1,7 @@
 """Records as OMOP CDM 5.4: a file for each of its tables, with all of its columns.
 
-DuckDB turns the events of one bucket after the other into rows, so memory does not grow with the store. Tables that no
-event stands for (notes, costs, providers, most of the vocabulary) are written with their columns and no row.
+DuckDB turns the events of some buckets after the other into rows, so memory does not grow with the store. Tables that
+no event stands for (notes, costs, providers, most of the vocabulary) are written with their columns and no row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from baekman.files.atomic import atomic_folder
-from baekman.records.export.frames import bounded_connection, load, parquet_writer, rows
+from baekman.records.export.frames import bounded_connection, load, parquet_writer, portions, rows
 from baekman.records.export.source import RecordSource
 from baekman.records.omop import meanings, writing
 from baekman.records.omop.mapping import MAPPINGS
@@ -54,8 +54,8 @@ def write_omop(
         export = _Export(connection, folder, format)
         try:
             export.load(source)
-            for bucket in source.buckets():
-                export.add(source.events(bucket), source.coverage(bucket))
+            for events, coverage in portions(source):
+                export.add(events, coverage)
             export.add_description(day or datetime.now(UTC).date())
         finally:
             export.close()
@@ -89,7 +89,7 @@ class _Export:
         load(self._connection, "concepts", meanings.concepts_table(source.dictionary))
 
     def add(self, events: pa.Table, coverage: pa.Table) -> None:
-        """Write the rows of the participants of one bucket."""
+        """Write the rows of the participants of some buckets."""
         load(self._connection, "events", events)
         load(self._connection, "coverage", coverage)
         self._connection.execute(

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from baekman.files.atomic import atomic_folder
 from baekman.records.dictionary import Dictionary
-from baekman.records.export.frames import bounded_connection, load, parquet_writer, rows
+from baekman.records.export.frames import bounded_connection, load, parquet_writer, portions, rows
 from baekman.records.export.source import RecordSource
 from baekman.records.omop.codes import meaning_of
 from baekman.records.schema import COVERAGE
@@ -120,9 +120,9 @@ def write_phenopackets(
             (folder / "phenopackets.jsonl").open("w", encoding="utf-8") as lines,
             parquet_writer(folder / "coverage.parquet", COVERAGE) as seen,
         ):
-            for bucket in source.buckets():
-                load(connection, "events", source.events(bucket))
-                load(connection, "coverage", source.coverage(bucket))
+            for events, coverage in portions(source):
+                load(connection, "events", events)
+                load(connection, "coverage", coverage)
                 packets = connection.execute(_PACKETS, values).fetchall()
                 if packets:
                     lines.writelines(f"{packet}\n" for (packet,) in packets)

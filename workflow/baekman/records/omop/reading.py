@@ -152,9 +152,10 @@ class OmopTables:
                 execute(raw_view(table, self._files.get(table), columns))
         with _readable():
             execute(person_view())
-            named = _rows(execute("SELECT count(person_source_value), count(*) FROM raw_person"))[0]
-            column = "person_source_value" if named[0] else "person_id"
-            _require_subjects(named[0], named[1], column=column, file=self._files["person"].name)
+            counts = "count(person_source_value), count(DISTINCT person_id), count(*)"
+            (named, distinct, count) = _rows(execute(f"SELECT {counts} FROM raw_person"))[0]
+            column = "person_source_value" if named else "person_id"
+            _require_persons(count, named=named or count, distinct=distinct, file=self._files["person"].name)
             code = f"CAST({column} AS VARCHAR) AS subject_code"
             execute(f"CREATE TEMP TABLE subjects AS SELECT person_id, {code} FROM raw_person")
             execute("CREATE TEMP TABLE periods AS SELECT * FROM raw_observation_period")
@@ -244,7 +245,7 @@ def read_omop(folder: Path, dictionary: Dictionary, *, origin: Origin) -> Iterat
     with tempfile.TemporaryDirectory(prefix="baekman-omop-") as spill, duckdb.connect() as connection:
         connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
         connection.execute("SET temp_directory = ?", [spill])
-        connection.execute("SET preserve_insertion_order = false")
+        connection.execute("SET temp_file_encryption = true; SET preserve_insertion_order = false")
         yield OmopTables(connection, folder, dictionary, origin)
 
 
@@ -295,9 +296,17 @@ def _problem(file: str, column: str, expected: str, found: str) -> Problem:
     return Problem(file=file, place=f"column {column}" if column else "", expected=expected, found=found)
 
 
-def _require_subjects(named: int, count: int, *, column: str, file: str) -> None:
-    if column == "person_source_value" and named < count:
-        raise InputRefused(_problem(file, column, "a subject code in each row", f"{count - named} rows without"))
+def _require_persons(count: int, *, named: int, distinct: int, file: str) -> None:
+    """Raise InputRefused for persons without a subject code, without a number, or with that of another person."""
+    problems = []
+    if named < count:
+        column, expected = "person_source_value", "a subject code in each row"
+        problems.append(_problem(file, column, expected, f"{count - named} rows without"))
+    if distinct < count:
+        found = f"{count - distinct} rows without or with that of another row"
+        problems.append(_problem(file, "person_id", "a number of its own in each row", found))
+    if problems:
+        raise InputRefused(problems)
 
 
 @contextmanager
