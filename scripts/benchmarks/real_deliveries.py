@@ -146,6 +146,29 @@ def deliver(
 
     ``aligned_to`` names the reference that the delivery was made with, where that is not ours.
     """
+    prepare(
+        folder,
+        name=name,
+        reference=reference,
+        files=files,
+        aligned_to=aligned_to,
+        settings=settings,
+        thresholds=thresholds,
+    )
+    return send(folder, files=files)
+
+
+def prepare(
+    folder: Path,
+    *,
+    name: str,
+    reference: Path,
+    files: Sequence[Delivered],
+    aligned_to: str = "",
+    settings: str = "",
+    thresholds: str = "",
+) -> None:
+    """Make ``folder/workspace`` with its registrations, and complete the delivery; see ``deliver``."""
     workspace = folder / "workspace"
     workspace.mkdir()
     write_delivery(folder / "delivery", name=name, reference=aligned_to or reference.stem, files=files)
@@ -158,8 +181,14 @@ def deliver(
     (workspace / "config.yaml").write_text(config, encoding="utf-8")
     baekman("registry", "init", "--workspace", workspace)
     baekman("registry", "import", folder / "registration.tsv", "--workspace", workspace)
+
+
+def send(folder: Path, *, files: Sequence[Delivered]) -> Run:
+    """Run ``baekman deliver`` on what ``prepare`` made."""
+    workspace = folder / "workspace"
     delivery = baekman("deliver", folder / "delivery", "--workspace", workspace).strip()
     registry = open_registry(workspace)
+    labels = list(dict.fromkeys(file.label for file in files))
     records = {label: registry.specimen(INSTITUTION, label) for label in labels}
     participants = {label: record.participant_id for label, record in records.items() if record is not None}
     return Run(workspace=workspace, delivery=delivery, participants=participants)

@@ -394,11 +394,11 @@ def test_blocks_hold_each_free_covered_base_once(bases: list[tuple[int, int]], t
         for pos, (depth, gq) in enumerate(bases, start=start)
         if depth and not any(first <= pos <= last for first, last in spans)
     }
-    positions = [pos for block in made for pos in range(block.start, block.end + 1)]
-    assert positions == sorted(free)
-    for block in made:
-        inside = [free[pos] for pos in range(block.start, block.end + 1)]
-        assert (block.min_dp, block.gq) == (min(depth for depth, _ in inside), min(gq for _, gq in inside))
+    stretches = [range(first, last + 1) for first, last in zip(made.start, made.end, strict=True)]
+    assert [pos for stretch in stretches for pos in stretch] == sorted(free)
+    for stretch, min_dp, least in zip(stretches, made.min_dp, made.gq, strict=True):
+        inside = [free[pos] for pos in stretch]
+        assert (min_dp, least) == (min(depth for depth, _ in inside), min(gq for _, gq in inside))
         assert len({sum(gq >= border for border in bands) for _, gq in inside}) == 1
 
 

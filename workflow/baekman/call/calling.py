@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import pysam
 
 from baekman.call.callers import CALLERS, Commands, Job, pileup, pileup_table
 from baekman.call.completeness import gaps_of, read_note, uncalled_regions, whole_lines_of, write_note
-from baekman.call.records import read_records
-from baekman.call.reference_blocks import Block, blocks, reference_evidence
+from baekman.call.records import Record, read_records
+from baekman.call.reference_blocks import Blocks, blocks, reference_evidence
 from baekman.files.atomic import atomic_file
 from baekman.genome.par import find_par
 from baekman.genome.ploidy import Piece, pieces
@@ -36,6 +38,7 @@ from baekman.tools.fan_out import fan_out
 from baekman.tools.pipes import piped
 
 BASES = np.frombuffer(b"ACGT", np.uint8)
+LINES = 100_000  # that are written at a time
 # the header lines of another program's gVCF that define its records; all others may hold paths and dates
 KEPT_HEADER = ("##fileformat=", "##FILTER=<", "##INFO=<", "##FORMAT=<", "##ALT=<", "##contig=<")
 
@@ -207,10 +210,8 @@ def _call_piece(job: Job, name: str) -> _Calls:
         sequence = fasta.fetch(region.contig, region.start - 1, region.end).upper()
     evidence.depth[~np.isin(np.frombuffer(sequence.encode("ascii"), np.uint8), BASES)] = 0
     free = blocks(evidence, taken=[record.taken for record in records])
-    block_lines = [(block.start, _block_line(block, job.piece, sequence)) for block in free]
-    merged = sorted([*((r.pos, r.line) for r in records), *block_lines], key=lambda item: item[0])
     return _Calls(
-        lines=(line for _, line in merged),
+        lines=_in_order(records, free, _block_lines(free, job.piece, sequence)),
         header=_HEADER + "".join(declared),
         gaps=_within([Region(region.contig, reached + 1, region.end)], job),
     )
@@ -243,9 +244,23 @@ def _header(reference: Path, participant_id: str, declared: str) -> str:
     return "\n".join([*fields, *contigs, "\t".join(columns)]) + "\n"
 
 
-def _block_line(block: Block, piece: Piece, sequence: str) -> str:
-    base = sequence[block.start - piece.region.start]
+def _block_lines(made: Blocks, piece: Piece, sequence: str) -> pa.Array:
+    """Return the lines of the blocks; ``sequence`` has the bases of the piece."""
+    bases = np.frombuffer(sequence.encode("ascii"), "S1")[made.start - piece.region.start]
+    start, end, gq, min_dp = (
+        pa.array(values).cast(pa.large_string()) for values in (made.start, made.end, made.gq, made.min_dp)
+    )
     genotype = "0/0" if piece.ploidy == 2 else "0"
-    evidence = f"{genotype}:{block.gq}:{block.min_dp}:{block.min_dp}"
-    site = f"{piece.region.contig}\t{block.start}\t.\t{base}\t<*>"
-    return f"{site}\t.\t.\tEND={block.end}\tGT:GQ:DP:MIN_DP\t{evidence}\n"
+    parts = [f"{piece.region.contig}\t", start, "\t.\t", pa.array(bases.astype(str), pa.large_string())]
+    parts += ["\t<*>\t.\t.\tEND=", end, f"\tGT:GQ:DP:MIN_DP\t{genotype}:", gq, ":", min_dp, ":", min_dp, "\n"]
+    texts = [pa.scalar(part, pa.large_string()) if isinstance(part, str) else part for part in parts]
+    return pc.binary_join_element_wise(*texts, pa.scalar("", pa.large_string()))
+
+
+def _in_order(records: Sequence[Record], made: Blocks, block_lines: pa.Array) -> Iterator[str]:
+    """Yield the text of the records and of the lines of blocks by position, some lines at a time."""
+    starts = np.concatenate([np.array([record.pos for record in records], np.int32), made.start])
+    own = pa.array([record.line for record in records], pa.large_string())
+    lines = pa.concat_arrays([own, block_lines]).take(pa.array(np.argsort(starts, kind="stable")))
+    for at in range(0, len(lines), LINES):
+        yield "".join(lines[at : at + LINES].to_pylist())

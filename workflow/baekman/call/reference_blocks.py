@@ -39,13 +39,16 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A stretch (1-based, inclusive) without a record, with its smallest GQ and depth."""
+class Blocks:
+    """Stretches (``start`` to ``end``, 1-based, inclusive) without a record, with their smallest GQ and depth.
 
-    start: int
-    end: int
-    gq: int
-    min_dp: int
+    They are sorted, and all arrays have an element for each.
+    """
+
+    start: Integers
+    end: Integers
+    gq: Integers
+    min_dp: Integers
 
 
 def homozygous_reference_gq(likelihoods: pa.Array, *, ploidy: int) -> Integers:
@@ -108,20 +111,21 @@ def reference_evidence(pileup: Path, *, start: int, end: int, ploidy: int) -> Ev
     return Evidence(start, depth, gq)
 
 
-def blocks(evidence: Evidence, *, taken: Iterable[tuple[int, int]], bands: Sequence[int] = GQ_BANDS) -> list[Block]:
+def blocks(evidence: Evidence, *, taken: Iterable[tuple[int, int]], bands: Sequence[int] = GQ_BANDS) -> Blocks:
     """Return the stretches of covered bases outside ``taken`` (1-based, inclusive), each with its GQ in one band."""
     band = np.searchsorted(np.asarray(bands), evidence.gq, side="right").astype(np.int32)
     band[evidence.depth == 0] = -1
     for first, last in taken:
         band[max(0, first - evidence.start) : max(0, last - evidence.start + 1)] = -1
-    if not len(band):
-        return []
-    starts = np.flatnonzero(np.concatenate(([True], band[1:] != band[:-1])))
+    starts = np.flatnonzero(band != np.concatenate(([-2], band[:-1])))
+    if not len(starts):
+        nothing = np.empty(0, np.int32)
+        return Blocks(nothing, nothing, nothing, nothing)
     ends = np.append(starts[1:], len(band)) - 1
-    gq = np.minimum.reduceat(evidence.gq, starts)
-    depth = np.minimum.reduceat(evidence.depth, starts)
     kept = band[starts] >= 0
-    return [
-        Block(evidence.start + int(a), evidence.start + int(b), int(g), int(d))
-        for a, b, g, d in zip(starts[kept], ends[kept], gq[kept], depth[kept], strict=True)
-    ]
+    return Blocks(
+        start=(starts[kept] + evidence.start).astype(np.int32),
+        end=(ends[kept] + evidence.start).astype(np.int32),
+        gq=np.minimum.reduceat(evidence.gq, starts)[kept],
+        min_dp=np.minimum.reduceat(evidence.depth, starts)[kept],
+    )
