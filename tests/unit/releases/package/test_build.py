@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from baekman import audit, withdrawal
+from baekman import audit, pseudonyms, withdrawal
 from baekman.cli.release import app
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
 from baekman.projects.release_key import public_file, release_key
-from baekman.registry import denied_list
+from baekman.registry.books import book as book_module
 from baekman.registry.books.book import open_book
+from baekman.registry.books.rows import ROWS
 from baekman.releases.home import ReleaseHome
 from baekman.releases.package import build as build_module
 from baekman.releases.package import contents
 from baekman.releases.package.build import build_release
 from baekman.releases.package.files import PackageFolder
+from baekman.releases.package.revocation import revoke_release
 from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
 from baekman.workspace.paths import Workspace
@@ -171,24 +176,6 @@ def test_an_opening_asks_consent_and_decisions_and_is_recorded(small: SmallRelea
         open_release(small.workspace, home.id, registry=small.registry, at=end)
 
 
-def test_a_withdrawal_during_the_build_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = small_release(tmp_path)
-    home = small.approve(small.propose())
-    scan = contents.scan_package
-
-    def withdraw_and_scan(folder: Path, **options: object) -> int:
-        withdrawn = small.participants[3]
-        denied_list.withdraw(Workspace(small.workspace), withdrawn, registry=small.registry, is_recorded=False)
-        return scan(folder, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(contents, "scan_package", withdraw_and_scan)
-    assert refusal(small, home) == (
-        f"{home.id}: expected the consent of each member as it was when the release was proposed, "
-        "found 1 members with another one now; "
-        "propose the request again; `baekman release status` lists what must be deleted"
-    )
-
-
 def tables(package: Path) -> dict[str, pa.Table]:
     return {
         name: pq.read_table(package / name).replace_schema_metadata(None)
@@ -197,46 +184,111 @@ def tables(package: Path) -> dict[str, pa.Table]:
     }
 
 
-def test_a_withdrawal_revokes_the_packages_of_the_participant(tmp_path: Path) -> None:
-    small = small_release(tmp_path)
+@pytest.fixture
+def fixed_ids(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return a function after which the IDs of ours are the same as after its last call, and so are books."""
+    counts: Counter[str] = Counter()
+
+    def new(kind: str) -> str:
+        counts[kind] += 1
+        number = hashlib.sha256(f"{kind}{counts[kind]}".encode()).digest()[:12]
+        body = kind + "".join(pseudonyms.ALPHABET[byte % 32] for byte in number)
+        return body + pseudonyms.check_character(body)
+
+    def draw(participants: pa.Array) -> pa.Table:
+        rows = []
+        for participant in participants.to_pylist():
+            digest = hashlib.sha256(participant.encode()).digest()
+            body = "X" + "".join(pseudonyms.ALPHABET[byte % 32] for byte in digest[:12])
+            project_id = body + pseudonyms.check_character(body)
+            rows.append((participant, project_id, digest[12] + 1, digest[:16]))
+        return pa.Table.from_pylist([dict(zip(ROWS.names, row, strict=True)) for row in rows], schema=ROWS)
+
+    monkeypatch.setattr(pseudonyms, "new", new)
+    monkeypatch.setattr(book_module, "draw", draw)
+    return counts.clear
+
+
+def test_a_withdrawal_revokes_packages_and_the_next_release_is_that_of_a_cohort_without_the_participant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fixed_ids: Callable[[], None]
+) -> None:
+    small = small_release(tmp_path / "a")
     home, public = small.approve(small.propose()), release_key(small.workspace).public
+    other = small.approve(small.propose(genotypes="dense"))
     copy = tmp_path / "copy"
     shutil.copytree(build(small, home), copy)
     verify_package(copy, key=public)
-    withdrawn = small.participants[5]
-    receipt = withdrawal.withdraw(Workspace(small.workspace), withdrawn, registry=small.registry)
+    withdrawn = small.participants[-1]
+    receipts, scan = [], contents.scan_package
+
+    def withdraw_and_scan(folder: Path, **options: Any) -> int:
+        receipts.append(withdrawal.withdraw(Workspace(small.workspace), withdrawn, registry=small.registry))
+        return scan(folder, **options)
+
+    # the withdrawal comes while another release of the participant is built
+    with monkeypatch.context() as patch:
+        patch.setattr(contents, "scan_package", withdraw_and_scan)
+        assert refusal(small, other) == (
+            f"{other.id}: expected the consent of each member as it was when the release was proposed, "
+            "found 1 members with another one now; "
+            "propose the request again; `baekman release status` lists what must be deleted"
+        )
     (manifest,) = home.revoked.iterdir()
-    assert f"releases/{home.id}/package: revoked by {manifest.name}" in receipt["removed"]
+    assert f"releases/{home.id}/package: revoked by {manifest.name}" in receipts[0]["removed"]
     assert not home.package.exists() and not open_book(small.registry, small.board.project.id).has_row(withdrawn)
     with pytest.raises(InputRefused, match=r"found number 1, and number 2 of .* revokes it; delete the package"):
         verify_package(copy, key=public, revoked=[home.revoked])
-    for refused in (build, lambda small, home: open_release(small.workspace, home.id, registry=small.registry)):
-        with pytest.raises(
-            InputRefused, match=f"expected a release that is not revoked, found manifest {manifest.name}"
-        ):
-            refused(small, home)
-    # a second call changes nothing, and the next release has the others
+    expected = f"expected a release that is not revoked, found manifest {manifest.name}"
+    with pytest.raises(InputRefused, match=expected):
+        build(small, home)
+    with pytest.raises(InputRefused, match=expected):
+        open_release(small.workspace, home.id, registry=small.registry)
+    # a second call changes nothing
     assert not withdrawal.withdraw(Workspace(small.workspace), withdrawn, registry=small.registry)["changed"]
+    # law 2
     later = small.approve(small.propose())
-    assert later.id != home.id and pq.read_table(build(small, later) / "participants.parquet").num_rows == PEOPLE - 1
+    package = build(small, later)
+    fixed_ids()
+    never = small_release(tmp_path / "b", people=PEOPLE - 1)
+    assert never.participants == small.participants[:-1]
+    without = build(never, never.approve(never.propose()))
+    assert tables(package) == tables(without) and len(tables(package)) == 5
+    assert (package / "dictionary.tsv").read_bytes() == (without / "dictionary.tsv").read_bytes()
+    require_status(small, home, later, withdrawn=withdrawn)
 
-    # status
+
+def require_status(small: SmallRelease, home: ReleaseHome, later: ReleaseHome, *, withdrawn: str) -> None:
+    """Require that the commands show and verify releases, and that a person can revoke one."""
     runner, place = CliRunner(), ["--workspace", str(small.workspace)]
     listed = runner.invoke(app, ["status", "--participant", withdrawn, "--json", *place])
-    (entry,) = json.loads(listed.stdout)
-    assert (entry["release"], entry["state"]) == (home.id, "revoked")
-    assert entry["revoked"][0] | {"day": ""} == {
-        "manifest": manifest.name,
-        "number": 2,
-        "day": "",
-        "reason": "withdrawal",
-    }
-    assert [person["name"] for person in entry["delete"]] == ["김연구", "Lee Jiwoo"]
+    entry = {each["release"]: each for each in json.loads(listed.stdout)}[home.id]
+    assert entry["state"] == "revoked" and [person["name"] for person in entry["delete"]] == ["김연구", "Lee Jiwoo"]
+    (revoked,) = entry["revoked"]
+    assert (revoked["number"], revoked["reason"]) == (2, "withdrawal")
     everything = runner.invoke(app, ["status", *place]).stdout
     assert "  every copy must be deleted by 김연구 (서울대학교)\n" in everything
     assert f"{later.id}\t{small.board.project.id}\troom\t{PEOPLE - 1}\tbuilt\n" in everything
     shown = runner.invoke(app, ["verify", str(later.package), "--key", str(public_file(small.workspace))])
     assert shown.stdout.startswith(f"verified: release {later.id}, ")
-    # a person revokes the next one
-    revoked = runner.invoke(app, ["revoke", later.id, "--reason", "wrong units", *place])
-    assert revoked.exit_code == 0 and ": wrong units\n" in revoked.stdout and not later.package.exists()
+    by_person = runner.invoke(app, ["revoke", later.id, "--reason", "wrong units", *place])
+    assert by_person.exit_code == 0 and ": wrong units\n" in by_person.stdout and not later.package.exists()
+    with pytest.raises(InputRefused, match=r"--participant: expected a member of R.*, found somebody else"):
+        revoke_release(small.workspace, later.id, registry=small.registry, reason="wrong units", participant=withdrawn)
+
+
+def test_low_risk_has_one_row_a_participant_and_open_has_counts(small: SmallRelease) -> None:
+    low = small.approve(small.propose(tier="low_risk", regions=None, codes=["KCD8/E119", "LOINC/8480-6"]))
+    package = build(small, low)
+    rows = pq.read_table(package / "participants.parquet")
+    assert rows.schema.names == ["project_id", "sex", "birth", "KCD8/E119", "LOINC/8480-6"]
+    assert rows.num_rows == PEOPLE and rows["project_id"].to_pylist() == sorted(rows["project_id"].to_pylist())
+    groups = Counter(tuple(row.values())[1:] for row in rows.to_pylist())
+    assert min(groups.values()) >= 11
+    assert {path.name for path in package.iterdir()} == {
+        *("README.md", "dictionary.tsv", "manifest.dsse.json", "participants.parquet", "ro-crate-metadata.json")
+    }
+    opened = small.approve(small.propose(tier="open", regions=None, codes=["KCD8/E119"]))
+    counts = pq.read_table(build(small, opened) / "counts.parquet").to_pylist()
+    assert counts == [{"code": "KCD8/E119", "kind": "event", "unit": "", "people": PEOPLE}]
+    for home in (low, opened):
+        shutil.rmtree(home.package)
