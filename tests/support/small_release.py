@@ -114,7 +114,7 @@ def _add_cohort(folder: Path, participants: list[str]) -> None:
 def _add_records(workspace: Path, participants: list[str]) -> None:
     # every code may be in every tier
     dictionary = record_batches.DICTIONARY.replace("\troom\t", "\topen\t")
-    store = create_records(workspace, dictionary=dictionary, buckets=4)
+    store = create_records(workspace, dictionary=dictionary, buckets=2)
     events, coverage = [], []
     for number, participant in enumerate(participants):
         day = record_batches.day(10 * number)

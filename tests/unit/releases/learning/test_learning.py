@@ -21,7 +21,7 @@ LETTERS = np.random.default_rng(11).integers(0, 32, (2000, 13))
 PROJECT_IDS = np.sort(np.array(["X" + "".join(ALPHABET[letter] for letter in row) for row in LETTERS.tolist()], "S14"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     families=st.dictionaries(st.integers(0, 39), st.integers(0, 7)),
     institutions=st.lists(st.sampled_from(["1", "2", OTHER]), min_size=40, max_size=40),

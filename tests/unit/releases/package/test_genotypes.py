@@ -44,7 +44,7 @@ def read(
     )
 
 
-@settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(participants=st.lists(gvcf_lines(), min_size=4, max_size=4), batches=st.integers(1, 2))
 def test_sites_and_rows_are_those_of_the_dense_export_of_the_members(
     participants: list[list[str]], batches: int
