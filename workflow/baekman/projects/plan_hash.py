@@ -8,9 +8,9 @@ import json
 from baekman import pseudonyms
 from baekman.errors import InputRefused, Problem
 from baekman.projects.project import Project
+from baekman.workspace.paths import Workspace
 
 PLAN = "plan.json"
-RELEASES = "releases"
 SHORTEST = 12  # characters of a hash that the dossier shows
 
 
@@ -23,7 +23,7 @@ def plan_hash(project: Project, release_id: str, *, shown: str = "") -> str:
         InputRefused: There is no plan, it is for another project, or it is not the one that was ``shown``.
     """
     pseudonyms.check(release_id, "R")
-    file = project.workspace / RELEASES / release_id / PLAN
+    file = Workspace(project.workspace).releases / release_id / PLAN
     if not file.is_file():
         raise _refused(release_id, "a release with a plan", "none of this ID", "`baekman release propose` makes one")
     data = file.read_bytes()
