@@ -320,3 +320,34 @@ def test_commands_make_keys_and_decide(board: Board) -> None:
     assert json.loads(run("show", board.project.id, "--json"))["decisions"][0]["fault"] == "the key was revoked"
     with pytest.raises(InputRefused, match="expected the hash of the plan as it is now"):
         run("decide", board.project.id, "--release", RELEASE, "--plan", "0" * 12, "--key", "x", *choice)
+
+
+def test_a_line_without_an_event_and_one_of_a_key_that_is_not_valid_yet_count_nothing(board: Board) -> None:
+    board.decide(board.irb)
+    later = reviewer("나중", "drb", days=(2, 9))
+    board.plant(sign(board.statement(later), payload_type=DECISION_TYPE, key=board.key(later)))
+    assert refusal(board.require_approved) == [missing(board, "drb")]
+    assert all_decisions(board.project)[-1].fault == "the key was not valid on the day of the decision"
+    with (board.project.home / FILE).open("ab") as lines:
+        lines.write(sign(board.statement(DRB), payload_type=DECISION_TYPE, key=board.drb))
+    assert refusal(board.require_approved) == [
+        f"decisions.jsonl: {board.project.id}: expected lines that are in the audit log, found another; the file was "
+        "changed by hand: restore it from a back-up"
+    ]
+
+
+def test_where_the_log_was_begun_again_reviewers_decide_again(board: Board) -> None:
+    board.approve()
+    workspace = board.project.workspace
+    audit.log_file(workspace).unlink()
+    with pytest.raises(InputRefused):
+        board.require_approved()
+    audit.restart(workspace)
+    assert "found no event of its adding" in refusal(lambda: open_project(workspace, board.project.id))[0]
+    assert add_project(workspace, board.folder / "project.yaml") == (board.project, False)
+    assert all_decisions(board.project) == [] and reviewer_keys(workspace) == {}
+    for person in (IRB, DRB):
+        assert make_reviewer_key(workspace, person, file=board.folder / f"{person.role}.key")[1]
+    board.approve()
+    board.require_approved()
+    assert len((board.project.home / FILE).read_bytes().splitlines()) == 4
