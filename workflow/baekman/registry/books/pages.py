@@ -111,8 +111,9 @@ class Pages:
         fresh = Key.new(BOOK)
         self._write_keys([fresh, *self._ring().keys])
         with self.opened() as opened:
+            opened.seal_with(KeyRing([fresh]))
             change(opened)
-            opened.seal_again(self._bound([fresh]))
+            opened.seal_others_again()
         self._write_keys([fresh])
 
     def reseal_keys(self) -> None:
@@ -149,10 +150,7 @@ class Pages:
                 )
             ) from None
         values = self._registry_ring.unseal(sealed, identity=f"book {self.project_id}")
-        return self._bound([Key(base64.b64decode(key), BOOK) for key in values["keys"]])
-
-    def _bound(self, keys: list[Key]) -> KeyRing:
-        return KeyRing(keys, context=f"book {self.project_id}: ")
+        return KeyRing([Key(base64.b64decode(key), BOOK) for key in values["keys"]])
 
     def _write_keys(self, keys: list[Key]) -> None:
         values = {"keys": [base64.b64encode(key.master).decode() for key in keys]}
@@ -175,8 +173,9 @@ class OpenPages:
         self.head = head
         self._pages = pages
         self._connection = connection
-        self._changed: dict[str, pa.Table] = {}
         self._writes = ring
+        self._change = head.change + 1
+        self._is_changed = False
 
     def read(self, page: int) -> pa.Table:
         """Return the rows of a page (``ROWS``), sorted by participant."""
@@ -190,26 +189,9 @@ class OpenPages:
 
     def write(self, page: int, rows: pa.Table) -> None:
         """Replace the rows of a page."""
-        self._changed[f"{page:02x}"] = rows
-
-    def seal_again(self, ring: KeyRing) -> None:
-        """Seal every page with ``ring`` from now on."""
-        self._writes = ring
-        for name in self.head.pages.keys() - self._changed.keys():
-            self.write(int(name, 16), self.read(int(name, 16)))
-
-    def close(self) -> None:
-        """Write the changed pages and the head."""
-        if not self._changed and self._writes is self.ring:
-            return
-        self.head.change += 1
-        self.head.token = secrets.token_hex(8)
-        for name, rows in self._changed.items():
-            self.head.rows += rows.num_rows - self.read(int(name, 16)).num_rows
-            self._write_page(name, rows)
-        self._pages._write_head(self._connection, self.head, ring=self._writes)
-
-    def _write_page(self, name: str, rows: pa.Table) -> None:
+        name = f"{page:02x}"
+        self.head.rows += rows.num_rows - self.read(page).num_rows
+        self._is_changed = True
         if not rows.num_rows:
             self.head.pages.pop(name, None)
             self._connection.execute(delete(_sealed).where(_sealed.c.name == name))
@@ -220,9 +202,24 @@ class OpenPages:
         data = output.getvalue().to_pybytes()
         padded = len(data).to_bytes(_LENGTH_BYTES, "big") + data
         padded += bytes(-len(padded) % PADDING)
-        self.head.pages[name] = self.head.change
-        sealed = self._writes.seal_bytes(padded, identity=_identity(name, self.head.change))
-        write_sealed(self._connection, name, sealed)
+        self.head.pages[name] = self._change
+        write_sealed(self._connection, name, self._writes.seal_bytes(padded, identity=_identity(name, self._change)))
+
+    def seal_with(self, ring: KeyRing) -> None:
+        """Seal with ``ring`` from now on; ``read`` knows its key already."""
+        self._writes = ring
+
+    def seal_others_again(self) -> None:
+        """Seal the pages that were not written in this transaction."""
+        for name in [name for name, change in self.head.pages.items() if change != self._change]:
+            self.write(int(name, 16), self.read(int(name, 16)))
+
+    def close(self) -> None:
+        """Write the head if a page was written or has another key."""
+        if self._is_changed or self._writes is not self.ring:
+            self.head.change = self._change
+            self.head.token = secrets.token_hex(8)
+            self._pages._write_head(self._connection, self.head, ring=self._writes)
 
 
 def write_sealed(connection: Connection, name: str, value: bytes) -> None:
