@@ -41,7 +41,9 @@ def test_commands_print_what_the_page_shows(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     groups.register(app)
     create_registry(tmp_path / "W")
-    Path("project.yaml").write_text(PAGE.split("## Describe the project", 1)[1].split("```yaml\n", 1)[1].split("```", 1)[0], encoding="utf-8")
+    Path("project.yaml").write_text(
+        PAGE.split("## Describe the project", 1)[1].split("```yaml\n", 1)[1].split("```", 1)[0], encoding="utf-8"
+    )
     project_id = ""
     for command, expected in examples():
         words = shlex.split(command.replace("J…", project_id).replace("R…", RELEASE))

@@ -21,7 +21,7 @@ def table(header: str) -> list[str]:
 
 
 def test_the_request_of_the_page_is_one() -> None:
-    text = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)[0]
+    text = re.findall(r"```yaml\n(.*?)```", PAGE.split("## Write a request", 1)[1], flags=re.DOTALL)[0]
     request = parse_request(yaml.safe_load(text), source="request.yaml")
     check_who(request.who)
     assert request.tier == "room" and request.codes and request.regions
