@@ -138,7 +138,7 @@ def make_workspace(root: Path, *, people: int = 40) -> ReleaseWorkspace:
     root.mkdir(parents=True, exist_ok=True)
     ids = register(root, people)
     registry = open_in_force(Workspace(root))
-    create_store(root, dictionary=data.text("dictionary.tsv"), buckets=4)
+    create_store(root, dictionary=data.text("dictionary.tsv"), buckets=2)
     add_records(root, rows_of(ids))
     text = DESCRIPTION.replace("[genome, clinical]", "[clinical, lifestyle, public_record_linkage]")
     project, _ = add_project(root, describe(root, text))

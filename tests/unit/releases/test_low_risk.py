@@ -40,7 +40,7 @@ def test_k_is_that_of_an_independent_library(seed: int) -> None:
 
 
 @given(st.integers(11, 60), st.integers(0, 1 << 16), st.sampled_from([2, 3, 11]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_no_combination_is_held_by_fewer_than_the_threshold(count: int, seed: int, threshold: int) -> None:
     table = people(count, seed=seed, values=6)
     rows, counts = shown(table, threshold=threshold)

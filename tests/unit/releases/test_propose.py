@@ -81,7 +81,7 @@ def test_a_proposal_that_is_killed_at_an_instant_is_made_again(place: ReleaseWor
     shutil.rmtree(home.path)
     while killed_before(step, place.propose):
         assert all(ReleaseHome(path).read_plan() == plan for path in place.root.joinpath("releases").glob("R*"))
-        step += 13  # some of the effects: each takes a tenth of a second
+        step += 19  # some of the effects: each takes a tenth of a second
     assert step > 20
     home, again = place.propose()
     assert again == plan and [path.name for path in place.root.joinpath("releases").glob("R*")] == [home.id]
@@ -92,8 +92,9 @@ def test_a_proposal_that_is_killed_at_an_instant_is_made_again(place: ReleaseWor
 
 def test_low_risk_has_k_by_an_independent_library_and_one_row_for_each_member(place: ReleaseWorkspace) -> None:
     anonymity = pytest.importorskip("pycanon.anonymity")
-    codes = ["KCD8/E10-E14", "KCD8/E11", BP]
+    codes = ["KCD8/E10-E14", "KCD8/E119", BP, "SURVEY/unknown"]
     home, plan = place.propose(tier="low_risk", codes=codes)
+    assert check(plan, "columns") == Check(code="columns", observed=2, limit=0, verdict="fail")
     assert check(plan, "k").verdict == check(plan, "linkage").verdict == "pass"
     source = proposed_source(place.root, home=home, project=place.project, registry=place.registry, at=today())
     rules = count_rules(source)
@@ -112,19 +113,9 @@ def test_one_withdrawal_between_two_public_releases_is_no_difference_to_read(pla
     home, plan = place.propose(tier="low_risk", codes=codes)
     home.package.mkdir()
     assert check(plan, "difference") == Check(code="difference", observed=None, limit=11)
-    assert place.propose(tier="low_risk", codes=codes) == (home, plan)
     place.withdraw_scope(place.people[0], *Scope)
     _, fewer = place.propose(tier="low_risk", codes=codes)
     assert check(fewer, "difference") == Check(code="difference", observed=1, limit=11, verdict="fail")
-    for person in place.people[1:11]:
-        place.withdraw_scope(person, *Scope)
-    _, many = place.propose(tier="low_risk", codes=codes)
-    assert check(many, "difference") == Check(code="difference", observed=11, limit=11)
-
-
-def test_codes_beyond_the_tier_fail(place: ReleaseWorkspace) -> None:
-    _, plan = place.propose(tier="low_risk", codes=["KCD8/E119", BP, "SURVEY/unknown"])
-    assert check(plan, "columns") == Check(code="columns", observed=2, limit=0, verdict="fail")
 
 
 # -- law 2 and law 3
