@@ -34,7 +34,7 @@ demo: ## run two deliveries of the small test genome, from reads to tables
 	@$(RUN) scripts/demo.sh
 
 test: tools venv ## every test
-	@$(RUN) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+	@$(RUN) PYTHONDONTWRITEBYTECODE= python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 test-cluster: tools venv ## whole deliveries through a Slurm that the tests start (minutes)
 	@$(RUN) python -m pytest tests/cluster -m "cluster or not cluster" $(PYTEST_ARGUMENTS)

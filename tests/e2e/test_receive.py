@@ -37,6 +37,7 @@ from support.delivery_builder import (
     registration,
     simple_delivery,
 )
+from support.servers import forks
 
 
 @pytest.fixture
@@ -232,12 +233,7 @@ def test_the_next_run_finishes_an_intake_that_was_killed(workspace: Workspace, t
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from baekman.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return forks.run("baekman", arguments, folder=Path.cwd(), environment=os.environ)
 
 
 def test_the_command_line_prints_pseudonyms_alone(workspace: Workspace, tmp_path: Path, reference: Path) -> None:

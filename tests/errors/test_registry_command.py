@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.servers import forks
 
 HEADER = "institution\tspecimen_id\tparticipant\tparticipant_type\tregistered_sex\tconsent\tconsent_from\tname\n"
 SECRETS = ("Seoul-Secret", "BAR-77001", "SUBJ-77001", "홍길순")
@@ -15,9 +16,9 @@ ROW = f"{SECRETS[0]}\t{SECRETS[1]}\t{SECRETS[2]}\trare\tfemale\tgranted\t2025-01
 
 
 def baekman(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-c", "from baekman.cli import main; main()", *map(str, arguments)]
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("BAEKMAN_")}
-    done = subprocess.run(command, capture_output=True, text=True, env={**inherited, **environment}, check=False)
+    words = list(map(str, arguments))
+    done = forks.run("baekman", words, folder=Path.cwd(), environment={**inherited, **environment})
     for secret in SECRETS:
         assert secret not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

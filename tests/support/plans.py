@@ -13,7 +13,7 @@ from baekman import pseudonyms
 from baekman.verdicts import write_verdicts
 from baekman.workspace import specimens
 from support import PROJECT
-from support.servers import snakemake_fork
+from support.servers import forks
 
 MOMENT = 1_700_000_000  # the time of every made-up file: none is newer than another
 CONTIG = "ACGTTGCATGCC" * 100
@@ -112,9 +112,8 @@ class PlannedWorkspace:
     def snakemake(self, *arguments: str) -> str:
         """Run Snakemake here; return its messages. Raise AssertionError when it fails."""
         fixed = ("--snakefile", str(PROJECT / "Snakefile"), "--directory", str(self.folder), "--nocolor")
-        done = snakemake_fork.run(
-            [*fixed, *arguments], folder=self.folder, environment={**os.environ, "PWD": str(self.folder)}
-        )
+        environment = {**os.environ, "PWD": str(self.folder)}
+        done = forks.run("snakemake", [*fixed, *arguments], folder=self.folder, environment=environment)
         text = done.stdout + done.stderr
         assert done.returncode == 0, text
         return text

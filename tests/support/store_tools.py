@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from baekman.files.digests import LIST, digests_of, sealed_text, sha256_of, writ
 from baekman.gvcf.piece import ROW_COLUMNS
 from baekman.gvcf.reader import Genome, GvcfReader, ReadCounts, read_in_pieces
 from baekman.gvcf.thresholds import Thresholds
+from support.servers import forks
 
 STATES = {STATE_CALLED: "called", STATE_WEAK: "weak", STATE_MISSING: "missing"}
 FORMAT = "GT:GQ:DP:AD:PL"
@@ -266,16 +266,10 @@ def implied_bases(gvcfs: Sequence[Path], *, contigs: Sequence[str] | None = None
     return {name: sequence.decode().ljust(lengths.get(name, 0), "N") for name, sequence in bases.items()}
 
 
-def baekman(*arguments: str | Path, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a process of its own."""
+def baekman(*arguments: str | Path, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a process of its own, in ``cwd`` or here."""
     environment = {**os.environ, "BAEKMAN_TRACEBACK": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", "from baekman.cli import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        **options,
-    )
+    done = forks.run("baekman", list(map(str, arguments)), folder=cwd or Path.cwd(), environment=environment)
     if check:
         assert done.returncode == 0, done.stderr
     return done

@@ -7,7 +7,6 @@ import json
 import shutil
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -31,10 +30,8 @@ from baekman.tables import make as tables
 from baekman.tables.freeze import freeze
 from baekman.workspace.denied import withdrawn_participants
 from support.finished_workspace import DELIVERY, FinishedWorkspace, finished_workspace, write_tables
+from support.store_tools import baekman
 from typer.testing import CliRunner
-
-# what a researcher's process does: it has read nothing before
-READ = "import sys; from baekman.cli import main; sys.argv[0] = 'baekman'; main()"
 
 
 @pytest.fixture
@@ -61,10 +58,9 @@ def master_of(workspace: FinishedWorkspace) -> Path:
 
 
 def ask(workspace: FinishedWorkspace, participant: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run `baekman query` as a process of its own."""
+    """Run `baekman query` as a process of its own: as a researcher's, it has read nothing before."""
     question = ["--participant", participant, "--tables", str(folder), "--format", "csv"]
-    command = [sys.executable, "-c", READ, "query", "--cohort", str(workspace.cohort), *question]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return baekman("query", "--cohort", workspace.cohort, *question, check=False)
 
 
 def test_a_table_cannot_be_read_without_its_key_and_says_nothing(workspace: FinishedWorkspace) -> None:
