@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from baekman.errors import InputRefused
 from baekman.records.dictionary import Dictionary
+from baekman.records.omop import reading
 from baekman.records.omop.reading import OMOP_EVENTS, Origin, read_omop
 from support.omop_round_trip import Events, read_events, starter
 from support.omop_tables import rows_of, write_omop
@@ -87,6 +88,34 @@ def test_a_row_with_another_unit_keeps_the_code_for_intake_to_refuse(
     events, _, _ = delivery
     haemoglobin = [row for row in events.to_pylist() if row["code"].startswith("LOINC/718-7")]
     assert {(row["code"], row["unit"]) for row in haemoglobin} == {("LOINC/718-7", "g/dL"), ("LOINC/718-7", "mmol/L")}
+
+
+def test_source_values_that_number_rows_or_name_somebody_are_dropped(
+    delivery: Delivery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = next(row for row in rows_of("measurement") if row["measurement_id"] == "1")
+    numbered = [{**one, "measurement_id": f"{n}", "measurement_source_value": f"ORDER-{n}"} for n in range(40)]
+    named = [
+        {**one, "value_as_number": "", "value_source_value": text}
+        for text in ("Hong Gildong (finding)", "Cloudy urine (finding)")
+    ]
+    unmapped = {**rows_of("condition_occurrence")[3], "condition_concept_id": "0"}
+    codes = [(11, "L77"), (12, "L77"), *((13, f"ROW-{n}") for n in range(20))]
+    local = [{**unmapped, "person_id": person, "condition_source_value": code} for person, code in codes]
+    write_omop(tmp_path, measurement=[*numbered, *named], condition_occurrence=local)
+    read = read_events(tmp_path)
+    everything = f"{read.dictionary.table.to_pylist()}{read.table.to_pylist()}"
+    assert [text for text in ("ORDER-", "Gildong", "ROW-") if text in everything] == []
+    assert "Cloudy urine (finding)" in everything and "%3DL77" in everything
+    birth = read.dictionary.entry("OMOP/birth")
+    assert birth is not None and birth.tier == "never"
+    monkeypatch.setattr(reading, "MOST_PROFILES", 2)
+    with pytest.raises(InputRefused) as refusal, read_omop(tmp_path, starter(), origin=ORIGIN):
+        pass
+    assert str(refusal.value) == (
+        "visit_occurrence.csv: expected at most 2 kinds of rows, by concept, unit, type and other columns that have no "
+        "time, found more; leave out columns that number or describe single rows"
+    )
 
 
 def test_refused_rows_are_counted_by_file_and_column_all_at_once(tmp_path: Path) -> None:

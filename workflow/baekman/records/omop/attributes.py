@@ -98,7 +98,7 @@ def source_value(column: str) -> Attribute:
     read = (
         f"CASE WHEN r.{column} IS NULL THEN 'none' WHEN r.{column} = r.main_text THEN 'code' "
         f"WHEN r.{column} = r.main_text || '.0' THEN 'code.0' "
-        f"WHEN is_code(r.{column}) THEN '=' || r.{column} ELSE 'none' END"
+        f"WHEN r.is_kept_code THEN '=' || r.{column} ELSE 'none' END"
     )
     return Attribute(
         column, read, _text(column, "WHEN 'code' THEN a.main_text WHEN 'code.0' THEN a.main_text || '.0'"), "code"
@@ -210,7 +210,7 @@ def unit() -> tuple[Attribute, ...]:
     read = (
         f"CASE WHEN r.{source} IS NULL AND r.unit_text IS NULL THEN '{ANY}' WHEN r.{source} IS NULL THEN 'none' "
         f"WHEN r.number IS NOT NULL AND r.{source} = r.unit_text THEN 'unit' "
-        f"WHEN is_unit(r.{source}) THEN '=' || r.{source} ELSE 'none' END"
+        f"WHEN r.is_kept_unit THEN '=' || r.{source} ELSE 'none' END"
     )
     return (
         Attribute(

@@ -21,6 +21,7 @@ NATURAL_TABLES = {
     "Device": "device_exposure",
     "Visit": "visit_occurrence",
 }
+MOST_TEXTS = 16  # different source values of one concept
 MOST_HEADER = 1 << 16  # characters
 _CONCEPT_COLUMNS = ("unit_concept_id", "value_as_concept_id")
 
@@ -100,6 +101,28 @@ def concepts_sql(mappings: Sequence[Mapping]) -> str:
         FROM (VALUES {units}) known(concept_id, unit) ANTI JOIN delivered USING (concept_id)"""
 
 
+def texts_sql(mappings: Sequence[Mapping]) -> str:
+    """Return the statement that makes the table of the source's texts that are kept: ``place concept value``.
+
+    A text has the shape of a code, unit or word. Of one concept there are at most ``MOST_TEXTS``; where more are, they
+    number rows. Where no concept is named there may be more, each of two persons at least.
+    """
+    queries = []
+    for mapping in mappings:
+        shapes = {mapping.source_text: "is_word" if mapping.table == "person" else "is_code"}
+        if any(column.name == "unit_source_value" for column in tables()[mapping.table]):
+            shapes["unit_source_value"] = "is_unit"
+        for column, shape in shapes.items():
+            if column:
+                queries.append(f"""
+                    SELECT '{mapping.name}.{column}' AS place, coalesce({mapping.concept}, 0) AS concept,
+                        {column} AS value, count(DISTINCT person_id) AS persons
+                    FROM raw_{mapping.table} WHERE {shape}({column}) GROUP BY ALL""")
+    return f"""
+        CREATE TEMP TABLE texts AS SELECT place, concept, value FROM ({" UNION ALL ".join(queries)})
+        QUALIFY count(*) OVER (PARTITION BY place, concept) <= {MOST_TEXTS} OR concept = 0 AND persons > 1"""
+
+
 def visits_sql() -> str:
     """Return the statement that makes the table of visits: their rank among those that begin together, their parts.
 
@@ -168,7 +191,7 @@ def _completed(mapping: Mapping) -> str:
     """Return the query of the table's rows with all columns that the symbols refer to."""
     columns = {column.name for column in tables()[mapping.table]}
     has_visit = "visit_occurrence_id" in columns
-    unit = "coalesce(u.unit, CASE WHEN is_unit(k.unit_source_value) THEN k.unit_source_value END)"
+    has_unit, text = "unit_source_value" in columns, mapping.source_text
     answer, answer_from = _answer(mapping)
     return f"""
         SELECT k.*, s.subject_code, m.text AS main_text, coalesce(m.code, 'OMOP/' || k.main_id) AS main_code,
@@ -179,7 +202,9 @@ def _completed(mapping: Mapping) -> str:
             {_moment(mapping.start, mapping.start_time)} AS started,
             {_end(mapping)} AS ended,
             {f"CAST({mapping.number} AS DOUBLE)" if mapping.number else "CAST(NULL AS DOUBLE)"} AS number,
-            {f"{unit}" if "unit_source_value" in columns else "CAST(NULL AS VARCHAR)"} AS unit_text,
+            {"coalesce(u.unit, uq.value)" if has_unit else "CAST(NULL AS VARCHAR)"} AS unit_text,
+            {"q.value IS NOT NULL" if text else "false"} AS is_kept_code,
+            {"uq.value IS NOT NULL" if has_unit else "false"} AS is_kept_unit,
             {answer} AS answer, {answer_from} AS answer_from,
             {_episode(mapping)} AS episode,
             {"v.parts" if has_visit else "0"} AS parts, {_previous(mapping)} AS previous_id
@@ -187,8 +212,17 @@ def _completed(mapping: Mapping) -> str:
         LEFT JOIN concepts m ON m.concept_id = k.main_id
         LEFT JOIN concepts t ON t.concept_id = k.standard_id
         {"LEFT JOIN visits v ON v.id = k.visit_occurrence_id AND v.person_id = k.person_id" if has_visit else ""}
-        {"LEFT JOIN concepts u ON u.concept_id = k.unit_concept_id" if "unit_source_value" in columns else ""}
+        {"LEFT JOIN concepts u ON u.concept_id = k.unit_concept_id" if has_unit else ""}
+        {_text_join("uq", mapping, "unit_source_value") if has_unit else ""}
+        {_text_join("q", mapping, text) if text else ""}
         {"LEFT JOIN concepts w ON w.concept_id = k.value_as_concept_id" if mapping.answers else ""}"""
+
+
+def _text_join(alias: str, mapping: Mapping, column: str) -> str:
+    return (
+        f"LEFT JOIN texts {alias} ON {alias}.place = '{mapping.name}.{column}' AND {alias}.concept = k.standard_id "
+        f"AND {alias}.value = k.{column}"
+    )
 
 
 def _moment(date: str, time: str) -> str:

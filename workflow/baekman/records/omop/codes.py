@@ -28,6 +28,7 @@ from baekman.records.omop.mapping import Mapping as OmopMapping
 
 CONVENTIONS = "OMOP/conventions:"
 ATHENA = "https://athena.ohdsi.org/search-terms/terms/"
+BIRTH = "OMOP/birth"  # the date of birth is in no release
 CDM = "https://ohdsi.github.io/CommonDataModel/cdm54.html"
 # UCUM units of one size
 SAME_UNITS = (
@@ -200,7 +201,8 @@ class CodeBook:
 
     def _entry(self, code: str, profile: Profile, mapping: OmopMapping) -> Entry:
         if mapping.fixed:
-            return replace(self._new(code, mapping.name_en, kind=profile.kind), name_ko=mapping.name_ko)
+            entry = self._new(code, mapping.name_en, kind=profile.kind)
+            return replace(entry, name_ko=mapping.name_ko, tier="never" if code == BIRTH else "room")
         parent = None
         if profile.standard is not None and profile.standard[0] != code:
             parent, name = profile.standard

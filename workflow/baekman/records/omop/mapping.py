@@ -41,7 +41,8 @@ class Mapping:
 
     Reading has these columns next to those of the table: ``main_id`` (the concept that the code names), ``main_text``
     (its code, null when that is no code of a dictionary), ``started`` and ``ended`` (timestamps), ``number``,
-    ``unit_text``, ``answer`` (text) and ``answer_from`` (the column that it came from).
+    ``unit_text``, ``answer`` (text) and ``answer_from`` (the column that it came from). ``is_kept_code`` and
+    ``is_kept_unit`` say whether the source's text may be kept.
 
     Writing has ``main_id``, ``main_text``, ``unit_text`` and the columns of EVENTS.
     """
@@ -68,6 +69,13 @@ class Mapping:
         if not self.concept or self.table == "person":
             return ""
         return self.concept.removesuffix("_concept_id") + "_source_concept_id"
+
+    @property
+    def source_text(self) -> str:
+        """The column of the source's code; "" where the mapping keeps none."""
+        if not self.concept:
+            return ""
+        return self.concept.removesuffix("_concept_id") + "_source_value"
 
     @property
     def by_column(self) -> dict[str, Attribute]:
@@ -107,8 +115,8 @@ def _fact(name: str, *, category: str, attributes: tuple[Attribute, ...] = ()) -
 def _person_fact(name: str) -> Mapping:
     """Return the mapping of sex, race or ethnicity: the category is the concept's number and the code of the source."""
     category = (
-        f"CAST(coalesce(r.{name}_concept_id, 0) AS VARCHAR) || CASE WHEN is_word(r.{name}_source_value) "
-        f"THEN ' ' || r.{name}_source_value ELSE '' END"
+        f"CAST(coalesce(r.{name}_concept_id, 0) AS VARCHAR) || CASE WHEN q.value IS NOT NULL "
+        f"THEN ' ' || q.value ELSE '' END"
     )
     return _fact(
         name,

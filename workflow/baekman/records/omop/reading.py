@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from baekman.errors import InputRefused, Problem
 from baekman.records.dictionary import Dictionary
-from baekman.records.omop.base_rows import concepts_sql, encoded_sql, person_view, raw_view, scan, visits_sql
+from baekman.records.omop.base_rows import concepts_sql, encoded_sql, person_view, raw_view, scan, texts_sql, visits_sql
 from baekman.records.omop.codes import CodeBook, Profile, conventions_key
 from baekman.records.omop.mapping import MAPPINGS, Mapping
 from baekman.records.omop.sql import define_functions
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "1GB"
 BATCH_ROWS = 1 << 16
+MOST_PROFILES = 100_000
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 # The events of a delivery: EVENTS by the institution's subject code, with the unit of the row (null: none stated).
@@ -160,6 +161,7 @@ class OmopTables:
             execute(f"CREATE TEMP TABLE subjects AS SELECT person_id, {code} FROM raw_person")
             execute("CREATE TEMP TABLE periods AS SELECT * FROM raw_observation_period")
             execute(concepts_sql(self._mappings))
+            execute(texts_sql(self._mappings))
             execute(visits_sql(), {"secret": self._origin.secret})
             for mapping in self._mappings:
                 execute(f"CREATE TEMP VIEW encoded_{mapping.name} AS {encoded_sql(mapping)}")
@@ -215,9 +217,17 @@ class OmopTables:
         sql = f"""
             SELECT key, {listed}, count(*) AS n, count(started) AS dated, count(subject_code) AS known,
                 CASE WHEN any_value(kind) = 'category' THEN list(DISTINCT answer) ELSE [] END AS answers
-            FROM encoded_{mapping.name} GROUP BY key ORDER BY key"""
+            FROM encoded_{mapping.name} GROUP BY key ORDER BY key LIMIT {MOST_PROFILES + 1}"""
         with _readable(self._files[mapping.table]):
             rows: list[dict[str, Any]] = self._connection.sql(sql).to_arrow_table().to_pylist()
+        if len(rows) > MOST_PROFILES:
+            expected = (
+                f"at most {MOST_PROFILES} kinds of rows, by concept, unit, type and other columns that have no time"
+            )
+            action = "leave out columns that number or describe single rows"
+            raise InputRefused(
+                Problem(file=self._files[mapping.table].name, expected=expected, found="more", action=action)
+            )
         return rows
 
     def _incomplete(self, mapping: Mapping, profiles: list[dict[str, Any]]) -> Iterator[Problem]:

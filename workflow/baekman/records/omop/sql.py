@@ -14,10 +14,11 @@ _LONG_NUMBER = r"[0-9]{8}|[0-9]{6}-[0-9]{7}"
 _UNIT = r"[!-{}~]{1,40}"
 # A code of the source for sex, race or ethnicity.
 _WORD = r"[A-Za-z가-힣][A-Za-z가-힣_-]{0,19}"
-# Answers that are terms: those of SNOMED CT by their semantic tag, and the words of laboratories.
+# Answers that are terms: those of SNOMED CT by their semantic tag, in small letters as its terms are (a name has a
+# second capital), and the words of laboratories.
 _TERM = (
-    r"[A-Za-z][A-Za-z ,.=+/<>%-]{0,79} "
-    r"\((?:finding|qualifier value|disorder|procedure|substance|organism|situation|observable entity)\)"
+    r"[A-Z][a-z]+(?: (?:[a-z][a-z-]{0,24}|[A-Z]{1,5}|[0-9]{1,3}|[=+/<>%.,-]{1,4})){0,12} "
+    r"[(](?:finding|qualifier value|disorder|procedure|substance|organism|situation|observable entity)[)]"
 )
 _ANSWERS: tuple[str, ...] = (
     "abnormal",
@@ -64,7 +65,8 @@ def define_functions(connection: duckdb.DuckDBPyConnection) -> None:
         f"is_unit(t) AS regexp_full_match(t, '{_UNIT}')",
         "is_decimal(t) AS coalesce(regexp_full_match(t, '[+-]?[0-9]{1,7}([.][0-9]{1,6})?'), false)",
         f"is_word(t) AS coalesce(regexp_full_match(t, '{_WORD}'), false)",
-        f"is_answer(t) AS coalesce(regexp_full_match(t, '{_TERM}') OR lower(t) IN ({answers}), false)",
+        f"is_term(t) AS length(t) <= 100 AND regexp_full_match(t, '{_TERM}')",
+        f"is_answer(t) AS coalesce(is_term(t) OR lower(t) IN ({answers}), false)",
         "number_text(x) AS CASE WHEN x = trunc(x) AND abs(x) < 1e15 THEN CAST(CAST(x AS BIGINT) AS VARCHAR) "
         "ELSE CAST(x AS VARCHAR) END",
         f"unit_concept(t) AS CASE t {units} END",
