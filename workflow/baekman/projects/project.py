@@ -190,7 +190,20 @@ def open_project(workspace: Path, project_id: str) -> Project:
     """
     pseudonyms.check(project_id, "J")
     audit.require_whole(workspace)
-    added, closed = _events(workspace)
+    return _recorded_project(workspace, project_id, _events(workspace))
+
+
+def projects(workspace: Path) -> Iterator[Project]:
+    """Yield the projects of ``workspace`` by ID; errors are those of ``open_project``."""
+    audit.require_whole(workspace)
+    events = _events(workspace)
+    for file in sorted(Workspace(workspace).projects.glob(f"J*/{SHEET}")):
+        yield _recorded_project(workspace, file.parent.name, events)
+
+
+def _recorded_project(workspace: Path, project_id: str, events: tuple[dict[str, str], set[str]]) -> Project:
+    """Return a project if its description is the one in ``events`` (of ``_events``)."""
+    added, closed = events
     file = Workspace(workspace).projects / project_id / SHEET
     if not file.is_file():
         raise InputRefused(
@@ -215,12 +228,6 @@ def open_project(workspace: Path, project_id: str) -> Project:
         )
     description = yaml.safe_load(text)
     return _project(workspace, project_id, description, digest=digest, is_closed=project_id in closed)
-
-
-def projects(workspace: Path) -> Iterator[Project]:
-    """Yield the projects of ``workspace`` by ID; errors are those of ``open_project``."""
-    for file in sorted(Workspace(workspace).projects.glob(f"J*/{SHEET}")):
-        yield open_project(workspace, file.parent.name)
 
 
 def _events(workspace: Path) -> tuple[dict[str, str], set[str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,14 @@ import pyarrow as pa
 import pytest
 from baekman import pseudonyms
 from baekman.errors import InputRefused
+from baekman.files import locks
 from baekman.registry import key_rotation
 from baekman.registry.books import every_book
 from baekman.registry.books.book import Book, open_book
 from baekman.registry.books.rows import draw, pages_of
 from baekman.registry.importing import import_registrations
 from baekman.registry.records import Registry, create_registry, open_registry
-from support.kills import killed_before
+from support.kills import done_before, killed_before
 from support.projects import FIRST, SECOND
 from support.registrations import table
 
@@ -297,3 +300,47 @@ def test_every_book_knows_whom_it_has(registry: Registry) -> None:
     assert every_book.destroy_rows(registry, ids[1:]) == [(FIRST, ids[1]), (SECOND, ids[1]), (SECOND, ids[2])]
     assert [book.count() for book in every_book.books(registry)] == [1, 0]
     assert Book(registry, FIRST).has_row(ids[0])
+
+
+def test_several_writers_draw_one_row_for_each_participant(registry: Registry, folder: Path) -> None:
+    ids = people(registry)[:8]
+    books = [open_book(open_registry(folder), FIRST) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        drawn = list(pool.map(lambda book: book.rows(ids), books))
+    assert drawn[0] == drawn[1] == drawn[2] and books[0].count() == 8
+    every_book.require_whole(registry)
+
+
+def test_who_withdraws_at_any_instant_of_the_drawing_has_no_row(registry: Registry, folder: Path) -> None:
+    ids = people(registry)
+    book, other = open_book(registry, FIRST), open_registry(folder)
+    files = [folder / "registry" / "registry.sqlite", folder / "registry" / "books" / FIRST / "pages.sqlite"]
+    lock = folder / "registry" / "books" / f".{FIRST}.lock"
+
+    def withdraw(participant_id: str) -> bool:
+        if locks.is_held(lock) or any(map(_is_locked, files)):
+            return False
+        other.withdraw(participant_id)
+        every_book.destroy_rows(other, [participant_id])
+        return True
+
+    steps = 0
+    for step in range(1, 7):
+        gone, kept = ids[2 * step], ids[2 * step + 1]
+
+        def draw_both(pair: tuple[str, str] = (gone, kept)) -> None:
+            with suppress(InputRefused):
+                book.rows(pair)
+
+        steps = done_before(step, lambda gone=gone: withdraw(gone), draw_both)  # type: ignore[misc]
+        assert not book.has_row(gone) and book.rows([kept]).num_rows == 1
+    assert steps >= 3
+
+
+def _is_locked(file: Path) -> bool:
+    with closing(sqlite3.connect(file, timeout=0)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
