@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from baekman.releases.package.revocation import revoke_release
 from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
 from baekman.workspace.paths import Workspace
+from support import PROJECT
 from support.record_batches import day
 from support.small_release import PEOPLE, SmallRelease, small_release
 from typer.testing import CliRunner
@@ -297,3 +299,15 @@ def test_low_risk_has_one_row_a_participant_and_open_has_counts(small: SmallRele
     assert counts == [{"code": "KCD8/E119", "kind": "event", "unit": "", "people": PEOPLE}]
     for home in (low, opened):
         shutil.rmtree(home.package)
+
+
+def test_the_examples_of_the_page_run_next_to_a_package(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (PROJECT / "docs" / "releases.md").read_text(encoding="utf-8").split("## Open a package\n", 1)[1]
+    examples = re.findall(r"```python\n(.*?)```", page.split("\n## ", 1)[0], re.DOTALL)
+    monkeypatch.chdir(copy)
+    values: dict[str, Any] = {}
+    for example in examples:
+        exec(example, values)
+    assert values["people"].values.tolist() == [["female", PEOPLE // 2], ["male", PEOPLE // 2]]
+    assert len(values["carriers"]) == 2 * PEOPLE and set(values["carriers"].joint_copies) <= {1, 2}
+    assert len(values["first"]) == PEOPLE and len(values["observed"]) == 2 * PEOPLE
