@@ -29,7 +29,7 @@ from support.delivery_builder import (
 )
 
 BIN = Path(sys.executable).parent
-BARCODES = ("A-1", "A-2", "A-3")
+BARCODES = ("A-1", "A-2", "A-3", "A-4", "A-5", "A-6")
 PAIRS = 60
 LENGTH = 4000
 INBOX = "/srv/inbox"
@@ -91,7 +91,7 @@ class Site:
             " pct_reads_duplicated: {hold_from: null}}\n"
         )
         more = f"qc_thresholds: {self.folder / 'thresholds.yaml'}\ncontamination_sites: null\n"
-        rows = [registration(f"A-{number}", number) for number in (1, 2, 3)]
+        rows = [registration(barcode, number) for number, barcode in enumerate(BARCODES, start=1)]
         make_workspace(self.workspace.root, self.reference, rows, more=more + self.config)
 
     def deliver(self, delivery: Path) -> tuple[int, str, list[str]]:
@@ -170,13 +170,13 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tiny.fa"
 
 
-def lane_of(genome: Path, seed: int) -> tuple[str, str]:
+def lane_of(genome: Path, seed: int, pairs: int = PAIRS) -> tuple[str, str]:
     """Return the text of two FASTQ files with pairs of the reference, evenly along it."""
     sequence = pysam.FastaFile(str(genome)).fetch("chr1")
     reverse = str.maketrans("ACGT", "TGCA")
     texts = ["", ""]
-    for number in range(PAIRS):
-        start = (number * 61 + seed * 7) % (LENGTH - 350)
+    for number in range(pairs):
+        start = (number * 61 * PAIRS // pairs + seed * 7) % (LENGTH - 350)
         mates = (sequence[start : start + 100], sequence[start + 200 : start + 300].translate(reverse)[::-1])
         for mate, bases in enumerate(mates):
             texts[mate] += f"@R{seed}:{number}\n{bases}\n+\n{'I' * 100}\n"
@@ -186,51 +186,125 @@ def lane_of(genome: Path, seed: int) -> tuple[str, str]:
 LANES = (("A-1", "X"), ("A-1", "Y"), ("A-2", "X"))
 
 
-def delivery_of(site: Site, name: str, lanes: Sequence[tuple[str, str]] = LANES) -> tuple[Path, str]:
-    """Write a delivery with these lanes; return it and the first read of A-1's second lane."""
+def delivery_of(
+    site: Site, name: str, lanes: Sequence[tuple[str, str]] = LANES, *, few: Sequence[str] = ()
+) -> tuple[Path, str]:
+    """Write a delivery with these lanes; return it and the first read of A-1's second lane.
+
+    Specimens of ``few`` have half the reads.
+    """
     builder = DeliveryBuilder(site.folder / name, site.reference, name=name)
     for number, (barcode, lane) in enumerate(lanes):
-        for mate, text in enumerate(lane_of(site.reference, number), start=1):
+        for mate, text in enumerate(lane_of(site.reference, number, PAIRS // 2 if barcode in few else PAIRS), start=1):
             file = f"{barcode}_{lane}_R{mate}.fastq.gz"
             write_fastq(builder.folder / file, text)
             builder.add(barcode, file, f"fastq_{mate}", lane)
     return builder.finish(), lane_of(site.reference, 1)[0].splitlines()[1]
 
 
-def test_an_aligner_that_loses_reads_of_a_lane_holds_its_specimen(genome: Path, tmp_path: Path) -> None:
-    site = Site(tmp_path, genome)
-    delivery, bases = delivery_of(site, "D-1")
-    bwa = shutil.which("bwa")
-    change, observed = f"records = records[:{PAIRS}]", 3 * PAIRS
-    site.install("bwa", ALIGNER.format(python=sys.executable, bwa=bwa, bases=bases, change=change))
+# the fault of each specimen, and the code of its reason
+FAULTS = {
+    "A-1": "reads_lost",  # the aligner loses reads of its second lane
+    "A-2": "",
+    "A-3": "not_processed",  # mosdepth crashes
+    "A-4": "not_processed",  # freebayes crashes
+    "A-5": "calls_incomplete",  # freebayes ends early
+    "A-6": "low_coverage",  # half the reads; a person accepts it
+}
+
+
+def break_tools(site: Site, bases: str) -> None:
+    """Install tools that fail for the specimens of ``FAULTS``; ``bases`` is a read of A-1's second lane."""
+    python = sys.executable
+    change = f"records = records[:{PAIRS}]"
+    site.install("bwa", ALIGNER.format(python=python, bwa=shutil.which("bwa"), bases=bases, change=change))
+    early = CALLER.format(python=python, freebayes=shutil.which("freebayes"), participant=site.participant("A-5"))
+    site.install("freebayes-early", early)
+    for barcode, tool, program in (
+        ("A-3", "mosdepth", shutil.which("mosdepth")),
+        ("A-4", "freebayes", site.tools / "freebayes-early"),
+    ):
+        crash = CRASH.format(participant=site.participant(barcode), tool=program, inbox=INBOX)
+        site.install(tool, crash)
+
+
+def check_held(site: Site, delivery_id: str, messages: list[str]) -> None:
+    """Assert that each specimen is held for its own fault, in verdicts, return report and messages."""
+    assert f"delivery {delivery_id}: 1 accepted, 5 held, 0 rejected" in messages
+    verdicts, returned = site.verdicts(delivery_id), site.returned()
+    people = {barcode: site.participant(barcode) for barcode in FAULTS}
+    assert {barcode: verdict for barcode, (verdict, _) in returned.items()} == {
+        barcode: "hold" if code else "accept" for barcode, code in FAULTS.items()
+    }
+    lost = verdicts["A-1"].reasons[0]
+    assert (lost.code, lost.severity, lost.observed, lost.threshold) == ("reads_lost", "hold", 3 * PAIRS, 4 * PAIRS)
+    assert returned["A-1"][1] == [("reads_lost", 3 * PAIRS, 4 * PAIRS)]
+    assert verdicts["A-2"].verdict == "accept" and returned["A-2"][1] == []
+    for barcode, gate, rule in (("A-3", "qc", "depth"), ("A-4", "call", "call_piece")):
+        (reason,) = verdicts[barcode].reasons
+        assert (verdicts[barcode].gate, reason.code, reason.severity) == (gate, "not_processed", "hold")
+        assert reason.observed == rule and returned[barcode] == ("hold", [("not_processed", rule, None)])
+        assert f"not processed: {people[barcode]}: {rule} failed" in "\n".join(messages)
+    assert "2 specimens not processed: mend the cause and run the same command again" in "\n".join(messages)
+    (reason,) = verdicts["A-5"].reasons
+    assert (reason.code, reason.severity) == ("calls_incomplete", "hold")
+    assert str(reason.observed).startswith("none in chr1:") and str(reason.observed).endswith(f"-{LENGTH}")
+    assert returned["A-5"][1] == [("calls_incomplete", reason.observed, reason.threshold)]
+    with (site.workspace.delivery(delivery_id).report / "verdicts.tsv").open() as lines:
+        held = [row["code"] for row in csv.DictReader(lines, delimiter="\t") if row["severity"] == "hold"]
+    assert sorted(held) == sorted(filter(None, FAULTS.values()))
+    assert site.added(delivery_id) == {people["A-2"]}
+
+
+def check_log_of_failures(site: Site, delivery_id: str) -> None:
+    """Assert that the log is for the receiver only, without names of people and of folders."""
+    page = (site.workspace.delivery(delivery_id).report / "verdicts.html").read_text()
+    assert page.count("it crashed") == 2 and "hong" not in page.lower() and INBOX not in page
+    assert "it crashed" not in next(site.workspace.returned.glob("*/*/return.html")).read_text()
+
+
+def finished(site: Site) -> dict[Path, int]:
+    """Return the times of the files that the next run does not make again."""
+    folders = {barcode: site.workspace.participant(site.participant(barcode)).path for barcode in FAULTS}
+    alignments = [folders[barcode] / "aligned.cram" for barcode in list(FAULTS)[1:]]
+    measures = [file for barcode in ("A-5", "A-6") for file in folders[barcode].glob("qc/*")]
+    return {file: file.stat().st_mtime_ns for file in (*alignments, *measures, *folders["A-2"].rglob("*.*"))}
+
+
+def test_tools_that_fail_hold_their_own_specimens_and_the_same_command_finishes(genome: Path, tmp_path: Path) -> None:
+    """Tools lose reads, end early or crash for a specimen each, and a person accepts one that the QC gate holds."""
+    site = Site(tmp_path, genome, config="caller: freebayes\n", coverage="{hold_below: 2, reject_below: null}")
+    lanes = [("A-1", "X"), ("A-1", "Y"), *((barcode, "X") for barcode in list(FAULTS)[1:])]
+    delivery, bases = delivery_of(site, "D-1", lanes, few=("A-6",))
+    break_tools(site, bases)
     code, delivery_id, messages = site.deliver(delivery)
     assert code == 0, messages
-    verdicts = site.verdicts(delivery_id)
-    assert [(reason.code, reason.severity, reason.observed, reason.threshold) for reason in verdicts["A-1"].reasons][
-        :1
-    ] == [("reads_lost", "hold", observed, 4 * PAIRS)]
-    assert verdicts["A-2"].verdict == "accept"
-    assert site.added(delivery_id) == {site.participant("A-2")}
-    assert site.returned() == {"A-1": ("hold", [("reads_lost", observed, 4 * PAIRS)]), "A-2": ("accept", [])}
-    with (site.workspace.delivery(delivery_id).report / "verdicts.tsv").open() as lines:
-        assert [row["code"] for row in csv.DictReader(lines, delimiter="\t") if row["severity"] == "hold"] == [
-            "reads_lost"
-        ]
-    (site.tools / "bwa").unlink()
-    assert not list(site.workspace.deliveries.glob("*/staged"))
-    finished = site.workspace.participant(site.participant("A-2")).cram.stat().st_mtime_ns
+    check_held(site, delivery_id, messages)
+    check_log_of_failures(site, delivery_id)
+    # only a job that failed needs staged files again
+    staged = {file.parent.name for file in site.workspace.delivery(delivery_id).staged.rglob("*") if file.is_file()}
+    assert staged <= {site.participant(barcode) for barcode, code in FAULTS.items() if code == "not_processed"}
+    before = finished(site)
+    site.accept("A-6")
+    for tool in ("bwa", "mosdepth", "freebayes"):
+        (site.tools / tool).unlink()
+
     code, _, messages = site.deliver(delivery)
     assert code == 0, messages
-    decisions = merge(site.verdicts(delivery_id).values())
-    assert set(decisions.values()) == {"accept"}
-    assert site.added(delivery_id) == {site.participant("A-1"), site.participant("A-2")}
+    assert f"delivery {delivery_id}: 6 accepted, 0 held, 0 rejected" in messages
+    assert set(merge(site.verdicts(delivery_id).values()).values()) == {"accept"}
     assert {verdict for verdict, _ in site.returned().values()} == {"accept"}
-    tables = json.loads((site.workspace.delivery(delivery_id).report / "tables.json").read_text())
-    assert set(tables["tables"]) == site.added(delivery_id)
-    rows = specimens.read(site.workspace.delivery(delivery_id).specimens)
-    assert [(row.entry, row.records) for row in rows] == [("aligned", 2 * PAIRS)] * 3
-    # only the specimen without an alignment was aligned again
-    assert site.workspace.participant(site.participant("A-2")).cram.stat().st_mtime_ns == finished
+    assert any("accept  qc      decided by" in message for message in messages)
+    assert site.added(delivery_id) == {site.participant(barcode) for barcode in FAULTS}
+    home = site.workspace.delivery(delivery_id)
+    assert set(json.loads((home.report / "tables.json").read_text())["tables"]) == site.added(delivery_id)
+    rows = [(row.entry, row.records) for row in specimens.read(home.specimens)]
+    assert sorted(rows) == [("aligned", PAIRS), *[("aligned", 2 * PAIRS)] * 6]
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert not list(home.failures.iterdir()) and not home.staged.exists()
+
+    code, _, messages = site.deliver(delivery)
+    assert (code, "nothing to do: everything is there" in messages) == (0, True), messages
 
 
 def test_after_a_change_of_the_aligner_the_delivered_reads_are_aligned_again(genome: Path, tmp_path: Path) -> None:
@@ -244,6 +318,7 @@ def test_after_a_change_of_the_aligner_the_delivered_reads_are_aligned_again(gen
         reason = site.verdicts(delivery_id)[barcode].reasons[0]
         reads = 2 * PAIRS * lanes
         assert (reason.code, reason.observed, reason.threshold) == ("reads_lost", reads + 10 * lanes, reads)
+    assert not list(site.workspace.deliveries.glob("*/staged"))
     with (site.workspace.root / "config.yaml").open("a") as config:
         config.write("aligner: minimap2\n")
     code, _, messages = site.deliver(delivery)
@@ -251,71 +326,3 @@ def test_after_a_change_of_the_aligner_the_delivered_reads_are_aligned_again(gen
     for barcode in ("A-1", "A-2"):
         with pysam.AlignmentFile(str(site.workspace.participant(site.participant(barcode)).cram)) as cram:
             assert next(program["PN"] for program in cram.header.to_dict()["PG"]) == "minimap2"
-
-
-def test_a_caller_that_ends_early_and_a_person_hold_and_release_their_specimens(genome: Path, tmp_path: Path) -> None:
-    site = Site(tmp_path, genome, config="caller: freebayes\n", coverage="{hold_below: 5, reject_below: null}")
-    delivery, _ = delivery_of(site, "D-1", LANES[:3])  # A-2 has half the reads
-    freebayes = shutil.which("freebayes")
-    held = site.participant("A-1")
-    site.install("freebayes", CALLER.format(python=sys.executable, freebayes=freebayes, participant=held))
-    code, delivery_id, messages = site.deliver(delivery)
-    assert code == 0, messages
-    assert f"delivery {delivery_id}: 0 accepted, 2 held, 0 rejected" in messages
-    (reason,) = site.verdicts(delivery_id)["A-1"].reasons
-    assert (reason.code, reason.severity) == ("calls_incomplete", "hold")
-    assert str(reason.observed).startswith("none in chr1:") and str(reason.observed).endswith(f"-{LENGTH}")
-    assert site.added(delivery_id) == set()
-    assert {barcode: verdict for barcode, (verdict, _) in site.returned().items()} == {"A-1": "hold", "A-2": "hold"}
-    assert site.returned()["A-1"][1] == [("calls_incomplete", reason.observed, reason.threshold)]
-    files = [site.workspace.participant(site.participant(barcode)).path for barcode in ("A-1", "A-2")]
-    made = {
-        file: file.stat().st_mtime_ns for folder in files for file in (*folder.glob("*.cram"), *folder.glob("qc/*"))
-    }
-    site.accept("A-2")
-    (site.tools / "freebayes").unlink()
-    code, _, messages = site.deliver(delivery)
-    assert code == 0, messages
-    assert {verdict.verdict for verdict in site.verdicts(delivery_id).values()} == {"accept"}
-    assert {verdict for verdict, _ in site.returned().values()} == {"accept"}
-    assert site.added(delivery_id) == {held, site.participant("A-2")}
-    assert {file: file.stat().st_mtime_ns for file in made} == made  # only calls are made
-    assert any("accept  qc      decided by" in message for message in messages)
-    code, _, messages = site.deliver(delivery)
-    assert (code, "nothing to do: everything is there" in messages) == (0, True), messages
-
-
-def test_a_specimen_of_which_a_job_fails_stops_nobody_and_is_tried_again(genome: Path, tmp_path: Path) -> None:
-    site = Site(tmp_path, genome, config="caller: freebayes\n")
-    delivery, _ = delivery_of(site, "D-1", [*LANES, ("A-3", "X")])
-    people = {barcode: site.participant(barcode) for barcode in BARCODES}
-    for barcode, tool in (("A-1", "mosdepth"), ("A-2", "freebayes")):
-        crash = CRASH.format(participant=people[barcode], tool=shutil.which(tool), inbox=INBOX)
-        site.install(tool, crash)
-    code, delivery_id, messages = site.deliver(delivery)
-    assert code == 0, messages
-    assert f"delivery {delivery_id}: 1 accepted, 2 held, 0 rejected" in messages
-    verdicts = site.verdicts(delivery_id)
-    for barcode, gate, rule in (("A-1", "qc", "depth"), ("A-2", "call", "call_piece")):
-        (reason,) = verdicts[barcode].reasons
-        assert (verdicts[barcode].gate, reason.code, reason.severity) == (gate, "not_processed", "hold")
-        assert reason.observed == rule and site.returned()[barcode] == ("hold", [("not_processed", rule, None)])
-        assert f"not processed: {people[barcode]}: {rule} failed" in "\n".join(messages)
-    assert "2 specimens not processed: mend the cause and run the same command again" in "\n".join(messages)
-    assert site.added(delivery_id) == {people["A-3"]}
-    # the log is for the receiver only, without names of people and of folders
-    home = site.workspace.delivery(delivery_id)
-    page = (home.report / "verdicts.html").read_text()
-    assert page.count("it crashed") == 2 and "hong" not in page.lower() and INBOX not in page
-    assert "it crashed" not in next(site.workspace.returned.glob("*/*/return.html")).read_text()
-    for tool in ("mosdepth", "freebayes"):
-        (site.tools / tool).unlink()
-    made = [*site.workspace.participants.rglob("*.cram"), *site.workspace.participant(people["A-3"]).path.rglob("*.*")]
-    times = [path.stat().st_mtime_ns for path in made]
-    code, _, messages = site.deliver(delivery)
-    assert code == 0, messages
-    assert f"delivery {delivery_id}: 3 accepted, 0 held, 0 rejected" in messages
-    assert site.added(delivery_id) == {*people.values()}
-    assert {verdict for verdict, _ in site.returned().values()} == {"accept"}
-    assert [path.stat().st_mtime_ns for path in made] == times
-    assert not list(home.failures.iterdir()) and not home.staged.exists()
