@@ -92,13 +92,14 @@ def test_a_proposal_that_is_killed_at_an_instant_is_made_again(place: ReleaseWor
 
 def test_low_risk_has_k_by_an_independent_library_and_one_row_for_each_member(place: ReleaseWorkspace) -> None:
     anonymity = pytest.importorskip("pycanon.anonymity")
-    codes = ["KCD8/E10-E14", "KCD8/E119", BP, "SURVEY/unknown"]
+    codes = ["KCD8/E10-E14", "KCD8/E119", SMOKING, "SURVEY/unknown"]
     home, plan = place.propose(tier="low_risk", codes=codes)
     assert check(plan, "columns") == Check(code="columns", observed=2, limit=0, verdict="fail")
     assert check(plan, "k").verdict == check(plan, "linkage").verdict == "pass"
     source = proposed_source(place.root, home=home, project=place.project, registry=place.registry, at=today())
     rules = count_rules(source)
     schema = low_risk.row_schema(sorted(rules.people), key="participant_id")
+    assert list(rules.people) == ["KCD8/E10-E14", SMOKING]
     with low_risk.suppressed(low_risk_tables(source, rules), schema=schema, threshold=11) as (relation, missing):
         frame = relation.df().fillna("missing")
     assert list(frame["participant_id"]) == sorted(place.people)

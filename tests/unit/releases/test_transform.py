@@ -68,12 +68,16 @@ def rules_of(table: pa.Table, *, threshold: int = 11, codes: Sequence[str] | Non
     """Return the rules of a release of all of ``table``."""
     asked = codes or [code for code in DICTIONARY.codes if DICTIONARY.entries[code].tier != "never"]
     parents = parents_within(DICTIONARY, tier="room", scopes=SCOPES)
-    codes_of = roll_up(lambda: iter([table]), codes=asked, parents=parents, threshold=threshold)
+    codes_of = roll_up(
+        lambda: iter([table]), starts=dict(zip(asked, asked, strict=True)), parents=parents, threshold=threshold
+    )
     targets, people = codes_of.targets, codes_of.people
     extremes = Extremes(threshold=threshold, limits={BP: (40.0, 300.0)})
     extremes.add(with_targets(table, targets))
     return Rules(
         targets=targets,
+        rare=codes_of.rare,
+        dropped=codes_of.dropped,
         units={code: (each.kind, each.unit or "") for code, each in DICTIONARY.entries.items()},
         bounds=extremes.bounds(),
         categories=extremes.categories(),
@@ -106,7 +110,7 @@ def test_people_of_a_parent_are_counted_once() -> None:
 
 def test_a_parent_that_may_never_leave_is_skipped() -> None:
     table = events(carriers("KCD8/B200", range(5)))
-    assert rules_of(table).targets == {}
+    assert rules_of(table).targets == {} and rules_of(table).dropped == ("KCD8/B200",)
     _, counts = generalise(table, rules_of(table))
     assert counts["rows_dropped"] == 5
 
@@ -120,17 +124,27 @@ def test_the_order_and_number_of_buckets_change_no_roll_up() -> None:
         return iter(random.Random(4).sample(parts, len(parts)))
 
     parents = parents_within(DICTIONARY, tier="room", scopes=SCOPES)
-    asked = ["KCD8/E119", "KCD8/E112", BP]
-    assert roll_up(shuffled, codes=asked, parents=parents, threshold=11) == roll_up(
-        lambda: iter([whole]), codes=asked, parents=parents, threshold=11
+    starts = {code: code for code in ("KCD8/E119", "KCD8/E112", BP)}
+    assert roll_up(shuffled, starts=starts, parents=parents, threshold=11) == roll_up(
+        lambda: iter([whole]), starts=starts, parents=parents, threshold=11
     )
 
 
 def test_a_choice_keeps_within_tier_and_scopes() -> None:
     request = Request(project="J", tier="low_risk", who="", codes=("KCD8/*", "LOINC/1", "SURVEY/smoking_status"))
     choice = choose(request, dictionary=DICTIONARY, scopes={"clinical"})
-    assert choice.codes == ("KCD8/E10-E14",)
-    assert (choice.unknown, choice.beyond, choice.skipped) == (("LOINC/1",), ("SURVEY/smoking_status",), 5)
+    below = ("KCD8/E10-E14", "KCD8/E11", "KCD8/E112", "KCD8/E119")
+    assert choice.starts == dict.fromkeys(below, "KCD8/E10-E14")
+    assert (choice.unknown, choice.beyond, choice.skipped) == (("LOINC/1",), ("SURVEY/smoking_status",), 2)
+
+
+def test_a_requested_code_stands_for_the_codes_below_it() -> None:
+    request = Request(project="J", tier="room", who="", codes=("KCD8/E11", "KCD8/E119"))
+    choice = choose(request, dictionary=DICTIONARY, scopes=SCOPES)
+    assert choice.starts == {"KCD8/E11": "KCD8/E11", "KCD8/E112": "KCD8/E11", "KCD8/E119": "KCD8/E119"}
+    rows = carriers("KCD8/E119", range(3)) + carriers("KCD8/E112", range(12))
+    codes = roll_up(lambda: iter([events(rows)]), starts=choice.starts, parents={"KCD8/E119": "KCD8/E11"}, threshold=11)
+    assert codes.people == {"KCD8/E11": 12} and codes.rare == {"KCD8/E119": "KCD8/E11"} and codes.dropped == ()
 
 
 def test_two_thresholds_differ_only_in_codes_between_them() -> None:

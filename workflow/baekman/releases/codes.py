@@ -30,30 +30,33 @@ class Choice:
     """The codes that a request may have of the dictionary.
 
     Attributes:
-        codes: The codes, sorted.
+        starts: Code -> the code that it is released as if enough people hold it: itself where it was requested, else
+            the nearest requested code above it.
         unknown: Requested codes that the dictionary does not have.
         beyond: Codes that were requested by name, of another tier or scope than the release may have.
-        skipped: Number of codes under a pattern ``SYSTEM/*``, of another tier or scope.
+        skipped: Number of codes under a pattern ``SYSTEM/*`` that are of another tier or scope, with all codes above.
     """
 
-    codes: tuple[str, ...]
+    starts: Mapping[str, str]
     unknown: tuple[str, ...] = ()
     beyond: tuple[str, ...] = ()
     skipped: int = 0
 
 
 def choose(request: Request, *, dictionary: Dictionary, scopes: Collection[str]) -> Choice:
-    """Return the codes of ``request`` within its tier and the ``scopes`` of its project."""
+    """Return the codes of ``request`` within its tier and the ``scopes`` of its project.
+
+    A requested code stands for the codes below it, too. A code of the tier ``never`` is in no release in any form.
+    """
     chosen: set[str] = set()
     unknown: list[str] = []
     beyond: list[str] = []
-    skipped = 0
+    systems: list[str] = []
     for asked in request.codes:
         if asked.endswith(EVERY):
             system = [code for code in dictionary.codes if code.startswith(asked[:-1])]
-            allowed = [code for code in system if _is_within(dictionary, code, tier=request.tier, scopes=scopes)]
-            chosen.update(allowed)
-            skipped += len(system) - len(allowed)
+            chosen.update(code for code in system if _is_within(dictionary, code, tier=request.tier, scopes=scopes))
+            systems += system
             unknown += [] if system else [asked]
         elif dictionary.entry(asked) is None:
             unknown.append(asked)
@@ -61,7 +64,15 @@ def choose(request: Request, *, dictionary: Dictionary, scopes: Collection[str])
             chosen.add(asked)
         else:
             beyond.append(asked)
-    return Choice(codes=tuple(sorted(chosen)), unknown=tuple(unknown), beyond=tuple(beyond), skipped=skipped)
+    starts: dict[str, str] = {}
+    for code, entry in dictionary.entries.items():
+        above: Entry | None = entry if entry.tier != "never" and entry.scope in scopes else None
+        while above is not None and above.code not in chosen:
+            above = _parent(dictionary, above)
+        if above is not None:
+            starts[code] = above.code
+    skipped = sum(code not in starts for code in systems)
+    return Choice(starts=starts, unknown=tuple(unknown), beyond=tuple(beyond), skipped=skipped)
 
 
 def _is_within(dictionary: Dictionary, code: str, *, tier: str, scopes: Collection[str]) -> bool:
@@ -101,43 +112,50 @@ class RollUp:
     Attributes:
         targets: Code -> released code.
         people: Released code -> number of participants.
-        dropped: Codes of too few participants without an ancestor of enough.
+        rare: Requested code of too few participants -> released code; "" where no code above has enough.
+        dropped: Codes with rows that are not released, since they and all codes above are rare.
     """
 
     targets: dict[str, str]
     people: dict[str, int]
+    rare: dict[str, str]
     dropped: tuple[str, ...] = ()
 
 
 def roll_up(
-    rows: Callable[[], Iterable[pa.Table]], *, codes: Iterable[str], parents: Mapping[str, str], threshold: int
+    rows: Callable[[], Iterable[pa.Table]], *, starts: Mapping[str, str], parents: Mapping[str, str], threshold: int
 ) -> RollUp:
-    """Return the released codes of ``codes``.
+    """Return the released codes of the codes in ``starts``.
 
     A code of fewer than ``threshold`` participants is released as its parent, the lowest codes of the tree first. This
-    is repeated until the participants of each released code are enough. A code without such an ancestor has no entry,
-    and its rows are not released.
+    is repeated until the participants of each released code are enough. The rows of a code without such an ancestor are
+    not released.
 
     Args:
         rows: Returns an iterator as ``people_per_code`` takes it. Each repetition reads it once.
-        codes: The codes of the request.
+        starts: Code -> the code that it is released as if enough people hold it (``Choice.starts``).
         parents: Code -> parent, for parents that the release may have.
         threshold: The fewest participants of a released code.
     """
-    targets = {code: code for code in codes}
+    targets = dict(starts)
     present: set[str] | None = None
     while True:
         people = people_per_code(rows(), targets)
         present = set(people) if present is None else present
         rare = {target for target, count in people.items() if count < threshold}
         if not rare:
-            held = {code: target for code, target in sorted(targets.items()) if target in people}
-            return RollUp(
-                targets=held, people=dict(sorted(people.items())), dropped=tuple(sorted(present - held.keys()))
-            )
+            break
         lowest = max(_depth(target, parents) for target in rare)  # a parent may be enough with its rare children
         rare = {target for target in rare if _depth(target, parents) == lowest}
         targets = dict(_one_step_up(targets, rare=rare, parents=parents))
+    held = {code: target for code, target in sorted(targets.items()) if target in people}
+    ends = {start: held.get(code, "") for code, start in starts.items() if start in present}
+    return RollUp(
+        targets=held,
+        people=dict(sorted(people.items())),
+        rare={start: end for start, end in sorted(ends.items()) if start != end},
+        dropped=tuple(sorted(code for code, start in starts.items() if start in present and not ends[start])),
+    )
 
 
 def _depth(code: str, parents: Mapping[str, str]) -> int:

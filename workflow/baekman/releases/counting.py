@@ -48,7 +48,7 @@ def count_rules(source: Source) -> Rules:
 
     codes = roll_up(
         firsts,
-        codes=source.choice.codes,
+        starts=source.choice.starts,
         parents=parents_within(dictionary, tier=request.tier, scopes=source.scopes),
         threshold=request.threshold,
     )
@@ -67,6 +67,7 @@ def count_rules(source: Source) -> Rules:
         institutions.update(pairs["institution"].to_pylist())
     return Rules(
         targets=targets,
+        rare=codes.rare,
         dropped=codes.dropped,
         units={code: (entry.kind, entry.unit or "") for code, entry in dictionary.entries.items()},
         bounds=extremes.bounds(),
@@ -86,21 +87,40 @@ def _numbered(institutions: Counter[str], *, threshold: int) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """The numbers of a plan: ``counts`` by name, and members by band of birth years."""
+    """The numbers of a plan.
+
+    ``counts`` by name; members by band of birth years; and by source and day, the members with their first or last
+    covered day there.
+    """
 
     counts: Counter[str]
     births: Counter[str]
+    ends: Counter[tuple[str, str, date]]
 
 
 def count_rows(source: Source, rules: Rules) -> Totals:
     """Return the numbers of the rows that the ``rules`` release; memory does not grow with them."""
     counts: Counter[str] = Counter()
     births: Counter[str] = Counter()
+    ends: Counter[tuple[str, str, date]] = Counter()
     for bucket, members in source.rows.buckets():
         _, of_bucket = generalise(source.rows.events(bucket, members), rules)
         counts.update(of_bucket)
-        counts["coverage_rows"] += source.rows.coverage(bucket, members).num_rows
+        coverage = source.rows.coverage(bucket, members)
+        counts["coverage_rows"] += coverage.num_rows
+        ends.update(_ends(coverage))
         years = person_table(source.registry, members)["birth_year"].combine_chunks()
         births.update(birth_bands(years, rules).drop_null().to_pylist())
         counts["births_90_or_more"] += pc.sum(pc.less_equal(years, rules.oldest_birth_year)).as_py() or 0
-    return Totals(counts=counts, births=births)
+    return Totals(counts=counts, births=births, ends=ends)
+
+
+def _ends(coverage: pa.Table) -> Counter[tuple[str, str, date]]:
+    """Return how many participants have the outermost covered day of a source on each day, by end."""
+    outermost = coverage.group_by(["participant_id", "source"]).aggregate([("first", "min"), ("last", "max")])
+    counts: Counter[tuple[str, str, date]] = Counter()
+    for end in ("first_min", "last_max"):
+        counted = outermost.group_by(["source", end]).aggregate([([], "count_all")])
+        for row in counted.to_pylist():  # a row per day, not per participant
+            counts[row["source"], end, row[end]] += row["count_all"]
+    return counts

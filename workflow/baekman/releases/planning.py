@@ -127,7 +127,7 @@ def make_plan(
         members_hash=written.hash,
         columns=tuple(_columns(source, rules)),
         counts={name: counts[name] for name in sorted(counts)},
-        small_cells=_small_cells(rules),
+        small_cells=dict(rules.rare),
         checks=run_checks(proposal),
     )
 
@@ -220,12 +220,6 @@ def _columns(source: Source, rules: Rules) -> Iterator[Column]:
             yield Column(
                 name=code, kind=entry.kind, unit=entry.unit or "", tier=entry.tier, scope=entry.scope, people=people
             )
-
-
-def _small_cells(rules: Rules) -> dict[str, str]:
-    """Return the codes of too few members -> the code that they are released as; "" for what is not released."""
-    rolled_up = {code: target for code, target in rules.targets.items() if code != target}
-    return dict(sorted((rolled_up | dict.fromkeys(rules.dropped, "")).items()))
 
 
 def _snapshots(stores: Stores) -> dict[str, SnapshotOf]:

@@ -58,7 +58,8 @@ class Rules:
 
     Attributes:
         targets: Code -> released code.
-        dropped: Codes of too few members, without an ancestor of enough.
+        rare: Requested code of too few members -> released code, or "".
+        dropped: Codes with rows that are not released, since they and all codes above are rare.
         units: Code -> kind and unit in the dictionary; a value is shown where code and released code have the same.
         bounds: Released number code -> lowest and highest value that are shown.
         categories: Released code -> categories that are shown.
@@ -69,7 +70,8 @@ class Rules:
     """
 
     targets: Mapping[str, str]
-    dropped: tuple[str, ...] = ()
+    rare: Mapping[str, str]
+    dropped: tuple[str, ...]
     units: Mapping[str, tuple[str, str]]
     bounds: Mapping[str, Bounds]
     categories: Mapping[str, frozenset[str]]
@@ -99,13 +101,14 @@ class Rules:
 def generalise(events: pa.Table, rules: Rules) -> tuple[pa.Table, Counter[str]]:
     """Return the rows of ``events`` (schema EVENTS) that are released, still under our IDs and dates, and counts.
 
-    The counts are ``rows``, ``rows_rolled_up``, ``rows_dropped``, ``values_bottom_coded``, ``values_top_coded``,
-    ``values_missing`` and ``categories_missing``.
+    The counts are ``rows``, ``rows_rolled_up``, ``rows_dropped`` (of ``Rules.dropped``), ``values_bottom_coded``,
+    ``values_top_coded``, ``values_missing`` and ``categories_missing``.
     """
     known = pc.index_in(events["code"], value_set=pa.array(sorted(rules.targets), pa.string()))
     asked = events.filter(pc.is_valid(known))
     kept = with_targets(asked, rules.targets)
-    counts = Counter({"rows": kept.num_rows, "rows_dropped": events.num_rows - kept.num_rows})
+    is_dropped = pc.is_in(events["code"], value_set=pa.array(rules.dropped, pa.string()))
+    counts = Counter({"rows": kept.num_rows, "rows_dropped": pc.sum(is_dropped).as_py() or 0})
     rolled_up = pc.not_equal(asked["code"], kept["code"])
     counts["rows_rolled_up"] = pc.sum(rolled_up).as_py() or 0
     values, coded = _shown_values(asked["code"], kept["code"], kept["value"], rules)

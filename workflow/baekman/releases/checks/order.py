@@ -42,6 +42,7 @@ NUMBERS = {
     "rare_codes": 5,
     "birth_years": 6,
     "birth_band": 6,
+    "offsets": 6,
     "difference": 7,
     "relatives": 8,
     "linkage": 9,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from baekman.releases.checks.proposal import Proposal
 from baekman.releases.plan import Check
-from baekman.releases.request import BIRTH_YEARS
+from baekman.releases.request import BIRTH_YEARS, PUBLIC_TIERS
 
 
 def columns(proposal: Proposal) -> Iterator[Check]:
@@ -33,17 +33,22 @@ def rare_codes(proposal: Proposal) -> Iterator[Check]:
 
 
 def dates(proposal: Proposal) -> Iterator[Check]:
-    """Yield the width of the bands of birth years, and the smallest band: reviewers see a small one.
+    """Yield the width of the bands of birth years, the smallest band, and how many offsets coverage gives away.
 
-    One offset per person and project moves all dates, and the book has it. The build refuses a book without one.
+    One offset per person and project moves all dates. Where many people are covered from or to one day, as in an
+    extraction of claims, who knows this day reads the offset of each of them: reviewers see their share.
     """
     years = proposal.rules.birth_years
     yield Check(
         code="birth_years", observed=years, limit=BIRTH_YEARS, verdict="fail" if years < BIRTH_YEARS else "pass"
     )
-    if proposal.smallest is None and proposal.totals.births and proposal.tier != "open":
-        fewest = min(proposal.totals.births.values())
-        is_small = fewest < proposal.threshold
-        yield Check(
-            code="birth_band", observed=fewest, limit=proposal.threshold, verdict="told" if is_small else "pass"
-        )
+    if proposal.tier in PUBLIC_TIERS:
+        return
+    births, limit = proposal.totals.births, proposal.threshold
+    if births:
+        fewest = min(births.values())
+        yield Check(code="birth_band", observed=fewest, limit=limit, verdict="told" if fewest < limit else "pass")
+    ends = proposal.totals.ends.values()
+    exposed = max((people for people in ends if people >= limit), default=0)
+    share = exposed / proposal.written.count if proposal.written.count else 0.0
+    yield Check(code="offsets", observed=round(share, 4), limit=0, verdict="told" if exposed else "pass")

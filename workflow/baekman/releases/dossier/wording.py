@@ -28,6 +28,10 @@ CHECKS: dict[str, Words] = {
     "rare_codes": ("가장 드문 코드의 참여자 수", "members of the rarest released code"),
     "birth_years": ("출생 연도 구간의 폭(년)", "width of the bands of birth years"),
     "birth_band": ("가장 작은 출생 구간의 참여자 수", "members of the smallest band of birth years"),
+    "offsets": (
+        "관찰 기간의 끝으로 날짜 이동량을 알 수 있는 참여자 비율",
+        "share of members with an offset of dates that the ends of their coverage give away",
+    ),
     "difference": (
         "이전 공개·저위험 배포와 다른 참여자의 최소 수",
         "fewest members by which an earlier open or low-risk release differs",
@@ -42,12 +46,12 @@ CHECKS: dict[str, Words] = {
 }
 # code -> what the limit is: at least, at most, or the limit itself
 AT_LEAST = frozenset({"members", "k", "rare_codes", "birth_years", "birth_band", "difference"})
-AT_MOST = frozenset({"consent", "columns", "relatives", "linkage", "sequencing"})
+AT_MOST = frozenset({"consent", "columns", "offsets", "relatives", "linkage", "sequencing"})
 COUNTS: dict[str, Words] = {
     "rows": ("배포되는 기록 행", "rows of records"),
     "coverage_rows": ("관찰 기간 행", "rows of coverage"),
-    "rows_rolled_up": ("상위 코드로 올린 행", "rows rolled up to a parent code"),
-    "rows_dropped": ("배포하지 않는 행", "rows that are not released"),
+    "rows_rolled_up": ("상위 코드로 배포되는 행", "rows that are released as a code above"),
+    "rows_dropped": ("드문 코드여서 배포하지 않는 행", "rows of rare codes that are not released"),
     "values_bottom_coded": ("하한으로 바꾼 값", "values bottom-coded"),
     "values_top_coded": ("상한으로 바꾼 값", "values top-coded"),
     "values_missing": ("결측으로 바꾼 수치", "numbers set to missing"),
@@ -82,7 +86,7 @@ def observed(code: str, value: Scalar) -> Words:
     """Return an observed value as people read it; shares are percentages."""
     if value is None:
         return ("없음", "none") if code == "difference" else NOT_ASKED
-    if code == "linkage" and isinstance(value, float):
+    if code in ("linkage", "offsets") and isinstance(value, float):
         return (f"{value:.2%}",) * 2
     if value == "not known":
         return "알려지지 않음", "not known"
