@@ -40,7 +40,7 @@ def quoted(text: str) -> str:
 
 def is_any_death(code: str) -> str:
     """Return the SQL that asks whether the column ``code`` is a death or its cause."""
-    return f"(starts_with({code}, {quoted(DEATH)}) OR {code} = 'OMOP/death')"
+    return f"starts_with({code}, {quoted(DEATH)})"
 
 
 _WORDS = ", ".join(map(quoted, sorted(EMPTY_WORDS)))
