@@ -29,6 +29,8 @@ COMMANDS = {
     "import": ["registry", "import", "TABLE"],
 }
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> FinishedWorkspace:

@@ -34,6 +34,8 @@ from support.finished_workspace import DELIVERY, FinishedWorkspace, finished_wor
 from support.kills import done_before, killed_before
 from typer.testing import CliRunner
 
+pytestmark = pytest.mark.slow
+
 STRIDE = int(os.environ.get("BAEKMAN_KILL_STRIDE", "23"))
 DENIALS = {
     "refusal": ["registry", "consent", "PARTICIPANT", "--decision", "refused"],
