@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -79,16 +80,18 @@ def require_listed(folder: Path, names: Iterable[str]) -> None:
 
     A file that this process has compared already is not read again while its size and time stay.
     """
+    root, listed = str(folder), listed_digests(folder)
     for name in names:
-        path = folder / name
-        status = path.stat()
-        if not _is_whole(path, listed_digest(folder, name), status.st_ino, status.st_size, status.st_mtime_ns):
-            raise DamagedFile(path)
+        path = os.path.join(root, name)  # noqa: PTH118 - a question may read thousands of files
+        status = os.stat(path)  # noqa: PTH116
+        known = (listed.get(name, ""), status.st_ino, status.st_size, status.st_mtime_ns)
+        if name not in listed or not _is_whole(path, *known):
+            raise DamagedFile(folder / name)
 
 
 @lru_cache(maxsize=1 << 16)
-def _is_whole(path: Path, digest: str, _inode: int, _size: int, _changed: int) -> bool:
-    return f"{crc32_of(path):08x}" == digest.rpartition(" ")[2]
+def _is_whole(path: str, digest: str, _inode: int, _size: int, _changed: int) -> bool:
+    return f"{crc32_of(Path(path)):08x}" == digest.rpartition(" ")[2]
 
 
 # -- JSON

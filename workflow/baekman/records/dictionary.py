@@ -7,7 +7,7 @@ A table in tab-separated UTF-8 with the columns of ``DICTIONARY_SCHEMA``. A code
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -136,7 +136,7 @@ def read_dictionary(path: Path, *, known: Dictionary | None = None) -> Dictionar
 def write_dictionary(dictionary: Dictionary, path: Path) -> None:
     """Write ``dictionary`` to ``path`` atomically, in the form that ``read_dictionary`` reads."""
     lines = ["\t".join(COLUMNS)]
-    lines += ["\t".join(_text(value) for value in asdict(entry).values()) for entry in dictionary.entries.values()]
+    lines += ["\t".join(_text(value) for value in vars(entry).values()) for entry in dictionary.entries.values()]
     atomic.write_text(path, "\n".join(lines) + "\n")
 
 
@@ -149,7 +149,7 @@ def _text(value: object) -> str:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    return {**asdict(entry), "categories": list(entry.categories) or None}
+    return {**vars(entry), "categories": list(entry.categories) or None}
 
 
 def _entry(fields: dict[str, str]) -> Entry:

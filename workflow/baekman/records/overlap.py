@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from baekman.records.batch import read_description
 from baekman.records.snapshot import RecordSnapshot
@@ -29,6 +30,7 @@ class Overlap:
         return not self.is_tied and not any(self.newer.values())
 
 
+@lru_cache(maxsize=64)  # snapshots never change
 def overlap_of(store: RecordStore, snapshot: RecordSnapshot) -> Overlap:
     """Return how the batches of ``snapshot`` may correct each other; only their descriptions are read."""
     spans = [_spans(store, snapshot, place) for place in range(len(snapshot.batches))]

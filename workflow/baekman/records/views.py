@@ -100,11 +100,16 @@ def connect_records(
 
 def require_whole(store: RecordStore, snapshot: RecordSnapshot, sql: str) -> None:
     """Compare the files that ``sql`` may read with their digests; raise DamagedFile where one differs."""
-    kinds = {kind for kind in KINDS if re.search(rf"\b{kind}\b", sql, re.IGNORECASE)}
-    if not kinds <= {"coverage"} or re.search(rf"\b({STATE}|U&)", sql, re.IGNORECASE):
-        kinds |= {"events", "coverage"}  # corrections need the coverage, and firsts the events
+    if re.search(r"U&", sql, re.IGNORECASE):  # an escape may name a view
+        kinds = set(KINDS)
+    else:
+        kinds = {kind for kind in KINDS if re.search(rf"\b{kind}\b", sql, re.IGNORECASE)}
+    if re.search(rf"\b{STATE}\b", sql, re.IGNORECASE):
+        kinds |= {"events", "coverage"}
     if re.search(r"\bparticipants\b", sql, re.IGNORECASE):
         kinds.add("coverage")
+    if kinds & {"events", "firsts"} and not overlap_of(store, snapshot).is_disjoint:
+        kinds |= {"events", "coverage"}  # corrections need the coverage, and firsts the events then
     for entry in snapshot.batches:
         names = [name for name in files_of(store, entry) if name.partition("/")[0] in kinds]
         require_listed(store.batch(entry.name), names)

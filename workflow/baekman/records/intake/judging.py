@@ -7,6 +7,7 @@ consent it has no ``began`` either. ``sid`` is the number of the subject in the 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,4 +188,9 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _have_identifiers(texts: pa.ChunkedArray) -> pa.Array:
     """Return for each text whether it has the shape of an identifier of a person; called with few texts."""
-    return pa.array([bool(text) and bool(find_identifiers(text.encode())) for text in texts.to_pylist()], pa.bool_())
+    return pa.array([bool(text) and _has_identifier(text) for text in texts.to_pylist()], pa.bool_())
+
+
+@lru_cache(maxsize=4096)  # the rows of an episode follow each other
+def _has_identifier(text: str) -> bool:
+    return bool(find_identifiers(text.encode()))

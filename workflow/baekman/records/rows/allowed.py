@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ import pyarrow as pa
 
 from baekman.arrow import filtered
 from baekman.consent import RECORD_SCOPES
-from baekman.records.dictionary import Dictionary, read_dictionary
+from baekman.records.dictionary import read_dictionary
 from baekman.records.store import RecordStore
 from baekman.workspace.denied import RecordAdmission
 
@@ -28,7 +30,6 @@ class RowFilter:
         self.granted = admission.granted
         self.denied = {scope: people - self.left_out for scope, people in admission.denied.items()}
         self.store = store
-        self._dictionary: Dictionary | None = None
 
     def people(self, table: pa.Table) -> pa.Table:
         """Return the rows of admitted participants."""
@@ -52,14 +53,18 @@ class RowFilter:
         return filtered(table, keep)
 
     def _scopes_of(self, codes: pa.ChunkedArray) -> npt.NDArray[np.str_]:
-        if self._dictionary is None:
-            self._dictionary = read_dictionary(self.store.dictionary)
-        known = self._dictionary.table
         import pyarrow.compute as pc
 
-        places = np.asarray(pc.index_in(codes, known.column("code").combine_chunks()).fill_null(-1))
-        names = np.array([*known.column("scope").to_pylist(), ""])
-        return np.asarray(names[places])
+        status = self.store.dictionary.stat()
+        known, scopes = _listed(self.store.dictionary, status.st_ino, status.st_size, status.st_mtime_ns)
+        return np.asarray(scopes[np.asarray(pc.index_in(codes, known).fill_null(-1))])
+
+
+@lru_cache(maxsize=4)
+def _listed(dictionary: Path, _inode: int, _size: int, _changed: int) -> tuple[pa.Array, npt.NDArray[np.str_]]:
+    """Return the codes of a dictionary, and their scopes with "" as the last one."""
+    table = read_dictionary(dictionary).table
+    return table.column("code").combine_chunks(), np.array([*table.column("scope").to_pylist(), ""])
 
 
 def is_in(column: pa.ChunkedArray, values: Iterable[str] | pa.Array) -> npt.NDArray[np.bool_]:

@@ -24,16 +24,18 @@ Ranks = npt.NDArray[np.int64]
 
 ROW_GROUP_ROWS = 1 << 17
 _WORD_BITS = 63
-_DELTA = frozenset({"n"})  # every other column has a dictionary
+# Every other column has a dictionary. Times of sorted events differ little; an episode has few rows.
+_DELTA = frozenset({"time"})
+_PLAIN = frozenset({"episode"})
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Return the one set of writer options of records: dictionaries, zstd, statistics of participants alone."""
+    """Return the one set of writer options of records: zstd, and statistics of participants alone."""
     delta = [field.name for field in schema if field.name in _DELTA]
     return {
         "compression": "zstd",
         "compression_level": 5,
-        "use_dictionary": [field.name for field in schema if field.name not in _DELTA],
+        "use_dictionary": [field.name for field in schema if field.name not in _DELTA | _PLAIN],
         "column_encoding": dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
         "dictionary_pagesize_limit": 1 << 24,
         "data_page_size": 1 << 22,
