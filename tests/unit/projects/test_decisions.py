@@ -19,6 +19,8 @@ from baekman.projects.project import add_project, open_project
 from baekman.projects.release_key import public_file, release_key
 from baekman.projects.reviewers import make_reviewer_key, reviewer_keys, revoke_key
 from baekman.projects.signing import DECISION_TYPE, IN_TOTO_TYPE, PublicKey, SigningKey, sign
+from baekman.status.verification import parts
+from baekman.workspace.paths import Workspace
 from support.kills import killed_before
 from support.projects import CHANGED, DESCRIPTION, DRB, IRB, RELEASE, SEEN, Board, describe, make_board, reviewer
 from typer.testing import CliRunner
@@ -351,3 +353,24 @@ def test_where_the_log_was_begun_again_reviewers_decide_again(board: Board) -> N
     board.approve()
     board.require_approved()
     assert len((board.project.home / FILE).read_bytes().splitlines()) == 4
+
+
+def test_a_verification_of_the_workspace_names_what_was_changed(board: Board) -> None:
+    board.approve()
+    workspace = board.project.workspace
+    release_key(workspace)
+    projects = next(part for part in parts(Workspace(workspace)) if part.name == "projects")
+    assert list(projects.verify()) == []
+    file, sheet = board.project.home / FILE, board.project.home / "project.yaml"
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
+    assert list(projects.verify()) == [
+        f"decisions.jsonl: {board.project.id}: expected each line that is in the audit log, found fewer: one was "
+        "removed; the file was changed by hand: restore it from a back-up"
+    ]
+    sheet.write_text(sheet.read_text() + "\n")
+    (workspace / "projects" / "release.pub").write_text(board.irb.public.pem)
+    assert [line.split(":")[0] for line in projects.verify()] == ["release.pub", "project.yaml"]
+    shutil.rmtree(board.project.home)
+    assert [line.split(":")[0] for line in projects.verify()] == ["release.pub", board.project.id]
+    (workspace / "projects" / "reviewers.jsonl").unlink()
+    assert [line.split(":")[0] for line in projects.verify()] == ["release.pub", "reviewers.jsonl"]

@@ -201,6 +201,12 @@ def projects(workspace: Path) -> Iterator[Project]:
         yield _recorded_project(workspace, file.parent.name, events)
 
 
+def project_ids(workspace: Path) -> list[str]:
+    """Return the IDs of projects that the audit log or a folder has, sorted."""
+    added, _ = _events(workspace)
+    return sorted({*added, *_unrecorded(Workspace(workspace), added)})
+
+
 def _recorded_project(workspace: Path, project_id: str, events: tuple[dict[str, str], set[str]]) -> Project:
     """Return a project if its description is the one in ``events`` (of ``_events``)."""
     added, closed = events

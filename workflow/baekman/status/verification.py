@@ -13,6 +13,7 @@ from baekman.engine.local import Engine
 from baekman.errors import DamagedFile
 from baekman.files.digests import LIST, read_sealed
 from baekman.files.sidecar import read_checked
+from baekman.projects.verification import verify_projects
 from baekman.records.store import open_store
 from baekman.records.verification import verify as verify_records
 from baekman.registry import denied_list
@@ -63,6 +64,8 @@ def parts(
         found.append(Part(name="registry", verify=partial(_registry, workspace, registry, key_file)))
     if audit.keeps_log(workspace.root):
         found.append(Part(name="audit log", verify=partial(_audit_log, workspace)))
+    if workspace.projects.is_dir():
+        found.append(Part(name="projects", verify=partial(verify_projects, workspace.root)))
     if folder_of(workspace.root) is not None:
         found.append(Part(name="keys of tables", verify=partial(_table_keys, workspace)))
     if workspace.cohort.exists() or workspace.cohort.is_symlink():
