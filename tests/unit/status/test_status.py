@@ -73,7 +73,8 @@ def shown(workspace: Workspace, *arguments: str) -> dict[str, Any]:
 
 
 def test_the_stage_of_each_rule_is_the_name_of_its_file() -> None:
-    lines = [(file.stem, line.split()) for file in RULES.glob("*.smk") for line in file.read_text().splitlines()]
+    files = [file for file in RULES.glob("*.smk") if file.stem != "release"]  # no stage of a delivery
+    lines = [(file.stem, line.split()) for file in files for line in file.read_text().splitlines()]
     rules = {words[1].rstrip(":"): stage for stage, words in lines if words[:1] in (["rule"], ["checkpoint"])}
     stages = {rule: stage for rule, stage in rules.items() if rule not in {*rules.values(), "all"}}
     assert stages == STAGE_OF_RULE

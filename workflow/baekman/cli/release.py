@@ -12,6 +12,7 @@ from baekman.cli.options import (
     HERE,
     InsecureOption,
     KeyFileOption,
+    ProfileOption,
     RegistryOption,
     SchedulerOption,
     WorkersOption,
@@ -91,13 +92,15 @@ def build(
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
+    profile: ProfileOption = None,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
 ) -> None:
     """Write the package of an approved release; prints its folder.
 
     Consent and decisions are asked before and after. The plan is made again, and a changed one is refused. After a kill
-    the same command goes on. The bytes are the same for any number of workers.
+    the same command goes on. The bytes are the same for any number of workers. With --profile, buckets and shards are
+    jobs of Snakemake.
 
     Example: baekman release build R… --workspace W --workers 8
     """
@@ -106,7 +109,7 @@ def build(
 
     opened = _open(workspace, registry=registry, key_file=key_file)
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
-    typer.echo(str(build_release(workspace, release, registry=opened, engine=engine)))
+    typer.echo(str(build_release(workspace, release, registry=opened, engine=engine, profile=profile or "")))
 
 
 @app.command()

@@ -374,3 +374,17 @@ def manifest(
     write_remarks(HERE, delivery, html=remarks)
 
     write_run_manifest(HERE, delivery, settings=json.loads(settings), output=output)
+
+
+@app.command()
+def release(
+    kind: Annotated[str, typer.Argument(help="The kind of the task: spill, bucket, meds, shard or matrix.")],
+    name: Annotated[str, typer.Argument(help="The name of the task.")],
+) -> None:
+    """Run a task of a release; runs in the folder of its unfinished package.
+
+    Example: baekman step release shard shard-00000
+    """
+    from baekman.releases.dag.tasks import run_task
+
+    run_task(Path(), kind, name)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +25,8 @@ from baekman.projects.release_key import public_file, release_key
 from baekman.registry.books import book as book_module
 from baekman.registry.books.book import open_book
 from baekman.registry.books.rows import ROWS
+from baekman.releases.dag import run as dag
+from baekman.releases.dag.tasks import NAMES, SECRET, run_task
 from baekman.releases.home import ReleaseHome
 from baekman.releases.package import build as build_module
 from baekman.releases.package import contents
@@ -148,6 +151,41 @@ def test_a_kill_at_any_instant_leaves_no_package_and_the_same_command_finishes(
             build(small, home)
         assert not home.package.exists()
     assert files(build(small, home)) == files(copy) and not list(home.path.glob(".package.*"))
+
+
+def test_jobs_of_snakemake_give_the_same_bytes_and_leave_no_secret(
+    small: SmallRelease, home: ReleaseHome, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        folder = Path(command[command.index("--directory") + 1])
+        assert (folder / SECRET).stat().st_mode & 0o777 == 0o600
+        names = json.loads((folder / NAMES).read_text())
+        rules = (PROJECT / "rules" / "release.smk").read_text()
+        for kind, tasks in names.items():
+            kinds.append(kind)
+            for name in tasks:
+                assert f"baekman step release {kind} {kind}-" in rules
+                run_task(folder, kind, name)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(dag.subprocess, "run", run)
+    package = build_release(small.workspace, home.id, registry=small.registry, profile="slurm")
+    assert files(package) == files(copy) and kinds == ["spill", "bucket", "shard"]
+    # the secret goes where jobs fail too, and no task runs without it
+    shutil.rmtree(package)
+
+    def fail(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(dag.subprocess, "run", fail)
+    with pytest.raises(dag.JobsFailed, match="run the same command again"):
+        build_release(small.workspace, home.id, registry=small.registry, profile="slurm")
+    (folder,) = home.path.glob(".package.*")
+    assert not (folder / SECRET).exists()
+    with pytest.raises(InputRefused, match="expected a task of a build that is under way, found none"):
+        run_task(folder, "spill", "spill-00")
 
 
 def test_no_decision_no_package(small: SmallRelease) -> None:

@@ -34,6 +34,11 @@ class MedsTasks:
     def __len__(self) -> int:
         return len(self.buckets)
 
+    @property
+    def names(self) -> list[str]:
+        """The name of each task."""
+        return [f"meds-{bucket_name(index)}" for index in range(len(self))]
+
     def __call__(self, index: int) -> None:
         """Write ``meds/data/<split>/<hex>.parquet`` for each split with a member in the bucket, unless done."""
         folder, name = self.buckets.folder, bucket_name(index)
@@ -60,6 +65,11 @@ class MatrixTasks:
 
     def __len__(self) -> int:
         return len(self.regions)
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each task."""
+        return [f"matrix-{index:04d}" for index in range(len(self))]
 
     def __call__(self, index: int) -> None:
         """Write the matrix of a region, unless it is there; none for a region without an allele."""

@@ -39,13 +39,17 @@ PROPOSE = "propose the request again; the new plan needs decisions of its own"
 
 @dataclass(frozen=True, kw_only=True)
 class Builder:
-    """Builds the package of the release in ``home``; ``at`` is the day of consent and decisions, by default today."""
+    """Builds the package of the release in ``home``; ``at`` is the day of consent and decisions, by default today.
+
+    With a ``profile`` of Snakemake, buckets and shards are its jobs; else they are tasks of the ``engine``.
+    """
 
     workspace: Path
     home: ReleaseHome
     registry: Registry
     engine: Engine
     at: date | None = None
+    profile: str = ""
 
     @property
     def day(self) -> date:
@@ -72,7 +76,7 @@ class Builder:
         contents = Contents(
             workspace=self.workspace, home=self.home, plan=plan, project=project, registry=self.registry, at=self.day
         )
-        write_contents(contents, folder, engine=self.engine)
+        write_contents(contents, folder, engine=self.engine, profile=self.profile)
         _fsync(folder.content)
         with held_denials(Workspace(self.workspace)):
             self._require_standing(plan, project)
@@ -141,7 +145,13 @@ class Builder:
 
 
 def build_release(
-    workspace: Path, release: str, *, registry: Registry, engine: Engine | None = None, at: date | None = None
+    workspace: Path,
+    release: str,
+    *,
+    registry: Registry,
+    engine: Engine | None = None,
+    at: date | None = None,
+    profile: str = "",
 ) -> Path:
     """Build the package of ``release`` and return its folder. A second call returns the package that is there.
 
@@ -151,8 +161,10 @@ def build_release(
         InputRefused: The release is not approved, was revoked, or its plan is another one now; the consent of a member
             ended, also while the package was written; or the finished package has an ID of this workspace.
     """
+    workspace = workspace.resolve()  # jobs and a cluster's workers have folders of their own
     home = release_home(workspace, release)
-    return Builder(workspace=workspace, home=home, registry=registry, engine=engine or Engine(), at=at).build()
+    engine = engine or Engine()
+    return Builder(workspace=workspace, home=home, registry=registry, engine=engine, at=at, profile=profile).build()
 
 
 def remove_unfinished(home: ReleaseHome, *, apart: Path | None = None) -> None:

@@ -15,7 +15,6 @@ import pyarrow as pa
 from baekman.cohort.index import find_batches
 from baekman.consent import Scope
 from baekman.engine.local import Engine
-from baekman.engine.tasks import MapTasks
 from baekman.projects.decisions import decisions_on
 from baekman.projects.project import Project
 from baekman.projects.release_key import release_key
@@ -23,6 +22,8 @@ from baekman.registry.books.book import Book, open_book
 from baekman.releases import low_risk
 from baekman.releases.checks.sequencing import is_below_qc
 from baekman.releases.counting import Source, count_rules
+from baekman.releases.dag.run import run_dag
+from baekman.releases.dag.tasks import Tasks
 from baekman.releases.families import family_of
 from baekman.releases.home import ReleaseHome
 from baekman.releases.learning import croissant
@@ -50,6 +51,13 @@ if TYPE_CHECKING:
 PARTICIPANT_FILE = "participants.parquet"
 COUNT_FILE = "counts.parquet"
 COUNTS = pa.schema([("code", pa.string()), ("kind", pa.string()), ("unit", pa.string()), ("people", pa.int64())])
+TITLES = {
+    "spill": "reading records",
+    "bucket": "writing records",
+    "meds": "writing MEDS",
+    "shard": "writing genotypes",
+    "matrix": "writing dosages",
+}
 INDIVIDUAL = frozenset({"room", "transfer"})  # tiers with rows of events and genotypes
 
 
@@ -100,22 +108,27 @@ class Contents:
         return bucket_count(self.plan.members)
 
 
-def write_contents(contents: Contents, folder: PackageFolder, *, engine: Engine) -> None:
+def write_contents(contents: Contents, folder: PackageFolder, *, engine: Engine, profile: str = "") -> None:
     """Write the whole package to ``folder.content``, with its manifest.
+
+    With a ``profile`` of Snakemake its buckets and shards are jobs (``releases.dag``), else tasks of the ``engine``.
 
     Raises:
         InputRefused: The finished package has an ID of this workspace.
     """
     folder.content.mkdir(exist_ok=True)
-    with engine.open() as map_tasks:
-        if contents.plan.tier == "open":
-            _write_counts(contents, folder)
-        elif contents.plan.tier == "low_risk":
-            people = write_people(contents, folder)
-            _write_low_risk(contents, folder, people)
+    if contents.plan.tier == "open":
+        _write_counts(contents, folder)
+    elif contents.plan.tier == "low_risk":
+        _write_low_risk(contents, folder, write_people(contents, folder))
+    else:
+        tasks = individual_tasks(contents, folder, write_people(contents, folder))
+        if profile:
+            run_dag(folder.path, tasks, profile=profile, workers=engine.workers)
         else:
-            people = write_people(contents, folder)
-            _write_individual(contents, folder, people, map_tasks)
+            with engine.open() as map_tasks:
+                for kind, some in tasks.items():
+                    map_tasks(TITLES[kind], some, len(some))
     _write_documents(contents, folder)
     _seal(contents, folder)
     scan_package(
@@ -186,15 +199,16 @@ def _write_low_risk(contents: Contents, folder: PackageFolder, people: People) -
     folder.note("participants", {PARTICIPANT_FILE: count})
 
 
-def _write_individual(contents: Contents, folder: PackageFolder, people: People, map_tasks: MapTasks) -> None:
-    """Write persons, events, coverage and genotypes."""
+def individual_tasks(contents: Contents, folder: PackageFolder, people: People) -> dict[str, Tasks]:
+    """Write the participants; return the tasks that write events, coverage and genotypes, by kind, in their order."""
     rows, request = contents.source.rows, contents.source.request
     buckets, count = people.buckets(), contents.bucket_count
     spill_persons(contents.source, contents.rules, people, folder, count=count)
     written = folder.write(PARTICIPANT_FILE, participant_tables(folder, buckets, count=count), schema=PARTICIPANTS)
     folder.note("participants", {PARTICIPANT_FILE: written})
+    tasks: dict[str, Tasks] = {}
     if rows.store is not None and rows.snapshot is not None and request.codes:
-        spill = SpillTasks(
+        tasks["spill"] = SpillTasks(
             folder=folder,
             store=rows.store,
             snapshot=rows.snapshot,
@@ -203,26 +217,24 @@ def _write_individual(contents: Contents, folder: PackageFolder, people: People,
             buckets=buckets,
             count=count,
         )
-        map_tasks("reading records", spill, len(spill))
-        tasks = BucketTasks(folder=folder, buckets=buckets, count=count, is_meds=request.shape == "meds")
-        map_tasks("writing records", tasks, len(tasks))
+        of_bucket = BucketTasks(folder=folder, buckets=buckets, count=count, is_meds=request.shape == "meds")
+        tasks["bucket"] = of_bucket
         if request.shape == "meds":
-            _write_meds(contents, people, tasks, map_tasks)
+            tasks["meds"] = _meds_tasks(contents, people, of_bucket)
     if (shards := shard_tasks(contents, folder, people)) is not None:
-        map_tasks("writing genotypes", shards, len(shards))
+        tasks["shard"] = shards
         if request.shape == "meds" and request.genotypes == "dense":
-            matrices = _matrix_tasks(shards)
-            map_tasks("writing dosages", matrices, len(matrices))
+            tasks["matrix"] = _matrix_tasks(shards)
+    return tasks
 
 
-def _write_meds(contents: Contents, people: People, tasks: BucketTasks, map_tasks: MapTasks) -> None:
-    """Write splits and MEDS."""
+def _meds_tasks(contents: Contents, people: People, tasks: BucketTasks) -> MedsTasks:
+    """Write the splits and the metadata of MEDS; return the tasks that write its rows."""
     splits = make_splits(contents.source, people, families=family_of(contents.workspace))
     codes = [column.name for column in contents.plan.columns]
     released = documents.released_dictionary(contents.source.dictionary, codes)
     write_metadata(tasks.folder, splits, released, day=about_of(contents, rows={}).day)
-    of_meds = MedsTasks(buckets=tasks, splits=splits)
-    map_tasks("writing MEDS", of_meds, len(of_meds))
+    return MedsTasks(buckets=tasks, splits=splits)
 
 
 def _matrix_tasks(shards: ShardTasks) -> MatrixTasks:

@@ -36,6 +36,11 @@ class SpillTasks:
     def __len__(self) -> int:
         return len(self.buckets)
 
+    @property
+    def names(self) -> list[str]:
+        """The name of each task."""
+        return [f"spill-{bucket}" for bucket in self.buckets]
+
     def __call__(self, index: int) -> None:
         """Spill the released events and coverage of a bucket, unless that is done."""
         bucket = self.buckets[index]
@@ -63,6 +68,11 @@ class BucketTasks:
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each task."""
+        return [f"bucket-{bucket_name(index)}" for index in range(self.count)]
 
     def __call__(self, index: int) -> None:
         """Write ``records/<hex>.parquet`` and ``coverage/<hex>.parquet``; neither without a row."""

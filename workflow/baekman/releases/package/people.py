@@ -1,6 +1,7 @@
 """The members for the tasks of a build: our IDs with those of the project, sealed with a key of this build.
 
-The key is in memory only, so nothing on disk links the IDs after the command ends, or was killed.
+The key is in memory only, so nothing on disk links the IDs after the command ends, or was killed. Jobs of Snakemake get
+it from a file that is destroyed when they end (``releases.dag.tasks``).
 """
 
 from __future__ import annotations

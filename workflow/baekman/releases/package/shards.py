@@ -27,6 +27,11 @@ class ShardTasks:
     def __len__(self) -> int:
         return len(self.shards)
 
+    @property
+    def names(self) -> list[str]:
+        """The name of each task."""
+        return [f"shard-{self.store.shards[shard].name}" for shard in self.shards]
+
     def __call__(self, index: int) -> None:
         """Write ``variants/<shard>.parquet`` and ``sites/<shard>.parquet``; neither for a shard without an allele."""
         shard = self.shards[index]
