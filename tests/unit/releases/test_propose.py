@@ -198,10 +198,28 @@ def test_a_closed_project_gets_nothing(place: ReleaseWorkspace) -> None:
         place.propose()
 
 
-def test_regions_need_a_cohort(place: ReleaseWorkspace) -> None:
+def test_regions_need_the_scope_of_the_genome_and_a_cohort(place: ReleaseWorkspace) -> None:
+    with pytest.raises(InputRefused) as refusal:
+        place.propose(regions=["chr20"])
+    assert str(refusal.value) == (
+        "request.yaml: regions: expected a project with the scope genome, found other scopes; leave the regions out, "
+        "or add a project with this scope"
+    )
+    place.project = place.another_project()
     with pytest.raises(InputRefused) as refusal:
         place.propose(regions=["chr20"])
     assert str(refusal.value) == (
         "request.yaml: regions: expected a cohort, found none; leave the regions out, or add sequenced participants "
         "first"
     )
+
+
+def test_nobody_is_chosen_by_data_of_a_scope_that_the_project_does_not_have(place: ReleaseWorkspace) -> None:
+    place.project = place.another_project(scopes=["clinical"])
+    for view in ("events", "firsts"):
+        _, plan = place.propose(who=f"SELECT participant_id FROM {view} WHERE code = '{SMOKING}'", codes=[BP])
+        assert plan.members == 0 and check(plan, "members").verdict == "fail"
+    with pytest.raises(InputRefused, match="expected views of the project's scopes, found calls"):
+        place.propose(who="SELECT participant_id FROM calls")
+    with pytest.raises(InputRefused, match="another table, file or table function"):
+        place.propose(who=f"SELECT participant_id FROM main.firsts WHERE code = '{SMOKING}'")

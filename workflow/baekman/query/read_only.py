@@ -74,6 +74,14 @@ def functions_in(statement: duckdb.Statement) -> set[str]:
     return names | {"sample" for part in parts if part.get("sample")}
 
 
+def has_qualified_names(statement: duckdb.Statement) -> bool:
+    """Return whether ``statement`` names a table with its schema or catalog, so that no CTE of that name hides it."""
+    with duckdb.connect() as connection:
+        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement.query]).fetchone()
+    parts = _parts(json.loads(row[0])) if row else []
+    return any(part.get("table_name") and (part.get("schema_name") or part.get("catalog_name")) for part in parts)
+
+
 def _parts(tree: Any) -> Iterator[dict[str, Any]]:
     stack = [tree]
     while stack:

@@ -57,7 +57,7 @@ def open_stores(workspace: Path, request: Request, project: Project) -> Stores:
     """
     place = Workspace(workspace)
     purpose = ",".join(sorted(uses_of(project)))
-    stores = Stores()
+    stores = Stores(scopes=frozenset(project.scopes))
     if place.records.exists() or request.records_snapshot is not None:
         records = open_record_store(workspace)
         stores = replace(
@@ -133,9 +133,15 @@ def make_plan(
 
 
 def _require_regions(request: Request, stores: Stores) -> None:
-    """Raise InputRefused for regions that the reference does not have, or without a cohort."""
+    """Raise InputRefused for regions that the reference does not have, or without a cohort or the scope of it."""
     problems: list[Problem] = []
-    if request.regions and stores.cohort is None:
+    if request.regions and Scope.GENOME not in stores.scopes:
+        action = "leave the regions out, or add a project with this scope"
+        expected = "a project with the scope genome"
+        problems.append(
+            Problem(file=REQUEST_FILE, place="regions", expected=expected, found="other scopes", action=action)
+        )
+    elif request.regions and stores.cohort is None:
         action = "leave the regions out, or add sequenced participants first"
         problems.append(Problem(file=REQUEST_FILE, place="regions", expected="a cohort", found="none", action=action))
     for number, region in enumerate(request.regions):

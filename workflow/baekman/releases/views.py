@@ -14,10 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baekman.cohort.roster import read_roster
+from baekman.consent import Scope
 from baekman.errors import InputRefused, Problem
 from baekman.query.limits import Limits
 from baekman.records import reading
+from baekman.records.dictionary import read_dictionary
 from baekman.records.schema import COVERAGE, EVENTS, FIRSTS
+from baekman.releases.admission import DATA_SCOPES
 from baekman.workspace.denied import RecordAdmission
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ class Stores:
     """The stores that a request reads, each at a snapshot, or None where the workspace has none.
 
     ``admission``: the records that may be shown (``workspace.denied.record_admission``). ``without``: participants of
-    the cohort who are left out.
+    the cohort who are left out. ``scopes``: the scopes of the project; nobody is chosen by data of another scope.
     """
 
     records: RecordStore | None = None
@@ -63,6 +66,7 @@ class Stores:
     cohort: Store | None = None
     cohort_snapshot: Snapshot | None = None
     without: frozenset[str] = field(default=frozenset())
+    scopes: frozenset[str] = frozenset(DATA_SCOPES)
 
 
 @contextmanager
@@ -76,10 +80,10 @@ def candidates(stores: Stores, who: str, *, limits: Limits | None = None) -> Ite
     import duckdb
 
     limits = limits or Limits()
-    check_who(who)
+    check_who(who, scopes=stores.scopes)
     try:
         with _connected(stores, who, limits=limits) as connection, limits.enforced(connection):
-            answer = connection.sql(who)
+            answer = connection.sql(_within_scopes(stores, who))
             if answer.columns != ["participant_id"] or str(answer.types[0]) != "VARCHAR":
                 raise _refused("one column participant_id of texts", f"{len(answer.columns)} columns, or another one")
             chosen = answer.filter("participant_id IS NOT NULL").distinct().order("participant_id")
@@ -88,11 +92,14 @@ def candidates(stores: Stores, who: str, *, limits: Limits | None = None) -> Ite
         raise _refused(f"SQL over the views {VIEW_LIST}", " ".join(str(error).split())) from None
 
 
-def check_who(who: str) -> None:
-    """Raise InputRefused for SQL that is not one SELECT over the views, or has a function of ``REFUSED``."""
+def check_who(who: str, *, scopes: frozenset[str] = frozenset(DATA_SCOPES)) -> None:
+    """Raise InputRefused for SQL that is not one SELECT over the views, or has a function of ``REFUSED``.
+
+    Views of the cohort need the scope of the genome in ``scopes``.
+    """
     import duckdb
 
-    from baekman.query.read_only import functions_in, only_reads, reads_only_tables
+    from baekman.query.read_only import functions_in, has_qualified_names, only_reads, reads_only_tables
 
     expected = f"one SELECT over the views {VIEW_LIST}"
     try:
@@ -102,10 +109,30 @@ def check_who(who: str) -> None:
     if len(statements) != 1 or not only_reads(statements[0]) or statements[0].type != duckdb.StatementType.SELECT:
         count = len(statements)
         raise _refused(expected, f"{count} statements" if count != 1 else "a statement of another kind")
-    if not reads_only_tables(statements[0], names=VIEWS, functions=[STATE]):
+    if not reads_only_tables(statements[0], names=VIEWS, functions=[STATE]) or has_qualified_names(statements[0]):
         raise _refused(expected, "another table, file or table function")
     if outside := sorted(functions_in(statements[0]) & REFUSED):
         raise _refused("SQL with values of the data only", ", ".join(outside))
+    if Scope.GENOME not in scopes and (named := _named(who) & {*COHORT_VIEWS}):
+        raise _refused("views of the project's scopes", ", ".join(sorted(named)))
+
+
+def _named(who: str) -> set[str]:
+    return {view for view in VIEWS if re.search(rf"\b{view}\b", who, re.IGNORECASE)}
+
+
+def _within_scopes(stores: Stores, who: str) -> str:
+    """Return ``who`` over the events and firsts of the project's scopes alone."""
+    if stores.records is None:
+        return who
+    allowed = ", ".join(f"'{scope}'" for scope in sorted(stores.scopes))
+    codes = f"SELECT code FROM main.dictionary WHERE scope IN ({allowed})"
+    views = [
+        f"{view} AS (SELECT * FROM main.{view} WHERE code IN ({codes}))"
+        for view in ("events", "firsts")
+        if view in _named(who) or (view == "events" and STATE in who.lower())
+    ]
+    return f"WITH {', '.join(views)} SELECT * FROM ({who}) AS answer" if views else who
 
 
 @contextmanager
@@ -116,14 +143,15 @@ def _connected(stores: Stores, who: str, *, limits: Limits) -> Iterator[duckdb.D
     """
     from baekman.query.views import connect_nothing
 
-    named = {view for view in VIEWS if re.search(rf"\b{view}\b", who, re.IGNORECASE)}
+    named = _named(who)
     if named & {*COHORT_VIEWS} and stores.cohort is not None:
         with _cohort(stores, who, limits=limits) as connection:
             for view, schema in RECORD_VIEWS.items():
                 if view in named:
                     _fill(connection, view, schema, _record_tables(stores, view))
-            if "dictionary" in named and stores.dictionary is not None:
-                _fill(connection, "dictionary", stores.dictionary.table.schema, [stores.dictionary.table])
+            if stores.records is not None:
+                codes = read_dictionary(stores.records.dictionary).table
+                _fill(connection, "dictionary", codes.schema, [codes])
             _add_participants(connection, stores, view="")
             yield connection
     elif stores.records is not None:
