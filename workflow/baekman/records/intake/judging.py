@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ROWS_FILE = "rows.parquet"
 LONGEST_EPISODE = 64
+SHORTEST_PERSONAL = 9  # characters of a number that belongs to a person
 DEATH = "DEATH/"  # the system of death and its causes
 # A superset of ``privacy.personal_shapes`` without its assertions, which DuckDB does not know: the few texts that
 # match are then searched by ``find_identifiers``.
@@ -46,12 +47,18 @@ def is_any_death(code: str) -> str:
 
 _WORDS = ", ".join(map(quoted, sorted(EMPTY_WORDS)))
 _MACROS = f"""
+CREATE MACRO tidy(x) AS nullif(CASE WHEN starts_with(x, ' ') OR ends_with(x, ' ') THEN trim(x) ELSE x END, '');
 CREATE MACRO is_error_cell(x) AS starts_with(x, '#') AND regexp_full_match(upper(x), {quoted(ERROR_CELL.pattern)})
     OR length(x) <= 8 AND lower(x) IN ({_WORDS});
-CREATE MACRO is_changed_label(x) AS is_error_cell(x) OR regexp_full_match(x, {quoted(SCIENTIFIC.pattern)})
-    OR regexp_full_match(x, {quoted("(?i)" + DATE.pattern)});
-CREATE MACRO is_personal(x) AS CASE WHEN regexp_matches(x, {quoted(_PERSONAL)}) THEN has_identifier(x) ELSE false END;
+-- the cheap tests before AND spare most texts the regular expressions
+CREATE MACRO is_changed_label(x) AS is_error_cell(x) OR CASE
+    WHEN contains(x, '+') THEN regexp_full_match(x, {quoted(SCIENTIFIC.pattern)})
+    WHEN x[1] BETWEEN '0' AND '9' OR x[2] BETWEEN 'A' AND 'z'
+        THEN regexp_full_match(x, {quoted("(?i)" + DATE.pattern)}) ELSE false END;
+CREATE MACRO is_personal(x) AS CASE WHEN length(x) >= {SHORTEST_PERSONAL} OR contains(x, '@')
+    THEN CASE WHEN regexp_matches(x, {quoted(_PERSONAL)}) THEN has_identifier(x) ELSE false END ELSE false END;
 CREATE MACRO moment(x) AS CASE
+    WHEN length(x) = 10 AND x[5] = '-' AND x[8] = '-' THEN CAST(TRY_CAST(x AS DATE) AS TIMESTAMP)
     WHEN regexp_full_match(x, {quoted(_MOMENT)}) THEN TRY_CAST(x AS TIMESTAMP)
     WHEN regexp_full_match(x, '[0-9]{{8}}') THEN try_strptime(x, '%Y%m%d') END;
 CREATE MACRO number(x) AS CASE WHEN contains(x, '_') THEN NULL ELSE TRY_CAST(x AS DOUBLE) END;
@@ -110,10 +117,10 @@ _EPISODE = "substr(sha256(@secret@ || participant_id || ' ' || episode_text), 1,
 _JUDGE = f"""
 COPY (
 WITH delivered_text AS (
-    SELECT nullif(trim(subject_code), '') AS subject_code, nullif(trim("time"), '') AS time_text,
-        nullif(trim("end"), '') AS end_text, nullif(trim(code), '') AS code, nullif(trim(value), '') AS value_text,
-        nullif(trim(unit), '') AS unit, nullif(trim(category), '') AS category_text,
-        nullif(trim(episode), '') AS episode_text, source
+    SELECT tidy(subject_code) AS subject_code, tidy("time") AS time_text,
+        tidy("end") AS end_text, tidy(code) AS code, tidy(value) AS value_text,
+        tidy(unit) AS unit, tidy(category) AS category_text,
+        tidy(episode) AS episode_text, source
     FROM delivered
 ), joined AS (
     SELECT t.subject_code, t.code, t.unit, t.end_text, t.episode_text, t.source, s.sid, s.participant_id, s.birth_year,
