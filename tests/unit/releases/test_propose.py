@@ -54,8 +54,9 @@ def test_a_proposal_has_a_plan_a_dossier_and_sealed_members(place: ReleaseWorksp
     text = b"".join(path.read_bytes() for path in home.path.iterdir())
     assert not any(person.encode() in text for person in place.people)
     assert [check.code for check in plan.checks if check.verdict == "fail"] == []
-    event = list(audit.events(place.root))[-1]
-    assert (event["action"], event["object"], event["output_hash"]) == ("release.propose", home.id, plan.hash)
+    asked, planned = list(audit.events(place.root))[-2:]
+    assert (asked["action"], asked["object"]) == ("release.propose", place.project.id)
+    assert (planned["action"], planned["object"], planned["output_hash"]) == ("release.plan", home.id, plan.hash)
 
 
 def test_counts_are_those_of_the_released_rows(place: ReleaseWorkspace) -> None:

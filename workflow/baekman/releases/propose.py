@@ -26,7 +26,8 @@ from baekman.workspace.paths import Workspace
 if TYPE_CHECKING:
     from baekman.registry.records import Registry
 
-ACTION = "release.propose"
+ASKED = "release.propose"  # before anything is read; of the project
+PLANNED = "release.plan"  # of the release
 
 
 def propose(workspace: Path, request: Path, *, registry: Registry, at: date | None = None) -> tuple[ReleaseHome, Plan]:
@@ -48,6 +49,7 @@ def propose(workspace: Path, request: Path, *, registry: Registry, at: date | No
     project = open_project(workspace, asked.project)
     project.require_open()
     folder = Workspace(workspace).releases
+    audit.record(workspace, action=ASKED, object=project.id, input_hash=asked.hash)
     with exclusive(folder / ".lock", waits_for="another command that proposes a release"), _new_home(folder) as home:
         plan = make_plan(workspace, asked, home=home, project=project, registry=registry, at=at or today())
         last = None
@@ -60,7 +62,7 @@ def propose(workspace: Path, request: Path, *, registry: Registry, at: date | No
         write_text(home.request, parse_request(plan.request, source=home.request.name).to_yaml())
         write_plan(home.path, plan)
         write_review(home, plan, project=project, last=last.read_plan() if last else None)
-        audit.record(workspace, action=ACTION, object=home.id, input_hash=plan.request_hash, output_hash=plan.hash)
+        audit.record(workspace, action=PLANNED, object=home.id, input_hash=plan.request_hash, output_hash=plan.hash)
         home.path.rename(folder / home.id)
         fsync_folder(folder)
     return ReleaseHome(folder / home.id), plan
