@@ -29,7 +29,7 @@ $(VENV)/.ready: $(VENV)/.packages pyproject.toml setup.py $(KERNELS) | $(COMPILE
 	@scripts/setup_package.sh $(VENV)
 	@touch $@
 
-demo: ## run two deliveries of the small test genome, from reads to tables
+demo: ## run two deliveries of the small test genome, from reads to tables and a release
 	@$(MAKE) --silent --no-print-directory -j2 tools venv
 	@$(RUN) scripts/demo.sh
 

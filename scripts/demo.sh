@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Two deliveries of the small test genome through the whole workflow, into the folder demo/. Run again it
-# finds everything done.
+# Two deliveries of the small test genome through the whole workflow, then a release of their data with clinical
+# records, into the folder demo/. Run again it finds everything done.
 set -euo pipefail
 project=$(cd "$(dirname "$0")/.." && pwd)
 demo=${BAEKMAN_DEMO:-$project/demo}
@@ -18,13 +18,16 @@ if [ ! -e "$workspace/registry" ]; then
     baekman registry init --workspace "$workspace"
     baekman registry import "$genome/registration.tsv" --workspace "$workspace"
 fi
+# the configuration of the test genome has paths relative to its own folder
+sed -E "s#: ([a-z_]+\.[a-z.]+)\$#: $genome/\1#" "$genome/demo_config.yaml" >"$workspace/config.yaml"
 
 say "some of what follows is wrong on purpose: files, registrations and reads with planted faults are to be found"
 for delivery in first second; do
     say "delivery '$delivery' (invented), from intake to tables"
-    baekman deliver "$genome/deliveries/$delivery" --workspace "$workspace" \
-        --config "$genome/demo_config.yaml" >/dev/null
+    baekman deliver "$genome/deliveries/$delivery" --workspace "$workspace" >/dev/null
 done
+
+verified=$("$project/scripts/demo_release.sh" "$genome" "$workspace" "$demo/keys")
 
 say "where everything lies"
 cat >&2 <<WHERE
@@ -32,6 +35,7 @@ cat >&2 <<WHERE
   $workspace/participants/P…/        alignment, QC and gVCF of each participant
   $workspace/cohort/                 the cohort: batches, sites with frequencies, snapshots
   $workspace/tables/variants/…       one table of variants per participant; tables/reference/… their reference blocks
+  $workspace/releases/R…/            plan, dossier (review.html) and package of a release to a project
   $workspace/return/                 the reports for the institutions (the only files with their labels)
 WHERE
 say "the first variants of one participant"
@@ -42,3 +46,4 @@ cat >&2 <<NEXT
   baekman query --cohort $workspace/cohort --sql "SELECT filter, count(*) AS alleles FROM sites GROUP BY ALL"
   baekman deliver --help
 NEXT
+echo "$verified"

@@ -10,6 +10,8 @@ The same seed gives the same bytes. All of it is invented. The folder then holds
     contamination_sites.vcf.gz    common SNVs with the population's allele frequencies
     registration.tsv, arrays/     what the institutions registered, with array genotypes
     deliveries/first, second/     what they deliver
+    records/first, second/        deliveries of clinical records of the same people
+    project.yaml, request.yaml    a project that asks for a release
     expected.tsv                  the expected verdict of each specimen, and its reason
     truth/person??.vcf.gz         the alleles of each person: phased, left-aligned, all contigs
     truth/people.tsv              sex and parents of each person
@@ -28,7 +30,7 @@ from pathlib import Path
 
 import pysam
 from baekman.files.atomic import atomic_folder
-from test_genome import deliveries, registration, truth
+from test_genome import deliveries, records, registration, truth
 from test_genome.population import Population, make_population
 from test_genome.reference import AUTOSOME, MIN_SCALE, Reference, X, Y, make_reference, pars, soft_masked
 
@@ -73,6 +75,8 @@ def make(output: Path, *, seed: int = SEED, scale: float = 1.0, depth: float = 1
         truth.write_truth(folder / "truth", reference, population)
         registration.write_registration(folder, seed=seed, reference=reference, population=population)
         registration.write_expected(folder / "expected.tsv")
+        records.write_records(folder / "records", seed=seed)
+        records.write_project(folder, contig=AUTOSOME)
         indexed = Path(scratch) / "reference.fa"
         shutil.copy(fasta, indexed)
         deliveries.index(indexed)

@@ -95,7 +95,7 @@ def _fields(number: int, specimen: Specimen, array: str) -> tuple[str, ...]:
     return (
         specimen.institution,
         specimen.label,
-        f"{specimen.institution[:2]}-SUBJ-{4000 + 37 * number}",
+        subject_code(number, specimen),
         _TYPES[number % len(_TYPES)],
         sex,
         specimen.consent,
@@ -107,6 +107,11 @@ def _fields(number: int, specimen: Specimen, array: str) -> tuple[str, ...]:
         resident_registration_number(year, sex, number),
         array,
     )
+
+
+def subject_code(number: int, specimen: Specimen) -> str:
+    """Return the institution's code of the person of the specimen of this ``number``."""
+    return f"{specimen.institution[:2]}-SUBJ-{4000 + 37 * number}"
 
 
 def resident_registration_number(year: int, sex: str, number: int) -> str:

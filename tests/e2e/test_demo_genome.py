@@ -183,7 +183,40 @@ def test_tables_reach_the_truth_in_confident_regions(demo: Demo) -> None:
     assert short == []
 
 
-def test_no_confidential_value_is_anywhere_but_in_return_and_registry(demo: Demo) -> None:
+@pytest.fixture(scope="session")
+def released(demo: Demo) -> Path:
+    """Release the data of the accepted participants with their records, as ``make demo`` does; return the package."""
+    settings = (demo.genome / "demo_config.yaml").read_text(encoding="utf-8")
+    config = demo.workspace / "config.yaml"
+    config.write_text(re.sub(r": ([a-z_]+\.[a-z.]+)\n", rf": {demo.genome}/\1\n", settings), encoding="utf-8")
+    config.chmod(0o640)
+    script = [PROJECT / "scripts" / "demo_release.sh", demo.genome, demo.workspace, demo.genome.parent / "keys"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(script, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
+    assert done.returncode == 0, done.stderr
+    verified = re.fullmatch(r"verified: release (R[0-9A-Z]{13}), .* signed by key [0-9a-f]+\n", done.stdout)
+    assert verified, done.stdout
+    return demo.workspace / "releases" / verified[1] / "package"
+
+
+def test_a_release_has_the_records_of_codes_of_eleven_and_the_allele_counts_of_the_tables(
+    demo: Demo, released: Path
+) -> None:
+    ids = pl.read_parquet(released / "participants.parquet")["project_id"]
+    assert len(ids) == len(demo.accepted()) == 11
+    people = pl.read_parquet(released / "records" / "*.parquet").group_by("code").agg(pl.col("project_id").n_unique())
+    assert people.height >= 3 and people["project_id"].min() == 11
+    allele = ["contig", "pos", "ref", "alt"]
+    sites = pl.read_parquet(released / "sites" / "*.parquet").filter(pl.col("ac") > 0)
+    (contig,) = sites["contig"].unique()
+    tables = pl.concat(pl.read_parquet(demo.table(demo.participant(row))) for row in demo.accepted())
+    called = tables.filter(pl.col("called") & (pl.col("copies") > 0) & (pl.col("contig") == contig))
+    counted = called.group_by(allele).agg(pl.col("copies").cast(pl.Int64).sum().alias("ac"))
+    assert sites.select(*allele, "ac").sort(allele).equals(counted.sort(allele))
+
+
+def test_no_confidential_value_is_anywhere_but_in_return_and_registry(demo: Demo, released: Path) -> None:
+    assert released.is_dir()
     with (demo.genome / "registration.tsv").open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
     columns = ("specimen_id", "participant", "name", "resident_registration_number", "institution")
