@@ -197,6 +197,8 @@ def _open(workspace: Path, *, registry: str | None, key_file: Path | None) -> Re
 def _print_statuses(statuses: Iterable[dict[str, Any]]) -> None:
     for each in statuses:
         typer.echo("\t".join(str(each[name]) for name in ("release", "project", "tier", "members", "state")))
+        if each["changed"]:
+            typer.echo(f"  {each['changed']} members with another consent now: it may not be read, and must be revoked")
         for later in each["revoked"]:
             typer.echo(printable(f"  revoked {later['day']} by {later['manifest']}: {later['reason']}"))
         for person in each["delete"]:

@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from baekman import audit, pseudonyms, withdrawal
 from baekman.cli.release import app
+from baekman.consent import ConsentEvent, Decision, Scope, today
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
 from baekman.projects.release_key import public_file, release_key
+from baekman.registry import denied_list
 from baekman.registry.books import book as book_module
 from baekman.registry.books.book import open_book
 from baekman.registry.books.rows import ROWS
@@ -32,7 +35,7 @@ from baekman.releases.package import build as build_module
 from baekman.releases.package import contents
 from baekman.releases.package.build import build_release
 from baekman.releases.package.files import PackageFolder
-from baekman.releases.package.revocation import revoke_release
+from baekman.releases.package.revocation import revoke_release, statuses
 from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
 from baekman.workspace.paths import Workspace
@@ -300,6 +303,28 @@ def test_a_withdrawal_revokes_packages_and_the_next_release_is_that_of_a_cohort_
     assert tables(package) == tables(without) and len(tables(package)) == 5
     assert (package / "dictionary.tsv").read_bytes() == (without / "dictionary.tsv").read_bytes()
     require_status(small, home, later, withdrawn=withdrawn)
+    require_scope(never, before=tables(without))
+
+
+def require_scope(small: SmallRelease, *, before: dict[str, pa.Table]) -> None:
+    """Law 3: require that a withdrawal of the records leaves the genotypes, and changes nothing of the others."""
+    participant = small.participants[0]
+    event = ConsentEvent(
+        participant_id=participant, decision=Decision.WITHDRAWN, scopes=(Scope.CLINICAL,), valid_from=today()
+    )
+    small.registry.add_consent(event)
+    denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
+    (status,) = statuses(small.workspace, registry=small.registry)
+    assert (status["state"], status["changed"], len(status["delete"])) == ("built", 1, 2)
+    after = tables(build(small, small.approve(small.propose())))
+    project_id = open_book(small.registry, small.board.project.id).rows([participant])["project_id"][0].as_py()
+    # the bounds of extreme values are counted over the people who are left
+    records = before["records/00.parquet"].drop_columns(["value"])
+    left = after["records/00.parquet"].drop_columns(["value"])
+    assert left == records.filter(pc.not_equal(records["project_id"], project_id))
+    assert left.num_rows == records.num_rows - 2
+    for name in ("participants.parquet", "sites/00000.parquet", "variants/00000.parquet"):
+        assert after[name] == before[name]
 
 
 def require_status(small: SmallRelease, home: ReleaseHome, later: ReleaseHome, *, withdrawn: str) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from baekman import pseudonyms
 from baekman.arrow import read_parquet
 from baekman.pseudonyms import ALPHABET
+from baekman.registry.books.rows import draw
 from baekman.releases.package import files
 from baekman.releases.package.files import PackageFolder
 from baekman.releases.package.spill import bucket_count, bucket_name, buckets_of, read_spilled, write_spill
@@ -55,3 +57,16 @@ def test_the_bytes_of_a_file_do_not_depend_on_its_pieces(tmp_path: Path, monkeyp
         written.add((folder.content / "x.parquet").read_bytes())
         assert read_parquet(folder.content / "x.parquet").to_pylist() == table.to_pylist()
     assert len(written) == 1
+
+
+def test_two_projects_and_our_own_order_are_independent() -> None:
+    participants = pa.array(sorted(pseudonyms.new("P") for _ in range(2000)))
+    first, second = draw(participants), draw(participants)
+    assert not set(first["project_id"].to_pylist()) & set(second["project_id"].to_pylist())
+    orders = [np.argsort(np.argsort(rows["project_id"].to_numpy())) for rows in (first, second)]
+    ours = np.arange(len(participants))
+    for one, other in ((orders[0], orders[1]), (orders[0], ours), (orders[1], ours)):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.12  # five standard deviations of chance
+    buckets = [buckets_of(rows["project_id"].combine_chunks(), count=16) for rows in (first, second)]
+    same = (buckets[0] == buckets[1]).mean()
+    assert abs(same - 1 / 16) < 0.03

@@ -17,7 +17,7 @@ from baekman.releases.learning.splits import OTHER, family_numbers, institution_
 from baekman.releases.package.files import PackageFolder
 from baekman.releases.package.linked_rows import BucketTasks
 from baekman.releases.package.people import People, sample_numbers
-from baekman.releases.package.persons import participant_tables
+from baekman.releases.package.persons import participants_of_bucket
 from baekman.releases.package.spill import bucket_name
 from baekman.releases.rows import person_table
 
@@ -44,8 +44,8 @@ class MedsTasks:
         folder, name = self.buckets.folder, bucket_name(index)
         if folder.is_done(f"meds-{name}"):
             return
-        tables = participant_tables(folder, self.buckets.buckets, count=self.buckets.count)
-        persons = next(table for number, table in enumerate(tables) if number == index)
+        order = self.splits["project_id"].combine_chunks()
+        persons = participants_of_bucket(folder, self.buckets.buckets, index, order=order)
         rows = meds.data_rows(self.buckets.rows("records", index), persons)
         written: dict[str, int] = {}
         for split, part in meds.by_split(rows, self.splits["split"].combine_chunks()):

@@ -31,6 +31,14 @@ def spill_persons(source: Source, rules: Rules, people: People, folder: PackageF
         write_spill(rows, folder.spilled / KIND / bucket, count=count)
 
 
+def participants_of_bucket(folder: PackageFolder, buckets: Sequence[str], bucket: int, *, order: pa.Array) -> pa.Table:
+    """Return the participants (schema PARTICIPANTS) of a bucket of the release; ``order``: all project IDs, sorted."""
+    paths = [folder.spilled / KIND / name for name in buckets]
+    rows = read_spilled(paths, bucket, schema=_SPILLED).sort_by("project_id")
+    samples = pc.index_in(rows["project_id"].combine_chunks(), value_set=order).cast(pa.uint32())
+    return pa.table([samples, *rows.columns], schema=PARTICIPANTS)
+
+
 def participant_tables(folder: PackageFolder, buckets: Sequence[str], *, count: int) -> Iterator[pa.Table]:
     """Yield the participants (schema PARTICIPANTS) of each bucket of the release; samples count from 0."""
     paths = [folder.spilled / KIND / bucket for bucket in buckets]

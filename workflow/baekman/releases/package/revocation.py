@@ -27,7 +27,7 @@ from baekman.registry.books.book import Book
 from baekman.releases.home import ReleaseHome, release_home, releases
 from baekman.releases.members import Members, member_ring
 from baekman.releases.package.manifest import NAME, Manifest, open_manifest, seal
-from baekman.releases.package.standing import revocations
+from baekman.releases.package.standing import changed_members, revocations
 from baekman.workspace.paths import Workspace
 from baekman.workspace.purge import RemovalNote
 
@@ -156,8 +156,9 @@ def statuses(
 
     Returns:
         For each, by ID: ``release``, ``project``, ``tier``, ``members``, ``state`` (``proposed``, ``built`` or
-        ``revoked``), ``revoked`` (``manifest``, ``number``, ``day``, ``reason`` of each later manifest) and ``delete``
-        (``name`` and ``institution`` of the people who must delete every copy outside).
+        ``revoked``), ``changed`` (members of a package with another consent now; null without a ``registry``),
+        ``revoked`` (``manifest``, ``number``, ``day``, ``reason`` of each later manifest) and ``delete`` (``name`` and
+        ``institution`` of the people who must delete every copy outside).
 
     Raises:
         InputRefused: There is no such release, or a later manifest is damaged.
@@ -168,15 +169,18 @@ def statuses(
         revoker = Revoker(workspace=workspace, registry=registry)
         having = {home.id for home in revoker.with_member(participant)}
         homes = [home for home in homes if home.id in having]
-    return [_status(workspace, home) for home in homes]
+    return [_status(workspace, home, registry) for home in homes]
 
 
-def _status(workspace: Path, home: ReleaseHome) -> dict[str, Any]:
+def _status(workspace: Path, home: ReleaseHome, registry: Registry | None) -> dict[str, Any]:
     plan = home.read_plan()
     project = open_project(workspace, plan.project)
     paths = revocations(home)
     key = PublicKey.read(public_file(workspace), named="release.pub") if paths else None
     later = [(path.name, open_manifest(path, key=key)[0]) for path in paths if key is not None]
+    changed = None
+    if registry is not None and home.package.is_dir():
+        changed = changed_members(workspace, home, project=project, registry=registry, at=today())
     people = [
         {"name": person.name, "institution": person.institution or project.institution} for person in project.people
     ]
@@ -186,9 +190,10 @@ def _status(workspace: Path, home: ReleaseHome) -> dict[str, Any]:
         "tier": plan.tier,
         "members": plan.members,
         "state": "revoked" if paths else "built" if home.package.is_dir() else "proposed",
+        "changed": changed,
         "revoked": [
             {"manifest": name, "number": manifest.number, "day": manifest.day, "reason": manifest.reason}
             for name, manifest in later
         ],
-        "delete": people if paths else [],
+        "delete": people if paths or changed else [],
     }

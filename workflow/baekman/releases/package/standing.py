@@ -30,13 +30,8 @@ def revocations(home: ReleaseHome) -> list[Path]:
     return sorted(home.revoked.glob(LATER))
 
 
-def require_members_admitted(
-    workspace: Path, home: ReleaseHome, *, project: Project, registry: Registry, at: date
-) -> None:
-    """Raise InputRefused when the consent of a member, to the release or one of its scopes, is not as it was.
-
-    The message counts the members and names nobody.
-    """
+def changed_members(workspace: Path, home: ReleaseHome, *, project: Project, registry: Registry, at: date) -> int:
+    """Return the number of members with another consent at ``at`` than when the release was proposed."""
     denied = denied_participants(Workspace(workspace))
     scopes, uses = frozenset(project.scopes), uses_of(project)
     changed = 0
@@ -46,7 +41,17 @@ def require_members_admitted(
         changed += sum(
             member.participant_id in denied or now.get(member.participant_id) != member for member in members
         )
-    if changed:
+    return changed
+
+
+def require_members_admitted(
+    workspace: Path, home: ReleaseHome, *, project: Project, registry: Registry, at: date
+) -> None:
+    """Raise InputRefused when the consent of a member, to the release or one of its scopes, is not as it was.
+
+    The message counts the members and names nobody.
+    """
+    if changed := changed_members(workspace, home, project=project, registry=registry, at=at):
         raise InputRefused(
             Problem(
                 file=home.id,
