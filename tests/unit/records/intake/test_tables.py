@@ -172,3 +172,10 @@ def test_the_digest_is_of_the_content_and_the_days(tmp_path: Path) -> None:
     assert open_tables(replace(sheet, source="claims")).digest != digest
     (tmp_path / "events.csv").write_text(HEADER + ROW + ROW)
     assert open_tables(sheet).digest != digest
+
+
+def test_rows_beyond_the_memory_go_to_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subjects, "MEMORY", "40MB")
+    with subjects.working_database(tmp_path, workers=1) as connection:
+        spilled = connection.execute("SELECT i, md5(i::VARCHAR) AS text FROM range(1000000) AS t(i) ORDER BY text")
+        assert spilled.fetchone() == (681193, "000006cd5f42a2c0e97cf3cfd0a16a81")
