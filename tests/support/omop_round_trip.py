@@ -119,12 +119,13 @@ _NAMES = """
         CREATE TABLE people AS SELECT person_id, person FROM raw_person LEFT JOIN named ON value = person_source_value;
         CREATE TABLE visits AS
         WITH RECURSIVE chain AS (
-            SELECT visit_occurrence_id AS id, person_id, 0 AS place FROM raw_visit_occurrence
+            SELECT visit_occurrence_id AS id, person_id, 0 AS place, visit_start_date AS day FROM raw_visit_occurrence
             WHERE preceding_visit_occurrence_id IS NULL
+                OR preceding_visit_occurrence_id NOT IN (SELECT visit_occurrence_id FROM raw_visit_occurrence)
             UNION ALL
-            SELECT v.visit_occurrence_id, v.person_id, c.place + 1 FROM raw_visit_occurrence v
+            SELECT v.visit_occurrence_id, v.person_id, c.place + 1, v.visit_start_date FROM raw_visit_occurrence v
             JOIN chain c ON v.preceding_visit_occurrence_id = c.id)
-        SELECT id, person || ' ' || place AS visit FROM chain JOIN people USING (person_id);
+        SELECT id, person || ' ' || place || ' ' || day AS visit FROM chain JOIN people USING (person_id);
         CREATE TABLE parts AS
         SELECT visit_detail_id AS id, visit || ' ' || row_number() OVER (
             PARTITION BY visit ORDER BY visit_detail_start_date, visit_detail_start_datetime) AS part

@@ -102,8 +102,10 @@ def test_source_values_that_number_rows_or_name_somebody_are_dropped(
     unmapped = {**rows_of("condition_occurrence")[3], "condition_concept_id": "0"}
     codes = [(11, "L77"), (12, "L77"), *((13, f"ROW-{n}") for n in range(20))]
     local = [{**unmapped, "person_id": person, "condition_source_value": code} for person, code in codes]
-    write_omop(tmp_path, measurement=[*numbered, *named], condition_occurrence=local)
+    empty = [{"death_date": ""}]  # a table without a row, as some programs export it
+    write_omop(tmp_path, measurement=[*numbered, *named], condition_occurrence=local, death=empty)
     read = read_events(tmp_path)
+    assert "DEATH/omop" not in read.table.column("code").to_pylist()
     everything = f"{read.dictionary.table.to_pylist()}{read.table.to_pylist()}"
     assert [text for text in ("ORDER-", "Gildong", "ROW-") if text in everything] == []
     assert "Cloudy urine (finding)" in everything and "%3DL77" in everything

@@ -134,8 +134,8 @@ def previous(column: str) -> Attribute:
     return Attribute(
         column,
         f"CASE WHEN r.{column} IS NULL AND r.previous_id IS NULL THEN '{ANY}' "
-        f"WHEN r.{column} = r.previous_id THEN 'previous' ELSE 'none' END",
-        f"CASE a.s_{column} WHEN 'previous' THEN a.previous_id END",
+        f"WHEN r.{column} = r.previous_id THEN 'previous' WHEN r.{column} = 0 THEN '0' ELSE 'none' END",
+        f"CASE a.s_{column} WHEN 'previous' THEN a.previous_id WHEN '0' THEN 0 END",
         "previous",
     )
 

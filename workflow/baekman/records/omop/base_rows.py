@@ -181,7 +181,8 @@ def _coded(mapping: Mapping) -> str:
     concept = f"coalesce({mapping.concept}, 0)" if mapping.concept else "0"
     source = mapping.source_concept or "NULL"
     return f"""
-        x AS (SELECT *, {concept} AS standard_id, CAST({source} AS BIGINT) AS source_id FROM {origin}),
+        x AS (SELECT *, {concept} AS standard_id, CAST({source} AS BIGINT) AS source_id FROM {origin}
+            WHERE person_id IS NOT NULL OR {mapping.start} IS NOT NULL),  -- some fill an empty table with such a row
         k AS (SELECT x.*, CASE WHEN x.source_id NOT IN (0, x.standard_id) AND c.text IS NOT NULL THEN x.source_id
             ELSE x.standard_id END AS main_id
         FROM x LEFT JOIN concepts c ON c.concept_id = x.source_id)"""
@@ -272,5 +273,6 @@ def _previous(mapping: Mapping) -> str:
     if mapping.table == "visit_occurrence":
         return "v.previous_id"
     if mapping.table == "visit_detail":
-        return "lag(k.visit_detail_id) OVER (PARTITION BY k.person_id ORDER BY started, episode)"
+        order = f"{_moment(mapping.start, mapping.start_time)}, {_episode(mapping)}, k.visit_detail_id"
+        return f"lag(k.visit_detail_id) OVER (PARTITION BY k.person_id ORDER BY {order})"
     return "CAST(NULL AS BIGINT)"

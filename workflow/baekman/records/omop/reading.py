@@ -99,11 +99,13 @@ class OmopTables:
         """Yield the events of all tables (``OMOP_EVENTS``), in no fixed order."""
         for mapping in self._mappings:
             sql = f"""
-                SELECT r.subject_code, r.started AS time, r.ended AS "end", c.code, r.number AS value,
+                SELECT r.subject_code, r.started AS time, r.ended AS "end",
+                    CASE WHEN c.key IS NULL THEN error('a kind of row that was not there') ELSE c.code END AS code,
+                    r.number AS value,
                     c.unit, r.answer AS category,
                     CASE WHEN r.is_outside THEN $source || '{OUTSIDE}' ELSE $source END AS source,
                     $institution AS institution, r.episode
-                FROM encoded_{mapping.name} r JOIN codes c ON c.mapping = '{mapping.name}' AND c.key = r.key"""
+                FROM encoded_{mapping.name} r LEFT JOIN codes c ON c.mapping = '{mapping.name}' AND c.key = r.key"""
             yield from self._batches(sql, OMOP_EVENTS, source=self._origin.source, institution=self._origin.institution)
 
     def subject_codes(self) -> Iterator[pa.RecordBatch]:

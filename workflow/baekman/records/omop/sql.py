@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-# A code, as opposed to a text or an identifier of a person: short, without blanks, no long run of digits.
+# A code, as opposed to a text: short, without blanks. The shapes of resident registration numbers and of telephone
+# numbers are none.
 _CODE = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,19}"
-_LONG_NUMBER = r"[0-9]{8}|[0-9]{6}-[0-9]{7}"
+_NUMBER_OF_A_PERSON = r"^[0-9]{6}[-._]?[0-9]{7}$|^0[0-9]{1,2}[-.]?[0-9]{3,4}[-.]?[0-9]{4}$"
 # A unit as the dictionary has it.
 _UNIT = r"[!-{}~]{1,40}"
 # A code of the source for sex, race or ethnicity.
@@ -61,7 +62,7 @@ def define_functions(connection: duckdb.DuckDBPyConnection) -> None:
     answers = ", ".join(f"'{answer}'" for answer in _ANSWERS)
     units = " ".join(f"WHEN '{unit}' THEN {concept}" for unit, concept in UNITS.items())
     for function in (
-        f"is_code(t) AS regexp_full_match(t, '{_CODE}') AND NOT regexp_matches(t, '{_LONG_NUMBER}')",
+        f"is_code(t) AS regexp_full_match(t, '{_CODE}') AND NOT regexp_matches(t, '{_NUMBER_OF_A_PERSON}')",
         f"is_unit(t) AS regexp_full_match(t, '{_UNIT}')",
         "is_decimal(t) AS coalesce(regexp_full_match(t, '[+-]?[0-9]{1,7}([.][0-9]{1,6})?'), false)",
         f"is_word(t) AS coalesce(regexp_full_match(t, '{_WORD}'), false)",

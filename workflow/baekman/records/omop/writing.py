@@ -190,7 +190,7 @@ def _joins(mapping: Mapping) -> str:
 
 def _previous(mapping: Mapping) -> str:
     if mapping.table in ("visit_occurrence", "visit_detail"):
-        return "lag(n.key) OVER (PARTITION BY n.person_id ORDER BY n.time, n.episode)"
+        return "lag(n.key) OVER (PARTITION BY n.person_id ORDER BY n.time, n.episode, n.key)"
     return "NULL"
 
 
