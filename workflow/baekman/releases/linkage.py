@@ -7,15 +7,19 @@ days are the same person where nobody else has them.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from baekman.arrow import read_parquet
 from baekman.query.limits import Limits
+
+if TYPE_CHECKING:
+    import duckdb
 
 RECORDS = "records"  # folder of a package
 _COLUMNS = ("project_id", "time", "code")
@@ -53,27 +57,38 @@ class OtherRecords:
             yield read_parquet(file, columns=_COLUMNS).rename_columns(_NAMES)
 
 
-def joined(rows: Iterable[pa.Table], other: OtherRecords, *, codes: Collection[str]) -> int:
-    """Return how many people of ``rows`` can be joined with one of the ``other`` release and with no other.
+def joined(rows: Iterable[pa.Table], others: Sequence[OtherRecords], *, codes: Collection[str]) -> list[int]:
+    """Return for each of ``others`` how many people of ``rows`` can be joined with one person there and with no other.
 
-    ``rows`` have ``participant_id``, ``time`` and ``code``; all rows of a person are in one table. Only codes that are
-    in ``codes``, those of ``rows``, and in the other release are compared.
+    ``rows`` have ``participant_id``, ``time`` and ``code``; all rows of a person are in one table. They are read once.
+    Only codes that are in ``codes``, those of ``rows``, and in the other release are compared.
     """
     import duckdb
 
-    common = pa.array(sorted(other.codes.intersection(codes)), pa.string())
-    ours = (table.select(["participant_id", "time", "code"]).rename_columns(_NAMES) for table in rows)
+    common = [pa.array(sorted(other.codes.intersection(codes)), pa.string()) for other in others]
     with tempfile.TemporaryDirectory(prefix="baekman-release-") as spill, duckdb.connect() as connection:
         connection.execute("SET temp_directory = ?", [spill])
         Limits().set_on(connection)
-        for name, tables in (("ours", ours), ("theirs", other.tables())):
-            connection.execute(f"CREATE TABLE {name} (signature VARCHAR)")
-            for table in tables:
-                connection.register("part", table.filter(pc.is_in(table["code"], value_set=common)))
-                connection.execute(_SIGNATURES.format(table=name))
-                connection.unregister("part")
-        ((count,),) = connection.execute(
-            "SELECT count(*) FROM (SELECT signature FROM ours GROUP BY ALL HAVING count(*) = 1) "
-            "JOIN (SELECT signature FROM theirs GROUP BY ALL HAVING count(*) = 1) USING (signature)"
-        ).fetchall()
-        return int(count)
+
+        def add(name: str, table: pa.Table, compared: pa.Array) -> None:
+            connection.register("part", table.filter(pc.is_in(table["code"], value_set=compared)))
+            connection.execute(_SIGNATURES.format(table=name))
+            connection.unregister("part")
+
+        for number, (other, compared) in enumerate(zip(others, common, strict=True)):
+            connection.execute(f"CREATE TABLE ours_{number} (signature VARCHAR)")
+            connection.execute(f"CREATE TABLE theirs_{number} (signature VARCHAR)")
+            for table in other.tables():
+                add(f"theirs_{number}", table, compared)
+        for table in rows:
+            ours = table.select(["participant_id", "time", "code"]).rename_columns(_NAMES)
+            for number, compared in enumerate(common):
+                add(f"ours_{number}", ours, compared)
+        return [_matches(connection, number) for number in range(len(others))]
+
+
+def _matches(connection: duckdb.DuckDBPyConnection, number: int) -> int:
+    once = "SELECT signature FROM {} GROUP BY ALL HAVING count(*) = 1"
+    ours, theirs = once.format(f"ours_{number}"), once.format(f"theirs_{number}")
+    ((count,),) = connection.execute(f"SELECT count(*) FROM ({ours}) JOIN ({theirs}) USING (signature)").fetchall()
+    return int(count)

@@ -21,10 +21,11 @@ def linkage(proposal: Proposal) -> Iterator[Check]:
     if proposal.tier == "low_risk":
         share = (proposal.unique or 0) / members if members else 0.0
     elif proposal.tier != "open":
-        rows = proposal.source.rows
-        for home in proposal.others.values():
-            if home.read_plan().project != proposal.project.id and (other := OtherRecords.of(home.package)):
-                tables = (generalise(rows.events(*bucket), proposal.rules)[0] for bucket in rows.buckets())
-                share = max(share, joined(tables, other, codes=proposal.rules.people) / members if members else 0.0)
+        rows, project = proposal.source.rows, proposal.project.id
+        packages = (home.package for home in proposal.others.values() if home.read_plan().project != project)
+        others = [other for other in map(OtherRecords.of, packages) if other is not None]
+        if others and members:
+            tables = (generalise(rows.events(*bucket), proposal.rules)[0] for bucket in rows.buckets())
+            share = max(joined(tables, others, codes=proposal.rules.people)) / members
     verdict: CheckVerdict = "fail" if proposal.tier == "low_risk" else "told"
     yield Check(code="linkage", observed=round(share, 4), limit=0, verdict=verdict if share else "pass")
