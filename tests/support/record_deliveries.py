@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+from baekman import data
+
 INSTITUTION = "Hanbit Hospital"
 SCOPES = "genome;clinical;lifestyle;public_record_linkage"
 COLUMNS = ("subject_code", "time", "end", "code", "value", "unit", "category", "episode")
@@ -29,6 +31,14 @@ _SURVEY = {
     "SURVEY/alcohol_frequency": ("never", "monthly or less", "2-4 times a month"),
     "SURVEY/sleep_quality": ("very good", "fairly good", "fairly bad"),
 }
+
+
+def small_dictionary(*others: str) -> str:
+    """Return the text of a dictionary with the codes of the starter that ``generated_rows`` has, and ``others``."""
+    header, *lines = data.text("dictionary.tsv").splitlines()
+    codes = {*_NUMBERS, *_DIAGNOSES, *_DRUGS, *_SURVEY, *others}
+    rows = [line.split("\t") for line in lines if line.split("\t")[0] in codes]
+    return "\n".join([header, *("\t".join([*row[:10], "", row[11]]) for row in rows)]) + "\n"
 
 
 def subject(number: int) -> str:

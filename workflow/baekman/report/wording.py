@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -101,6 +102,11 @@ def reporting_sentence(gates: Sequence[str]) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Return the page that ``template`` makes of ``values``; it needs no other file."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(data.path("templates")),
         autoescape=True,
@@ -116,7 +122,7 @@ def render(template: str, **values: Any) -> str:
         "gate": lambda name: GATES.get(name, name),
         "day": lambda text: date.fromisoformat(text).strftime("%-d %B %Y"),
     }
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 def _unit_of_breadth(name: str) -> tuple[str, str, float] | None:

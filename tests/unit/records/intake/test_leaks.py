@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman import data
 from baekman.errors import InputRefused
 from baekman.privacy.leak_patterns import Matcher, matcher_of
 from baekman.privacy.leakscan import scan
@@ -18,7 +17,7 @@ from baekman.registry.importing import import_registrations
 from baekman.registry.records import create_registry
 from baekman.workspace.paths import Workspace
 from support.delivery_builder import write_registrations
-from support.record_deliveries import registration, row, write_delivery
+from support.record_deliveries import registration, row, small_dictionary, write_delivery
 
 INSTITUTION = "Qwyzbit 큐와이병원"
 NAMES = ("김쿼즈마", "이뷁솔", "Wexlyn Qhoi")
@@ -58,7 +57,7 @@ def workspace(tmp_path: Path) -> Workspace:
     ]
     rows[0]["resident_registration_number"] = NUMBERS[0]
     import_registrations(registry, [write_registrations(tmp_path / "registration.tsv", rows)])
-    create_store(workspace.root, dictionary=data.text("dictionary.tsv"), buckets=1)
+    create_store(workspace.root, dictionary=small_dictionary(), buckets=1)
     return workspace
 
 

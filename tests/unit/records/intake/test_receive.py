@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from baekman import audit, data
+from baekman import audit
 from baekman.errors import InputRefused
 from baekman.records import reading
 from baekman.records.dictionary import read_dictionary
@@ -28,7 +28,15 @@ from baekman.workspace.paths import Workspace
 from support import record_deliveries
 from support.delivery_builder import write_registrations
 from support.omop_tables import rows_of, write_omop
-from support.record_deliveries import INSTITUTION, registration, row, subject, write_delivery, write_table
+from support.record_deliveries import (
+    INSTITUTION,
+    registration,
+    row,
+    small_dictionary,
+    subject,
+    write_delivery,
+    write_table,
+)
 
 SYSTOLIC, DIAGNOSIS, SMOKING = "LOINC/8480-6", "KCD8/I10", "SURVEY/smoking_status"
 DAY = "2021-03-04"
@@ -115,7 +123,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [registration(number) for number in range(SUBJECTS)]
     rows[NO_CLINICAL]["scopes"] = "genome;lifestyle"
     import_registrations(registry, [write_registrations(folder / "registration.tsv", rows)])
-    create_store(folder / "W", dictionary=data.text("dictionary.tsv"), buckets=2)
+    create_store(folder / "W", dictionary=small_dictionary("DEATH/death", "DEATH/I21", "LOINC/718-7"), buckets=2)
     return folder
 
 
@@ -292,26 +300,25 @@ class Killed(BaseException):
     """The end of a process at some instant."""
 
 
-@pytest.mark.parametrize(
-    "step", ["make_subjects", "judge_rows", "add_batch", "after add_batch", "write_return_report", "write_summary"]
-)
-def test_a_killed_reception_is_finished_by_the_same_command(
-    ward: Ward, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+STEPS = ("make_subjects", "judge_rows", "add_batch", "after add_batch", "write_return_report", "write_summary")
+
+
+def test_a_killed_reception_is_finished_by_the_same_command(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     delivery = write_delivery(ward.folder / "D-1", record_deliveries.generated_rows(3))
-    name = step.removeprefix("after ")
-    module: Any = homes if name == "write_summary" else receiving
-    original = getattr(module, name)
+    for step in STEPS:
+        name = step.removeprefix("after ")
+        module: Any = homes if name == "write_summary" else receiving
+        original = getattr(module, name)
 
-    def killed(*args: Any, **keywords: Any) -> None:
-        if step.startswith("after "):
-            original(*args, **keywords)
-        raise Killed
+        def killed(*args: Any, after: bool = step.startswith("after"), run: Any = original, **keywords: Any) -> None:
+            if after:
+                run(*args, **keywords)
+            raise Killed
 
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, killed)
-        with pytest.raises(Killed):
-            ward.receive(delivery)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, killed)
+            with pytest.raises(Killed):
+                ward.receive(delivery)
     received = ward.receive(delivery)
     assert received.status == "received"
     assert received.counts["events"]["accepted"] == len(ward.table("events")) == received.counts["events"]["rows"]

@@ -157,7 +157,8 @@ def _judged(
     deaths = known_deaths(reception.store)
     outcome = Outcome(connection, rows, sheet=reception.sheet, folder=scratch, deaths=deaths)
     outcome.leave_out(withdrawn_participants(reception.workspace))
-    _extend_dictionary(reception.store, rows.dictionary)
+    if rows.is_omop:
+        _extend_dictionary(reception.store, rows.dictionary)
     return outcome
 
 
