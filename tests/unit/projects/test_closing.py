@@ -95,3 +95,13 @@ def test_a_restored_registry_brings_no_book_of_a_closed_project_back(workspace: 
     assert not (workspace / "registry" / "books" / project.id).exists()
     with pytest.raises(InputRefused, match="expected the book of an open project, found a destroyed one"):
         open_book(open_registry(workspace), project.id)
+
+
+def test_a_closed_project_stays_closed_where_the_log_was_begun_again(workspace: Path, tmp_path: Path) -> None:
+    project, _ = add_project(workspace, tmp_path / "project.yaml")
+    closing(workspace)
+    audit.log_file(workspace).unlink()
+    audit.restart(workspace)
+    again, is_new = add_project(workspace, tmp_path / "project.yaml")
+    assert (again.id, again.is_closed, is_new) == (project.id, True, False)
+    assert open_project(workspace, project.id).is_closed

@@ -9,13 +9,11 @@ from baekman import audit
 from baekman.errors import InputRefused
 from baekman.files.atomic import write_text
 from baekman.privacy.reason_text import reason_problems
-from baekman.projects.project import CLOSED, Project
+from baekman.projects.project import CLOSED, CLOSING, Project
 from baekman.registry.books.book import Book
 from baekman.registry.denied_list import note_log
 from baekman.registry.records import Registry
 from baekman.workspace.paths import Workspace
-
-FILE = "closed.json"
 
 
 def close(project: Project, *, reason: str, registry: Registry) -> bool:
@@ -33,7 +31,7 @@ def close(project: Project, *, reason: str, registry: Registry) -> bool:
         audit.record(project.workspace, action=CLOSED, object=project.id, input_hash=project.digest)
         note_log(Workspace(project.workspace), registry)
     is_new = Book(registry, project.id).destroy()
-    file = project.home / FILE
+    file = project.home / CLOSING
     if file.is_file():
         return is_new
     time = datetime.now(UTC).isoformat(timespec="seconds")

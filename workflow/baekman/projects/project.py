@@ -29,6 +29,7 @@ from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
 
 SHEET = "project.yaml"
+CLOSING = "closed.json"
 SHEET_LIMIT = 1 << 18  # bytes
 ADDED = "project.add"
 CLOSED = "project.close"
@@ -237,9 +238,10 @@ def _recorded_project(workspace: Path, project_id: str, events: tuple[dict[str, 
 
 
 def _events(workspace: Path) -> tuple[dict[str, str], set[str]]:
-    """Return project ID -> digest of its description, and the IDs of closed projects, by the audit log."""
+    """Return project ID -> digest of its description by the audit log, and the IDs of closed projects."""
     added: dict[str, str] = {}
-    closed: set[str] = set()
+    # where the log was begun again, the note of a closing is what is left of it
+    closed = {path.parent.name for path in Workspace(workspace).projects.glob(f"J*/{CLOSING}")}
     for event in audit.events_of(workspace, {ADDED, CLOSED}):
         if event["action"] == ADDED:
             added[event["object"]] = event["input_hash"]
