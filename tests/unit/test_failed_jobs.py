@@ -120,9 +120,15 @@ def test_the_lines_of_a_log_name_nobody(tmp_path: Path) -> None:
     folder = Workspace(root).delivery(pseudonyms.new("D"))
     barcode, secret = "A-10001", next(text for text in registry.identifiers_of(record) if len(text) > 6)
     text = (
-        f"{root.resolve()}/participants/x failed\n'/inbox/Han bit/A.bam' and /inbox/B.bam: lost\n"
+        f"{root.resolve()}/participants/x failed\n'/inbox/Han bit/A.bam' and /dev/shm/B.bam: lost in /dev/stdout\n"
         f"{secret} is in it\nsent by hong@example.org\n{barcode}\n"
     )
     run = run_of(("inspect", record.participant_id, text), folder=folder)
     found = assess(run, workspace=Workspace(root), folder=folder, gate="intake", participants=[record.participant_id])
-    assert found.failures[0].lines == ("participants/x failed", "'…' and …: lost", LEFT_OUT, LEFT_OUT, barcode)
+    assert found.failures[0].lines == (
+        "participants/x failed",
+        "'…' and …: lost in /dev/stdout",
+        LEFT_OUT,
+        LEFT_OUT,
+        barcode,
+    )

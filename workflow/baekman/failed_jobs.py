@@ -36,7 +36,7 @@ LEFT_OUT = "(a line with an identifier is left out)"
 
 _CALLING = ("call_piece", "gather_calls")
 _QUOTED_PATH = re.compile(r"'/[^']*'|\"/[^\"]*\"")
-_PATH = re.compile(r"(?<![\w.…/-])/(?!(?:usr|bin|lib|opt|proc|dev)/)[^\s:'\",;()<>|]+")
+_PATH = re.compile(r"(?<![\w.…/-])/(?!(?:usr|bin|lib|opt|proc|dev/(?:null|std\w+|fd))(?:/|\b))[^\s:'\",;()<>|]+")
 _VARYING = re.compile(r"[DPS][0-9A-Z]{13}|0x[0-9a-f]+|\d+")
 
 
