@@ -281,6 +281,8 @@ def test_a_withdrawal_revokes_packages_and_the_next_release_is_that_of_a_cohort_
             "found 1 members with another one now; "
             "propose the request again; `baekman release status` lists what must be deleted"
         )
+    # or between the review and the build
+    assert "found 1 members with another one now" in refusal(small, other)
     (manifest,) = home.revoked.iterdir()
     assert f"releases/{home.id}/package: revoked by {manifest.name}" in receipts[0]["removed"]
     assert not home.package.exists() and not open_book(small.registry, small.board.project.id).has_row(withdrawn)

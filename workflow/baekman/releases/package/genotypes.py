@@ -76,9 +76,12 @@ class Samples:
     numbers: npt.NDArray[np.uint32]
 
     def without(self, store: Store, snapshot: Snapshot) -> frozenset[str]:
-        """Return the participants of ``snapshot`` who have no genotypes in the release."""
-        everyone = dense.participants_of(store, snapshot).ids
-        return frozenset(everyone.to_pylist()) - frozenset(self.ids.to_pylist())
+        """Return the participants of ``snapshot`` who have no genotypes in the release; found once per process."""
+        cache: dict[str, frozenset[str]] = self.__dict__.setdefault("_without", {})
+        if snapshot.content not in cache:
+            everyone = dense.participants_of(store, snapshot).ids
+            cache[snapshot.content] = frozenset(everyone.to_pylist()) - frozenset(self.ids.to_pylist())
+        return cache[snapshot.content]
 
 
 @dataclass(frozen=True, kw_only=True)
