@@ -1,7 +1,8 @@
 """The members of a release: the answer to its SQL, with consent, sealed on disk.
 
 The file has a line per bucket of participants: its name, and a sealed text in base64. Lines and members are sorted by
-ID. The key lies in the sealed head of the registry: without the registry's key nobody can read who is in a release.
+ID. The last line has their number: a file with a line less is noticed. The key lies in the sealed head of the
+registry: without the registry's key nobody can read who is in a release.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from baekman.errors import DamagedFile
 from baekman.files.atomic import atomic_file
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from baekman.registry.records import Registry
 
+END = "end"  # name of the last line
 KEY_NOTE = "releases"  # name of the key in the registry's sealed head
 PURPOSE = Purpose(
     name="release members",
@@ -45,10 +47,18 @@ class Members:
 
     def by_bucket(self) -> Iterator[tuple[str, list[Member]]]:
         """Yield each bucket with its members, sorted; raise DamagedFile or InputRefused for changed bytes."""
+        count = 0
         with self.file.open(encoding="ascii") as lines:
             for line in lines:
                 bucket, _, text = line.partition(" ")
-                yield bucket, self._unsealed(bucket, text)
+                if bucket == END:
+                    if self._opened(bucket, text) != {END: count}:
+                        break
+                    return
+                members = self._unsealed(bucket, text)
+                count += len(members)
+                yield bucket, members
+        raise DamagedFile(self.file)
 
     def of_bucket(self, bucket: str) -> list[Member]:
         """Return the members of ``bucket``, sorted by ID."""
@@ -68,12 +78,15 @@ class Members:
         return any(participant_id == member for member in self.ids())
 
     def _unsealed(self, bucket: str, text: str) -> list[Member]:
+        values = self._opened(bucket, text)
+        return [Member(participant_id=name, denied=tuple(denied)) for name, denied in values.items()]
+
+    def _opened(self, bucket: str, text: str) -> dict[str, Any]:
         try:
             sealed = base64.b64decode(text, validate=False)
         except ValueError:
             raise DamagedFile(self.file) from None
-        values = self.ring.unseal(sealed, identity=f"{self.release} {bucket}")
-        return [Member(participant_id=name, denied=tuple(denied)) for name, denied in values.items()]
+        return self.ring.unseal(sealed, identity=f"{self.release} {bucket}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +133,14 @@ def write_members(
             count += len(members)
             if members:
                 values = {member.participant_id: list(member.denied) for member in members}
-                sealed = ring.seal(values, identity=f"{release} {bucket}")
-                lines.write(f"{bucket} {base64.b64encode(sealed).decode()}\n")
+                lines.write(_line(bucket, values, release=release, ring=ring))
+        lines.write(_line(END, {END: count}, release=release, ring=ring))
     return Written(count=count, without=dict(sorted(without.items())), hash=digest.hexdigest())
+
+
+def _line(name: str, values: dict[str, Any], *, release: str, ring: KeyRing) -> str:
+    sealed = ring.seal(values, identity=f"{release} {name}")
+    return f"{name} {base64.b64encode(sealed).decode()}\n"
 
 
 def difference(first: Iterable[str], second: Iterable[str]) -> tuple[int, int]:
