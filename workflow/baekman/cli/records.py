@@ -38,15 +38,21 @@ def init(
 ) -> None:
     """Create the empty record store of a workspace, W/records, with its dictionary.
 
+    In a store that is there, --dictionary adds its codes to the dictionary, which only grows.
+
     Example: baekman records init --workspace W
     """
     from baekman import data
-    from baekman.records.dictionary import read_dictionary
-    from baekman.records.store import create_store
+    from baekman.records.dictionary import extend_dictionary, read_dictionary
+    from baekman.records.store import create_store, open_store
+    from baekman.workspace.paths import Workspace
 
     file = dictionary or data.path("dictionary.tsv")
-    read_dictionary(file)  # refuses a faulty one
+    known = read_dictionary(open_store(workspace).dictionary) if Workspace(workspace).records.exists() else None
+    entries = read_dictionary(file, known=known)  # refuses a faulty one
     store = create_store(workspace, dictionary=file.read_text("utf-8"), buckets=buckets)
+    if dictionary is not None:
+        extend_dictionary(store, entries)
     typer.echo(f"{store.buckets} buckets")
 
 

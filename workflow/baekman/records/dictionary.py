@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.records.dictionary_rows import COLUMNS, entry_problems, read_rows
+
+if TYPE_CHECKING:
+    from baekman.records.store import RecordStore
 
 Kind = Literal["event", "number", "category"]
 Tier = Literal["open", "low_risk", "room", "never"]
@@ -131,6 +134,16 @@ def read_dictionary(path: Path, *, known: Dictionary | None = None) -> Dictionar
     if problems:
         raise InputRefused(sorted(problems, key=_row_of))
     return Dictionary.of({row.fields["code"]: _entry(row.fields) for row in rows})
+
+
+def extend_dictionary(store: RecordStore, dictionary: Dictionary) -> Dictionary:
+    """Add the entries of ``dictionary`` to that of ``store``; return the result. Raises InputRefused as ``merged``."""
+    with store.lock():
+        known = read_dictionary(store.dictionary)
+        merged = known.merged(dictionary)
+        if merged.table != known.table:
+            write_dictionary(merged, store.dictionary)
+    return merged
 
 
 def write_dictionary(dictionary: Dictionary, path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from baekman import audit
+from baekman.cli.records import init
 from baekman.errors import InputRefused
 from baekman.records import reading
 from baekman.records.dictionary import read_dictionary
@@ -458,4 +459,21 @@ def test_a_link_among_omop_tables_is_refused(ward: Ward, omop: Path) -> None:
     names = sorted(path.name for path in omop.iterdir() if path.name != "records.yaml")
     assert str(refused.value) == (
         f"file {names.index('death.csv') + 1}: expected a plain file in the delivery's folder, found a symbolic link"
+    )
+
+
+def test_codes_that_are_added_to_the_dictionary_are_known_from_then_on(ward: Ward) -> None:
+    header = small_dictionary().splitlines()[0]
+    file = ward.folder / "more.tsv"
+    child = "KCD8/I109\t고혈압\tHypertension, other\tevent\t\t\t\t\tclinical\troom\tKCD8/I10\t"
+    file.write_text(f"{header}\n{child}\n", encoding="utf-8")
+    init(workspace=ward.workspace.root, dictionary=file, buckets=2)
+    received = ward.deliver("D-1", [row(subject(0), DAY, code) for code in ("KCD8/I10", "KCD8/I109", "KCD8/I11")])
+    assert received.counts["events"]["accepted"] == 2
+    file.write_text(f"{header}\n{child.replace('clinical', 'lifestyle')}\n", encoding="utf-8")
+    with pytest.raises(InputRefused) as refused:
+        init(workspace=ward.workspace.root, dictionary=file, buckets=2)
+    assert str(refused.value) == (
+        "dictionary.tsv: KCD8/I109, column scope: expected the meaning that the dictionary of the store has, found "
+        "another one; give the new meaning a code of its own"
     )

@@ -21,7 +21,7 @@ from baekman.files import atomic
 from baekman.files.locks import exclusive, exclusive_and_removed
 from baekman.intake.receive import Access
 from baekman.records.batch import add_batch
-from baekman.records.dictionary import Dictionary, read_dictionary, write_dictionary
+from baekman.records.dictionary import extend_dictionary, read_dictionary
 from baekman.records.intake import home as homes
 from baekman.records.intake.deaths import known_deaths
 from baekman.records.intake.delivered_rows import DeliveredRows, delivered_rows
@@ -158,7 +158,7 @@ def _judged(
     outcome = Outcome(connection, rows, sheet=reception.sheet, folder=scratch, deaths=deaths)
     outcome.leave_out(withdrawn_participants(reception.workspace))
     if rows.is_omop:
-        _extend_dictionary(reception.store, rows.dictionary)
+        extend_dictionary(reception.store, rows.dictionary)
     return outcome
 
 
@@ -194,15 +194,6 @@ def _conclude(reception: _Reception, home: RecordsDelivery, connection: duckdb.D
             "snapshot": read_snapshot(reception.store).number,
         },
     )
-
-
-def _extend_dictionary(store: RecordStore, dictionary: Dictionary) -> None:
-    """Write the codes of a delivery of OMOP to the dictionary of ``store``, which may have grown since it was read."""
-    with store.lock():
-        known = read_dictionary(store.dictionary)
-        merged = known.merged(dictionary)
-        if merged.table != known.table:
-            write_dictionary(merged, store.dictionary)
 
 
 def _received(home: RecordsDelivery, status: Literal["received", "same"]) -> ReceivedRecords:
