@@ -15,6 +15,7 @@ from baekman.releases import low_risk
 from baekman.releases.counting import count_rules
 from baekman.releases.home import ReleaseHome
 from baekman.releases.members import Members, member_ring
+from baekman.releases.package.standing import changed_members
 from baekman.releases.plan import Check, Plan
 from baekman.releases.planning import low_risk_tables, proposed_source
 from baekman.releases.propose import require_unchanged
@@ -159,6 +160,20 @@ def test_a_withdrawal_after_the_review_changes_the_plan(place: ReleaseWorkspace)
         f"release: {home.id}: expected the plan that was decided on, found another one today: consent, data, "
         "thresholds or other releases have changed; run `baekman release propose` again, and have the new plan reviewed"
     )
+
+
+def test_who_gives_records_without_a_genome_stays_a_member(place: ReleaseWorkspace) -> None:
+    place.withdraw_scope(place.people[5], Scope.GENOME)
+    home, plan = place.propose()
+    assert plan.members == PEOPLE
+
+    def changed() -> int:
+        registry = open_in_force(Workspace(place.root))
+        return changed_members(place.root, home, project=place.project, registry=registry, at=today())
+
+    assert changed() == 0
+    place.withdraw_scope(place.people[6], Scope.LIFESTYLE)
+    assert changed() == 1
 
 
 # -- SQL and requests that are refused

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from baekman import audit
-from baekman.consent import today
+from baekman.consent import Scope, today
 from baekman.errors import InputRefused, Problem
 from baekman.projects.decisions import require_approved
 from baekman.projects.project import Project, open_project
@@ -16,7 +16,7 @@ from baekman.releases.home import ReleaseHome, release_home
 from baekman.releases.members import Members, member_ring
 from baekman.releases.package.verify import LATER
 from baekman.releases.planning import uses_of
-from baekman.workspace.denied import denied_participants
+from baekman.workspace.denied import denied_participants, withdrawn_participants
 from baekman.workspace.paths import Workspace
 
 if TYPE_CHECKING:
@@ -32,15 +32,17 @@ def revocations(home: ReleaseHome) -> list[Path]:
 
 def changed_members(workspace: Path, home: ReleaseHome, *, project: Project, registry: Registry, at: date) -> int:
     """Return the number of members with another consent at ``at`` than when the release was proposed."""
-    denied = denied_participants(Workspace(workspace))
+    withdrawn, no_genome = withdrawn_participants(Workspace(workspace)), denied_participants(Workspace(workspace))
     scopes, uses = frozenset(project.scopes), uses_of(project)
     changed = 0
     for _, members in Members(home.members, home.id, member_ring(registry)).by_bucket():
         ids = [member.participant_id for member in members]
         now = {member.participant_id: member for member in admitted(registry, ids, scopes=scopes, uses=uses, at=at)}
-        changed += sum(
-            member.participant_id in denied or now.get(member.participant_id) != member for member in members
-        )
+        for member in members:
+            # marks and lists hold denials of a change that the registry does not have yet
+            has_genome = Scope.GENOME in scopes and Scope.GENOME not in member.denied
+            is_denied = member.participant_id in (no_genome if has_genome else withdrawn)
+            changed += is_denied or now.get(member.participant_id) != member
     return changed
 
 
