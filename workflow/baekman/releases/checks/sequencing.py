@@ -67,8 +67,3 @@ class SequencingGate:
         if delivery not in self._decisions:
             self._decisions[delivery] = decisions_in_force(self.workspace, self.workspace.delivery(delivery))
         return self._decisions[delivery]
-
-
-def is_below_qc(workspace: Path, participant_id: str) -> bool:
-    """Return whether the sequencing of one participant is below today's thresholds (``SequencingGate``)."""
-    return SequencingGate(workspace).is_below(participant_id)

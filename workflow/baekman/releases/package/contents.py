@@ -20,7 +20,7 @@ from baekman.projects.project import Project
 from baekman.projects.release_key import release_key
 from baekman.registry.books.book import Book, open_book
 from baekman.releases import low_risk
-from baekman.releases.checks.sequencing import is_below_qc
+from baekman.releases.checks.sequencing import SequencingGate
 from baekman.releases.counting import Source, count_rules
 from baekman.releases.dag.run import run_dag
 from baekman.releases.dag.tasks import Tasks
@@ -166,7 +166,8 @@ def _genotyped(contents: Contents, participants: list[str]) -> set[str]:
         return set()
     sequenced = set(find_batches(stores.cohort, participants, at=stores.cohort_snapshot))
     if request.below_qc == "leave_out":
-        sequenced = {participant for participant in sequenced if not is_below_qc(contents.workspace, participant)}
+        gate = SequencingGate(contents.workspace)
+        sequenced = {participant for participant in sequenced if not gate.is_below(participant)}
     return sequenced
 
 
