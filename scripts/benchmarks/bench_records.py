@@ -73,17 +73,21 @@ def write_registrations(path: Path, people: int) -> None:
             )
 
 
-def claims(people: int, *, seed: int, years: int) -> Iterator[pa.Table]:
+def claims(people: int, *, seed: int, first_year: int = FIRST_YEAR, years: int = YEARS) -> Iterator[pa.Table]:
     """Yield the claims of 64 people at a time, a person after the other, by time."""
     names = np.array(codes())
     starts = np.cumsum([0, *SYSTEMS.values()])
     for first in range(0, people, 64):
         rng = np.random.default_rng((seed, first))
-        parts = [_person(rng, number, names, starts, years) for number in range(first, min(first + 64, people))]
+        parts = [
+            _person(rng, number, names, starts, first_year, years) for number in range(first, min(first + 64, people))
+        ]
         yield pa.concat_tables(parts)
 
 
-def _person(rng: np.random.Generator, number: int, names: np.ndarray, starts: np.ndarray, years: int) -> pa.Table:
+def _person(
+    rng: np.random.Generator, number: int, names: np.ndarray, starts: np.ndarray, first_year: int, years: int
+) -> pa.Table:
     """Return a person's claims: visits with diagnoses, procedures and drugs, mostly the person's usual ones."""
     visits = int(rng.poisson(VISITS * years / YEARS)) + 1
     days = np.sort(rng.integers(0, 365 * years, visits))
@@ -103,7 +107,7 @@ def _person(rng: np.random.Generator, number: int, names: np.ndarray, starts: np
     low, high = (np.array([limits[side] for limits in CHECKUPS.values()]) for side in (0, 1))
     value[checkup] = np.round(low[which] + rng.random(len(checkup)) * (high - low)[which]).astype(int).astype(str)
     claim = np.char.add("C", np.char.zfill(rng.integers(0, 10**10, visits).astype(str), 10))
-    date = np.datetime64(f"{FIRST_YEAR}-01-01") + days
+    date = np.datetime64(f"{first_year}-01-01") + days
     return pa.table(
         {
             "subject_code": pa.array([f"SUBJ-{number:08d}"] * len(visit)),
@@ -115,21 +119,22 @@ def _person(rng: np.random.Generator, number: int, names: np.ndarray, starts: np
     )
 
 
-def write_delivery(folder: Path, people: int, *, seed: int, name: str, years: int = YEARS) -> int:
-    """Write a delivery of claims; return the number of rows."""
+def write_delivery(
+    folder: Path, people: int, *, seed: int, name: str, first: int = FIRST_YEAR, years: int = YEARS
+) -> int:
+    """Write a delivery of claims of ``years`` from the year ``first`` on; return the number of rows."""
     folder.mkdir()
     rows = 0
     with pa.OSFile(str(folder / "claims.csv"), "wb") as out:
         writer = None
-        for table in claims(people, seed=seed, years=years):
+        for table in claims(people, seed=seed, first_year=first, years=years):
             options = csv.WriteOptions(quoting_style="none")
             writer = writer or csv.CSVWriter(out, table.schema, write_options=options)
             writer.write_table(table)
             rows += table.num_rows
         if writer is not None:
             writer.close()
-    last = FIRST_YEAR + years - 1
-    sheet = SHEET.format(name=name, institution=INSTITUTION, first=FIRST_YEAR, last=last)
+    sheet = SHEET.format(name=name, institution=INSTITUTION, first=first, last=first + years - 1)
     (folder / "records.yaml").write_text(sheet, encoding="utf-8")
     return rows
 
@@ -220,7 +225,7 @@ def main() -> None:
         print(f"DuckDB COPY: {wall:.1f} s, CPU {copy_cpu:.1f} s, {memory:.0f} MB", flush=True)
         workspace = new_workspace(place, options.people)
         few = max(options.people // 20, 1)
-        write_delivery(place / "D0", few, seed=options.seed + 1, name="D0", years=1)
+        write_delivery(place / "D0", few, seed=options.seed + 1, name="D0", first=FIRST_YEAR - 1, years=1)
         _, _, alone = baekman("records", "receive", place / "D0", "--workspace", workspace)
         wall, cpu, memory = baekman(
             "records", "receive", place / "D1", "--workspace", workspace, "--workers", options.workers
@@ -229,7 +234,7 @@ def main() -> None:
         report_store(workspace, rows)
         print(f"receive against COPY: {cpu / copy_cpu:.2f} of the CPU (limit 3)", flush=True)
         report_queries(workspace)
-        write_delivery(place / "D2", few, seed=options.seed + 2, name="D2", years=1)
+        write_delivery(place / "D2", few, seed=options.seed + 2, name="D2", first=FIRST_YEAR + YEARS, years=1)
         _, _, later = baekman("records", "receive", place / "D2", "--workspace", workspace)
         print(f"memory of a small delivery: {alone:.0f} MB into an empty store, {later:.0f} MB into this one")
 

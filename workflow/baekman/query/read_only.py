@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -29,9 +30,7 @@ def only_reads(statement: duckdb.Statement) -> bool:
         sql = explain["statement"]
     elif statement.type != duckdb.StatementType.SELECT:
         return False
-    with duckdb.connect() as connection:
-        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
-    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    tree = _tree(sql)
     return not tree["error"] and len(tree["statements"]) == 1 and _is_query(tree)
 
 
@@ -43,9 +42,7 @@ def reads_only_tables(statement: duckdb.Statement, *, names: Collection[str], fu
     """
     explain = _EXPLAIN.fullmatch(statement.query)
     sql = explain["statement"] if statement.type == duckdb.StatementType.EXPLAIN and explain else statement.query
-    with duckdb.connect() as connection:
-        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
-    parts = list(_parts(json.loads(row[0]))) if row else []
+    parts = list(_parts(_tree(sql)))
     known = {name.lower() for name in names}
     for part in parts:
         own = (entry["key"].lower() for entry in (part.get("cte_map") or {}).get("map", []))
@@ -65,9 +62,7 @@ def reads_only_tables(statement: duckdb.Statement, *, names: Collection[str], fu
 
 def functions_in(statement: duckdb.Statement) -> set[str]:
     """Return the names of the functions that ``statement`` calls, in lower case; ``sample`` for a sample of rows."""
-    with duckdb.connect() as connection:
-        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement.query]).fetchone()
-    parts = list(_parts(json.loads(row[0]))) if row else []
+    parts = list(_parts(_tree(statement.query)))
     names = {str(part["function_name"]).lower() for part in parts if part.get("function_name")}
     # current_date and others without parentheses are columns for the parser
     names |= {str(part["column_names"][0]).lower() for part in parts if len(part.get("column_names") or ()) == 1}
@@ -76,10 +71,23 @@ def functions_in(statement: duckdb.Statement) -> set[str]:
 
 def has_qualified_names(statement: duckdb.Statement) -> bool:
     """Return whether ``statement`` names a table with its schema or catalog, so that no CTE of that name hides it."""
+    return any(
+        part.get("table_name") and (part.get("schema_name") or part.get("catalog_name"))
+        for part in _parts(_tree(statement.query))
+    )
+
+
+def _tree(sql: str) -> dict[str, Any]:
+    """Return a statement as DuckDB serializes it; its ``error`` is true for what it cannot serialize."""
+    text = _serialized(sql)
+    return json.loads(text) if text else {"error": True}
+
+
+@lru_cache(maxsize=64)  # opening a database takes longer than the rest of a small question
+def _serialized(sql: str) -> str | None:
     with duckdb.connect() as connection:
-        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement.query]).fetchone()
-    parts = _parts(json.loads(row[0])) if row else []
-    return any(part.get("table_name") and (part.get("schema_name") or part.get("catalog_name")) for part in parts)
+        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
+    return row[0] if row else None
 
 
 def _parts(tree: Any) -> Iterator[dict[str, Any]]:
