@@ -62,7 +62,7 @@ def resolve(some: list[Batch]) -> pa.Table:
     return resolved([sorted_rows(table(each.events, EVENTS)) for each in some], [dated(each) for each in some])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(batches())
 def test_the_newest_covering_batch_decides_each_day(some: list[Batch]) -> None:
     result = resolve(some)
@@ -71,7 +71,7 @@ def test_the_newest_covering_batch_decides_each_day(some: list[Batch]) -> None:
     assert rows_of(covered_days([dated(each) for each in some]).table(dated=False)) == covered(some)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(batches())
 def test_a_compaction_in_between_changes_nothing(some: list[Batch]) -> None:
     middle = len(some) // 2
@@ -99,7 +99,7 @@ def test_batches_of_one_time_have_the_same_result_in_any_order(some: list[Batch]
         assert kept in [sorted(rows, key=sort_key) for rows in own]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(batches())
 def test_firsts_count_the_events_of_each_code(some: list[Batch]) -> None:
     events = [row for each in some for row in each.events]

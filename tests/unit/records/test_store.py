@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -263,7 +264,7 @@ def test_a_kill_at_any_effect_leaves_a_state_from_which_the_same_command_finishe
         shutil.rmtree(place)
         if not was_killed:
             break
-        step += 7  # some of the effects: each takes a tenth of a second
+        step += 13  # some of the effects: each takes a tenth of a second
 
 
 def test_a_store_is_opened_in_its_own_workspace_only(tmp_path: Path, store: RecordStore) -> None:
@@ -280,3 +281,10 @@ def test_a_store_is_opened_in_its_own_workspace_only(tmp_path: Path, store: Reco
         open_store(other.workspace)
     with pytest.raises(InputRefused, match="--buckets: expected a power of two from 1 to 256, found 3"):
         create_store(store.workspace, dictionary=DICTIONARY, buckets=3)
+
+
+def test_two_writers_at_once_both_commit(store: RecordStore) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda batch: add(store, batch), (CLAIMS, SURVEY)))
+    assert numbers(store) == [1, 2]
+    assert {entry.name for entry in read_snapshot(store).batches} == {"claims", "survey"}
