@@ -83,7 +83,7 @@ def test_a_proposal_that_is_killed_at_an_instant_is_made_again(place: ReleaseWor
     shutil.rmtree(home.path)
     while killed_before(step, place.propose):
         assert all(ReleaseHome(path).read_plan() == plan for path in place.root.joinpath("releases").glob("R*"))
-        step += 19  # some of the effects: each takes a tenth of a second
+        step += 29  # some of the effects: each takes a tenth of a second
     assert step > 20
     home, again = place.propose()
     assert again == plan and [path.name for path in place.root.joinpath("releases").glob("R*")] == [home.id]
