@@ -1,28 +1,52 @@
 """The judgement on each delivered row: its faults as a mask, and the row by pseudonyms where it has none.
 
-DuckDB reads the rows as text in a stream and writes ``rows.parquet`` with the columns ``sid mask began end code
-value category episode source``. A row with a fault keeps ``sid``, ``mask`` and ``began``; without registration or
-consent it has no ``began`` either. ``sid`` is the number of the subject in the table ``subjects``.
+The rows come as text in a stream. DuckDB examines each distinct text of a block once; the rows refer to the answers by
+number. ``rows.parquet`` has the columns of ``JUDGED``. A row with a fault keeps ``sid``, ``mask`` and ``began``;
+without registration or consent it has no ``began`` either. ``sid`` is the number of the subject in the table
+``subjects``. No text of a row with a fault is written.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from baekman.arrow import arrow, table_of
 from baekman.files.spreadsheets import DATE, EMPTY_WORDS, ERROR_CELL, SCIENTIFIC
 from baekman.privacy.personal_shapes import find_identifiers
-from baekman.records.intake.delivered_rows import DeliveredRows
+from baekman.records.intake.delivered_rows import EVENT_ROW, DeliveredRows
+from baekman.records.intake.distinct import Distinct, Numbers, combined, distinct, spread
 from baekman.records.intake.reasons import BIT
 from baekman.records.intake.sheet import RecordsSheet
+from baekman.records.intake.subjects import CONSENT_COLUMNS
 
 if TYPE_CHECKING:
     import duckdb  # not at the start of every command
 
 ROWS_FILE = "rows.parquet"
+BLOCK_ROWS = 1 << 19
+_NEVER = -(1 << 30)  # before every year
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+JUDGED = pa.schema(
+    [
+        pa.field("sid", pa.int64()),
+        pa.field("mask", pa.int64()),
+        pa.field("began", pa.timestamp("us")),
+        pa.field("end", pa.timestamp("us")),
+        pa.field("code", _TEXT),
+        pa.field("value", pa.float64()),
+        pa.field("category", _TEXT),
+        pa.field("episode", _TEXT),
+        pa.field("source", _TEXT),
+    ]
+)
 LONGEST_EPISODE = 64
 SHORTEST_PERSONAL = 9  # characters of a number that belongs to a person
 DEATH = "DEATH/"  # the system of death and its causes
@@ -79,21 +103,32 @@ def _bit(code: str, column: str, condition: str) -> str:
     return f"CASE WHEN {condition} THEN {BIT[code, column]} ELSE 0 END"
 
 
-# the first of these that holds is the only fault of a row; else ``_FAULTS`` are added up
-_REFUSALS = f"""
-    WHEN participant_id IS NULL AND is_changed_label(subject_code) THEN {BIT["spreadsheet_error", "subject_code"]}
-    WHEN participant_id IS NULL THEN {BIT["not_registered", "subject_code"]}
-    WHEN kind IS NULL AND is_error_cell(code) THEN {BIT["spreadsheet_error", "code"]}
-    WHEN kind IS NULL AND is_personal(code) THEN {BIT["identifier_shape", "code"]}
-    WHEN kind IS NULL THEN {BIT["unknown_code", "code"]}
-    WHEN NOT is_allowed THEN {BIT["no_consent_for_scope", "code"]}
+_REFUSED_SUBJECT = f"""CASE WHEN s.participant_id IS NOT NULL THEN 0
+    WHEN is_changed_label(t.subject_code) THEN {BIT["spreadsheet_error", "subject_code"]}
+    ELSE {BIT["not_registered", "subject_code"]} END"""
+_SUBJECTS = f"""
+SELECT t.number, s.sid, s.birth_year, s.clinical, s.lifestyle, s.public_record_linkage, {_REFUSED_SUBJECT} AS mask
+FROM (SELECT number, tidy(subject_code) AS subject_code FROM texts) t
+LEFT JOIN subjects s ON s.subject_code = t.subject_code
 """
-_FAULTS = " + ".join(
+_FAULTS_OF_TIME = " + ".join(
     [
         _bit("spreadsheet_error", "time", "began IS NULL"),
-        _bit("before_birth", "time", "year(began) < birth_year"),
         _bit("spreadsheet_error", "end", 'end_text IS NOT NULL AND "end" IS NULL'),
         _bit("out_of_range", "end", '"end" < began'),
+    ]
+)
+_TIMES = f"""
+SELECT number, began, "end", year(began) AS year, {_FAULTS_OF_TIME} + @outside@ AS mask
+FROM (SELECT number, end_text, moment(time_text) AS began, moment(end_text) AS "end"
+    FROM (SELECT number, tidy("time") AS time_text, tidy("end") AS end_text FROM texts))
+"""
+_REFUSED_CODE = f"""CASE WHEN kind IS NOT NULL THEN 0
+    WHEN is_error_cell(code) THEN {BIT["spreadsheet_error", "code"]}
+    WHEN is_personal(code) THEN {BIT["identifier_shape", "code"]}
+    ELSE {BIT["unknown_code", "code"]} END"""
+_FAULTS_OF_CONTENT = " + ".join(
+    [
         _text_bits("value"),
         _bit("unit_differs", "value", "kind <> 'number' AND value_fault = 0 AND value_text IS NOT NULL"),
         _bit(
@@ -110,49 +145,52 @@ _FAULTS = " + ".join(
         ),
         _text_bits("category"),
         _bit("out_of_range", "category", "kind = 'category' AND category IS NULL"),
-        _text_bits("episode"),
     ]
 )
-_EPISODE = "substr(sha256(@secret@ || participant_id || ' ' || episode_text), 1, 12)"
-_JUDGE = f"""
-COPY (
+# ``scope``: 0 clinical, 1 lifestyle, 2 public_record_linkage, which is also that of an unknown code
+_CONTENT = f"""
 WITH delivered_text AS (
-    SELECT tidy(subject_code) AS subject_code, tidy("time") AS time_text,
-        tidy("end") AS end_text, tidy(code) AS code, tidy(value) AS value_text,
-        tidy(unit) AS unit, tidy(category) AS category_text,
-        tidy(episode) AS episode_text, source
-    FROM delivered
+    SELECT number, tidy(code) AS code, tidy(value) AS value_text, tidy(unit) AS unit, tidy(category) AS category_text
+    FROM texts
 ), joined AS (
-    SELECT t.subject_code, t.code, t.unit, t.end_text, t.episode_text, t.source, s.sid, s.participant_id, s.birth_year,
-        d.kind, d.unit AS known_unit, d.low, d.high, d.categories,
-        CASE d.scope WHEN 'clinical' THEN s.clinical WHEN 'lifestyle' THEN s.lifestyle
-            ELSE s.public_record_linkage END AS is_allowed,
-        moment(time_text) AS began, moment(end_text) AS "end",
+    SELECT t.number, t.code, t.unit, d.kind, d.unit AS known_unit, d.low, d.high, d.categories,
+        CASE d.scope WHEN 'clinical' THEN 0 WHEN 'lifestyle' THEN 1 ELSE 2 END AS scope,
         CASE WHEN d.kind = 'category' AND category_text IS NULL THEN value_text ELSE category_text END AS category,
         CASE WHEN d.kind = 'category' AND category_text IS NULL THEN NULL ELSE value_text END AS value_text
-    FROM delivered_text t LEFT JOIN subjects s ON s.subject_code = t.subject_code
-        LEFT JOIN dictionary d ON d.code = t.code
+    FROM delivered_text t LEFT JOIN dictionary d ON d.code = t.code
 ), checked AS (
     SELECT *, number(value_text) AS value,
         CASE WHEN kind IS NULL OR number(value_text) IS NOT NULL THEN 0 ELSE text_fault(value_text) END AS value_fault,
         CASE WHEN kind IS NULL OR list_contains(categories, category) THEN 0 ELSE text_fault(category) END
-            AS category_fault,
-        CASE WHEN episode_text IS NULL THEN 0 WHEN is_changed_label(episode_text) THEN 1
-            WHEN is_personal(episode_text) THEN 2
-            WHEN regexp_full_match(episode_text, '\\S{{1,{LONGEST_EPISODE}}}') THEN 0 ELSE 3 END AS episode_fault
+            AS category_fault
     FROM joined
 ), judged AS (
-    SELECT *, CASE {_REFUSALS} ELSE {_FAULTS} + @outside@ END AS mask FROM checked
+    SELECT *, {_REFUSED_CODE} AS refused, {_FAULTS_OF_CONTENT} AS mask FROM checked
 )
-SELECT sid, CAST(mask AS BIGINT) AS mask, CASE WHEN is_allowed THEN began END AS began,
-    CASE WHEN mask = 0 THEN "end" END AS "end", CASE WHEN mask = 0 THEN code END AS code,
-    CASE WHEN mask = 0 AND kind = 'number' THEN value END AS value,
-    CASE WHEN mask = 0 AND kind = 'category' THEN category END AS category,
-    CASE WHEN mask = 0 AND episode_text IS NOT NULL THEN @episode@ END AS episode,
-    coalesce(source, @source@) AS source
+SELECT number, scope, refused, mask, CASE WHEN refused + mask = 0 THEN code END AS code,
+    CASE WHEN refused + mask = 0 AND kind = 'number' THEN value END AS value,
+    CASE WHEN refused + mask = 0 AND kind = 'category' THEN category END AS category
 FROM judged
-) TO @file@ (FORMAT parquet, COMPRESSION lz4_raw)
 """
+# The second case is of most names: letters and digits after a letter are no label that a spreadsheet changed, and an
+# identifier stands alone.
+_EPISODES = f"""
+WITH episodes AS (
+    SELECT t.number, s.participant_id, tidy(t.episode) AS episode_text,
+    FROM texts t LEFT JOIN subjects s ON s.subject_code = tidy(t.subject_code)
+), checked AS (
+    SELECT *, CASE WHEN episode_text IS NULL THEN 0
+        WHEN length(episode_text) BETWEEN {SHORTEST_PERSONAL} AND {LONGEST_EPISODE}
+            AND regexp_full_match(episode_text, '[A-Za-z][A-Za-z0-9]*') THEN 0
+        WHEN is_changed_label(episode_text) THEN 1 WHEN is_personal(episode_text) THEN 2
+        WHEN regexp_full_match(episode_text, '\\S{{1,{LONGEST_EPISODE}}}') THEN 0 ELSE 3 END AS episode_fault
+    FROM episodes
+)
+SELECT number, CASE WHEN episode_text IS NOT NULL AND episode_fault = 0 THEN @episode@ END AS episode,
+    {_text_bits("episode")} AS mask
+FROM checked
+"""
+_EPISODE = "substr(sha256(@secret@ || participant_id || ' ' || episode_text), 1, 12)"
 
 
 def judge_rows(
@@ -170,17 +208,95 @@ def judge_rows(
     """
     define_macros(connection)
     connection.register("dictionary", rows.dictionary.table)
-    connection.register("delivered", rows.events())
     outside = "0"
     if sheet.first is not None and sheet.last is not None and not rows.has_coverage:
         outside = _bit("out_of_range", "time", f"CAST(began AS DATE) NOT BETWEEN '{sheet.first}' AND '{sheet.last}'")
     # the reader of OMOP has made words of its own for episodes, which show the parts of a visit
     episode = "episode_text" if rows.is_omop else _EPISODE.replace("@secret@", quoted(secret))
-    query = _JUDGE.replace("@outside@", outside).replace("@episode@", episode)
-    query = query.replace("@source@", quoted(sheet.source)).replace("@file@", quoted(str(folder / ROWS_FILE)))
-    connection.execute(query)
-    connection.unregister("delivered")
+    judge = _Judge(
+        connection=connection,
+        times=_TIMES.replace("@outside@", outside),
+        episodes=_EPISODES.replace("@episode@", episode),
+        source=sheet.source,
+    )
+    with pq.ParquetWriter(folder / ROWS_FILE, JUDGED, compression="lz4", write_statistics=False) as writer:
+        for block in _blocks(rows.events()):
+            writer.write_table(judge.judged(block))
     connection.unregister("dictionary")
+
+
+def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield the rows in tables of about ``BLOCK_ROWS``."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= BLOCK_ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judge:
+    """The judgement on blocks of rows: distinct texts by SQL, and rows by the numbers of their texts."""
+
+    connection: duckdb.DuckDBPyConnection
+    times: str
+    episodes: str
+    source: str
+
+    def judged(self, block: pa.Table) -> pa.Table:
+        """Return the rows of a block in the schema JUDGED."""
+        texts = {name: distinct(block.column(name)) for name in EVENT_ROW}
+        subjects, people = self._examined(_SUBJECTS, texts, "subject_code")
+        times, moments = self._examined(self.times, texts, "time", "end")
+        contents, content = self._examined(_CONTENT, texts, "code", "value", "unit", "category")
+        episodes, names = self._examined(self.episodes, texts, "subject_code", "episode")
+        permits = np.stack([_flags(people[name]) for name in CONSENT_COLUMNS.values()])
+        is_allowed = permits[_numbers(content["scope"])[contents], subjects]
+        born, year = _numbers(people["birth_year"], missing=_NEVER), _numbers(moments["year"], missing=-_NEVER)
+        mask = _numbers(content["mask"])[contents] + _numbers(moments["mask"])[times]
+        mask += _numbers(names["mask"])[episodes]
+        mask += np.where(year[times] < born[subjects], BIT["before_birth", "time"], 0)
+        # the first refusal that holds is the only fault of a row
+        for refused in (
+            np.where(is_allowed, 0, BIT["no_consent_for_scope", "code"]),
+            _numbers(content["refused"])[contents],
+            _numbers(people["mask"])[subjects],
+        ):
+            mask = np.where(refused != 0, refused, mask)
+        sound = mask == 0
+        every = np.ones(len(mask), np.bool_)
+        sources = texts["source"]
+        columns = {
+            "sid": spread(people["sid"], subjects, keep=every),
+            "mask": arrow(mask),
+            "began": spread(moments["began"], times, keep=is_allowed),
+            "end": spread(moments["end"], times, keep=sound),
+            **{name: spread(content[name], contents, keep=sound) for name in ("code", "value", "category")},
+            "episode": spread(names["episode"], episodes, keep=sound),
+            "source": spread(sources.columns[0].fill_null(self.source), sources.rows, keep=every),
+        }
+        return table_of(JUDGED, columns)
+
+    def _examined(self, query: str, texts: Mapping[str, Distinct], *names: str) -> tuple[Numbers, pa.Table]:
+        """Return the place of each row in the answers of ``query`` to the distinct texts of the columns ``names``."""
+        values = combined(*(texts[name] for name in names))
+        self.connection.register("texts", values.table(names))
+        answers = self.connection.sql(query).to_arrow_table()
+        self.connection.unregister("texts")
+        places = np.empty(values.count, np.int64)
+        places[_numbers(answers["number"])] = np.arange(values.count)
+        return places[values.rows], answers
+
+
+def _numbers(column: pa.ChunkedArray, *, missing: int = 0) -> Numbers:
+    return np.asarray(column.fill_null(missing)).astype(np.int64, copy=False)
+
+
+def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    return np.asarray(column.fill_null(False)).astype(np.bool_, copy=False)
 
 
 def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
@@ -195,9 +311,4 @@ def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _have_identifiers(texts: pa.ChunkedArray) -> pa.Array:
     """Return for each text whether it has the shape of an identifier of a person; called with few texts."""
-    return pa.array([bool(text) and _has_identifier(text) for text in texts.to_pylist()], pa.bool_())
-
-
-@lru_cache(maxsize=4096)  # the rows of an episode follow each other
-def _has_identifier(text: str) -> bool:
-    return bool(find_identifiers(text.encode()))
+    return pa.array([bool(text) and bool(find_identifiers(text.encode())) for text in texts.to_pylist()], pa.bool_())
