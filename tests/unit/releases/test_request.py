@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 from baekman.errors import InputRefused
+from baekman.pseudonyms import check_character
 from baekman.releases.request import PAGE, parse_request, read_request
 
 PROJECT = "J0000000000000"
@@ -53,8 +56,8 @@ def test_lines_of_a_bed_file_become_regions_from_1() -> None:
 
 def test_every_fault_of_the_schema_is_reported_at_once() -> None:
     assert refused(tier="public", codes=["E119"], generalise={"threshold": 5}, colour="red") == [
-        "request.yaml: top level: expected one of the keys project, tier, who, why, codes, regions, genotypes, "
-        "snapshots, generalise, shape, below_qc, found colour; docs/releases.md shows every key",
+        "request.yaml: top level: expected one of the keys project, tier, recipient, who, why, codes, regions, "
+        "genotypes, snapshots, generalise, shape, below_qc, found colour; docs/releases.md shows every key",
         "request.yaml: codes.0: expected a code SYSTEM/CODE, or SYSTEM/*, found something else; docs/releases.md shows "
         "every key",
         "request.yaml: generalise.threshold: expected a number of at least 11, found 5; docs/releases.md shows every "
@@ -108,3 +111,92 @@ def test_a_file_that_is_no_request_is_refused(tmp_path: Path, text: str | None, 
     with pytest.raises(InputRefused) as refusal:
         read_request(path)
     assert str(refusal.value) == message
+
+
+PUBLIC_KEY = (
+    "-----BEGIN CRYPT4GH PUBLIC KEY-----\n"
+    "qzoa+IRGxBqpz63FBCDdqLqPDuHYCGbpmpxp7mDKyGg=\n"
+    "-----END CRYPT4GH PUBLIC KEY-----\n"
+)
+NO_KEY = (
+    "request.yaml: recipient.public_key: expected a Crypt4GH public key, the three lines of a file .pub, found {}; {}"
+)
+ELSE = NO_KEY.format("something else", "copy the whole file that `crypt4gh-keygen` made")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"tier": "transfer"},
+            "request.yaml: recipient: expected the recipient of the transfer: name and public_key, found none; "
+            "docs/releases.md shows every key",
+        ),
+        *(
+            (
+                {"tier": tier, "recipient": {"name": "Hong", "public_key": PUBLIC_KEY}},
+                f"request.yaml: recipient: expected no recipient in the tier {tier}, which is not encrypted to anyone, "
+                "found a recipient; leave it out, or ask for the tier transfer",
+            )
+            for tier in ("open", "low_risk", "room")
+        ),
+        (
+            {"tier": "transfer", "recipient": {"public_key": PUBLIC_KEY}},
+            "request.yaml: recipient: expected the key name, found none; docs/releases.md shows every key",
+        ),
+        (
+            {"tier": "transfer", "recipient": {"name": "Hong"}},
+            "request.yaml: recipient: expected the key public_key, found none; docs/releases.md shows every key",
+        ),
+        (
+            {"tier": "transfer", "recipient": {"name": "Hong\nKim", "public_key": PUBLIC_KEY}},
+            "request.yaml: recipient.name: expected a name of at most 200 characters in one line, found something "
+            "else; docs/releases.md shows every key",
+        ),
+        (
+            {"tier": "transfer", "recipient": {"name": "Hong", "public_key": PUBLIC_KEY, "mail": "x"}},
+            "request.yaml: recipient: expected one of the keys name, public_key, found mail; docs/releases.md shows "
+            "every key",
+        ),
+        ({"tier": "transfer", "recipient": {"name": "Hong", "public_key": "ssh-ed25519 AAAA"}}, ELSE),
+        ({"tier": "transfer", "recipient": {"name": "Hong", "public_key": PUBLIC_KEY.replace("qz", "q")}}, ELSE),
+        # points of small order, and a spelling with the bit that is not part of the number
+        *(
+            (
+                {
+                    "tier": "transfer",
+                    "recipient": {
+                        "name": "Hong",
+                        "public_key": PUBLIC_KEY.replace(PUBLIC_KEY.splitlines()[1], b64encode(point).decode()),
+                    },
+                },
+                ELSE,
+            )
+            for point in (bytes(32), b"\1" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f", b"\7" * 31 + b"\x87")
+        ),
+        (
+            {"tier": "transfer", "recipient": {"name": "Hong", "public_key": PUBLIC_KEY.replace("PUBLIC", "PRIVATE")}},
+            NO_KEY.format("a private key", "the recipient makes another pair: this key is not secret now"),
+        ),
+    ],
+)
+def test_a_transfer_alone_has_a_recipient_with_a_key(keys: dict[str, Any], message: str) -> None:
+    assert refused(codes=["A/1"], **keys) == [message]
+
+
+def test_a_recipient_is_written_in_one_spelling_and_read_again(tmp_path: Path) -> None:
+    text = "\n" + PUBLIC_KEY.replace("\n", "\r\n") + "\n"
+    asked = {**ASKED, "tier": "transfer", "codes": ["A/1"], "recipient": {"name": " Hong ", "public_key": text}}
+    request = parse_request(asked, source="request.yaml")
+    assert request.to_json()["recipient"] == {"name": "Hong", "public_key": PUBLIC_KEY}
+    (tmp_path / "request.yaml").write_text(request.to_yaml(), encoding="utf-8")
+    assert read_request(tmp_path / "request.yaml") == request
+    assert request.recipient is not None
+    key = b64decode(PUBLIC_KEY.splitlines()[1])
+    assert request.recipient.fingerprint == hashlib.sha256(key).hexdigest()
+    with pytest.raises(InputRefused) as refusal:
+        parse_request(
+            {**asked, "recipient": {"name": "P" + "0" * 12 + check_character("P" + "0" * 12), "public_key": text}},
+            source="request.yaml",
+        )
+    assert "recipient.name: expected no ID" in str(refusal.value)

@@ -122,17 +122,25 @@ def verify(
         list[Path] | None,
         typer.Option("--revoked", help="A later manifest, or a folder of them, that the sender published; repeatable."),
     ] = None,
+    recipient_key: Annotated[
+        Path | None,
+        typer.Option("--recipient-key", help="Of a transfer: the recipient's private Crypt4GH key, to decrypt it too."),
+    ] = None,
 ) -> None:
     """Compare every byte of a package with its signed manifest; needs the public key and nothing else.
 
-    Later manifests in the folder `revoked` next to the package count too.
+    Later manifests in the folder `revoked` next to the package count too. With --recipient-key, what the files of a
+    transfer decrypt to is compared too, in memory; BAEKMAN_CRYPT4GH_PASSPHRASE has the key's passphrase.
 
     Example: baekman release verify package --key release.pub
     """
+    from baekman.intake.crypt4gh import recipient_key as read_recipient_key
     from baekman.projects.signing import PublicKey
     from baekman.releases.package.verify import verify_package
 
-    typer.echo(verify_package(folder, key=PublicKey.read(key), revoked=revoked or []).line())
+    recipient = read_recipient_key(recipient_key) if recipient_key else None
+    verified = verify_package(folder, key=PublicKey.read(key), revoked=revoked or [], recipient=recipient)
+    typer.echo(verified.line())
 
 
 @app.command()
@@ -202,4 +210,5 @@ def _print_statuses(statuses: Iterable[dict[str, Any]]) -> None:
         for later in each["revoked"]:
             typer.echo(printable(f"  revoked {later['day']} by {later['manifest']}: {later['reason']}"))
         for person in each["delete"]:
-            typer.echo(printable(f"  every copy must be deleted by {person['name']} ({person['institution']})"))
+            place = f" ({person['institution']})" if person["institution"] else ""
+            typer.echo(printable(f"  every copy must be deleted by {person['name']}{place}"))

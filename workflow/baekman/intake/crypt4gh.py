@@ -55,7 +55,9 @@ def recipient_key(file: Path | None = None) -> RecipientKey | None:
     try:
         mode = path.stat().st_mode
     except OSError:
-        raise _refused("a key file", "no such file", f"correct {KEY_VARIABLE}") from None
+        raise _refused(
+            "a key file", "no such file", "correct its path" if file else f"correct {KEY_VARIABLE}"
+        ) from None
     if stat.S_IMODE(mode) & 0o077:
         raise _refused("a file that its owner alone may read", oct(stat.S_IMODE(mode)), "chmod 600 it")
     try:

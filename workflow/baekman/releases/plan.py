@@ -89,6 +89,7 @@ class Plan:
         counts: Numbers by name: rows, codes rolled up, values that were coded or set to missing, and others.
         small_cells: Codes held by fewer people than the threshold, and their fate: code -> target ("" if dropped).
         checks: The checks in their order.
+        recipient_key: SHA-256 (hex) of the key that a transfer is encrypted to; "" for every other tier.
     """
 
     request: Mapping[str, Any]
@@ -101,6 +102,7 @@ class Plan:
     counts: Mapping[str, int] = field(default_factory=dict)
     small_cells: Mapping[str, str] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    recipient_key: str = ""
 
     @property
     def project(self) -> str:
@@ -111,6 +113,11 @@ class Plan:
     def tier(self) -> str:
         """Return the tier."""
         return str(self.request["tier"])
+
+    @property
+    def recipient(self) -> str:
+        """Return the name of the recipient of a transfer; "" for every other tier."""
+        return str(self.request.get("recipient", {}).get("name", ""))
 
     @property
     def failures(self) -> tuple[Check, ...]:
@@ -131,6 +138,7 @@ class Plan:
             "counts": dict(self.counts),
             "small_cells": dict(self.small_cells),
             "checks": [check.to_json() for check in self.checks],
+            **({"recipient_key": self.recipient_key} if self.recipient_key else {}),
         }
 
     @classmethod
@@ -147,6 +155,7 @@ class Plan:
             counts=value["counts"],
             small_cells=value["small_cells"],
             checks=tuple(Check(**check) for check in value["checks"]),
+            recipient_key=value.get("recipient_key", ""),
         )
 
     @property

@@ -129,6 +129,7 @@ def make_plan(
         counts={name: counts[name] for name in sorted(counts)},
         small_cells=dict(rules.rare),
         checks=run_checks(proposal),
+        recipient_key=request.recipient.fingerprint if request.recipient else "",
     )
 
 

@@ -15,6 +15,7 @@ import yaml
 from baekman import pseudonyms
 from baekman.config.schema_errors import Fault, faults
 from baekman.errors import InputRefused, Problem
+from baekman.releases.transfer.recipient import Recipient, key_problem, parse_public_key
 
 Tier = Literal["open", "low_risk", "room", "transfer"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
@@ -43,6 +44,7 @@ class Request:
         threshold: The fewest people that a code, an extreme value or a row of ``low_risk`` stands for.
         birth_years: Width of the bands of birth years.
         shape: ``tables`` or ``meds``.
+        recipient: The recipient of a ``transfer``; None for every other tier.
         below_qc: ``refuse`` or ``leave_out`` (the genotypes) where sequencing does not pass today's thresholds.
     """
 
@@ -59,6 +61,7 @@ class Request:
     birth_years: int = BIRTH_YEARS
     shape: Literal["tables", "meds"] = "tables"
     below_qc: Literal["refuse", "leave_out"] = "refuse"
+    recipient: Recipient | None = None
 
     @property
     def is_public(self) -> bool:
@@ -80,6 +83,7 @@ class Request:
             "generalise": {"threshold": self.threshold, "birth_years": self.birth_years},
             "shape": self.shape,
             "below_qc": self.below_qc,
+            **({"recipient": self.recipient.to_json()} if self.recipient else {}),
         }
 
     @property
@@ -142,7 +146,14 @@ def parse_request(content: Mapping[str, Any], *, source: str) -> Request:
         birth_years=generalise.get("birth_years", BIRTH_YEARS),
         shape=content.get("shape", "tables"),
         below_qc=content.get("below_qc", "refuse"),
+        recipient=_recipient(content),
     )
+
+
+def _recipient(content: Mapping[str, Any]) -> Recipient | None:
+    asked = content.get("recipient")
+    key = parse_public_key(asked["public_key"]) if asked else None
+    return Recipient(name=asked["name"].strip(), key=key) if asked and key else None
 
 
 def _contradictions(content: Mapping[str, Any], *, regions: bool, source: str) -> Iterator[Problem]:
@@ -155,8 +166,10 @@ def _contradictions(content: Mapping[str, Any], *, regions: bool, source: str) -
             found="a wrong check character",
             action="copy it again from `baekman project show`",
         )
-    for key in ("who", "why"):
-        if any(map(pseudonyms.is_valid, _ID.findall(content.get(key, "")))):
+    recipient = content.get("recipient") or {}
+    texts = {"who": content["who"], "why": content.get("why", ""), "recipient.name": recipient.get("name", "")}
+    for key, text in texts.items():
+        if any(map(pseudonyms.is_valid, _ID.findall(text))):
             yield Problem(
                 file=source,
                 place=key,
@@ -181,10 +194,33 @@ def _contradictions(content: Mapping[str, Any], *, regions: bool, source: str) -
             found=content["shape"],
             action="leave it out, or ask for the tier room",
         )
+    yield from _recipient_problems(tier, recipient, source=source)
     if not regions and not content.get("codes"):
         yield Problem(
             file=source, place="codes", expected="codes or regions", found="neither", action="name what is needed"
         )
+
+
+def _recipient_problems(tier: str, recipient: Mapping[str, str], *, source: str) -> Iterator[Problem]:
+    """Yield the problems of the recipient, which a transfer has and no other tier."""
+    if tier == "transfer" and not recipient:
+        yield Problem(
+            file=source,
+            place="recipient",
+            expected="the recipient of the transfer: name and public_key",
+            found="none",
+            action=PAGE,
+        )
+    elif tier != "transfer" and recipient:
+        yield Problem(
+            file=source,
+            place="recipient",
+            expected=f"no recipient in the tier {tier}, which is not encrypted to anyone",
+            found="a recipient",
+            action="leave it out, or ask for the tier transfer",
+        )
+    elif recipient and (problem := key_problem(recipient["public_key"], source=source)):
+        yield problem
 
 
 def _bed_regions(text: str, source: str) -> Iterator[str | Problem]:

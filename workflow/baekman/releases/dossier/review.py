@@ -68,8 +68,9 @@ def _shown(check: Check) -> dict[str, Any]:
 
 def changes(plan: Plan, last: Plan) -> Iterator[Change]:
     """Yield each part of ``plan`` that differs from ``last``."""
-    for key in sorted({*plan.request, *last.request}):
-        before, now = last.request.get(key), plan.request.get(key)
+    earlier_request, request = _shown_request(last), _shown_request(plan)
+    for key in sorted({*request, *earlier_request}):
+        before, now = earlier_request.get(key), request.get(key)
         if before != now:
             yield Change(name=_key(key), before=_text(before), now=_text(now))
     yield from _numbers(("참여자 수", "members"), last.members, plan.members)
@@ -93,6 +94,12 @@ def changes(plan: Plan, last: Plan) -> Iterator[Change]:
             yield Change(name=wording.check(check.code), before=_verdict(earlier), now=_verdict(check))
 
 
+def _shown_request(plan: Plan) -> dict[str, Any]:
+    """Return the request of ``plan`` with the fingerprint of the recipient's key in place of the key."""
+    recipient = {"recipient": f"{plan.recipient} ({plan.recipient_key})"} if plan.recipient_key else {}
+    return {**plan.request, **recipient}
+
+
 def _numbers(name: wording.Words, before: int, now: int) -> Iterator[Change]:
     if before != now:
         yield Change(name=name, before=wording.number(before), now=wording.number(now))
@@ -104,6 +111,7 @@ def _verdict(check: Check) -> str:
 
 def _key(key: str) -> wording.Words:
     names = {"who": "대상 조건", "codes": "코드", "regions": "유전체 영역", "tier": "등급", "snapshots": "시점"}
+    names["recipient"] = "수신자"
     return names.get(key, key), key
 
 

@@ -35,6 +35,7 @@ class About:
         counts: Numbers of the plan by name.
         reviews: The approvals, by role.
         rows: Number of rows of each Parquet file.
+        recipient_key: SHA-256 (hex) of the key that a transfer is encrypted to; "" for every other tier.
     """
 
     release: str
@@ -49,6 +50,7 @@ class About:
     counts: Mapping[str, int] = field(default_factory=dict)
     reviews: Sequence[Review] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
+    recipient_key: str = ""
 
     @property
     def day(self) -> str:

@@ -65,6 +65,8 @@ class Builder:
             if not self.home.package.is_dir():
                 with self._unfinished(plan) as folder:
                     self._build(plan, project, folder)
+            else:  # of a build that was killed after the rename; plain files of a transfer are in it
+                remove_unfinished(self.home)
         return self.home.package
 
     def _build(self, plan: Plan, project: Project, folder: PackageFolder) -> None:
@@ -76,11 +78,11 @@ class Builder:
         contents = Contents(
             workspace=self.workspace, home=self.home, plan=plan, project=project, registry=self.registry, at=self.day
         )
-        write_contents(contents, folder, engine=self.engine, profile=self.profile)
-        _fsync(folder.content)
+        package = write_contents(contents, folder, engine=self.engine, profile=self.profile)
+        _fsync(package)
         with held_denials(Workspace(self.workspace)):
             self._require_standing(plan, project)
-            folder.content.rename(self.home.package)
+            package.rename(self.home.package)
             fsync_folder(self.home.path)
 
     def _require_standing(self, plan: Plan, project: Project) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -42,6 +43,7 @@ from baekman.releases.package.shards import ShardTasks
 from baekman.releases.package.spill import bucket_count
 from baekman.releases.plan import Plan
 from baekman.releases.planning import low_risk_tables, open_stores, proposed_source
+from baekman.releases.transfer.encryption import SUFFIX, encrypt_files
 from baekman.releases.transform import Rules
 from baekman.releases.views import Stores
 
@@ -108,8 +110,8 @@ class Contents:
         return bucket_count(self.plan.members)
 
 
-def write_contents(contents: Contents, folder: PackageFolder, *, engine: Engine, profile: str = "") -> None:
-    """Write the whole package to ``folder.content``, with its manifest.
+def write_contents(contents: Contents, folder: PackageFolder, *, engine: Engine, profile: str = "") -> Path:
+    """Write the whole package with its manifest, and return its folder: ``content``, or ``sealed`` of a transfer.
 
     With a ``profile`` of Snakemake its buckets and shards are jobs (``releases.dag``), else tasks of the ``engine``.
 
@@ -117,6 +119,8 @@ def write_contents(contents: Contents, folder: PackageFolder, *, engine: Engine,
         InputRefused: The finished package has an ID of this workspace.
     """
     folder.content.mkdir(exist_ok=True)
+    for path in folder.content.rglob(".*.tmp"):  # of a write that SIGKILL ended
+        path.unlink()
     if contents.plan.tier == "open":
         _write_counts(contents, folder)
     elif contents.plan.tier == "low_risk":
@@ -130,13 +134,37 @@ def write_contents(contents: Contents, folder: PackageFolder, *, engine: Engine,
                 for kind, some in tasks.items():
                     map_tasks(TITLES[kind], some, len(some))
     _write_documents(contents, folder)
-    _seal(contents, folder)
-    scan_package(
-        folder.content,
-        ours=ids_of(contents.workspace, contents.registry),
-        members=islice(contents.members.ids(), MEMBERS),
-        engine=engine,
-    )
+    if contents.source.request.recipient is not None:
+        return _write_transfer(contents, folder, contents.source.request.recipient.key, engine=engine)
+    _seal(contents, folder, folder.content)
+    _scan(contents, folder.content, engine=engine)
+    return folder.content
+
+
+def _scan(contents: Contents, package: Path, *, engine: Engine) -> None:
+    """Raise InputRefused when an ID of ours is in the folder ``package``; encrypted files are left out."""
+    ours, members = ids_of(contents.workspace, contents.registry), islice(contents.members.ids(), MEMBERS)
+    scan_package(package, ours=ours, members=members, engine=engine, without=SUFFIX)
+
+
+def _write_transfer(contents: Contents, folder: PackageFolder, key: bytes, *, engine: Engine) -> Path:
+    """Write the package of a transfer to ``folder.sealed`` and return it.
+
+    The plain files stay in the folder of work, which only the owner can read, and are scanned before they are
+    encrypted. README and dictionary, then crate and manifest, are the files in clear.
+    """
+    (folder.content / documents.CRATE).unlink(missing_ok=True)  # it names the encrypted files
+    _scan(contents, folder.content, engine=engine)
+    shutil.rmtree(folder.sealed, ignore_errors=True)
+    folder.sealed.mkdir()
+    names = tuple(sorted({*digests_of_package(folder.content)} - {documents.README, documents.DICTIONARY}))
+    plain = encrypt_files(folder.content, folder.sealed, names=names, key=key, engine=engine)
+    for name in (documents.README, documents.DICTIONARY):
+        shutil.copyfile(folder.content / name, folder.sealed / name)
+    documents.write_crate(folder.sealed, about_of(contents, rows=folder.rows()), digests_of_package(folder.sealed))
+    _seal(contents, folder, folder.sealed, plain=plain)
+    _scan(contents, folder.sealed, engine=engine)
+    return folder.sealed
 
 
 def write_people(contents: Contents, folder: PackageFolder) -> People:
@@ -296,12 +324,13 @@ def about_of(contents: Contents, *, rows: dict[str, int]) -> About:
         counts=plan.counts,
         reviews=reviews,
         rows=rows,
+        recipient_key=plan.recipient_key,
     )
 
 
-def _seal(contents: Contents, folder: PackageFolder) -> None:
-    """Write the signed manifest of everything that lies in the package."""
-    plan, path = contents.plan, folder.content / NAME
+def _seal(contents: Contents, folder: PackageFolder, package: Path, *, plain: Mapping[str, str] | None = None) -> None:
+    """Write the signed manifest of everything that lies in ``package``; ``plain`` as in ``Manifest``."""
+    plan, path = contents.plan, package / NAME
     path.unlink(missing_ok=True)
     facts = {
         "project": contents.project.id,
@@ -310,6 +339,8 @@ def _seal(contents: Contents, folder: PackageFolder) -> None:
         "members": plan.members,
         "snapshots": {name: snapshot.number for name, snapshot in plan.snapshots.items()},
     }
-    files = digests_of_package(folder.content)
-    manifest = Manifest(release=contents.home.id, files=files, rows=folder.rows(), facts=facts)
+    if plan.recipient_key:
+        facts["recipient"] = {"name": plan.recipient, "key": plan.recipient_key}
+    files = digests_of_package(package)
+    manifest = Manifest(release=contents.home.id, files=files, rows=folder.rows(), plain=plain or {}, facts=facts)
     path.write_bytes(seal(manifest, key=release_key(contents.workspace)))

@@ -12,6 +12,7 @@ from baekman.files.atomic import write_text
 from baekman.records.dictionary import Dictionary, write_dictionary
 from baekman.releases.package.about import COLUMNS, LICENCE, About
 from baekman.releases.package.manifest import NAME
+from baekman.releases.transfer.encryption import SUFFIX
 
 README = "README.md"
 DICTIONARY = "dictionary.tsv"
@@ -52,6 +53,25 @@ _TABLES = {
 }
 
 
+# in the README of a transfer
+_DECRYPTION = (
+    "## Decrypt · 복호화",
+    "",
+    "A file `NAME.c4gh` is `NAME`, encrypted to the recipient's key (Crypt4GH). Decrypt it into another folder:",
+    "각 `NAME.c4gh`는 수신자의 키로 암호화한 `NAME`입니다(Crypt4GH). 다른 폴더에 복호화하십시오:",
+    "",
+    "```sh",
+    "find . -name '*.c4gh' | while read -r file; do",
+    '  mkdir -p "../plain/$(dirname "$file")"',
+    '  crypt4gh decrypt --sk KEY < "$file" > "../plain/${file%.c4gh}"',
+    "done",
+    "```",
+    "",
+    "`baekman release verify DIR --key release.pub --recipient-key KEY` also compares what the files decrypt to "
+    "with the SHA-256 in the manifest.",
+)
+
+
 def write_readme(folder: Path, about: About) -> None:
     """Write README.md: what the tables are, and what to do with them, in English and Korean."""
     write_text(folder / README, "\n".join(_readme(about)) + "\n")
@@ -73,6 +93,8 @@ def _readme(about: About) -> Iterator[str]:
     yield "- 날짜는 참여자마다 같은 일수만큼 옮겼고 간격은 정확합니다. ID는 이 과제에서만 뜻이 있습니다."
     yield ""
     yield f"`baekman release verify DIR --key release.pub` compares every byte with `{NAME}`."
+    if about.recipient_key:
+        yield from ["", *_DECRYPTION]
     yield ""
     yield "## Tables · 표"
     for table, (english, korean) in _TABLES.items():
@@ -209,5 +231,6 @@ def _format(name: str) -> str:
         ".parquet": "application/vnd.apache.parquet",
         ".md": "text/markdown",
         ".tsv": "text/tab-separated-values",
+        SUFFIX: "application/octet-stream",
     }
     return endings.get(Path(name).suffix, "application/json")

@@ -19,7 +19,8 @@ from baekman.releases.package.verify import RELEASE_KEY
 class PackageFolder:
     """The folder in which the package of ``release`` is made; it has no package's name yet.
 
-    ``content`` is what is renamed at the end. ``notes`` has a note for each finished task: the files and their rows.
+    ``content``, or ``sealed`` of a transfer, is what is renamed at the end. ``notes`` has a note for each finished
+    task: the files and their rows.
     """
 
     path: Path
@@ -29,6 +30,11 @@ class PackageFolder:
     def content(self) -> Path:
         """The files of the package."""
         return self.path / "content"
+
+    @property
+    def sealed(self) -> Path:
+        """The files of the package of a transfer, which are encrypted."""
+        return self.path / "sealed"
 
     @property
     def notes(self) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import sha256_of
+from baekman.releases.transfer.encryption import SUFFIX
 
 if TYPE_CHECKING:
     from baekman.projects.signing import PublicKey, SigningKey
@@ -33,6 +34,7 @@ class Manifest:
         number: 1 for that of the package, more for later ones.
         files: SHA-256 (hex) by path within the package, without the manifest itself; empty for a revocation.
         rows: Number of rows of each Parquet file.
+        plain: SHA-256 (hex) of what each encrypted file decrypts to, by its name without ``.c4gh``; of transfers.
         facts: What else the package says of itself: project, plan, tier, snapshots, counts.
         revokes: SHA-256 (hex) of the envelope of the package that this manifest revokes; "" for that of a package.
         day: ISO date of a revocation.
@@ -43,10 +45,17 @@ class Manifest:
     number: int = 1
     files: Mapping[str, str] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
+    plain: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     revokes: str = ""
     day: str = ""
     reason: str = ""
+
+    @property
+    def recipient_key(self) -> str:
+        """The fingerprint of the key that the files are encrypted to; "" where they are not."""
+        recipient = self.facts.get("recipient")
+        return str(recipient.get("key", "")) if isinstance(recipient, Mapping) else ""
 
     def statement(self) -> dict[str, Any]:
         """Return the in-toto statement (v1) of the manifest."""
@@ -57,6 +66,7 @@ class Manifest:
             predicate |= {"revoked": self.day, "reason": self.reason}
         else:
             predicate |= {"rows": dict(sorted(self.rows.items())), **self.facts}
+            predicate |= {"plain": dict(sorted(self.plain.items()))} if self.plain else {}
         return {
             "_type": STATEMENT_TYPE,
             "subject": subject,
@@ -78,7 +88,10 @@ class Manifest:
             revokes, day, reason = names[SUBJECT_OF_REVOCATION], str(predicate["revoked"]), str(predicate["reason"])
             return cls(release=release, number=number, revokes=revokes, day=day, reason=reason)
         rows = {str(name): int(count) for name, count in predicate.pop("rows").items()}
-        return cls(release=release, number=number, files=names, rows=rows, facts=predicate)
+        plain = {str(name): str(digest) for name, digest in predicate.pop("plain", {}).items()}
+        if any(f"{name}{SUFFIX}" not in names for name in plain):
+            raise ValueError("a plain file without its encrypted file")
+        return cls(release=release, number=number, files=names, rows=rows, plain=plain, facts=predicate)
 
 
 def _is_plain(name: str) -> bool:

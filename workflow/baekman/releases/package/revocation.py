@@ -184,6 +184,8 @@ def _status(workspace: Path, home: ReleaseHome, registry: Registry | None) -> di
     people = [
         {"name": person.name, "institution": person.institution or project.institution} for person in project.people
     ]
+    if plan.recipient and plan.recipient not in {person["name"] for person in people}:
+        people.append({"name": plan.recipient, "institution": ""})
     return {
         "release": home.id,
         "project": plan.project,

@@ -93,9 +93,13 @@ class ScanTasks:
     members: tuple[str, ...]
 
     @classmethod
-    def of(cls, folder: Path, *, members: Iterable[str] = ()) -> ScanTasks:
-        """Return the tasks for everything in ``folder``; other forms are looked for of the first ``members``."""
-        entries = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")))
+    def of(cls, folder: Path, *, members: Iterable[str] = (), without: str = "") -> ScanTasks:
+        """Return the tasks for everything in ``folder``; other forms are looked for of the first ``members``.
+
+        Files with names that end in ``without`` are left out: they are encrypted, and were scanned before.
+        """
+        paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+        entries = tuple(path for path in paths if not without or not path.endswith(without))
         return cls(folder=folder, entries=entries, members=tuple(islice(members, MEMBERS)))
 
     def __len__(self) -> int:
@@ -116,15 +120,17 @@ def _matcher(members: tuple[str, ...]) -> IdMatcher:
     return IdMatcher(members)
 
 
-def scan_package(folder: Path, *, ours: Lookup, members: Iterable[str] = (), engine: Engine | None = None) -> int:
+def scan_package(
+    folder: Path, *, ours: Lookup, members: Iterable[str] = (), engine: Engine | None = None, without: str = ""
+) -> int:
     """Scan every file and name in ``folder``; return the number of entries.
 
-    ``ours`` is asked which IDs are of this workspace.
+    ``ours`` is asked which IDs are of this workspace. Files with names that end in ``without`` are left out.
 
     Raises:
         InputRefused: An ID of ours is there in any form, or a file could not be read to its end.
     """
-    tasks = ScanTasks.of(folder, members=members)
+    tasks = ScanTasks.of(folder, members=members, without=without)
     with (engine or Engine()).open() as map_tasks:
         results = map_tasks("scanning", tasks, len(tasks))
     candidates = sorted(candidate for some, _ in results for candidate in some)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.digests import sha256_of
 from baekman.releases.package.manifest import AGAIN, NAME, Manifest, files_of, open_manifest
+from baekman.releases.transfer.encryption import plain_problems, require_recipient
 
 if TYPE_CHECKING:
+    from baekman.intake.crypt4gh import RecipientKey
     from baekman.projects.signing import PublicKey
 
 REVOKED = "revoked"  # the folder of later manifests, next to the package
@@ -22,29 +24,40 @@ RELEASE_KEY = "baekman.release"  # in the metadata of each Parquet file
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """A package that is as it was signed: its ``manifest``, and the SHA-256 of the envelope, ``digest``."""
+    """A package that is as it was signed: its ``manifest``, and the SHA-256 of the envelope, ``digest``.
+
+    ``is_plain_checked``: the files of a transfer were decrypted and compared too.
+    """
 
     manifest: Manifest
     digest: str
     key: str
+    is_plain_checked: bool = False
 
     def line(self) -> str:
         """Return the line that ``release verify`` prints."""
         manifest = self.manifest
         count = sum(manifest.rows.values())
         files = f"{len(manifest.files)} files, {len(manifest.rows)} of them Parquet with {count:,} rows"
-        return f"verified: release {manifest.release}, {files}; signed by key {self.key[:16]}"
+        text = f"verified: release {manifest.release}, {files}; signed by key {self.key[:16]}"
+        if not manifest.plain:
+            return text
+        state = "decrypted and compared too" if self.is_plain_checked else "not decrypted"
+        return f"{text}; {len(manifest.plain)} encrypted to key {manifest.recipient_key[:16]}, {state}"
 
 
-def verify_package(folder: Path, *, key: PublicKey, revoked: Sequence[Path] = ()) -> Verified:
+def verify_package(
+    folder: Path, *, key: PublicKey, revoked: Sequence[Path] = (), recipient: RecipientKey | None = None
+) -> Verified:
     """Return the manifest of the package in ``folder`` when every byte is as the owner of ``key`` signed it.
 
     ``revoked``: later manifests, or folders of them. Those in the folder ``revoked`` next to the package always count.
+    With the private key of the ``recipient`` of a transfer, what its files decrypt to is compared too.
 
     Raises:
         InputRefused: With a line for each file that was changed, added, renamed or dropped and for each link and
             folder that the manifest does not name; for a signature of another key, an edited envelope, and a package
-            that a later manifest revokes.
+            that a later manifest revokes; for a ``recipient`` of another key or tier, and plain bytes that differ.
     """
     manifest, digest = open_manifest(folder / NAME, key=key)
     if manifest.revokes:
@@ -52,7 +65,11 @@ def verify_package(folder: Path, *, key: PublicKey, revoked: Sequence[Path] = ()
     problems = [*_problems(folder, manifest), *_revocations(folder, manifest, digest, key=key, named=revoked)]
     if problems:
         raise InputRefused(problems)
-    return Verified(manifest=manifest, digest=digest, key=key.id)
+    if recipient is not None:
+        require_recipient(recipient, expected=manifest.recipient_key, tier=str(manifest.facts.get("tier", "")))
+        if problems := list(plain_problems(folder, manifest.plain, key=recipient, action=AGAIN)):
+            raise InputRefused(problems)
+    return Verified(manifest=manifest, digest=digest, key=key.id, is_plain_checked=recipient is not None)
 
 
 def _problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
