@@ -65,7 +65,7 @@ def make_subjects(
         ("event_codes", rows.events(["subject_code"])),
         ("coverage_codes", rows.coverage(["subject_code"])),
     ):
-        connection.register("delivered", reader)
+        connection.register("delivered", _each_once(reader))
         connection.execute(
             f"CREATE TABLE {name} AS SELECT DISTINCT trim(subject_code) AS subject_code FROM delivered"
             " WHERE subject_code IS NOT NULL"
@@ -97,6 +97,12 @@ def require_institution(registry: Registry, institution: str) -> None:
                 action="correct the name, or import its registration first; then give the same delivery again",
             )
         )
+
+
+def _each_once(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """Return a reader of the distinct rows of each batch of one column."""
+    batches = (pa.RecordBatch.from_arrays([batch.column(0).unique()], schema=reader.schema) for batch in reader)
+    return pa.RecordBatchReader.from_batches(reader.schema, batches)
 
 
 def _page(connection: duckdb.DuckDBPyConnection, first: int) -> list[str]:

@@ -24,6 +24,7 @@ Ranks = npt.NDArray[np.int64]
 
 ROW_GROUP_ROWS = 1 << 17
 _WORD_BITS = 63
+_DECIDING = 3  # columns: participant, time and code of events
 # Every other column has a dictionary. Times of sorted events differ little; an episode has few rows.
 _DELTA = frozenset({"time"})
 _PLAIN = frozenset({"episode"})
@@ -34,7 +35,7 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     delta = [field.name for field in schema if field.name in _DELTA]
     return {
         "compression": "zstd",
-        "compression_level": 5,
+        "compression_level": 1,  # hashed episodes become smaller than at level 5, and the rest hardly larger
         "use_dictionary": [field.name for field in schema if field.name not in _DELTA | _PLAIN],
         "column_encoding": dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
         "dictionary_pagesize_limit": 1 << 24,
@@ -114,7 +115,9 @@ def ranks_of(column: pa.ChunkedArray) -> Ranks:
     missing = np.asarray(array.is_null()) if array.null_count else None
     if pa.types.is_floating(kind):
         floats = np.asarray(array.fill_null(0.0)) + 0.0  # -0.0 is 0.0
-        values = np.unique(floats, return_inverse=True)[1].astype(np.int64)
+        values = np.zeros(len(array), np.int64)
+        present = slice(None) if missing is None else ~missing
+        values[present] = np.unique(floats[present], return_inverse=True)[1]
     else:
         physical = array.view(pa.int32()) if pa.types.is_date32(kind) else array.view(pa.int64())
         values = np.asarray(physical.fill_null(0)).astype(np.int64)
@@ -147,13 +150,7 @@ def order_of(ranks: Sequence[Ranks]) -> Ranks:
 
 def is_sorted(table: pa.Table) -> bool:
     """Return whether the rows of ``table`` are in the one order (``schema.SORT_ORDER``, else that of the columns)."""
-    order = order_of(_ranks(table)) if table.num_rows else np.zeros(0, np.int64)
-    return bool((np.diff(order) > 0).all())
-
-
-def _ranks(table: pa.Table) -> list[Ranks]:
-    names = SORT_ORDER if table.schema.names == EVENTS.names else table.schema.names
-    return [ranks_of(table.column(name)) for name in names]
+    return bool((np.diff(_sorting(table)) > 0).all())
 
 
 def sorted_rows(table: pa.Table) -> pa.Table:
@@ -161,8 +158,29 @@ def sorted_rows(table: pa.Table) -> pa.Table:
     if table.num_rows == 0:
         return table
     table = table.combine_chunks()
-    order = order_of(_ranks(table))
+    order = _sorting(table)
     return table if (np.diff(order) > 0).all() else take(table, order)
+
+
+def _sorting(table: pa.Table) -> Ranks:
+    """Return the row numbers of ``table`` in the one order; equal rows stay in theirs.
+
+    The first columns decide about most rows. Only the rows that are equal in them are ranked by the others.
+    """
+    if table.num_rows == 0:
+        return np.zeros(0, np.int64)
+    names = SORT_ORDER if table.schema.names == EVENTS.names else table.schema.names
+    ranks = [ranks_of(table.column(name)) for name in names[:_DECIDING]]
+    order = order_of(ranks)
+    is_new = np.zeros(len(order) + 1, np.bool_)
+    is_new[group_starts(*(each[order] for each in ranks))] = True
+    is_new[-1] = True
+    tied = ~(is_new[:-1] & is_new[1:])
+    if tied.any():
+        rows, groups = order[tied], np.cumsum(is_new[:-1])[tied]
+        rest = take(table.select(names[_DECIDING:]).combine_chunks(), rows)
+        order[tied] = rows[order_of([groups - groups[0], *map(ranks_of, rest.columns)])]
+    return order
 
 
 def firsts_of(events: pa.Table) -> pa.Table:
