@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,10 +12,18 @@ import pyarrow as pa
 import pytest
 from baekman.records.dictionary import Dictionary, Entry
 from baekman.records.schema import COVERAGE, EVENTS
-from baekman.releases.codes import choose, parents_within, roll_up, with_targets
+from baekman.releases.codes import choose, parents_within, roll_up, scopes_of_sources, with_targets
 from baekman.releases.extremes import Extremes
 from baekman.releases.request import Request
-from baekman.releases.transform import Rules, birth_bands, coverage_rows, event_rows, generalise, person_rows
+from baekman.releases.transform import (
+    Rules,
+    birth_bands,
+    coverage_rows,
+    event_rows,
+    generalise,
+    granted_coverage,
+    person_rows,
+)
 
 START = datetime(2020, 1, 1, 9, 30)
 BP = "LOINC/8480-6"
@@ -83,6 +92,7 @@ def rules_of(table: pa.Table, *, threshold: int = 11, codes: Sequence[str] | Non
         categories=extremes.categories(),
         institutions={"Hospital": "1"},
         people=people,
+        sources={"claims": frozenset({"clinical"}), "survey": frozenset({"lifestyle"})},
         birth_years=5,
         oldest_birth_year=1936,
     )
@@ -221,6 +231,38 @@ def test_dates_of_a_person_move_together_and_intervals_stay() -> None:
         assert times[1] - times[0] == timedelta(days=7)
     assert {row["first"] - START.date() for row in days.to_pylist()} == {timedelta(days=33)}
     assert {row["last"] - row["first"] for row in days.to_pylist()} == {timedelta(days=364)}
+
+
+def test_a_source_has_the_scopes_of_the_code_systems_that_it_knows() -> None:
+    systems = {"claims": ["KCD8"], "emr": ["KCD8", "SURVEY"], "survey": ["SURVEY"], "other": ["NONE"], "empty": []}
+    both = {"emr": frozenset({"clinical", "lifestyle"})}
+    claims, survey = {"claims": frozenset({"clinical"})}, {"survey": frozenset({"lifestyle"})}
+    assert scopes_of_sources(systems, DICTIONARY, within={"clinical", "lifestyle"}) == claims | both | survey
+    clinical = frozenset({"clinical"})
+    assert scopes_of_sources(systems, DICTIONARY, within={"clinical"}) == {"claims": clinical, "emr": clinical}
+    assert scopes_of_sources(systems, DICTIONARY, within=()) == {}
+
+
+def test_coverage_is_that_of_sources_with_a_requested_scope_that_the_participant_has_granted() -> None:
+    people, sources = ("P1", "P2", "P3"), ("claims", "emr", "register", "survey")
+    rows = [(person, source, START.date(), START.date()) for person in people for source in sources]
+    columns = zip(*rows, strict=True)
+    days = pa.Table.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(columns, COVERAGE, strict=True)], schema=COVERAGE
+    )
+    clinical, lifestyle = frozenset({"clinical"}), frozenset({"lifestyle"})
+    requested = {"claims": clinical, "emr": clinical | lifestyle, "survey": lifestyle}  # the register is of neither
+    rules = replace(rules_of(events([])), sources=requested)
+    denied = {"P2": ["lifestyle"], "P3": ["clinical", "lifestyle"]}
+    kept = granted_coverage(days, rules, denied).to_pylist()
+    assert [(row["participant_id"], row["source"]) for row in kept] == [
+        ("P1", "claims"),
+        ("P1", "emr"),
+        ("P1", "survey"),
+        ("P2", "claims"),
+        ("P2", "emr"),
+    ]
+    assert granted_coverage(days, replace(rules, sources={}), {}).num_rows == 0
 
 
 def test_nothing_that_an_institution_wrote_is_released() -> None:

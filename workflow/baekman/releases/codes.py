@@ -80,6 +80,24 @@ def _is_within(dictionary: Dictionary, code: str, *, tier: str, scopes: Collecti
     return entry is not None and entry.tier in TIERS_WITHIN[tier] and entry.scope in scopes
 
 
+def scopes_of_sources(
+    systems: Mapping[str, Collection[str]], dictionary: Dictionary, *, within: Collection[str]
+) -> dict[str, frozenset[str]]:
+    """Return the scopes ``within`` which each source has codes; without sources that have none.
+
+    ``systems``: the code systems of the events of each source in the snapshot (``records.reading.systems``). A source
+    is of the scopes of all codes of these systems in the dictionary: it would have recorded any of them.
+    """
+    scopes: dict[str, set[str]] = {}
+    for code, entry in dictionary.entries.items():
+        scopes.setdefault(code.partition("/")[0], set()).add(entry.scope)
+    known = {
+        source: frozenset().union(*(scopes.get(system, ()) for system in some)) & frozenset(within)
+        for source, some in systems.items()
+    }
+    return {source: some for source, some in known.items() if some}
+
+
 def people_per_code(rows: Iterable[pa.Table], targets: Mapping[str, str]) -> Counter[str]:
     """Return the number of participants of each target.
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from baekman.releases.codes import Choice, parents_within, roll_up, with_targets
+from baekman.releases.codes import Choice, parents_within, roll_up, scopes_of_sources, with_targets
 from baekman.releases.extremes import Extremes
 from baekman.releases.request import Request
-from baekman.releases.rows import MemberRows, person_table
-from baekman.releases.transform import OLDEST, Rules, birth_bands, generalise
+from baekman.releases.rows import MemberRows, denied_scopes, person_table
+from baekman.releases.transform import OLDEST, Rules, birth_bands, generalise, granted_coverage
 
 if TYPE_CHECKING:
     from baekman.records.dictionary import Dictionary
@@ -65,6 +65,7 @@ def count_rules(source: Source) -> Rules:
         extremes.add(events)
         pairs = events.group_by(["participant_id", "institution"]).aggregate([])
         institutions.update(pairs["institution"].to_pylist())
+    asked = {dictionary.entries[code].scope for code in source.choice.starts}
     return Rules(
         targets=targets,
         rare=codes.rare,
@@ -74,6 +75,7 @@ def count_rules(source: Source) -> Rules:
         categories=extremes.categories(),
         institutions=_numbered(institutions, threshold=request.threshold),
         people=people,
+        sources=scopes_of_sources(source.rows.systems(), dictionary, within=asked),
         birth_years=request.birth_years,
         oldest_birth_year=source.at.year - OLDEST,
     )
@@ -106,7 +108,7 @@ def count_rows(source: Source, rules: Rules) -> Totals:
     for bucket, members in source.rows.buckets():
         _, of_bucket = generalise(source.rows.events(bucket, members), rules)
         counts.update(of_bucket)
-        coverage = source.rows.coverage(bucket, members)
+        coverage = granted_coverage(source.rows.coverage(bucket, members), rules, denied_scopes(members))
         counts["coverage_rows"] += coverage.num_rows
         ends.update(_ends(coverage))
         years = person_table(source.registry, members)["birth_year"].combine_chunks()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,25 +46,32 @@ class MemberRows:
         """Return the events (EVENTS) of the ``members`` of a bucket, of the scopes that they have granted, sorted."""
         if self.store is None or self.snapshot is None:
             return EVENTS.empty_table()
-        rows = reading.events(self.store, self.snapshot, bucket, scopes=_denied(members))
+        rows = reading.events(self.store, self.snapshot, bucket, scopes=denied_scopes(members))
         return _of_members(rows, members)
 
     def firsts(self, bucket: str, members: list[Member]) -> pa.Table:
         """Return the firsts (FIRSTS) of the ``members`` of a bucket; as ``events``."""
         if self.store is None or self.snapshot is None:
             return FIRSTS.empty_table()
-        rows = reading.firsts(self.store, self.snapshot, bucket, scopes=_denied(members))
+        rows = reading.firsts(self.store, self.snapshot, bucket, scopes=denied_scopes(members))
         return _of_members(rows, members)
+
+    def systems(self) -> Mapping[str, Collection[str]]:
+        """Return the code systems of the events of each source in the snapshot."""
+        if self.store is None or self.snapshot is None:
+            return {}
+        return reading.systems(self.store, self.snapshot)
 
     def coverage(self, bucket: str, members: list[Member]) -> pa.Table:
         """Return the covered days (COVERAGE) of the ``members`` of a bucket who have granted a scope of records."""
         if self.store is None or self.snapshot is None:
             return COVERAGE.empty_table()
-        rows = reading.coverage(self.store, self.snapshot, bucket, scopes=_denied(members))
+        rows = reading.coverage(self.store, self.snapshot, bucket, scopes=denied_scopes(members))
         return _of_members(rows, members)
 
 
-def _denied(members: list[Member]) -> dict[str, tuple[str, ...]]:
+def denied_scopes(members: list[Member]) -> dict[str, tuple[str, ...]]:
+    """Return the scopes that each of ``members`` has not granted, without members who have granted all."""
     return {member.participant_id: member.denied for member in members if member.denied}
 
 

@@ -7,7 +7,7 @@ the dates of a person stay exact.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,6 +65,7 @@ class Rules:
         categories: Released code -> categories that are shown.
         institutions: Institution -> its name in the release.
         people: Released code -> number of members.
+        sources: Source -> the scopes of requested codes that it knows; without sources that know none of them.
         birth_years: Width of the bands of birth years.
         oldest_birth_year: The year of birth of who is released as ``OLDEST`` years old.
     """
@@ -77,12 +78,17 @@ class Rules:
     categories: Mapping[str, frozenset[str]]
     institutions: Mapping[str, str]
     people: Mapping[str, int]
+    sources: Mapping[str, frozenset[str]]
     birth_years: int
     oldest_birth_year: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the rules as JSON values, for tasks in other processes."""
-        return {**asdict(self), "categories": {code: sorted(shown) for code, shown in self.categories.items()}}
+        return {
+            **asdict(self),
+            "categories": {code: sorted(shown) for code, shown in self.categories.items()},
+            "sources": {source: sorted(scopes) for source, scopes in self.sources.items()},
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Rules:
@@ -94,6 +100,7 @@ class Rules:
                 "units": {code: (kind, unit) for code, (kind, unit) in values["units"].items()},
                 "bounds": {code: (low, high) for code, (low, high) in values["bounds"].items()},
                 "categories": {code: frozenset(shown) for code, shown in values["categories"].items()},
+                "sources": {source: frozenset(scopes) for source, scopes in values["sources"].items()},
             }
         )
 
@@ -180,6 +187,23 @@ def event_rows(events: pa.Table, rules: Rules, book: pa.Table) -> pa.Table:
     }
     table = pa.table([columns[name] for name in RELEASED_EVENTS.names], schema=RELEASED_EVENTS)
     return table.sort_by([(name, "ascending") for name in RELEASED_EVENTS.names])
+
+
+def granted_coverage(coverage: pa.Table, rules: Rules, denied: Mapping[str, Collection[str]]) -> pa.Table:
+    """Return the rows of ``coverage`` of sources with a requested scope that the participant has granted.
+
+    ``denied``: the scopes that each participant has not granted.
+    """
+    keep = pc.is_in(coverage["source"], value_set=pa.array(sorted(rules.sources), pa.string()))
+    people: dict[frozenset[str], list[str]] = {}
+    for participant, scopes in denied.items():
+        people.setdefault(frozenset(scopes), []).append(participant)
+    for scopes, some in people.items():  # at most one set for each combination of scopes
+        closed = [source for source, asked in rules.sources.items() if asked <= scopes]
+        of_people = pc.is_in(coverage["participant_id"], value_set=pa.array(some, pa.string()))
+        of_sources = pc.is_in(coverage["source"], value_set=pa.array(closed, pa.string()))
+        keep = pc.and_not(keep, pc.and_(of_people, of_sources))
+    return coverage.filter(keep)
 
 
 def coverage_rows(coverage: pa.Table, book: pa.Table) -> pa.Table:

@@ -105,6 +105,8 @@ def test_the_tables_hold_the_rows_of_the_members_under_project_ids(small: SmallR
         assert row["birth"] == f"{(1950 + number) // 5 * 5}-{(1950 + number) // 5 * 5 + 4}"
     events = pq.read_table(package / "records").to_pylist()
     assert {row["code"] for row in events} == {"KCD8/E119", "LOINC/8480-6"} and len(events) == 2 * PEOPLE
+    covered = pq.read_table(package / "coverage").to_pylist()  # not by the survey, which has no requested scope
+    assert {row["source"] for row in covered} == {"claims"} and len(covered) == PEOPLE
     for row in events:
         number, shift = number_of[row["project_id"]]
         expected = day(10 * number + (7 if row["value"] else 0)) + timedelta(days=shift)
@@ -375,4 +377,4 @@ def test_the_examples_of_the_page_run_next_to_a_package(copy: Path, monkeypatch:
         exec(example, values)
     assert values["people"].values.tolist() == [["female", PEOPLE // 2], ["male", PEOPLE // 2]]
     assert len(values["carriers"]) == 2 * PEOPLE and set(values["carriers"].joint_copies) <= {1, 2}
-    assert len(values["first"]) == PEOPLE and len(values["observed"]) == 2 * PEOPLE
+    assert len(values["first"]) == PEOPLE and len(values["observed"]) == PEOPLE

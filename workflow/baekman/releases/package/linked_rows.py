@@ -16,7 +16,14 @@ from baekman.records.store import RecordStore
 from baekman.releases.package.files import PackageFolder
 from baekman.releases.package.people import People
 from baekman.releases.package.spill import bucket_name, read_spilled, write_spill
-from baekman.releases.transform import RELEASED_COVERAGE, RELEASED_EVENTS, Rules, coverage_rows, event_rows
+from baekman.releases.transform import (
+    RELEASED_COVERAGE,
+    RELEASED_EVENTS,
+    Rules,
+    coverage_rows,
+    event_rows,
+    granted_coverage,
+)
 
 KINDS = {"records": RELEASED_EVENTS, "coverage": RELEASED_COVERAGE}
 
@@ -52,7 +59,8 @@ class SpillTasks:
         book = people.select(["participant_id", "project_id", "date_shift_days"])
         rows = event_rows(events(self.store, self.snapshot, bucket, scopes=scopes), self.rules, book)
         write_spill(rows, self.folder.spilled / "records" / bucket, count=self.count)
-        rows = coverage_rows(coverage(self.store, self.snapshot, bucket, scopes=scopes), book)
+        days = coverage(self.store, self.snapshot, bucket, scopes=scopes)
+        rows = coverage_rows(granted_coverage(days, self.rules, scopes), book)
         write_spill(rows, self.folder.spilled / "coverage" / bucket, count=self.count)
         self.folder.note(f"spill-{bucket}", {})
 
