@@ -175,19 +175,22 @@ class Outcome:
     def events(self, *, institution: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows that are taken, in the schema EVENTS, in any order."""
         query = """SELECT s.participant_id, j.began AS "time", j."end", j.code, j.value, j.category,
-            j.source, ?::VARCHAR AS institution, j.episode
+            j.source, j.episode
             FROM judged j JOIN subjects s USING (sid) ANTI JOIN held USING (sid) WHERE j.fault = 0"""
-        yield from self._stream(query, [institution], schema=EVENTS)
+        place = EVENTS.get_field_index("institution")
+        for batch in self._stream(query, schema=EVENTS.remove(place)):
+            arrays = [*batch.columns[:place], pa.repeat(institution, len(batch)), *batch.columns[place:]]
+            yield pa.RecordBatch.from_arrays(arrays, schema=EVENTS)
 
     def coverage(self) -> Iterator[pa.RecordBatch]:
         """Yield the days that were seen, in the schema COVERAGE, in any order."""
         query = """SELECT s.participant_id, c.source, c."first", c."last"
             FROM seen c JOIN subjects s USING (sid) ANTI JOIN held USING (sid)"""
-        yield from self._stream(query, [], schema=COVERAGE)
+        yield from self._stream(query, schema=COVERAGE)
 
-    def _stream(self, query: str, values: list[str], *, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _stream(self, query: str, *, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with self.connection.cursor() as cursor:
-            for batch in cursor.sql(query, params=values).to_arrow_reader(BATCH_ROWS):
+            for batch in cursor.sql(query).to_arrow_reader(BATCH_ROWS):
                 yield pa.RecordBatch.from_arrays(
                     [column.cast(kind) for column, kind in zip(batch.columns, schema.types, strict=True)], schema=schema
                 )

@@ -149,24 +149,27 @@ class DeliveredTable:
         """Return the SHA-256 (hex); refuse bytes that no text of the encoding has."""
         digest = hashlib.sha256()
         decoder = codecs.getincrementaldecoder(self.sheet.encoding)()
-        row = 1
+        begun = 0  # bytes before the block
         while block := opened.read(BLOCK):
             digest.update(block)
             if self.is_binary:
                 continue
             if b"\0" in block:
-                row += block.count(b"\n", 0, block.index(b"\0"))
+                row = _row_of(opened, begun + block.index(b"\0"))
                 raise self._refused("text", f"a NUL character in row {row}", "export the table again")
             try:
-                decoder.decode(block)
+                # plain ASCII after a whole character needs no decoder
+                if not (block.isascii() and decoder.getstate()[0] == b""):
+                    decoder.decode(block)
             except UnicodeDecodeError as fault:
-                raise self._other_bytes(row + fault.object.count(b"\n", 0, fault.start)) from None
-            row += block.count(b"\n")
+                place = begun + len(block) - len(fault.object) + fault.start  # the object begins with bytes kept back
+                raise self._other_bytes(_row_of(opened, place)) from None
+            begun += len(block)
         try:
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             if not self.is_binary:
-                raise self._other_bytes(row) from None
+                raise self._other_bytes(_row_of(opened, begun)) from None
         return digest.hexdigest()
 
     def _other_bytes(self, row: int) -> InputRefused:
@@ -270,6 +273,16 @@ def open_tables(sheet: RecordsSheet) -> DeliveredTables:
 def _table(sheet: RecordsSheet, name: str, number: int, columns: tuple[str, ...]) -> DeliveredTable:
     is_parquet = name.lower().endswith(".parquet")
     return DeliveredTable(sheet=sheet, name=name, number=number, columns=columns, is_parquet=is_parquet)
+
+
+def _row_of(opened: BinaryIO, place: int) -> int:
+    """Return the row, from 1, of the byte at ``place``."""
+    opened.seek(0)
+    row = 1
+    while place > 0 and (block := opened.read(min(BLOCK, place))):
+        row += block.count(b"\n")
+        place -= len(block)
+    return row
 
 
 def _fingerprint(opened: BinaryIO) -> tuple[int, int, int]:
