@@ -106,3 +106,17 @@ rule write_dosages:
         "../envs/step.yaml"
     shell:
         "baekman step release matrix matrix-{wildcards.region} 2> {log}"
+
+
+rule write_pgen:
+    """Write a region for plink2."""
+    output:
+        note="notes/pgen-{region}.json",
+    log:
+        "logs/write_pgen/{region}.log",
+    benchmark:
+        "benchmarks/write_pgen/{region}.tsv"
+    conda:
+        "../envs/step.yaml"
+    shell:
+        "baekman step release pgen pgen-{wildcards.region} 2> {log}"

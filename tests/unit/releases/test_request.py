@@ -57,7 +57,7 @@ def test_lines_of_a_bed_file_become_regions_from_1() -> None:
 def test_every_fault_of_the_schema_is_reported_at_once() -> None:
     assert refused(tier="public", codes=["E119"], generalise={"threshold": 5}, colour="red") == [
         "request.yaml: top level: expected one of the keys project, tier, recipient, who, why, codes, regions, "
-        "genotypes, snapshots, generalise, shape, below_qc, found colour; docs/releases.md shows every key",
+        "genotypes, pgen, snapshots, generalise, shape, below_qc, found colour; docs/releases.md shows every key",
         "request.yaml: codes.0: expected a code SYSTEM/CODE, or SYSTEM/*, found something else; docs/releases.md shows "
         "every key",
         "request.yaml: generalise.threshold: expected a number of at least 11, found 5; docs/releases.md shows every "
@@ -83,6 +83,14 @@ def test_every_fault_of_the_schema_is_reported_at_once() -> None:
         (
             {"tier": "open", "codes": ["A/1"], "shape": "meds"},
             "request.yaml: shape: expected tables in the tier open, found meds; leave it out, or ask for the tier room",
+        ),
+        *(
+            (
+                {"pgen": True, "codes": ["A/1"], **keys},
+                "request.yaml: pgen: expected regions and `genotypes: dense`, as a file of plink2 has a value for each "
+                f"member, found {found}; leave it out, or ask for dense genotypes",
+            )
+            for keys, found in (({"regions": ["chr20"]}, "carriers"), ({"genotypes": "dense"}, "no regions"))
         ),
         ({}, "request.yaml: codes: expected codes or regions, found neither; name what is needed"),
         (

@@ -378,7 +378,7 @@ def manifest(
 
 @app.command()
 def release(
-    kind: Annotated[str, typer.Argument(help="The kind of the task: spill, bucket, meds, shard or matrix.")],
+    kind: Annotated[str, typer.Argument(help="The kind of the task: spill, bucket, meds, shard, matrix or pgen.")],
     name: Annotated[str, typer.Argument(help="The name of the task.")],
 ) -> None:
     """Run a task of a release; runs in the folder of its unfinished package.

@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pysam.bcftools
@@ -20,6 +21,7 @@ from baekman.tools import programs as tools
 
 FILES = (".pgen", ".pvar", ".psam")
 SEX_CODES = ("0", "23", "24", "25", "26", "XY", "PAR1", "PAR2")  # names of other chromosomes for plink2
+SEX_CODE = {"male": "1", "female": "2"}
 LONGEST_IN_ID = 200  # letters of an allele in a variant's ID
 LONGEST_ID = 8000  # plink2 reads IDs of 16,000 letters
 
@@ -59,10 +61,24 @@ def write_pgen(store: Store, snapshot: Snapshot, *, whole: Path, output: Path) -
     sexes = whole.with_name("sex.tsv")
     _write_sexes(store, snapshot, sexes)
     prefix = whole.with_name("pgen")
+    convert(store, whole, prefix, sexes=sexes)
+    for suffix in reversed(FILES):
+        prefix.with_suffix(suffix).replace(output.with_suffix(suffix))
+
+
+def convert(store: Store, whole: Path, prefix: Path, *, sexes: Path, options: Sequence[str] = ()) -> None:
+    """Convert the BCF file ``whole``, which has a record, to pgen at ``prefix``, next to it.
+
+    ``sexes``: a file as plink2's --update-sex reads it. ``options``: of plink2, after --make-pgen.
+
+    Raises:
+        InputRefused: a position has more alleles than plink2 reads.
+        RuntimeError: plink2 failed otherwise.
+    """
     done = subprocess.run(
         [
-            tools.require("plink2"), "--bcf", str(whole), "--make-pgen", "--out", str(prefix), "--allow-extra-chr",
-            "--vcf-half-call", "missing", "--update-sex", str(sexes), "--silent",
+            tools.require("plink2"), "--bcf", str(whole), "--make-pgen", *options, "--out", str(prefix),
+            "--allow-extra-chr", "--vcf-half-call", "missing", "--update-sex", str(sexes), "--silent",
         ],
         capture_output=True,
         text=True,
@@ -70,8 +86,6 @@ def write_pgen(store: Store, snapshot: Snapshot, *, whole: Path, output: Path) -
     if done.returncode:
         raise _failure(" ".join((done.stdout + done.stderr).split()), work=whole.parent)
     _write_variants(store, whole, prefix.with_suffix(".pvar"))
-    for suffix in reversed(FILES):
-        prefix.with_suffix(suffix).replace(output.with_suffix(suffix))
 
 
 def _write_variants(store: Store, whole: Path, pvar: Path) -> None:
@@ -91,9 +105,9 @@ def _write_variants(store: Store, whole: Path, pvar: Path) -> None:
                 continue
             if variants == len(named):
                 raise RuntimeError("plink2 wrote more variants than it read")
-            _, pos, _, ref, alt, rest = line.split("\t", 5)
+            _, pos, _, ref, alt, *rest = line.rstrip("\n").split("\t", 5)
             code, name = named[variants].code(int(pos)), named[variants].name
-            out.write("\t".join([code, pos, variant_id(name, pos, ref, alt), ref, alt, rest]))
+            out.write("\t".join([code, pos, variant_id(name, pos, ref, alt), ref, alt, *rest]) + "\n")
             variants += 1
     if variants != len(named):
         raise RuntimeError(f"plink2 wrote {variants} variants of {len(named)}")
@@ -143,13 +157,12 @@ class _Chromosome:
 
 def _write_sexes(store: Store, snapshot: Snapshot, output: Path) -> None:
     """Write the participants' sexes as plink2 reads them: 1 male, 2 female."""
-    code = {"male": "1", "female": "2"}
     with output.open("w") as out:
         out.write("#IID\tSEX\n")
         for entry in snapshot.batches:
             roster, _ = read_roster(store, entry.name)
             for participant, sex in zip(roster["participant_id"].to_pylist(), roster["sex"].to_pylist(), strict=True):
-                out.write(f"{participant}\t{code.get(sex, 'NA')}\n")
+                out.write(f"{participant}\t{SEX_CODE.get(sex, 'NA')}\n")
 
 
 def _failure(output: str, *, work: Path) -> Exception:

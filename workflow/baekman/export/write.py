@@ -189,12 +189,22 @@ def _candidates(sites: pa.Table, mode: int) -> npt.NDArray[np.bool_]:
 
 
 def join_pieces(
-    store: Store, snapshot: Snapshot, pieces: Sequence[Path], target: Path, *, without: frozenset[str] = frozenset()
+    store: Store,
+    snapshot: Snapshot,
+    pieces: Sequence[Path],
+    target: Path,
+    *,
+    without: frozenset[str] = frozenset(),
+    names: Sequence[str] | None = None,
 ) -> None:
-    """Write the header, the pieces and the end marker as a BCF file."""
+    """Write the header, the pieces and the end marker as a BCF file.
+
+    ``names``: of the columns, which are in the order of IDs, in place of the IDs of participants.
+    """
+    columns = participants_of(store, snapshot, without=without).ids.to_pylist() if names is None else names
     with atomic_file(target) as temporary, temporary.open("wb") as raw:
         head = bgzf.BlockWriter(raw)
-        head.write(bcf.header(store, participants_of(store, snapshot, without=without).ids.to_pylist()))
+        head.write(bcf.header(store, columns))
         head.flush()
         for piece in pieces:
             with piece.open("rb") as source:

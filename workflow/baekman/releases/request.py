@@ -39,6 +39,7 @@ class Request:
         codes: Codes ``SYSTEM/CODE`` and patterns ``SYSTEM/*``, sorted.
         regions: ``contig`` or ``contig:start-end`` (1-based, both ends included), in the order of the request.
         genotypes: ``carriers`` or ``dense``.
+        pgen: Whether the joint genotypes are also there as pgen; with ``dense`` alone.
         records_snapshot: Number of the snapshot of the records; None for the latest.
         cohort_snapshot: Number of the snapshot of the cohort; None for the latest.
         threshold: The fewest people that a code, an extreme value or a row of ``low_risk`` stands for.
@@ -62,6 +63,7 @@ class Request:
     shape: Literal["tables", "meds"] = "tables"
     below_qc: Literal["refuse", "leave_out"] = "refuse"
     recipient: Recipient | None = None
+    pgen: bool = False
 
     @property
     def is_public(self) -> bool:
@@ -79,6 +81,7 @@ class Request:
             "codes": list(self.codes),
             "regions": list(self.regions),
             "genotypes": self.genotypes,
+            **({"pgen": True} if self.pgen else {}),
             "snapshots": {name: number for name, number in snapshots.items() if number is not None},
             "generalise": {"threshold": self.threshold, "birth_years": self.birth_years},
             "shape": self.shape,
@@ -147,6 +150,7 @@ def parse_request(content: Mapping[str, Any], *, source: str) -> Request:
         shape=content.get("shape", "tables"),
         below_qc=content.get("below_qc", "refuse"),
         recipient=_recipient(content),
+        pgen=content.get("pgen", False),
     )
 
 
@@ -193,6 +197,14 @@ def _contradictions(content: Mapping[str, Any], *, regions: bool, source: str) -
             expected=f"tables in the tier {tier}",
             found=content["shape"],
             action="leave it out, or ask for the tier room",
+        )
+    if content.get("pgen") and (not regions or content.get("genotypes") != "dense"):
+        yield Problem(
+            file=source,
+            place="pgen",
+            expected="regions and `genotypes: dense`, as a file of plink2 has a value for each member",
+            found="carriers" if regions else "no regions",
+            action="leave it out, or ask for dense genotypes",
         )
     yield from _recipient_problems(tier, recipient, source=source)
     if not regions and not content.get("codes"):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from baekman.engine.local import Engine
@@ -17,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.small_release import PEOPLE, small_release
 
+HAS_PLINK2 = shutil.which("plink2") is not None
 LETTERS = np.random.default_rng(11).integers(0, 32, (2000, 13))
 PROJECT_IDS = np.sort(np.array(["X" + "".join(ALPHABET[letter] for letter in row) for row in LETTERS.tolist()], "S14"))
 
@@ -41,6 +45,46 @@ def test_nobody_is_in_two_splits_and_no_relatives_are_across(families: dict[int,
             assert (row[f"without_institution_{number}"] == "held_out") == (place == number)
 
 
+def splits_of(package: Path) -> list[str]:
+    ids: list[str] = pq.read_table(package / "splits.parquet")["project_id"].to_pylist()
+    return ids
+
+
+def require_pgen_of(package: Path, matrices: list[pa.Table], *, project_ids: list[str], folder: Path) -> None:
+    """Require that plink2 reads the ``matrices`` from the pgen files, with samples by project ID, and nothing else."""
+    files = {path.name for path in (package / "pgen").iterdir()}
+    names = ["0000_c1_1_60", "0001_c1_100_120"]
+    assert files == {f"{name}{ending}" for name in names for ending in (".pgen", ".pvar", ".psam")}
+    sexes = dict(zip(project_ids, pq.read_table(package / "participants.parquet")["sex"].to_pylist(), strict=True))
+    for name, matrix in zip(names, matrices, strict=True):
+        prefix = package / "pgen" / name
+        assert prefix.with_suffix(".psam").read_text().splitlines() == [
+            "#IID\tSEX",
+            *(f"{project_id}\t{2 if sexes[project_id] == 'female' else 1}" for project_id in project_ids),
+        ]
+        variants = prefix.with_suffix(".pvar").read_text().splitlines()
+        rows = matrix.to_pylist()
+        assert variants == [
+            "#CHROM\tPOS\tID\tREF\tALT",
+            *(
+                "\t".join(
+                    [r["contig"], str(r["pos"]), f"{r['contig']}:{r['pos']}:{r['ref']}:{r['alt']}", r["ref"], r["alt"]]
+                )
+                for r in rows
+            ),
+        ]
+        command = ["plink2", "--pfile", str(prefix), "--allow-extra-chr", "--export", "A-transpose", "--silent"]
+        subprocess.run([*command, "--out", str(folder / name)], check=True)
+        header, *lines = (folder / f"{name}.traw").read_text().splitlines()
+        assert header.split("\t")[6:] == [f"0_{project_id}" for project_id in project_ids]
+        for line, row in zip(lines, rows, strict=True):
+            counted, values = line.split("\t")[4], line.split("\t")[6:]
+            copies = [-1 if value == "NA" else int(value) for value in values]
+            if counted == row["ref"]:
+                copies = [value if value < 0 else 2 - value for value in copies]
+            assert copies == row["joint_copies"]
+
+
 def test_splits_have_their_shares_and_institutions_of_few_are_others() -> None:
     alone = np.arange(len(PROJECT_IDS))
     counts = Counter(split_table(PROJECT_IDS, family=alone, institution=[OTHER] * 2000)["split"].to_pylist())
@@ -56,7 +100,9 @@ def test_a_release_for_learning_is_valid_meds_with_matrices_and_croissant(tmp_pa
     (small.workspace / "releases").mkdir(exist_ok=True)
     kinship = f"#IID1\tIID2\tNSNP\tHETHET\tIBS0\tKINSHIP\n{first}\t{second}\t9\t0.1\t0.0\t0.25\n"
     (small.workspace / "releases" / "relatedness.kin0").write_text(kinship)
-    home = small.approve(small.propose(shape="meds", genotypes="dense", regions=["c1:1-60", "c1:100-120"]))
+    home = small.approve(
+        small.propose(shape="meds", genotypes="dense", pgen=HAS_PLINK2, regions=["c1:1-60", "c1:100-120"])
+    )
     package = build_release(small.workspace, home.id, registry=small.registry, engine=Engine())
     data = sorted((package / "meds" / "data").glob("*/*.parquet"))
     subjects: dict[int, str] = {}
@@ -88,6 +134,8 @@ def test_a_release_for_learning_is_valid_meds_with_matrices_and_croissant(tmp_pa
     for row in variants:
         copies = -1 if row["joint_copies"] is None else row["joint_copies"]
         assert matrix[row["site"], row["sample"]] == copies
+    if HAS_PLINK2:
+        require_pgen_of(package, matrices, project_ids=splits_of(package), folder=tmp_path)
     description = json.loads((package / "croissant.json").read_text())
     assert description["conformsTo"] == "http://mlcommons.org/croissant/1.0"
     names = {part["@id"] for part in description["distribution"] if part["@type"] == "cr:FileObject"}

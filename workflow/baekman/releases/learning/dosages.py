@@ -37,8 +37,13 @@ def matrix_schema(samples: int) -> pa.Schema:
 
 def matrix_name(number: int, region: Region) -> str:
     """Return the name of the file for the region ``number`` of the request."""
+    return f"{FOLDER}/{region_name(number, region)}.parquet"
+
+
+def region_name(number: int, region: Region) -> str:
+    """Return the name of files of the region ``number`` of the request, without an ending."""
     contig = re.sub(r"[^A-Za-z0-9_.-]", "_", region.contig)
-    return f"{FOLDER}/{number:04d}_{contig}_{region.start}_{region.end}.parquet"
+    return f"{number:04d}_{contig}_{region.start}_{region.end}"
 
 
 def matrix_rows(folder: PackageFolder, region: Region, *, shards: list[str], samples: int) -> Iterator[pa.Table]:

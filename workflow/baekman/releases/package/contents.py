@@ -28,6 +28,7 @@ from baekman.releases.dag.tasks import Tasks
 from baekman.releases.families import family_of
 from baekman.releases.home import ReleaseHome
 from baekman.releases.learning import croissant
+from baekman.releases.learning.pgen import PgenTasks
 from baekman.releases.learning.tasks import MatrixTasks, MedsTasks, make_splits, write_metadata
 from baekman.releases.members import Members
 from baekman.releases.package import documents
@@ -46,6 +47,7 @@ from baekman.releases.planning import low_risk_tables, open_stores, proposed_sou
 from baekman.releases.transfer.encryption import SUFFIX, encrypt_files
 from baekman.releases.transform import Rules
 from baekman.releases.views import Stores
+from baekman.tools import programs
 
 if TYPE_CHECKING:
     from baekman.registry.records import Registry
@@ -59,6 +61,7 @@ TITLES = {
     "meds": "writing MEDS",
     "shard": "writing genotypes",
     "matrix": "writing dosages",
+    "pgen": "writing pgen",
 }
 INDIVIDUAL = frozenset({"room", "transfer"})  # tiers with rows of events and genotypes
 
@@ -254,6 +257,9 @@ def individual_tasks(contents: Contents, folder: PackageFolder, people: People) 
         tasks["shard"] = shards
         if request.shape == "meds" and request.genotypes == "dense":
             tasks["matrix"] = _matrix_tasks(shards)
+        if request.pgen:
+            programs.require("plink2")
+            tasks["pgen"] = PgenTasks(folder=folder, store=shards.store, snapshot=shards.snapshot, wanted=shards.wanted)
     return tasks
 
 

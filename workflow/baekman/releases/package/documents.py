@@ -53,6 +53,10 @@ _TABLES = {
 }
 
 
+_PGEN = (
+    "The joint genotypes of each region for plink2 (`--pfile`), samples by project ID in the order of `sample`.",
+    "plink2에서 쓰는 구간별 공동 유전형; 표본은 과제 ID로, `sample` 순서입니다.",
+)
 # in the README of a transfer
 _DECRYPTION = (
     "## Decrypt · 복호화",
@@ -74,10 +78,10 @@ _DECRYPTION = (
 
 def write_readme(folder: Path, about: About) -> None:
     """Write README.md: what the tables are, and what to do with them, in English and Korean."""
-    write_text(folder / README, "\n".join(_readme(about)) + "\n")
+    write_text(folder / README, "\n".join(_readme(folder, about)) + "\n")
 
 
-def _readme(about: About) -> Iterator[str]:
+def _readme(folder: Path, about: About) -> Iterator[str]:
     yield f"# {about.title}"
     yield ""
     yield f"Release {about.release} for project {about.project}, tier `{about.tier}`, {about.members} participants."
@@ -102,6 +106,8 @@ def _readme(about: About) -> Iterator[str]:
         if files:
             yield from ["", f"### `{table}`", "", f"{english} {korean}", f"{sum(files.values()):,} rows · 행", ""]
             yield from _column_lines(table, about)
+    if (folder / "pgen").is_dir():
+        yield from ["", "### `pgen/`", "", *_PGEN]
     yield ""
     yield "## Read it · 읽기"
     yield ""
