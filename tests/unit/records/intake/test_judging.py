@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import re
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from baekman import data
 from baekman.files.spreadsheets import cell_fault, is_empty_word, is_error_cell
 from baekman.privacy.personal_shapes import find_identifiers
 from baekman.records.dictionary import Dictionary, read_dictionary
+from baekman.records.intake import judging
 from baekman.records.intake.delivered_rows import EVENT_ROW, DeliveredRows
 from baekman.records.intake.judging import ROWS_FILE, judge_rows
 from baekman.records.intake.reasons import faults_in
@@ -151,7 +154,23 @@ def judged(row: dict[str, str], dictionary: Dictionary) -> set[tuple[str, str]]:
     return faults
 
 
-def test_rows_are_judged_as_a_slow_account_judges_them(tmp_path: Path) -> None:
+def taken(
+    row: dict[str, str], dictionary: Dictionary
+) -> tuple[int, datetime, str, float | None, str | None, str | None]:
+    """Return a sound row as it is written."""
+    cells = {name: value.strip() for name, value in row.items()}
+    entry = dictionary.entry(cells["code"])
+    assert entry is not None
+    sid, participant = PEOPLE[cells["subject_code"]][:2]
+    value = float(cells["value"]) if entry.kind == "number" else None
+    category = (cells["category"] or cells["value"]) if entry.kind == "category" else None
+    episode = hashlib.sha256(f"s{participant} {cells['episode']}".encode()).hexdigest()[:12]
+    time = datetime.fromisoformat(cells["time"])
+    return sid, time, cells["code"], value, category, episode if cells["episode"] else None
+
+
+def test_rows_are_judged_as_a_slow_account_judges_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "BLOCK_ROWS", 1000)  # the rows of four blocks
     draw = random.Random(20)
     rows = []
     for _ in range(4000):
@@ -160,8 +179,9 @@ def test_rows_are_judged_as_a_slow_account_judges_them(tmp_path: Path) -> None:
         rows.append({n: draw.choice(pool) if draw.random() < 0.3 else sound.get(n, "") for n, pool in POOLS.items()})
     dictionary = read_dictionary(data.path("dictionary.tsv"))
     batch = pa.RecordBatch.from_pylist(rows, schema=text_schema(EVENT_ROW))
+    slices = [batch.slice(first, 300) for first in range(0, len(rows), 300)]
     delivered = DeliveredRows(
-        dictionary=dictionary, event_batches=lambda _: [batch], coverage_batches=lambda _: [], has_coverage=False
+        dictionary=dictionary, event_batches=lambda _: slices, coverage_batches=lambda _: [], has_coverage=False
     )
     sheet = replace(
         read_records_sheet(write_delivery(tmp_path / "D", [])), first=date(2010, 1, 1), last=date(2024, 12, 31)
@@ -177,6 +197,9 @@ def test_rows_are_judged_as_a_slow_account_judges_them(tmp_path: Path) -> None:
     expected = Counter((PEOPLE[row["subject_code"].strip()][0], frozenset(judged(row, dictionary))) for row in rows)
     assert Counter((each["sid"], frozenset(faults_in(each["mask"]))) for each in written) == expected
     assert len(expected) > 150 and expected[0, frozenset()] > 100
+    sound = Counter(taken(row, dictionary) for row in rows if not judged(row, dictionary))
+    names = ("sid", "began", "code", "value", "category", "episode")
+    assert Counter(tuple(each[name] for name in names) for each in written if not each["mask"]) == sound
     # a row with a fault keeps nothing but its day
     kept = [each for each in written if each["mask"]]
     assert {each[name] for each in kept for name in ("end", "code", "value", "category", "episode")} == {None}

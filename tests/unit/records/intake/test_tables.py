@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from baekman.errors import InputRefused
-from baekman.records.intake import subjects
+from baekman.records.intake import subjects, tables
 from baekman.records.intake.sheet import RecordsSheet, read_records_sheet
 from baekman.records.intake.tables import EVENT_COLUMNS, open_tables, text_schema
 from support import record_deliveries
@@ -115,6 +115,18 @@ def test_a_fault_of_a_file_is_reported_without_its_name(
     tmp_path: Path, content: str | bytes, messages: list[str]
 ) -> None:
     assert refusal(delivery(tmp_path, content)) == messages
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp949"])
+def test_rows_of_faults_are_counted_over_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    sound = (HEADER + ROW + "김철수,2021-03-04,KCD8/I10,\n").encode(encoding)
+    for block in range(1, 30):
+        monkeypatch.setattr(tables, "BLOCK", block)
+        for fault, found in ((b"A\xff\n", "other bytes in row 4"), (b"A\0\n", "a NUL character in row 4")):
+            place = tmp_path / f"{block}{found[0]}"
+            place.mkdir()
+            with pytest.raises(InputRefused, match=found):
+                open_tables(delivery(place, sound + fault, encoding=encoding))
 
 
 def test_a_file_of_other_bytes_than_declared_is_refused(tmp_path: Path) -> None:
