@@ -26,6 +26,7 @@ from baekman.releases.package import contents
 from baekman.releases.package.build import build_release
 from baekman.releases.package.manifest import NAME, Manifest, digests_of_package, open_manifest, seal
 from baekman.releases.package.revocation import revoke_release, statuses
+from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
 from baekman.releases.transfer import encryption
 from crypt4gh.keys.c4gh import generate
@@ -248,8 +249,12 @@ def test_a_kill_leaves_no_package_and_the_same_command_gives_the_same_plain_byte
     assert manifest_of(small, build(small, home, workers=2)).plain == before.plain
 
 
-def test_who_received_a_revoked_transfer_must_delete_it(small: SmallRelease, home: ReleaseHome, copy: Path) -> None:
+def test_no_room_opens_a_transfer_and_who_received_a_revoked_one_must_delete_it(
+    small: SmallRelease, home: ReleaseHome, copy: Path
+) -> None:
     shutil.copytree(copy, home.package)
+    with pytest.raises(InputRefused, match="found a transfer, which its recipient alone can decrypt; propose the re"):
+        open_release(small.workspace, home.id, registry=small.registry)
     revoke_release(small.workspace, home.id, registry=small.registry, reason="an institution corrected its records")
     (status,) = statuses(small.workspace, release=home.id)
     assert {"name": "Prof. Hong", "institution": ""} in status["delete"] and len(status["delete"]) >= 2

@@ -79,10 +79,20 @@ def open_release(
         at: The day of consent and decisions; today by default.
 
     Raises:
-        InputRefused: There is no package, it was revoked, a decision has expired, or a member's consent has changed.
+        InputRefused: There is no package, it is encrypted to a recipient, it was revoked, a decision has expired, or a
+            member's consent has changed.
     """
     home = release_home(workspace, release)
     plan = home.read_plan()
+    if plan.recipient_key:
+        raise InputRefused(
+            Problem(
+                file=home.id,
+                expected="a release that can be read here",
+                found="a transfer, which its recipient alone can decrypt",
+                action="propose the request in the tier room",
+            )
+        )
     project = open_project(workspace, plan.project)
     project.require_open()
     if later := revocations(home):
