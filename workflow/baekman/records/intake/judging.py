@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ ROWS_FILE = "rows.parquet"
 BLOCK_ROWS = 1 << 19
 _NEVER = -(1 << 30)  # before every year
 _TEXT = pa.dictionary(pa.int32(), pa.string())
+_REPEATED = ["code", "category", "source"]
 JUDGED = pa.schema(
     [
         pa.field("sid", pa.int64()),
@@ -219,7 +220,8 @@ def judge_rows(
         episodes=_EPISODES.replace("@episode@", episode),
         source=sheet.source,
     )
-    with pq.ParquetWriter(folder / ROWS_FILE, JUDGED, compression="lz4", write_statistics=False) as writer:
+    options: dict[str, Any] = {"compression": "lz4", "write_statistics": False, "use_dictionary": _REPEATED}
+    with pq.ParquetWriter(folder / ROWS_FILE, JUDGED, **options) as writer:
         for block in _blocks(rows.events()):
             writer.write_table(judge.judged(block))
     connection.unregister("dictionary")
