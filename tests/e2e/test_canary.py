@@ -272,6 +272,7 @@ def test_a_withdrawal_reaches_every_layer_of_a_finished_workspace(world: World, 
         "benchmarks",
         "cohort",
         "deliveries",
+        "denied.txt",  # no consent to a scope of records
         "logs",
         "participants",
         "tables",
