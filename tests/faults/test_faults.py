@@ -170,6 +170,7 @@ def row(name: str, fault: Fault, endings: list[Ending]) -> str:
     """Return the row of a fault on the page."""
     failed = [ending for ending in endings if ending.code]
     lines = [line for ending in failed for line in ending.output.splitlines() if re.search(fault.words or "$^", line)]
-    words = re.sub(r"\b[PSD][0-9A-Z]{13}\b", "ID", lines[-1]).replace("|", "\\|") if lines else ""
+    words = re.sub(r"\b[PSD][0-9A-Z]{13}\b", "ID", lines[-1].strip(" |")) if lines else ""
+    words = re.sub(r"(?<![\w.])/\S+/", "…/", words).replace("|", "\\|")  # the folders of this run
     counts = f"{len(endings)} | {len(endings) - len(failed)} | {len(failed)}"
     return f"| `{name}` | {fault.title} | {counts} | {words} |\n"
