@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sqlite3
 from pathlib import Path
 from subprocess import CalledProcessError
 
 import pytest
+from baekman import cli
 from baekman.cli.shared.failure import describe
 from baekman.tools.pipes import PipeFailed, piped
 
@@ -92,3 +94,19 @@ def test_a_full_disk_and_a_failure_without_a_number() -> None:
     assert full == f"OSError: No space left on device: w/tables/AB/P0.parquet{room}"
     assert describe(KeyError(SECRET), arguments=(), environment={}) == "KeyError"
     assert describe(OSError(SECRET), arguments=(), environment={}) == "OSError"
+
+
+@pytest.mark.parametrize(
+    ("failure", "limit", "is_memory"),
+    [
+        (MemoryError(), resource.RLIM_INFINITY, True),
+        (OSError("std::bad_alloc"), resource.RLIM_INFINITY, True),
+        (SystemError("returned NULL without setting an exception"), 300 << 20, True),
+        (SystemError("returned NULL without setting an exception"), resource.RLIM_INFINITY, False),
+    ],
+)
+def test_an_extension_that_got_no_memory_is_told_from_other_faults(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, limit: int, is_memory: bool
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
+    assert (cli._words(failure) == cli.OUT_OF_MEMORY) == is_memory

@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import re
+import resource
 import signal
 import sys
 
@@ -96,6 +97,8 @@ def _words(failure: Exception) -> str:
     """Return the words for a failure; those for too little memory need no import, which could fail too."""
     if isinstance(failure, MemoryError) or _NO_ROOM.search(str(failure)):
         return OUT_OF_MEMORY
+    if isinstance(failure, SystemError) and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        return OUT_OF_MEMORY  # an extension that got no memory returned without an exception
     try:
         from baekman.cli.shared.failure import describe
     except (MemoryError, ImportError):
