@@ -36,5 +36,6 @@ def test_every_promise_and_every_attack_names_one() -> None:
 
 def test_every_law_of_reliability_names_one() -> None:
     headings = re.findall(r"^## (.+)$", PAGES["reliability.md"], flags=re.MULTILINE)
+    headings.remove("Faults")  # its table is written by `make faults`
     laws = [row for heading in headings for row in rows("reliability.md", heading)]
     assert laws and [row for row in laws if "`tests/" not in row.rsplit("|", 2)[1]] == []
