@@ -105,7 +105,7 @@ def test_a_full_disk_and_a_failure_without_a_number() -> None:
         (SystemError("returned NULL without setting an exception"), resource.RLIM_INFINITY, False),
     ],
 )
-def test_an_extension_that_got_no_memory_is_told_from_other_faults(
+def test_an_extension_that_got_no_memory_is_reported_as_too_little_memory(
     monkeypatch: pytest.MonkeyPatch, failure: Exception, limit: int, is_memory: bool
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
