@@ -8,9 +8,9 @@ missing=()
 for tool in "${needed[@]}"; do
     command -v "$tool" >/dev/null || missing+=("$tool")
 done
-# in CI no test may be skipped because a server is missing
+# in CI no test may be skipped because a server or the browser is missing
 if [ -n "${CI:-}" ]; then
-    for server in slurmctld slurmd /usr/lib/postgresql/*/bin/initdb; do
+    for server in slurmctld slurmd chromium-headless-shell /usr/lib/postgresql/*/bin/initdb; do
         command -v "$server" >/dev/null || missing+=("$server")
     done
 fi
