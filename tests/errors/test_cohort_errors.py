@@ -162,7 +162,7 @@ def test_a_file_is_no_cohort(reference: Path) -> None:
     for command, message in (
         (
             ("snapshots",),
-            "expected a cohort store, found no store.json; "
+            "expected a cohort store, found a file; "
             "create one with: baekman cohort init --cohort DIR --reference REF.fa",
         ),
         (("init", "--reference", reference), "expected an empty or new folder, found other files"),

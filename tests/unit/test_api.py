@@ -137,7 +137,7 @@ def test_a_use_that_cannot_be_recorded_is_refused(place: Path, monkeypatch: pyte
 def test_absent_things_are_refused(place: Path) -> None:
     cohort = baekman.open_cohort("W/cohort")
     refused: dict[str, Callable[[], object]] = {
-        "no store.json": lambda: baekman.open_cohort("nowhere"),
+        "found no such folder": lambda: baekman.open_cohort("nowhere"),
         "found 7": lambda: baekman.open_cohort("W/cohort", snapshot=7),
         "found no participant of that ID in snapshot 1": lambda: cohort.calls(LATER),
         "expected a contig of the store": lambda: cohort.sites("chr99"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
-from baekman.cohort.store import Store, check_names, create_store, open_store
+from baekman.cohort.store import Store, check_names, create_store, open_store, store_folder
 from baekman.consent import scopes_of
 from baekman.engine.local import Engine
 from baekman.genome.regions import Region
@@ -43,7 +43,7 @@ def open_cohort(
     workspace: Location | None = None,
     purpose: str = "",
 ) -> Cohort:
-    """Open the cohort store in the folder ``path`` at a snapshot, by default the latest.
+    """Open the cohort store of the workspace ``path``, or in the folder ``path``, at a snapshot, by default the latest.
 
     The store's workspace, found by its ID or named by ``workspace``, is asked for consent. ``purpose`` is ``research``
     (the default), ``commercial``, ``overseas``, or several with commas: participants without consent to it are left
@@ -84,12 +84,13 @@ def create_cohort(
     """
     from baekman.cohort.settings import read_settings, settings_of_store
 
-    settings = read_settings(Path(path), Path(config) if config else None)
+    place = store_folder(Path(path))
+    settings = read_settings(place, Path(config) if config else None)
     chosen = settings_of_store(settings) if settings else {}
     if shards:
         chosen["shards_file"] = Path(shards)
     home = Path(workspace) if workspace is not None else None
-    store = create_store(Path(path), reference=Path(reference), workspace=home, **chosen)
+    store = create_store(place, reference=Path(reference), workspace=home, **chosen)
     return Cohort(store, read_snapshot(store), engine=Engine())
 
 

@@ -19,6 +19,7 @@ from baekman.cli.options import (
     print_findings,
 )
 from baekman.cli.shared.opening import BARE, note_left_out, opened_cohort
+from baekman.cli.shared.places import new_cohort_folder
 
 if TYPE_CHECKING:
     from baekman.api import Cohort
@@ -31,8 +32,8 @@ app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.
 
 @app.command()
 def init(
-    cohort: CohortOption,
     reference: Annotated[Path, typer.Option("--reference", help="Reference FASTA (plain or bgzip).")],
+    cohort: CohortOption = None,
     shards: Annotated[
         Path | None, typer.Option("--shards", help="Shard table; default: the reference is tiled.")
     ] = None,
@@ -46,7 +47,8 @@ def init(
     from baekman.api import create_cohort
     from baekman.genome.par import sex_chromosomes_note
 
-    store = create_cohort(cohort, reference=reference, shards=shards, config=config, workspace=workspace).store
+    place = new_cohort_folder(cohort, workspace)
+    store = create_cohort(place, reference=reference, shards=shards, config=config, workspace=workspace).store
     typer.echo(f"{len(store.contigs)} contigs, {len(store.shards)} shards")
     if note := sex_chromosomes_note([contig.name for contig in store.contigs], par=store.par_regions):
         typer.echo(note)
@@ -56,9 +58,9 @@ def init(
 
 @app.command()
 def add(
-    cohort: CohortOption,
     batch: Annotated[str, typer.Option("--batch", help="Name of the batch.")],
     gvcfs: Annotated[Path, typer.Option("--gvcfs", help="List: participant_id <TAB> path [<TAB> sex].")],
+    cohort: CohortOption = None,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
@@ -88,9 +90,9 @@ def add(
 
 @app.command()
 def replace(
-    cohort: CohortOption,
     batch: Annotated[str, typer.Option("--batch", help="Name of the new batch.")],
     gvcfs: Annotated[Path, typer.Option("--gvcfs", help="List: participant_id <TAB> path [<TAB> sex].")],
+    cohort: CohortOption = None,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
@@ -137,7 +139,7 @@ def _notes_on(opened: Cohort, snapshot: Snapshot, batch: str, *, config: Path | 
 
 
 @app.command("snapshots")
-def list_snapshots(cohort: CohortOption, workspace: OwnerOption = None) -> None:
+def list_snapshots(cohort: CohortOption = None, workspace: OwnerOption = None) -> None:
     """List the snapshots, a JSON object per line.
 
     A line on stderr counts the participants who wait for a batch (cohort.min_batch), if there are any.
@@ -161,7 +163,7 @@ def list_snapshots(cohort: CohortOption, workspace: OwnerOption = None) -> None:
 @app.command()
 def withdraw(
     participants: Annotated[list[str], typer.Argument(help="IDs of the participants.")],
-    cohort: CohortOption,
+    cohort: CohortOption = None,
     workers: WorkersOption = 1,
     workspace: OwnerOption = None,
 ) -> None:
@@ -187,7 +189,7 @@ def withdraw(
 
 @app.command()
 def compact(
-    cohort: CohortOption,
+    cohort: CohortOption = None,
     below: Annotated[
         int, typer.Option("--below", min=2, help="A batch with this many participants stays as it is.")
     ] = 1000,
@@ -206,7 +208,7 @@ def compact(
 
 
 @app.command()
-def repair(cohort: CohortOption, workspace: OwnerOption = None, workers: WorkersOption = 1) -> None:
+def repair(cohort: CohortOption = None, workspace: OwnerOption = None, workers: WorkersOption = 1) -> None:
     """Merge damaged or missing sites again from the batches; prints the numbers of their snapshots.
 
     Batches, store.json and snapshots cannot be made again: restore them from a back-up.
@@ -215,14 +217,17 @@ def repair(cohort: CohortOption, workspace: OwnerOption = None, workers: Workers
     """
     from baekman.cohort.commit import repair
 
-    with opened_cohort(cohort, workspace=workspace, workers=workers) as opened, opened.engine.open() as map_tasks:
+    with (
+        opened_cohort(cohort, workspace=workspace, workers=workers) as opened,
+        opened.engine.open() as map_tasks,
+    ):
         for number in repair(opened.store, map_tasks=map_tasks):
             typer.echo(str(number))
 
 
 @app.command()
 def freeze(
-    cohort: CohortOption,
+    cohort: CohortOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder for sites/ and tables/.")] = None,
     workers: WorkersOption = 1,
     scheduler: SchedulerOption = None,
@@ -238,14 +243,14 @@ def freeze(
     """
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, workspace=workspace, purpose=purpose, **engine) as opened:
-        folder = cohort.parent if opened.store.is_bare else opened.workspace.root
+        folder = opened.store.path.parent if opened.store.is_bare else opened.workspace.root
         typer.echo(str(opened.freeze(output or folder / "freeze").number))
         note_left_out(opened)
 
 
 @app.command()
 def verify(
-    cohort: CohortOption,
+    cohort: CohortOption = None,
     gvcfs: Annotated[
         Path | None,
         typer.Option("--gvcfs", help="Compare with these too: participant_id <TAB> path [<TAB> sex]."),

@@ -75,7 +75,8 @@ OwnerOption = Annotated[
     Path | None,
     typer.Option(
         "--workspace",
-        help="The cohort's workspace; default: found by its ID around the cohort, else BAEKMAN_WORKSPACE.",
+        help="The workspace of the cohort; default: BAEKMAN_WORKSPACE, else the current directory. With --cohort: "
+        "found by its ID around the cohort, else BAEKMAN_WORKSPACE.",
         file_okay=False,
     ),
 ]
@@ -86,7 +87,9 @@ PurposeOption = Annotated[
         help="research (default), commercial, overseas, or several with commas: only who has consented is shown.",
     ),
 ]
-CohortOption = Annotated[Path, typer.Option("--cohort", help="Folder of the cohort store.")]
+CohortOption = Annotated[
+    Path | None, typer.Option("--cohort", help="Folder of a cohort store; default: that of the workspace.")
+]
 RegistryOption = Annotated[
     str | None,
     typer.Option(

@@ -29,8 +29,8 @@ SnapshotOption = Annotated[int | None, typer.Option("--snapshot", help="Number o
 
 @app.command()
 def tables(
-    cohort: CohortOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the tables.")],
+    cohort: CohortOption = None,
     participants: Annotated[
         str | None,
         typer.Option(

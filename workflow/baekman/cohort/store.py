@@ -27,7 +27,7 @@ from baekman.genome.shards import Shard, check_tiling, format_shards, make_shard
 from baekman.gvcf.reader import Genome
 from baekman.gvcf.thresholds import GvcfRules, Thresholds
 from baekman.workspace import identity
-from baekman.workspace.paths import Workspace
+from baekman.workspace.paths import Top, Workspace
 
 WAITING = "waiting"
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -208,6 +208,7 @@ def create_store(
     regions of a known reference, and no target regions.
     Raises InputRefused when the reference, shards or settings do not fit, or another store is at ``path``.
     """
+    path = store_folder(path)
     thresholds = thresholds or Thresholds()
     rules = rules or GvcfRules(max_contradicting=thresholds.max_contradicting)
     contigs, sequence = read_contigs(reference)
@@ -239,6 +240,13 @@ def create_store(
     return open_store(path, workspace=workspace)
 
 
+def store_folder(path: Path) -> Path:
+    """Return the folder of the cohort store that ``path`` means: ``path``, or its ``cohort`` when it is a workspace."""
+    if not (path / "store.json").exists() and path.is_dir() and identity.is_workspace(path):
+        return path / Top.COHORT
+    return path
+
+
 def _exists(path: Path, description: Mapping[str, Any]) -> bool:
     """Return whether this very store is at ``path``; refuse another store or other files there."""
     if path.is_dir() and (path / "store.json").exists():
@@ -268,7 +276,7 @@ def open_store(path: Path, *, workspace: Path | None = None) -> Store:
 
     Raises InputRefused when there is none that this version can read, or it belongs to another workspace.
     """
-    path = path.absolute()  # a cluster's workers have other working directories
+    path = store_folder(path.absolute())  # a cluster's workers have other working directories
     opened = _read_store(path)
     home = identity.find_workspace(path, owner=opened.owner, given=workspace)
     return replace(opened, home=home.absolute() if home is not None else None)
@@ -278,16 +286,26 @@ def _read_store(path: Path) -> Store:
     try:
         return _store_of(path, read_description(path))
     except (FileNotFoundError, NotADirectoryError):
-        raise InputRefused(
-            Problem(
-                file=path.name,
-                expected="a cohort store",
-                found="no store.json",
-                action="create one with: baekman cohort init --cohort DIR --reference REF.fa",
-            )
-        ) from None
+        raise no_store(path) from None
     except (DamagedFile, ValueError, KeyError, TypeError) as error:
         raise _refuse_damaged("store.json", expected="the description of a store") from error
+
+
+def no_store(path: Path) -> InputRefused:
+    """Return the refusal of ``path``, which holds no cohort store, with the likely mistake."""
+    kind = identity.kind_of(path)
+    file, found = path.name, "no store.json" if kind == "another folder" else kind
+    action = "create one with: baekman cohort init --cohort DIR --reference REF.fa"
+    if kind == "a delivery":
+        file, action = "--cohort", "a delivery is given to `baekman deliver`; say --workspace DIR for its cohort"
+    elif kind in ("a folder of tables", "a record store"):
+        action = "say --workspace DIR instead, the workspace around it"
+    elif path.name == Top.COHORT and path.parent.is_dir() and identity.is_workspace(path.parent):
+        file, found = "cohort", "a workspace without a cohort yet"
+        action = "`baekman deliver` makes it, or `baekman cohort init --workspace DIR --reference REF.fa`"
+    elif kind == "a freeze":
+        action = "this command needs the cohort that the freeze was made of: say --workspace DIR"
+    return InputRefused(Problem(file=file, expected="a cohort store", found=found, action=action))
 
 
 def _refuse_damaged(file: str, *, expected: str) -> InputRefused:

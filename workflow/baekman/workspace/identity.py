@@ -75,17 +75,50 @@ def is_workspace(folder: Path) -> bool:
     return bool(id_of(folder)) or any((folder / sign).exists() for sign in SIGNS)
 
 
+def kind_of(folder: Path) -> str:
+    """Return what ``folder`` is, as a message shows it: "a workspace", "a delivery", "another folder" and so on."""
+    if not folder.is_dir():
+        return "a file" if folder.exists() else "no such folder"
+    signs = {
+        "a freeze": ("sites", "tables"),
+        "a delivery": ("delivery.yaml",),
+        "a folder of tables": ("variants", "reference"),
+        "the package of a release": ("manifest.dsse.json",),
+    }
+    if (folder / STORE_FILE).exists():
+        return "a record store" if (folder / "dictionary.tsv").exists() else "a cohort store"
+    if (folder / Top.IDENTITY).exists():
+        return "a workspace"
+    for kind, names in signs.items():
+        if all((folder / name).exists() for name in names):
+            return kind
+    return "a workspace" if is_workspace(folder) else "another folder"
+
+
 def require_workspace(folder: Path) -> None:
     """Raise InputRefused when ``folder`` is no workspace."""
     if not is_workspace(folder):
-        raise InputRefused(
-            Problem(
-                file="--workspace",
-                expected="a workspace",
-                found="another folder" if folder.is_dir() else "none",
-                action="correct --workspace (or BAEKMAN_WORKSPACE); `baekman registry init` makes one",
-            )
-        )
+        raise no_workspace(folder)
+
+
+def no_workspace(folder: Path) -> InputRefused:
+    """Return the refusal of ``folder``, which is no workspace, with the likely mistake."""
+    kind = kind_of(folder)
+    is_here = folder == Path()
+    parents = folder.absolute().parents
+    above = next(
+        (each for each in parents if (each / Top.IDENTITY).is_file() or (each / Top.AUDIT_HEAD).is_file()), None
+    )
+    if above is not None:
+        action = f"its workspace is a folder above it: --workspace {os.path.relpath(above)}"
+    elif kind == "a cohort store":
+        action = "a bare cohort store is given as --cohort DIR, to the commands that have --cohort"
+    elif is_here:
+        action = f"say --workspace DIR or set {VARIABLE}; `baekman registry init --workspace DIR` makes a workspace"
+    else:
+        action = f"correct --workspace (or {VARIABLE}); `baekman registry init` makes one"
+    place = "of the current directory" if is_here else ""
+    return InputRefused(Problem(file="--workspace", place=place, expected="a workspace", found=kind, action=action))
 
 
 def identify(workspace: Workspace) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from baekman.cli.shared.places import cohort_folder
+
 if TYPE_CHECKING:
     from baekman.api import Cohort
 
@@ -20,18 +22,24 @@ BARE = (
 
 @contextmanager
 def opened_cohort(
-    path: Path, *, bare_note: Literal["stdout", "stderr", ""] = "stderr", **options: Any
+    cohort: Path | None,
+    *,
+    workspace: Path | None,
+    bare_note: Literal["stdout", "stderr", ""] = "stderr",
+    **options: Any,
 ) -> Iterator[Cohort]:
-    """Yield the cohort at ``path`` as ``open_cohort`` opens it; note that it is bare when the block ends well.
+    """Yield the cohort that ``--cohort`` and ``--workspace`` mean (``places.cohort_folder``), as ``open_cohort`` does.
+
+    A note says that it is bare when the block ends well.
 
     ``bare_note``: where the note goes. Programs read the stdout of most commands, and so the note goes to stderr;
     stderr stays empty where a command writes only files, and stdout has the note.
     """
     from baekman.api import open_cohort
 
-    cohort = open_cohort(path, **options)
-    yield cohort
-    if cohort.store.is_bare and bare_note:
+    opened = open_cohort(cohort_folder(cohort, workspace), workspace=workspace, **options)
+    yield opened
+    if opened.store.is_bare and bare_note:
         typer.echo(BARE, err=bare_note == "stderr")
 
 
