@@ -70,7 +70,39 @@ def test_who_has_not_consented_is_in_no_view(stores: Stores) -> None:
     without = replace(stores, admission=denied, without=frozenset({SECOND}))
     assert chosen(without, "SELECT participant_id FROM firsts") == [FIRST]
     assert chosen(without, "SELECT participant_id FROM calls UNION SELECT participant_id FROM firsts") == [FIRST]
-    assert chosen(without, "SELECT participant_id FROM participants") == sorted([FIRST, B])
+    # the days of claims are of the scope that B denies, and nothing else of B is known
+    assert chosen(without, "SELECT participant_id FROM participants") == [FIRST]
+
+
+@pytest.mark.parametrize("sees_cohort", [False, True])
+def test_nobody_is_chosen_by_days_of_a_source_without_a_granted_scope_of_the_project(
+    stores: Stores, *, sees_cohort: bool
+) -> None:
+    """Coverage of a survey or a cancer register says that a person is in it."""
+    cohort = " UNION SELECT participant_id FROM calls WHERE copies > 9" if sees_cohort else ""
+    by_days = [
+        f"SELECT participant_id FROM coverage{cohort}",
+        f"SELECT participant_id FROM participants WHERE in_records OR first IS NOT NULL{cohort}",
+    ]
+    if not sees_cohort:  # the function is of the views of records
+        state = f"state(participant_id, 'claims', DATE '{day(5)}')"
+        by_days.append(
+            f"SELECT participant_id FROM dictionary, (VALUES ('{B[:-1]}' || '{B[-1]}')) AS t(participant_id)"
+        )
+        by_days[-1] += f" WHERE {state} <> 'not observed'"
+    everyone = RecordAdmission()
+    clinical, both = RecordAdmission(denied={Scope.CLINICAL: frozenset({B})}), {Scope.CLINICAL, Scope.GENOME}
+    for who in by_days:
+        assert B in chosen(replace(stores, admission=everyone, scopes=frozenset(both)), who)
+        assert B not in chosen(replace(stores, admission=clinical), who)
+        others = frozenset({Scope.LIFESTYLE, Scope.GENOME})
+        assert not set(PEOPLE).intersection(chosen(replace(stores, admission=everyone, scopes=others), who))
+
+
+def test_a_project_without_the_scope_of_the_genome_sees_no_cohort(stores: Stores) -> None:
+    clinical = replace(stores, scopes=frozenset({Scope.CLINICAL}))
+    assert chosen(clinical, "SELECT participant_id FROM participants") == sorted(PEOPLE)
+    assert chosen(clinical, "SELECT participant_id FROM participants WHERE in_cohort OR sex IS NOT NULL") == []
 
 
 def test_days_without_an_event_can_be_asked_for(stores: Stores) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -73,28 +73,30 @@ def connect_records(
     *,
     limits: Limits | None = None,
     watched: bool = False,
+    sources: Mapping[str, Collection[str]] | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open the views ``VIEW_NAMES`` and the function ``state`` over a snapshot, for what ``admission`` allows.
 
     The connection can read the snapshot's files and nothing else. A file is opened when a query needs it. ``limits``
-    and ``watched`` are as for ``query.connection.confine``.
+    and ``watched`` are as for ``query.connection.confine``. With ``sources`` (source -> scopes), a covered day is seen
+    only where its source has a scope there that ``admission`` does not deny to the participant.
     """
     connection = duckdb.connect()
     bound(connection, limits=limits)
-    sources = _Sources(connection, store, snapshot, admission)
+    files = _Sources(connection, store, snapshot, admission)
     connection.register("listed", read_dictionary(store.dictionary).table)
     connection.execute("CREATE TABLE dictionary AS SELECT * FROM listed")
     connection.unregister("listed")
     overlap = overlap_of(store, snapshot)
     if overlap.is_tied:
-        sources.fill_events()
+        files.fill_events()
     else:
-        connection.execute(f"CREATE VIEW events AS {sources.events(overlap)}")
-    connection.execute(f"CREATE VIEW firsts AS {sources.firsts(overlap)}")
-    days = sources.days()
+        connection.execute(f"CREATE VIEW events AS {files.events(overlap)}")
+    connection.execute(f"CREATE VIEW firsts AS {files.firsts(overlap)}")
+    days = files.days(sources)
     connection.execute(_COVERAGE.format(days=days))
-    connection.execute(_ANSWERS.format(days=days, systems=sources.systems(), denied=sources.denied))
-    confine(connection, sources.paths, limits=limits, watched=watched)
+    connection.execute(_ANSWERS.format(days=days, systems=files.systems(), denied=files.denied))
+    confine(connection, files.paths, limits=limits, watched=watched)
     return connection
 
 
@@ -210,18 +212,35 @@ class _Sources:
         added = "sum(n)::BIGINT AS n, min(first) AS first, max(last) AS last"
         return f"SELECT participant_id, code, {added} FROM ({_union(parts)}) GROUP BY participant_id, code"
 
-    def days(self) -> str:
-        """Return the name of a view with the coverage of all batches."""
+    def days(self, sources: Mapping[str, Collection[str]] | None) -> str:
+        """Return the name of a view with the coverage of all batches, of ``sources`` as ``connect_records`` has it."""
         name = _secret()
         parts = [self.batch(place, "coverage") for place in range(len(self.snapshot.batches))]
-        self.connection.execute(f"CREATE VIEW {name} AS {_union(parts) if parts else 'SELECT * FROM no_coverage'}")
+        sql = _union(parts) if parts else "SELECT * FROM no_coverage"
+        if sources is not None:
+            pairs = self._pairs([(source, scope) for source, some in sources.items() for scope in some], "scope")
+            closed = _secret()  # the sources of which a participant denies every scope
+            self.connection.execute(
+                f"CREATE TABLE {closed} AS WITH sizes AS (SELECT source, count(*) AS size FROM {pairs} GROUP BY ALL) "
+                f"SELECT d.participant_id, p.source FROM {self.denied} AS d JOIN {pairs} AS p USING (scope) "
+                "JOIN sizes AS z ON z.source = p.source GROUP BY d.participant_id, p.source, z.size "
+                "HAVING count(*) = z.size"
+            )
+            sql = (
+                f"SELECT * FROM ({sql}) SEMI JOIN {pairs} USING (source) "
+                f"ANTI JOIN {closed} USING (participant_id, source)"
+            )
+        self.connection.execute(f"CREATE VIEW {name} AS {sql}")
         return name
 
     def systems(self) -> str:
         """Return the name of a table with the code systems of each source."""
         known = reading.systems(self.store, self.snapshot)
-        pairs = [(source, system) for source, systems in known.items() for system in systems]
-        columns = {"source": [pair[0] for pair in pairs], "system": [pair[1] for pair in pairs]}
+        return self._pairs([(source, system) for source, systems in known.items() for system in systems], "system")
+
+    def _pairs(self, pairs: Sequence[tuple[str, str]], second: str) -> str:
+        """Return the name of a table with the columns ``source`` and ``second``."""
+        columns = {"source": [pair[0] for pair in pairs], second: [pair[1] for pair in pairs]}
         return self._table(_secret(), pa.table(columns, pa.schema([(name, pa.string()) for name in columns])))
 
 

@@ -108,7 +108,7 @@ def count_rows(source: Source, rules: Rules) -> Totals:
     for bucket, members in source.rows.buckets():
         _, of_bucket = generalise(source.rows.events(bucket, members), rules)
         counts.update(of_bucket)
-        coverage = granted_coverage(source.rows.coverage(bucket, members), rules, denied_scopes(members))
+        coverage = granted_coverage(source.rows.coverage(bucket, members), rules.sources, denied_scopes(members))
         counts["coverage_rows"] += coverage.num_rows
         ends.update(_ends(coverage))
         years = person_table(source.registry, members)["birth_year"].combine_chunks()

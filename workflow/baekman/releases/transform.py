@@ -189,17 +189,20 @@ def event_rows(events: pa.Table, rules: Rules, book: pa.Table) -> pa.Table:
     return table.sort_by([(name, "ascending") for name in RELEASED_EVENTS.names])
 
 
-def granted_coverage(coverage: pa.Table, rules: Rules, denied: Mapping[str, Collection[str]]) -> pa.Table:
-    """Return the rows of ``coverage`` of sources with a requested scope that the participant has granted.
+def granted_coverage(
+    coverage: pa.Table, sources: Mapping[str, Collection[str]], denied: Mapping[str, Collection[str]]
+) -> pa.Table:
+    """Return the rows of ``coverage`` of sources with a scope that the participant has granted.
 
-    ``denied``: the scopes that each participant has not granted.
+    ``sources``: the scopes of each source (``codes.scopes_of_sources``); ``denied``: the scopes that each participant
+    has not granted.
     """
-    keep = pc.is_in(coverage["source"], value_set=pa.array(sorted(rules.sources), pa.string()))
+    keep = pc.is_in(coverage["source"], value_set=pa.array(sorted(sources), pa.string()))
     people: dict[frozenset[str], list[str]] = {}
     for participant, scopes in denied.items():
         people.setdefault(frozenset(scopes), []).append(participant)
     for scopes, some in people.items():  # at most one set for each combination of scopes
-        closed = [source for source, asked in rules.sources.items() if asked <= scopes]
+        closed = [source for source, asked in sources.items() if scopes.issuperset(asked)]
         of_people = pc.is_in(coverage["participant_id"], value_set=pa.array(some, pa.string()))
         of_sources = pc.is_in(coverage["source"], value_set=pa.array(closed, pa.string()))
         keep = pc.and_not(keep, pc.and_(of_people, of_sources))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,6 +22,8 @@ from baekman.records import reading
 from baekman.records.dictionary import read_dictionary
 from baekman.records.schema import COVERAGE, EVENTS, FIRSTS
 from baekman.releases.admission import DATA_SCOPES
+from baekman.releases.codes import scopes_of_sources
+from baekman.releases.transform import granted_coverage
 from baekman.workspace.denied import RecordAdmission
 
 if TYPE_CHECKING:
@@ -67,6 +70,23 @@ class Stores:
     cohort_snapshot: Snapshot | None = None
     without: frozenset[str] = field(default=frozenset())
     scopes: frozenset[str] = frozenset(DATA_SCOPES)
+
+    @cached_property
+    def sources(self) -> Mapping[str, frozenset[str]]:
+        """The scopes of the project that each source of the records has codes of; without sources that have none."""
+        if self.records is None or self.records_snapshot is None:
+            return {}
+        dictionary = self.dictionary or read_dictionary(self.records.dictionary)
+        return scopes_of_sources(reading.systems(self.records, self.records_snapshot), dictionary, within=self.scopes)
+
+    @cached_property
+    def denied_scopes(self) -> Mapping[str, Collection[str]]:
+        """The scopes of records that each participant has not granted, without participants who have granted all."""
+        scopes: dict[str, list[str]] = {}
+        for scope, people in self.admission.denied.items():
+            for participant in people:
+                scopes.setdefault(participant, []).append(scope)
+        return scopes
 
 
 @contextmanager
@@ -194,7 +214,7 @@ def _records(stores: Stores, who: str, *, limits: Limits) -> Iterator[duckdb.Duc
     assert store is not None and snapshot is not None
     with (
         reading_numbered(store.snapshots, snapshot.number, missing=duckdb.Error),
-        connect_records(store, snapshot, stores.admission, limits=limits) as connection,
+        connect_records(store, snapshot, stores.admission, limits=limits, sources=stores.sources) as connection,
     ):
         require_whole(store, snapshot, who)
         yield connection
@@ -204,12 +224,18 @@ def _record_tables(stores: Stores, view: str) -> Iterator[pa.Table]:
     if stores.records is not None and stores.records_snapshot is not None:
         read: Callable[..., pa.Table] = getattr(reading, view)
         for bucket in reading.buckets(stores.records, stores.records_snapshot):
-            yield read(stores.records, stores.records_snapshot, bucket, scopes=stores.admission)
+            rows = read(stores.records, stores.records_snapshot, bucket, scopes=stores.admission)
+            if view == "coverage":
+                rows = granted_coverage(rows, stores.sources, stores.denied_scopes)
+            yield rows
 
 
 def _rosters(stores: Stores) -> Iterator[pa.Table]:
-    """Yield ID and sex of the participants of each batch of the cohort who are not left out."""
-    if stores.cohort is not None and stores.cohort_snapshot is not None:
+    """Yield ID and sex of the participants of each batch of the cohort who are not left out.
+
+    Nobody is in the cohort of a project without the scope of the genome.
+    """
+    if stores.cohort is not None and stores.cohort_snapshot is not None and Scope.GENOME in stores.scopes:
         for entry in stores.cohort_snapshot.batches:
             roster = read_roster(stores.cohort, entry.name)[0].select(SEXES.names)
             left_out = pc.is_in(roster["participant_id"], value_set=pa.array(sorted(stores.without), pa.string()))

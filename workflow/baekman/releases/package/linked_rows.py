@@ -60,7 +60,7 @@ class SpillTasks:
         rows = event_rows(events(self.store, self.snapshot, bucket, scopes=scopes), self.rules, book)
         write_spill(rows, self.folder.spilled / "records" / bucket, count=self.count)
         days = coverage(self.store, self.snapshot, bucket, scopes=scopes)
-        rows = coverage_rows(granted_coverage(days, self.rules, scopes), book)
+        rows = coverage_rows(granted_coverage(days, self.rules.sources, scopes), book)
         write_spill(rows, self.folder.spilled / "coverage" / bucket, count=self.count)
         self.folder.note(f"spill-{bucket}", {})
 
