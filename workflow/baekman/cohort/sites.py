@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from baekman.arrow import arrow, cast, column, empty, numpy_of, take
 from baekman.cohort.census import called_at
-from baekman.cohort.schema import CENSUS, SITES
+from baekman.cohort.schema import CENSUS, SITES, SITES_COLUMNS
 from baekman.genome.chromosomes import chromosome_kind
 from baekman.genotyping.hwe import exact_tests
 from baekman.genotyping.joint import prior_frequency
@@ -40,7 +40,7 @@ class SiteFilters:
 
 FILTER_NAMES = ("AC0", "ExcessHet", "LowAlleleBalance", "LowCallRate", "LowQual")
 # null where there is nothing to divide by
-NULLABLE = frozenset({"af", "af_raw", "inbreeding", "qual_by_depth", "allele_balance", "mean_depth"})
+NULLABLE = frozenset(each.name for each in SITES_COLUMNS if each.null)
 
 Counts = Mapping[str, npt.NDArray[np.int64]]
 
