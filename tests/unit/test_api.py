@@ -11,6 +11,7 @@ from pathlib import Path
 
 import baekman
 import baekman.api
+import baekman.frozen_cohort
 import baekman.query.genotypes
 import baekman.tables.dataset
 import numpy as np
@@ -29,17 +30,19 @@ from support.example_workspace import LATER, PARTICIPANTS, example_workspace
 
 PUBLIC = [
     "Cohort",
+    "FrozenCohort",
     "InputRefused",
     "Records",
     "Snapshot",
     "__version__",
     "create_cohort",
     "open_cohort",
+    "open_freeze",
     "open_records",
     "open_table",
     "open_tables",
 ]
-MODULES = (baekman.api, baekman.tables.dataset, baekman.query.genotypes)
+MODULES = (baekman.api, baekman.frozen_cohort, baekman.tables.dataset, baekman.query.genotypes)
 FIRST, SECOND = PARTICIPANTS
 
 
@@ -84,7 +87,7 @@ def test_every_public_name_and_method_has_an_example() -> None:
     names = {test.name.removeprefix("baekman.") for test in examples()}
     methods = {f"api.Cohort.{name}" for name in vars(baekman.Cohort) if not name.startswith("_")}
     functions = {"api.open_cohort", "api.create_cohort", "tables.dataset.open_table", "tables.dataset.open_tables"}
-    assert {*methods, *functions, "api.Cohort"} - names == set()
+    assert {*methods, *functions, "api.Cohort", "frozen_cohort.open_freeze"} - names == set()
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from baekman.api import Cohort, create_cohort, open_cohort
     from baekman.cohort.snapshot import Snapshot
     from baekman.errors import InputRefused
+    from baekman.frozen_cohort import FrozenCohort, open_freeze
     from baekman.records.access import Records, open_records
     from baekman.tables.dataset import open_table, open_tables
 
@@ -20,12 +21,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cohort",
+    "FrozenCohort",
     "InputRefused",
     "Records",
     "Snapshot",
     "__version__",
     "create_cohort",
     "open_cohort",
+    "open_freeze",
     "open_records",
     "open_table",
     "open_tables",
@@ -33,11 +36,13 @@ __all__ = [
 
 _MODULES = {
     "Cohort": "baekman.api",
+    "FrozenCohort": "baekman.frozen_cohort",
     "InputRefused": "baekman.errors",
     "Records": "baekman.records.access",
     "Snapshot": "baekman.cohort.snapshot",
     "create_cohort": "baekman.api",
     "open_cohort": "baekman.api",
+    "open_freeze": "baekman.frozen_cohort",
     "open_records": "baekman.records.access",
     "open_table": "baekman.tables.dataset",
     "open_tables": "baekman.tables.dataset",

@@ -20,6 +20,7 @@ from baekman.engine.local import Engine
 from baekman.genome.regions import Region
 from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.query.access import Access
+from baekman.tables.freeze_reading import is_freeze
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,6 +46,7 @@ def open_cohort(
 ) -> Cohort:
     """Open the cohort store of the workspace ``path``, or in the folder ``path``, at a snapshot, by default the latest.
 
+    The folder of a freeze is opened as by ``open_freeze``.
     The store's workspace, found by its ID or named by ``workspace``, is asked for consent. ``purpose`` is ``research``
     (the default), ``commercial``, ``overseas``, or several with commas: participants without consent to it are left
     out. ``workers`` is the number of local processes for methods with many tasks; ``scheduler`` a Dask cluster instead:
@@ -58,6 +60,10 @@ def open_cohort(
         <Cohort cohort, snapshot 1: 2 participants>
     """
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
+    if is_freeze(Path(path)):
+        from baekman.frozen_cohort import open_freeze
+
+        return open_freeze(path, snapshot=snapshot, workspace=workspace, purpose=purpose)
     scopes_of(purpose)
     store = open_store(Path(path), workspace=Path(workspace) if workspace is not None else None)
     return Cohort(store, read_snapshot(store, snapshot), engine=engine, purpose=purpose)
@@ -86,11 +92,9 @@ def create_cohort(
 
     place = store_folder(Path(path))
     settings = read_settings(place, Path(config) if config else None)
-    chosen = settings_of_store(settings) if settings else {}
-    if shards:
-        chosen["shards_file"] = Path(shards)
-    home = Path(workspace) if workspace is not None else None
-    store = create_store(place, reference=Path(reference), workspace=home, **chosen)
+    chosen = (settings_of_store(settings) if settings else {}) | ({"shards_file": Path(shards)} if shards else {})
+    chosen["workspace"] = Path(workspace) if workspace is not None else None
+    store = create_store(place, reference=Path(reference), **chosen)
     return Cohort(store, read_snapshot(store), engine=Engine())
 
 
@@ -114,8 +118,8 @@ class Cohort:
         self.workspace = self._access.workspace
 
     def __repr__(self) -> str:
-        people = self.snapshot.participants
-        return f"<Cohort {self.store.path.name}, snapshot {self.snapshot.number}: {people} participants>"
+        at = self.snapshot
+        return f"<Cohort {self.store.path.name}, snapshot {at.number}: {at.participants} participants>"
 
     @property
     def left_out(self) -> int:
@@ -287,10 +291,7 @@ class Cohort:
             >>> cohort.freeze("release-1").number
             1
         """
-        from baekman.tables.freeze import freeze
-
-        place, record = Path(output), self._access.record_freeze
-        self.snapshot = freeze(self.store, output=place, purpose=self.purpose, engine=self.engine, record=record)
+        self.snapshot = self._access.write_freeze(Path(output), engine=self.engine)
         return self.snapshot
 
     @property
@@ -382,8 +383,8 @@ class Cohort:
             >>> cohort.verify()
             []
         """
-        config = Path(config) if config else None
-        return self._access.verify(Path(gvcfs) if gvcfs else None, config=config, engine=self.engine)
+        members, settings = (Path(file) if file else None for file in (gvcfs, config))
+        return self._access.verify(members, config=settings, engine=self.engine)
 
     def _table(self, columns: Sequence[str] | None, **question: Any) -> pa.Table:
         from baekman.query.ask import Question
@@ -396,5 +397,4 @@ class Cohort:
         return self.store.parse_region(text) if text is not None else None
 
     def _record(self, action: str, *, object: str | None = None, question: Any = None, **hashes: str) -> None:
-        object = str(self.snapshot.number) if object is None else object
-        self._access.record(action, object=object, question=question, **hashes)
+        self._access.record(action, object=object or str(self.snapshot.number), question=question, **hashes)

@@ -284,7 +284,7 @@ def open_store(path: Path, *, workspace: Path | None = None) -> Store:
 
 def _read_store(path: Path) -> Store:
     try:
-        return _store_of(path, read_description(path))
+        return described_store(path, read_description(path))
     except (FileNotFoundError, NotADirectoryError):
         raise no_store(path) from None
     except (DamagedFile, ValueError, KeyError, TypeError) as error:
@@ -325,8 +325,11 @@ def read_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def _store_of(path: Path, description: Mapping[str, Any]) -> Store:
-    """Return the store at ``path`` with its ``description``."""
+def described_store(path: Path, description: Mapping[str, Any]) -> Store:
+    """Return the store at ``path`` with its ``description``, and the shards of ``shards.tsv`` there.
+
+    Raises InputRefused for another schema version, and for shards that the description does not name.
+    """
     if description["schema"] != SCHEMA_VERSION:
         raise InputRefused(
             Problem(

@@ -177,6 +177,12 @@ class Access:
             findings = compare_gvcfs(self.store, members, rules=settings.rules, engine=engine)
         return findings
 
+    def write_freeze(self, output: Path, *, engine: Engine) -> Snapshot:
+        """Write a freeze of the latest snapshot to ``output`` as ``tables.freeze`` does; each attempt is recorded."""
+        from baekman.tables.freeze import freeze
+
+        return freeze(self.store, output=output, purpose=self.purpose, engine=engine, record=self.record_freeze)
+
     def record_freeze(self, snapshot: Snapshot) -> None:
         """Record a freeze of ``snapshot``, with the hashes of its content and of the consent in force."""
         hashes = {"output_hash": snapshot.content, "consent_hash": denied_hash(self.workspace)}

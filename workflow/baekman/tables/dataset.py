@@ -149,10 +149,21 @@ def table_dataset(folder: Path, participant: str, *, region: Region | None, keys
     Raises:
         InputRefused: the participant has no table in ``folder``, or its key is missing.
     """
+    return rows_of(folder, [participant], dataset=VARIANTS, region=region, keys=keys)
+
+
+def rows_of(
+    folder: Path, participants: Sequence[str], *, dataset: str, region: Region | None, keys: TableKeys | None
+) -> ds.Dataset:
+    """Return the tables of ``participants`` in a ``dataset``: the row groups that ``region`` touches, else all.
+
+    Raises:
+        InputRefused: a participant has no table in ``folder``, or its key is missing.
+    """
     require_layout(folder)
-    paths = _paths(folder, VARIANTS, [participant], keys)
-    fragments = list(_fragments(paths, VARIANTS, region, keys))
-    return ds.FileSystemDataset(fragments, TABLE, ds.ParquetFileFormat(), pa_fs.LocalFileSystem())
+    paths = _paths(folder, dataset, participants, keys)
+    fragments = list(_fragments(paths, dataset, region, keys))
+    return ds.FileSystemDataset(fragments, SCHEMAS[dataset], ds.ParquetFileFormat(), pa_fs.LocalFileSystem())
 
 
 def find_owner(folder: Path, *, given: Path | None = None) -> Workspace | None:

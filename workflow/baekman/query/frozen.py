@@ -1,0 +1,170 @@
+"""Questions to a freeze: the views of its files, and the access to them for a purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from baekman.cohort.snapshot import Snapshot
+from baekman.errors import InputRefused, Problem
+from baekman.files.digests import require_listed
+from baekman.query.access import Access
+from baekman.query.ask import Question, calls_of, check_sql, refused_sql, sites_in
+from baekman.query.connection import bound, confine
+from baekman.query.limits import Limits
+from baekman.query.views import views_in
+from baekman.tables.files import REFERENCE, VARIANTS
+from baekman.tables.freeze_reading import Freeze, ids_of
+from baekman.tables.keys import open_keys
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from baekman.genome.regions import Region
+
+# without those that need a cohort store alone
+VIEW_NAMES = ("sites", "calls", "reference", "participants", "contigs")
+DATASETS = {"calls": VARIANTS, "reference": REFERENCE}
+
+
+class FreezeAccess(Access):
+    """The access to ``freeze`` for ``purpose``; consent is that of the workspace that it lies in, or that was named."""
+
+    def __init__(self, freeze: Freeze, *, purpose: str) -> None:
+        super().__init__(freeze.store, purpose=purpose)
+        self.freeze = freeze
+
+    @cached_property
+    def everyone(self) -> list[str]:
+        """The participants of the freeze, sorted."""
+        return ids_of(self.freeze.participants())
+
+    def left_out(self, snapshot: Snapshot) -> frozenset[str]:
+        """Return the participants of the freeze whose data may not be used now."""
+        admission = self.admission()
+        return frozenset(participant for participant in self.everyone if not admission.admits(participant))
+
+    def sql(self, snapshot: Snapshot, query: str, *, limits: Limits | None = None) -> duckdb.DuckDBPyRelation:
+        """Return the answer to one SELECT over the views; its evaluation keeps within ``limits``.
+
+        Raises:
+            InputRefused: The SQL does not run, or does more than read the views.
+        """
+        without = self.left_out(snapshot)
+        check_sql(query, views_only=bool(without), views=VIEW_NAMES)
+        self.record("query", object=str(snapshot.number), question=[None, None, query])
+        connection = self.connect(views_in_freeze(query), without=without, limits=limits or Limits(), watched=True)
+        try:
+            return connection.sql(query)
+        except duckdb.Error as error:
+            raise refused_sql(error, views=VIEW_NAMES) from None
+
+    def scan(self, snapshot: Snapshot, view: str) -> pl.LazyFrame:
+        """Return a view as a Polars LazyFrame; raise InputRefused for an unknown view."""
+        if view not in VIEW_NAMES:
+            raise InputRefused(Problem(file="view", expected=f"one of {', '.join(VIEW_NAMES)}", found=repr(view)))
+        frame: pl.LazyFrame = self.sql(snapshot, f"SELECT * FROM {view}").pl(lazy=True)
+        return frame
+
+    @contextmanager
+    def ask(self, question: Question, *, without: frozenset[str]) -> Iterator[duckdb.DuckDBPyRelation]:
+        """Yield the answer to ``question`` as a DuckDB relation, which is evaluated as its rows are read in the block.
+
+        The participants ``without`` are left out; sites count them. Columns of call rows are those of schema TABLE.
+
+        Raises:
+            InputRefused: The participant is not in the freeze, the SQL does not run or does more than read, or the
+                answer does not keep within ``question.limits``.
+        """
+        contigs = [contig.name for contig in self.store.contigs]
+        region = self.store.parse_region(question.region) if question.region is not None else None
+        participants: Sequence[str] | None = None
+        if question.sql is not None:
+            check_sql(question.sql, views_only=bool(without), views=VIEW_NAMES)
+            statement, views = question.sql, views_in_freeze(question.sql)
+        elif question.participant is not None:
+            self.require_member(question.participant)
+            participants = [question.participant]
+            statement, views = calls_of(question.participant, region, contigs=contigs), ["calls"]
+        else:
+            statement, views = sites_in(region, contigs=contigs), ["sites"]
+        try:
+            connection = self.connect(
+                views, without=without, limits=question.limits, region=region, participants=participants
+            )
+            with connection, question.limits.enforced(connection):
+                yield connection.sql(statement)
+        except duckdb.Error as error:
+            raise refused_sql(error, views=VIEW_NAMES) from None
+
+    def require_member(self, participant: str) -> None:
+        """Raise InputRefused for a participant who is not in the freeze."""
+        if participant not in self.everyone:
+            raise InputRefused(
+                Problem(
+                    file="--participant",
+                    expected="a participant of the freeze",
+                    found="no participant of that ID",
+                    action='`--sql "SELECT participant_id FROM participants"` lists those that it has',
+                )
+            )
+
+    def connect(
+        self,
+        views: Sequence[str],
+        *,
+        without: frozenset[str],
+        limits: Limits,
+        region: Region | None = None,
+        participants: Sequence[str] | None = None,
+        watched: bool = False,
+    ) -> duckdb.DuckDBPyConnection:
+        """Open the ``views`` of the freeze, which can read its files and nothing else.
+
+        ``region`` and ``participants`` narrow what they read; those ``without`` are in none but ``sites``, which counts
+        them. Files of sites and participants are compared with their digests first, tables with their footers' and
+        pages'. Raises DamagedFile for other bytes than were written.
+        """
+        freeze, paths = self.freeze, []
+        connection = duckdb.connect()
+        bound(connection, limits=limits)
+        chosen = [name for name in participants or self.everyone if name not in without]
+        for view in views:
+            if view == "sites":
+                names = freeze.site_files(region)
+                if freeze.has_list:
+                    require_listed(freeze.path, names)
+                paths = [freeze.path / name for name in names]
+                quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+                source = f"read_parquet([{quoted}])" if paths else "no_sites"
+                if not paths:
+                    connection.register("no_sites", _no_sites())
+                connection.execute(f"CREATE VIEW sites AS SELECT * FROM {source}")
+            elif view in DATASETS:
+                keys = open_keys(self.store.workspace)
+                rows = freeze.rows(DATASETS[view], chosen, keys=keys, region=region)
+                connection.register(view, rows)
+            elif view == "participants":
+                people = freeze.participants()
+                shown = [row for row, name in enumerate(ids_of(people)) if name not in without]
+                connection.register(view, people.take(shown) if without else people)
+            else:
+                connection.register(view, freeze.contigs())
+        confine(connection, paths, limits=limits, watched=watched)
+        return connection
+
+
+def views_in_freeze(sql: str) -> list[str]:
+    """Return the views of a freeze that ``sql`` may read."""
+    names = set(views_in(sql))
+    return [name for name in VIEW_NAMES if name in names or name == "contigs"]
+
+
+def _no_sites() -> object:
+    from baekman.cohort.schema import SITES
+
+    return SITES.empty_table()

@@ -1,0 +1,214 @@
+"""Reading a freeze: its description, its participants and its files.
+
+A freeze of an earlier version has ``sites/`` and ``tables/`` alone. It is read too; ``Freeze.missing`` names what it
+lacks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from baekman.arrow import read_listed
+from baekman.cohort.schema import SCHEMA_VERSION
+from baekman.cohort.snapshot import BatchEntry, Snapshot
+from baekman.cohort.store import Store, described_store
+from baekman.errors import DamagedFile, InputRefused, Problem
+from baekman.files.digests import LIST, read_sealed
+from baekman.genome.contigs import Contig
+from baekman.genome.regions import Region
+from baekman.gvcf.thresholds import GvcfRules, Thresholds
+from baekman.tables.dataset import END_OF_CONTIG, rows_of
+from baekman.tables.files import VARIANTS
+from baekman.tables.keys import TableKeys, is_encrypted
+from baekman.workspace.identity import STORE_FILE
+
+SITES, TABLES = "sites", "tables"
+PARTICIPANTS_FILE, SETTINGS_FILE = "participants.parquet", "settings.json"
+PARTICIPANTS = pa.schema(
+    [("participant_id", pa.string()), ("sex", pa.string()), ("type", pa.string()), ("batch", pa.string())]
+)
+CONTIGS = pa.schema([("contig", pa.string()), ("length", pa.int64()), ("m5", pa.string())])
+
+
+def is_freeze(path: Path) -> bool:
+    """Return whether the folder ``path`` is a finished freeze, of an earlier version too, and no cohort store."""
+    has_sites = (path / SITES).is_dir() or (path / LIST).is_file()
+    return (path / TABLES).is_dir() and has_sites and not (path / STORE_FILE).exists()
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """A finished freeze in the folder ``path``. Open it with ``open_freeze``.
+
+    ``store``: its contigs, shards and settings, as those of the cohort store that it was made from. ``identity``: the
+    digests of its participants and settings. ``missing``: the files that a freeze of an earlier version lacks.
+    """
+
+    path: Path
+    store: Store
+    identity: dict[str, str]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> Path:
+        """Return the folder of the tables."""
+        return self.path / TABLES
+
+    @property
+    def has_list(self) -> bool:
+        """Return whether the freeze has the digests of its files."""
+        return LIST not in self.missing
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the participants as one batch of a snapshot without a number."""
+        people = self.participants()
+        females = people.column("sex").to_pylist().count("female")
+        digest = self.identity.get("snapshot") or "0"
+        entry = BatchEntry(name="freeze", participants=people.num_rows, digest=digest, females=females)
+        return Snapshot(number=0, batches=(entry,))
+
+    def site_files(self, region: Region | None = None) -> list[str]:
+        """Return the files of sites that ``region`` touches, else all, in the order of the genome, by their paths."""
+        if region is None or not self.store.shards:
+            return [f"{SITES}/{path.name}" for path in sorted((self.path / SITES).glob("*.parquet"))]
+        return [f"{SITES}/{self.store.shards[shard].name}.parquet" for shard in self.store.shards_in(region)]
+
+    @cached_property
+    def _participants(self) -> pa.Table:
+        if PARTICIPANTS_FILE in self.missing:
+            ids = sorted(path.stem for path in self.tables.glob(f"{VARIANTS}/*/*.parquet"))
+            columns = [pa.array(ids, pa.string()), *(pa.nulls(len(ids), pa.string()) for _ in range(3))]
+            return pa.Table.from_arrays(columns, schema=PARTICIPANTS)
+        return read_listed(self.path, PARTICIPANTS_FILE).replace_schema_metadata(None)
+
+    def participants(self) -> pa.Table:
+        """Return a row for each participant (schema PARTICIPANTS), by ID.
+
+        A freeze of an earlier version has the IDs alone. Raises DamagedFile for other bytes than were written.
+        """
+        return self._participants
+
+    def contigs(self) -> pa.Table:
+        """Return the contigs of the reference in their order (schema CONTIGS); length and M5 are null where unknown."""
+        contigs = self.store.contigs
+        lengths = [contig.length if contig.length < END_OF_CONTIG else None for contig in contigs]
+        names, sums = [contig.name for contig in contigs], [contig.m5 or None for contig in contigs]
+        return pa.table([names, pa.array(lengths, pa.int64()), pa.array(sums, pa.string())], schema=CONTIGS)
+
+    def rows(
+        self, dataset: str, participants: Sequence[str], *, keys: TableKeys | None, region: Region | None = None
+    ) -> ds.Dataset:
+        """Return the tables of ``participants``: ``variants`` (schema TABLE) or ``reference`` (REFERENCE_TABLE).
+
+        Only the row groups that ``region`` touches are read. Tables with a destroyed key are left out.
+
+        Raises:
+            InputRefused: A participant has no table there, or the keys of encrypted tables are missing.
+        """
+        if keys is not None:
+            participants = [name for name in participants if keys.has(name) or not self._is_encrypted]
+        return rows_of(self.tables, participants, dataset=dataset, region=region, keys=keys)
+
+    @cached_property
+    def _is_encrypted(self) -> bool:
+        return any(is_encrypted(path) for path in self.tables.glob(f"{VARIANTS}/*/*.parquet"))
+
+
+def open_freeze(path: Path, *, home: Path | None = None) -> Freeze:
+    """Open the freeze in the folder ``path``; ``home`` is the workspace that it belongs to.
+
+    Raises:
+        InputRefused: There is no freeze, or its settings are damaged or of another version of the schema.
+    """
+    path = path.absolute()
+    if not is_freeze(path):
+        raise InputRefused(
+            Problem(
+                file=path.name,
+                expected="a freeze: a folder with sites/ and tables/",
+                found="none",
+                action="name the folder that `baekman cohort freeze --output` wrote",
+            )
+        )
+    missing = tuple(name for name in (LIST, PARTICIPANTS_FILE, SETTINGS_FILE) if not (path / name).is_file())
+    try:
+        identity = {name: str(read_sealed(path / LIST)[name]) for name in ("snapshot", "settings")}
+    except FileNotFoundError:
+        identity = {}
+    except (DamagedFile, KeyError):
+        raise _damaged(LIST) from None
+    if SETTINGS_FILE in missing:
+        return Freeze(path, replace(_earlier_store(path), home=home), identity, missing)
+    try:
+        description = json.loads((path / SETTINGS_FILE).read_bytes())["store"]
+        store = described_store(path, description)
+    except (ValueError, KeyError, TypeError, FileNotFoundError):
+        raise _damaged(SETTINGS_FILE) from None
+    return Freeze(path, replace(store, home=home), identity, missing)
+
+
+def _damaged(name: str) -> InputRefused:
+    return InputRefused(
+        Problem(
+            file=name,
+            expected="the file as `baekman cohort freeze` wrote it",
+            found="something else",
+            action="copy it again from the original, or write the freeze again with `baekman cohort freeze`",
+        )
+    )
+
+
+def _earlier_store(path: Path) -> Store:
+    """Return the description of a freeze of an earlier version, by its files of sites."""
+    contigs = [Contig(name=name, length=END_OF_CONTIG, m5="") for name, _ in groupby(_contig_names(path))]
+    metadata = next(iter(_metadata(path)), {})
+    version = metadata.get("baekman.schema", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise InputRefused(
+            Problem(
+                file=SITES,
+                expected=f"schema {SCHEMA_VERSION}",
+                found=f"schema {version}",
+                action="use the version of baekman that made this freeze",
+            )
+        )
+    return Store(
+        path=path,
+        reference=metadata.get("baekman.reference", ""),
+        contigs=tuple(contigs),
+        shards=(),
+        thresholds=Thresholds(),
+        rules=GvcfRules(),
+        par_regions=(),
+    )
+
+
+def _contig_names(path: Path) -> Iterator[str]:
+    for file in sorted((path / SITES).glob("*.parquet")):
+        with pq.ParquetFile(file) as opened:
+            for batch in opened.iter_batches(1, columns=["contig"]):
+                yield str(batch.column(0)[0].as_py())
+                break
+
+
+def _metadata(path: Path) -> Iterator[dict[str, Any]]:
+    for file in sorted((path / SITES).glob("*.parquet")):
+        metadata = pq.read_schema(file).metadata or {}
+        yield {key.decode(): value.decode() for key, value in metadata.items()}
+
+
+def ids_of(participants: pa.Table) -> list[str]:
+    """Return the IDs of a table of participants, in its order."""
+    ids: list[str] = participants.column("participant_id").to_pylist()
+    return ids
