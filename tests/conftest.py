@@ -29,8 +29,10 @@ MEMORY = Path("/dev/shm")
 def pytest_configure(config: pytest.Config) -> None:
     """Put temporary files into memory where there is room: a store waits for the disk after each of its files.
 
-    The option ``--basetemp`` or the variable ``TMPDIR`` gives another place.
+    The option ``--basetemp`` or the variable ``TMPDIR`` gives another place. Commands have one worker where a test says
+    nothing else: the start of more takes longer than most of what they do here.
     """
+    os.environ.setdefault("BAEKMAN_WORKERS", "1")
     if config.option.basetemp is None and "TMPDIR" not in os.environ and _free_memory() >= 2**32:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from baekman.cli.options import (
+    CORES,
     CohortOption,
     ConfigOption,
     InsecureOption,
@@ -61,7 +62,7 @@ def add(
     batch: Annotated[str, typer.Option("--batch", help="Name of the batch.")],
     gvcfs: Annotated[Path, typer.Option("--gvcfs", help="List: participant_id <TAB> path [<TAB> sex].")],
     cohort: CohortOption = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     config: ConfigOption = None,
@@ -93,7 +94,7 @@ def replace(
     batch: Annotated[str, typer.Option("--batch", help="Name of the new batch.")],
     gvcfs: Annotated[Path, typer.Option("--gvcfs", help="List: participant_id <TAB> path [<TAB> sex].")],
     cohort: CohortOption = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     config: ConfigOption = None,
@@ -164,7 +165,7 @@ def list_snapshots(cohort: CohortOption = None, workspace: OwnerOption = None) -
 def withdraw(
     participants: Annotated[list[str], typer.Argument(help="IDs of the participants.")],
     cohort: CohortOption = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     workspace: OwnerOption = None,
 ) -> None:
     """Take participants out of the cohort, of every snapshot that counts them and of the tables next to the cohort.
@@ -196,7 +197,7 @@ def compact(
     keep: Annotated[
         int | None, typer.Option("--keep", min=1, help="Keep this many snapshots; delete older ones with their sites.")
     ] = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     workspace: OwnerOption = None,
 ) -> None:
     """Merge small batches into larger ones; sites and tables of a freeze stay byte for byte the same.
@@ -208,7 +209,7 @@ def compact(
 
 
 @app.command()
-def repair(cohort: CohortOption = None, workspace: OwnerOption = None, workers: WorkersOption = 1) -> None:
+def repair(cohort: CohortOption = None, workspace: OwnerOption = None, workers: WorkersOption = CORES) -> None:
     """Merge damaged or missing sites again from the batches; prints the numbers of their snapshots.
 
     Batches, store.json and snapshots cannot be made again: restore them from a back-up.
@@ -229,7 +230,7 @@ def repair(cohort: CohortOption = None, workspace: OwnerOption = None, workers: 
 def freeze(
     cohort: CohortOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder for sites/ and tables/.")] = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     workspace: OwnerOption = None,
@@ -259,7 +260,7 @@ def verify(
         Path | None,
         typer.Option("--freeze", help="Verify this freeze instead of the store: sites, tables and audit event."),
     ] = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     workspace: OwnerOption = None,

@@ -9,10 +9,18 @@ from typing import Annotated
 
 import typer
 
+from baekman.engine.cores import available_cores
 from baekman.errors import EXIT_FAILED
 
 HERE = Path()  # the default of --workspace
-WORKERS = typer.Option("--workers", min=1, help="Tasks at the same time on this machine.")
+CORES = available_cores()  # the default of --workers
+WORKERS = typer.Option(
+    "--workers",
+    min=1,
+    envvar="BAEKMAN_WORKERS",
+    show_default="the cores that the command may use",
+    help="Tasks at the same time on this machine; the bytes are the same for any number.",
+)
 
 
 def readable_folder(path: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from baekman.cli.options import (
+    CORES,
     HERE,
     ConfigOption,
     KeyFileOption,
@@ -123,7 +124,7 @@ def verify(
     ] = None,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
 ) -> None:
     """Verify all files of a workspace: its state, deliveries, registry, audit log, keys, cohort, tables and freezes.
 

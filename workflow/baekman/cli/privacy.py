@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
+from baekman.cli.options import CORES, HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
 from baekman.engine.progress import file_count
 
 app = typer.Typer(help="Leak scan and withdrawal.", no_args_is_help=True)
@@ -65,7 +65,7 @@ def withdraw(
     workspace: WorkspaceOption = HERE,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     leave_tables: Annotated[
         bool, typer.Option("--leave-tables", help="Leave the tables of others to the next freeze.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from baekman.cli.options import (
+    CORES,
     CohortOption,
     InsecureOption,
     OwnerOption,
@@ -46,7 +47,7 @@ def tables(
         bool,
         typer.Option("--verify", help="Write nothing; compare every byte of the tables with their digests."),
     ] = False,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     workspace: OwnerOption = None,
@@ -88,7 +89,7 @@ def export(
     raw: Annotated[bool, typer.Option("--raw", help="Show all genotypes of the callers.")] = False,
     joint: Annotated[bool, typer.Option("--joint", help="Show the joint genotypes.")] = False,
     sites: Annotated[bool, typer.Option("--sites", help="Write one site per line with all of its alleles.")] = False,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     workspace: OwnerOption = None,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import (
+    CORES,
     HERE,
     InsecureOption,
     KeyFileOption,
@@ -65,7 +66,7 @@ def receive(
     workspace: WorkspaceOption = HERE,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
 ) -> None:
@@ -162,7 +163,7 @@ def query(
 
 
 @app.command()
-def verify(workspace: WorkspaceOption = HERE, workers: WorkersOption = 1) -> None:
+def verify(workspace: WorkspaceOption = HERE, workers: WorkersOption = CORES) -> None:
     """Read all records again and prove digests, order, coverage and firsts; a line per finding, and exit 1 with any.
 
     Example: baekman records verify --workspace W --workers 8
@@ -178,7 +179,7 @@ def verify(workspace: WorkspaceOption = HERE, workers: WorkersOption = 1) -> Non
 
 
 @app.command()
-def compact(workspace: WorkspaceOption = HERE, workers: WorkersOption = 1) -> None:
+def compact(workspace: WorkspaceOption = HERE, workers: WorkersOption = CORES) -> None:
     """Replace all batches by one with the events that count, and delete older snapshots; prints the snapshot's number.
 
     Equal records have equal bytes then, whatever the order and the number of the batches.

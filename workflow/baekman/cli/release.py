@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from baekman.cli.options import (
+    CORES,
     HERE,
     InsecureOption,
     KeyFileOption,
@@ -89,7 +90,7 @@ def _print_checks(checks: Iterable[Check]) -> None:
 def build(
     release: ReleaseArgument,
     workspace: WorkspaceOption = HERE,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
     profile: ProfileOption = None,

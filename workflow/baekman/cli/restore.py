@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
+from baekman.cli.options import CORES, HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
 
 app = typer.Typer(help="After a back-up was restored.", no_args_is_help=True)
 
@@ -19,7 +19,7 @@ def check(
     workspace: WorkspaceOption = HERE,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
-    workers: WorkersOption = 1,
+    workers: WorkersOption = CORES,
 ) -> None:
     """Apply withdrawals and refusals again after a back-up of registry, workspace or cohort was restored.
 

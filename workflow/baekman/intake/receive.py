@@ -8,7 +8,6 @@ concluded here. Everything that stays in the workspace is pseudonymous, except t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any
 
 from baekman.cohort.settings import require_fixed_in
 from baekman.config.loading import load_config
+from baekman.engine.cores import available_cores
 from baekman.errors import InputRefused, Problem
 from baekman.files.locks import exclusive
 from baekman.files.sidecar import read_checked
@@ -50,13 +50,13 @@ def here(*, workers: int | None = None, progress: Progress = lambda done, total:
     """Return a function that carries out orders in this process.
 
     Args:
-        workers: Specimens inspected at the same time; default: up to 4.
+        workers: Specimens inspected at the same time; default: the cores that this process may use.
         progress: Called with the numbers of inspected and of all specimens.
     """
 
     def run(workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
         progress(0, len(participants))
-        with ThreadPoolExecutor(max_workers=workers or min(4, len(os.sched_getaffinity(0)))) as pool:
+        with ThreadPoolExecutor(max_workers=workers or available_cores()) as pool:
             tasks = [pool.submit(inspect, workspace, delivery_id, participant) for participant in participants]
             try:
                 for done, task in enumerate(tasks, start=1):
