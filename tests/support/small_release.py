@@ -111,6 +111,11 @@ def _add_cohort(folder: Path, participants: list[str]) -> None:
     add_cohort_batch(store, batch="b1", members=members)
 
 
+def _pressure(number: int) -> float:
+    """Return a number that nobody else has: twelve people are below 110, and twelve above 120."""
+    return (121.0 if number % 2 else 101.0) + number * 0.25
+
+
 def _add_records(workspace: Path, participants: list[str]) -> None:
     # every code may be in every tier
     dictionary = record_batches.DICTIONARY.replace("\troom\t", "\topen\t")
@@ -121,7 +126,7 @@ def _add_records(workspace: Path, participants: list[str]) -> None:
         events += [
             record_batches.event(participant, "claims", day),
             record_batches.event(
-                participant, "claims", record_batches.day(10 * number + 7), "LOINC/8480-6", 100.0 + number
+                participant, "claims", record_batches.day(10 * number + 7), "LOINC/8480-6", _pressure(number)
             ),
             record_batches.event(participant, "survey", day, "SURVEY/sleep_hours", 5.0 + number % 3),
         ]

@@ -65,7 +65,8 @@ def test_counts_are_those_of_the_released_rows(place: ReleaseWorkspace) -> None:
     assert plan.small_cells == {"KCD8/E112": ""}
     assert {column.name: column.people for column in plan.columns} == {BP: 40, SMOKING: 40, "KCD8/E119": 26}
     assert plan.counts["rows"] == 40 + 40 + 52 and plan.counts["rows_dropped"] == 5
-    assert plan.counts["values_bottom_coded"] == plan.counts["values_top_coded"] == 10
+    assert (plan.counts["values_bottom_coded"], plan.counts["values_top_coded"]) == (10, 14)
+    assert [column.ends for column in plan.columns if column.name == BP] == ["110 – 125"]
 
 
 def test_the_same_request_is_the_same_release(place: ReleaseWorkspace) -> None:
@@ -148,6 +149,18 @@ def test_withdrawing_one_scope_removes_the_rows_of_that_scope_and_nothing_else(p
     assert after.counts["members_without_lifestyle"] == 1
     changed = {name for name in after.counts if after.counts[name] != before.counts.get(name)}
     assert changed == {"rows", "members_without_lifestyle"}
+
+
+def test_bounds_that_the_request_states_stay_and_fail_where_too_few_people_are_left(place: ReleaseWorkspace) -> None:
+    """Law 3: no value of others moves, whoever withdraws; with too few people at an end there is no release."""
+    keys: dict[str, object] = {"codes": [BP], "generalise": {"bounds": {BP: [110, 128]}}}
+    home, before = place.propose(**keys)
+    assert check(before, "ends") == Check(code="ends", observed=11, limit=11)
+    assert home.read_request().bounds == {BP: (110.0, 128.0)}
+    place.withdraw_scope(place.people[0], Scope.CLINICAL)
+    _, after = place.propose(**keys)
+    assert [column.ends for column in after.columns] == [column.ends for column in before.columns] == ["110 – 128"]
+    assert check(after, "ends") == Check(code="ends", observed=10, limit=11, verdict="fail")
 
 
 def test_a_withdrawal_after_the_review_changes_the_plan(place: ReleaseWorkspace) -> None:

@@ -29,6 +29,16 @@ def valid_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ASKED, "project", "J" + "0" * 12 + pseudonyms.check_character("J" + "0" * 12))
 
 
+def test_bounds_are_two_numbers_in_their_order() -> None:
+    assert refused(codes=["A/1"], generalise={"bounds": {"A/1": [3, 2]}}) == [
+        "request.yaml: generalise.bounds.A/1: expected the lowest value, then the highest, found 3 before 2"
+    ]
+    assert refused(codes=["A/1"], generalise={"bounds": {"A/1": [3]}}) == [
+        "request.yaml: generalise.bounds.A/1: expected two numbers: [lowest, highest], found something else; "
+        "docs/releases.md shows every key"
+    ]
+
+
 def test_defaults_are_the_coarsest_that_the_design_asks_for() -> None:
     request = parse_request({**ASKED, "codes": ["KCD8/E119"]}, source="request.yaml")
     assert (request.threshold, request.birth_years, request.genotypes, request.shape) == (11, 5, "carriers", "tables")

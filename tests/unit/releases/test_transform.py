@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from baekman.records.dictionary import Dictionary, Entry
 from baekman.records.schema import COVERAGE, EVENTS
 from baekman.releases.codes import choose, parents_within, roll_up, scopes_of_sources, with_targets
-from baekman.releases.extremes import Extremes
+from baekman.releases.extremes import Extremes, round_ends
 from baekman.releases.request import Request
 from baekman.releases.transform import (
     Rules,
@@ -89,6 +90,7 @@ def rules_of(table: pa.Table, *, threshold: int = 11, codes: Sequence[str] | Non
         dropped=codes_of.dropped,
         units={code: (each.kind, each.unit or "") for code, each in DICTIONARY.entries.items()},
         bounds=extremes.bounds(),
+        ends=extremes.fewest(),
         categories=extremes.categories(),
         institutions={"Hospital": "1"},
         people=people,
@@ -170,11 +172,47 @@ def test_two_thresholds_differ_only_in_codes_between_them() -> None:
 def test_extreme_values_are_those_of_enough_people() -> None:
     rows = [(f"P{number:03d}", 0, BP, 100.0 + number, None) for number in range(40)]
     rules = rules_of(events(rows))
-    assert rules.bounds == {BP: (110.0, 129.0)}
+    assert rules.bounds == {BP: (110.0, 125.0)}  # round numbers: 11 people are at 129 or above
     kept, counts = generalise(events(rows), rules)
     values = kept["value"].to_pylist()
-    assert values.count(110.0) == values.count(129.0) == 11
-    assert (counts["values_bottom_coded"], counts["values_top_coded"], counts["values_missing"]) == (10, 10, 0)
+    assert values.count(110.0) == 11 and values.count(125.0) == 15
+    assert (counts["values_bottom_coded"], counts["values_top_coded"], counts["values_missing"]) == (10, 14, 0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "within", "ends"),
+    [
+        (108.0, 153.0, (40.0, 300.0), (110.0, 150.0)),
+        (108.0, 153.0, (-math.inf, math.inf), (110.0, 150.0)),
+        (36.21, 37.49, (30.0, 45.0), (36.4, 37.4)),
+        (0.12, 213.0, (0.0, 500.0), (0.12, 210.0)),
+        (-7.3, -2.05, (-50.0, 50.0), (-7.3, -2.1)),
+        (0.0, 0.0, (0.0, 9.0), (0.0, 0.0)),
+        (121.0, 123.9, (40.0, 300.0), (121.0, 123.5)),  # a tenth of the distance
+        (5.03, 5.03, (0.0, 500.0), (5.03, 5.03)),
+    ],
+)
+def test_bounds_are_round_numbers_between_the_ends(
+    low: float, high: float, within: tuple[float, float], ends: tuple[float, float]
+) -> None:
+    assert round_ends(low, high, within=within) == ends
+
+
+def test_bounds_move_only_where_too_few_people_are_left_at_an_end() -> None:
+    """Whoever leaves, the values of the others stay, until ten people are left at or beyond a bound."""
+    rows = [(f"P{number:03d}", 0, BP, 100.0 + number, None) for number in range(40)]
+    bounds = rules_of(events(rows)).bounds[BP]
+    assert all(rules_of(events(rows[:out] + rows[out + 1 :])).bounds[BP] == bounds for out in range(11, 40))
+    assert all(rules_of(events(rows[:left])).bounds[BP] == bounds for left in range(36, 40))
+    assert rules_of(events(rows[:35])).bounds == {BP: (110.0, 120.0)}
+
+
+def test_stated_bounds_never_move_and_their_people_are_counted() -> None:
+    rows = [(f"P{number:03d}", 0, BP, 100.0 + number, None) for number in range(40)]
+    for people, fewest in ((40, 10), (35, 5)):
+        extremes = Extremes(threshold=11, limits={BP: (40.0, 300.0)}, stated={BP: (112.0, 130.0)})
+        extremes.add(events(rows[:people]))
+        assert extremes.bounds() == {BP: (112.0, 130.0)} and extremes.fewest() == {BP: fewest}
 
 
 def test_one_person_with_many_extreme_values_is_one_person() -> None:

@@ -58,7 +58,7 @@ def count_rules(source: Source) -> Rules:
         for code, entry in dictionary.entries.items()
         if code in people and entry.kind == "number"
     }
-    extremes = Extremes(threshold=request.threshold, limits=limits)
+    extremes = Extremes(threshold=request.threshold, limits=limits, stated=request.bounds)
     institutions: Counter[str] = Counter()
     for bucket, members in source.rows.buckets():
         events = with_targets(source.rows.events(bucket, members), targets)
@@ -72,6 +72,7 @@ def count_rules(source: Source) -> Rules:
         dropped=codes.dropped,
         units={code: (entry.kind, entry.unit or "") for code, entry in dictionary.entries.items()},
         bounds=extremes.bounds(),
+        ends=extremes.fewest(),
         categories=extremes.categories(),
         institutions=_numbered(institutions, threshold=request.threshold),
         people=people,

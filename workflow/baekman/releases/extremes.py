@@ -1,12 +1,17 @@
 """The values that a release shows: no value of numbers or categories is held by too few participants.
 
 Only the extreme values per code are kept while buckets are read, so memory does not grow with their number.
+
+The lowest and the highest value that are shown are round numbers, or those that the request states. So they do not
+follow each person who comes or goes: counted ones move where too few people are left at an end, stated ones never.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +20,23 @@ import pyarrow.compute as pc
 
 Floats = npt.NDArray[np.float64]
 Bounds = tuple[float, float]
+STEPS = 100  # of a plausible range: the coarsest round numbers are as far apart
 
 
 class Extremes:
     """The values of released codes, bucket by bucket.
 
     ``limits``: number code -> its plausible range in the dictionary, both ends included (infinite without a bound).
+    ``stated``: number code -> the lowest and the highest value that the request states.
     """
 
-    def __init__(self, *, threshold: int, limits: Mapping[str, Bounds]) -> None:
+    def __init__(
+        self, *, threshold: int, limits: Mapping[str, Bounds], stated: Mapping[str, Bounds] | None = None
+    ) -> None:
         self.threshold = threshold
         self.limits = limits
+        self.stated = stated or {}
+        self._beyond: Counter[tuple[str, int]] = Counter()
         self._highest: dict[str, Floats] = {}
         self._lowest: dict[str, Floats] = {}
         self._categories: Counter[tuple[str, str]] = Counter()
@@ -46,6 +57,9 @@ class Extremes:
                 of_code = codes == code
                 self._highest[code] = self._kept(self._highest.get(code), np.clip(highest[of_code], low, high), sign=-1)
                 self._lowest[code] = self._kept(self._lowest.get(code), np.clip(lowest[of_code], low, high), sign=1)
+                if code in self.stated:
+                    self._beyond[code, 0] += int((lowest[of_code] <= self.stated[code][0]).sum())
+                    self._beyond[code, 1] += int((highest[of_code] >= self.stated[code][1]).sum())
         texts = events.filter(pc.is_valid(events["category"])).select(["participant_id", "code", "category"])
         pairs = texts.group_by(["participant_id", "code", "category"]).aggregate([])
         counted = pairs.group_by(["code", "category"]).aggregate([("participant_id", "count")])
@@ -61,14 +75,20 @@ class Extremes:
         """Return number code -> the lowest and the highest value that are shown; no entry where no value is shown.
 
         At least ``threshold`` participants have a value at or above the highest, and as many at or below the lowest.
-        No value is shown where the participants are too few for two such ends.
+        No value is shown where the participants are too few for two such ends. Stated ends are as they are stated.
         """
         shown: dict[str, Bounds] = {}
         for code, highest in sorted(self._highest.items()):
             lowest = self._lowest[code]
-            if len(highest) == self.threshold and lowest[-1] <= highest[-1]:
-                shown[code] = (float(lowest[-1]), float(highest[-1]))
+            if code in self.stated:
+                shown[code] = self.stated[code]
+            elif len(highest) == self.threshold and lowest[-1] <= highest[-1]:
+                shown[code] = round_ends(float(lowest[-1]), float(highest[-1]), within=self.limits[code])
         return shown
+
+    def fewest(self) -> dict[str, int]:
+        """Return code -> the fewest people with a value at or beyond an end, for each code with stated ends."""
+        return {code: min(self._beyond[code, 0], self._beyond[code, 1]) for code in sorted(self.stated)}
 
     def categories(self) -> dict[str, frozenset[str]]:
         """Return code -> the categories of at least ``threshold`` participants."""
@@ -77,3 +97,34 @@ class Extremes:
             if people >= self.threshold:
                 shown.setdefault(code, set()).add(category)
         return {code: frozenset(shown[code]) for code in sorted(shown)}
+
+
+def round_ends(low: float, high: float, *, within: Bounds) -> Bounds:
+    """Return the round numbers next to ``low`` and ``high`` that lie between them.
+
+    Their distance is a hundredth of the range ``within``, as 1, 2 or 5 times a power of ten, and of two digits at most.
+    Where no such number is between both, tenths and hundredths of it are tried. The last resort are the values.
+    """
+    for part in (0, 1, 2):
+        first, last = (
+            _rounded(value, _step(value, within).scaleb(-part), rounding)
+            for value, rounding in ((low, ROUND_CEILING), (high, ROUND_FLOOR))
+        )
+        if first <= last:
+            return first, last
+    return low, high
+
+
+def _rounded(value: float, step: Decimal, rounding: str) -> float:
+    return float((Decimal(repr(value)) / step).to_integral_value(rounding) * step)
+
+
+def _step(value: float, within: Bounds) -> Decimal:
+    """Return the distance of round numbers near ``value``."""
+    steps = [Decimal(1).scaleb(math.floor(math.log10(abs(value))) - 1)] if value else []
+    low, high = within
+    if math.isfinite(high - low) and high > low:
+        width = (high - low) / STEPS
+        power = math.floor(math.log10(width))
+        steps.append(next(each for each in (Decimal(n).scaleb(power) for n in (1, 2, 5, 10)) if each >= Decimal(width)))
+    return min(steps, default=Decimal(1))

@@ -59,7 +59,8 @@ class SnapshotOf:
 class Column:
     """A released column, or a released code, with its kind, unit and tier in the dictionary.
 
-    ``people``: members with a value; None where fewer than the threshold have one.
+    ``people``: members with a value; None where fewer than the threshold have one. ``low``, ``high``: of a number, the
+    lowest and the highest value that are shown; None where no value is.
     """
 
     name: str
@@ -68,10 +69,18 @@ class Column:
     tier: str = ""
     scope: str = ""
     people: int | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def ends(self) -> str:
+        """Return the lowest and the highest value that are shown; "" where no value is."""
+        return "" if self.low is None else f"{self.low:.10g} – {self.high:.10g}"
 
     def to_json(self) -> dict[str, Scalar]:
-        """Return a JSON object with the attributes."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Return a JSON object with the attributes; ``low`` and ``high`` where a value is shown."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in values.items() if value is not None or name not in ("low", "high")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -224,8 +224,16 @@ def _columns(source: Source, rules: Rules) -> Iterator[Column]:
     for code, people in rules.people.items():
         entry = source.dictionary.entry(code)
         if entry is not None:
+            low, high = rules.bounds.get(code, (None, None))
             yield Column(
-                name=code, kind=entry.kind, unit=entry.unit or "", tier=entry.tier, scope=entry.scope, people=people
+                name=code,
+                kind=entry.kind,
+                unit=entry.unit or "",
+                tier=entry.tier,
+                scope=entry.scope,
+                people=people,
+                low=low,
+                high=high,
             )
 
 

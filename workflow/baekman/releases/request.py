@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -44,6 +44,7 @@ class Request:
         cohort_snapshot: Number of the snapshot of the cohort; None for the latest.
         threshold: The fewest people that a code, an extreme value or a row of ``low_risk`` stands for.
         birth_years: Width of the bands of birth years.
+        bounds: Number code -> lowest and highest value that are shown; counted for a code that is not here.
         shape: ``tables`` or ``meds``.
         recipient: The recipient of a ``transfer``; None for every other tier.
         below_qc: ``refuse`` or ``leave_out`` (the genotypes) where sequencing does not pass today's thresholds.
@@ -60,6 +61,7 @@ class Request:
     cohort_snapshot: int | None = None
     threshold: int = THRESHOLD
     birth_years: int = BIRTH_YEARS
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     shape: Literal["tables", "meds"] = "tables"
     below_qc: Literal["refuse", "leave_out"] = "refuse"
     recipient: Recipient | None = None
@@ -83,7 +85,11 @@ class Request:
             "genotypes": self.genotypes,
             **({"pgen": True} if self.pgen else {}),
             "snapshots": {name: number for name, number in snapshots.items() if number is not None},
-            "generalise": {"threshold": self.threshold, "birth_years": self.birth_years},
+            "generalise": {
+                "threshold": self.threshold,
+                "birth_years": self.birth_years,
+                **({"bounds": {code: list(ends) for code, ends in self.bounds.items()}} if self.bounds else {}),
+            },
             "shape": self.shape,
             "below_qc": self.below_qc,
             **({"recipient": self.recipient.to_json()} if self.recipient else {}),
@@ -147,11 +153,17 @@ def parse_request(content: Mapping[str, Any], *, source: str) -> Request:
         cohort_snapshot=snapshots.get("cohort"),
         threshold=generalise.get("threshold", THRESHOLD),
         birth_years=generalise.get("birth_years", BIRTH_YEARS),
+        bounds={code: (float(low), float(high)) for code, (low, high) in sorted(_bounds(content).items())},
         shape=content.get("shape", "tables"),
         below_qc=content.get("below_qc", "refuse"),
         recipient=_recipient(content),
         pgen=content.get("pgen", False),
     )
+
+
+def _bounds(content: Mapping[str, Any]) -> Mapping[str, tuple[float, float]]:
+    bounds: Mapping[str, tuple[float, float]] = (content.get("generalise") or {}).get("bounds") or {}
+    return bounds
 
 
 def _recipient(content: Mapping[str, Any]) -> Recipient | None:
@@ -206,6 +218,14 @@ def _contradictions(content: Mapping[str, Any], *, regions: bool, source: str) -
             found="carriers" if regions else "no regions",
             action="leave it out, or ask for dense genotypes",
         )
+    for code, (low, high) in _bounds(content).items():
+        if not low <= high:  # nor is NaN in an order
+            yield Problem(
+                file=source,
+                place=f"generalise.bounds.{code}",
+                expected="the lowest value, then the highest",
+                found=f"{low} before {high}",
+            )
     yield from _recipient_problems(tier, recipient, source=source)
     if not regions and not content.get("codes"):
         yield Problem(

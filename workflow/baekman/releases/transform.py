@@ -62,6 +62,7 @@ class Rules:
         dropped: Codes with rows that are not released, since they and all codes above are rare.
         units: Code -> kind and unit in the dictionary; a value is shown where code and released code have the same.
         bounds: Released number code -> lowest and highest value that are shown.
+        ends: Code with bounds that the request states -> fewest members with a value at or beyond one of them.
         categories: Released code -> categories that are shown.
         institutions: Institution -> its name in the release.
         people: Released code -> number of members.
@@ -75,6 +76,7 @@ class Rules:
     dropped: tuple[str, ...]
     units: Mapping[str, tuple[str, str]]
     bounds: Mapping[str, Bounds]
+    ends: Mapping[str, int]
     categories: Mapping[str, frozenset[str]]
     institutions: Mapping[str, str]
     people: Mapping[str, int]

@@ -40,6 +40,7 @@ NUMBERS = {
     "columns": 3,
     "k": 4,
     "rare_codes": 5,
+    "ends": 5,
     "birth_years": 6,
     "birth_band": 6,
     "offsets": 6,

@@ -26,10 +26,13 @@ def anonymity(proposal: Proposal) -> Iterator[Check]:
 
 
 def rare_codes(proposal: Proposal) -> Iterator[Check]:
-    """Yield the number of members of the rarest released code."""
+    """Yield the number of members of the rarest released code, and at the bounds that the request states."""
     fewest = min(proposal.rules.people.values(), default=None)
     fails = fewest is not None and fewest < proposal.threshold
     yield Check(code="rare_codes", observed=fewest, limit=proposal.threshold, verdict="fail" if fails else "pass")
+    fewest = min(proposal.rules.ends.values(), default=None)  # counted bounds are held by enough members
+    fails = fewest is not None and fewest < proposal.threshold
+    yield Check(code="ends", observed=fewest, limit=proposal.threshold, verdict="fail" if fails else "pass")
 
 
 def dates(proposal: Proposal) -> Iterator[Check]:

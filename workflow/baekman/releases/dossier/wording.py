@@ -26,6 +26,10 @@ CHECKS: dict[str, Words] = {
     "columns": ("사전에 없거나 등급·범위를 벗어난 코드 수", "codes not in the dictionary, or beyond tier and scopes"),
     "k": ("모든 열이 같은 행의 최소 수(k)", "fewest rows that are equal in every column (k)"),
     "rare_codes": ("가장 드문 코드의 참여자 수", "members of the rarest released code"),
+    "ends": (
+        "신청서가 정한 수치의 하한·상한 밖 또는 그 값인 참여자의 최소 수",
+        "fewest members at or beyond the bounds of a number that the request states",
+    ),
     "birth_years": ("출생 연도 구간의 폭(년)", "width of the bands of birth years"),
     "birth_band": ("가장 작은 출생 구간의 참여자 수", "members of the smallest band of birth years"),
     "offsets": (
@@ -45,7 +49,7 @@ CHECKS: dict[str, Words] = {
     "leak_scan": ("완성된 꾸러미의 식별자 검사", "scan of the finished package for our IDs"),
 }
 # code -> what the limit is: at least, at most, or the limit itself
-AT_LEAST = frozenset({"members", "k", "rare_codes", "birth_years", "birth_band", "difference"})
+AT_LEAST = frozenset({"members", "k", "rare_codes", "ends", "birth_years", "birth_band", "difference"})
 AT_MOST = frozenset({"consent", "columns", "offsets", "relatives", "linkage", "sequencing"})
 COUNTS: dict[str, Words] = {
     "rows": ("배포되는 기록 행", "rows of records"),
