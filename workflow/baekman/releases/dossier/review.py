@@ -90,8 +90,8 @@ def changes(plan: Plan, last: Plan) -> Iterator[Change]:
     earlier_ends, ends = ({column.name: column.ends for column in each.columns} for each in (last, plan))
     for code in sorted(earlier_ends.keys() & ends):
         if earlier_ends[code] != ends[code]:
-            name = (f"수치의 하한과 상한: {code}", f"lowest and highest shown value of {code}")
-            yield Change(name=name, before=earlier_ends[code], now=ends[code])
+            words = (f"수치의 하한과 상한: {code}", f"lowest and highest shown value of {code}")
+            yield Change(name=words, before=earlier_ends[code], now=ends[code])
     before_checks = {check.code: check for check in last.checks}
     for check in plan.checks:
         earlier = before_checks.get(check.code)
