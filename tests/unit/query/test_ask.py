@@ -18,7 +18,7 @@ from baekman.genome.regions import Region
 from baekman.gvcf.thresholds import GvcfRules
 from baekman.query.ask import Question, ask, check_sql
 from baekman.query.limits import Limits
-from baekman.query.output import write_answer
+from baekman.query.output import Output, write_answer
 from baekman.query.views import connect
 from baekman.tables.make import make_tables
 from support.store_tools import baekman, block, gvcf_text, line, write_reference
@@ -53,7 +53,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def answer(store: Store, capfdbinary: pytest.CaptureFixture[bytes], **question: object) -> list[dict[str, object]]:
     with ask(store, read_snapshot(store), Question(**question)) as relation:  # type: ignore[arg-type]
-        write_answer(relation, format="csv")
+        write_answer(relation, Output(format="csv"))
     out = capfdbinary.readouterr().out
     return pl.read_csv(out).to_dicts() if out.count(b"\n") > 1 else []
 
@@ -131,7 +131,7 @@ def test_a_snapshot_that_is_deleted_while_it_is_read_is_reported(
         ask(copy, read_snapshot(copy), Question(**question)) as relation,  # type: ignore[arg-type]
     ):
         rewrite.compact(copy)
-        write_answer(relation, format="csv")
+        write_answer(relation, Output(format="csv"))
     assert str(refused.value) == (
         "snapshot 2: expected one that stays while it is read, found one that a withdrawal or compaction deleted; "
         "run the same command again"
@@ -245,7 +245,7 @@ def test_messages(store: Store) -> None:
 def test_parquet_keeps_lists(store: Store, tmp_path: Path) -> None:
     output = tmp_path / "x.parquet"
     with ask(store, read_snapshot(store), Question(participant="P1")) as relation:
-        write_answer(relation, format="parquet", output=output)
+        write_answer(relation, Output(file=output))
     assert pq.read_table(output)["pl"].to_pylist() == [[250, 0, 300], [300, 0]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,11 +80,11 @@ def tables(
 
 @app.command()
 def export(
-    cohort: CohortOption,
     format: Annotated[str, typer.Option("--format", help="vcf, bcf, pgen or zarr.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="x.vcf, x.vcf.gz, x.bcf, x.pgen (with .pvar and .psam) or x.vcz.")
     ],
+    cohort: CohortOption = None,
     region: RegionOption = None,
     snapshot: SnapshotOption = None,
     raw: Annotated[bool, typer.Option("--raw", help="Show all genotypes of the callers.")] = False,
@@ -115,13 +116,30 @@ def export(
 
 @app.command()
 def query(
-    cohort: CohortOption,
+    cohort: CohortOption = None,
     region: RegionOption = None,
     participant: Annotated[str | None, typer.Option("--participant", help="ID of a participant.")] = None,
     sql: Annotated[
         str | None, typer.Option("--sql", help="A SELECT over the views sites, calls, reference and participants.")
     ] = None,
-    format: Annotated[str, typer.Option("--format", help="table, csv or parquet.")] = "table",
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns", help="Names with commas, or all; default: all; on a terminal those that fit its width."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=0, help="The most rows, 0 for all; default: all, but 100 on a terminal."),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="table, tsv, csv, json or parquet; default: a table on a terminal, else by the ending of --output, "
+            "else tsv.",
+        ),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: stdout.")] = None,
     snapshot: SnapshotOption = None,
     tables: Annotated[
@@ -148,16 +166,18 @@ def query(
     """
     from baekman.query.ask import Question
     from baekman.query.limits import Limits
-    from baekman.query.output import write_answer
+    from baekman.query.output import Output, write_answer
 
     if (sql is None) == (region is None and participant is None):
         raise typer.BadParameter("give --region, --participant or both, or else --sql")
     if tables is not None and participant is None:
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
+    answer = Output(format=format, file=output, columns=columns, limit=limit)
+    answer.check()
     limits = Limits(time=time_limit, memory=memory_limit, spill=spill_limit)
     question = Question(region=region, participant=participant, sql=sql, tables=tables, limits=limits)
     with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose) as opened:
         with opened.query(question) as relation:
-            write_answer(relation, format=format, output=output)
+            write_answer(relation, replace(answer, short=question.short_columns))
         if question.shows_sites:
             note_left_out(opened, counted_in="sites (ac, an, af and others)")

@@ -131,7 +131,7 @@ def query(
         ),
     ],
     workspace: WorkspaceOption = HERE,
-    format: Annotated[str, typer.Option("--format", help="table, csv or parquet.")] = "table",
+    format: Annotated[str, typer.Option("--format", help="table, tsv, csv, json or parquet.")] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: stdout.")] = None,
     snapshot: Annotated[int | None, typer.Option("--snapshot", help="Number; default: the latest.")] = None,
     time_limit: Annotated[
@@ -153,13 +153,13 @@ def query(
     Example: baekman records query --sql "SELECT state('P0123456789ABX', 'KCD8/E119', '2020-01-31')"
     """
     from baekman.query.limits import Limits
-    from baekman.query.output import write_answer
+    from baekman.query.output import Output, write_answer
     from baekman.records.access import open_records
 
     limits = Limits(time=time_limit, memory=memory_limit, spill=spill_limit)
     records = open_records(workspace, purpose=purpose, snapshot=snapshot)
     with records.query(sql, limits=limits) as relation:
-        write_answer(relation, format=format, output=output)
+        write_answer(relation, Output(format=format, file=output))
 
 
 @app.command()

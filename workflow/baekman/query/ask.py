@@ -30,7 +30,9 @@ SITE_COLUMNS = tuple(
 )
 
 
-EXAMPLES = ("unnest", "range")  # of table functions that only make rows
+# columns that fit into a terminal of 80 columns, of sites and of a participant's rows
+SHORT_SITES = ("contig", "pos", "ref", "alt", "ac", "an", "af", "filter")
+SHORT_CALLS = ("contig", "pos", "ref", "alt", "copies", "ploidy", "gq", "dp", "called", "filter")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,13 @@ class Question:
     def shows_sites(self) -> bool:
         """Return whether the answer may have sites, which count the whole cohort."""
         return self.participant is None
+
+    @property
+    def short_columns(self) -> Sequence[str]:
+        """Return the columns that suffice on a terminal; none where the question names its own."""
+        if self.sql is not None:
+            return ()
+        return SHORT_SITES if self.shows_sites else SHORT_CALLS
 
 
 def sites_in(region: Region | None, *, contigs: Sequence[str]) -> str:

@@ -1,12 +1,11 @@
-"""The rows of an answer as aligned text, CSV or Parquet."""
+"""The rows of an answer as a table, TSV, CSV, JSON or Parquet."""
 
 from __future__ import annotations
 
-import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,60 +17,124 @@ import pyarrow.parquet as pq
 
 from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import atomic_file
-from baekman.files.shown_text import CONTROLS, FORMULA_STARTS, REPLACEMENT, printable, spreadsheet_text
+from baekman.query.safe_columns import (
+    FLOATS,
+    NUMBERS,
+    flattened,
+    quoted,
+    without_breaks,
+    without_controls,
+    without_formulas,
+)
 
-OUTPUT_FORMATS = ("table", "csv", "parquet")
+OUTPUT_FORMATS = ("table", "tsv", "csv", "json", "parquet")
 BATCH_ROWS = 1 << 16
 TABLE_WIDTH_ROWS = 1000  # the rows at the beginning that set the widths of a table's columns
 WIDEST = 24  # of a column of a table; a longer value pushes the rest of its line to the right
-TERMINAL_ROWS = 1000  # shown on a terminal; DuckDB then reports how many there are
-FLOATS = frozenset(("float", "double"))
-INTEGERS = frozenset(f"{sign}{size}int" for sign in ("", "u") for size in ("tiny", "small", "big", "huge"))
-NUMBERS = FLOATS | INTEGERS | {"integer", "uinteger", "decimal"}
 SIX_DIGITS = "'{:.6g}'"
-NESTED = frozenset(("list", "struct", "map", "array", "union"))
-WITHOUT_TEXT = NUMBERS | {"boolean", "date", "time", "timestamp", "uuid"}
-CONTROLS_OF_RE2 = re.sub(r"\\[xu]([0-9A-F]+)", r"\\x{\1}", CONTROLS)  # the syntax of DuckDB's expressions
+NULL = "."  # in a table and in TSV, as bcftools prints it
+ALL = "all"
 
 
-def check_format(format: str, *, output: Path | None) -> None:
-    """Raise InputRefused for an unknown format, and for Parquet without a file to write to."""
-    if format not in OUTPUT_FORMATS:
-        raise InputRefused(Problem(file="--format", expected=f"one of {', '.join(OUTPUT_FORMATS)}", found=repr(format)))
-    if format == "parquet" and output is None:
-        raise InputRefused(Problem(file="--format", expected="--output FILE with parquet", found="no --output"))
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """The form of an answer.
+
+    Attributes:
+        format: one of ``OUTPUT_FORMATS``; None: by the ending of ``file``, a table on a terminal, else TSV.
+        file: the file to write; None: stdout.
+        columns: names with commas, or ``all``; None: all, but on a terminal those of ``short`` if there are any.
+        limit: the most rows, 0 for all; None: all, but on a terminal ``terminal.TERMINAL_ROWS``.
+        short: columns that suffice on a terminal.
+    """
+
+    format: str | None = None
+    file: Path | None = None
+    columns: str | None = None
+    limit: int | None = None
+    short: Sequence[str] = ()
+
+    @property
+    def chosen_format(self) -> str:
+        """Return the format, also where none is given."""
+        if self.format is not None:
+            return self.format
+        if self.file is not None:
+            ending = self.file.suffix.removeprefix(".").lower()
+            return ending if ending in OUTPUT_FORMATS[1:] else "tsv"
+        return "table" if sys.stdout.isatty() else "tsv"
+
+    @property
+    def is_drawn(self) -> bool:
+        """Return whether the answer is a table on a terminal."""
+        return self.chosen_format == "table" and self.file is None and sys.stdout.isatty()
+
+    def check(self) -> None:
+        """Raise InputRefused for an unknown format, and for Parquet without a file to write to."""
+        format = self.chosen_format
+        if format not in OUTPUT_FORMATS:
+            known = ", ".join(OUTPUT_FORMATS)
+            raise InputRefused(Problem(file="--format", expected=f"one of {known}", found=repr(format)))
+        if format == "parquet" and self.file is None:
+            raise InputRefused(Problem(file="--format", expected="--output FILE with parquet", found="no --output"))
 
 
-def write_answer(relation: duckdb.DuckDBPyRelation, *, format: str, output: Path | None = None) -> None:
-    """Write the rows of ``relation`` to ``output`` (atomically) or stdout, a batch at a time.
+def write_answer(relation: duckdb.DuckDBPyRelation, output: Output) -> None:
+    """Write the rows of ``relation`` to a file (atomically) or stdout, a batch at a time.
 
-    ``table`` is aligned text with a line per row, or on a terminal DuckDB's box, as wide as the terminal. Lists
-    become text in a table and in CSV. Control characters in texts are replaced in a table, and in CSV on a terminal.
-    In CSV a text that a spreadsheet would take for a formula begins with a quote (``spreadsheet_text``).
+    ``table`` is aligned text with a line per row, or on a terminal tables as wide as it (``terminal.show``). Lists
+    become text in a table, in TSV and in CSV. Control characters in texts are replaced in a table and on a terminal.
+    In TSV and CSV a text that a spreadsheet would take for a formula begins with a quote (``spreadsheet_text``).
 
     Raises:
-        InputRefused: see ``check_format``.
+        InputRefused: see ``Output.check`` and ``project``.
         duckdb.Error: DuckDB cannot run the SQL.
     """
-    check_format(format, output=output)
-    if format == "table" and output is None and sys.stdout.isatty():
-        _printable(_flattened(relation)).show(
-            max_width=shutil.get_terminal_size().columns, max_rows=TERMINAL_ROWS, null_value="."
-        )
-        return
-    write = {"table": _write_table, "csv": _write_csv, "parquet": _write_parquet}[format]
-    with _opened(output) as target:
-        write(relation, target)
+    output.check()
+    chosen = _chosen(relation, output)
+    if output.is_drawn:
+        from baekman.query import terminal  # not for a pipe
+
+        rows = terminal.TERMINAL_ROWS if output.limit is None else output.limit
+        if 0 < rows <= terminal.MOST_ROWS:
+            terminal.show(chosen, rows=rows, hidden=len(relation.columns) - len(chosen.columns))
+            return
+    if output.limit:
+        chosen = chosen.limit(output.limit)
+    write = {
+        "table": _write_table,
+        "tsv": _write_tsv,
+        "csv": _write_csv,
+        "json": _write_json,
+        "parquet": _write_parquet,
+    }
+    with _opened(output.file) as target:
+        write[output.chosen_format](chosen, target)
+
+
+def _chosen(relation: duckdb.DuckDBPyRelation, output: Output) -> duckdb.DuckDBPyRelation:
+    """Return the columns of ``relation`` that the output has."""
+    if output.columns is None:
+        short = [name for name in output.short if name in relation.columns] if output.is_drawn else []
+        return project(relation, short) if short else relation
+    if output.columns.strip() == ALL:
+        return relation
+    return project(relation, [name for text in output.columns.split(",") if (name := text.strip())])
+
+
+def project(relation: duckdb.DuckDBPyRelation, columns: Sequence[str]) -> duckdb.DuckDBPyRelation:
+    """Return some columns of ``relation``; raise InputRefused for an unknown column, or for none."""
+    unknown = [name for name in columns if name not in relation.columns]
+    if unknown or not columns:
+        known = ", ".join(relation.columns)
+        found = ", ".join(map(repr, unknown)) or "none"
+        raise InputRefused(Problem(file="columns", expected=f"some of {known}", found=found))
+    return relation.project(", ".join(map(quoted, columns)))
 
 
 def arrow_table(relation: duckdb.DuckDBPyRelation, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the rows of ``relation``, or some of its columns; raises InputRefused for an unknown column."""
-    if columns is None:
-        return relation.to_arrow_table()
-    if unknown := [name for name in columns if name not in relation.columns]:
-        known = ", ".join(relation.columns)
-        raise InputRefused(Problem(file="columns", expected=f"some of {known}", found=", ".join(map(repr, unknown))))
-    return relation.project(", ".join(map(_quoted, columns))).to_arrow_table()
+    return (relation if columns is None else project(relation, columns)).to_arrow_table()
 
 
 @contextmanager
@@ -92,9 +155,9 @@ def _write_parquet(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None
 
 
 def _write_csv(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None:
-    flat = _without_formulas(relation)
+    flat = without_formulas(relation)
     if target.isatty():
-        flat = _printable(flat)
+        flat = without_controls(flat)
     reader = flat.to_arrow_reader(BATCH_ROWS)
     options = pa_csv.WriteOptions(quoting_style="needed")
     with pa_csv.CSVWriter(target, reader.schema, write_options=options) as writer:
@@ -102,14 +165,44 @@ def _write_csv(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None:
             writer.write_batch(batch)
 
 
+def _write_tsv(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None:
+    """Write tab-separated text without quotes, with every digit of a number and ``.`` for null."""
+    flat = without_breaks(without_formulas(relation))
+    if target.isatty():
+        flat = without_controls(flat)
+    names = flat.columns
+    texts = ", ".join(f"coalesce({name}::VARCHAR, '{NULL}') AS {name}" for name in map(quoted, names))
+    target.write("\t".join(names).encode() + b"\n")
+    for batch in flat.project(texts).to_arrow_reader(BATCH_ROWS):
+        lines = pc.binary_join_element_wise(*batch.columns, "\t").to_pylist()
+        target.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def _write_json(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None:
+    """Write an array of objects, one per line; numbers that are none (NaN, infinite) become null."""
+    columns = ", ".join(
+        f"CASE WHEN isfinite({name}) THEN {name} END AS {name}" if kind.id in FLOATS else name
+        for name, kind in zip(map(quoted, relation.columns), relation.types, strict=True)
+    )
+    rows = relation.project(columns).set_alias("answer")
+    rows = rows.project("to_json(answer)::VARCHAR AS line")
+    if target.isatty():
+        rows = without_controls(rows)
+    before = "["
+    for batch in rows.to_arrow_reader(BATCH_ROWS):
+        target.write((before + ",\n ".join(batch.column(0).to_pylist())).encode())
+        before = ",\n "
+    target.write(b"[]\n" if before == "[" else b"]\n")
+
+
 def _write_table(relation: duckdb.DuckDBPyRelation, target: IO[bytes]) -> None:
     """Write aligned columns: numbers to the right, floats with six digits, and ``.`` for null."""
-    relation = _printable(_flattened(relation))
+    relation = without_controls(flattened(relation))
     names = relation.columns
     pads = [pc.utf8_lpad if kind.id in NUMBERS else pc.utf8_rpad for kind in relation.types]
     texts = ", ".join(
-        f"coalesce({f'format({SIX_DIGITS}, {name})' if kind.id in FLOATS else f'{name}::VARCHAR'}, '.') AS {name}"
-        for name, kind in zip(map(_quoted, names), relation.types, strict=True)
+        f"coalesce({f'format({SIX_DIGITS}, {name})' if kind.id in FLOATS else f'{name}::VARCHAR'}, '{NULL}') AS {name}"
+        for name, kind in zip(map(quoted, names), relation.types, strict=True)
     )
     widths: list[int] = []
     for batch in relation.project(texts).to_arrow_reader(BATCH_ROWS):
@@ -130,49 +223,3 @@ def _lines(columns: Sequence[Any], pads: Sequence[Callable[..., Any]], widths: S
     ]
     lines = pc.utf8_rtrim_whitespace(pc.binary_join_element_wise(*padded, "  ")).to_pylist()
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _flattened(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """Return ``relation`` with nested columns as text: lists joined by commas, others as DuckDB writes them."""
-    columns = []
-    for name, kind in zip(map(_quoted, relation.columns), relation.types, strict=True):
-        if kind.id == "list":
-            columns.append(f"array_to_string({name}, ',') AS {name}")
-        else:
-            columns.append(f"CAST({name} AS VARCHAR) AS {name}" if kind.id in NESTED else name)
-    return relation.project(", ".join(columns))
-
-
-def _printable(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """Return ``relation`` with control characters in names and texts replaced (``shown_text.printable``)."""
-    expression = f"regexp_replace(({{0}})::VARCHAR, '{CONTROLS_OF_RE2}', '{REPLACEMENT}', 'g')"
-    return _with_texts(relation, expression, printable)
-
-
-def _without_formulas(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """Return ``relation`` flattened, with ``spreadsheet_text`` of its names and texts; lists of numbers stay."""
-    starts = ", ".join(f"chr({ord(character)})" for character in FORMULA_STARTS)
-    expression = f"CASE WHEN ({{0}}::VARCHAR)[1] IN ({starts}) THEN chr(39) || {{0}}::VARCHAR ELSE {{0}}::VARCHAR END"
-    numbers = [kind.id == "list" and kind.child.id in NUMBERS for kind in relation.types]
-    return _with_texts(_flattened(relation), expression, spreadsheet_text, unchanged=numbers)
-
-
-def _with_texts(
-    relation: duckdb.DuckDBPyRelation,
-    expression: str,
-    rename: Callable[[str], str],
-    *,
-    unchanged: Sequence[bool] = (),
-) -> duckdb.DuckDBPyRelation:
-    """Return ``relation`` with ``expression`` of each column of text, except ``unchanged``, under new names."""
-    columns = []
-    for column, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True)):
-        value = _quoted(name)
-        if kind.id not in WITHOUT_TEXT and not (unchanged and unchanged[column]):
-            value = expression.replace("{0}", value)
-        columns.append(f"{value} AS {_quoted(rename(name))}")
-    return relation.project(", ".join(columns))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
