@@ -19,14 +19,23 @@ from baekman.cli.options import (
     print_findings,
 )
 from baekman.cli.shared.opening import note_left_out, opened_cohort
+from baekman.cli.shared.query_options import (
+    AnswerFileOption,
+    AnswerFormatOption,
+    ColumnsOption,
+    LimitOption,
+    MemoryLimitOption,
+    ParticipantOption,
+    RegionOption,
+    SnapshotOption,
+    SpillLimitOption,
+    SqlOption,
+    TablesOption,
+    TimeLimitOption,
+)
 from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
 app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)
-
-RegionOption = Annotated[
-    str | None, typer.Option("--region", help="contig or contig:start-end, 1-based, both ends included.")
-]
-SnapshotOption = Annotated[int | None, typer.Option("--snapshot", help="Number of a snapshot; default: the latest.")]
 
 
 @app.command()
@@ -118,41 +127,17 @@ def export(
 def query(
     cohort: CohortOption = None,
     region: RegionOption = None,
-    participant: Annotated[str | None, typer.Option("--participant", help="ID of a participant.")] = None,
-    sql: Annotated[
-        str | None, typer.Option("--sql", help="A SELECT over the views sites, calls, reference and participants.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            "--columns", help="Names with commas, or all; default: all; on a terminal those that fit its width."
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=0, help="The most rows, 0 for all; default: all, but 100 on a terminal."),
-    ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="table, tsv, csv, json or parquet; default: a table on a terminal, else by the ending of --output, "
-            "else tsv.",
-        ),
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; default: stdout.")] = None,
+    participant: ParticipantOption = None,
+    sql: SqlOption = None,
+    columns: ColumnsOption = None,
+    limit: LimitOption = None,
+    format: AnswerFormatOption = None,
+    output: AnswerFileOption = None,
     snapshot: SnapshotOption = None,
-    tables: Annotated[
-        Path | None,
-        typer.Option("--tables", help="With --participant: read the finished table in this folder, encrypted or not."),
-    ] = None,
-    time_limit: Annotated[
-        float, typer.Option("--time-limit", min=0, help="Seconds for the answer; 0: no limit.")
-    ] = TIME_LIMIT,
-    memory_limit: Annotated[str, typer.Option("--memory-limit", help="Memory of the query.")] = MEMORY_LIMIT,
-    spill_limit: Annotated[
-        str, typer.Option("--spill-limit", help="Disk for rows that do not fit in memory.")
-    ] = SPILL_LIMIT,
+    tables: TablesOption = None,
+    time_limit: TimeLimitOption = TIME_LIMIT,
+    memory_limit: MemoryLimitOption = MEMORY_LIMIT,
+    spill_limit: SpillLimitOption = SPILL_LIMIT,
     workspace: OwnerOption = None,
     purpose: PurposeOption = "",
 ) -> None:
