@@ -17,7 +17,7 @@ from baekman.consent import ConsentEvent, Decision, Scope
 from baekman.qc.gate import judge
 from baekman.qc.metrics import Metrics, write_metrics
 from baekman.qc.thresholds import load_thresholds
-from baekman.releases import planning
+from baekman.releases import planning, transform
 from baekman.releases.admission import Member, admitted, until_majority
 from baekman.releases.checks import order
 from baekman.releases.checks.linkage import linkage
@@ -162,19 +162,20 @@ def test_a_released_code_of_fewer_than_eleven_fails(proposal: Proposal, people: 
 
 
 def test_narrow_bands_of_birth_fail_and_small_ones_are_shown(proposal: Proposal) -> None:
-    assert [check.verdict for check in dates(proposal)] == ["pass", "pass", "told"]
+    assert [check.verdict for check in dates(proposal)] == ["pass", "pass", "pass"]
     narrow = replace(proposal, rules=replace(proposal.rules, birth_years=1))
     assert of(dates, narrow, "birth_years") == Check(code="birth_years", observed=1, limit=5, verdict="fail")
     small = replace(proposal, totals=replace(proposal.totals, births=Counter({"1950-1954": 3})))
     assert of(dates, small, "birth_band") == Check(code="birth_band", observed=3, limit=11, verdict="told")
 
 
-def test_offsets_that_the_ends_of_coverage_give_away_are_reported(proposal: Proposal) -> None:
-    """Everybody is covered by claims from one day: who knows the day reads each offset from the coverage."""
-    assert of(dates, proposal, "offsets") == Check(code="offsets", observed=1.0, limit=0, verdict="told")
-    ends = Counter({("claims", "first_min", date(2020, 1, day)): 10 for day in range(1, 5)})
-    changed = replace(proposal, totals=replace(proposal.totals, ends=ends))
-    assert of(dates, changed, "offsets") == Check(code="offsets", observed=0.0, limit=0)
+def test_offsets_that_the_ends_of_coverage_leave_open_are_counted(
+    proposal: Proposal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody is covered by claims from one day: who knows the day knows one of 61 offsets."""
+    assert of(dates, proposal, "offsets") == Check(code="offsets", observed=61, limit=11)
+    monkeypatch.setattr(transform, "ALIKE", 6)
+    assert of(dates, proposal, "offsets") == Check(code="offsets", observed=6, limit=11, verdict="fail")
     assert [check.code for check in dates(asking(proposal, tier="low_risk"))] == ["birth_years"]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from baekman.releases.transform import (
     birth_bands,
     coverage_rows,
     event_rows,
+    fewest_alike,
     generalise,
     granted_coverage,
     person_rows,
@@ -267,8 +269,31 @@ def test_dates_of_a_person_move_together_and_intervals_stay() -> None:
         times = [row["time"] for row in released.to_pylist() if row["project_id"] == f"X{number:03d}"]
         assert times[0] - START == timedelta(days=number + 30 + number)
         assert times[1] - times[0] == timedelta(days=7)
-    assert {row["first"] - START.date() for row in days.to_pylist()} == {timedelta(days=33)}
-    assert {row["last"] - row["first"] for row in days.to_pylist()} == {timedelta(days=364)}
+    # covered days lose 60 together: the first of all offsets from 1 to 61 that leave the same ones
+    assert {row["first"] - START.date() for row in days.to_pylist()} == {timedelta(days=61)}
+    assert {row["last"] - row["first"] for row in days.to_pylist()} == {timedelta(days=364 - 60)}
+
+
+def test_who_knows_the_true_days_of_coverage_finds_an_offset_by_chance_alone() -> None:
+    """Everybody is covered from and to one day, with a gap: 61 offsets each leave the same released days."""
+    begin = START.date()
+    ends = [(begin, begin + timedelta(days=900)), (begin + timedelta(days=1000), begin + timedelta(days=2000))]
+    shifts = [shift for shift in range(-366, 367) if shift]
+    people = [f"P{shift}" for shift in shifts]
+    rows = [(person, "claims", first, last) for person in people for first, last in ends]
+    rows += [(person, "survey", begin, begin + timedelta(days=59)) for person in people]  # too short
+    columns = zip(*rows, strict=True)
+    coverage = pa.table([pa.array(column, f.type) for column, f in zip(columns, COVERAGE, strict=True)], COVERAGE)
+    keys = {"participant_id": people, "project_id": people, "date_shift_days": pa.array(shifts, pa.int32())}
+    released: dict[str, list[tuple[date, date]]] = {}
+    for row in coverage_rows(coverage, pa.table(keys)).to_pylist():
+        released.setdefault(row["project_id"], []).append((row["first"], row["last"]))
+    fitting = Counter(tuple(intervals) for intervals in released.values())
+    assert set(fitting.values()) == {61} and fewest_alike() == 61 and len(released) == len(shifts)
+    for shift, person in zip(shifts, people, strict=True):  # each released day was seen, and few are lost
+        for (first, last), (true_first, true_last) in zip(released[person], ends, strict=True):
+            lost = first - true_first - timedelta(days=shift), true_last + timedelta(days=shift) - last
+            assert min(lost) >= timedelta() and sum(lost, timedelta()) == timedelta(days=60)
 
 
 def test_a_source_has_the_scopes_of_the_code_systems_that_it_knows() -> None:

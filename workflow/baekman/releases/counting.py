@@ -16,7 +16,7 @@ from baekman.releases.codes import Choice, parents_within, roll_up, scopes_of_so
 from baekman.releases.extremes import Extremes
 from baekman.releases.request import Request
 from baekman.releases.rows import MemberRows, denied_scopes, person_table
-from baekman.releases.transform import OLDEST, Rules, birth_bands, generalise, granted_coverage
+from baekman.releases.transform import OLDEST, Rules, birth_bands, generalise, granted_coverage, long_enough
 
 if TYPE_CHECKING:
     from baekman.records.dictionary import Dictionary
@@ -90,40 +90,24 @@ def _numbered(institutions: Counter[str], *, threshold: int) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """The numbers of a plan.
-
-    ``counts`` by name; members by band of birth years; and by source and day, the members with their first or last
-    covered day there.
-    """
+    """The numbers of a plan: ``counts`` by name, and members by band of birth years."""
 
     counts: Counter[str]
     births: Counter[str]
-    ends: Counter[tuple[str, str, date]]
 
 
 def count_rows(source: Source, rules: Rules) -> Totals:
     """Return the numbers of the rows that the ``rules`` release; memory does not grow with them."""
     counts: Counter[str] = Counter()
     births: Counter[str] = Counter()
-    ends: Counter[tuple[str, str, date]] = Counter()
     for bucket, members in source.rows.buckets():
         _, of_bucket = generalise(source.rows.events(bucket, members), rules)
         counts.update(of_bucket)
         coverage = granted_coverage(source.rows.coverage(bucket, members), rules.sources, denied_scopes(members))
-        counts["coverage_rows"] += coverage.num_rows
-        ends.update(_ends(coverage))
+        shown = long_enough(coverage).num_rows
+        counts["coverage_rows"] += shown
+        counts["coverage_rows_too_short"] += coverage.num_rows - shown
         years = person_table(source.registry, members)["birth_year"].combine_chunks()
         births.update(birth_bands(years, rules).drop_null().to_pylist())
         counts["births_90_or_more"] += pc.sum(pc.less_equal(years, rules.oldest_birth_year)).as_py() or 0
-    return Totals(counts=counts, births=births, ends=ends)
-
-
-def _ends(coverage: pa.Table) -> Counter[tuple[str, str, date]]:
-    """Return how many participants have the outermost covered day of a source on each day, by end."""
-    outermost = coverage.group_by(["participant_id", "source"]).aggregate([("first", "min"), ("last", "max")])
-    counts: Counter[tuple[str, str, date]] = Counter()
-    for end in ("first_min", "last_max"):
-        counted = outermost.group_by(["source", end]).aggregate([([], "count_all")])
-        for row in counted.to_pylist():  # a row per day, not per participant
-            counts[row["source"], end, row[end]] += row["count_all"]
-    return counts
+    return Totals(counts=counts, births=births)

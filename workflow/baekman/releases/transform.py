@@ -1,7 +1,10 @@
 """Events, coverage and persons as a release shows them.
 
 Codes are rolled up, extreme values are coded, and dates move by one offset per person and project. Intervals between
-the dates of a person stay exact.
+the events of a person stay exact.
+
+Many people are covered from or to one day that others know, such as the day of an extraction. So covered days lose some
+at both ends: the same ones remain for each offset of a group of ``ALIKE``, and nobody reads the offset off them.
 """
 
 from __future__ import annotations
@@ -16,12 +19,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from baekman.records.schema import COVERAGE
+from baekman.registry.books.rows import LONGEST_SHIFT
 from baekman.releases.codes import with_targets
 from baekman.releases.extremes import Bounds
 
 DAY = 86_400_000_000  # microseconds
 OLDEST = 90  # years: who is older is released with this age
 OTHER = "other"  # institutions of too few participants
+ALIKE = 61  # offsets that leave the same covered days; a divisor of the offsets in either direction
 
 # A released event. ``time`` and ``end`` are moved by the person's offset. ``institution`` is a number of the release,
 # and ``episode`` a number within the person: what the institution wrote is not released.
@@ -211,15 +217,46 @@ def granted_coverage(
     return coverage.filter(keep)
 
 
+def long_enough(coverage: pa.Table) -> pa.Table:
+    """Return the rows of ``coverage`` (schema COVERAGE) of which days remain in a release: those of ``ALIKE`` days."""
+    days = pc.subtract(coverage["last"].cast(pa.int32()), coverage["first"].cast(pa.int32()))
+    return coverage.filter(pc.greater_equal(days, ALIKE - 1))
+
+
 def coverage_rows(coverage: pa.Table, book: pa.Table) -> pa.Table:
-    """Return the released rows (RELEASED_COVERAGE) of ``coverage`` (schema COVERAGE), sorted by all columns."""
-    kept, project_ids, shift = _rekeyed(coverage, book)
-    days = {
-        name: pa.array(kept[name].cast(pa.int32()).to_numpy() + shift, pa.int32()).cast(pa.date32())
-        for name in ("first", "last")
-    }
-    table = pa.table([project_ids, kept["source"], days["first"], days["last"]], schema=RELEASED_COVERAGE)
+    """Return the released rows (RELEASED_COVERAGE) of ``coverage`` (schema COVERAGE), sorted by all columns.
+
+    A released day was seen: the ends are those that every offset of the person's group leaves. Rows of fewer than
+    ``ALIKE`` days are not released.
+    """
+    kept, project_ids, shift = _rekeyed(long_enough(coverage), book)
+    lowest = lowest_alike(shift)
+    ends = (("first", lowest + (ALIKE - 1)), ("last", lowest))
+    first, last = (
+        pa.array(kept[name].cast(pa.int32()).to_numpy() + moved, pa.int32()).cast(pa.date32()) for name, moved in ends
+    )
+    table = pa.table([project_ids, kept["source"], first, last], schema=RELEASED_COVERAGE)
     return table.sort_by([(name, "ascending") for name in RELEASED_COVERAGE.names])
+
+
+def lowest_alike(shift: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return the lowest of the ``ALIKE`` offsets that each offset in days is among; no group has both directions."""
+    down, up = shift + LONGEST_SHIFT, shift - 1
+    return np.where(shift < 0, shift - down % ALIKE, shift - up % ALIKE).astype(np.int32)
+
+
+def fewest_alike() -> int:
+    """Return the fewest offsets with one answer of ``coverage_rows``, of all offsets that a book has.
+
+    Who knows the true ends of a person's covered days finds the offset with a chance of one in this number.
+    """
+    shifts = np.array([shift for shift in range(-LONGEST_SHIFT, LONGEST_SHIFT + 1) if shift], np.int32)
+    ids = pa.array([f"{shift:+}" for shift in shifts.tolist()], pa.string())
+    book = pa.table({"participant_id": ids, "project_id": ids, "date_shift_days": shifts})
+    days = [pa.array([day] * len(ids), pa.int32()).cast(pa.date32()) for day in (0, 10 * ALIKE)]
+    coverage = pa.table([ids, pa.array([""] * len(ids), pa.string()), *days], schema=COVERAGE)
+    sizes = coverage_rows(coverage, book).group_by(["first", "last"]).aggregate([([], "count_all")])["count_all"]
+    return int(pc.min(sizes).as_py())
 
 
 def birth_bands(years: pa.Array, rules: Rules) -> pa.Array:

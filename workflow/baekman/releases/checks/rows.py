@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from baekman.releases.checks.proposal import Proposal
 from baekman.releases.plan import Check
 from baekman.releases.request import BIRTH_YEARS, PUBLIC_TIERS
+from baekman.releases.transform import fewest_alike
 
 
 def columns(proposal: Proposal) -> Iterator[Check]:
@@ -36,10 +37,10 @@ def rare_codes(proposal: Proposal) -> Iterator[Check]:
 
 
 def dates(proposal: Proposal) -> Iterator[Check]:
-    """Yield the width of the bands of birth years, the smallest band, and how many offsets coverage gives away.
+    """Yield the width of the bands of birth years, the smallest band, and how many offsets fit a person's coverage.
 
     One offset per person and project moves all dates. Where many people are covered from or to one day, as in an
-    extraction of claims, who knows this day reads the offset of each of them: reviewers see their share.
+    extraction of claims, who knows this day knows the offset to be one of so many (``transform.fewest_alike``).
     """
     years = proposal.rules.birth_years
     yield Check(
@@ -51,7 +52,5 @@ def dates(proposal: Proposal) -> Iterator[Check]:
     if births:
         fewest = min(births.values())
         yield Check(code="birth_band", observed=fewest, limit=limit, verdict="told" if fewest < limit else "pass")
-    ends = proposal.totals.ends.values()
-    exposed = max((people for people in ends if people >= limit), default=0)
-    share = exposed / proposal.written.count if proposal.written.count else 0.0
-    yield Check(code="offsets", observed=round(share, 4), limit=0, verdict="told" if exposed else "pass")
+    alike = fewest_alike()
+    yield Check(code="offsets", observed=alike, limit=limit, verdict="pass" if alike >= limit else "fail")

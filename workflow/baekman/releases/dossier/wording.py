@@ -33,8 +33,8 @@ CHECKS: dict[str, Words] = {
     "birth_years": ("출생 연도 구간의 폭(년)", "width of the bands of birth years"),
     "birth_band": ("가장 작은 출생 구간의 참여자 수", "members of the smallest band of birth years"),
     "offsets": (
-        "관찰 기간의 끝으로 날짜 이동량을 알 수 있는 참여자 비율",
-        "share of members with an offset of dates that the ends of their coverage give away",
+        "실제 관찰 기간을 아는 사람이 구별할 수 없는 날짜 이동량의 최소 수",
+        "fewest offsets of dates that fit a member's coverage, for who knows the true days",
     ),
     "difference": (
         "이전 공개·저위험 배포와 다른 참여자의 최소 수",
@@ -49,11 +49,15 @@ CHECKS: dict[str, Words] = {
     "leak_scan": ("완성된 꾸러미의 식별자 검사", "scan of the finished package for our IDs"),
 }
 # code -> what the limit is: at least, at most, or the limit itself
-AT_LEAST = frozenset({"members", "k", "rare_codes", "ends", "birth_years", "birth_band", "difference"})
-AT_MOST = frozenset({"consent", "columns", "offsets", "relatives", "linkage", "sequencing"})
+AT_LEAST = frozenset({"members", "k", "rare_codes", "ends", "birth_years", "birth_band", "offsets", "difference"})
+AT_MOST = frozenset({"consent", "columns", "relatives", "linkage", "sequencing"})
 COUNTS: dict[str, Words] = {
     "rows": ("배포되는 기록 행", "rows of records"),
     "coverage_rows": ("관찰 기간 행", "rows of coverage"),
+    "coverage_rows_too_short": (
+        "너무 짧아 배포하지 않는 관찰 기간 행",
+        "rows of coverage that are too short to be released",
+    ),
     "rows_rolled_up": ("상위 코드로 배포되는 행", "rows that are released as a code above"),
     "rows_dropped": ("드문 코드여서 배포하지 않는 행", "rows of rare codes that are not released"),
     "values_bottom_coded": ("하한으로 바꾼 값", "values bottom-coded"),
@@ -90,7 +94,7 @@ def observed(code: str, value: Scalar) -> Words:
     """Return an observed value as people read it; shares are percentages."""
     if value is None:
         return ("없음", "none") if code == "difference" else NOT_ASKED
-    if code in ("linkage", "offsets") and isinstance(value, float):
+    if code == "linkage" and isinstance(value, float):
         return (f"{value:.2%}",) * 2
     if value == "not known":
         return "알려지지 않음", "not known"

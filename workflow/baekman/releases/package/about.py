@@ -81,7 +81,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "coverage/": {
         "project_id": ("ID of the participant", "참여자 ID"),
         "source": ("kind of source", "출처의 종류"),
-        "first": ("first day that the source has seen", "출처가 관찰한 첫날"),
+        "first": ("first day that the source has surely seen", "출처가 확실히 관찰한 첫날"),
         "last": ("last day, included", "마지막 날 (포함)"),
     },
     "sites/": {
