@@ -28,8 +28,8 @@ _TABLES = {
         "임상, 생활습관, 연계 기록의 사건. 파일 하나에 여러 참여자가 있습니다.",
     ),
     "coverage/": (
-        "The days that each source has seen, up to 60 days shorter at each end, so that no offset of dates shows. A day "
-        "outside of them says nothing: nothing is assumed to be absent.",
+        "The days that each source has seen, up to 60 days shorter at each end, so that no offset of dates shows. A "
+        "day outside of them says nothing: nothing is assumed to be absent.",
         "출처별로 관찰한 기간 (날짜 이동량이 드러나지 않도록 양끝을 최대 60일까지 줄임). 기간 밖의 날은 '없음'이 "
         "아니라 '모름'입니다.",
     ),
