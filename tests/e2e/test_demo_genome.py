@@ -20,8 +20,35 @@ from baekman.registry.records import open_registry
 from baekman.tables.files import table_path
 from baekman.verdicts import read_verdicts
 from support import PROJECT
+from support.pages import Reader
 
 DELIVERIES = {"first": "HANBIT", "second": "SAEBYEOK"}
+
+# the pages that show the demo, with the number of answers that each shows; their IDs are those of one demo
+PAGES = {"start.md": 10, "results.md": 55}
+PAGE_DELIVERIES = {"first": "DSKY21NZ2WQRNH", "second": "DRVST3FGG3WMVD"}
+PAGE_IDS = {
+    "HB25-20417-G": ("SJK1MVYJRZW31H", "PPQ2M4C766J4ED"),
+    "HB25-20418-G": ("S6KFNWDCGG5684", "PG37HREEFW07J9"),
+    "HB25-20419-G": ("S9A3117HXKFQEC", "PEFYWJCE3TR7DD"),
+    "HB25-20533-G": ("SKWCZXXP634H50", "PX5N341DN42A5T"),
+    "HB25-20541-G": ("SVBQK8W2548F83", "P6PV8Y65PGT1V6"),
+    "HB25-20550-G": ("S4HRS3N0EJ4EVP", "P9MX00ECPE3V08"),
+    "HB25-20562-G": ("S0BBB5YBWBN7JG", "P1G32FPMDP7SJ3"),
+    "HB25-20601-G": ("S7ARDSBKQKE2GJ", "PA2M4XHJAW197R"),
+    "HB25-20607-G": ("S6MVWYR1V5ABW6", "PZNB75035XPVN5"),
+    "HB25-20614-G": ("S69ZHN92KHVR1G", "PKQY0TTKXNVBYT"),
+    "HB25-20622-G": ("S82JTEBCBF953P", "PA5FEEJCK4A4DB"),
+    "HB25-20630-G": ("SG4SRFG58EF197", "PG7PJNN6EG1RX2"),
+    "HB25-20638-G": ("SY3XMYZFR9P1A1", "PCXDKXMJS3QMK4"),
+    "HB25-20645-G": ("S1YTGCW6MAGKQN", ""),
+    "HB25-20651-G": ("S727A00WBV3F8B", "PDZRPP52W84MF8"),
+    "SBK.310024": ("S5ZJWH71HEPGF4", "P9BATZVZG64YCB"),
+    "SBK.310025": ("SFSFTMEHGBYWZG", "PPPPZ74W4Z7WDW"),
+    "SBK.310026": ("SQD2MM1T8811AF", "P3XHNV0S2BK874"),
+    "SBK.310042": ("SDMX9MY12H5D46", "PH6P4639C1N3V8"),
+    "SBK.310057": ("SDG65R14MY2SQB", "PR76KSRKDQ5RBS"),
+}
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +60,7 @@ class Demo:
     genome: Path
     workspace: Path
     deliveries: dict[str, str]
+    printed: str  # by the delivery "first", on stdout and stderr
 
     def expected(self) -> list[dict[str, str]]:
         """Return the expected verdict of each specimen."""
@@ -94,11 +122,37 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     run(PROJECT / "scripts" / "make_test_genome.py", "--output", genome)
     baekman("registry", "init", "--workspace", workspace)
     baekman("registry", "import", genome / "registration.tsv", "--workspace", workspace)
-    first = deliver(genome, "first", workspace).stdout.strip()
+    first = deliver(genome, "first", workspace)
     # the inbox holds both: the first one was delivered
     looked = ("--once", "--quiet-seconds", "0", "--workspace", workspace, "--config", genome / "demo_config.yaml")
     second = baekman("watch", genome / "deliveries", *looked).stdout.strip()
-    return Demo(genome=genome, workspace=workspace, deliveries={"first": first, "second": second})
+    deliveries = {"first": first.stdout.strip(), "second": second}
+    return Demo(genome=genome, workspace=workspace, deliveries=deliveries, printed=first.stdout + first.stderr)
+
+
+@pytest.fixture(scope="session")
+def page_names(demo: Demo) -> dict[str, str]:
+    """Return the IDs and places of the demo in the pages of the documentation, with those of this demo."""
+    ids = {PAGE_DELIVERIES[name]: delivery for name, delivery in demo.deliveries.items()}
+    registry = open_registry(demo.workspace)
+    for row in demo.expected():
+        specimen, participant = PAGE_IDS[row["specimen_id"]]
+        record = registry.specimen(DELIVERIES[row["delivery"]], row["specimen_id"])
+        if record is not None:
+            ids |= {specimen: record.specimen_id, participant: record.participant_id}
+        else:
+            ids[specimen] = re.findall(r"(S[0-9A-Z]{13})  reject  intake  not_registered", demo.printed)[0]
+    buckets = {f"{shown[1:3]}/{shown}": f"{here[1:3]}/{here}" for shown, here in ids.items()}
+    return {"demo/workspace": str(demo.workspace), "demo/genome": str(demo.genome)} | buckets | ids
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_the_page_prints_what_the_page_shows(
+    demo: Demo, page_names: dict[str, str], page: str, tmp_path: Path
+) -> None:
+    reader = Reader(folder=tmp_path, names=page_names, done={"make demo": demo.printed, ". .venv/bin/activate": ""})
+    reader.read(page)
+    assert reader.compared >= PAGES[page]
 
 
 def test_a_watch_delivers_each_delivery_of_the_inbox_once(demo: Demo) -> None:
