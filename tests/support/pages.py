@@ -4,8 +4,9 @@ A page has these blocks:
 
 - a block after a line that begins with a file's path in backquotes and ends with a colon is the content of this file;
 - ``console``: one command a line, or over several lines within quotes; ``baekman`` runs in this process;
-- ``text`` after ``console``: all that the last ``console`` block printed. Blanks between words do not count. ``…`` stands for any text,
-  and a line of ``…`` for any lines. A text that begins with ``refused:`` is of a command that ends with 3;
+- ``text`` after ``console``: all that the last ``console`` block printed. Blanks between words do not count. ``…``
+  stands for any text, and a line of ``…`` for any lines. A text that begins with ``refused:`` is of a command that
+  ends with 3;
 - ``pycon``: a session of Python, compared by doctest. All sessions of a page share their names.
 """
 
@@ -30,7 +31,8 @@ from support import PROJECT
 from typer.testing import CliRunner
 
 _FENCE = re.compile(
-    r"(?:^`(?P<file>[\w./-]+\.\w+)`[^\n]*:\n\n)?^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"(?:^`(?P<file>[\w./-]+\.\w+)`[^\n]*:\n\n)?^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
 )
 _SPECIMEN = re.compile(r"S[0-9A-Z]{13} (?:accept|hold|reject) ")
 _DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -55,7 +57,7 @@ def blocks(text: str) -> list[Block]:
 
 
 def commands(text: str) -> Iterator[str]:
-    """Yield the commands of a console block; a command goes on while a quote is open or a line ends with a backslash."""
+    """Yield the commands of a console block; an open quote or a backslash at the end of a line continues a command."""
     command = ""
     for line in text.splitlines():
         command = f"{command}\n{line}" if command else line
@@ -76,7 +78,7 @@ def agrees(shown: str, printed: str) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the words of each line; lines of specimens in a row are sorted, since their order is that of random IDs."""
+    """Return the words of each line. Lines of specimens in a row are sorted: their order is that of random IDs."""
     lines = [" ".join(line.split()) for line in text.strip().splitlines()]
     runs = itertools.groupby(lines, key=lambda words: _SPECIMEN.match(words) is not None)
     return [words for is_run, run in runs for words in (sorted(run) if is_run else run)]
@@ -114,7 +116,9 @@ class Reader:
                     Path(block.file).write_text(block.text, encoding="utf-8")
                 elif block.language == "console":
                     refused = following is not None and following.text.startswith("refused:")
-                    printed = "".join(self._run(command, 3 if refused else 0, place) for command in commands(block.text))
+                    printed = "".join(
+                        self._run(command, 3 if refused else 0, place) for command in commands(block.text)
+                    )
                 elif block.language == "text":
                     assert agrees(block.text, printed), f"{place}: it printed\n{printed}"
                     self.compared += 1
