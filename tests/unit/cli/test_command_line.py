@@ -11,8 +11,12 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+import typer
 from baekman.cli import app
 from baekman.cli.shared import groups
+from baekman.cli.shared.opening import BARE
+from baekman.cohort.store import create_store
+from support.store_tools import baekman, write_reference
 from typer.testing import CliRunner
 
 COMMANDS = (
@@ -34,6 +38,29 @@ def test_every_command_is_there_and_has_an_example(runner: CliRunner, command: s
     result = runner.invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0, result.output
     assert "Example" in result.output
+
+
+def test_help_lists_every_command_once_under_a_head(runner: CliRunner) -> None:
+    shown = runner.invoke(app, ["--help"]).output
+    names = [line.split()[0] for line in shown.partition("Options:")[2].splitlines() if line.startswith("  ")][2:]
+    heads = [line for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")][1:]
+    assert heads == [f"{head}:" for head in groups.HEADS]
+    expected = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    assert sorted(names) == sorted(expected)
+    assert expected == {name for head in groups.HEADS.values() for name in head}
+
+
+def test_every_command_can_be_quiet_except_those_of_jobs(runner: CliRunner) -> None:
+    for command in COMMANDS:
+        assert "-q, --quiet" in runner.invoke(app, [*command.split(), "--help"]).output, command
+    assert "--quiet" not in runner.invoke(app, ["step", "tables", "--help"]).output
+
+
+@pytest.mark.parametrize(("options", "notes"), [((), [BARE]), (("--quiet",), [])])
+def test_quiet_prints_only_results(tmp_path: Path, options: tuple[str, ...], notes: list[str]) -> None:
+    cohort = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c": "ACGT"})).path
+    done = baekman("cohort", "verify", "--cohort", cohort, *options)
+    assert (done.stdout, done.stderr.splitlines()) == ("", notes)
 
 
 @pytest.mark.parametrize("command", ["deliver", "watch"])

@@ -13,6 +13,7 @@ import sys
 import typer
 
 from baekman import __version__
+from baekman.cli.shared.groups import Root
 from baekman.errors import EXIT_FAILED, EXIT_REFUSED, EXITS_INTERRUPTED, InputRefused
 from baekman.files.shown_text import printable
 from baekman.tools.environment import forget_places
@@ -29,6 +30,7 @@ _NO_ROOM = re.compile("failed to map segment|out of memory|bad_alloc|allocat", r
 
 app = typer.Typer(
     name="baekman",
+    cls=Root,
     help="From sequencing deliveries to joint-genotyped, per-participant variant tables.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -19,6 +19,7 @@ from baekman.cli.options import (
     WorkersOption,
     print_findings,
 )
+from baekman.cli.shared.notes import note
 from baekman.cli.shared.opening import BARE, note_left_out, opened_cohort
 from baekman.cli.shared.places import new_cohort_folder
 
@@ -85,7 +86,7 @@ def add(
     with opened_cohort(cohort, bare_note="", workspace=workspace, **engine) as opened:
         snapshot = opened.add(batch, gvcfs, config=config, now=now)
         for line in _notes_on(opened, snapshot, batch, config=config):
-            typer.echo(line, err=True)
+            note(line)
         typer.echo(str(snapshot.number))
 
 
@@ -112,7 +113,7 @@ def replace(
     with opened_cohort(cohort, bare_note="", workspace=workspace, **engine) as opened:
         snapshot = opened.replace(batch, gvcfs, config=config)
         for line in _notes_on(opened, snapshot, batch, config=config):
-            typer.echo(line, err=True)
+            note(line)
         typer.echo(str(snapshot.number))
 
 
@@ -150,7 +151,7 @@ def list_snapshots(cohort: CohortOption = None, workspace: OwnerOption = None) -
     with opened_cohort(cohort, workspace=workspace) as opened:
         if waiting := opened.waiting:
             subject = "1 participant waits" if waiting == 1 else f"{waiting} participants wait"
-            typer.echo(f"{subject} for a batch of cohort.min_batch, in no snapshot", err=True)
+            note(f"{subject} for a batch of cohort.min_batch, in no snapshot")
         for snapshot in opened.snapshots():
             description = {
                 "snapshot": snapshot.number,

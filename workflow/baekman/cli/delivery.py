@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from baekman.cli.options import (
     WorkspaceOption,
     readable_folder,
 )
+from baekman.cli.shared.notes import note
 from baekman.engine.progress import progress_bar
 
 app = typer.Typer(help="Deliveries.", no_args_is_help=True)
@@ -69,7 +69,7 @@ def receive(
         )
     sweep(Workspace(workspace))
     if reporting := reporting_sentence(reporting_gates(received.verdicts)):
-        print(reporting, file=sys.stderr)
+        note(reporting)
     if received.status == "same":
         print(f"{received.delivery_id} was received before: nothing to do")
         return

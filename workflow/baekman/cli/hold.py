@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.cli.shared.notes import note
 from baekman.files.shown_text import printable
 
 if TYPE_CHECKING:
@@ -173,6 +174,6 @@ def _decide(
         shown = f" ({', '.join(options)})" if options else ""
         print(f"{decision.specimen_id}  {words[decision.made.decision]}{shown}")
     if recorded:
-        print("the next `baekman deliver` of the delivery takes it on", file=sys.stderr)
+        note("the next `baekman deliver` of the delivery takes it on")
     else:
-        print("decided so before: nothing to do", file=sys.stderr)
+        note("decided so before: nothing to do")

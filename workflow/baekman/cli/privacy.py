@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import CORES, HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
+from baekman.cli.shared.notes import note
 from baekman.engine.progress import file_count
 
 app = typer.Typer(help="Leak scan and withdrawal.", no_args_is_help=True)
@@ -43,7 +44,7 @@ def leakscan(
     listed = read_identifiers(identifiers)
     for identifier in listed:
         if is_too_short(identifier.value):
-            print(f"{identifier.place}: too short to search for, except by its hashes", file=sys.stderr)
+            note(f"{identifier.place}: too short to search for, except by its hashes")
     for workspace in sorted(set(filter(None, map(audit.workspace_of, paths)))):
         audit.record(workspace, action="leakscan")
     with file_count() as seen:
@@ -99,4 +100,4 @@ def withdraw(
     changed = receipt.pop("changed")
     print(json.dumps(receipt, indent=1, sort_keys=True))
     if not changed:
-        print("withdrawn before: nothing to do", file=sys.stderr)
+        note("withdrawn before: nothing to do")

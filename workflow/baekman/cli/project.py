@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.cli.shared.notes import note
 from baekman.files.shown_text import printable
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def add(
     require_workspace(workspace)
     project, is_new = add_project(workspace, file)
     if not is_new:
-        print("closed before" if project.is_closed else "added before: nothing to do", file=sys.stderr)
+        note("closed before" if project.is_closed else "added before: nothing to do")
     print(project.id)
 
 
@@ -138,7 +138,7 @@ def key(
         return
     if revoke:
         is_new = reviewers.revoke_key(workspace, revoke)
-        print("revoked" if is_new else "revoked before: nothing to do", file=sys.stderr)
+        note("revoked" if is_new else "revoked before: nothing to do")
         return
     if role is None or file is None:
         missing = "--role" if role is None else "--key"
@@ -153,7 +153,7 @@ def key(
         file=file,
     )
     if not is_new:
-        print("made before: nothing to do", file=sys.stderr)
+        note("made before: nothing to do")
     print(made.id)
 
 
@@ -217,7 +217,7 @@ def decide(
     )
     decision, is_new = record(opened, choice, key=SigningKey.read(key))
     if not is_new:
-        print("decided so before: nothing to do", file=sys.stderr)
+        note("decided so before: nothing to do")
     print(
         f"{decision.release}  {decision.role}  {decision.verdict}  until {decision.expires}  plan {decision.seen[:12]}"
     )
@@ -249,4 +249,4 @@ def close(
     opened = open_project(workspace, project)
     keys = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
     is_new = close_project(opened, reason=reason, registry=keys)
-    print("closed: its book is destroyed" if is_new else "closed before: nothing to do", file=sys.stderr)
+    note("closed: its book is destroyed" if is_new else "closed before: nothing to do")

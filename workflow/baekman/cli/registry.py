@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.cli.shared.notes import note
 
 app = typer.Typer(help="The registry: registrations, pseudonyms and consent.", no_args_is_help=True)
 
@@ -107,7 +108,7 @@ def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
         counts[row["genome"]] = counts.get(row["genome"], 0) + 1
         writer.writerow(row)
     total = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    print(f"{sum(counts.values())} participants{': ' if total else ''}{total}", file=sys.stderr)
+    note(f"{sum(counts.values())} participants{': ' if total else ''}{total}")
 
 
 @app.command()
@@ -131,7 +132,8 @@ def verify(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, k
     try:
         require_seen(Workspace(workspace), opened)
     except InputRefused as refusal:  # an older copy is whole too, and the next step after a restore
-        print("\n".join(f"note: {problem}" for problem in refusal.problems), file=sys.stderr)
+        for problem in refusal.problems:
+            note(f"note: {problem}")
 
 
 @app.command()

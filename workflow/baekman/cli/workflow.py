@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from baekman.cli.options import HERE, ConfigOption, InsecureOption, ProfileOption, WorkspaceOption, readable_folder
-from baekman.engine.progress import minute, progress_bar
+from baekman.cli.shared.notes import note
+from baekman.engine.progress import LINE_SECONDS, is_quiet, minute, progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
 from baekman.files.shown_text import printable
 from baekman.tools.environment import forget_places
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from baekman.workspace.paths import Workspace
 
 MOST_ERRORS, MOST_NAMED = 10, 5  # shown of errors, and of the participants who have one
-LINE_SECONDS = 60.0  # between lines of progress where stderr is no terminal
 
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
 
@@ -144,7 +144,7 @@ def watch(
         _notify_refusal(refusal, folder, workspace=workspace, config=config)
 
     def report_wait(wait: Wait, place: str) -> None:
-        print(printable(f"a delivery waits, {place}: {wait.message}"), file=sys.stderr, flush=True)
+        note(f"a delivery waits, {place}: {wait.message}")
 
     watch_inbox(
         inbox,
@@ -187,7 +187,7 @@ def _print_look(counts: Mapping[str, int]) -> None:
     parts = [f"{counts[state]} {word}" for state, word in words.items() if counts.get(state)]
     total = sum(counts.values())
     folders = "1 folder" if total == 1 else f"{total} folders"
-    print(f"{minute()}  inbox: {', '.join([folders, *parts])}", file=sys.stderr, flush=True)
+    note(f"{minute()}  inbox: {', '.join([folders, *parts])}")
 
 
 def _print_looks() -> Callable[[Mapping[str, int]], None]:
@@ -220,14 +220,15 @@ def _deliver(
             progress=progress,
             say=_print_message,
         )
-    print("\n".join(map(printable, _summary(outcome, Workspace(workspace)))), file=sys.stderr)
+    if not is_quiet() or outcome.exit_code or outcome.unprocessed:
+        print("\n".join(map(printable, _summary(outcome, Workspace(workspace)))), file=sys.stderr)
     typer.echo(outcome.delivery_id)
     return outcome
 
 
 def _print_message(line: str) -> None:
     """Print a message of the run on stderr, above the progress bar."""
-    print(f"{minute()}  {printable(line)}", file=sys.stderr, flush=True)
+    note(f"{minute()}  {line}")
 
 
 def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:

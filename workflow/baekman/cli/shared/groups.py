@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 # module, and the name it is mounted under ("" adds its commands to the top level)
 GROUPS = (
@@ -26,11 +28,45 @@ GROUPS = (
 )
 
 
+# The commands of `baekman --help` under heads, in the order of use; a command of no head stands under the last one.
+HEADS = {
+    "Daily work": ("deliver", "watch", "receive", "status", "hold", "return-report", "doctor"),
+    "Cohort": ("cohort", "tables", "verify", "restore"),
+    "Results": ("query", "export"),
+    "Research": ("project", "release", "records"),
+    "Privacy": ("registry", "withdraw", "leakscan", "audit", "table-keys"),
+    "Plumbing": ("step",),
+}
+
+
+class Root(TyperGroup):
+    """The group of all commands, which lists them under heads."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands under their heads."""
+        commands = {name: command for name in self.list_commands(ctx) if (command := self.get_command(ctx, name))}
+        known = {name for names in HEADS.values() for name in names}
+        others = tuple(name for name in commands if name not in known)
+        width = max(map(len, commands))
+        limit = formatter.width - 6 - width
+        for head, names in HEADS.items():
+            shown = [*names, *(others if head == list(HEADS)[-1] else ())]
+            rows = [(name.ljust(width), commands[name].get_short_help_str(limit)) for name in shown if name in commands]
+            if rows:
+                with formatter.section(head):
+                    formatter.write_dl(rows)
+
+
 def register(app: typer.Typer, *, first: str = "") -> None:
     """Mount every group on ``app`` once; if the command line's ``first`` word names a group, only that one."""
     chosen = [group for group in GROUPS if group[1] and group[1] == first]
     mounted = [group.typer_instance for group in app.registered_groups]
     for module_name, name in chosen or GROUPS:
         group = importlib.import_module(module_name).app
+        if name != "step":  # a job's command has nobody who watches it
+            from baekman.cli.shared.commands import Command
+
+            for command in group.registered_commands:
+                command.cls = Command
         if group not in mounted:
             app.add_typer(group, name=name or None)

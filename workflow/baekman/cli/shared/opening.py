@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from baekman.cli.shared.notes import note
 from baekman.cli.shared.places import cohort_folder
+from baekman.engine.progress import is_quiet
 
 if TYPE_CHECKING:
     from baekman.api import Cohort
@@ -40,7 +42,10 @@ def opened_cohort(
     opened = open_cohort(cohort_folder(cohort, workspace), workspace=workspace, **options)
     yield opened
     if opened.store.is_bare and bare_note:
-        typer.echo(BARE, err=bare_note == "stderr")
+        if bare_note == "stderr":
+            note(BARE)
+        elif not is_quiet():
+            typer.echo(BARE)
 
 
 def note_left_out(cohort: Cohort, *, counted_in: str = "") -> None:
@@ -50,10 +55,9 @@ def note_left_out(cohort: Cohort, *, counted_in: str = "") -> None:
         return
     people = "1 participant" if count == 1 else f"{count} participants"
     purpose = f" to {cohort.purpose} use" if cohort.purpose else ""
-    typer.echo(f"note: {people} without consent{purpose} in force left out", err=True)
+    note(f"note: {people} without consent{purpose} in force left out")
     if counted_in:
-        typer.echo(
+        note(
             f"note: {counted_in} still count them; `baekman withdraw ID` takes a participant out of all numbers, and "
-            "`baekman cohort freeze` and `baekman export` count only who is shown",
-            err=True,
+            "`baekman cohort freeze` and `baekman export` count only who is shown"
         )
