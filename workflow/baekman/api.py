@@ -20,7 +20,6 @@ from baekman.engine.local import Engine
 from baekman.genome.regions import Region
 from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.query.access import Access
-from baekman.tables.freeze_reading import is_freeze
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,13 +45,12 @@ def open_cohort(
 ) -> Cohort:
     """Open the cohort store of the workspace ``path``, or in the folder ``path``, at a snapshot, by default the latest.
 
-    The folder of a freeze is opened as by ``open_freeze``.
-    The store's workspace, found by its ID or named by ``workspace``, is asked for consent. ``purpose`` is ``research``
-    (the default), ``commercial``, ``overseas``, or several with commas: participants without consent to it are left
-    out. ``workers`` is the number of local processes for methods with many tasks; ``scheduler`` a Dask cluster instead:
-    its address or scheduler file, or ``slurm:N``. ``insecure`` allows a scheduler without TLS. Raises InputRefused
-    for no store, no such snapshot, a store of another schema version, a scheduler without TLS, an unknown purpose, or
-    a workspace that is not found.
+    The folder of a freeze is opened as by ``open_freeze``. The store's workspace, found by its ID or named by
+    ``workspace``, is asked for consent. ``purpose`` is ``research`` (the default), ``commercial``, ``overseas``, or
+    several with commas: participants without consent to it are left out. ``workers`` is the number of local processes
+    for methods with many tasks; ``scheduler`` a Dask cluster instead: its address or scheduler file, or ``slurm:N``.
+    ``insecure`` allows a scheduler without TLS. Raises InputRefused for no store, no such snapshot, a store of another
+    schema version, a scheduler without TLS, an unknown purpose, or a workspace that is not found.
 
     Example:
         >>> import baekman
@@ -60,10 +58,12 @@ def open_cohort(
         <Cohort cohort, snapshot 1: 2 participants>
     """
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
-    if is_freeze(Path(path)):
+    if not (Path(path) / "store.json").exists():
         from baekman.frozen_cohort import open_freeze
+        from baekman.tables.freeze_reading import is_freeze
 
-        return open_freeze(path, snapshot=snapshot, workspace=workspace, purpose=purpose)
+        if is_freeze(Path(path)):
+            return open_freeze(path, snapshot=snapshot, workspace=workspace, purpose=purpose)
     scopes_of(purpose)
     store = open_store(Path(path), workspace=Path(workspace) if workspace is not None else None)
     return Cohort(store, read_snapshot(store, snapshot), engine=engine, purpose=purpose)
