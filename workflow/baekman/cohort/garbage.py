@@ -112,6 +112,10 @@ def sweep(store: Store, latest: Snapshot, *, keep: int | None = None) -> None:
     for folder in (store.path / "sites").iterdir():
         if folder not in whole:
             shutil.rmtree(folder)
+    annotated = {store.annotations(snapshot.sites).name for snapshot in staying.values() if snapshot.sites}
+    for folder in (store.path / "annotations").glob("*/"):  # also unfinished ones: `.NAME.tmp`
+        if folder.name.removeprefix(".").removesuffix(".tmp") not in annotated:
+            remove_folder(folder)
     for stale in store.snapshots.glob(".*.tmp"):
         stale.unlink()
     for folder in store.work.glob("rewrite.*"):

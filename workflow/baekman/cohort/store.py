@@ -148,6 +148,15 @@ class Store:
         """Return the folder of the merged sites of a snapshot."""
         return self.path / "sites" / f"{snapshot:08d}"
 
+    def annotations(self, sites: str) -> Path:
+        """Return the folder of the annotations of sites by their digest, which snapshots of the same people share."""
+        return self.path / "annotations" / sites[:16]
+
+    @property
+    def annotations_lock(self) -> Path:
+        """Return the lock of commands that annotate."""
+        return self.path / "annotations" / ".lock"
+
     @property
     def work(self) -> Path:
         """Return the folder of unfinished work, which is deleted when the work is committed."""

@@ -6,7 +6,7 @@ import copy
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ PROJECT_FILE = data.user_file("config.yaml")
 THRESHOLDS_FILE = data.user_file("qc_thresholds.yaml")
 FASTA_ENDINGS = (".gz", ".bgz", ".fasta", ".fa", ".fna")
 
-# settings that hold a path; a relative one starts at the configuration file's folder
+# settings that hold a path, alone or within a group; a relative one starts at the configuration file's folder
 PATHS = ("reference", "qc_thresholds", "contamination_sites", "par_regions", "target_regions", "shards")
+PATHS_IN = {"annotate": ("genes", "rsids", "clinvar")}
 
 
 def config_file(workspace: Path, *, file: Path | None = None) -> Path:
@@ -73,11 +74,11 @@ def complete(settings: Mapping[str, Any], *, source: str) -> dict[str, Any]:
             file=source,
             place=key,
             expected="a file that exists",
-            found=f"no file {filled[key]}",
+            found=f"no file {path}",
             action="correct the path (a relative one is meant from the configuration file's folder)",
         )
-        for key in PATHS
-        if filled[key] is not None and not Path(filled[key]).is_file()
+        for key, path in _paths(filled)
+        if path is not None and not Path(path).is_file()
     ]
     if problems:
         raise InputRefused(problems)
@@ -133,12 +134,21 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _absolute(settings: dict[str, Any], *, folder: Path) -> dict[str, Any]:
+def _paths(settings: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """Yield each setting that holds a path, by its dotted key; the ``settings`` are complete."""
+    yield from ((key, settings[key]) for key in PATHS)
+    yield from ((f"{group}.{key}", settings[group][key]) for group, keys in PATHS_IN.items() for key in keys)
+
+
+def _absolute(settings: dict[str, Any], *, folder: Path, paths: Collection[str] = PATHS) -> dict[str, Any]:
     """Return ``settings`` with absolute paths; relative ones start at ``folder``."""
-    return {
-        key: str(folder / Path(value).expanduser()) if key in PATHS and isinstance(value, str) else value
-        for key, value in settings.items()
-    }
+    absolute = dict(settings)
+    for key, value in settings.items():
+        if key in paths and isinstance(value, str):
+            absolute[key] = str(folder / Path(value).expanduser())
+        elif key in PATHS_IN and paths is PATHS and isinstance(value, Mapping):
+            absolute[key] = _absolute(dict(value), folder=folder, paths=PATHS_IN[key])
+    return absolute
 
 
 def _with_defaults(settings: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
