@@ -29,6 +29,7 @@ rule all:
         metrics=of_participants("participants/{participant}/qc/metrics.json"),
         gvcfs=of_accepted("participants/{participant}/calls.g.vcf.gz"),
         verdicts=of_delivery("deliveries/{delivery}/verdicts/qc.json"),
+        annotations=annotations_of_delivery(),
         tables=of_delivery("deliveries/{delivery}/report/tables.json"),
         verdict_table=of_delivery("deliveries/{delivery}/report/verdicts.html"),
         multiqc=of_delivery("deliveries/{delivery}/report/multiqc.html"),

@@ -32,6 +32,28 @@ rule batch:
         " --workers {threads} --output {output.batch} 2> {log}"
 
 
+rule annotate:
+    """Annotate the alleles of the latest snapshot, in the store next to its sites; new alleles only."""
+    input:
+        batch="deliveries/{delivery}/batch.json",
+        sources=ANNOTATION_SOURCES,
+    output:
+        annotations="deliveries/{delivery}/annotations.json",
+    log:
+        "<logs>/annotate/{delivery}.log",
+    benchmark:
+        "<benchmarks>/annotate/{delivery}.tsv"
+    conda:
+        "../envs/step.yaml"
+    threads: 4
+    params:
+        settings=json.dumps({key: SETTINGS[key] for key in ("annotate", "cohort")}),
+    shell:
+        "baekman step annotate --settings {params.settings:q} --workers {threads}"
+        " --output {output.annotations} 2> {log}"
+
+
 rule cohort:
     input:
         batch=of_delivery("deliveries/{delivery}/batch.json"),
+        annotations=annotations_of_delivery(),

@@ -11,6 +11,7 @@ from baekman.workspace import current_reads, decisions, specimens
 PARTICIPANT = r"P[0-9A-Z]{13}"
 DELIVERY = r"D[0-9A-Z]{13}"
 BASES_PER_CALL_JOB = 125_000_000
+ANNOTATION_SOURCES = [path for path in SETTINGS["annotate"].values() if path]
 QC = "participants/{participant}/qc/{participant}"
 
 REFERENCE = f"reference/{SETTINGS['reference_name']}.fa"
@@ -47,6 +48,21 @@ wildcard_constraints:
 def of_delivery(pattern):
     """Return `pattern` for the delivery of this run; nothing without a received delivery."""
     return expand(pattern, delivery=config["delivery"]) if IS_RECEIVED else []
+
+
+def settings_of_manifest():
+    """Return the settings; without `annotate` where it names no file, so that finished manifests stay as they are."""
+    return {
+        key: SETTINGS[key]
+        for key in SETTINGS
+        if key != "annotate" or ANNOTATION_SOURCES
+    }
+
+
+def annotations_of_delivery():
+    """Return the note on the annotation after the batch; nothing without files to annotate from."""
+    annotations = of_delivery("deliveries/{delivery}/annotations.json")
+    return annotations if ANNOTATION_SOURCES else []
 
 
 def of_participants(pattern, entries=specimens.ENTRIES):

@@ -51,7 +51,7 @@ rule run_manifest:
     conda:
         "../envs/step.yaml"
     params:
-        settings=json.dumps(SETTINGS),
+        settings=json.dumps(settings_of_manifest()),
     shell:
         "baekman step manifest {wildcards.delivery} --settings {params.settings:q} --output {output.manifest}"
         " --remarks {output.remarks} 2> {log}"

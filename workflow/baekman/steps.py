@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from baekman import audit, withdrawal
+from baekman.annotation.annotate import annotate
+from baekman.annotation.sources import sources_of
 from baekman.call.gate import judge_calls
 from baekman.cohort import snapshot, store
 from baekman.cohort.add import add_or_wait, count_waiting, leave_waiting
@@ -271,6 +273,19 @@ def worthwhile(engine: Engine, gvcfs: Iterable[Path]) -> Engine:
     """Return ``engine`` with the workers that the size of ``gvcfs`` is worth, one worker for a small delivery."""
     worth = 1 + sum(gvcf.stat().st_size for gvcf in gvcfs if gvcf.is_file()) // BYTES_PER_WORKER
     return replace(engine, workers=min(engine.workers, worth), scheduler=engine.scheduler if worth > 1 else None)
+
+
+def annotate_cohort(workspace: Workspace, *, settings: Mapping[str, Any], engine: Engine, output: Path) -> None:
+    """Annotate the alleles of the latest snapshot; ``output`` is JSON for ``snapshot`` and its number of ``alleles``.
+
+    ``settings`` has the settings ``annotate`` and ``cohort``. A cohort without a snapshot, since all deliveries wait or
+    were rejected, is left as it is.
+    """
+    result: dict[str, Any] = {"snapshot": None, "alleles": 0}
+    if workspace.cohort.is_dir() and snapshot.numbers(opened := store.open_store(workspace.cohort)):
+        done = annotate(opened, sources_of(settings), engine=engine)
+        result = {"snapshot": done.snapshot.number, "alleles": done.alleles}
+    atomic.write_text(output, json.dumps(result, indent=1) + "\n")
 
 
 def write_tables(workspace: Workspace, *, batch: Path, engine: Engine, report: Path, encrypt: bool = False) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from baekman.columns import Column, Columns, schema_of
+
 SCHEMA_VERSION = "1"
 
 CONSEQUENCE = pa.struct(
@@ -18,26 +20,27 @@ CONSEQUENCE = pa.struct(
     ]
 )
 
-ANNOTATIONS = pa.schema(
-    [
-        ("contig", pa.string()),
-        ("pos", pa.int32()),
-        ("ref", pa.string()),
-        ("alt", pa.string()),
-        # the most severe of ``consequences``; of equal ones the first by transcript
-        ("gene", pa.string()),
-        ("consequence", pa.string()),
-        ("impact", pa.string()),  # HIGH, MODERATE, LOW or MODIFIER
-        ("transcript", pa.string()),
-        ("amino_acid_change", pa.string()),
-        ("genes", pa.list_(pa.string())),  # every gene of ``consequences``
-        ("consequences", pa.list_(CONSEQUENCE)),  # the most severe first
-        ("rsid", pa.string()),
-        ("clinvar_id", pa.string()),
-        ("clinvar", pa.string()),  # CLNSIG
-        ("clinvar_review", pa.string()),  # CLNREVSTAT
-    ]
+_NO_GENE = "no gene of the GFF3 at the allele, or no GFF3"
+_NOT_KNOWN = "the file does not have the allele, or there is no file"
+
+ANNOTATIONS_COLUMNS: Columns = (
+    Column("contig", pa.string(), "Name of the contig in the reference."),
+    Column("pos", pa.int32(), "Position of the first base of `ref`, 1-based.", "bp"),
+    Column("ref", pa.string(), "Reference allele, as in the sites."),
+    Column("alt", pa.string(), "Alternate allele."),
+    Column("gene", pa.string(), "Gene of the most severe consequence.", "", _NO_GENE),
+    Column("consequence", pa.string(), "The most severe consequence, in the terms of bcftools csq.", "", _NO_GENE),
+    Column("impact", pa.string(), "Its impact by Ensembl: HIGH, MODERATE, LOW or MODIFIER.", "", _NO_GENE),
+    Column("transcript", pa.string(), "Its transcript.", "", "no gene, or the allele lies in no exon"),
+    Column("amino_acid_change", pa.string(), "Its change of the protein, as `5D>5E`.", "", "no protein is changed"),
+    Column("genes", pa.list_(pa.string()), "Every gene with a consequence.", "", _NO_GENE),
+    Column("consequences", pa.list_(CONSEQUENCE), "All consequences, the most severe first.", "", _NO_GENE),
+    Column("rsid", pa.string(), "ID of the allele in the file of rsIDs; several are separated by `;`.", "", _NOT_KNOWN),
+    Column("clinvar_id", pa.string(), "ID of the allele in ClinVar.", "", _NOT_KNOWN),
+    Column("clinvar", pa.string(), "Clinical significance by ClinVar (CLNSIG).", "", _NOT_KNOWN),
+    Column("clinvar_review", pa.string(), "Review status of it (CLNREVSTAT).", "", _NOT_KNOWN),
 )
+ANNOTATIONS = schema_of(ANNOTATIONS_COLUMNS)
 
 # The terms of bcftools csq, the most severe first, with the impact that Ensembl gives to them:
 # https://www.ensembl.org/info/genome/variation/prediction/predicted_data.html

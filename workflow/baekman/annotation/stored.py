@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,13 @@ def require_annotated(store: Store, snapshot: Snapshot) -> dict[str, Any]:
 def read_annotations(store: Store, snapshot: Snapshot, shard: int, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the annotations (schema ANNOTATIONS) of one shard, a row per row of its sites, or some columns."""
     return read_listed(store.annotations(snapshot.sites), f"{store.shards[shard].name}.parquet", columns=columns)
+
+
+def damaged_annotations(store: Store) -> Iterator[str]:
+    """Yield a line for each folder of annotations with other files than were written."""
+    for folder in sorted((store.path / "annotations").glob("[!.]*/")):
+        if not is_whole(folder):
+            yield f"annotations/{folder.name}: damaged; write it again with `baekman cohort annotate`"
 
 
 def is_whole(folder: Path) -> bool:

@@ -210,6 +210,36 @@ def compact(
 
 
 @app.command()
+def annotate(
+    cohort: CohortOption = None,
+    snapshot: Annotated[
+        int | None, typer.Option("--snapshot", help="Number of a snapshot; default: the latest.")
+    ] = None,
+    config: ConfigOption = None,
+    workers: WorkersOption = CORES,
+    scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
+    workspace: OwnerOption = None,
+) -> None:
+    """Annotate the alleles of a snapshot from the files of `annotate` in the configuration.
+
+    Genes and consequences by bcftools csq, rsIDs and ClinVar by allele. Alleles that an older snapshot has with the
+    same files are taken over. Query them with the view `annotations`.
+
+    Example: baekman cohort annotate --workspace W
+    """
+    from baekman.annotation.annotate import annotate
+    from baekman.annotation.sources import sources_of
+    from baekman.cohort.settings import read_settings
+
+    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    with opened_cohort(cohort, workspace=workspace, **engine) as opened:
+        settings = read_settings(opened.store.path, config) or {"annotate": {}, "cohort": {"contig_aliases": {}}}
+        done = annotate(opened.store, sources_of(settings), number=snapshot, engine=opened.engine)
+        typer.echo(f"snapshot {done.snapshot.number}: {done.alleles} alleles annotated, {done.new} of them new")
+
+
+@app.command()
 def repair(cohort: CohortOption = None, workspace: OwnerOption = None, workers: WorkersOption = CORES) -> None:
     """Merge damaged or missing sites again from the batches; prints the numbers of their snapshots.
 

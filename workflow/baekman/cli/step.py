@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import InsecureOption, SchedulerOption, WorkersOption
+from baekman.cli.steps import annotation
 from baekman.genome.targets import DEFAULT_PADDING
 from baekman.verdicts import GateMode
 from baekman.workspace.paths import Workspace
@@ -309,6 +310,9 @@ def batch(
     )
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
     add_delivery(HERE, delivery, accepted=gvcfs, settings=settings, engine=engine, output=output)
+
+
+app.command()(annotation.annotate)
 
 
 @app.command()

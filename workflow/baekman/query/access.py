@@ -164,6 +164,7 @@ class Access:
 
     def verify(self, gvcfs: Path | None, *, config: Path | None, engine: Engine) -> list[str]:
         """Record and verify the store, then compare it with the list ``gvcfs``; return a line per finding."""
+        from baekman.annotation.stored import damaged_annotations
         from baekman.cohort.gvcf_list import read_members
         from baekman.cohort.settings import batch_settings
         from baekman.cohort.verify.gvcfs import compare_gvcfs
@@ -171,7 +172,7 @@ class Access:
 
         members = read_members(gvcfs) if gvcfs else []
         self.record("cohort.verify", object=str(max(numbers(self.store), default=0)))
-        findings = verify(self.store, engine=engine)
+        findings = [*verify(self.store, engine=engine), *damaged_annotations(self.store)]
         if not findings and members:
             settings = batch_settings(self.store, config, place=self.place)
             findings = compare_gvcfs(self.store, members, rules=settings.rules, engine=engine)

@@ -26,6 +26,7 @@ STAGE_OF_RULE: Mapping[str, str] = {
     "call_piece": "call",
     "gather_calls": "call",
     "batch": "cohort",
+    "annotate": "cohort",
     "write_tables": "tables",
     "multiqc": "report",
     "verdict_table": "report",
