@@ -108,6 +108,14 @@ def test_any_stage_can_be_the_last(workspace: PlannedWorkspace, target: str, las
     assert after.get(target) not in jobs
 
 
+def test_alleles_are_annotated_after_the_batch_where_files_are_configured(workspace: PlannedWorkspace) -> None:
+    delivery = workspace.receive("fastq")
+    assert "annotate" not in workspace.plan(delivery).jobs
+    (workspace.folder / "genes.gff3").write_text("")
+    workspace.configure(f"{workspace.config}\nannotate:\n  genes: {workspace.folder / 'genes.gff3'}\n")
+    assert workspace.plan(delivery).jobs["annotate"] == workspace.plan(delivery, "cohort").jobs["annotate"] == 1
+
+
 def test_a_finished_delivery_plans_nothing(finished: tuple[PlannedWorkspace, str]) -> None:
     workspace, delivery = finished
     assert "Nothing to be done" in workspace.plan(delivery).text
