@@ -5,7 +5,7 @@ Example: scripts/benchmarks/bench_records.py --people 7720
 
 Makes claims of ten years (about 1,940 rows a person: diagnoses, procedures, drugs and check-ups of visits), registers
 the people in a new workspace and receives the claims with ``baekman records receive``. DuckDB copies the same CSV to
-Parquet. CPU is the user and system time of a process and its children. The last lines are the five figures.
+Parquet. CPU is the user and system time of a process and its children.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ INSTITUTION, FIRST_YEAR, YEARS = "Insurer", 2014, 10
 SYSTEMS = {"KCD8": 1500, "EDI": 3000, "ATC": 800}
 CHECKUPS = {"LOINC/8480-6": (60, 260), "LOINC/8462-4": (30, 160), "LOINC/4548-4": (3, 15), "LOINC/39156-5": (12, 50)}
 VISITS = 400
+PEAK = """\
+import atexit, re
+status = lambda: open("/proc/self/status").read()
+atexit.register(lambda: open({path!r}, "w").write(re.search(r"VmHWM:\\s+([0-9]+)", status())[1]))
+"""
 SHEET = """\
 delivery: {name}
 institution: {institution}
@@ -140,16 +145,21 @@ def write_delivery(
 
 
 def measured(program: str, *words: object) -> tuple[float, float, float]:
-    """Run a Python program; return its wall seconds, the CPU seconds with its children, and peak memory in MB."""
+    """Run a Python program; return its wall seconds, the CPU seconds with its children, and peak memory in MB.
+
+    The program reports its own peak: the resource usage of a process begins with the memory of the process that
+    started it.
+    """
     begun = time.perf_counter()
     before = os.times()
-    process = subprocess.Popen([sys.executable, "-c", program, *map(str, words)], stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        sys.exit("a command failed")
+    with tempfile.NamedTemporaryFile("r") as peak:
+        words = (PEAK.format(path=peak.name) + program, *map(str, words))
+        if subprocess.run([sys.executable, "-c", *words], stdout=subprocess.DEVNULL, check=False).returncode:
+            sys.exit("a command failed")
+        memory = int(peak.read()) / 1024
     spent = os.times()
     cpu = spent.children_user + spent.children_system - before.children_user - before.children_system
-    return time.perf_counter() - begun, cpu, used.ru_maxrss / 1024
+    return time.perf_counter() - begun, cpu, memory
 
 
 def baekman(*words: object) -> tuple[float, float, float]:
@@ -237,6 +247,9 @@ def main() -> None:
         write_delivery(place / "D2", few, seed=options.seed + 2, name="D2", first=FIRST_YEAR + YEARS, years=1)
         _, _, later = baekman("records", "receive", place / "D2", "--workspace", workspace)
         print(f"memory of a small delivery: {alone:.0f} MB into an empty store, {later:.0f} MB into this one")
+        wall, cpu, memory = baekman("records", "compact", "--workspace", workspace)
+        print(f"compact: {wall:.1f} s, CPU {cpu:.1f} s, {memory:.0f} MB", flush=True)
+        report_queries(workspace)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,18 @@ from datetime import date, datetime
 from pathlib import Path
 
 import baekman
+import pyarrow as pa
 import pytest
 from baekman import audit
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile, InputRefused
+from baekman.files.digests import LIST, digest_of, read_digests, write_digests
 from baekman.query.limits import Limits
 from baekman.records import access
 from baekman.records.access import Records
 from baekman.records.compaction import compact
+from baekman.records.rows.order import read_file, write_rows
+from baekman.records.schema import FIRSTS
 from baekman.records.store import RecordStore
 from baekman.workspace.denied import mark_withdrawn
 from baekman.workspace.paths import Workspace
@@ -113,6 +117,45 @@ def test_views_and_states_are_those_of_the_oracle(tmp_path: Path, compacted: boo
     for person, code, on in asked[::17]:
         assert records.state(person, code, on) == answer(person, code, on)
     assert records.sql(f"SELECT * FROM state('{A}', 'KCD8/I10', '2015-01-05')").fetchall() == [("recorded",)]
+
+
+@pytest.mark.parametrize("others", [1, 4], ids=["few others", "many others"])
+def test_firsts_of_a_large_and_a_small_batch_are_added(tmp_path: Path, others: int) -> None:
+    many = [f"P{letter}0" for letter in "0123456789ABCDEFGHJK"]
+    some = many[: 3 * others]
+    batches = [
+        Batch(
+            name,
+            datetime(2020, 1, 1),
+            [(person, name, day(0), day(9)) for person in people],
+            [
+                event(person, name, day(number), code)
+                for person in people
+                for number, code in enumerate(list(CODES)[:4])
+            ],
+        )
+        for name, people in (("claims", many), ("labs", some), ("survey", some[:1]))
+    ]
+    store = new_store(tmp_path / "W", buckets=16)
+    write_lists(store.workspace)
+    for batch in batches:
+        add(store, batch)
+    expected = firsts(standing_events(batches))
+    assert {row[2] for row in expected} == {1, 2, 3}
+    assert opened(store).sql("SELECT * FROM firsts ORDER BY ALL").fetchall() == expected
+
+
+def test_only_participants_with_corrections_are_counted_from_events(store: RecordStore) -> None:
+    """A file of firsts with other numbers shows where an answer comes from."""
+    for name in ("claims", "survey", "correction"):
+        folder = store.batch(name)
+        rows = read_file(folder, "firsts/00-03.parquet", schema=FIRSTS)
+        write_rows(rows.set_column(2, "n", pa.array([100] * rows.num_rows)), folder / "firsts/00-03.parquet")
+        file = {"firsts/00-03.parquet": digest_of(folder / "firsts/00-03.parquet")}
+        write_digests(folder / LIST, {**(read_digests(folder / LIST) or {}), **file})
+    sql = "SELECT participant_id, sum(n)::BIGINT FROM firsts GROUP BY ALL ORDER BY ALL"
+    counted = sum(row[0] == A for row in standing_events(BATCHES))
+    assert opened(store).sql(sql).fetchall() == [(A, counted), (B, 200), (C, 100)]
 
 
 def test_batches_of_one_time_give_the_same_rows_in_sql(store: RecordStore) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 from baekman.records.rows.corrections import resolved
 from baekman.records.rows.covered_days import covered_days
-from baekman.records.rows.order import firsts_of, is_sorted, merged_firsts, sorted_rows
+from baekman.records.rows.firsts import firsts_of, merged_firsts
+from baekman.records.rows.order import is_sorted, sorted_rows
 from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,6 +6,7 @@ import itertools
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,13 +14,18 @@ import pyarrow as pa
 import pytest
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
+from baekman.files.digests import LIST, digest_of, read_digests, read_sealed, sha256_of, write_digests, write_sealed
+from baekman.files.snapshots import snapshot_file
 from baekman.records import reading
 from baekman.records.batch import add_batch
 from baekman.records.compaction import compact
 from baekman.records.erasure import erase
+from baekman.records.rows.firsts import spans
+from baekman.records.rows.order import read_file, sorted_rows, write_rows
 from baekman.records.schema import COVERAGE, EVENTS, FIRSTS
-from baekman.records.snapshot import numbers, read_snapshot
+from baekman.records.snapshot import create_snapshot, numbers, read_snapshot
 from baekman.records.store import RecordStore, create_store, open_store
+from baekman.records.verification import verify
 from baekman.records.withdrawal import sweep_records
 from baekman.workspace.denied import mark_withdrawn
 from baekman.workspace.paths import Workspace
@@ -209,6 +215,71 @@ def test_an_erased_scope_was_never_there(tmp_path: Path) -> None:
     erase(with_all, {B: frozenset(["lifestyle"])}, engine=ENGINE)
     assert whole(with_all) == whole(without)
     assert frozen(with_all) == frozen(without)
+
+
+def of_older_schema(store: RecordStore) -> None:
+    """Turn ``store`` into one of the schema records-1: a file of firsts for each bucket, by participant and code."""
+    snapshot = read_snapshot(store)
+    entries = []
+    for entry in snapshot.batches:
+        folder = store.batch(entry.name)
+        digests = dict(read_digests(folder / LIST) or {})
+        for name in [name for name in digests if name.startswith("firsts/")]:
+            rows = read_file(folder, name, schema=FIRSTS)
+            for bucket in store.bucket_names:
+                of_bucket = [store.bucket_of(person) == bucket for person in rows["participant_id"].to_pylist()]
+                if any(of_bucket):
+                    file = f"firsts/{bucket}.parquet"
+                    write_rows(sorted_rows(rows.filter(pa.array(of_bucket))), folder / file)
+                    digests[file] = digest_of(folder / file)
+            (folder / name).unlink()
+            del digests[name]
+        write_digests(folder / LIST, digests)
+        entries.append(replace(entry, hashes=sha256_of(folder / LIST)))
+    snapshot_file(store.snapshots, snapshot.number).unlink()
+    create_snapshot(store, replace(snapshot, batches=tuple(entries)))
+    description = read_sealed(store.path / "store.json")
+    write_sealed(store.path / "store.json", {**description, "schema": "records-1"})
+
+
+def test_a_store_of_the_older_schema_is_read_and_written_as_any_other(tmp_path: Path) -> None:
+    expected = new_store(tmp_path / "expected")
+    older = new_store(tmp_path / "older")
+    for batch in (CLAIMS, SURVEY):
+        add(expected, batch)
+        add(older, batch)
+    of_older_schema(older)
+    opened = open_store(older.workspace)
+    assert whole(opened) == whole(expected)
+    assert verify(opened, engine=ENGINE) == []
+    assert read_sealed(older.path / "store.json")["schema"] == "records-1"
+    for store in (expected, opened):
+        erase(store, {B: frozenset(["lifestyle"]), C: None}, engine=ENGINE)
+        add(store, CORRECTION)
+    assert read_sealed(older.path / "store.json")["schema"] == "records-2"
+    assert whole(opened) == whole(expected)
+    assert verify(opened, engine=ENGINE) == []
+    assert frozen(opened) == frozen(expected)
+
+
+def test_a_batch_of_many_participants_has_several_files_of_firsts(tmp_path: Path) -> None:
+    assert [span.name for span in spans(["00", "3f", "ff"], of=256, people=512)] == ["00-ff"]
+    assert [span.name for span in spans(["00", "3f", "ff"], of=256, people=513)] == ["00-7f", "80-ff"]
+    assert [span.name for span in spans(["00", "0f", "ff"], of=256, people=7_720)] == ["00-0f", "f0-ff"]
+    assert [span.name for span in spans(["00", "0f", "ff"], of=256, people=10**6)] == ["00-00", "0f-0f", "ff-ff"]
+    several, single = new_store(tmp_path / "several"), new_store(tmp_path / "single")
+    add(single, CLAIMS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("baekman.records.rows.firsts.PEOPLE_A_FILE", 1)
+        add(several, CLAIMS)
+        names = [path.name for path in sorted((several.batch("claims") / "firsts").iterdir())]
+        assert names == ["00-00.parquet", "03-03.parquet"]
+        assert whole(several) == whole(single)
+        assert verify(several, engine=ENGINE) == []
+        for store in (several, single):
+            erase(store, {A: None}, engine=ENGINE)
+    assert whole(several) == whole(single)
+    assert frozen(several) == frozen(single)
 
 
 def test_the_same_batch_again_after_a_withdrawal_changes_nothing(store: RecordStore) -> None:

@@ -14,7 +14,7 @@ from baekman.arrow import take
 from baekman.engine.local import Engine
 from baekman.files.digests import LIST, digest_of, read_digests, sha256_of, write_digests
 from baekman.files.snapshots import snapshot_file
-from baekman.records.rows.order import read_rows, sorted_rows, write_rows
+from baekman.records.rows.order import read_file, sorted_rows, write_rows
 from baekman.records.schema import DATED_COVERAGE, EVENTS, FIRSTS
 from baekman.records.snapshot import create_snapshot, read_snapshot
 from baekman.records.store import RecordStore
@@ -51,7 +51,10 @@ def flipped(path: Path) -> None:
     ("damage", "finding"),
     [
         (lambda store: flipped(store.batch("D1") / "events/00.parquet"), "batches/D1/events/00.parquet: damaged"),
-        (lambda store: (store.batch("D1") / "firsts/00.parquet").unlink(), "batches/D1/firsts/00.parquet: absent"),
+        (
+            lambda store: (store.batch("D1") / "firsts/00-03.parquet").unlink(),
+            "batches/D1/firsts/00-03.parquet: absent",
+        ),
         (lambda store: flipped(store.batch("D1") / LIST), "batches/D1/hashes.json: damaged"),
         (lambda store: flipped(store.batch("D1") / "batch.json"), "batches/D1/batch.json: damaged"),
         (lambda store: (store.batch("D1") / "batch.json").unlink(), "batches/D1/batch.json: absent"),
@@ -67,8 +70,8 @@ def test_damage_is_found(store: RecordStore, damage: Callable[[RecordStore], obj
 
 def forge(store: RecordStore, kind: str, schema: pa.Schema, change: Callable[[pa.Table], pa.Table]) -> None:
     """Change the rows of one bucket, with digests that fit."""
-    folder, file = store.batch("D1"), f"{kind}/00.parquet"
-    rows = read_rows(folder, kind, "00", schema=schema)
+    folder, file = store.batch("D1"), f"{kind}/00.parquet" if kind != "firsts" else "firsts/00-03.parquet"
+    rows = read_file(folder, file, schema=schema)
     write_rows(change(rows), folder / file)
     write_digests(folder / LIST, {**(read_digests(folder / LIST) or {}), file: digest_of(folder / file)})
     snapshot = read_snapshot(store)
@@ -98,7 +101,7 @@ def late(rows: pa.Table) -> pa.Table:
             "events/00.parquet: other columns or types than the schema",
         ),
         ("events", EVENTS, late, "events/00.parquet: 6 events on days that the batch does not cover"),
-        ("firsts", FIRSTS, lambda rows: rows.slice(1), "firsts/00.parquet: others than those of the events"),
+        ("firsts", FIRSTS, lambda rows: rows.slice(1), "firsts/00-03.parquet: others than those of the events"),
         (
             "coverage",
             DATED_COVERAGE,

@@ -22,9 +22,10 @@ from baekman.files.atomic import fsync_folder
 from baekman.files.digests import LIST, digest_of, listed_digests, read_sealed, sha256_of, write_digests, write_sealed
 from baekman.records.rows.allowed import Denials, allowed_rows
 from baekman.records.rows.covered_days import covered_days, days_of
-from baekman.records.rows.order import firsts_of, sorted_rows, write_rows
+from baekman.records.rows.firsts import Span, firsts_of, spans, write_firsts
+from baekman.records.rows.order import sorted_rows, write_rows
 from baekman.records.rows.parts import part_digest, read_part, write_parts
-from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS, KINDS, SCHEMA_VERSION
+from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS, SCHEMA_VERSION
 from baekman.records.snapshot import RecordBatchEntry, RecordSnapshot, create_snapshot, read_snapshot
 from baekman.records.store import BATCH_NAME, RecordStore
 from baekman.workspace.denied import lists_records, record_admission, withdrawn_participants
@@ -36,7 +37,9 @@ Systems = dict[str, list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class BucketNote:
-    """The result of the task of one bucket: counts, the code systems of each source, and the digests of its files.
+    """The description of one bucket: counts, the code systems of each source, and the digests of its files.
+
+    The file of its firsts is of several buckets, and is in their ``SpanNote``.
 
     ``spans``: the first and the last covered day of each source and ``as_of``: [source, as_of, first, last].
     """
@@ -52,6 +55,23 @@ class BucketNote:
     def summary(self) -> dict[str, Any]:
         """The note as a batch describes it; the list of digests has the files."""
         return {name: getattr(self, name) for name in ("rows", "participants", "systems", "spans")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanNote:
+    """The result of the task of one span: the notes of its buckets, and the digest of its file of firsts, if any."""
+
+    buckets: list[BucketNote]
+    firsts: Mapping[str, str]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Return the digests of all files of the span."""
+        return {
+            file: digest
+            for each in (*(note.digests for note in self.buckets), self.firsts)
+            for file, digest in each.items()
+        }
 
 
 def add_batch(
@@ -85,8 +105,10 @@ def add_batch(
         for part in ("events", "coverage"):
             shutil.rmtree(work / part, ignore_errors=True)
         buckets = write_parts(store, events, work / "events", schema=EVENTS)
-        plan = sorted(buckets | write_parts(store, coverage, work / "coverage", schema=COVERAGE))
-        task = partial(_add_bucket, store, name, as_of, _by_bucket(store, denied), tuple(plan))
+        buckets |= write_parts(store, coverage, work / "coverage", schema=COVERAGE)
+        people = sum(_people(read_part(work / "coverage", bucket, schema=COVERAGE)) for bucket in buckets)
+        plan = spans(buckets, of=store.buckets, people=people)
+        task = partial(_add_span, store, name, as_of, _by_bucket(store, denied), plan)
         notes = map_tasks("sorting records", task, len(plan))
         _keep_only(work / "batch", notes)
         snapshot = commit_batch(store, work / "batch", name=name, as_of=as_of.isoformat(), notes=notes)
@@ -122,35 +144,52 @@ def _erase(store: RecordStore, denied: Denials, name: str, *, engine: Engine) ->
     return erase(store, denied, engine=engine, only=name)
 
 
-def _add_bucket(
-    store: RecordStore, name: str, as_of: datetime, denied: Mapping[str, Denials], plan: tuple[str, ...], index: int
-) -> BucketNote:
-    """Write the files of one bucket, if they are not there with the same input; return its note."""
-    bucket, work = plan[index], store.work / name
-    folders = (work / "events", work / "coverage")
-    here = denied.get(bucket, {})
-    without = sorted((person, sorted(scopes or ())) for person, scopes in here.items())
-    inputs = f"{as_of.isoformat()} {part_digest(folders, bucket)} {without}"
-    note = work / "done" / f"{bucket}.json"
-    target = work / "batch"
+def _people(coverage: pa.Table) -> int:
+    return len(coverage.column("participant_id").unique())
+
+
+def _add_span(
+    store: RecordStore, name: str, as_of: datetime, denied: Mapping[str, Denials], plan: tuple[Span, ...], index: int
+) -> SpanNote:
+    """Write the files of one span, if they are not there with the same input; return its note."""
+    span, work = plan[index], store.work / name
+    digests = [part_digest((work / "events", work / "coverage"), bucket) for bucket in span.buckets]
+    here = [
+        (person, sorted(scopes or ()))
+        for bucket in span.buckets
+        for person, scopes in sorted(denied.get(bucket, {}).items())
+    ]
+    inputs = f"{as_of.isoformat()} {span} {digests} {here}"
+    note = work / "done" / f"{span.name}.json"
     if note.is_file():
         done = read_sealed(note)
-        if done["inputs"] == inputs and _has(target, done["digests"]):
-            del done["inputs"]
-            return BucketNote(**done)
-    events, coverage = (
-        read_part(folder, bucket, schema=schema) for folder, schema in zip(folders, (EVENTS, COVERAGE), strict=True)
-    )
+        known = SpanNote(buckets=[BucketNote(**each) for each in done["buckets"]], firsts=done["firsts"])
+        if done["inputs"] == inputs and _has(work / "batch", known.digests):
+            return known
+    notes, firsts = [], []
+    for bucket in span.buckets:
+        rows, seen = _sorted_part(store, work, bucket, as_of=as_of, denied=denied.get(bucket, {}))
+        notes.append(write_bucket(work / "batch", bucket, events=rows, coverage=seen))
+        firsts.append(firsts_of(rows))
+    result = SpanNote(buckets=notes, firsts=write_firsts(work / "batch", span, firsts))
+    content = {"inputs": inputs, "buckets": [vars(each) for each in notes], "firsts": result.firsts}
+    write_sealed(note, content, durable=False)
+    return result
+
+
+def _sorted_part(
+    store: RecordStore, work: Path, bucket: str, *, as_of: datetime, denied: Denials
+) -> tuple[pa.Table, pa.Table]:
+    """Return the events and the dated coverage of a bucket that consent allows, sorted."""
+    events = read_part(work / "events", bucket, schema=EVENTS)
+    coverage = read_part(work / "coverage", bucket, schema=COVERAGE)
     _require_order(coverage)
     mark = pa.array([as_of], pa.timestamp("us"))
     dated = coverage.append_column(DATED_COVERAGE.field("as_of"), pa.chunked_array([mark.take(_zeros(coverage))]))
     days = covered_days([dated.cast(DATED_COVERAGE)])
     _require_inside(events, days.segments_of(events["participant_id"], events["source"], days_of(events["time"])))
-    allowed = allowed_rows(store, here)
-    rows, seen = allowed.events(sorted_rows(events)), allowed.people(days.table(dated=True))
-    result = write_bucket(target, bucket, events=rows, coverage=seen)
-    write_sealed(note, {"inputs": inputs, **vars(result)}, durable=False)
-    return result
+    allowed = allowed_rows(store, denied)
+    return allowed.events(sorted_rows(events)), allowed.people(days.table(dated=True))
 
 
 def _zeros(table: pa.Table) -> pa.Array:
@@ -187,21 +226,20 @@ def _require_inside(events: pa.Table, segments: np.ndarray[Any, np.dtype[np.int6
 
 
 def write_bucket(target: Path, bucket: str, *, events: pa.Table, coverage: pa.Table) -> BucketNote:
-    """Write the files of a bucket to the batch folder ``target``: sorted ``events``, dated ``coverage``, and firsts."""
-    tables = {"events": events, "coverage": coverage, "firsts": firsts_of(events)}
+    """Write the files of a bucket to the batch folder ``target``: sorted ``events`` and dated ``coverage``."""
+    tables = {"events": events, "coverage": coverage}
     digests = {}
-    for kind in KINDS:
+    for kind in tables:
         path = target / kind / f"{bucket}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         if tables[kind].num_rows:
             write_rows(tables[kind], path)
             digests[f"{kind}/{bucket}.parquet"] = digest_of(path)
-    participants = len(coverage.column("participant_id").unique())
     return BucketNote(
         bucket=bucket,
         rows=events.num_rows,
-        participants=participants,
+        participants=_people(coverage),
         systems=systems_of(events),
         spans=spans_of(coverage),
         digests=digests,
@@ -242,7 +280,7 @@ def _has(folder: Path, digests: Mapping[str, str]) -> bool:
     return all((folder / name).is_file() and digest_of(folder / name) == value for name, value in digests.items())
 
 
-def _keep_only(folder: Path, notes: Iterable[BucketNote]) -> None:
+def _keep_only(folder: Path, notes: Iterable[SpanNote]) -> None:
     """Delete files that an earlier command with another input left, or one that was killed."""
     names = {name for note in notes for name in note.digests}
     for path in folder.rglob("*"):
@@ -250,12 +288,12 @@ def _keep_only(folder: Path, notes: Iterable[BucketNote]) -> None:
             path.unlink()
 
 
-def commit_batch(store: RecordStore, folder: Path, *, name: str, as_of: str, notes: list[BucketNote]) -> RecordSnapshot:
+def commit_batch(store: RecordStore, folder: Path, *, name: str, as_of: str, notes: list[SpanNote]) -> RecordSnapshot:
     """Describe the finished batch in ``folder``, move it into the store, and create the snapshot that has it.
 
     Raises InputRefused when the latest snapshot has a batch of that name with another content.
     """
-    entry = describe(folder, name=name, as_of=as_of, notes=[note for note in notes if note.digests])
+    entry = describe(folder, name=name, as_of=as_of, notes=notes)
     with store.lock():
         latest = read_snapshot(store)
         present = latest.entry(name)
@@ -282,6 +320,7 @@ def placed(store: RecordStore, folder: Path, name: str) -> Iterator[None]:
 
     The caller holds the store's lock; a folder that is there already is of a writer that died.
     """
+    store.require_schema()
     target = store.batch(name)
     shutil.rmtree(target, ignore_errors=True)
     for stale in store.snapshots.glob(".*.tmp"):
@@ -291,14 +330,18 @@ def placed(store: RecordStore, folder: Path, name: str) -> Iterator[None]:
     yield
 
 
-def describe(folder: Path, *, name: str, as_of: str, notes: list[BucketNote]) -> RecordBatchEntry:
-    """Write the description and the list of digests of a finished batch; return its entry for a snapshot."""
+def describe(folder: Path, *, name: str, as_of: str, notes: list[SpanNote]) -> RecordBatchEntry:
+    """Write the description and the list of digests of a finished batch; return its entry for a snapshot.
+
+    Buckets without a file are left out.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    digests = {file: digest for note in notes for file, digest in note.digests.items()}
+    digests = {file: digest for span in notes for file, digest in span.digests.items()}
+    buckets = [note for span in notes for note in span.buckets if note.digests]
     lines = "".join(f"{file} {digests[file]}\n" for file in sorted(digests))
-    rows, participants = sum(note.rows for note in notes), sum(note.participants for note in notes)
+    rows, participants = sum(note.rows for note in buckets), sum(note.participants for note in buckets)
     digest = hashlib.sha256(lines.encode()).hexdigest()
-    summaries = {note.bucket: note.summary for note in sorted(notes, key=attrgetter("bucket"))}
+    summaries = {note.bucket: note.summary for note in sorted(buckets, key=attrgetter("bucket"))}
     write_sealed(folder / DESCRIPTION, {"schema": SCHEMA_VERSION, "digest": digest, "buckets": summaries})
     write_digests(folder / LIST, {**digests, DESCRIPTION: digest_of(folder / DESCRIPTION)})
     return RecordBatchEntry(
@@ -323,4 +366,4 @@ def files_of(store: RecordStore, entry: RecordBatchEntry) -> dict[str, str]:
 
 def buckets_in(files: Iterable[str]) -> set[str]:
     """Return the buckets that have files."""
-    return {name.partition("/")[2][:2] for name in files if name.endswith(".parquet")}
+    return {name.partition("/")[2][:2] for name in files if name.startswith(("events/", "coverage/"))}

@@ -10,12 +10,14 @@ import shutil
 from contextlib import nullcontext
 from functools import partial
 
+from baekman.arrow import concat
 from baekman.engine.local import Engine
-from baekman.records.batch import BucketNote, describe, placed, write_bucket
+from baekman.records.batch import SpanNote, describe, placed, write_bucket
 from baekman.records.erasure import sweep_files
 from baekman.records.reading import buckets
 from baekman.records.rows.corrections import resolved
 from baekman.records.rows.covered_days import covered_days
+from baekman.records.rows.firsts import Span, firsts_of, spans, write_firsts
 from baekman.records.rows.order import read_rows
 from baekman.records.schema import DATED_COVERAGE, EVENTS
 from baekman.records.snapshot import RecordSnapshot, create_snapshot, read_snapshot
@@ -32,10 +34,12 @@ def compact(store: RecordStore, *, engine: Engine) -> RecordSnapshot:
     """
     with store.lock(), engine.open() as map_tasks:
         latest = read_snapshot(store)
-        plan = buckets(store, latest)
+        holding = buckets(store, latest)
+        people = sum(map_tasks("counting participants", partial(_people, store, latest, holding), len(holding)))
+        plan = spans(holding, of=store.buckets, people=people)
         working = store.work / _WORKING
         shutil.rmtree(working, ignore_errors=True)
-        notes = map_tasks("compacting records", partial(_compact_bucket, store, latest, plan), len(plan))
+        notes = map_tasks("compacting records", partial(_compact_span, store, latest, plan), len(plan))
         name = f"{COMPACTED}{describe(working, name='', as_of='', notes=notes).digest[:16]}"
         entry = latest.entry(name)
         if latest.batches and (entry is None or len(latest.batches) > 1):
@@ -49,10 +53,21 @@ def compact(store: RecordStore, *, engine: Engine) -> RecordSnapshot:
     return latest
 
 
-def _compact_bucket(store: RecordStore, snapshot: RecordSnapshot, plan: tuple[str, ...], index: int) -> BucketNote:
-    bucket = plan[index]
+def _people(store: RecordStore, snapshot: RecordSnapshot, holding: tuple[str, ...], index: int) -> int:
+    """Return the number of participants of a bucket: the files of firsts depend on the content alone too."""
     folders = [store.batch(entry.name) for entry in snapshot.batches]
-    events = [read_rows(folder, "events", bucket, schema=EVENTS) for folder in folders]
-    coverages = [read_rows(folder, "coverage", bucket, schema=DATED_COVERAGE) for folder in folders]
-    days = covered_days(coverages).table(dated=True)
-    return write_bucket(store.work / _WORKING, bucket, events=resolved(events, coverages), coverage=days)
+    tables = [read_rows(folder, "coverage", holding[index], schema=DATED_COVERAGE) for folder in folders]
+    return len(concat(tables, DATED_COVERAGE).column("participant_id").unique())
+
+
+def _compact_span(store: RecordStore, snapshot: RecordSnapshot, plan: tuple[Span, ...], index: int) -> SpanNote:
+    folders = [store.batch(entry.name) for entry in snapshot.batches]
+    working = store.work / _WORKING
+    notes, firsts = [], []
+    for bucket in plan[index].buckets:
+        events = [read_rows(folder, "events", bucket, schema=EVENTS) for folder in folders]
+        coverages = [read_rows(folder, "coverage", bucket, schema=DATED_COVERAGE) for folder in folders]
+        rows, days = resolved(events, coverages), covered_days(coverages).table(dated=True)
+        notes.append(write_bucket(working, bucket, events=rows, coverage=days))
+        firsts.append(firsts_of(rows))
+    return SpanNote(buckets=notes, firsts=write_firsts(working, plan[index], firsts))

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterable
 from functools import partial
+from pathlib import Path
 
 from baekman.engine.local import Engine
 from baekman.engine.tasks import MapTasks
@@ -20,6 +21,7 @@ from baekman.files.digests import read_sealed, write_sealed
 from baekman.files.snapshots import snapshot_file, standing
 from baekman.records.batch import (
     BucketNote,
+    SpanNote,
     buckets_in,
     describe,
     files_of,
@@ -28,8 +30,9 @@ from baekman.records.batch import (
     write_bucket,
 )
 from baekman.records.rows.allowed import Denials, allowed_rows
-from baekman.records.rows.order import read_rows
-from baekman.records.schema import DATED_COVERAGE, EVENTS, KINDS
+from baekman.records.rows.firsts import Span, spans_in, write_firsts_file
+from baekman.records.rows.order import read_file, read_rows
+from baekman.records.schema import DATED_COVERAGE, EVENTS, FIRSTS
 from baekman.records.snapshot import RecordBatchEntry, RecordSnapshot, create_snapshot, numbers, read_snapshot
 from baekman.records.store import RecordStore
 
@@ -109,17 +112,43 @@ def _rewritten(
     notes = {note.bucket: note for note in map_tasks("erasing records", task, len(buckets)) if note is not None}
     if not notes:
         return entry
-    for bucket, summary in read_description(store, entry)["buckets"].items():
-        if bucket not in notes:
-            digests = {f"{kind}/{bucket}.parquet": "" for kind in KINDS if f"{kind}/{bucket}.parquet" in files}
-            for file in digests:
-                (working / file).parent.mkdir(parents=True, exist_ok=True)
-                os.link(store.batch(entry.name) / file, working / file)
-                digests[file] = files[file]
-            notes[bucket] = BucketNote(bucket=bucket, digests=digests, **summary)
-    result = describe(working, name=name, as_of=entry.as_of, notes=[note for note in notes.values() if note.digests])
+    summaries = read_description(store, entry)["buckets"]
+    plan = spans_in(files, summaries)
+    changed = tuple(span for span in plan if span.file in files and notes.keys() & set(span.buckets))
+    of_firsts = partial(_rewrite_firsts, store, entry, dict(erased), working.name, changed)
+    firsts = dict(zip(changed, map_tasks("erasing firsts", of_firsts, len(changed)), strict=True))
+    for bucket in summaries.keys() - notes.keys():
+        kept = _linked(store, entry, working, [f"events/{bucket}.parquet", f"coverage/{bucket}.parquet"])
+        notes[bucket] = BucketNote(bucket=bucket, digests=kept, **summaries[bucket])
+    spans = [
+        SpanNote(
+            buckets=[notes[bucket] for bucket in span.buckets],
+            firsts=firsts[span] if span in firsts else _linked(store, entry, working, [span.file]),
+        )
+        for span in plan
+    ]
+    result = describe(working, name=name, as_of=entry.as_of, notes=spans)
     with placed(store, working, name):
         return result
+
+
+def _linked(store: RecordStore, entry: RecordBatchEntry, working: Path, names: Iterable[str]) -> dict[str, str]:
+    """Link files of a batch that stay as they are, those of ``names`` that are there; return their digests."""
+    files = files_of(store, entry)
+    linked = {}
+    for name in files.keys() & set(names):
+        (working / name).parent.mkdir(parents=True, exist_ok=True)
+        os.link(store.batch(entry.name) / name, working / name)
+        linked[name] = files[name]
+    return linked
+
+
+def _rewrite_firsts(
+    store: RecordStore, entry: RecordBatchEntry, erased: Denials, working: str, plan: tuple[Span, ...], index: int
+) -> dict[str, str]:
+    """Write a file of firsts of a batch without the rows to erase; return its digest."""
+    rows = read_file(store.batch(entry.name), plan[index].file, schema=FIRSTS)
+    return write_firsts_file(store.work / working, plan[index], allowed_rows(store, erased).events(rows))
 
 
 def _rewrite_bucket(

@@ -17,8 +17,9 @@ from baekman.records.batch import Systems, buckets_in, files_of, merged_systems,
 from baekman.records.rows.allowed import NOBODY, RowFilter, is_in
 from baekman.records.rows.corrections import resolved
 from baekman.records.rows.covered_days import covered_days
-from baekman.records.rows.order import firsts_of, merged_firsts, read_person, read_rows, sorted_rows
-from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS, FIRSTS
+from baekman.records.rows.firsts import firsts_of, merged_firsts, read_firsts
+from baekman.records.rows.order import read_person, read_rows, sorted_rows
+from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS
 from baekman.records.snapshot import RecordSnapshot, read_snapshot
 from baekman.records.store import RecordStore
 from baekman.workspace.denied import RecordAdmission
@@ -114,6 +115,7 @@ class _Reader:
         scopes: Scopes,
         participant: str | None = None,
     ) -> None:
+        self.store = store
         self.folders = [store.batch(entry.name) for entry in snapshot.batches]
         self.filter = RowFilter(store, without=without, admission=_admission(scopes))
         self.participant = participant
@@ -129,7 +131,7 @@ class _Reader:
     def firsts(self, bucket: str) -> pa.Table:
         coverages = self._coverages(bucket)
         corrected = covered_days(coverages).overlapping() if len(coverages) > 1 else pa.array([], pa.string())
-        tables = [self.filter.events(self._read(folder, "firsts", bucket, FIRSTS)) for folder in self.folders]
+        tables = [self.filter.events(read_firsts(self.store, folder, bucket)) for folder in self.folders]
         tables = [filtered(table, ~is_in(table.column("participant_id"), corrected)) for table in tables]
         merged = merged_firsts(tables)
         if not len(corrected):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "records-1"
+SCHEMA_VERSION = "records-2"
+READABLE = ("records-1", SCHEMA_VERSION)  # the first has a file of firsts for each bucket
 
 # A dated fact. ``time`` and ``end`` are local wall time without a zone; ``code`` is SYSTEM/CODE of the dictionary.
 # ``value`` has the unit of the dictionary, ``category`` is one of its categories. ``source`` is the collection that

@@ -15,7 +15,7 @@ from baekman.files import locks
 from baekman.files.atomic import atomic_folder
 from baekman.files.digests import read_sealed, write_sealed
 from baekman.pseudonyms import ALPHABET
-from baekman.records.schema import SCHEMA_VERSION
+from baekman.records.schema import READABLE, SCHEMA_VERSION
 from baekman.workspace import identity
 from baekman.workspace.paths import Workspace
 
@@ -56,6 +56,16 @@ class RecordStore:
     def dictionary(self) -> Path:
         """Return the path of the dictionary of codes, which only grows."""
         return self.path / "dictionary.tsv"
+
+    def require_schema(self) -> None:
+        """Note the present schema in the description of an older store, before it gets files of this schema.
+
+        The caller holds the store's lock. Older versions of baekman refuse the store from then on.
+        """
+        path = self.path / identity.STORE_FILE
+        description = read_sealed(path)
+        if description["schema"] != SCHEMA_VERSION:
+            write_sealed(path, {**description, "schema": SCHEMA_VERSION})
 
     def batch(self, name: str) -> Path:
         """Return the folder of the batch ``name``."""
@@ -137,7 +147,7 @@ def open_store(workspace: Path) -> RecordStore:
             action="restore it from a copy",
         )
         raise InputRefused(problem) from error
-    if schema != SCHEMA_VERSION:
+    if schema not in READABLE:
         raise InputRefused(
             Problem(
                 file=f"{path.name}/store.json",

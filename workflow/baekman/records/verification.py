@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from baekman.arrow import concat
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile, InputRefused
 from baekman.files.digests import LIST, digest_of, read_digests, sha256_of
@@ -18,8 +19,9 @@ from baekman.files.snapshots import refuse_gone_numbers, snapshot_file
 from baekman.records.batch import DESCRIPTION, read_description, spans_of, systems_of
 from baekman.records.dictionary import read_dictionary
 from baekman.records.rows.covered_days import covered_days, days_of
-from baekman.records.rows.order import firsts_of, is_sorted
-from baekman.records.schema import KINDS
+from baekman.records.rows.firsts import Span, by_code, firsts_of, is_by_code, spans_in
+from baekman.records.rows.order import is_sorted
+from baekman.records.schema import FIRSTS, KINDS
 from baekman.records.snapshot import RecordBatchEntry, RecordSnapshot, load_snapshot, numbers
 from baekman.records.store import RecordStore
 
@@ -62,8 +64,9 @@ def _findings(store: RecordStore, existing: list[int], engine: Engine) -> Iterat
             if files is None:
                 continue
             summaries = read_description(store, entry)["buckets"]
-            task = partial(_verify_bucket, store, name, files, summaries, tuple(sorted(summaries)))
-            for lines in map_tasks("verifying records", task, len(summaries)):
+            plan = spans_in(files, summaries)
+            task = partial(_verify_span, store, name, files, summaries, plan)
+            for lines in map_tasks("verifying records", task, len(plan)):
                 yield from (f"{place}/{line}" for line in lines)
             if entry.rows != sum(summary["rows"] for summary in summaries.values()):
                 yield f"{place}: another number of events than the snapshot names"
@@ -86,35 +89,45 @@ def _listed(store: RecordStore, entry: RecordBatchEntry) -> tuple[dict[str, str]
     return files, [f"{name}: not listed" for name in sorted(present - set(files))]
 
 
-def _verify_bucket(
+def _verify_span(
     store: RecordStore,
     name: str,
     files: Mapping[str, str],
     summaries: Mapping[str, Mapping[str, Any]],
-    plan: tuple[str, ...],
+    plan: tuple[Span, ...],
     index: int,
 ) -> list[str]:
-    """Return the faults of one bucket of a batch."""
-    bucket, folder = plan[index], store.batch(name)
-    tables, lines = {}, []
-    for kind, schema in KINDS.items():
-        file = f"{kind}/{bucket}.parquet"
-        if file not in files:
-            tables[kind] = schema.empty_table()
-            continue
-        table, fault = _read(folder / file, files[file], schema)
-        if table is not None:
-            tables[kind] = table
-            people = table.column("participant_id").unique().to_pylist()
-            if not is_sorted(table):
-                fault = "rows out of order"
-            elif any(store.bucket_of(person) != bucket for person in people):
-                fault = "participants of another bucket"
-        if fault:
-            lines.append(f"{file}: {fault}")
-    if not lines:
-        lines += _contradictions(tables, bucket, summaries[bucket])
-    return lines
+    """Return the faults of the buckets of one span of a batch, and of their file of firsts."""
+    span = plan[index]
+    lines: list[str] = []
+    counted: list[pa.Table] = []
+    for bucket in span.buckets:
+        events, of_events = _rows(store, name, files, f"events/{bucket}.parquet", (bucket,))
+        coverage, of_coverage = _rows(store, name, files, f"coverage/{bucket}.parquet", (bucket,))
+        counted.append(firsts_of(events))
+        lines += of_events + of_coverage or _contradictions(events, coverage, bucket, summaries[bucket])
+    firsts, faults = _rows(store, name, files, span.file, span.buckets)
+    expected = concat([table for table in counted if table.num_rows], FIRSTS)
+    if not lines and not faults and not by_code(firsts).equals(by_code(expected)):
+        faults = [f"{span.file}: others than those of the events"]
+    return lines + faults
+
+
+def _rows(
+    store: RecordStore, batch: str, files: Mapping[str, str], file: str, buckets: Collection[str]
+) -> tuple[pa.Table, list[str]]:
+    """Return the rows of a listed file with participants of ``buckets``, and a line if it has a fault."""
+    schema = KINDS[file.partition("/")[0]]
+    if file not in files:
+        return schema.empty_table(), []
+    table, fault = _read(store.batch(batch) / file, files[file], schema)
+    if table is not None:
+        people = table.column("participant_id").unique().to_pylist()
+        if not (is_sorted(table) if not is_by_code(file) else by_code(table).equals(table)):
+            fault = "rows out of order"
+        elif any(store.bucket_of(person) not in buckets for person in people):
+            fault = "participants of another bucket"
+    return schema.empty_table() if table is None else table, [f"{file}: {fault}"] if fault else []
 
 
 def _read(path: Path, digest: str, schema: pa.Schema) -> tuple[pa.Table | None, str]:
@@ -131,17 +144,14 @@ def _read(path: Path, digest: str, schema: pa.Schema) -> tuple[pa.Table | None, 
     return table.cast(schema), ""
 
 
-def _contradictions(tables: Mapping[str, pa.Table], bucket: str, summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what events, coverage, firsts and the description of a bucket contradict each other in."""
-    events, coverage = tables["events"], tables["coverage"]
+def _contradictions(events: pa.Table, coverage: pa.Table, bucket: str, summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what events, coverage and the description of a bucket contradict each other in."""
     days = covered_days([coverage])
     segments = days.segments_of(events["participant_id"], events["source"], days_of(events["time"]))
     if (segments < 0).any():
         yield f"events/{bucket}.parquet: {int(np.sum(segments < 0))} events on days that the batch does not cover"
     if not days.table(dated=True).equals(coverage):
         yield f"coverage/{bucket}.parquet: intervals that overlap, or that touch"
-    if not firsts_of(events).equals(tables["firsts"]):
-        yield f"firsts/{bucket}.parquet: others than those of the events"
     counts = {
         "rows": events.num_rows,
         "participants": len(coverage.column("participant_id").unique()),

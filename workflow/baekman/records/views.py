@@ -30,6 +30,7 @@ from baekman.workspace.denied import RecordAdmission
 
 VIEW_NAMES = ("events", "coverage", "firsts", "participants", "dictionary")
 STATE = "state"
+FEW = 4  # a batch has this many times the participants of all others: it is not grouped with them
 RECORDED, OBSERVED, NOT_OBSERVED = "recorded", "observed without an event", "not observed"
 
 _COLUMNS = {
@@ -201,16 +202,55 @@ class _Sources:
             self.connection.unregister("rows")
 
     def firsts(self, overlap: Overlap) -> str:
-        """Return SQL for the firsts: those of the batches, or counted from events where batches correct each other."""
-        count = len(self.snapshot.batches)
-        if not overlap.is_disjoint:
-            counted = "count(*)::BIGINT AS n, min(time) AS first, max(time) AS last"
+        """Return SQL for the firsts: those of the batches, or counted from events of participants with corrections."""
+        batches = self.snapshot.batches
+        counted = "count(*)::BIGINT AS n, min(time) AS first, max(time) AS last"
+        if overlap.is_tied:
             return f"SELECT participant_id, code, {counted} FROM events GROUP BY participant_id, code"
-        parts = [self.batch(place, "firsts") for place in range(count)] or ["SELECT * FROM no_firsts"]
-        if count <= 1:
-            return parts[0]
+        places = sorted(range(len(batches)), key=lambda place: batches[place].participants)
+        parts = [self.batch(place, "firsts") for place in places] or ["SELECT * FROM no_firsts"]
+        if overlap.is_disjoint:
+            return self._added(parts, places)
+        corrected = _secret()
+        parts = [f"SELECT * FROM ({part}) ANTI JOIN {corrected} USING (participant_id)" for part in parts]
+        rest = self._added(parts, places)
+        return (
+            f"WITH {corrected} AS MATERIALIZED ({self._corrected(overlap)}) SELECT * FROM ({rest}) "
+            f"UNION ALL SELECT participant_id, code, {counted} FROM events SEMI JOIN {corrected} "
+            "USING (participant_id) GROUP BY participant_id, code"
+        )
+
+    def _added(self, parts: Sequence[str], places: Sequence[int]) -> str:
+        """Return SQL for the firsts of ``parts``, batches by number of participants, where none corrects another.
+
+        Where most participants are in the last batch alone, its rows are not grouped with those of the others.
+        """
+        *others, largest = parts
+        if not others:
+            return largest
         added = "sum(n)::BIGINT AS n, min(first) AS first, max(last) AS last"
-        return f"SELECT participant_id, code, {added} FROM ({_union(parts)}) GROUP BY participant_id, code"
+        people = [self.snapshot.batches[place].participants for place in places]
+        if sum(people[:-1]) * FEW > people[-1]:
+            return f"SELECT participant_id, code, {added} FROM ({_union(parts)}) GROUP BY participant_id, code"
+        some = _secret()
+        shared = f"SELECT * FROM ({largest}) SEMI JOIN {some} USING (participant_id)"
+        return (
+            f"WITH {some} AS MATERIALIZED (SELECT DISTINCT participant_id FROM ({_union(others)})) "
+            f"SELECT * FROM ({largest}) ANTI JOIN {some} USING (participant_id) UNION ALL "
+            f"SELECT participant_id, code, {added} FROM ({_union([*others, shared])}) GROUP BY participant_id, code"
+        )
+
+    def _corrected(self, overlap: Overlap) -> str:
+        """Return SQL for the participants with a day that two batches cover."""
+        parts = []
+        for place, newer in overlap.newer.items():
+            if newer:
+                own, others = self.batch(place, "coverage"), _union([self.batch(other, "coverage") for other in newer])
+                parts.append(
+                    f"SELECT o.participant_id FROM ({own}) AS o JOIN ({others}) AS c ON c.participant_id = "
+                    "o.participant_id AND c.source = o.source AND c.first <= o.last AND o.first <= c.last"
+                )
+        return f"SELECT DISTINCT participant_id FROM ({_union(parts)})"
 
     def days(self, sources: Mapping[str, Collection[str]] | None) -> str:
         """Return the name of a view with the coverage of all batches, of ``sources`` as ``connect_records`` has it."""

@@ -392,6 +392,16 @@ def test_a_death_of_an_earlier_delivery_holds_later_rows(ward: Ward) -> None:
     assert ward.report("D-2")["subjects"][0]["reasons"] == [{"code": "after_death", "column": "time", "rows": 1}]
 
 
+def test_a_delivery_reads_no_rows_of_older_batches(ward: Ward) -> None:
+    """Memory and time of a delivery do not grow with the store: its older rows cannot even be read here."""
+    ward.deliver("D1", [row(subject(number), DAY, DIAGNOSIS) for number in range(SUBJECTS - 1)])
+    store = open_store(ward.workspace.root)
+    for path in store.batches.rglob("*.parquet"):
+        path.write_bytes(b"unreadable")
+    received = ward.deliver("D2", [row(subject(1), "2022-01-01", DIAGNOSIS)])
+    assert (received.status, received.counts["events"]["accepted"]) == ("received", 1)
+
+
 def test_a_correction_of_a_death_is_not_compared_with_the_death_before(ward: Ward) -> None:
     ward.deliver("D-1", [row(subject(0), "2022-01-01", "DEATH/death")], source="death_registry")
     rows = [row(subject(0), "2023-01-01", "DEATH/death")]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from baekman.arrow import arrow, concat, equals, filtered, group_starts, open_parquet, read_listed, take
+from baekman.arrow import arrow, equals, filtered, group_starts, open_parquet, read_listed, take
 from baekman.errors import DamagedFile
 from baekman.files.atomic import atomic_file
 from baekman.files.digests import listed_digests, require_listed
@@ -23,6 +23,7 @@ from baekman.records.schema import EVENTS, FIRSTS, SORT_ORDER
 Ranks = npt.NDArray[np.int64]
 
 ROW_GROUP_ROWS = 1 << 17
+FIRSTS_GROUP_ROWS = 1 << 16  # rows of one code lie in few row groups
 _WORD_BITS = 63
 _DECIDING = 3  # columns: participant, time and code of events
 # Every other column has a dictionary. Times of sorted events differ little; an episode has few rows.
@@ -31,7 +32,7 @@ _PLAIN = frozenset({"episode"})
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Return the one set of writer options of records: zstd, and statistics of participants alone."""
+    """Return the one set of writer options of records: zstd, and statistics of participants, and of codes in firsts."""
     delta = [field.name for field in schema if field.name in _DELTA]
     return {
         "compression": "zstd",
@@ -40,7 +41,7 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
         "column_encoding": dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
         "dictionary_pagesize_limit": 1 << 24,
         "data_page_size": 1 << 22,
-        "write_statistics": ["participant_id"],
+        "write_statistics": ["participant_id", *(["code"] if schema.names == FIRSTS.names else [])],
         "store_schema": False,
         "version": "2.6",
         "data_page_version": "2.0",
@@ -50,8 +51,9 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 def write_rows(table: pa.Table, path: Path) -> None:
     """Write sorted rows to ``path`` atomically with the fixed options."""
+    group = FIRSTS_GROUP_ROWS if table.schema.names == FIRSTS.names else ROW_GROUP_ROWS
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, row_group_size=ROW_GROUP_ROWS, **parquet_options(table.schema))
+        pq.write_table(table, temporary, row_group_size=group, **parquet_options(table.schema))
 
 
 def read_rows(folder: Path, kind: str, bucket: str, *, schema: pa.Schema) -> pa.Table:
@@ -62,6 +64,11 @@ def read_rows(folder: Path, kind: str, bucket: str, *, schema: pa.Schema) -> pa.
     name = f"{kind}/{bucket}.parquet"
     if name not in listed_digests(folder):
         return schema.empty_table()
+    return read_file(folder, name, schema=schema)
+
+
+def read_file(folder: Path, name: str, *, schema: pa.Schema) -> pa.Table:
+    """Return the rows of the file ``name`` of a batch's ``folder``; raise DamagedFile as ``read_rows`` does."""
     return _in_schema(read_listed(folder, name), schema, folder / name)
 
 
@@ -191,51 +198,3 @@ def _sorting(table: pa.Table) -> Ranks:
         rest = take(table.select(names[_DECIDING:]).combine_chunks(), rows)
         order[tied] = rows[order_of([groups - groups[0], *map(ranks_of, rest.columns)])]
     return order
-
-
-def firsts_of(events: pa.Table) -> pa.Table:
-    """Return the firsts (schema FIRSTS) of sorted ``events``."""
-    if events.num_rows == 0:
-        return FIRSTS.empty_table()
-    people, names = codes_of(events.column("participant_id"))
-    codes, texts = codes_of(events.column("code"))
-    pairs = people * len(texts) + codes
-    order = order_of([pairs])  # events of a pair stay in the order of their times
-    pairs = pairs[order]
-    starts = group_starts(pairs)
-    ends = np.append(starts[1:], len(pairs)) - 1
-    times = events.column("time").combine_chunks()
-    return pa.Table.from_arrays(
-        [
-            take(names, pairs[starts] // len(texts)),
-            take(texts, pairs[starts] % len(texts)),
-            arrow(ends - starts + 1),
-            times.take(arrow(order[starts])),
-            times.take(arrow(order[ends])),
-        ],
-        schema=FIRSTS,
-    )
-
-
-def merged_firsts(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return the firsts of events that no two of ``tables`` share: numbers added, the first and the last time."""
-    whole = concat([table for table in tables if table.num_rows], FIRSTS)
-    if whole.num_rows == 0:
-        return FIRSTS.empty_table()
-    people, names = codes_of(whole.column("participant_id"))
-    codes, texts = codes_of(whole.column("code"))
-    pairs = people * len(texts) + codes
-    order = order_of([pairs])
-    pairs = pairs[order]
-    starts = group_starts(pairs)
-    columns = {name: np.asarray(whole.column(name).cast(pa.int64()))[order] for name in ("n", "first", "last")}
-    return pa.Table.from_arrays(
-        [
-            take(names, pairs[starts] // len(texts)),
-            take(texts, pairs[starts] % len(texts)),
-            arrow(np.add.reduceat(columns["n"], starts)),
-            arrow(np.minimum.reduceat(columns["first"], starts)).cast(pa.timestamp("us")),
-            arrow(np.maximum.reduceat(columns["last"], starts)).cast(pa.timestamp("us")),
-        ],
-        schema=FIRSTS,
-    )
