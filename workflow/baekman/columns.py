@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Column(NamedTuple):
@@ -21,6 +22,15 @@ class Column(NamedTuple):
     null: str = ""
 
 
+class TextColumn(NamedTuple):
+    """A column of a text table: the values that it has, in words, and its meaning."""
+
+    name: str
+    values: str
+    meaning: str
+    is_required: bool = False
+
+
 Columns = Sequence[Column]
 DICTIONARY_COLUMNS = ("table", "column", "type", "unit", "null_meaning", "description")
 
@@ -31,6 +41,8 @@ def schema_of(columns: Columns, *, nullable: bool | None = None) -> pa.Schema:
     ``nullable`` holds for all of them. By default the columns with a meaning of null are nullable. Parquet stores no
     definition levels for the others.
     """
+    import pyarrow as pa
+
     return pa.schema(
         [pa.field(each.name, each.type, nullable=bool(each.null) if nullable is None else nullable) for each in columns]
     )
@@ -38,6 +50,8 @@ def schema_of(columns: Columns, *, nullable: bool | None = None) -> pa.Schema:
 
 def type_name(type: pa.DataType) -> str:
     """Return the name of a type for readers: ``int32``, ``list of int32``, ``string``, also with a dictionary."""
+    import pyarrow as pa
+
     if pa.types.is_dictionary(type):
         return type_name(type.value_type)
     if pa.types.is_list(type):
@@ -52,6 +66,8 @@ def dictionary(tables: Mapping[str, Columns]) -> pa.Table:
 
     The columns are those of ``DICTIONARY_COLUMNS``, all strings; "" where there is no unit or no null.
     """
+    import pyarrow as pa
+
     rows = [
         (table, each.name, type_name(each.type), each.unit, each.null, each.description)
         for table, columns in tables.items()

@@ -30,24 +30,32 @@ CODES: dict[str, tuple[str, str]] = {
     ),
 }
 BREADTH = ("low_breadth", RESEQUENCE)
-# the order of reasons of one severity; the first is the verdict's own
-ORDER = (
-    "reads_lost",
-    "records_lost",
-    "identity_mismatch",
-    "contamination",
-    "sex_discordant",
-    "low_coverage",
-    "low_breadth",
-    "low_q30",
-    "duplicates",
-    "short_insert",
-    "contamination_unassessed",
-    "identity_unassessed",
-    "sex_ambiguous",
-    "sex_unassessed",
-    "coverage_unassessed",
-)
+# Each code with its observation in words. Their order is that of reasons of one severity; the first is the verdict's.
+MEANINGS: dict[str, str] = {
+    "reads_lost": "the alignment has another number of reads than intake handed over",
+    "records_lost": "the gVCF has another number of records than intake handed over",
+    "identity_mismatch": "reads and array genotypes disagree at more sites than the same person's do",
+    "contamination": "a share of the reads comes from another person",
+    "sex_discordant": "the reads are of one sex, the other is registered",
+    "low_coverage": "mean depth of the autosomes below the limit",
+    "low_breadth": "too few bases of the autosomes with at least 15 or 20 reads",
+    "low_q30": "too few bases of quality 30 or more",
+    "duplicates": "too many of the mapped reads are duplicates",
+    "short_insert": "median insert size below the limit",
+    "contamination_unassessed": "the estimate of contamination failed, or was not asked for (a note)",
+    "identity_unassessed": "too few sites of the array can be compared, or there is no array (a note)",
+    "sex_ambiguous": "neither XX nor XY by depth",
+    "sex_unassessed": "sex cannot be seen: no X or Y in the reference, or too few target bases there",
+    "coverage_unassessed": "coverage cannot be measured; `observed` has the cause",
+}
+ORDER = tuple(MEANINGS)
+# the advice to the institution for findings without a limit
+ACTIONS: dict[str, str] = {
+    "sex_ambiguous": "look at the ratios of X and Y: an unusual karyotype, or a mixture",
+    "sex_discordant": "correct the registered sex, or look for swapped specimens",
+    "contamination_unassessed": "look at coverage, and at the sites in the configuration",
+    "identity_unassessed": "deliver an array with more sites on autosomes",
+}
 # A reason that follows from another of the same or higher severity becomes a note: a specimen fails for one reason.
 FOLLOWS_FROM: dict[str, tuple[str, ...]] = {
     "low_breadth": ("low_coverage",),
@@ -102,7 +110,7 @@ def _findings(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
             severity=severity["sex_ambiguous"],
             metric="x_autosome_ratio",
             observed=metrics.values.get("x_autosome_ratio"),
-            action="look at the ratios of X and Y: an unusual karyotype, or a mixture",
+            action=ACTIONS["sex_ambiguous"],
         )
     elif {metrics.observed_sex, metrics.registered_sex} == {"female", "male"}:
         yield Reason(
@@ -111,7 +119,7 @@ def _findings(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
             metric="observed_sex",
             observed=metrics.observed_sex,
             threshold=metrics.registered_sex,
-            action="correct the registered sex, or look for swapped specimens",
+            action=ACTIONS["sex_discordant"],
         )
     elif metrics.observed_sex == "not_assessed":
         yield Reason(
@@ -123,7 +131,7 @@ def _findings(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
             severity="note" if failure in NOT_ASKED else severity["contamination_unassessed"],
             metric="cross_contamination_rate",
             observed=failure,
-            action="" if failure in NOT_ASKED else "look at coverage, and at the sites in the configuration",
+            action="" if failure in NOT_ASKED else ACTIONS["contamination_unassessed"],
         )
     if failure := failures.get("identity_concordance"):
         yield Reason(
@@ -131,7 +139,7 @@ def _findings(metrics: Metrics, thresholds: Thresholds) -> Iterable[Reason]:
             severity="note" if failure == "no_array" else severity["identity_unassessed"],
             metric="identity_concordance",
             observed=failure,
-            action="" if failure == "no_array" else "deliver an array with more sites on autosomes",
+            action="" if failure == "no_array" else ACTIONS["identity_unassessed"],
         )
     if failure := failures.get("mean_autosome_coverage"):
         yield Reason(code="coverage_unassessed", severity="note", metric="mean_autosome_coverage", observed=failure)

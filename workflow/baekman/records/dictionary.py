@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from baekman.columns import Column, Columns, schema_of
 from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.records.dictionary_rows import COLUMNS, entry_problems, read_rows
@@ -24,22 +25,21 @@ if TYPE_CHECKING:
 Kind = Literal["event", "number", "category"]
 Tier = Literal["open", "low_risk", "room", "never"]
 
-DICTIONARY_SCHEMA = pa.schema(
-    [
-        pa.field("code", pa.string(), nullable=False),
-        pa.field("name_ko", pa.string(), nullable=False),
-        pa.field("name_en", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # event, number or category
-        pa.field("unit", pa.string()),  # UCUM; of numbers, null where none is known
-        pa.field("low", pa.float64()),  # plausible range of a number, inclusive; null is no bound
-        pa.field("high", pa.float64()),
-        pa.field("categories", pa.list_(pa.string())),  # of categories; null otherwise
-        pa.field("scope", pa.string(), nullable=False),  # clinical, lifestyle or public_record_linkage
-        pa.field("tier", pa.string(), nullable=False),  # open, low_risk, room or never
-        pa.field("parent", pa.string()),  # the code that a rare one is rolled up to
-        pa.field("uri", pa.string()),
-    ]
+DICTIONARY_COLUMNS: Columns = (
+    Column("code", pa.string(), "`SYSTEM/CODE`; KCD8 codes without the dot (`KCD8/E119`)."),
+    Column("name_ko", pa.string(), "Korean name for people."),
+    Column("name_en", pa.string(), "English name for people."),
+    Column("kind", pa.string(), "`event`, `number` or `category`."),
+    Column("unit", pa.string(), "Unit of a number, in UCUM.", "", "no unit is known, or the code is no number"),
+    Column("low", pa.float64(), "Least plausible number, inclusive.", "`unit`", "no bound"),
+    Column("high", pa.float64(), "Greatest plausible number, inclusive.", "`unit`", "no bound"),
+    Column("categories", pa.list_(pa.string()), "Categories, separated by `|`.", "", "the code has no categories"),
+    Column("scope", pa.string(), "Consent that the code needs: `clinical`, `lifestyle` or `public_record_linkage`."),
+    Column("tier", pa.string(), "Most open release that may have it: `open`, `low_risk`, `room` or `never`."),
+    Column("parent", pa.string(), "Code that a rare one is rolled up to.", "", "there is none"),
+    Column("uri", pa.string(), "Address that defines the code.", "", "none is known"),
 )
+DICTIONARY_SCHEMA = schema_of(DICTIONARY_COLUMNS)
 # columns in which a code that is known must never change; labels (names and uri) may be corrected
 MEANING = ("kind", "unit", "low", "high", "scope", "tier", "parent")
 

@@ -6,39 +6,62 @@ The table is tab- or comma-separated UTF-8 with a header, its columns in any ord
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from baekman.columns import TextColumn
 from baekman.consent import Decision, Scope
 from baekman.errors import Problem
-
-REQUIRED_COLUMNS = (
-    "institution",
-    "specimen_id",
-    "participant",
-    "participant_type",
-    "registered_sex",
-    "consent",
-    "consent_from",
-)
-OPTIONAL_COLUMNS = (
-    "consent_to",
-    "scopes",
-    "consent_template",
-    "consent_version",
-    "birth_year",
-    "name",
-    "resident_registration_number",
-    "array_genotypes",
-)
-COLUMNS = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
-# the leak scan of a registration table looks for the values in these
-CONFIDENTIAL_COLUMNS = ("institution", "specimen_id", "participant", "name", "resident_registration_number")
 
 PARTICIPANT_TYPES = ("rare", "severe", "general")
 SEXES = ("female", "male")
 DECISIONS = tuple(Decision)
+
+
+def _words(values: Iterable[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
+_DAY = "`YYYY-MM-DD`"
+_TEXT = "text of up to 200 characters"
+REGISTRATION_COLUMNS = (
+    TextColumn("institution", _TEXT, "Name of the institution, as in its deliveries.", True),
+    TextColumn("specimen_id", _TEXT, "Barcode: the institution's label of the specimen. One row a specimen.", True),
+    TextColumn("participant", _TEXT, "Subject code: the institution's code of the participant.", True),
+    TextColumn(
+        "participant_type",
+        _words(PARTICIPANT_TYPES),
+        "Rare disease, severe disease, or general; `rare_disease` and `severe disease` are read too.",
+        True,
+    ),
+    TextColumn("registered_sex", _words(SEXES), "Sex, to compare with the reads and for ploidy on X and Y.", True),
+    TextColumn("consent", _words(DECISIONS), "Decision of the participant on `scopes`.", True),
+    TextColumn(
+        "consent_from", f"{_DAY}; may be empty unless `consent` is `granted`", "First day of the decision.", True
+    ),
+    TextColumn("consent_to", _DAY, "Last day of the decision, inclusive; empty: without an end."),
+    TextColumn(
+        "scopes",
+        f"{_words(Scope)}, separated by `;`",
+        "Uses that the decision is about; empty: `genome` where `consent` is `granted`, else all.",
+    ),
+    TextColumn("consent_template", _TEXT, "Consent form."),
+    TextColumn("consent_version", _TEXT, "Version of the form."),
+    TextColumn("birth_year", "four digits", "Year of birth; records before it are held."),
+    TextColumn("name", _TEXT, "Name of the person, to look for it in deliveries."),
+    TextColumn("resident_registration_number", _TEXT, "Number of the person, to look for it in deliveries."),
+    TextColumn(
+        "array_genotypes",
+        "path of a VCF or BCF; a relative one starts at the table's folder",
+        "Array genotypes of the participant, to compare with the reads.",
+    ),
+)
+COLUMNS = tuple(column.name for column in REGISTRATION_COLUMNS)
+REQUIRED_COLUMNS = tuple(column.name for column in REGISTRATION_COLUMNS if column.is_required)
+# the leak scan of a registration table looks for the values in these
+CONFIDENTIAL_COLUMNS = ("institution", "specimen_id", "participant", "name", "resident_registration_number")
 
 
 @dataclass(kw_only=True, slots=True)  # not frozen: that costs more than all else in a million rows

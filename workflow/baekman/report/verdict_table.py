@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from baekman.columns import TextColumn
 from baekman.files.atomic import write_text
 from baekman.files.shown_text import spreadsheet_text
 from baekman.report.wording import render, reporting_sentence
@@ -13,9 +14,30 @@ from baekman.verdicts import DECISIONS, Scalar, Verdict, merge, read_verdicts, r
 from baekman.workspace.paths import DeliveryFolder
 from baekman.workspace.runs.failures import NOT_PROCESSED, Failure, read_failures
 
-REASON_COLUMNS = ("code", "severity", "metric", "observed", "threshold", "action")
-DECISION_COLUMNS = ("decision", "decided_by", "decided", "decision_reason")
-COLUMNS = ("specimen", "participant", "gate", "verdict", *REASON_COLUMNS, *DECISION_COLUMNS)
+_OF_SPECIMEN = (
+    TextColumn("specimen", "`S…`", "Pseudonymous ID of the specimen."),
+    TextColumn("participant", "`P…`, or empty", "Pseudonymous ID of the participant; empty: not registered."),
+    TextColumn("gate", "`intake`, `qc`, `call`", "Gate of the verdict."),
+    TextColumn("verdict", "`accept`, `hold`, `reject`", "Verdict of the gate, or of the person who decided."),
+)
+_OF_REASON = (
+    TextColumn("code", "a reason code, or empty", "Reason of the row; empty: the verdict has none."),
+    TextColumn("severity", "`note`, `hold`, `reject`", "Severity of the reason; a note changes no verdict."),
+    TextColumn("metric", "text", "Metric that was judged."),
+    TextColumn("observed", "number or text", "Observed value."),
+    TextColumn("threshold", "number or text", "Limit, or expected value."),
+    TextColumn("action", "text", "Advice to the institution."),
+)
+_OF_DECISION = (
+    TextColumn("decision", "`accept`, `reject`, `accept, merge`, `accept, replace`, or empty", "Decision of a person."),
+    TextColumn("decided_by", "text", "`BAEKMAN_ACTOR` of the person, else the number of the user."),
+    TextColumn("decided", "ISO 8601 in UTC", "Time of the decision."),
+    TextColumn("decision_reason", "text", "Reason that the person gave."),
+)
+VERDICT_COLUMNS = (*_OF_SPECIMEN, *_OF_REASON, *_OF_DECISION)
+REASON_COLUMNS = tuple(column.name for column in _OF_REASON)
+DECISION_COLUMNS = tuple(column.name for column in _OF_DECISION)
+COLUMNS = tuple(column.name for column in VERDICT_COLUMNS)
 
 
 def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path, targets: str = "") -> None:

@@ -14,23 +14,64 @@ Effect = Literal["row", "participant"]
 
 @dataclass(frozen=True)
 class ReasonKind:
-    """The effect of a reason, and the advice to the institution."""
+    """The effect of a reason, its observation in words, and the advice to the institution."""
 
     effect: Effect
+    meaning: str
     action: str
 
 
 REASON_KINDS: dict[str, ReasonKind] = {
-    "not_registered": ReasonKind("participant", "register the subject, then deliver under a new name"),
-    "unknown_code": ReasonKind("row", "correct the code, or ask the receiver to add it to the dictionary"),
-    "no_consent_for_scope": ReasonKind("row", "do not send records of a scope without consent"),
-    "before_birth": ReasonKind("participant", "check for a swap of subjects, and correct the date or the registration"),
-    "after_death": ReasonKind("participant", "check for a swap of subjects, and correct the date or the death"),
-    "spreadsheet_error": ReasonKind("row", "export the value again as text, and dates as YYYY-MM-DD"),
-    "identifier_shape": ReasonKind("row", "remove the identifier of a person"),
-    "free_text": ReasonKind("row", "send a number or a category of the dictionary, and no other text"),
-    "unit_differs": ReasonKind("row", "convert the value to the unit of the dictionary"),
-    "out_of_range": ReasonKind("row", "correct the value, the date or the coverage"),
+    "not_registered": ReasonKind(
+        "participant",
+        "the institution has not registered this subject code",
+        "register the subject, then deliver under a new name",
+    ),
+    "unknown_code": ReasonKind(
+        "row",
+        "a code that the dictionary does not have",
+        "correct the code, or ask the receiver to add it to the dictionary",
+    ),
+    "no_consent_for_scope": ReasonKind(
+        "row",
+        "the subject does not consent to the scope of the code today, or has withdrawn",
+        "do not send records of a scope without consent",
+    ),
+    "before_birth": ReasonKind(
+        "participant",
+        "a year before the registered year of birth",
+        "check for a swap of subjects, and correct the date or the registration",
+    ),
+    "after_death": ReasonKind(
+        "participant", "a day after the day of death", "check for a swap of subjects, and correct the date or the death"
+    ),
+    "spreadsheet_error": ReasonKind(
+        "row",
+        "an error cell (`#N/A`), a word for an empty cell (`NA`), a label in scientific notation, a date in "
+        "another form or with a time zone",
+        "export the value again as text, and dates as YYYY-MM-DD",
+    ),
+    "identifier_shape": ReasonKind(
+        "row",
+        "a resident registration number, a telephone number or an e-mail address",
+        "remove the identifier of a person",
+    ),
+    "free_text": ReasonKind(
+        "row",
+        "text that is no number or no category of the dictionary",
+        "send a number or a category of the dictionary, and no other text",
+    ),
+    "unit_differs": ReasonKind(
+        "row",
+        "another unit than that of the dictionary, or a value of a code that has none",
+        "convert the value to the unit of the dictionary",
+    ),
+    "out_of_range": ReasonKind(
+        "row",
+        "a value outside of `low` and `high` or missing, a missing category, a day outside of the coverage, an "
+        "end before the beginning, coverage after `as_of`",
+        "correct the value, the date or the coverage",
+    ),
 }
 
 # Each fault is a reason in a column; its bit in the mask of a row is its place. A row may have several.

@@ -17,13 +17,31 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from baekman.columns import TextColumn
 from baekman.errors import InputRefused, Problem
 from baekman.files.untrusted import FileFault, NoPermission, open_inside
 from baekman.intake.delivery import GIVE_ACCESS
 from baekman.records.intake.sheet import RecordsSheet
 
-EVENT_COLUMNS = ("subject_code", "time", "end", "code", "value", "unit", "category", "episode")
-COVERAGE_COLUMNS = ("subject_code", "first", "last")
+_TIME = "`YYYY-MM-DD`, `YYYYMMDD`, or a date with `HH:MM`, `HH:MM:SS` (a `T` or a blank between)"
+_SUBJECT = TextColumn("subject_code", "text", "The institution's code of the subject, as registered.", True)
+EVENTS_FILE = (
+    _SUBJECT,
+    TextColumn("time", _TIME, "Local time of the fact.", True),
+    TextColumn("end", "as `time`, or empty", "End of a stay or a prescription."),
+    TextColumn("code", "`SYSTEM/CODE`", "A code of the dictionary.", True),
+    TextColumn("value", "number", "The number of a code of the kind `number`."),
+    TextColumn("unit", "text, or empty", "Unit of the value; empty: that of the dictionary."),
+    TextColumn("category", "text", "The category of a code of the kind `category`; it may stand in `value` too."),
+    TextColumn("episode", "text, or empty", "Your name of the visit or claim that rows belong to."),
+)
+COVERAGE_FILE = (
+    _SUBJECT,
+    TextColumn("first", "a day, as in `time`", "First day that the source has seen.", True),
+    TextColumn("last", "a day, as in `time`", "Last day that the source has seen, inclusive.", True),
+)
+EVENT_COLUMNS = tuple(column.name for column in EVENTS_FILE)
+COVERAGE_COLUMNS = tuple(column.name for column in COVERAGE_FILE)
 OPTIONAL = frozenset({"end", "value", "unit", "category", "episode"})
 BLOCK = 1 << 20
 CSV_BLOCK = 4 << 20  # bytes; also the longest row
