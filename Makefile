@@ -6,7 +6,7 @@ RUN := . $(VENV)/bin/activate &&
 LINT_CONFIG := --configfile tests/dag/lint.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster faults lint format docs clean venv tools
+.PHONY: help demo test test-cluster faults lint format docs reference clean venv tools
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -49,6 +49,9 @@ lint: venv ## ruff, mypy, import-linter, cython-lint, snakefmt, snakemake --lint
 
 format: venv ## rewrite all files in the project's style
 	@$(RUN) ruff format . && ruff check --fix . && snakefmt Snakefile rules workflow/Snakefile
+
+reference: venv ## the reference pages and tables, made of the code
+	@$(RUN) python scripts/documentation/reference.py
 
 docs: venv ## the site of the documentation in site/; it needs no network
 	@$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet && echo "open site/index.html"

@@ -12,7 +12,6 @@ import pytest
 from baekman.cli.shared.opening import BARE
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
-from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.cohort.store import create_store
 from support import PROJECT
 from support.example_workspace import example_workspace
@@ -54,12 +53,6 @@ def test_command_of_the_page_runs(place: Path, command: str) -> None:
     assert (done.stdout if arguments[0] == "export" else done.stderr) == f"{BARE}\n"
     if arguments[0] == "query" and "--output" not in arguments:
         assert len(done.stdout.splitlines()) == 2
-
-
-def test_the_page_names_every_column_of_the_tables() -> None:
-    text = (DOCS / "exports.md").read_text().split("## Tables\n", 1)[1].split("\n## ", 1)[0]
-    columns = {row.split("`")[1].split("/")[1]: row.split("`")[3].split() for row in re.findall(r"^\| `.*", text, re.M)}
-    assert columns == {"variants": TABLE.names, "reference": REFERENCE_TABLE.names}
 
 
 def test_the_python_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

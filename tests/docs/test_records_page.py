@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 from baekman.cli import app
 from baekman.cli.shared.groups import register
-from baekman.records.dictionary import DICTIONARY_SCHEMA
-from baekman.records.intake.reasons import FAULTS, REASON_KINDS
-from baekman.records.intake.tables import EVENT_COLUMNS
 from support import PROJECT
 from typer.testing import CliRunner
 
@@ -40,25 +37,3 @@ def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monkey
             compared += 1
     assert compared == 3
     assert (tmp_path / "W" / "return" / "Hanbit Hospital" / "HB-EMR-2026-03" / "return.html").is_file()
-
-
-def rows_of(heading: str) -> list[list[str]]:
-    section = PAGE.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
-
-
-def test_the_page_has_every_reason_with_its_columns_and_advice() -> None:
-    rows = {cells[0].strip("`"): (cells[1], cells[3]) for cells in rows_of("What a refused row means")}
-    assert {code: action for code, (_, action) in rows.items()} == {
-        code: kind.action for code, kind in REASON_KINDS.items()
-    }
-    for code, (columns, _) in rows.items():
-        if columns != "all":
-            assert set(columns.strip("`").split()) == {column for reason, column in FAULTS if reason == code}
-
-
-def test_the_page_has_every_column() -> None:
-    assert [cells[0].strip("`") for cells in rows_of("The files")] == list(EVENT_COLUMNS)
-    listed = [name for cells in rows_of("The dictionary") for name in re.findall(r"`(\w+)`", cells[0])]
-    assert listed == DICTIONARY_SCHEMA.names

@@ -40,6 +40,7 @@ def test_the_dictionary_has_a_row_per_column() -> None:
 def test_types_have_the_names_of_readers() -> None:
     names = {type_name(TABLE.field(name).type) for name in ("contig", "pos", "pl", "called", "af")}
     assert names == {"string", "int32", "list of int32", "boolean", "float64"}
+    assert type_name(pa.list_(pa.struct([("a", pa.int8()), ("b", pa.string())]))) == "list of struct of a, b"
     assert type_name(pa.map_(pa.string(), pa.int64())) == "map of string to int64"
 
 

@@ -56,6 +56,8 @@ def type_name(type: pa.DataType) -> str:
         return type_name(type.value_type)
     if pa.types.is_list(type):
         return f"list of {type_name(type.value_type)}"
+    if pa.types.is_struct(type):
+        return f"struct of {', '.join(field.name for field in type)}"
     if pa.types.is_map(type):
         return f"map of {type_name(type.key_type)} to {type_name(type.item_type)}"
     return {"bool": "boolean", "double": "float64", "float": "float32", "date32[day]": "date"}.get(str(type), str(type))

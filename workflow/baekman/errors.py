@@ -12,6 +12,23 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXITS_INTERRUPTED = (129, 130, 143)  # 128 and the number of SIGHUP, SIGINT, SIGTERM, as shells have it
+# the codes with their meaning, and the next step
+EXIT_CODES: dict[tuple[int, ...], tuple[str, str]] = {
+    (EXIT_DONE,): (
+        "done; specimens may still be held or rejected, and rows of records left out",
+        "send `W/return/` to the institutions",
+    ),
+    (EXIT_FAILED,): (
+        "failed: a job, a disk, a permission",
+        "read the last lines, mend the cause, run the same command again",
+    ),
+    (EXIT_USAGE,): ("the command line is wrong", "`baekman COMMAND --help`"),
+    (EXIT_REFUSED,): (
+        "input refused, one line for each reason",
+        "each line says where, what was expected and what to do",
+    ),
+    EXITS_INTERRUPTED: ("stopped by SIGHUP, Ctrl-C, SIGTERM", "run the same command again"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from baekman import data
 from baekman.config import loading as config
 from baekman.config.loading import load_config
 from baekman.config.schema_errors import read_schema
@@ -56,15 +55,6 @@ def test_the_project_s_file_shows_every_default() -> None:
     schema = read_schema("config")
     defaults = config._with_defaults({"reference": "reference.fa"}, schema)
     assert shown == defaults
-
-
-def test_every_key_is_in_the_readme() -> None:
-    page = (data.workflow_folder() / "config" / "README.md").read_text(encoding="utf-8")
-    schema = read_schema("config")
-    for key, rule in schema["properties"].items():
-        keys = [f"{key}.{inner}" for inner in rule["properties"]] if "properties" in rule else [key]
-        for name in keys:
-            assert key.startswith("$") or f"`{name}`" in page, name
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans(), max_size=5), st.randoms())

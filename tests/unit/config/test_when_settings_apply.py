@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from baekman.errors import InputRefused
 from baekman.genome.reference import cached_reference
 from support.store_tools import write_reference
 
-README = Path(__file__).parents[3] / "config" / "README.md"
 APPLIES = ("cohort", "batch", "snapshot", "delivery")
 
 
@@ -31,14 +29,6 @@ def settings_of(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 SETTINGS = dict(settings_of(read_schema("config")))
-
-
-def test_the_page_has_the_statement_of_every_setting() -> None:
-    stated = {}
-    for row in re.findall(r"^\| (`.+)$", README.read_text(encoding="utf-8"), flags=re.MULTILINE):
-        cells = row.split(" | ")
-        stated |= dict.fromkeys(re.findall(r"`([\w.]+)`", cells[0]), cells[2])
-    assert stated == {key: rule["applies"] for key, rule in SETTINGS.items()}
 
 
 def changed(rule: dict[str, Any], folder: Path, key: str) -> Any:

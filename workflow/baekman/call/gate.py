@@ -13,6 +13,10 @@ from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.runs.failures import read_failures
 
 UNCALLED = "calls_incomplete"
+MEANINGS: dict[str, str] = {
+    UNCALLED: "the caller wrote no record in regions where there are reads; `observed` names the regions",
+    "records_lost": "the gVCF has another number of records than its pieces, or than intake handed over",
+}
 SHOWN_REGIONS = 5
 
 

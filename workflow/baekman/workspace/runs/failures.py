@@ -15,6 +15,7 @@ from baekman.verdicts import GATES, PROCESS_AGAIN, Gate, Reason, Verdict
 from baekman.workspace.paths import DeliveryFolder
 
 NOT_PROCESSED = "not_processed"
+MEANING = "a job failed for this specimen, or ran out of time or memory; `observed` is its rule"
 
 
 @dataclass(frozen=True, kw_only=True)
