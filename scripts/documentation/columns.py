@@ -81,8 +81,8 @@ PARQUET: tuple[tuple[str, str, Columns], ...] = (
     ("Sites", "`cohort/sites/<snapshot>/<shard>.parquet`: a row per allele of the snapshot.", cohort.SITES_COLUMNS),
     (
         "Annotations",
-        "`cohort/annotations/<sites>/<shard>.parquet`, where the configuration names files (`annotate`): a row per row of "
-        "the sites of the snapshot.",
+        "`cohort/annotations/<sites>/<shard>.parquet`, where the configuration names files (`annotate`): a row per row "
+        "of the sites of the snapshot.",
         ANNOTATIONS_COLUMNS,
     ),
     (
@@ -99,7 +99,7 @@ PARQUET: tuple[tuple[str, str, Columns], ...] = (
     ),
     (
         "Firsts of records",
-        "`records/batches/<delivery>/firsts/<bucket>.parquet`, and the view `firsts`: a row per participant and code.",
+        "`records/batches/<delivery>/firsts/`, sorted by code, and the view `firsts`: a row per participant and code.",
         records.FIRSTS_COLUMNS,
     ),
 )
