@@ -33,4 +33,5 @@ rule all:
         tables=of_delivery("deliveries/{delivery}/report/tables.json"),
         verdict_table=of_delivery("deliveries/{delivery}/report/verdicts.html"),
         multiqc=of_delivery("deliveries/{delivery}/report/multiqc.html"),
+        delivery_report=of_delivery("deliveries/{delivery}/report/report.html"),
         manifest=of_delivery("deliveries/{delivery}/report/manifest.json"),

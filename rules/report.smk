@@ -36,6 +36,28 @@ rule verdict_table:
         " --html {output.html} 2> {log}"
 
 
+rule delivery_report:
+    """Show the metrics of all specimens, and the time and memory of the jobs before this one."""
+    input:
+        intake=ancient("deliveries/{delivery}/verdicts/intake.json"),
+        qc="deliveries/{delivery}/verdicts/qc.json",
+        call="deliveries/{delivery}/verdicts/call.json",
+        tables="deliveries/{delivery}/report/tables.json",
+        thresholds=SETTINGS["qc_thresholds"],
+    output:
+        html="deliveries/{delivery}/report/report.html",
+        numbers="deliveries/{delivery}/report/report.json",
+    log:
+        "<logs>/delivery_report/{delivery}.log",
+    benchmark:
+        "<benchmarks>/delivery_report/{delivery}.tsv"
+    conda:
+        "../envs/step.yaml"
+    shell:
+        "baekman step delivery-report {wildcards.delivery} --thresholds {input.thresholds} --html {output.html}"
+        " 2> {log}"
+
+
 rule run_manifest:
     input:
         tables="deliveries/{delivery}/report/tables.json",
@@ -61,4 +83,5 @@ rule report:
     input:
         multiqc=of_delivery("deliveries/{delivery}/report/multiqc.html"),
         verdict_table=of_delivery("deliveries/{delivery}/report/verdicts.html"),
+        delivery_report=of_delivery("deliveries/{delivery}/report/report.html"),
         manifest=of_delivery("deliveries/{delivery}/report/manifest.json"),

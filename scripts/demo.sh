@@ -31,7 +31,7 @@ verified=$("$project/scripts/demo_release.sh" "$genome" "$workspace" "$demo/keys
 
 say "where everything lies"
 cat >&2 <<WHERE
-  $workspace/deliveries/D…/report/   verdicts.html, multiqc.html, manifest.json of each delivery
+  $workspace/deliveries/D…/report/   report.html, verdicts.html, multiqc.html of each delivery
   $workspace/participants/P…/        alignment, QC and gVCF of each participant
   $workspace/cohort/                 the cohort: batches, sites with frequencies, snapshots
   $workspace/tables/variants/…       one table of variants per participant; tables/reference/… their reference blocks

@@ -17,7 +17,15 @@ from baekman.workspace import specimens
 from support import PROJECT
 from support.plans import MOMENT, PlannedWorkspace
 
-OF_DELIVERY = {"batch": 1, "write_tables": 1, "multiqc": 1, "verdict_table": 1, "run_manifest": 1, "all": 1}
+OF_DELIVERY = {
+    "batch": 1,
+    "write_tables": 1,
+    "multiqc": 1,
+    "verdict_table": 1,
+    "delivery_report": 1,
+    "run_manifest": 1,
+    "all": 1,
+}
 
 
 @pytest.fixture
@@ -178,8 +186,11 @@ def test_a_second_delivery_plans_only_its_own_jobs_and_the_cohorts(finished: tup
 @pytest.mark.parametrize(
     ("setting", "rerun"),
     [
-        ("caller: freebayes", {"call_piece", "gather_calls", "batch", "write_tables", "run_manifest"}),
-        ("sites: {low_qual: 50}", {"batch", "write_tables", "run_manifest"}),
+        (
+            "caller: freebayes",
+            {"call_piece", "gather_calls", "batch", "write_tables", "delivery_report", "run_manifest"},
+        ),
+        ("sites: {low_qual: 50}", {"batch", "write_tables", "delivery_report", "run_manifest"}),
         ("gates: {qc: report}", {"verdicts"}),
     ],
     ids=["caller", "site_filter", "gate"],

@@ -28,6 +28,7 @@ from baekman.files.sidecar import read_checked, write_checked
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.records.withdrawal import leave_records, sweep_records
+from baekman.report.delivery.page import write_again
 from baekman.report.multiqc import write_multiqc
 from baekman.report.remarks import write_remarks
 from baekman.report.verdict_table import write_verdict_table
@@ -391,6 +392,9 @@ def _write_report_again(workspace: Workspace, path: Path) -> bool:
             return True
         if path.name == "multiqc.html" and delivery.specimens.is_file():
             write_multiqc(workspace, delivery.id, output=path)
+            return True
+        if path.name == "report.html" and verdicts:
+            write_again(workspace, delivery.id, html=path)
             return True
         if path.name == "remarks.html" and delivery.batch.is_file():
             write_remarks(workspace, delivery.id, html=path)

@@ -22,10 +22,10 @@ from baekman.files.sidecar import write_checked
 from baekman.status.delivery import delivery_folders, status_of
 from baekman.status.estimate import estimated_end, mean_seconds
 from baekman.status.output import document
-from baekman.status.stages import STAGE_OF_RULE
 from baekman.verdicts import Gate, Reason, Verdict, write_verdicts
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.run_state import RunCounts, RunRecorder, RunState, read_run_state
+from baekman.workspace.runs.stages import STAGE_OF_RULE
 from typer.testing import CliRunner, Result
 
 RULES = Path(__file__).parents[3] / "rules"

@@ -361,6 +361,22 @@ def verdict_table(
 
 
 @app.command()
+def delivery_report(
+    delivery: DeliveryArgument,
+    thresholds: Annotated[Path, typer.Option(help="YAML with the thresholds.")],
+    html: Annotated[Path, typer.Option(help="The page; its numbers come as .json next to it.")],
+) -> None:
+    """Write the report on a delivery: figures of its specimens' metrics, time and memory, with the numbers as JSON.
+
+    Example: baekman step delivery-report D… --thresholds config/qc_thresholds.yaml
+    --html deliveries/D…/report/report.html
+    """
+    from baekman.report.delivery.page import write_delivery_report
+
+    write_delivery_report(HERE, delivery, thresholds=thresholds, html=html)
+
+
+@app.command()
 def manifest(
     delivery: DeliveryArgument,
     output: Output,

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from baekman import data
+from baekman.report.words import Words, translated
 from baekman.verdicts import Scalar
 
 GATES = {"intake": "intake", "qc": "quality control", "call": "variant calling"}
@@ -41,6 +42,16 @@ def metric(name: str) -> str:
     if match := _BREADTH.fullmatch(name):
         return f"autosomal bases with {match[1]} reads or more"
     return METRICS[name][0] if name in METRICS else words(name)
+
+
+def factor(name: str) -> float:
+    """Return the factor from a value of the metric ``name`` to its unit for people."""
+    return METRICS[name][2] if name in METRICS else 1
+
+
+def reason_name(code: str) -> Words:
+    """Return the name of the reason ``code`` in both languages."""
+    return translated(words(code))
 
 
 def value(name: str, observed: Scalar) -> str:
@@ -119,6 +130,8 @@ def _environment() -> jinja2.Environment:
         "metric": metric,
         "expected": expected,
         "observed": lambda reason: value(reason["metric"], reason["observed"]),
+        "reason_name": reason_name,
+        "shown": lambda row, name: value(name, row["values"].get(name)),
         "gate": lambda name: GATES.get(name, name),
         "day": lambda text: date.fromisoformat(text).strftime("%-d %B %Y"),
     }

@@ -12,10 +12,10 @@ from baekman import pseudonyms
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.locks import is_held
 from baekman.status.estimate import estimated_end
-from baekman.status.stages import stage_of_files, stage_of_rules
 from baekman.verdicts import DECISIONS, merge, reporting_gates
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.run_state import RunCounts, RunState, is_alive, read_run_state
+from baekman.workspace.runs.stages import stage_of_files, stage_of_rules
 from baekman.workspace.waiting import Waiting, received_at, verdicts_of, waiting_in
 
 State = Literal["receiving", "received", "running", "stopped", "failed", "damaged", "done"]

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 
-from baekman.status.stages import STAGES
 from baekman.workspace.paths import Top, Workspace
 from baekman.workspace.run_state import RunState
+from baekman.workspace.runs.stages import STAGES
 
 SAMPLE = 20  # benchmark files that are read for each rule
 NO_WORK = frozenset({*STAGES, "all", "inspected"})  # rules that only name targets

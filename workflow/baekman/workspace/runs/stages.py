@@ -30,6 +30,7 @@ STAGE_OF_RULE: Mapping[str, str] = {
     "write_tables": "tables",
     "multiqc": "report",
     "verdict_table": "report",
+    "delivery_report": "report",
     "run_manifest": "report",
 }
 

@@ -1,0 +1,1 @@
+"""The report on one delivery: its numbers (JSON), its figures and its page."""
