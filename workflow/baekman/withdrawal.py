@@ -28,14 +28,10 @@ from baekman.files.sidecar import read_checked, write_checked
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.records.withdrawal import leave_records, sweep_records
-from baekman.report.delivery.page import write_again
-from baekman.report.multiqc import write_multiqc
-from baekman.report.remarks import write_remarks
-from baekman.report.verdict_table import write_verdict_table
+from baekman.report.renewal import write_report_again
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
-from baekman.verdicts import GATES
 from baekman.workspace import run_lock
 from baekman.workspace.abandoned_orders import destroy_abandoned
 from baekman.workspace.currency import newest_snapshot, note_cohort
@@ -364,7 +360,7 @@ def _purge_alone(workspace: Workspace, participant_id: str, specimens: Sequence[
     if note.has_key:
         audit.record_once(workspace.root, after=note.audit, action="table-keys.destroy", object=participant_id)
     for path in purge_files(workspace, traces, note=note):
-        _write_report_again(workspace, path)
+        write_report_again(workspace, path)
     purge = note.purge(workspace, left=remaining(workspace, traces))
     if note.has_key:
         purge.removed.add(f"{workspace.table_keys.name}: the key of this participant's tables")
@@ -380,25 +376,3 @@ def _traces(ids: tuple[str, ...]) -> Traces:
 
     cores = tuple(core for value in ids for core in base64_cores(value.encode()))
     return Traces(ids=ids, base64_cores=cores, search=search)
-
-
-def _write_report_again(workspace: Workspace, path: Path) -> bool:
-    """Write a delivery's report without the participant; return False for other files and when it fails."""
-    delivery = workspace.delivery(path.parent.parent.name)
-    verdicts = [file for gate in GATES if (file := delivery.verdicts(gate)).is_file()]
-    try:
-        if path.name == "verdicts.html" and verdicts:
-            write_verdict_table(verdicts, tsv=path.with_suffix(".tsv"), html=path)
-            return True
-        if path.name == "multiqc.html" and delivery.specimens.is_file():
-            write_multiqc(workspace, delivery.id, output=path)
-            return True
-        if path.name == "report.html" and verdicts:
-            write_again(workspace, delivery.id, html=path)
-            return True
-        if path.name == "remarks.html" and delivery.batch.is_file():
-            write_remarks(workspace, delivery.id, html=path)
-            return True
-    except Exception:  # the report stays deleted; the withdrawal goes on
-        path.unlink(missing_ok=True)
-    return False

@@ -24,6 +24,7 @@ Participant = Annotated[str, typer.Option("--participant", help="A participant I
 Reference = Annotated[Path, typer.Option("--reference", help="The workspace's reference FASTA.")]
 Shards = Annotated[Path, typer.Option("--shards", help="The workspace's table of shards.")]
 Output = Annotated[Path, typer.Option("--output", help="The file to write.")]
+Limits = Annotated[Path, typer.Option("--thresholds", help="YAML with the thresholds.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of the tools.")]
 Par = Annotated[str, typer.Option("--par", help="BED of the pseudo-autosomal regions, or a reference's name.")]
 
@@ -205,7 +206,7 @@ def metrics(
 @app.command()
 def verdicts(
     delivery: DeliveryArgument,
-    thresholds: Annotated[Path, typer.Option(help="YAML with the thresholds.")],
+    thresholds: Limits,
     output: Output,
     accepted: Annotated[Path, typer.Option(help="The file for the list of those who go on.")],
     gate: GateMode = "enforce",
@@ -361,12 +362,8 @@ def verdict_table(
 
 
 @app.command()
-def delivery_report(
-    delivery: DeliveryArgument,
-    thresholds: Annotated[Path, typer.Option(help="YAML with the thresholds.")],
-    html: Annotated[Path, typer.Option(help="The page; its numbers come as .json next to it.")],
-) -> None:
-    """Write the report on a delivery: figures of its specimens' metrics, time and memory, with the numbers as JSON.
+def delivery_report(delivery: DeliveryArgument, thresholds: Limits, html: Annotated[Path, typer.Option()]) -> None:
+    """Write the figures on a delivery's specimens and jobs as HTML, and their numbers as JSON next to it.
 
     Example: baekman step delivery-report D… --thresholds config/qc_thresholds.yaml
     --html deliveries/D…/report/report.html
@@ -392,7 +389,6 @@ def manifest(
     from baekman.report.run_manifest import write_run_manifest
 
     write_remarks(HERE, delivery, html=remarks)
-
     write_run_manifest(HERE, delivery, settings=json.loads(settings), output=output)
 
 
