@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from baekman import audit
-from baekman.consent import Scope, today
+from baekman.consent import ConsentEvent, Decision, Scope, today
 from baekman.errors import InputRefused
 from baekman.registry.denied_list import open_in_force
 from baekman.releases import low_risk
@@ -185,6 +185,11 @@ def test_who_gives_records_without_a_genome_stays_a_member(place: ReleaseWorkspa
         return changed_members(place.root, home, project=place.project, registry=registry, at=today())
 
     assert changed() == 0
+    grant = ConsentEvent(
+        participant_id=place.people[5], decision=Decision.GRANTED, scopes=(Scope.GENOME,), valid_from=today()
+    )
+    place.registry.add_consent(grant)
+    assert changed() == 0  # who grants more takes nothing back
     place.withdraw_scope(place.people[6], Scope.LIFESTYLE)
     assert changed() == 1
 

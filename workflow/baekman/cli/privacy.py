@@ -77,7 +77,8 @@ def withdraw(
 ) -> None:
     """Remove a participant from every layer and print the receipt, which is also saved in WORKSPACE/receipts.
 
-    With --scope, records of these scopes alone are removed, and their withdrawal is recorded in the registry.
+    With --scope, records of these scopes alone are removed, and their withdrawal is recorded in the registry. Packages
+    of releases that have the participant, with the scope, are revoked either way.
 
     Tables of others that counted the participant are written again, unless --leave-tables.
     A second call changes nothing. A delivery that runs at the same time ends without the participant.
@@ -91,9 +92,12 @@ def withdraw(
     place = Workspace(workspace)
     if scope:
         from baekman.records.withdrawal import withdraw_scopes
+        from baekman.releases.package.revocation import revoke_changed
 
         opened = open_registry_and_sweep(place, registry=registry, key_file=key_file)
-        print(json.dumps(withdraw_scopes(place, participant, scope, registry=opened, workers=workers), indent=1))
+        left = withdraw_scopes(place, participant, scope, registry=opened, workers=workers)
+        revoked = revoke_changed(workspace, registry=opened, participant=participant)
+        print(json.dumps({**left, **({"revoked": [home.id for home in revoked]} if revoked else {})}, indent=1))
         return
     opened = open_registry_and_sweep(place, registry=registry, key_file=key_file, finishing=participant)
     receipt = withdraw_everywhere(place, participant, registry=opened, workers=workers, leave_tables=leave_tables)

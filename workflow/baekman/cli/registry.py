@@ -189,11 +189,14 @@ def consent(
 ) -> None:
     """Print a participant's consent by scope and DUO code, or add an event to it.
 
+    What a participant takes back revokes the packages of releases that have it.
+
     Example: baekman registry consent P0123456789ABC --decision granted --scope genome --scope clinical
     """
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
     from baekman.registry.denied_list import add_consent
+    from baekman.releases.package.revocation import revoke_changed
     from baekman.withdrawal import leave_waiting_of, open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
@@ -214,6 +217,8 @@ def consent(
         )
         add_consent(place, event, registry=opened)
         leave_waiting_of(place)
+        for home in revoke_changed(workspace, registry=opened, participant=participant):
+            print(f"release {home.id} is revoked; `baekman release status` lists who must delete it", file=sys.stderr)
     states = opened.consent_states(participant)
     for name, state in states.items():
         print(f"{name.value}\t{state.value}")

@@ -146,8 +146,11 @@ def verify(
 
 @app.command()
 def revoke(
-    release: ReleaseArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why, in a line; the recipients read it.")],
+    release: Annotated[str, typer.Argument(metavar="[RELEASE]", help="A release ID, R…; not with --changed.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why, in a line; the recipients read it.")] = "",
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Every release with a member whose consent, or a scope of it, has ended.")
+    ] = False,
     workspace: WorkspaceOption = HERE,
     participant: Annotated[str, typer.Option("--participant", help="A member because of whom it is revoked.")] = "",
     registry: RegistryOption = None,
@@ -155,13 +158,22 @@ def revoke(
 ) -> None:
     """Revoke a release: write the next manifest, delete the package here; prints who must delete copies outside.
 
+    `baekman withdraw` and `baekman registry consent` revoke at once what a participant takes back. A consent that ends
+    by its date, or at majority, ends without a command: run --changed once a day.
+
     Example: baekman release revoke R… --reason 'an institution corrected its records' --workspace W
     """
-    from baekman.releases.package.revocation import revoke_release, statuses
+    from baekman.releases.package.revocation import revoke_changed, revoke_release, statuses
 
+    if bool(release) == changed or bool(reason) == changed or (changed and participant):
+        raise typer.BadParameter("either a release with --reason, or --changed alone", param_hint="RELEASE")
     opened = _open(workspace, registry=registry, key_file=key_file)
-    home = revoke_release(workspace, release, registry=opened, reason=reason, participant=participant)
-    _print_statuses(statuses(workspace, release=home.id))
+    if changed:
+        homes = revoke_changed(workspace, registry=opened)
+    else:
+        homes = [revoke_release(workspace, release, registry=opened, reason=reason, participant=participant)]
+    for home in homes:
+        _print_statuses(statuses(workspace, release=home.id))
 
 
 @app.command()
@@ -175,16 +187,23 @@ def status(
 ) -> None:
     """List releases: proposed, built or revoked, and who must delete which copies outside the workspace.
 
-    Only --participant needs the registry.
+    With the registry, it also shows packages with a member who has taken consent back since; --participant needs it.
 
     Example: baekman release status --participant P… --workspace W
     """
+    from baekman.errors import InputRefused
     from baekman.pseudonyms import check
     from baekman.releases.package.revocation import statuses
     from baekman.workspace.identity import require_workspace
 
     require_workspace(workspace)
-    opened = _open(workspace, registry=registry, key_file=key_file) if participant else None
+    opened = None
+    try:
+        opened = _open(workspace, registry=registry, key_file=key_file)
+    except InputRefused as refusal:
+        if participant:
+            raise
+        typer.echo(f"consent of members was not asked: {refusal.problems[0]}", err=True)
     wanted = check(participant, "P") if participant else ""
     found = statuses(workspace, release=release, participant=wanted, registry=opened)
     if as_json:
@@ -207,7 +226,9 @@ def _print_statuses(statuses: Iterable[dict[str, Any]]) -> None:
     for each in statuses:
         typer.echo("\t".join(str(each[name]) for name in ("release", "project", "tier", "members", "state")))
         if each["changed"]:
-            typer.echo(f"  {each['changed']} members with another consent now: it may not be read, and must be revoked")
+            typer.echo(
+                f"  {each['changed']} members who have taken consent back: it may not be read, and must be revoked"
+            )
         for later in each["revoked"]:
             typer.echo(printable(f"  revoked {later['day']} by {later['manifest']}: {later['reason']}"))
         for person in each["delete"]:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from baekman import audit, pseudonyms, withdrawal
+from baekman.cli.registry import app as registry_app
 from baekman.cli.release import app
 from baekman.consent import ConsentEvent, Decision, Scope, today
 from baekman.engine.local import Engine
@@ -30,7 +31,7 @@ from baekman.registry.books.book import open_book
 from baekman.registry.books.rows import ROWS
 from baekman.releases.dag import run as dag
 from baekman.releases.dag.tasks import NAMES, SECRET, run_task
-from baekman.releases.home import ReleaseHome
+from baekman.releases.home import ReleaseHome, releases
 from baekman.releases.package import build as build_module
 from baekman.releases.package import contents
 from baekman.releases.package.build import build_release
@@ -323,6 +324,7 @@ def require_scope(small: SmallRelease, *, before: dict[str, pa.Table]) -> None:
     denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
     (status,) = statuses(small.workspace, registry=small.registry)
     assert (status["state"], status["changed"], len(status["delete"])) == ("built", 1, 2)
+    revoke_by_consent(small, participant)
     after = tables(build(small, small.approve(small.propose())))
     project_id = open_book(small.registry, small.board.project.id).rows([participant])["project_id"][0].as_py()
     records, left = before["records/00.parquet"], after["records/00.parquet"]
@@ -331,6 +333,49 @@ def require_scope(small: SmallRelease, *, before: dict[str, pa.Table]) -> None:
     assert left.num_rows == records.num_rows - 2
     for name in ("participants.parquet", "sites/00000.parquet", "variants/00000.parquet"):
         assert after[name] == before[name]
+
+
+def revoke_by_consent(small: SmallRelease, participant: str) -> None:
+    """Require that the end of one scope revokes each package with it, by a command or by the day's sweep."""
+    runner, place = CliRunner(), ["--workspace", str(small.workspace)]
+    (home,) = (each for each in releases(small.workspace) if each.package.is_dir())
+    scope = ["--decision", "withdrawn", "--scope"]
+    other = runner.invoke(registry_app, ["consent", small.participants[2], *scope, "lifestyle", *place])
+    assert other.exit_code == 0 and home.package.is_dir() and "revoked" not in other.stderr  # it is not in the release
+    done = runner.invoke(registry_app, ["consent", participant, *scope, "clinical", *place])
+    assert f"release {home.id} is revoked; `baekman release status` lists who must delete it\n" in done.stderr
+    listed = json.loads(runner.invoke(app, ["status", home.id, "--json", *place]).stdout)[0]
+    (revoked,) = listed["revoked"]
+    assert (listed["state"], revoked["reason"], len(listed["delete"])) == ("revoked", "withdrawal of a scope", 2)
+    # the participant stays in the project with the other scopes
+    assert open_book(small.registry, small.board.project.id).has_row(participant)
+    # a consent that ends by its date ends without a command
+    another = small.approve(small.propose(codes=["KCD8/E119"]))
+    build(small, another)
+    assert runner.invoke(app, ["revoke", "--changed", *place]).stdout == ""
+    small.registry.add_consent(
+        ConsentEvent(
+            participant_id=small.participants[1],
+            decision=Decision.REFUSED,
+            scopes=(Scope.CLINICAL,),
+            valid_from=today(),
+            valid_to=today(),
+        )
+    )
+    shown = runner.invoke(app, ["status", *place]).stdout
+    assert "  1 members who have taken consent back: it may not be read, and must be revoked\n" in shown
+    swept = runner.invoke(app, ["revoke", "--changed", *place])
+    assert f"{another.id}\t{small.board.project.id}\troom\t{PEOPLE - 1}\trevoked\n" in swept.stdout
+    assert not another.package.exists()
+    small.registry.add_consent(
+        ConsentEvent(
+            participant_id=small.participants[1],
+            decision=Decision.GRANTED,
+            scopes=(Scope.CLINICAL,),
+            valid_from=today(),
+        )
+    )
+    denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
 
 
 def require_status(small: SmallRelease, home: ReleaseHome, later: ReleaseHome, *, withdrawn: str) -> None:

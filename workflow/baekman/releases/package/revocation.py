@@ -2,6 +2,9 @@
 
 Copies outside are out of reach: ``release status`` lists who must delete them. The sealed members stay, so that it can
 say which releases had a participant.
+
+The withdrawal of one scope revokes the whole package, as that of a participant does: what is left of it would be
+another plan, which needs decisions of its own. The participant keeps the row of the book, for the other scopes.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 ACTION = "release.revoke"
 WITHDRAWAL = "withdrawal"  # the reason of a revocation by `baekman withdraw`
+SCOPE = "withdrawal of a scope"  # or a consent that has ended
 UNFINISHED = ".package."  # before the names of folders of unfinished packages
 GOING = ".going."  # before the names of packages on their way out
 
@@ -50,9 +54,8 @@ class Revoker:
     def revoke(self, home: ReleaseHome, *, reason: str, participant: str = "") -> bool:
         """Revoke the package of a release; return False when nothing was left to do.
 
-        A killed call is finished by the next one. The row of ``participant`` in the project's book is destroyed.
+        A killed call is finished by the next one. The event in the audit log names ``participant``.
         """
-        project = home.read_plan().project
         changed = False
         with exclusive(home.path / ".revoke.lock", waits_for="another revocation of this release"):
             if home.package.is_dir():
@@ -64,7 +67,19 @@ class Revoker:
             for path in home.path.glob(f"{GOING}*"):
                 shutil.rmtree(path)
         _remove_unfinished(home)
-        return (bool(participant) and Book(self.registry, project).destroy_row(participant)) or changed
+        return changed
+
+    def destroy_row(self, home: ReleaseHome, participant: str) -> None:
+        """Destroy the row of ``participant`` in the book of the release's project."""
+        Book(self.registry, home.read_plan().project).destroy_row(participant)
+
+    def has_changed(self, home: ReleaseHome, *, participant: str = "") -> bool:
+        """Return whether a member, or ``participant``, no longer grants what the release was proposed with."""
+        project = open_project(self.workspace, home.read_plan().project)
+        changed = changed_members(
+            self.workspace, home, project=project, registry=self.registry, at=today(), participant=participant
+        )
+        return changed > 0
 
     def _write_manifest(self, home: ReleaseHome, *, reason: str) -> None:
         """Write the next manifest, unless there is one that revokes the package."""
@@ -113,7 +128,23 @@ def revoke_release(
     if problems:
         raise InputRefused(problems)
     revoker.revoke(home, reason=reason, participant=participant)
+    if participant:
+        revoker.destroy_row(home, participant)
     return home
+
+
+def revoke_changed(workspace: Path, *, registry: Registry, participant: str = "") -> list[ReleaseHome]:
+    """Revoke every package in which a member, or ``participant``, no longer grants a scope; return those that had one.
+
+    A second call changes nothing. Unfinished packages of these releases are deleted too.
+    """
+    revoker = Revoker(workspace=workspace, registry=registry)
+    return [
+        home
+        for home in releases(workspace)
+        if revoker.has_changed(home, participant=participant)
+        and revoker.revoke(home, reason=SCOPE, participant=participant)
+    ]
 
 
 def leave_releases(workspace: Workspace, participant: str, *, registry: Registry, note: RemovalNote) -> set[str]:
@@ -129,6 +160,7 @@ def leave_releases(workspace: Workspace, participant: str, *, registry: Registry
         note.save()
     for home in homes.values():
         revoker.revoke(home, reason=WITHDRAWAL, participant=participant)
+        revoker.destroy_row(home, participant)
     return {
         f"{workspace.releases.name}/{name}/{homes[name].package.name}: revoked by {revocations(homes[name])[-1].name}"
         for name in note.releases
@@ -156,7 +188,7 @@ def statuses(
 
     Returns:
         For each, by ID: ``release``, ``project``, ``tier``, ``members``, ``state`` (``proposed``, ``built`` or
-        ``revoked``), ``changed`` (members of a package with another consent now; null without a ``registry``),
+        ``revoked``), ``changed`` (members of a package who have taken consent back; null without a ``registry``),
         ``revoked`` (``manifest``, ``number``, ``day``, ``reason`` of each later manifest) and ``delete`` (``name`` and
         ``institution`` of the people who must delete every copy outside).
 

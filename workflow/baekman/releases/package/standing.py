@@ -30,26 +30,33 @@ def revocations(home: ReleaseHome) -> list[Path]:
     return sorted(home.revoked.glob(LATER))
 
 
-def changed_members(workspace: Path, home: ReleaseHome, *, project: Project, registry: Registry, at: date) -> int:
-    """Return the number of members with another consent at ``at`` than when the release was proposed."""
+def changed_members(
+    workspace: Path, home: ReleaseHome, *, project: Project, registry: Registry, at: date, participant: str = ""
+) -> int:
+    """Return the number of members who have not granted at ``at`` all that the release was proposed with.
+
+    Who has granted more since then has not changed. With ``participant``, nobody else is counted.
+    """
     withdrawn, no_genome = withdrawn_participants(Workspace(workspace)), denied_participants(Workspace(workspace))
     scopes, uses = frozenset(project.scopes), uses_of(project)
     changed = 0
     for _, members in Members(home.members, home.id, member_ring(registry)).by_bucket():
+        members = [member for member in members if participant in ("", member.participant_id)]
         ids = [member.participant_id for member in members]
         now = {member.participant_id: member for member in admitted(registry, ids, scopes=scopes, uses=uses, at=at)}
         for member in members:
             # marks and lists hold denials of a change that the registry does not have yet
             has_genome = Scope.GENOME in scopes and Scope.GENOME not in member.denied
             is_denied = member.participant_id in (no_genome if has_genome else withdrawn)
-            changed += is_denied or now.get(member.participant_id) != member
+            standing = now.get(member.participant_id)
+            changed += is_denied or standing is None or not set(standing.denied) <= set(member.denied)
     return changed
 
 
 def require_members_admitted(
     workspace: Path, home: ReleaseHome, *, project: Project, registry: Registry, at: date
 ) -> None:
-    """Raise InputRefused when the consent of a member, to the release or one of its scopes, is not as it was.
+    """Raise InputRefused when a member no longer consents to the release, or to one of its scopes.
 
     The message counts the members and names nobody.
     """
