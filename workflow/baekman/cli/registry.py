@@ -6,12 +6,17 @@ import csv
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
 from baekman.cli.shared.notes import note
+
+if TYPE_CHECKING:
+    from baekman.consent import ConsentEvent
+    from baekman.registry.records import Registry
+    from baekman.workspace.paths import Workspace
 
 app = typer.Typer(help="The registry: registrations, pseudonyms and consent.", no_args_is_help=True)
 
@@ -195,9 +200,7 @@ def consent(
     """
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
-    from baekman.registry.denied_list import add_consent
-    from baekman.releases.package.revocation import revoke_changed
-    from baekman.withdrawal import leave_waiting_of, open_registry_and_sweep
+    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     place = Workspace(workspace)
@@ -215,14 +218,23 @@ def consent(
             template=template,
             template_version=template_version,
         )
-        add_consent(place, event, registry=opened)
-        leave_waiting_of(place)
-        for home in revoke_changed(workspace, registry=opened, participant=participant):
-            print(f"release {home.id} is revoked; `baekman release status` lists who must delete it", file=sys.stderr)
+        _add_consent(place, event, registry=opened)
     states = opened.consent_states(participant)
     for name, state in states.items():
         print(f"{name.value}\t{state.value}")
     print(f"duo\t{' '.join(duo_codes(states)) or 'none'}")
+
+
+def _add_consent(workspace: Workspace, event: ConsentEvent, *, registry: Registry) -> None:
+    """Add ``event``; who takes consent back leaves those who wait for a batch, and the packages of releases."""
+    from baekman.registry.denied_list import add_consent
+    from baekman.releases.package.revocation import revoke_changed
+    from baekman.withdrawal import leave_waiting_of
+
+    add_consent(workspace, event, registry=registry)
+    leave_waiting_of(workspace)
+    for home in revoke_changed(workspace.root, registry=registry, participant=event.participant_id):
+        print(f"release {home.id} is revoked; `baekman release status` lists who must delete it", file=sys.stderr)
 
 
 @app.command()
