@@ -7,6 +7,7 @@ A page has these blocks:
 - ``text`` after ``console``: all that the last ``console`` block printed. Blanks between words do not count. ``…``
   stands for any text, and a line of ``…`` for any lines. A text that begins with ``refused:`` is of a command that
   ends with 3;
+- a comment ``by hand`` before ``console``: the commands take too long for a test, and their ``text`` is not compared;
 - ``pycon``: a session of Python, compared by doctest. All sessions of a page share their names.
 """
 
@@ -31,28 +32,45 @@ from support import PROJECT
 from typer.testing import CliRunner
 
 _FENCE = re.compile(
-    r"(?:^`(?P<file>[\w./-]+\.\w+)`[^\n]*:\n\n)?^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$",
+    r"(?:^`(?P<file>[\w./-]+\.\w+)`[^\n]*:\n\n|^<!-- by hand: (?P<why>[^\n]+) -->\n)?"
+    r"^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
+_ID = re.compile(r"\b[DPRS][0-9A-Z]{13}\b")
 _SPECIMEN = re.compile(r"S[0-9A-Z]{13} (?:accept|hold|reject) ")
 _DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page; ``line`` is that of its fence, ``file`` the path of the file that it shows."""
+    """A fenced block of a page.
+
+    Attributes:
+        language: The word after the fence.
+        text: The lines of the block.
+        line: The number of the fence's line.
+        file: The path of the file that the block shows.
+        why: The reason why no test runs the commands.
+    """
 
     language: str
     text: str
     line: int
     file: str | None = None
+    why: str | None = None
 
 
 def blocks(text: str) -> list[Block]:
     """Return the fenced blocks of a page, in order."""
     return [
-        Block(found["language"], found["text"], text[: found.start("language")].count("\n") + 1, found["file"])
-        for found in _FENCE.finditer(text)
+        Block(
+            match["language"],
+            match["text"],
+            text[: match.start("language")].count("\n") + 1,
+            match["file"],
+            match["why"],
+        )
+        for match in _FENCE.finditer(text)
     ]
 
 
@@ -69,12 +87,28 @@ def commands(text: str) -> Iterator[str]:
     assert not command, f"a command without an end: {command}"
 
 
-def agrees(shown: str, printed: str) -> bool:
-    """Return whether a page shows what was printed."""
+def agrees(shown: str, printed: str) -> dict[str, str] | None:
+    """Compare what a page shows with what was printed.
+
+    Returns:
+        The IDs of the page that were not printed, each with the ID in its place; None without agreement.
+    """
+    new: set[str] = set()
+
+    def group(match: re.Match[str]) -> str:
+        shown_id = match[0]
+        if shown_id in printed:
+            return shown_id
+        if shown_id in new:
+            return f"(?P={shown_id})"
+        new.add(shown_id)
+        return f"(?P<{shown_id}>{shown_id[0]}[0-9A-Z]{{13}})"
+
     pattern = "".join(
         "(?:.*\n)*?" if words == "…" else re.escape(words).replace("…", ".*?") + "\n" for words in _lines(shown)
     )
-    return re.fullmatch(pattern, "".join(f"{words}\n" for words in _lines(printed))) is not None
+    match = re.fullmatch(_ID.sub(group, pattern), "".join(f"{words}\n" for words in _lines(printed)))
+    return match.groupdict() if match else None
 
 
 def _lines(text: str) -> list[str]:
@@ -90,40 +124,45 @@ class Reader:
 
     Attributes:
         folder: The working directory.
-        names: What stands in the page, and what stands for it here, such as IDs.
+        names: What stands in the page, and what stands for it here, such as IDs. New IDs join when they are printed.
         done: Commands that were run before, and what they printed.
         compared: The number of answers that were compared.
     """
 
     folder: Path
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     done: Mapping[str, str] = field(default_factory=dict)
     compared: int = 0
 
     def read(self, page: str) -> None:
         """Do what the page ``docs/<page>`` shows; raise AssertionError at the first block that is not true."""
-        text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
-        for shown, here in self.names.items():
-            text = text.replace(shown, here)
         session: dict[str, Any] = {}
-        printed = ""
-        shown_blocks = blocks(text)
+        printed: str | None = None
+        shown_blocks = blocks((PROJECT / "docs" / page).read_text(encoding="utf-8"))
         with contextlib.chdir(self.folder):
             for block, following in zip(shown_blocks, [*shown_blocks[1:], None], strict=True):
                 place = f"{page}, line {block.line}"
+                text = self._here(block.text)
                 if block.file:
                     Path(block.file).parent.mkdir(parents=True, exist_ok=True)
-                    Path(block.file).write_text(block.text, encoding="utf-8")
+                    Path(block.file).write_text(text, encoding="utf-8")
                 elif block.language == "console":
-                    refused = following is not None and following.text.startswith("refused:")
-                    printed = "".join(
-                        self._run(command, 3 if refused else 0, place) for command in commands(block.text)
-                    )
-                elif block.language == "text":
-                    assert agrees(block.text, printed), f"{place}: it printed\n{printed}"
+                    code = 3 if following is not None and following.text.startswith("refused:") else 0
+                    typed = [] if block.why else list(commands(text))
+                    printed = None if block.why else "".join(self._run(command, code, place) for command in typed)
+                elif block.language == "text" and printed is not None:
+                    new = agrees(text, printed)
+                    assert new is not None, f"{place}: it printed\n{printed}"
+                    self.names.update(new)
                     self.compared += 1
                 elif block.language == "pycon":
-                    self._session(block, session, place)
+                    self._session(text, session, place)
+
+    def _here(self, text: str) -> str:
+        """Return ``text`` with the names of this place."""
+        for shown, here in self.names.items():
+            text = text.replace(shown, here)
+        return text
 
     def _run(self, command: str, code: int, place: str) -> str:
         """Run a command; return what it printed on stdout and stderr."""
@@ -151,11 +190,11 @@ class Reader:
         assert done.returncode == code, f"{place}: {command}\n{done.stdout}"
         return done.stdout
 
-    def _session(self, block: Block, session: dict[str, Any], place: str) -> None:
+    def _session(self, text: str, session: dict[str, Any], place: str) -> None:
         """Compare a session of Python with its answers, and keep its names in ``session``."""
-        examples = doctest.DocTestParser().get_doctest(block.text, session, place, place, block.line)
-        told: list[str] = []
-        result = doctest.DocTestRunner(optionflags=_DOCTEST).run(examples, out=told.append, clear_globs=False)
+        examples = doctest.DocTestParser().get_doctest(text, session, place, place, 0)
+        differences: list[str] = []
+        result = doctest.DocTestRunner(optionflags=_DOCTEST).run(examples, out=differences.append, clear_globs=False)
         session.update(examples.globs)
-        assert result.failed == 0, "".join(told)
+        assert result.failed == 0, "".join(differences)
         self.compared += result.attempted
