@@ -17,8 +17,9 @@ from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope
 from baekman.errors import InputRefused
 from baekman.export import write
-from baekman.query.ask import Question
 from baekman.query.limits import Limits
+from baekman.query.own_tables import OwnTable
+from baekman.query.question import Question
 from baekman.registry.denied_list import add_consent, open_in_force
 from baekman.tables import freeze as tables_of_freeze
 from baekman.tables import make
@@ -135,6 +136,29 @@ def open_tables(cohort: baekman.Cohort, _: Path) -> set[str]:
     return set(rows.to_table(columns=["participant_id"])["participant_id"].to_pylist())
 
 
+def carriers(cohort: baekman.Cohort, _: Path) -> set[str]:
+    ((contig, pos, ref, alt),) = cohort.sql("SELECT contig, pos, ref, alt FROM sites").fetchall()
+    with cohort.query(Question(carriers=f"{contig}:{pos}:{ref}:{alt}")) as relation:
+        return {participant for (participant,) in relation.project("participant_id").fetchall()}
+
+
+def groups(cohort: baekman.Cohort, folder: Path) -> set[str]:
+    file = folder / "people.csv"
+    file.write_text(
+        "\n".join(
+            [
+                "participant_id,name",
+                *(f"{path.stem},{path.stem}" for path in cohort.workspace.tables.glob("variants/*/*")),
+            ]
+        )
+    )
+    question = Question(region="c1", by=("people.name",), own=(OwnTable(name="people", file=file),))
+    with cohort.query(question) as relation:
+        rows = relation.project("people_name, participants").fetchall()
+    assert {count for _, count in rows} == {1}
+    return {name for name, _ in rows}
+
+
 WAYS: dict[str, Callable[[baekman.Cohort, Path], set[str]]] = {
     "export": export,
     "tables": write_tables,
@@ -145,6 +169,8 @@ WAYS: dict[str, Callable[[baekman.Cohort, Path], set[str]]] = {
     "scan": scan,
     "roster": roster,
     "genotypes": genotypes,
+    "carriers": carriers,
+    "groups": groups,
     "open_tables": open_tables,
 }
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from baekman.query.ask import Question
     from baekman.query.genotypes import GenotypeBlock
     from baekman.query.limits import Limits
+    from baekman.query.question import Question
 
 Location = str | PathLike[str]
 
@@ -229,7 +229,7 @@ class Cohort:
         participant without consent in force, and when the snapshot is deleted within the block.
 
         Example:
-            >>> from baekman.query.ask import Question
+            >>> from baekman.query.question import Question
             >>> with cohort.query(Question(region="chr20:1001")) as relation:
             ...     relation.project("pos, ac").fetchall()
             [(1001, 3)]
@@ -387,8 +387,8 @@ class Cohort:
         return self._access.verify(members, config=settings, engine=self.engine)
 
     def _table(self, columns: Sequence[str] | None, **question: Any) -> pa.Table:
-        from baekman.query.ask import Question
         from baekman.query.output import arrow_table
+        from baekman.query.question import Question
 
         with self.query(Question(**question)) as relation:
             return arrow_table(relation, columns=columns)

@@ -21,7 +21,7 @@ from baekman.tables.freeze_reading import TABLES
 if TYPE_CHECKING:
     import duckdb
 
-    from baekman.query.ask import Question
+    from baekman.query.question import Question
 
 Location = str | PathLike[str]
 

@@ -24,7 +24,7 @@ from baekman.cohort.snapshot import numbers, read_called, read_sites, read_snaps
 from baekman.cohort.store import create_store, open_store
 from baekman.cohort.verify.whole import verify
 from baekman.errors import DamagedFile, InputRefused
-from baekman.query.ask import Question
+from baekman.query.question import Question
 from baekman.tables.freeze import verify_freeze
 from baekman.tables.seals import verify_tables
 from support import small_cohort

@@ -16,9 +16,10 @@ from baekman.cohort.store import Store, create_store, open_store
 from baekman.errors import InputRefused
 from baekman.genome.regions import Region
 from baekman.gvcf.thresholds import GvcfRules
-from baekman.query.ask import Question, ask, check_sql
+from baekman.query.ask import ask, check_sql
 from baekman.query.limits import Limits
 from baekman.query.output import Output, write_answer
+from baekman.query.question import Question
 from baekman.query.views import connect
 from baekman.tables.make import make_tables
 from support.store_tools import baekman, block, gvcf_text, line, write_reference

@@ -22,6 +22,8 @@ from baekman.cli.shared.opening import note_left_out, opened_cohort
 from baekman.cli.shared.query_options import (
     AnswerFileOption,
     AnswerFormatOption,
+    ByOption,
+    CarriersOption,
     ColumnsOption,
     LimitOption,
     MemoryLimitOption,
@@ -32,6 +34,8 @@ from baekman.cli.shared.query_options import (
     SqlOption,
     TablesOption,
     TimeLimitOption,
+    WithOption,
+    require_one_question,
 )
 from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
@@ -128,7 +132,10 @@ def query(
     cohort: CohortOption = None,
     region: RegionOption = None,
     participant: ParticipantOption = None,
+    carriers: CarriersOption = None,
+    by: ByOption = None,
     sql: SqlOption = None,
+    own: WithOption = None,
     columns: ColumnsOption = None,
     limit: LimitOption = None,
     format: AnswerFormatOption = None,
@@ -141,28 +148,37 @@ def query(
     workspace: OwnerOption = None,
     purpose: PurposeOption = "",
 ) -> None:
-    """Print the sites of a region, a participant's call rows (in a region, with both), or the answer to SQL.
+    """Print sites of a region, a participant's call rows, carriers of an allele, counts by group, or the answer to SQL.
 
-    Example: baekman query --cohort cohort --region chr20:1000000-2000000 --format csv
+    Example: baekman query --region chr20:1000000-2000000 --format csv
 
-    Example: baekman query --cohort W/cohort --participant P0123456789ABX --tables W/tables
+    Example: baekman query --workspace W --participant P0123456789ABX --region chr20 --tables W/tables
 
-    Example: baekman query --cohort cohort --sql "SELECT contig, count(*) FROM sites GROUP BY contig"
+    Example: baekman query --carriers chr20:1000001:A:T
+
+    Example: baekman query --region chr20:1000001 --by sex,pheno.diabetes --with pheno.csv
+
+    Example: baekman query --sql "SELECT contig, count(*) FROM sites GROUP BY contig"
     """
-    from baekman.query.ask import Question
     from baekman.query.limits import Limits
     from baekman.query.output import Output, write_answer
+    from baekman.query.own_tables import own_tables
+    from baekman.query.question import Question
+    from baekman.query.views import VIEW_NAMES
 
-    if (sql is None) == (region is None and participant is None):
-        raise typer.BadParameter("give --region, --participant or both, or else --sql")
-    if tables is not None and participant is None:
-        raise typer.BadParameter("goes with --participant", param_hint="--tables")
+    parts: dict[str, Any] = {"region": region, "participant": participant, "carriers": carriers, "sql": sql}
+    require_one_question(parts, {"tables": tables, "by": by, "with": own})
     answer = Output(format=format, file=output, columns=columns, limit=limit)
     answer.check()
-    limits = Limits(time=time_limit, memory=memory_limit, spill=spill_limit)
-    question = Question(region=region, participant=participant, sql=sql, tables=tables, limits=limits)
+    question = Question(
+        **parts,
+        by=tuple(name.strip() for name in by.split(",")) if by is not None else (),
+        tables=tables,
+        own=own_tables(own or [], views=VIEW_NAMES),
+        limits=Limits(time=time_limit, memory=memory_limit, spill=spill_limit),
+    )
     with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose) as opened:
         with opened.query(question) as relation:
             write_answer(relation, replace(answer, short=question.short_columns))
-        if question.shows_sites:
-            note_left_out(opened, counted_in="sites (ac, an, af and others)")
+        if participant is None:
+            note_left_out(opened, counted_in="sites (ac, an, af and others)" if question.shows_sites else "")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from baekman.cohort.gvcf_list import Member
     from baekman.cohort.settings import BatchSettings
-    from baekman.query.ask import Question
+    from baekman.query.question import Question
 
 
 class Access:
@@ -198,8 +198,9 @@ class Access:
         participant = question.participant
         self.require_named([participant] if participant is not None else None)
         shown = participant if participant and pseudonyms.is_valid(participant, "P") else str(snapshot.number)
-        without = self.left_out(snapshot) if question.sql is not None else frozenset()
-        self.record("query", object=shown, question=[question.region, participant, question.sql])
+        without = self.left_out(snapshot) if question.is_of_everyone else frozenset()
+        more = [question.carriers, *question.by] if question.carriers is not None or question.by else []
+        self.record("query", object=shown, question=[question.region, participant, question.sql, *more])
         return without
 
     def sql(self, snapshot: Snapshot, query: str, *, limits: Limits | None = None) -> duckdb.DuckDBPyRelation:

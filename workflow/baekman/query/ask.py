@@ -1,92 +1,29 @@
-"""Questions to the cohort: the sites of a region, what a participant carries, or SQL over the views."""
+"""Answers from a cohort store: the sites of a region, counts by group, call rows, or SQL over the views."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
 from baekman.cohort.index import find_batches
-from baekman.cohort.schema import SITES
 from baekman.cohort.snapshot import Snapshot, reading
 from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
-from baekman.query.limits import Limits
+from baekman.query.genotypes import genotype_blocks
+from baekman.query.groups import count_groups
+from baekman.query.own_tables import described
+from baekman.query.question import Allele, Question, alleles_at, calls_of, carriers_of, parse_allele, sites_in
 from baekman.query.read_only import only_reads, reads_only_tables
-from baekman.query.views import VIEW_NAMES, connect, connect_table, require_whole
+from baekman.query.views import VIEW_NAMES, Part, connect, connect_table, require_whole
 from baekman.tables.dataset import table_dataset
 from baekman.tables.keys import open_keys
 
-# without the sums that only the next snapshot needs
-SITE_COLUMNS = tuple(
-    name
-    for name in SITES.names
-    if not name.startswith(("gq_", "uncalled_", "missing_"))
-    and name not in ("qual_sum", "dp_sum", "dp_n", "ad_ref_het", "ad_alt_het", "weight")
-)
-
-
-# columns that fit into a terminal of 80 columns, of sites and of a participant's rows
-SHORT_SITES = ("contig", "pos", "ref", "alt", "ac", "an", "af", "filter")
-SHORT_CALLS = ("contig", "pos", "ref", "alt", "copies", "ploidy", "gq", "dp", "called", "filter")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A question: ``sql``; or else a participant's call rows, in ``region`` if there is one; or else the sites.
-
-    ``region`` is text as a person writes it. ``tables`` is a folder of finished tables, of a freeze too: then the
-    participant's rows are those of the table.
-    """
-
-    region: str | None = None
-    participant: str | None = None
-    sql: str | None = None
-    tables: Path | None = None
-    limits: Limits = field(default_factory=Limits)
-
-    @property
-    def shows_sites(self) -> bool:
-        """Return whether the answer may have sites, which count the whole cohort."""
-        return self.participant is None
-
-    @property
-    def short_columns(self) -> Sequence[str]:
-        """Return the columns that suffice on a terminal; none where the question names its own."""
-        if self.sql is not None:
-            return ()
-        return SHORT_SITES if self.shows_sites else SHORT_CALLS
-
-
-def sites_in(region: Region | None, *, contigs: Sequence[str]) -> str:
-    """Return SQL for the alleles with their POS in ``region``, else for all, in the order of ``contigs``."""
-    where = f"WHERE {_within(region)} " if region is not None else ""
-    return f"SELECT {', '.join(SITE_COLUMNS)} FROM sites {where}{_in_order(contigs)}"
-
-
-def calls_of(participant: str, region: Region | None, *, contigs: Sequence[str]) -> str:
-    """Return SQL for a participant's call rows, in ``region`` if there is one, in the order of ``contigs``."""
-    where = f"participant_id = {_quoted(participant)}"
-    if region is not None:
-        where += f" AND {_within(region)}"
-    return f"SELECT * FROM calls WHERE {where} {_in_order(contigs)}"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _within(region: Region) -> str:
-    return f"contig = {_quoted(region.contig)} AND pos BETWEEN {region.start} AND {region.end}"
-
-
-def _in_order(contigs: Sequence[str]) -> str:
-    names = ", ".join(map(_quoted, contigs))
-    return f"ORDER BY list_position([{names}], contig), pos, ref, alt"
+SHOWN_ALLELES = 8
 
 
 def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
@@ -136,10 +73,11 @@ def check_sql(
         )
 
 
-def refused_sql(error: duckdb.Error, *, views: Sequence[str] = VIEW_NAMES) -> InputRefused:
-    """Return the refusal of SQL that DuckDB cannot run."""
+def refused_sql(error: duckdb.Error, *, views: Sequence[str] = VIEW_NAMES, columns: str = "") -> InputRefused:
+    """Return the refusal of SQL that DuckDB cannot run; ``columns`` are those of tables of one's own."""
+    found = " ".join(str(error).partition("Candidate functions:")[0].split())
     return InputRefused(
-        Problem(file="--sql", expected=f"SQL over the views {_listed(views)}", found=" ".join(str(error).split()))
+        Problem(file="--sql", expected=f"SQL over the views {_listed(views)}", found=found, action=columns)
     )
 
 
@@ -163,41 +101,116 @@ def ask(
             snapshot was deleted by a withdrawal or a compaction while it was read (SnapshotGone), or the answer does
             not keep within ``question.limits``.
     """
-    contigs = [contig.name for contig in store.contigs]
-    region = store.parse_region(question.region) if question.region is not None else None
-    participant = question.participant
-    if question.tables is not None and participant is not None:
-        rows = table_dataset(question.tables, participant, region=region, keys=open_keys(store.workspace))
-        try:
-            with (
-                connect_table(rows, limits=question.limits) as connection,
-                question.limits.enforced(connection),
-            ):
-                yield connection.sql(calls_of(participant, region, contigs=contigs))
-        except duckdb.Error as error:
-            raise refused_sql(error) from None
+    if question.tables is not None and question.participant is not None:
+        with _finished_table(store, question) as relation:
+            yield relation
         return
-    batches: Sequence[str] | None = None
+    views = (*VIEW_NAMES, *(table.name for table in question.own))
     if question.sql is not None:
-        check_sql(question.sql, views_only=bool(without))
-        statement = question.sql
-    elif participant is not None:
-        batches = [batch_of(store, snapshot, participant)]
-        statement = calls_of(participant, region, contigs=contigs)
-    else:
-        batches = []  # sites are the snapshot's own
-        statement = sites_in(region, contigs=contigs)
-    shards = store.shards_in(region) if region is not None else None
+        check_sql(question.sql, views_only=bool(without), views=views)
+    plan = _plan(store, snapshot, question)
+    columns = ""
     try:
         # DuckDB reports a deleted file as one that it may not read
         with (
             reading(store, snapshot, missing=duckdb.Error),
             connect(
-                store, snapshot, shards=shards, batches=batches, limits=question.limits, without=without
+                store, snapshot, part=plan.part, limits=question.limits, without=without, own=question.own
             ) as connection,
             question.limits.enforced(connection),
         ):
-            require_whole(store, snapshot, statement, shards=shards, batches=batches)
-            yield connection.sql(statement)
+            columns = described(connection, question.own)
+            require_whole(store, snapshot, plan.reads, part=plan.part)
+            if plan.allele is not None:
+                _require_allele(connection, plan.allele, snapshot)
+            if question.by:
+                genotypes = genotype_blocks(store, snapshot, region=plan.region, without=without)
+                yield count_groups(connection, genotypes, question, types=partial(registered_types, store))
+            else:
+                yield connection.sql(plan.statement)
+    except duckdb.Error as error:
+        raise refused_sql(error, views=views, columns=columns) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """The ``statement`` that answers a question, and the ``part`` of the snapshot and the views that it ``reads``."""
+
+    statement: str
+    reads: str
+    part: Part
+    region: Region | None
+    allele: Allele | None = None
+
+
+def _plan(store: Store, snapshot: Snapshot, question: Question) -> _Plan:
+    contigs = [contig.name for contig in store.contigs]
+    region = store.parse_region(question.region) if question.region is not None else None
+    allele = None
+    batches: Sequence[str] | None = None
+    reads = ""
+    if question.sql is not None:
+        statement = question.sql
+    elif question.carriers is not None:
+        allele = parse_allele(question.carriers, parse_region=store.parse_region)
+        region = Region(allele.contig, allele.pos, allele.pos)
+        statement, reads = carriers_of(allele), "sites"
+    elif question.participant is not None:
+        batches = [batch_of(store, snapshot, question.participant)]
+        statement = calls_of(question.participant, region, contigs=contigs)
+    elif question.by:
+        statement, reads = "", "participants"
+    else:
+        batches = []  # sites are the snapshot's own
+        statement = sites_in(region, contigs=contigs)
+    part = Part(shards=store.shards_in(region) if region is not None else None, batches=batches)
+    return _Plan(statement=statement, reads=f"{statement} {reads}", part=part, region=region, allele=allele)
+
+
+@contextmanager
+def _finished_table(store: Store, question: Question) -> Iterator[duckdb.DuckDBPyRelation]:
+    """Yield the rows of a participant's finished table."""
+    assert question.tables is not None and question.participant is not None
+    region = store.parse_region(question.region) if question.region is not None else None
+    rows = table_dataset(question.tables, question.participant, region=region, keys=open_keys(store.workspace))
+    contigs = [contig.name for contig in store.contigs]
+    try:
+        with connect_table(rows, limits=question.limits) as connection, question.limits.enforced(connection):
+            yield connection.sql(calls_of(question.participant, region, contigs=contigs))
     except duckdb.Error as error:
         raise refused_sql(error) from None
+
+
+def registered_types(store: Store, participants: Sequence[str]) -> Mapping[str, str]:
+    """Return the registered types of ``participants``; raise InputRefused where the registry cannot be opened."""
+    from baekman.registry.listing import types_of
+    from baekman.registry.records import open_registry
+
+    if store.is_bare:
+        raise InputRefused(
+            Problem(
+                file="--by",
+                place="type",
+                expected="a cohort of a workspace, with its registry",
+                found="a bare cohort",
+                action="give the types in a table of your own: --with people.csv --by people.type",
+            )
+        )
+    types: dict[str, str] = types_of(open_registry(store.workspace), participants)
+    return types
+
+
+def _require_allele(connection: duckdb.DuckDBPyConnection, allele: Allele, snapshot: Snapshot) -> None:
+    """Raise InputRefused when no participant of ``snapshot`` has evidence of ``allele``."""
+    alleles = connection.sql(alleles_at(allele)).fetchall()
+    if (allele.ref, allele.alt) not in alleles:
+        place = f"{allele.contig}:{allele.pos:,}"
+        there = ", ".join(f"{ref}>{alt}" for ref, alt in alleles[:SHOWN_ALLELES])
+        raise InputRefused(
+            Problem(
+                file="--carriers",
+                expected=f"an allele of snapshot {snapshot.number}, left-aligned and without common bases",
+                found=f"none of that name at {place}: nobody carries it",
+                action=f"alleles there are {there}" if there else "no allele begins there",
+            )
+        )

@@ -12,19 +12,20 @@ import duckdb
 from baekman.cohort.snapshot import Snapshot
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import require_listed
+from baekman.genome.regions import Region
 from baekman.query.access import Access
-from baekman.query.ask import Question, calls_of, check_sql, refused_sql, sites_in
+from baekman.query.ask import check_sql, refused_sql
 from baekman.query.connection import bound, confine
 from baekman.query.limits import Limits
-from baekman.query.views import views_in
+from baekman.query.own_tables import load
+from baekman.query.question import Question, calls_of, carriers_of, parse_allele, sites_in
+from baekman.query.views import SITES_IN_VIEW, views_in
 from baekman.tables.files import REFERENCE, VARIANTS
 from baekman.tables.freeze_reading import Freeze, ids_of
 from baekman.tables.keys import open_keys
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from baekman.genome.regions import Region
 
 # without those that need a cohort store alone
 VIEW_NAMES = ("sites", "calls", "reference", "participants", "contigs")
@@ -57,7 +58,8 @@ class FreezeAccess(Access):
         without = self.left_out(snapshot)
         check_sql(query, views_only=bool(without), views=VIEW_NAMES)
         self.record("query", object=str(snapshot.number), question=[None, None, query])
-        connection = self.connect(views_in_freeze(query), without=without, limits=limits or Limits(), watched=True)
+        question = Question(sql=query, limits=limits or Limits())
+        connection = self.connect(views_in_freeze(query), question=question, without=without, watched=True)
         try:
             return connection.sql(query)
         except duckdb.Error as error:
@@ -82,24 +84,34 @@ class FreezeAccess(Access):
         """
         contigs = [contig.name for contig in self.store.contigs]
         region = self.store.parse_region(question.region) if question.region is not None else None
-        participants: Sequence[str] | None = None
+        names = (*VIEW_NAMES, *(table.name for table in question.own))
+        if question.by:
+            raise InputRefused(
+                Problem(
+                    file="--by",
+                    expected="a cohort store: counts need the evidence of everyone",
+                    found="a freeze",
+                    action="name the cohort store, or count the rows of calls in SQL",
+                )
+            )
         if question.sql is not None:
-            check_sql(question.sql, views_only=bool(without), views=VIEW_NAMES)
+            check_sql(question.sql, views_only=bool(without), views=names)
             statement, views = question.sql, views_in_freeze(question.sql)
+        elif question.carriers is not None:
+            allele = parse_allele(question.carriers, parse_region=self.store.parse_region)
+            region = Region(allele.contig, allele.pos, allele.pos)
+            statement, views = carriers_of(allele), ["calls", "participants"]
         elif question.participant is not None:
             self.require_member(question.participant)
-            participants = [question.participant]
             statement, views = calls_of(question.participant, region, contigs=contigs), ["calls"]
         else:
             statement, views = sites_in(region, contigs=contigs), ["sites"]
         try:
-            connection = self.connect(
-                views, without=without, limits=question.limits, region=region, participants=participants
-            )
+            connection = self.connect(views, question=question, without=without, region=region)
             with connection, question.limits.enforced(connection):
                 yield connection.sql(statement)
         except duckdb.Error as error:
-            raise refused_sql(error, views=VIEW_NAMES) from None
+            raise refused_sql(error, views=names) from None
 
     def require_member(self, participant: str) -> None:
         """Raise InputRefused for a participant who is not in the freeze."""
@@ -117,22 +129,25 @@ class FreezeAccess(Access):
         self,
         views: Sequence[str],
         *,
+        question: Question,
         without: frozenset[str],
-        limits: Limits,
         region: Region | None = None,
-        participants: Sequence[str] | None = None,
         watched: bool = False,
     ) -> duckdb.DuckDBPyConnection:
         """Open the ``views`` of the freeze, which can read its files and nothing else.
 
-        ``region`` and ``participants`` narrow what they read; those ``without`` are in none but ``sites``, which counts
-        them. Files of sites and participants are compared with their digests first, tables with their footers' and
-        pages'. Raises DamagedFile for other bytes than were written.
+        ``region`` and the participant of ``question`` narrow what they read. Those ``without`` are in none but
+        ``sites``, which counts them. Files of sites and participants are compared with their digests first, tables with
+        their footers' and pages'. Raises DamagedFile for other bytes than were written.
         """
         freeze, paths = self.freeze, []
         connection = duckdb.connect()
-        bound(connection, limits=limits)
-        chosen = [name for name in participants or self.everyone if name not in without]
+        bound(connection, limits=question.limits)
+        chosen = [
+            name
+            for name in ([question.participant] if question.participant is not None else self.everyone)
+            if name not in without
+        ]
         for view in views:
             if view == "sites":
                 names = freeze.site_files(region)
@@ -143,7 +158,7 @@ class FreezeAccess(Access):
                 source = f"read_parquet([{quoted}])" if paths else "no_sites"
                 if not paths:
                     connection.register("no_sites", _no_sites())
-                connection.execute(f"CREATE VIEW sites AS SELECT * FROM {source}")
+                connection.execute(f"CREATE VIEW sites AS SELECT {SITES_IN_VIEW} FROM {source}")
             elif view in DATASETS:
                 keys = open_keys(self.store.workspace)
                 rows = freeze.rows(DATASETS[view], chosen, keys=keys, region=region)
@@ -154,7 +169,9 @@ class FreezeAccess(Access):
                 connection.register(view, people.take(shown) if without else people)
             else:
                 connection.register(view, freeze.contigs())
-        confine(connection, paths, limits=limits, watched=watched)
+        ids = "SELECT participant_id FROM participants" if "participants" in views else None
+        load(connection, question.own, listed=ids)
+        confine(connection, paths, limits=question.limits, watched=watched)
         return connection
 
 

@@ -14,7 +14,7 @@ from baekman.cohort import dense_genotypes
 from baekman.cohort.snapshot import Snapshot, read_sites, reading
 from baekman.cohort.store import Store
 from baekman.genome.regions import Region
-from baekman.query.ask import SITE_COLUMNS
+from baekman.query.question import SITE_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -20,6 +21,7 @@ from baekman.files.digests import require_listed
 from baekman.genome.shards import Shard
 from baekman.query.connection import bound, confine, fill
 from baekman.query.limits import Limits
+from baekman.query.own_tables import OwnTable, load
 
 SCHEMAS = {"rosters": ROSTER, "calls": CALLS, "reference": REFERENCE, "sites": SITES}
 VIEW_NAMES = ("sites", "calls", "reference", "participants")
@@ -32,11 +34,14 @@ KINDS_OF = {
     "members": ("rosters",),
 }
 
+# the numbers of participants who are called; ``called`` of the view ``calls`` says whether this one is
+SITES_IN_VIEW = ", ".join("called AS called_participants" if name == "called" else name for name in SITES.names)
+
 # …/<batch>/roster.parquet and …/<batch>/<kind>/<shard>.parquet: a file's batch and shard are in its name
 VIEWS = f"""
 CREATE VIEW members AS SELECT *, split_part(filename, '/', -2) AS batch FROM {{rosters}}{{shown}};
 CREATE VIEW participants AS SELECT * EXCLUDE (sample, filename) FROM members;
-CREATE VIEW sites AS SELECT {", ".join(SITES.names)} FROM {{sites}};
+CREATE VIEW sites AS SELECT {SITES_IN_VIEW} FROM {{sites}};
 CREATE VIEW calls AS
 SELECT r.participant_id, s.contig, c.pos, c.ref, c.alt, c.copies, c.ploidy, c.other,
   (c.flags & {FLAG_GENOTYPED}) <> 0 AS genotyped, (c.flags & {FLAG_CALLED}) <> 0 AS called,
@@ -54,6 +59,17 @@ JOIN members AS r ON r.batch = split_part(c.filename, '/', -3) AND r.sample = c.
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The part of a snapshot that views read: ``shards`` (indices) and ``batches``; None: all of them."""
+
+    shards: Sequence[int] | None = None
+    batches: Sequence[str] | None = None
+
+
+EVERYTHING = Part()
+
+
 def check_view(name: str) -> str:
     """Return ``name`` if it is that of a view; raise InputRefused otherwise."""
     if name not in VIEW_NAMES:
@@ -65,24 +81,24 @@ def connect(
     store: Store,
     snapshot: Snapshot,
     *,
-    shards: Sequence[int] | None = None,
-    batches: Sequence[str] | None = None,
+    part: Part = EVERYTHING,
     limits: Limits | None = None,
     without: frozenset[str] = frozenset(),
+    own: Sequence[OwnTable] = (),
     watched: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """Open the views ``sites``, ``calls``, ``reference`` and ``participants`` of a snapshot.
 
     The connection can read the snapshot's files and nothing else, and ``ask.check_sql`` keeps statements that write
-    from it. ``shards`` (indices) and ``batches`` narrow what the views read; ``limits`` bound memory and disk, and
-    time too if the connection is ``watched``. The participants ``without`` are in no view but ``sites``, which counts
-    them. A file is opened when a query needs it; duckdb.Error then reports a missing file.
+    from it. ``part`` narrows what the views read; ``limits`` bound memory and disk, and time too if the connection is
+    ``watched``. The participants ``without`` are in no view but ``sites``, which counts them. The tables ``own`` are
+    copied. A file is opened when a query needs it; duckdb.Error then reports a missing file.
     """
-    names = _batch_names(snapshot, batches)
-    tiles = _tiles(store, shards)
+    names = _batch_names(snapshot, part)
+    tiles = _tiles(store, part)
     files = {
         kind: [folder / name for folder, some in listed.items() for name in some]
-        for kind, listed in _files(store, snapshot, tiles, names).items()
+        for kind, listed in _files(store, snapshot, part).items()
     }
     caller_filters = [
         (name, code, text) for name in names for code, text in enumerate(read_roster(store, name)[1], start=1)
@@ -103,6 +119,7 @@ def connect(
         shown = f" ANTI JOIN {table} USING (participant_id)"
     connection.execute(VIEWS.format(**sources, shown=shown))
     bound(connection, limits=limits)
+    load(connection, own, listed="SELECT participant_id FROM participants")
     confine(connection, [path for paths in files.values() for path in paths], limits=limits, watched=watched)
     return connection
 
@@ -114,36 +131,28 @@ def views_in(sql: str) -> list[str]:
     return [view for view in KINDS_OF if re.search(rf"\b{view}\b", sql, re.IGNORECASE)]
 
 
-def require_whole(
-    store: Store,
-    snapshot: Snapshot,
-    sql: str,
-    *,
-    shards: Sequence[int] | None = None,
-    batches: Sequence[str] | None = None,
-) -> None:
+def require_whole(store: Store, snapshot: Snapshot, sql: str, *, part: Part = EVERYTHING) -> None:
     """Compare the files that ``sql`` reads with their digests, since DuckDB does not notice a changed byte.
 
-    ``shards`` and ``batches`` are as for ``connect``. Raises DamagedFile for a file with other bytes than were written.
+    ``part`` is as for ``connect``. Raises DamagedFile for a file with other bytes than were written.
     """
-    files = _files(store, snapshot, _tiles(store, shards), _batch_names(snapshot, batches))
+    files = _files(store, snapshot, part)
     for kind in sorted({kind for view in views_in(sql) for kind in KINDS_OF[view]}):
         for folder, names in files[kind].items():
             require_listed(folder, names)
 
 
-def _batch_names(snapshot: Snapshot, batches: Sequence[str] | None) -> list[str]:
-    return [entry.name for entry in snapshot.batches if batches is None or entry.name in batches]
+def _batch_names(snapshot: Snapshot, part: Part) -> list[str]:
+    return [entry.name for entry in snapshot.batches if part.batches is None or entry.name in part.batches]
 
 
-def _tiles(store: Store, shards: Sequence[int] | None) -> list[Shard]:
-    return [store.shards[shard] for shard in (range(len(store.shards)) if shards is None else shards)]
+def _tiles(store: Store, part: Part) -> list[Shard]:
+    return [store.shards[shard] for shard in (range(len(store.shards)) if part.shards is None else part.shards)]
 
 
-def _files(
-    store: Store, snapshot: Snapshot, tiles: Sequence[Shard], batches: Sequence[str]
-) -> dict[str, dict[Path, list[str]]]:
+def _files(store: Store, snapshot: Snapshot, part: Part) -> dict[str, dict[Path, list[str]]]:
     """Return the files of each kind: names by the folder that lists their digests."""
+    tiles, batches = _tiles(store, part), _batch_names(snapshot, part)
     return {
         "rosters": {store.batch(batch): [ROSTER_FILE] for batch in batches},
         **{

@@ -79,6 +79,19 @@ def persons(registry: Registry, participant_ids: Sequence[str]) -> dict[str, Per
     return people
 
 
+def types_of(registry: Registry, participant_ids: Sequence[str]) -> dict[str, str]:
+    """Return participant ID -> registered type, for the registered ones of ``participant_ids`` with a type."""
+    registry.guard.require(list(participant_ids))
+    types = {}
+    with database.paging(registry.engine) as connection:
+        for some in chunks(participant_ids):
+            for record in connection.execute(select(participants).where(participants.c.participant_id.in_(some))):
+                values = registry.ring.unseal(record.sealed, identity=f"participants {record.participant_id}")
+                if kind := values.get("participant_type"):
+                    types[record.participant_id] = str(kind)
+    return types
+
+
 def _specimen_counts(connection: Connection, participant_ids: Sequence[str]) -> dict[str, int]:
     owner = specimens.c.participant_id
     return {

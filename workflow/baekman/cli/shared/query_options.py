@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +15,24 @@ SnapshotOption = Annotated[int | None, typer.Option("--snapshot", help="Number o
 ParticipantOption = Annotated[str | None, typer.Option("--participant", help="ID of a participant.")]
 SqlOption = Annotated[
     str | None, typer.Option("--sql", help="A SELECT over the views sites, calls, reference and participants.")
+]
+CarriersOption = Annotated[
+    str | None,
+    typer.Option("--carriers", help="An allele as contig:pos:ref:alt: the participants who carry it, with GQ and DP."),
+]
+ByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        help="With --region: counts of each allele by sex, type, batch or TABLE.COLUMN (of --with), with commas.",
+    ),
+]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        help="A table of your own (CSV, TSV, Parquet), for --sql and --by: FILE (its name is the view's) or NAME=FILE.",
+    ),
 ]
 ColumnsOption = Annotated[
     str | None,
@@ -38,3 +57,20 @@ TablesOption = Annotated[
 TimeLimitOption = Annotated[float, typer.Option("--time-limit", min=0, help="Seconds for the answer; 0: no limit.")]
 MemoryLimitOption = Annotated[str, typer.Option("--memory-limit", help="Memory of the query.")]
 SpillLimitOption = Annotated[str, typer.Option("--spill-limit", help="Disk for rows that do not fit in memory.")]
+
+
+def require_one_question(parts: Mapping[str, Any], additions: Mapping[str, Any]) -> None:
+    """Refuse options that are no question, more than one, or additions to another question than theirs.
+
+    ``parts``: the options that say what is asked, by name; ``additions``: ``tables``, ``by`` and ``with``.
+    """
+    given = {name for name, value in parts.items() if value is not None}
+    if len(given - {"region"} or given) != 1 or (given & {"sql", "carriers"} and "region" in given):
+        raise typer.BadParameter("give --region, --participant or both, or else --carriers, or --sql")
+    added = {name for name, value in additions.items() if value is not None}
+    if "tables" in added and "participant" not in given:
+        raise typer.BadParameter("goes with --participant", param_hint="--tables")
+    if "by" in added and given != {"region"}:
+        raise typer.BadParameter("goes with --region alone", param_hint="--by")
+    if "with" in added and "sql" not in given and "by" not in added:
+        raise typer.BadParameter("goes with --sql or --by", param_hint="--with")

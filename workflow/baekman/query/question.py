@@ -1,0 +1,146 @@
+"""Questions to a cohort, and the SQL over its views that answers them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from baekman.cohort.schema import SITES
+from baekman.errors import InputRefused, Problem
+from baekman.genome.regions import Region
+from baekman.query.limits import Limits
+from baekman.query.own_tables import OwnTable
+
+# without the sums that only the next snapshot needs
+SITE_COLUMNS = tuple(
+    name
+    for name in SITES.names
+    if not name.startswith(("gq_", "uncalled_", "missing_"))
+    and name not in ("qual_sum", "dp_sum", "dp_n", "ad_ref_het", "ad_alt_het", "weight")
+)
+
+
+# columns that fit into a terminal of 80 columns, of sites and of a participant's rows
+SHORT_SITES = ("contig", "pos", "ref", "alt", "ac", "an", "af", "filter")
+SHORT_CALLS = ("contig", "pos", "ref", "alt", "copies", "ploidy", "gq", "dp", "called", "filter")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question: ``sql``; or the ``carriers`` of an allele; or a participant's call rows; or the sites of a region.
+
+    Attributes:
+        region: text as a person writes it; of call rows and sites.
+        participant: an ID.
+        sql: one SELECT over the views.
+        carriers: an allele as ``contig:pos:ref:alt``.
+        by: the sites are counted in groups of these labels (``groups.LABELS``, or ``table.column`` of ``own``).
+        tables: a folder of finished tables, of a freeze too: then the participant's rows are those of the table.
+        own: tables of one's own, next to the views.
+        limits: of time, memory and disk.
+    """
+
+    region: str | None = None
+    participant: str | None = None
+    sql: str | None = None
+    carriers: str | None = None
+    by: Sequence[str] = ()
+    tables: Path | None = None
+    own: Sequence[OwnTable] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def is_of_everyone(self) -> bool:
+        """Return whether the answer may have rows or counts of any participant."""
+        return self.sql is not None or self.carriers is not None or bool(self.by)
+
+    @property
+    def shows_sites(self) -> bool:
+        """Return whether the answer may have sites, which count the whole cohort."""
+        return self.participant is None and self.carriers is None and not self.by
+
+    @property
+    def short_columns(self) -> Sequence[str]:
+        """Return the columns that suffice on a terminal; none where the question names its own."""
+        if self.sql is not None or self.carriers is not None or self.by:
+            return ()
+        return SHORT_SITES if self.shows_sites else SHORT_CALLS
+
+
+def sites_in(region: Region | None, *, contigs: Sequence[str]) -> str:
+    """Return SQL for the alleles with their POS in ``region``, else for all, in the order of ``contigs``."""
+    where = f"WHERE {_within(region)} " if region is not None else ""
+    columns = ", ".join("called_participants AS called" if name == "called" else name for name in SITE_COLUMNS)
+    return f"SELECT {columns} FROM sites {where}{_in_order(contigs)}"
+
+
+def calls_of(participant: str, region: Region | None, *, contigs: Sequence[str]) -> str:
+    """Return SQL for a participant's call rows, in ``region`` if there is one, in the order of ``contigs``."""
+    where = f"participant_id = {_quoted(participant)}"
+    if region is not None:
+        where += f" AND {_within(region)}"
+    return f"SELECT * FROM calls WHERE {where} {_in_order(contigs)}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _within(region: Region) -> str:
+    return f"contig = {_quoted(region.contig)} AND pos BETWEEN {region.start} AND {region.end}"
+
+
+def _in_order(contigs: Sequence[str]) -> str:
+    names = ", ".join(map(_quoted, contigs))
+    return f"ORDER BY list_position([{names}], contig), pos, ref, alt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allele:
+    """An allele of the cohort, normalised; ``pos`` is 1-based."""
+
+    contig: str
+    pos: int
+    ref: str
+    alt: str
+
+
+_ALLELE = re.compile(r"(?P<place>.+:[\d,]+):(?P<ref>[ACGTN]+):(?P<alt>[ACGTN]+)", re.IGNORECASE)
+
+
+def parse_allele(text: str, *, parse_region: Callable[[str], Region]) -> Allele:
+    """Return the allele that a person writes as ``chr20:1,000:A:G``; raise InputRefused for other text."""
+    match = _ALLELE.fullmatch(text.strip())
+    if match is None:
+        raise InputRefused(
+            Problem(
+                file="--carriers",
+                expected="an allele as contig:pos:ref:alt, 1-based",
+                found=repr(text),
+                action="e.g. chr20:1000:A:G",
+            )
+        )
+    region = parse_region(match["place"])
+    return Allele(contig=region.contig, pos=region.start, ref=match["ref"].upper(), alt=match["alt"].upper())
+
+
+def carriers_of(allele: Allele) -> str:
+    """Return SQL for the call rows with a copy of ``allele``, by participant.
+
+    ``genotype`` is written as in VCF; a copy of another ALT or of a spanning deletion is 0 there and in ``other``.
+    """
+    where = f"contig = {_quoted(allele.contig)} AND pos = {allele.pos}"
+    return (
+        "SELECT participant_id, sex, CASE WHEN ploidy = 1 THEN '1' WHEN copies = 2 THEN if(phase = 3, '1|1', '1/1') "
+        "WHEN phase = 1 THEN '1|0' WHEN phase = 2 THEN '0|1' ELSE '0/1' END AS genotype, copies, ploidy, other, "
+        "gq, dp, ad_ref, ad_alt, called FROM calls JOIN participants USING (participant_id) "
+        f"WHERE {where} AND ref = {_quoted(allele.ref)} AND alt = {_quoted(allele.alt)} AND copies > 0 "
+        "ORDER BY participant_id"
+    )
+
+
+def alleles_at(allele: Allele) -> str:
+    """Return SQL for REF and ALT of the alleles of the cohort at the position of ``allele``."""
+    return f"SELECT ref, alt FROM sites WHERE contig = {_quoted(allele.contig)} AND pos = {allele.pos} ORDER BY ALL"
