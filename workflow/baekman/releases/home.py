@@ -54,6 +54,11 @@ class ReleaseHome:
         return self.path / "revoked"
 
     @property
+    def manifests(self) -> Path:
+        """The folder of the manifests of packages that were revoked, by number."""
+        return self.path / "manifests"
+
+    @property
     def is_released(self) -> bool:
         """Return whether rows of the release may be outside: it has a package, or had one that was revoked."""
         return self.package.is_dir() or self.revoked.is_dir()

@@ -23,7 +23,8 @@ from baekman.cli.registry import app as registry_app
 from baekman.cli.release import app
 from baekman.consent import ConsentEvent, Decision, Scope, today
 from baekman.engine.local import Engine
-from baekman.errors import InputRefused
+from baekman.errors import DamagedFile, InputRefused
+from baekman.files.digests import sha256_of
 from baekman.projects.release_key import public_file, release_key
 from baekman.registry import denied_list
 from baekman.registry.books import book as book_module
@@ -36,6 +37,7 @@ from baekman.releases.package import build as build_module
 from baekman.releases.package import contents
 from baekman.releases.package.build import build_release
 from baekman.releases.package.files import PackageFolder
+from baekman.releases.package.manifest import open_manifest
 from baekman.releases.package.revocation import revoke_release, statuses
 from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
@@ -378,6 +380,28 @@ def revoke_by_consent(small: SmallRelease, participant: str) -> None:
     denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
 
 
+def require_chain(small: SmallRelease, home: ReleaseHome, manifests: list[dict[str, Any]]) -> None:
+    """Require that the manifest of a revoked package is kept, names nobody, and that the later one is bound to it."""
+    kept, later = home.manifests / "0001.dsse.json", next(home.revoked.iterdir())
+    first = {"manifest": "manifests/0001.dsse.json", "number": 1, "sha256": sha256_of(kept), "revokes": ""}
+    second = {"manifest": f"revoked/{later.name}", "number": 2, "sha256": sha256_of(later), "revokes": sha256_of(kept)}
+    assert manifests == [first, second]
+    content, _ = open_manifest(kept, key=release_key(small.workspace).public)
+    assert "records/00.parquet" in content.files and content.facts["members"] == PEOPLE
+    members = {
+        *small.participants,
+        *open_book(small.registry, small.board.project.id).rows([])["project_id"].to_pylist(),
+    }
+    assert not any(name in json.dumps(content.statement()) for name in members)
+    whole = kept.read_bytes()
+    other = next(each for each in releases(small.workspace) if each.package.is_dir())
+    for changed in (whole.replace(b"payload", b"Payload"), (other.package / "manifest.dsse.json").read_bytes()):
+        kept.write_bytes(changed)
+        with pytest.raises((InputRefused, DamagedFile)):
+            statuses(small.workspace, release=home.id)
+    kept.write_bytes(whole)
+
+
 def require_status(small: SmallRelease, home: ReleaseHome, later: ReleaseHome, *, withdrawn: str) -> None:
     """Require that the commands show and verify releases, and that a person can revoke one."""
     runner, place = CliRunner(), ["--workspace", str(small.workspace)]
@@ -386,6 +410,7 @@ def require_status(small: SmallRelease, home: ReleaseHome, later: ReleaseHome, *
     assert entry["state"] == "revoked" and [person["name"] for person in entry["delete"]] == ["김연구", "Lee Jiwoo"]
     (revoked,) = entry["revoked"]
     assert (revoked["number"], revoked["reason"]) == (2, "withdrawal")
+    require_chain(small, home, entry["manifests"])
     everything = runner.invoke(app, ["status", *place]).stdout
     assert "  every copy must be deleted by 김연구 (서울대학교)\n" in everything
     assert f"{later.id}\t{small.board.project.id}\troom\t{PEOPLE - 1}\tbuilt\n" in everything

@@ -3,6 +3,9 @@
 Copies outside are out of reach: ``release status`` lists who must delete them. The sealed members stay, so that it can
 say which releases had a participant.
 
+The manifest of a revoked package is kept: it names files by their SHA-256 and no participant. Each later manifest names
+the SHA-256 of the one that it revokes, so the chain can be verified when the package is gone.
+
 The withdrawal of one scope revokes the whole package, as that of a participant does: what is left of it would be
 another plan, which needs decisions of its own. The participant keeps the row of the book, for the other scopes.
 """
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from baekman import audit
 from baekman.consent import today
-from baekman.errors import InputRefused, Problem
+from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.atomic import atomic_file
 from baekman.files.digests import sha256_of
 from baekman.files.locks import exclusive
@@ -85,7 +88,11 @@ class Revoker:
         """Write the next manifest, unless there is one that revokes the package."""
         key = release_key(self.workspace)
         later = [open_manifest(path, key=key.public)[0] for path in revocations(home)]
-        digest = sha256_of(home.package / NAME) if (home.package / NAME).is_file() else "0" * 64
+        digest = "0" * 64
+        if (home.package / NAME).is_file():
+            digest = sha256_of(home.package / NAME)
+            with atomic_file(home.manifests / f"{1:04}.dsse.json") as temporary:
+                shutil.copyfile(home.package / NAME, temporary)
         if any(manifest.revokes == digest for manifest in later):
             return
         number = max((manifest.number for manifest in later), default=1) + 1
@@ -189,11 +196,13 @@ def statuses(
     Returns:
         For each, by ID: ``release``, ``project``, ``tier``, ``members``, ``state`` (``proposed``, ``built`` or
         ``revoked``), ``changed`` (members of a package who have taken consent back; null without a ``registry``),
-        ``revoked`` (``manifest``, ``number``, ``day``, ``reason`` of each later manifest) and ``delete`` (``name`` and
-        ``institution`` of the people who must delete every copy outside).
+        ``revoked`` (``manifest``, ``number``, ``day``, ``reason`` of each later manifest), ``manifests`` (``manifest``,
+        ``number``, ``sha256`` and ``revokes`` of each, verified) and ``delete`` (``name`` and ``institution`` of the
+        people who must delete every copy outside).
 
     Raises:
-        InputRefused: There is no such release, or a later manifest is damaged.
+        InputRefused: There is no such release, or a manifest is not as it was signed.
+        DamagedFile: A later manifest revokes another one than that which is there.
     """
     homes: Sequence[ReleaseHome] = [release_home(workspace, release)] if release else list(releases(workspace))
     if participant:
@@ -208,8 +217,7 @@ def _status(workspace: Path, home: ReleaseHome, registry: Registry | None) -> di
     plan = home.read_plan()
     project = open_project(workspace, plan.project)
     paths = revocations(home)
-    key = PublicKey.read(public_file(workspace), named="release.pub") if paths else None
-    later = [(path.name, open_manifest(path, key=key)[0]) for path in paths if key is not None]
+    manifests = _chain(workspace, home)
     changed = None
     if registry is not None and home.package.is_dir():
         changed = changed_members(workspace, home, project=project, registry=registry, at=today())
@@ -226,8 +234,36 @@ def _status(workspace: Path, home: ReleaseHome, registry: Registry | None) -> di
         "state": "revoked" if paths else "built" if home.package.is_dir() else "proposed",
         "changed": changed,
         "revoked": [
-            {"manifest": name, "number": manifest.number, "day": manifest.day, "reason": manifest.reason}
-            for name, manifest in later
+            {"manifest": path.name, "number": manifest.number, "day": manifest.day, "reason": manifest.reason}
+            for path, manifest, _ in manifests
+            if manifest.revokes
+        ],
+        "manifests": [
+            {
+                "manifest": path.relative_to(home.path).as_posix(),
+                "number": manifest.number,
+                "sha256": digest,
+                "revokes": manifest.revokes,
+            }
+            for path, manifest, digest in manifests
         ],
         "delete": people if paths or changed else [],
     }
+
+
+def _chain(workspace: Path, home: ReleaseHome) -> list[tuple[Path, Manifest, str]]:
+    """Return file, content and SHA-256 of each manifest of a release, each with the signature of this workspace.
+
+    The package's own comes first, then those that revoke it. DamagedFile: one of these revokes another manifest.
+    """
+    kept = sorted(home.manifests.glob("*.dsse.json"))
+    paths = [*(kept or [path for path in [home.package / NAME] if path.is_file()]), *revocations(home)]
+    if not paths:
+        return []
+    key = PublicKey.read(public_file(workspace), named="release.pub")
+    chain = [(path, *open_manifest(path, key=key)) for path in paths]
+    of_package = {digest for _, manifest, digest in chain if not manifest.revokes}
+    for path, manifest, _ in chain:
+        if manifest.release != home.id or (of_package and manifest.revokes and manifest.revokes not in of_package):
+            raise DamagedFile(path)
+    return chain
