@@ -287,15 +287,20 @@ def export_institution(
         Path | None,
         typer.Option("--output", "-o", help="Where to write; default: a folder of its own in WORKSPACE/return."),
     ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option("--summary", help="Also write the monthly summary here, .html; a .json comes with it."),
+    ] = None,
     workspace: WorkspaceOption = HERE,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
 ) -> None:
     """Write one institution's registrations and newest verdicts, with its own labels, for this institution only.
 
-    Example: baekman registry export-institution "Hospital A" --workspace W
+    Example: baekman registry export-institution "Hospital A" --workspace W --summary hospital-a.html
     """
     from baekman import audit
+    from baekman.intake.institution.page import write_summary
     from baekman.registry.listing import write_institution
     from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
@@ -306,4 +311,8 @@ def export_institution(
         audit.record(workspace, action="registry.export-institution", purpose="return", output_hash=digest)
 
     file = write_institution(opened, institution, folder=Workspace(workspace).returned, output=output, record=record)
+    if summary is not None:
+        write_summary(
+            opened, institution, workspace=Workspace(workspace), html=summary.with_suffix(".html"), record=record
+        )
     print(file)

@@ -186,6 +186,7 @@ def render(report: Mapping[str, Any]) -> str:
     numbered = enumerate(report["specimens"], start=1)
     return wording.render(
         "return.html.j2",
+        language="ko",
         report=report,
         reporting=wording.reporting_sentence(report.get("reporting", [])),
         todo=wording.to_do(report["specimens"]),

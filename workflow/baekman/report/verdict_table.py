@@ -53,6 +53,7 @@ def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path, targets
     counts = {decision: sum(row["verdict"] == decision for row in specimens) for decision in DECISIONS}
     page = render(
         "verdicts.html.j2",
+        language="en",
         delivery=html.parents[1].name,
         specimens=specimens,
         counts=counts,

@@ -28,6 +28,9 @@ METRICS: dict[str, tuple[str, str, float]] = {
     "identity_nonreference_concordance": ("agreement with the array where the array has a variant", "%", 100),
     "x_autosome_ratio": ("coverage of X against the autosomes", "", 1),
 }
+VERDICTS = {"accept": Words("합격", "accepted"), "hold": Words("보류", "on hold"), "reject": Words("반려", "rejected")}
+SIDES = {"at least ": "이상", "below ": "미만", "at most ": "이하"}  # of a limit
+FOLLOWS = "follows from "  # the begin of the action of a note, before the code of its cause
 _BREADTH = re.compile(r"pct_autosomes_(\d+)x")
 _CODE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 
@@ -42,6 +45,13 @@ def metric(name: str) -> str:
     if match := _BREADTH.fullmatch(name):
         return f"autosomal bases with {match[1]} reads or more"
     return METRICS[name][0] if name in METRICS else words(name)
+
+
+def metric_name(name: str) -> Words:
+    """Return the name of the metric ``name`` in both languages."""
+    if match := _BREADTH.fullmatch(name):
+        return Words(f"판독이 {match[1]}개 이상인 상염색체 염기", metric(name))
+    return translated(metric(name))
 
 
 def factor(name: str) -> float:
@@ -79,6 +89,24 @@ def expected(reason: Mapping[str, Any]) -> str:
         return f"at least {limit}"
     # a limit that rejects may be reached, one that holds may not
     return f"below {limit}" if observed == threshold or reason["severity"] == "hold" else f"at most {limit}"
+
+
+def limit(reason: Mapping[str, Any]) -> Words:
+    """Return ``expected`` in both languages."""
+    english = expected(reason)
+    for phrase, korean in SIDES.items():
+        if english.startswith(phrase):
+            return Words(f"{english.removeprefix(phrase).strip()} {korean}", english)
+    return translated(english)
+
+
+def advice(action: str) -> Words:
+    """Return the ``action`` of a reason in both languages."""
+    cause = action.removeprefix(FOLLOWS)
+    if cause != action:
+        name = reason_name(cause)
+        return Words(f"{name.ko}에 따른 결과", f"{FOLLOWS}{name.en}")
+    return translated(action)
 
 
 def is_measured(name: str) -> bool:
@@ -125,11 +153,17 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["verdict_words"] = VERDICTS
     environment.filters |= {
         "words": words,
         "metric": metric,
         "expected": expected,
         "observed": lambda reason: value(reason["metric"], reason["observed"]),
+        "metric_name": metric_name,
+        "translated": lambda text, language=None: getattr(translated(text), language) if language else translated(text),
+        "limit": limit,
+        "advice": advice,
+        "date": lambda text: Words(text, date.fromisoformat(text).strftime("%-d %B %Y")),
         "reason_name": reason_name,
         "shown": lambda row, name: value(name, row["values"].get(name)),
         "gate": lambda name: GATES.get(name, name),

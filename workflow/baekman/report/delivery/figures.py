@@ -10,11 +10,11 @@ from baekman.qc import sex
 from baekman.qc.thresholds import Limits
 from baekman.report import wording
 from baekman.report.delivery.numbers import Numbers
+from baekman.report.figure import Figure
 from baekman.report.plots import STYLES, VERDICT_STYLES, Plot, Style, plot
 from baekman.report.words import Words, same
 
 MOST_NAMED = 12  # specimens below a figure; report.json has all
-VERDICTS = {"accept": Words("합격", "accepted"), "hold": Words("보류", "on hold"), "reject": Words("반려", "rejected")}
 LIMIT_WORDS = {
     "hold_below": Words("보류: {} 미만", "hold below {}"),
     "reject_below": Words("반려: {} 미만", "reject below {}"),
@@ -22,25 +22,6 @@ LIMIT_WORDS = {
     "reject_above": Words("반려: {} 초과", "reject above {}"),
 }
 SPECIMENS = Words("검체 (값의 순서)", "specimens, by value")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A figure of a page.
-
-    Attributes:
-        title: The heading.
-        meaning: How to read it.
-        svg: The drawing.
-        listed: Specimens to look at, each with its value; at most ``MOST_NAMED``.
-        more: Number of further such specimens.
-    """
-
-    title: Words
-    meaning: Words
-    svg: str
-    listed: tuple[tuple[str, str], ...] = ()
-    more: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +143,7 @@ def _measure(measure: Measure, numbers: Numbers) -> Iterator[Figure]:
         for verdict, style in VERDICT_STYLES.items():
             places = [place for place, (_, row) in enumerate(measured, 1) if row["verdict"] == verdict]
             values = [value for value, row in measured if row["verdict"] == verdict]
-            drawn.points(places, values, name=VERDICTS[verdict], style=style)
+            drawn.points(places, values, name=wording.VERDICTS[verdict], style=style)
         for key, limit in sorted(limits.items()):
             if limit is not None:
                 words = LIMIT_WORDS[key]
@@ -283,8 +264,8 @@ def _reasons(numbers: Numbers) -> Iterator[Figure]:
     counts = {(reason["code"], reason["severity"]): reason["specimens"] for reason in numbers["reasons"]}
     alt = Words("사유별 검체 수", "Number of specimens by reason")
     severities = (
-        ("reject", VERDICTS["reject"], VERDICT_STYLES["reject"]),
-        ("hold", VERDICTS["hold"], VERDICT_STYLES["hold"]),
+        ("reject", wording.VERDICTS["reject"], VERDICT_STYLES["reject"]),
+        ("hold", wording.VERDICTS["hold"], VERDICT_STYLES["hold"]),
         ("note", Words("참고", "note"), Style(colour="#9aa5b1", hatch="....")),
     )
     with plot("reasons", alt=alt, height=1.1 + 0.22 * len(codes)) as drawn:

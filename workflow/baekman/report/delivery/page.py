@@ -9,7 +9,7 @@ from pathlib import Path
 from baekman.files.atomic import write_text
 from baekman.qc.thresholds import Limits, load_thresholds
 from baekman.report import wording
-from baekman.report.delivery.figures import VERDICTS, figures_of
+from baekman.report.delivery.figures import figures_of
 from baekman.report.delivery.numbers import Numbers, delivery_numbers, write_numbers
 from baekman.report.target_regions import targets_sentence
 from baekman.report.words import Words
@@ -74,7 +74,6 @@ def render(numbers: Numbers, *, sentences: tuple[str, ...] = ()) -> str:
         "delivery.html.j2",
         language="en",
         numbers=numbers,
-        verdicts=VERDICTS,
         sentences=sentences,
         figures=list(figures_of(numbers)),
         measured=measured,

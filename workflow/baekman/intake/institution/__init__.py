@@ -1,0 +1,1 @@
+"""The monthly summary of an institution's deliveries, for this institution only."""
