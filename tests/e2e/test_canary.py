@@ -260,7 +260,7 @@ APART = {"audit", "receipts", "withdrawn", "registry"}
 def frozen(opened: store.Store, output: Path) -> dict[str, bytes]:
     """Return the sites and tables of a freeze, by path."""
     freeze(opened, output=output)
-    return {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*.parquet")}
+    return {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*/*.parquet")}
 
 
 def test_a_withdrawal_reaches_every_layer_of_a_finished_workspace(world: World, tmp_path: Path) -> None:

@@ -56,10 +56,10 @@ class Ground:
         return open_store(path)
 
     def frozen(self, store: Store, *, engine: Engine | None = None) -> dict[str, str]:
-        """Return the hash of each file of a freeze; the freeze itself is deleted."""
+        """Return the hash of each file of a freeze that no division into batches changes; the freeze is deleted."""
         output = store.path.with_name(f"{store.path.name}.freeze")
         freeze(store, output=output, engine=engine)
-        files = hashes(output)
+        files = hashes_without_batches(output)
         shutil.rmtree(output)
         return files
 
@@ -68,6 +68,14 @@ class Ground:
         store = self.store()
         add_batch(store, batch="all", members=members)
         return self.frozen(store)
+
+
+def hashes_without_batches(output: Path) -> dict[str, str]:
+    """Return the hash of each file of a freeze but those that name batches; of these the other columns count."""
+    files = hashes(output)
+    del files["SHA256SUMS"], files["participants.parquet"]
+    people = pq.read_table(output / "participants.parquet", columns=["participant_id", "sex", "type"])
+    return {**files, "participants": repr(people.to_pydict())}
 
 
 def ground_of_fifty(folder: Path, shared_data: Path) -> Ground:

@@ -26,6 +26,7 @@ from baekman.errors import InputRefused
 from baekman.files import locks
 from baekman.intake.receive import here, receive
 from baekman.tables.files import table_path
+from baekman.tables.freeze_verification import verify_freeze
 from baekman.withdrawal import sweep
 from baekman.workspace.denied import denied_participants
 from baekman.workspace.paths import Workspace
@@ -336,6 +337,7 @@ def test_a_freeze_that_was_killed_ends_without_who_is_denied_since(
         else:
             freeze(workspace)
         assert members_of(release(workspace)) == ((everyone, 6) if was_whole else (others, 4)), f"effect {step}"
+        assert list(verify_freeze(release(workspace))) == [], f"effect {step}"
         if not was_killed:
             break
 

@@ -16,7 +16,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.query.frozen import FreezeAccess
 from baekman.tables import freeze_reading
 from baekman.tables.dataset import find_owner
-from baekman.tables.freeze_reading import TABLES
+from baekman.tables.freeze_files import TABLES
 
 if TYPE_CHECKING:
     import duckdb
@@ -84,6 +84,12 @@ class FrozenCohort(Cohort):
         without = self._access.admit(self.snapshot, question)
         with self._access.ask(question, without=without) as relation:
             yield relation
+
+    @property
+    def notes(self) -> list[str]:
+        """Return sentences on the freeze that a reader should see: what a freeze of an earlier version lacks."""
+        sentence = self.freeze_folder.missing_sentence
+        return [sentence] if sentence else []
 
     def snapshots(self) -> list[Snapshot]:
         """Return the only snapshot of the freeze, which has no number."""

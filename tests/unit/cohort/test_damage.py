@@ -25,7 +25,7 @@ from baekman.cohort.store import create_store, open_store
 from baekman.cohort.verify.whole import verify
 from baekman.errors import DamagedFile, InputRefused
 from baekman.query.question import Question
-from baekman.tables.freeze import verify_freeze
+from baekman.tables.freeze_verification import verify_freeze
 from baekman.tables.seals import verify_tables
 from support import small_cohort
 from support.store_tools import baekman as command

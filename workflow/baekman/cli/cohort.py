@@ -305,7 +305,7 @@ def verify(
 
     Example: baekman cohort verify --cohort cohort --freeze release-1
     """
-    from baekman.tables.freeze import verify_freeze
+    from baekman.tables.freeze_verification import verify_freeze
 
     # at snapshot 0, the empty cohort: a snapshot that cannot be read is a finding
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}

@@ -131,17 +131,26 @@ def verify(
     Prints "PART: whole", or a line for each finding with what to do about it. A part that cannot be verified stops no
     other. Exits with 3 when a part is refused, as by other commands, and with 1 when files are damaged.
 
+    Outside of a workspace, --freeze verifies a freeze that stands alone: its bytes, rows, schemas and counts. A line on
+    stderr says which counts.
+
     Example: baekman verify --workspace W --workers 8
+
+    Example: baekman verify --freeze release-1
     """
     from baekman.cli.shared.failure import describe
-    from baekman.status.verification import parts
-    from baekman.workspace.identity import require_workspace
+    from baekman.status.verification import freezes_alone, parts
+    from baekman.workspace.identity import is_workspace, require_workspace
     from baekman.workspace.paths import Workspace
 
     place, code = Workspace(workspace), EXIT_DONE
-    if not place.identity.exists():  # a damaged ID is a finding
-        require_workspace(workspace)
-    for part in parts(place, registry=registry, key_file=key_file, freezes=tuple(freeze or ()), workers=workers):
+    if freeze and workspace == HERE and not is_workspace(workspace):
+        chosen = freezes_alone(freeze)
+    else:
+        if not place.identity.exists():  # a damaged ID is a finding
+            require_workspace(workspace)
+        chosen = parts(place, registry=registry, key_file=key_file, freezes=tuple(freeze or ()), workers=workers)
+    for part in chosen:
         is_whole = True
         try:
             for finding in part.verify():
@@ -159,5 +168,7 @@ def verify(
         else:
             if is_whole:
                 typer.echo(f"{part.name}: whole")
+                for note in part.notes():
+                    typer.echo(f"note: {part.name}: {note}", err=True)
     if code:
         raise typer.Exit(code)

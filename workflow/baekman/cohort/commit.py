@@ -92,14 +92,19 @@ def committing(store: Store, snapshot: Snapshot) -> Iterator[Path]:
     create_snapshot(store, replace(snapshot, sites=sha256_of(target / LIST)))
 
 
+def settings_text(store: Store, snapshot: Snapshot) -> tuple[str, str]:
+    """Return the description of the store and the site filters as JSON: the settings that sites depend on."""
+    description = read_sealed(store.path / "store.json")
+    description.pop(identity.KEY, None)  # equal cohorts of two workspaces have equal sites and tables
+    return json.dumps(description, indent=1), json.dumps(asdict(snapshot.filters))
+
+
 def sites_metadata(store: Store, snapshot: Snapshot) -> dict[str, str]:
     """Return the metadata of a sites or table file; it does not depend on the division into batches.
 
     ``baekman.settings`` is a digest of the reference's bases, shards and PARs, the thresholds and the site filters.
     """
-    description = read_sealed(store.path / "store.json")
-    description.pop(identity.KEY, None)  # equal cohorts of two workspaces have equal sites and tables
-    fixed = json.dumps(description, indent=1) + "\n" + json.dumps(asdict(snapshot.filters))
+    fixed = "\n".join(settings_text(store, snapshot))
     return {
         "baekman.schema": SCHEMA_VERSION,
         "baekman.snapshot": snapshot.content,

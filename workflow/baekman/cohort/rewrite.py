@@ -31,7 +31,7 @@ from baekman.cohort.commit import committing, entry_of, remerge
 from baekman.cohort.garbage import clean, living
 from baekman.cohort.gvcf_list import Member, read_waiting
 from baekman.cohort.index import batches_with, find_batches
-from baekman.cohort.roster import participants_of, read_roster, write_roster
+from baekman.cohort.roster import participants_of, read_origins, read_roster, write_roster
 from baekman.cohort.schema import CALLS, REFERENCE, ROSTER
 from baekman.cohort.settings import BatchSettings
 from baekman.cohort.sites import SiteFilters
@@ -99,7 +99,8 @@ def rewrite_batches(
         f"writing {new}", partial(_rewrite_shard, store, rewriting, filters, working), len(store.shards)
     )
     numbered = members.set_column(0, ROSTER.field(0), arrow(np.arange(len(rows), dtype=np.uint32)))
-    write_roster(working, numbered.cast(ROSTER), filters=filters)
+    origins = [origin for name in old for origin in read_origins(store, name)]
+    write_roster(working, numbered.cast(ROSTER), filters=filters, origins=[origins[row] for row in rows.tolist()])
     seal(working, written, inputs=f"rewritten from {' '.join(old)}")
     target = store.batch(new)
     shutil.rmtree(target, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from baekman.cohort.store import Store
 from baekman.gvcf.thresholds import GvcfRules
 
 ROSTER_FILE = "roster.parquet"
+REWRITTEN = re.compile(r"\.r\d+$")  # the suffix of a batch that was written again
 
 
 def write_roster(
@@ -28,15 +30,20 @@ def write_roster(
     filters: Sequence[str],
     rules: GvcfRules | None = None,
     evidence: Sequence[str] = (),
+    origins: Sequence[str] = (),
 ) -> None:
     """Write the roster of a batch.
 
     Its metadata has the caller filters by code - 1, the ``rules`` of its gVCFs, and the CRC-32 of the ``evidence`` of
-    each, in hex.
+    each, in hex. Of a rewritten batch it has the ``origins``: for each member the batch that it came in.
     """
     metadata = {"filters": json.dumps(list(filters)), "evidence": json.dumps(list(evidence))}
     if rules is not None:
         metadata["rules"] = json.dumps(asdict(rules))
+    if origins:
+        names = sorted(set(origins))
+        code_of = {name: code for code, name in enumerate(names)}
+        metadata["origins"] = json.dumps({"batches": names, "codes": [code_of[name] for name in origins]})
     schema = roster.schema.with_metadata(metadata)
     write_parquet(with_schema(roster, schema), folder / ROSTER_FILE)
 
@@ -69,6 +76,19 @@ def read_rules(store: Store, batch: str) -> dict[str, Any]:
     metadata = read_listed(store.batch(batch), ROSTER_FILE, columns=["sample"]).schema.metadata
     rules: dict[str, Any] = json.loads(metadata.get(b"rules", b"{}"))
     return rules
+
+
+def read_origins(store: Store, batch: str) -> list[str]:
+    """Return for each participant of a batch, by sample number, the batch that brought the gVCF into the cohort.
+
+    A batch that an earlier version rewrote has lost them: its own name without the suffix stands for them.
+    """
+    roster = read_listed(store.batch(batch), ROSTER_FILE, columns=["sample"])
+    metadata = roster.schema.metadata
+    if b"origins" in metadata:
+        origins = json.loads(metadata[b"origins"])
+        return [origins["batches"][code] for code in origins["codes"]]
+    return [batch if b"rules" in metadata else REWRITTEN.sub("", batch)] * roster.num_rows
 
 
 def participants_of(store: Store, batch: str) -> list[str]:

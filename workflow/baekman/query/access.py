@@ -182,7 +182,20 @@ class Access:
         """Write a freeze of the latest snapshot to ``output`` as ``tables.freeze`` does; each attempt is recorded."""
         from baekman.tables.freeze import freeze
 
-        return freeze(self.store, output=output, purpose=self.purpose, engine=engine, record=self.record_freeze)
+        options: dict[str, Any] = {"purpose": self.purpose, "engine": engine, "record": self.record_freeze}
+        return freeze(self.store, output=output, types=self._types, **options)
+
+    def _types(self, participants: Sequence[str]) -> dict[str, str]:
+        """Return the registered types of participants; none where the registry or its key is not at hand."""
+        if self.store.is_bare:
+            return {}
+        from baekman.registry.listing import types_of
+        from baekman.registry.records import open_registry
+
+        try:
+            return types_of(open_registry(self.workspace.root), participants)
+        except InputRefused:
+            return {}
 
     def record_freeze(self, snapshot: Snapshot) -> None:
         """Record a freeze of ``snapshot``, with the hashes of its content and of the consent in force."""

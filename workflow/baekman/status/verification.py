@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,9 @@ from baekman.records.verification import verify as verify_records
 from baekman.registry import denied_list
 from baekman.registry.books import every_book
 from baekman.registry.records import open_registry
-from baekman.tables.freeze import SITES, verify_freeze
+from baekman.tables.dataset import find_owner
+from baekman.tables.freeze_files import SITES, TABLES
+from baekman.tables.freeze_verification import notes_on, verify_freeze
 from baekman.tables.keys import folder_of, open_keys, verify_keys
 from baekman.tables.owner import verify_owner
 from baekman.tables.seals import verify_tables
@@ -39,10 +41,12 @@ class Part:
     Attributes:
         name: Its name.
         verify: Yields a line per finding. Raises InputRefused, or the error of a file that cannot be read.
+        notes: Returns sentences on what the verification covers.
     """
 
     name: str
     verify: Callable[[], Iterator[str]] = field(repr=False)
+    notes: Callable[[], list[str]] = field(repr=False, default=list)
 
 
 def parts(
@@ -78,6 +82,17 @@ def parts(
     for freeze in dict.fromkeys([*inside, *freezes]):
         found.append(Part(name=f"freeze {freeze.name}", verify=partial(_freeze, workspace, freeze)))
     return found
+
+
+def freezes_alone(freezes: Sequence[Path]) -> list[Part]:
+    """Return a part for each of ``freezes``, which are verified without a cohort store."""
+
+    def part(freeze: Path) -> Part:
+        home = owner.root if (owner := find_owner(freeze / TABLES)) is not None else None
+        verify, notes = partial(verify_freeze, freeze, home=home), partial(notes_on, freeze, home=home)
+        return Part(name=f"freeze {freeze.absolute().name}", verify=verify, notes=notes)
+
+    return [part(freeze) for freeze in freezes]
 
 
 def _workspace(workspace: Workspace) -> Iterator[str]:

@@ -218,7 +218,7 @@ def _fragments(paths: Sequence[Path], dataset: str, region: Region | None, keys:
         if region is not None or (keys is None and number == 0):  # the first file shows that keys are missing
             with open_file(path, participant=participant, keys=keys) as file:
                 if region is not None:
-                    groups = _row_groups(file.metadata, dataset, region)
+                    groups = row_groups_in(file.metadata, dataset, region)
         if groups == []:
             continue
         kind = plain
@@ -231,7 +231,7 @@ def _fragments(paths: Sequence[Path], dataset: str, region: Region | None, keys:
         yield kind.make_fragment(str(path), filesystem, partition_expression=own, row_groups=groups)
 
 
-def _row_groups(metadata: pq.FileMetaData, dataset: str, region: Region) -> list[int]:
+def row_groups_in(metadata: pq.FileMetaData, dataset: str, region: Region) -> list[int]:
     """Return the row groups with a row in ``region`` by their statistics; Arrow itself has none for dictionaries."""
     names = metadata.schema.names
     contig, first, last = (names.index(name) for name in ("contig", *BOUNDS[dataset]))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from baekman import audit
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import excluded
 from baekman.cohort.rewrite import subset
@@ -23,23 +22,33 @@ from baekman.files.digests import (
     digest_of,
     digests_of,
     listed_digest,
-    read_digests,
     read_sealed,
     read_whole,
     write_sealed,
 )
 from baekman.files.snapshots import SnapshotGone
 from baekman.tables.files import metadata_of
+from baekman.tables.freeze_files import (
+    DESCRIBING,
+    PARTICIPANTS_FILE,
+    SITES,
+    SUMS_FILE,
+    TABLES,
+    Types,
+    count_rows,
+    describe,
+    is_summed,
+    write_participants,
+    write_sums,
+)
+from baekman.tables.freeze_reading import WORK
 from baekman.tables.make import make_tables
-from baekman.tables.seals import DATASETS, seals_digest, verify_tables
+from baekman.tables.seals import DATASETS, seals_digest
 from baekman.workspace.denied import admission_of, held_denials
 from baekman.workspace.paths import Workspace
 
-WORK = ".freeze"  # the unfinished freeze in the folder of the output
-SITES, TABLES = "sites", "tables"
 ATTEMPTS = 10
 SHOWN = 5  # participants in a message
-AGAIN = "write it again with `baekman cohort freeze`"
 
 
 def freeze(
@@ -49,8 +58,12 @@ def freeze(
     purpose: str = "",
     engine: Engine | None = None,
     record: Callable[[Snapshot], object] = lambda snapshot: None,
+    types: Types = lambda participants: {},
 ) -> Snapshot:
     """Write ``sites/`` and ``tables/`` of everyone at the current snapshot below ``output``; returns it.
+
+    Next to them lie the files that describe them (``freeze_files``). ``types`` returns the registered types of
+    participants.
 
     Participants without consent to ``purpose`` in force are left out: sites and tables are those of a cohort that never
     had them. The freeze appears when it is whole and consent was asked again: if a consent ended while it was written,
@@ -73,10 +86,10 @@ def freeze(
             if without:
                 with subset(store, snapshot, without=without, engine=engine) as (part, smaller):
                     record(smaller)
-                    _write(part, smaller, output=output, engine=engine)
+                    _write(part, smaller, output=output, engine=engine, types=types)
             else:
                 record(snapshot)
-                _write(store, snapshot, output=output, engine=engine)
+                _write(store, snapshot, output=output, engine=engine, types=types)
         except (SnapshotGone, FileNotFoundError):
             if _is_there(store, snapshot):
                 raise
@@ -108,7 +121,7 @@ def _show(output: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | None) -> None:
+def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | None, types: Types) -> None:
     """Write the freeze in ``WORK``, going on from what a killed command left of the same; a whole freeze stays."""
     wanted = sites_metadata(store, snapshot)
     first = f"{store.shards[0].name}.parquet"
@@ -117,8 +130,10 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
         is_same = metadata_of(output / SITES / first) == wanted or _noted(output) == _identity(wanted)
         _require(is_same, found="a freeze of another snapshot, or with other settings")
         # what is damaged is written again, and what an earlier version left that was killed
-        _complete(store, snapshot, output=output, engine=engine)
+        _complete(store, snapshot, output=output, engine=engine, types=types)
         return
+    for name in (PARTICIPANTS_FILE, SUMS_FILE, LIST):  # a command was killed before the sites appeared
+        (output / name).unlink(missing_ok=True)
     work = output / WORK
     if (output / TABLES).is_dir():
         _require(work.is_dir() or not any((output / TABLES).iterdir()), found="tables of something else")
@@ -131,17 +146,23 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
     if snapshot.number and not (work / SITES).is_dir():
         with reading(store, snapshot), atomic_folder(work / SITES) as folder:
             _copy_sites(store, snapshot, folder)
-    _complete(store, snapshot, output=work, engine=engine)
+    _complete(store, snapshot, output=work, engine=engine, types=types)
 
 
-def _complete(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | None) -> None:
-    """Write what is absent or damaged in a freeze, and then the list of its digests."""
+def _complete(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | None, types: Types) -> None:
+    """Write what is absent or damaged in a freeze, and then the lists of its digests."""
     if snapshot.number:
         with reading(store, snapshot):
             _copy_sites(store, snapshot, output / SITES)
     make_tables(store, output=output / TABLES, snapshot=snapshot, engine=engine)
     _require_tables(store, snapshot, output / TABLES)
-    write_sealed(output / LIST, _description(output, sites_metadata(store, snapshot)))
+    # registered types may have changed since a freeze was written, and a freeze never changes
+    if not is_summed(output, PARTICIPANTS_FILE):
+        write_participants(output, store, snapshot, types=types)
+    rows = count_rows(output, store, snapshot)
+    describe(output, store, snapshot, rows=rows)
+    write_sealed(output / LIST, _description(output, sites_metadata(store, snapshot), rows=rows))
+    write_sums(output)
 
 
 def _identity(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -199,41 +220,17 @@ def _copy_sites(store: Store, snapshot: Snapshot, folder: Path) -> None:
                 temporary.write_bytes(read_whole(source / name, digest=digest))
 
 
-def _description(output: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return the content of a freeze's ``hashes.json``: digests of the sites, and one of the seals of all tables."""
-    count, seals = seals_digest(output / "tables")
-    sites = digests_of(output, sorted((output / "sites").glob("*.parquet")))
-    return {**_identity(metadata), "files": sites, "participants": count, "seals": seals}
-
-
-def verify_freeze(output: Path, store: Store) -> Iterator[str]:
-    """Yield a line for each file of a freeze that is damaged, missing, added or renamed.
-
-    The freeze must also be one of this cohort: its audit log names it, and a snapshot that still exists has its sites.
-    """
-    try:
-        noted = read_sealed(output / LIST)
-    except (DamagedFile, FileNotFoundError) as error:
-        yield f"{LIST}: {'damaged' if isinstance(error, DamagedFile) else 'absent'}; {AGAIN}"
-        return
-    logged = [event["output_hash"] for event in audit.events(store.workspace) if event["action"] == "cohort.freeze"]
-    if logged and noted["snapshot"] not in logged:
-        yield f"{LIST}: a freeze that the audit log does not name; {AGAIN}"
-    # a freeze without some participants has sites of its own
-    for number in numbers(store):
-        if read_snapshot(store, number).content == noted["snapshot"]:
-            listed = read_digests(store.sites(number) / LIST) or {}
-            for name in sorted(file for file in noted["files"] if noted["files"][file] != listed.get(Path(file).name)):
-                yield f"{name}: other sites than those of snapshot {number}; {AGAIN}"
-    present = {path.relative_to(output).as_posix() for path in (output / "sites").rglob("*") if path.is_file()}
-    for name in sorted(present - set(noted["files"])):
-        yield f"{name}: not in {LIST}, so it was added or renamed; delete it"
-    for name, digest in noted["files"].items():
-        if name not in present:
-            yield f"{name}: absent; {AGAIN}"
-        elif digest_of(output / name) != digest:
-            yield f"{name}: another SHA-256 than when it was written; {AGAIN}"
-    findings = [f"tables/{finding}" for finding in verify_tables(output / "tables")] if noted["participants"] else []
-    yield from findings
-    if not findings and (noted["participants"], noted["seals"]) != seals_digest(output / "tables"):
-        yield f"tables/hashes: other seals than the {noted['participants']} of the freeze; {AGAIN}"
+def _description(output: Path, metadata: Mapping[str, str], *, rows: Mapping[str, int]) -> dict[str, Any]:
+    """Return the content of a freeze's ``hashes.json``: digests of files, and one of the seals of all tables."""
+    count, seals = seals_digest(output / TABLES)
+    sites = digests_of(output, sorted((output / SITES).glob("*.parquet")))
+    described = digests_of(output, [output / name for name in DESCRIBING])
+    identity = _identity(metadata)
+    return {
+        **identity,
+        "files": sites,
+        "described": described,
+        "participants": count,
+        "rows": dict(rows),
+        "seals": seals,
+    }

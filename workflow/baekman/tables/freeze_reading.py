@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from baekman.arrow import read_listed
+from baekman.arrow import read_parquet
 from baekman.cohort.schema import SCHEMA_VERSION
 from baekman.cohort.snapshot import BatchEntry, Snapshot
 from baekman.cohort.store import Store, described_store
@@ -29,20 +29,34 @@ from baekman.genome.regions import Region
 from baekman.gvcf.thresholds import GvcfRules, Thresholds
 from baekman.tables.dataset import END_OF_CONTIG, rows_of
 from baekman.tables.files import VARIANTS
+from baekman.tables.freeze_files import (
+    CONTIGS,
+    CONTIGS_FILE,
+    DICTIONARY_FILE,
+    PARTICIPANTS,
+    PARTICIPANTS_FILE,
+    README_FILE,
+    SETTINGS_FILE,
+    SHARDS_FILE,
+    SITES,
+    SUMS_FILE,
+    TABLES,
+    require_summed,
+)
 from baekman.tables.keys import TableKeys, is_encrypted
 from baekman.workspace.identity import STORE_FILE
 
-SITES, TABLES = "sites", "tables"
-PARTICIPANTS_FILE, SETTINGS_FILE = "participants.parquet", "settings.json"
-PARTICIPANTS = pa.schema(
-    [("participant_id", pa.string()), ("sex", pa.string()), ("type", pa.string()), ("batch", pa.string())]
+WORK = ".freeze"  # the unfinished freeze in the folder of the output
+# the files of a freeze; one of an earlier version may lack any of them
+NAMES = (
+    *(LIST, SUMS_FILE, README_FILE, DICTIONARY_FILE),
+    *(PARTICIPANTS_FILE, CONTIGS_FILE, SHARDS_FILE, SETTINGS_FILE),
 )
-CONTIGS = pa.schema([("contig", pa.string()), ("length", pa.int64()), ("m5", pa.string())])
 
 
 def is_freeze(path: Path) -> bool:
     """Return whether the folder ``path`` is a finished freeze, of an earlier version too, and no cohort store."""
-    has_sites = (path / SITES).is_dir() or (path / LIST).is_file()
+    has_sites = (path / SITES).is_dir() or ((path / LIST).is_file() and not (path / WORK).is_dir())
     return (path / TABLES).is_dir() and has_sites and not (path / STORE_FILE).exists()
 
 
@@ -63,6 +77,13 @@ class Freeze:
     def tables(self) -> Path:
         """Return the folder of the tables."""
         return self.path / TABLES
+
+    @property
+    def missing_sentence(self) -> str:
+        """Return the sentence on the files that a freeze of an earlier version lacks; "" for a whole freeze."""
+        absent = ", ".join(self.missing)
+        again = "`baekman cohort freeze` into its folder adds them"
+        return f"a freeze of an earlier version, without {absent}; {again}" if absent else ""
 
     @property
     def has_list(self) -> bool:
@@ -90,7 +111,8 @@ class Freeze:
             ids = sorted(path.stem for path in self.tables.glob(f"{VARIANTS}/*/*.parquet"))
             columns = [pa.array(ids, pa.string()), *(pa.nulls(len(ids), pa.string()) for _ in range(3))]
             return pa.Table.from_arrays(columns, schema=PARTICIPANTS)
-        return read_listed(self.path, PARTICIPANTS_FILE).replace_schema_metadata(None)
+        require_summed(self.path, PARTICIPANTS_FILE)
+        return read_parquet(self.path / PARTICIPANTS_FILE).replace_schema_metadata(None)
 
     def participants(self) -> pa.Table:
         """Return a row for each participant (schema PARTICIPANTS), by ID.
@@ -117,11 +139,12 @@ class Freeze:
             InputRefused: A participant has no table there, or the keys of encrypted tables are missing.
         """
         if keys is not None:
-            participants = [name for name in participants if keys.has(name) or not self._is_encrypted]
+            participants = [name for name in participants if keys.has(name) or not self.is_encrypted]
         return rows_of(self.tables, participants, dataset=dataset, region=region, keys=keys)
 
     @cached_property
-    def _is_encrypted(self) -> bool:
+    def is_encrypted(self) -> bool:
+        """Return whether a table of the freeze is encrypted."""
         return any(is_encrypted(path) for path in self.tables.glob(f"{VARIANTS}/*/*.parquet"))
 
 
@@ -141,7 +164,7 @@ def open_freeze(path: Path, *, home: Path | None = None) -> Freeze:
                 action="name the folder that `baekman cohort freeze --output` wrote",
             )
         )
-    missing = tuple(name for name in (LIST, PARTICIPANTS_FILE, SETTINGS_FILE) if not (path / name).is_file())
+    missing = tuple(name for name in NAMES if not (path / name).is_file())
     try:
         identity = {name: str(read_sealed(path / LIST)[name]) for name in ("snapshot", "settings")}
     except FileNotFoundError:

@@ -1,0 +1,202 @@
+"""The files that describe a freeze: participants, contigs, shards, settings, dictionary, README and sums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from baekman import __version__
+from baekman.arrow import allele_ranks, take, write_parquet
+from baekman.cohort.commit import settings_text, sites_metadata
+from baekman.cohort.roster import read_origins, read_roster
+from baekman.cohort.schema import REFERENCE_TABLE_COLUMNS, SITES_COLUMNS, TABLE_COLUMNS
+from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import Store
+from baekman.columns import Column, Columns, dictionary, schema_of
+from baekman.errors import DamagedFile
+from baekman.files.atomic import atomic_file, write_text
+from baekman.files.digests import read_sealed, sha256_of
+from baekman.genome.shards import format_shards
+from baekman.tables.freeze_readme import readme
+from baekman.tables.seals import DATASETS
+from baekman.tables.seals import FOLDER as SEALS
+
+SITES, TABLES = "sites", "tables"
+PARTICIPANTS_FILE, CONTIGS_FILE, SHARDS_FILE = "participants.parquet", "contigs.tsv", "shards.tsv"
+SETTINGS_FILE, DICTIONARY_FILE, README_FILE, SUMS_FILE = "settings.json", "dictionary.tsv", "README.md", "SHA256SUMS"
+# those that follow from participants and settings alone, whatever the batches
+DESCRIBING = (CONTIGS_FILE, SHARDS_FILE, SETTINGS_FILE, DICTIONARY_FILE, README_FILE)
+Types = Callable[[Sequence[str]], Mapping[str, str]]  # the registered types of participants, of those that are known
+
+PARTICIPANTS_COLUMNS: Columns = (
+    Column("participant_id", pa.string(), "Pseudonymous ID; rows are sorted by it."),
+    Column("sex", pa.string(), "Registered sex: `female`, `male` or `unknown`."),
+    Column(
+        "type", pa.string(), "Registered type: `rare`, `severe` or `general`.", "", "not known where it was written"
+    ),
+    Column("batch", pa.string(), "Batch that brought the participant's gVCF into the cohort; a delivery is one."),
+)
+CONTIGS_COLUMNS: Columns = (
+    Column("contig", pa.string(), "Name in the reference; rows are in the reference's order."),
+    Column("length", pa.int64(), "Number of bases.", "bp"),
+    Column("m5", pa.string(), "MD5 of the upper-case bases, as M5 in SAM."),
+)
+SHARDS_COLUMNS: Columns = (
+    Column("shard", pa.string(), "Name of the file of sites with the alleles of this stretch."),
+    Column("contig", pa.string(), "Name of the contig."),
+    Column("start", pa.int64(), "First position, 1-based.", "bp"),
+    Column("end", pa.int64(), "Last position, inclusive.", "bp"),
+)
+FILES: Mapping[str, Columns] = {
+    PARTICIPANTS_FILE: PARTICIPANTS_COLUMNS,
+    CONTIGS_FILE: CONTIGS_COLUMNS,
+    SHARDS_FILE: SHARDS_COLUMNS,
+    f"{SITES}/*.parquet": SITES_COLUMNS,
+    f"{TABLES}/variants/*/*.parquet": TABLE_COLUMNS,
+    f"{TABLES}/reference/*/*.parquet": REFERENCE_TABLE_COLUMNS,
+}
+PARTICIPANTS = schema_of(PARTICIPANTS_COLUMNS)
+CONTIGS = schema_of(CONTIGS_COLUMNS, nullable=True)
+ROWS = ("sites", *DATASETS)
+
+
+def describe(output: Path, store: Store, snapshot: Snapshot, *, rows: Mapping[str, int]) -> None:
+    """Write the files ``DESCRIBING`` to the freeze ``output``; files that are there with the same bytes stay.
+
+    ``rows``: as ``count_rows`` returns them.
+    """
+    texts = {
+        CONTIGS_FILE: _contigs_text(store),
+        SHARDS_FILE: format_shards(store.shards),
+        SETTINGS_FILE: _settings(store, snapshot),
+        DICTIONARY_FILE: dictionary_text(),
+        README_FILE: readme(store, snapshot, rows=rows),
+    }
+    for name, text in texts.items():
+        path = output / name
+        if not (path.is_file() and path.read_bytes() == text.encode()):
+            write_text(path, text)
+
+
+def _contigs_text(store: Store) -> str:
+    rows = [(each.name, str(each.length), each.m5) for each in store.contigs]
+    return _lines([[each.name for each in CONTIGS_COLUMNS], *rows])
+
+
+def dictionary_text() -> str:
+    """Return the data dictionary of a freeze: a line for each column of each kind of file, separated by tabs."""
+    table = dictionary(FILES)
+    names = ["file", *table.column_names[1:]]
+    return _lines([names, *zip(*(column.to_pylist() for column in table.columns), strict=True)])
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> str:
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+def _settings(store: Store, snapshot: Snapshot) -> str:
+    """Return the settings that sites and genotypes depend on; ``settings`` of the metadata is their digest."""
+    description, filters = settings_text(store, snapshot)
+    metadata = sites_metadata(store, snapshot)
+    value = {
+        "software": f"baekman {__version__}",
+        "reference": store.reference,
+        "participants": snapshot.participants,
+        "snapshot": metadata["baekman.snapshot"],
+        "settings": metadata["baekman.settings"],
+        "site_filters": json.loads(filters),
+        "store": json.loads(description),
+    }
+    return json.dumps(value, indent=1) + "\n"
+
+
+def write_participants(output: Path, store: Store, snapshot: Snapshot, *, types: Types) -> None:
+    """Write the participants of a snapshot (schema PARTICIPANTS), sorted by ID."""
+    parts = []
+    for entry in snapshot.batches:
+        roster, _ = read_roster(store, entry.name)
+        columns = [roster.column(name).combine_chunks() for name in ("participant_id", "sex")]
+        parts.append(
+            pa.table([*columns, pa.array(read_origins(store, entry.name), pa.string())], names=["id", "sex", "batch"])
+        )
+    if not parts:
+        write_parquet(PARTICIPANTS.empty_table(), output / PARTICIPANTS_FILE)
+        return
+    everyone = pa.concat_tables(parts).combine_chunks()
+    ids = everyone.column("id").combine_chunks()
+    everyone = take(everyone, np.argsort(allele_ranks(ids, ids), kind="stable"))
+    names = everyone.column("id").to_pylist()
+    known = types(names)
+    kinds = pa.array([known.get(name) or None for name in names], pa.string())
+    columns = [everyone.column("id"), everyone.column("sex"), kinds, everyone.column("batch")]
+    write_parquet(pa.Table.from_arrays(columns, schema=PARTICIPANTS), output / PARTICIPANTS_FILE)
+
+
+def count_rows(output: Path, store: Store, snapshot: Snapshot) -> dict[str, int]:
+    """Return the numbers of alleles in the sites of ``output``, and of rows of both tables, which the rosters count."""
+    counts = dict.fromkeys(ROWS, 0)
+    for path in (output / SITES).glob("*.parquet"):
+        counts["sites"] += pq.read_metadata(path).num_rows
+    for entry in snapshot.batches:
+        roster, _ = read_roster(store, entry.name)
+        for dataset, name in zip(DATASETS, ("call_rows", "reference_rows"), strict=True):
+            counts[dataset] += int(np.sum(roster.column(name).to_numpy()))
+    return counts
+
+
+# -- sums
+
+
+def write_sums(output: Path) -> None:
+    """Write ``SHA256SUMS``, which ``sha256sum -c`` checks: each file but this one; those of tables by their seals."""
+    with atomic_file(output / SUMS_FILE) as temporary, temporary.open("w", encoding="utf-8") as sums:
+        for sha256, name in listed_sums(output):
+            sums.write(f"{sha256}  {name}\n")
+
+
+def listed_sums(output: Path) -> Iterator[tuple[str, str]]:
+    """Yield SHA-256 and path of each file of a freeze: the folder's own, then sites, then tables by participant."""
+    names = [path.name for path in output.iterdir() if path.is_file() and not path.name.startswith(".")]
+    for name in sorted({*names} - {SUMS_FILE}):
+        yield sha256_of(output / name), name
+    for path in sorted((output / SITES).glob("*.parquet")):
+        yield sha256_of(path), f"{SITES}/{path.name}"
+    for bucket in sorted((output / TABLES / SEALS).glob("*")):
+        for seal in sorted(bucket.glob("*.json")):
+            place, digests = f"{bucket.name}/{seal.stem}", read_sealed(seal)["accepted"][-1]
+            yield hashlib.sha256(seal.read_bytes()).hexdigest(), f"{TABLES}/{SEALS}/{place}.json"
+            for dataset in DATASETS:
+                yield digests[dataset].partition(" ")[0], f"{TABLES}/{dataset}/{place}.parquet"
+
+
+def read_sums(output: Path) -> Iterator[tuple[str, str]]:
+    """Yield SHA-256 and path of each line of ``SHA256SUMS``; raise DamagedFile for another line."""
+    path = output / SUMS_FILE
+    with path.open(encoding="utf-8", errors="replace") as sums:
+        for line in sums:
+            sha256, separator, name = line.rstrip("\n").partition("  ")
+            if len(sha256) != 64 or not separator or not name:
+                raise DamagedFile(path)
+            yield sha256, name
+
+
+def require_summed(output: Path, name: str) -> None:
+    """Raise DamagedFile unless the file ``name`` has the SHA-256 that ``SHA256SUMS`` has for it."""
+    noted = next((sha256 for sha256, listed in read_sums(output) if listed == name), "")
+    if noted != sha256_of(output / name):
+        raise DamagedFile(output / name)
+
+
+def is_summed(output: Path, name: str) -> bool:
+    """Return whether the file ``name`` is there with the SHA-256 that ``SHA256SUMS`` has for it."""
+    try:
+        require_summed(output, name)
+    except (DamagedFile, FileNotFoundError):
+        return False
+    return True
