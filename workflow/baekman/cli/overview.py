@@ -139,6 +139,7 @@ def verify(
     Example: baekman verify --freeze release-1
     """
     from baekman.cli.shared.failure import describe
+    from baekman.cli.shared.notes import note
     from baekman.status.verification import freezes_alone, parts
     from baekman.workspace.identity import is_workspace, require_workspace
     from baekman.workspace.paths import Workspace
@@ -168,7 +169,7 @@ def verify(
         else:
             if is_whole:
                 typer.echo(f"{part.name}: whole")
-                for note in part.notes():
-                    typer.echo(f"note: {part.name}: {note}", err=True)
+                for sentence in part.notes():
+                    note(f"note: {part.name}: {sentence}")
     if code:
         raise typer.Exit(code)

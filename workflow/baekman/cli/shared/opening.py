@@ -40,8 +40,8 @@ def opened_cohort(
     from baekman.api import open_cohort
 
     opened = open_cohort(cohort_folder(cohort, workspace), workspace=workspace, **options)
-    for note in getattr(opened, "notes", ()):  # of a freeze
-        typer.echo(f"note: {note}", err=True)
+    for sentence in getattr(opened, "notes", ()):  # of a freeze
+        note(f"note: {sentence}")
     yield opened
     if opened.store.is_bare and bare_note:
         if bare_note == "stderr":
