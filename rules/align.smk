@@ -2,6 +2,7 @@
 
 
 rule reference:
+    """Copy the reference, and make its indexes, shards and regions of depth."""
     input:
         fasta=SETTINGS["reference"],
         shards=SETTINGS["shards"] or [],
@@ -50,6 +51,7 @@ if TARGETS:
 
 
 rule aligner_index:
+    """Make the index of the aligner."""
     input:
         fasta=REFERENCE,
     output:
@@ -67,6 +69,7 @@ rule aligner_index:
 
 
 rule align_reads:
+    """Align staged reads, or accept an alignment, in one stream to a CRAM with marked duplicates."""
     input:
         reads=staged_reads,
         earlier=earlier_reads,

@@ -40,6 +40,7 @@ rule call_piece:
 
 
 rule gather_calls:
+    """Put the pieces together, or take the delivered gVCF."""
     input:
         pieces=pieces_of,
         notes=notes_of,

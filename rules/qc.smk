@@ -2,6 +2,7 @@
 
 
 rule alignment_statistics:
+    """Count reads and bases of the alignment (samtools stats)."""
     input:
         cram="participants/{participant}/aligned.cram",
         crai="participants/{participant}/aligned.cram.crai",
@@ -21,6 +22,7 @@ rule alignment_statistics:
 
 
 rule depth:
+    """Measure depth and breadth (mosdepth)."""
     input:
         cram="participants/{participant}/aligned.cram",
         crai="participants/{participant}/aligned.cram.crai",

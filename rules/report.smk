@@ -2,6 +2,7 @@
 
 
 rule multiqc:
+    """Write the MultiQC page of the delivery."""
     input:
         verdicts="deliveries/{delivery}/verdicts/qc.json",
     output:
@@ -17,6 +18,7 @@ rule multiqc:
 
 
 rule verdict_table:
+    """Write the verdicts of all gates, as a page and a table."""
     input:
         intake=ancient("deliveries/{delivery}/verdicts/intake.json"),
         qc="deliveries/{delivery}/verdicts/qc.json",
@@ -59,6 +61,7 @@ rule delivery_report:
 
 
 rule run_manifest:
+    """Write versions, settings, checksums and consent of the run, and the remarks on gVCFs."""
     input:
         tables="deliveries/{delivery}/report/tables.json",
         batch="deliveries/{delivery}/batch.json",

@@ -2,6 +2,7 @@
 
 
 rule write_tables:
+    """Write variants and reference blocks of each participant of the batch."""
     input:
         batch="deliveries/{delivery}/batch.json",
     output:

@@ -12,7 +12,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT / "scripts")]
 
-from documentation import columns, commands, markdown, settings  # noqa: E402
+from documentation import columns, commands, markdown, rules, settings  # noqa: E402
 
 
 def python_page() -> str:
@@ -43,7 +43,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     """Yield each page with made text: its path, and its text as it has to be."""
     for path, text in made_pages().items():
         yield PROJECT / path, text
-    regions = columns.regions() | settings.regions()
+    regions = columns.regions() | settings.regions() | rules.regions()
     for page in (PROJECT / "config" / "README.md", *sorted((PROJECT / "docs").glob("*.md"))):
         text = page.read_text(encoding="utf-8")
         if markdown.MADE in text:
