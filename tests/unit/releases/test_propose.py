@@ -170,8 +170,8 @@ def test_a_withdrawal_after_the_review_changes_the_plan(place: ReleaseWorkspace)
     with pytest.raises(InputRefused) as refusal:
         require_unchanged(place.root, home, registry=open_in_force(Workspace(place.root)))
     assert str(refusal.value) == (
-        f"release: {home.id}: expected the plan that was decided on, found another one today: consent, data, "
-        "thresholds or other releases have changed; run `baekman release propose` again, and have the new plan reviewed"
+        f"release: {home.id}: expected the plan that was decided on, found another one today: consent, data or "
+        "thresholds have changed; run `baekman release propose` again, and have the new plan reviewed"
     )
 
 

@@ -19,6 +19,7 @@ from baekman.cli.options import (
     WorkersOption,
     WorkspaceOption,
 )
+from baekman.cli.shared.notes import note
 from baekman.files.shown_text import printable
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def build(
 
     opened = _open(workspace, registry=registry, key_file=key_file)
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
-    typer.echo(str(build_release(workspace, release, registry=opened, engine=engine, profile=profile or "")))
+    built = build_release(workspace, release, registry=opened, engine=engine, profile=profile or "", warn=note)
+    typer.echo(str(built))
 
 
 @app.command()

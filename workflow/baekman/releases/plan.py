@@ -98,6 +98,7 @@ class Plan:
         counts: Numbers by name: rows, codes rolled up, values that were coded or set to missing, and others.
         small_cells: Codes held by fewer people than the threshold, and their fate: code -> target ("" if dropped).
         checks: The checks in their order.
+        compared: The releases that the checks on members and linkage compared it with, sorted.
         recipient_key: SHA-256 (hex) of the key that a transfer is encrypted to; "" for every other tier.
     """
 
@@ -111,6 +112,7 @@ class Plan:
     counts: Mapping[str, int] = field(default_factory=dict)
     small_cells: Mapping[str, str] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    compared: tuple[str, ...] = ()
     recipient_key: str = ""
 
     @property
@@ -147,6 +149,7 @@ class Plan:
             "counts": dict(self.counts),
             "small_cells": dict(self.small_cells),
             "checks": [check.to_json() for check in self.checks],
+            **({"compared": list(self.compared)} if self.compared else {}),
             **({"recipient_key": self.recipient_key} if self.recipient_key else {}),
         }
 
@@ -164,6 +167,7 @@ class Plan:
             counts=value["counts"],
             small_cells=value["small_cells"],
             checks=tuple(Check(**check) for check in value["checks"]),
+            compared=tuple(value.get("compared", ())),
             recipient_key=value.get("recipient_key", ""),
         )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -23,13 +24,16 @@ from baekman.records.store import RecordStore
 from baekman.records.store import open_store as open_record_store
 from baekman.releases import low_risk
 from baekman.releases.admission import DATA_SCOPES, admitted
+from baekman.releases.checks.linkage import linkage
 from baekman.releases.checks.order import run_checks
+from baekman.releases.checks.others import as_decided, others_of
+from baekman.releases.checks.people import difference_to_earlier
 from baekman.releases.checks.proposal import Proposal
 from baekman.releases.codes import choose
-from baekman.releases.counting import Source, count_rows, count_rules
-from baekman.releases.home import ReleaseHome, releases
+from baekman.releases.counting import Source, Totals, count_rows, count_rules
+from baekman.releases.home import ReleaseHome
 from baekman.releases.members import Members, Written, candidates_by_bucket, member_ring, write_members
-from baekman.releases.plan import REQUEST_FILE, Column, Plan, SnapshotOf
+from baekman.releases.plan import REQUEST_FILE, Check, Column, Plan, SnapshotOf
 from baekman.releases.request import Request
 from baekman.releases.rows import MemberRows, person_table
 from baekman.releases.transform import Rules, generalise
@@ -86,11 +90,19 @@ def resolved(request: Request, stores: Stores) -> Request:
 
 
 def make_plan(
-    workspace: Path, request: Request, *, home: ReleaseHome, project: Project, registry: Registry, at: date
+    workspace: Path,
+    request: Request,
+    *,
+    home: ReleaseHome,
+    project: Project,
+    registry: Registry,
+    at: date,
+    decided: Plan | None = None,
 ) -> Plan:
     """Write the sealed members of ``request`` to ``home`` and return the plan.
 
-    The same request over the same state gives the same plan, also for a home of another ID.
+    The same request over the same state gives the same plan, also for a home of another ID. With ``decided``, an
+    earlier plan of the request, the packages that were built or revoked since are no part of the state.
 
     Raises:
         InputRefused: The SQL or a region is refused, or a store or snapshot is not there.
@@ -103,6 +115,9 @@ def make_plan(
     rules = count_rules(source)
     totals = count_rows(source, rules)
     smallest, unique, missing = _suppression(source, rules)
+    others: dict[str, ReleaseHome] = {}
+    if decided is None:
+        others = others_of(workspace, tier=request.tier, project=project.id, without=[home.id])
     proposal = Proposal(
         workspace=workspace,
         project=project,
@@ -112,13 +127,13 @@ def make_plan(
         totals=totals,
         smallest=smallest,
         unique=unique,
-        others={other.id: other for other in releases(workspace) if other.is_released and other.id != home.id},
+        others=others,
         ring=source.rows.members.ring,
     )
     counts = dict(totals.counts) | {f"missing {name}": count for name, count in missing.items() if count}
     counts |= {f"members_without_{scope}": count for scope, count in written.without.items()}
     counts["codes_outside_tier_or_scope"] = source.choice.skipped
-    return Plan(
+    plan = Plan(
         request=request.to_json(),
         request_hash=request.hash,
         snapshots=_snapshots(stores),
@@ -129,8 +144,29 @@ def make_plan(
         counts={name: counts[name] for name in sorted(counts)},
         small_cells=dict(rules.rare),
         checks=run_checks(proposal),
+        compared=tuple(sorted(others)),
         recipient_key=request.recipient.fingerprint if request.recipient else "",
     )
+    return as_decided(plan, decided) if decided else plan
+
+
+def later_checks(
+    workspace: Path, plan: Plan, others: Mapping[str, ReleaseHome], *, source: Source, project: Project
+) -> tuple[Check, ...]:
+    """Return the checks on members and linkage of a ``plan`` against ``others``, which were built since."""
+    proposal = Proposal(
+        workspace=workspace,
+        project=project,
+        source=source,
+        written=Written(count=plan.members, without={}, hash=plan.members_hash),
+        rules=count_rules(source),
+        totals=Totals(counts=Counter(), births=Counter()),
+        smallest=None,
+        unique=None,
+        others=others,
+        ring=source.rows.members.ring,
+    )
+    return (*difference_to_earlier(proposal), *linkage(proposal))
 
 
 def _require_regions(request: Request, stores: Stores) -> None:

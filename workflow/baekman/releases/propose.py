@@ -78,15 +78,16 @@ def require_unchanged(workspace: Path, home: ReleaseHome, *, registry: Registry,
     with tempfile.TemporaryDirectory(prefix="baekman-release-") as folder:
         again = ReleaseHome(Path(folder) / home.id)
         again.path.mkdir()
-        request = home.read_request()
-        plan = make_plan(workspace, request, home=again, project=project, registry=registry, at=at or today())
-    if plan.hash != home.read_plan().hash:
+        request, decided = home.read_request(), home.read_plan()
+        day = at or today()
+        plan = make_plan(workspace, request, home=again, project=project, registry=registry, at=day, decided=decided)
+    if plan.hash != decided.hash:
         raise InputRefused(
             Problem(
                 file="release",
                 place=home.id,
                 expected="the plan that was decided on",
-                found="another one today: consent, data, thresholds or other releases have changed",
+                found="another one today: consent, data or thresholds have changed",
                 action="run `baekman release propose` again, and have the new plan reviewed",
             )
         )

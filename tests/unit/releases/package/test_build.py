@@ -25,11 +25,14 @@ from baekman.consent import ConsentEvent, Decision, Scope, today
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile, InputRefused
 from baekman.files.digests import sha256_of
+from baekman.projects.project import add_project
 from baekman.projects.release_key import public_file, release_key
 from baekman.registry import denied_list
 from baekman.registry.books import book as book_module
 from baekman.registry.books.book import open_book
 from baekman.registry.books.rows import ROWS
+from baekman.releases import planning
+from baekman.releases.checks.proposal import Proposal
 from baekman.releases.dag import run as dag
 from baekman.releases.dag.tasks import NAMES, SECRET, run_task
 from baekman.releases.home import ReleaseHome, releases
@@ -41,8 +44,10 @@ from baekman.releases.package.manifest import open_manifest
 from baekman.releases.package.revocation import revoke_release, statuses
 from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
+from baekman.releases.plan import Check
 from baekman.workspace.paths import Workspace
 from support import PROJECT
+from support.projects import DESCRIPTION, describe
 from support.record_batches import day
 from support.small_release import PEOPLE, SmallRelease, small_release
 from typer.testing import CliRunner
@@ -214,6 +219,63 @@ def test_a_changed_plan_voids_the_decisions(
         f"{home.id}: expected the plan that was decided on, found another one now: members_hash; "
         "propose the request again; the new plan needs decisions of its own"
     )
+
+
+@pytest.fixture
+def neighbour(small: SmallRelease) -> SmallRelease:
+    """Return the same workspace with another project and its board."""
+    text = DESCRIPTION.replace("title: ", "title: 다른 ")
+    project, _ = add_project(small.workspace, describe(small.folder, text, name="neighbour.yaml"))
+    return replace(small, board=replace(small.board, project=project))
+
+
+def test_a_package_of_another_project_that_was_built_since_is_a_warning_and_voids_no_decision(
+    small: SmallRelease, neighbour: SmallRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[list[str]] = []
+
+    def half(proposal: Proposal) -> Iterator[Check]:
+        compared.append(sorted(proposal.others))
+        yield Check(code="linkage", observed=0.5, limit=0, verdict="told")
+
+    monkeypatch.setattr(planning, "linkage", half)  # everybody here has the same events: nobody can be joined
+    home, other = (each.approve(each.propose(regions=None, codes=["KCD8/E119"])) for each in (small, neighbour))
+    warnings: list[str] = []
+
+    def built(home: ReleaseHome) -> Path:
+        return build_release(small.workspace, home.id, registry=small.registry, warn=warnings.append)
+
+    built(other)
+    assert warnings == compared == [] and built(home).is_dir()
+    assert compared == [[other.id]]
+    assert warnings == [
+        f"{home.id}: linkage: 50.00% of the members can be joined with a release to another project that was built "
+        "after this plan was proposed; the reviewers should know"
+    ]
+    # a plan that is proposed now names what it was compared with, and stays when that is revoked
+    shutil.rmtree(home.package)
+    later = small.approve(small.propose(regions=None, codes=["KCD8/E119"], why="again"))
+    assert later.read_plan().compared == (other.id,) and home.read_plan().compared == ()
+    shutil.rmtree(other.package)
+    assert built(later).is_dir() and len(warnings) == 1
+    shutil.rmtree(later.package)
+
+
+def test_a_public_release_that_differs_by_few_from_one_that_was_built_since_is_refused(
+    small: SmallRelease, neighbour: SmallRelease
+) -> None:
+    """Both were proposed and approved when neither was there: the first that is built stops the other."""
+    keys = {"tier": "low_risk", "regions": None, "codes": ["KCD8/E119"]}
+    fewer = "SELECT participant_id FROM events WHERE code = 'LOINC/8480-6' AND value > 101.6"
+    home, other = small.approve(small.propose(**keys)), neighbour.approve(neighbour.propose(**keys, who=fewer))
+    assert (home.read_plan().members, other.read_plan().members) == (PEOPLE, PEOPLE - 2)
+    build(neighbour, other)
+    assert refusal(small, home) == (
+        f"{home.id}: difference: expected no difference of 1 to 10 members to a release that others may have: it would "
+        "be the data of these people, found 2, to one that was built after this plan was proposed; "
+        "propose the request again; the new plan needs decisions of its own"
+    )
+    shutil.rmtree(other.package)
 
 
 def test_an_opening_asks_consent_and_decisions_and_is_recorded(
@@ -388,11 +450,7 @@ def require_chain(small: SmallRelease, home: ReleaseHome, manifests: list[dict[s
     assert manifests == [first, second]
     content, _ = open_manifest(kept, key=release_key(small.workspace).public)
     assert "records/00.parquet" in content.files and content.facts["members"] == PEOPLE
-    members = {
-        *small.participants,
-        *open_book(small.registry, small.board.project.id).rows([])["project_id"].to_pylist(),
-    }
-    assert not any(name in json.dumps(content.statement()) for name in members)
+    assert not any(name in json.dumps(content.statement()) for name in small.participants)
     whole = kept.read_bytes()
     other = next(each for each in releases(small.workspace) if each.package.is_dir())
     for changed in (whole.replace(b"payload", b"Payload"), (other.package / "manifest.dsse.json").read_bytes()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -19,13 +19,14 @@ from baekman.files.atomic import fsync_folder
 from baekman.files.locks import exclusive
 from baekman.projects.decisions import require_approved
 from baekman.projects.project import Project, open_project
+from baekman.releases.checks.others import others_of
 from baekman.releases.home import ReleaseHome, release_home
 from baekman.releases.package.contents import Contents, write_contents
 from baekman.releases.package.files import PackageFolder
 from baekman.releases.package.revocation import UNFINISHED
 from baekman.releases.package.standing import require_members_admitted, revocations
 from baekman.releases.plan import Plan
-from baekman.releases.planning import make_plan
+from baekman.releases.planning import later_checks, make_plan, proposed_source
 from baekman.workspace.denied import held_denials
 from baekman.workspace.paths import Workspace
 
@@ -41,7 +42,8 @@ PROPOSE = "propose the request again; the new plan needs decisions of its own"
 class Builder:
     """Builds the package of the release in ``home``; ``at`` is the day of consent and decisions, by default today.
 
-    With a ``profile`` of Snakemake, buckets and shards are its jobs; else they are tasks of the ``engine``.
+    With a ``profile`` of Snakemake, buckets and shards are its jobs; else they are tasks of the ``engine``. ``warn``
+    gets a line for each check that packages of others have made worse since the plan was proposed.
     """
 
     workspace: Path
@@ -50,6 +52,7 @@ class Builder:
     engine: Engine
     at: date | None = None
     profile: str = ""
+    warn: Callable[[str], None] | None = None
 
     @property
     def day(self) -> date:
@@ -71,6 +74,7 @@ class Builder:
 
     def _build(self, plan: Plan, project: Project, folder: PackageFolder) -> None:
         self._require_same_plan(plan, project, folder)
+        compared = self._require_no_later_risk(plan, project, compared=frozenset(plan.compared))
         consent_hash = self.registry.consent_hash()
         audit.record(
             self.workspace, action=ACTION, object=self.home.id, input_hash=plan.hash, consent_hash=consent_hash
@@ -80,8 +84,11 @@ class Builder:
         )
         package = write_contents(contents, folder, engine=self.engine, profile=self.profile)
         _fsync(package)
-        with held_denials(Workspace(self.workspace)):
+        places = Workspace(self.workspace)
+        built = exclusive(places.releases / ".built.lock", waits_for="the end of another build")
+        with built, held_denials(places):
             self._require_standing(plan, project)
+            self._require_no_later_risk(plan, project, compared=compared)
             package.rename(self.home.package)
             fsync_folder(self.home.path)
 
@@ -117,7 +124,9 @@ class Builder:
         shutil.rmtree(home.path, ignore_errors=True)
         home.path.mkdir(parents=True)
         request = self.home.read_request()
-        now = make_plan(self.workspace, request, home=home, project=project, registry=self.registry, at=self.day)
+        now = make_plan(
+            self.workspace, request, home=home, project=project, registry=self.registry, at=self.day, decided=plan
+        )
         shutil.rmtree(home.path)
         if now.hash != plan.hash:
             raise InputRefused(
@@ -128,6 +137,39 @@ class Builder:
                     action=PROPOSE,
                 )
             )
+
+    def _require_no_later_risk(self, plan: Plan, project: Project, *, compared: frozenset[str]) -> frozenset[str]:
+        """Compare the release with packages that were built since; return ``compared`` with them.
+
+        A failed check raises InputRefused, a larger share of linkage warns.
+        """
+        others = others_of(self.workspace, tier=plan.tier, project=project.id, without=[self.home.id, *compared])
+        if not others:
+            return compared
+        source = proposed_source(self.workspace, home=self.home, project=project, registry=self.registry, at=self.day)
+        decided = {check.code: check.observed for check in plan.checks}
+        for check in later_checks(self.workspace, plan, others, source=source, project=project):
+            if check.verdict == "fail":
+                raise InputRefused(
+                    Problem(
+                        file=self.home.id,
+                        place=check.code,
+                        expected=f"no difference of 1 to {int(check.limit or 0) - 1} members to a release that others "
+                        "may have: it would be the data of these people",
+                        found=f"{check.observed}, to one that was built after this plan was proposed",
+                        action=PROPOSE,
+                    )
+                )
+            if (
+                check.verdict == "told"
+                and self.warn
+                and float(check.observed or 0) > float(decided.get(check.code) or 0)
+            ):
+                self.warn(
+                    f"{self.home.id}: {check.code}: {check.observed:.2%} of the members can be joined with a release "
+                    "to another project that was built after this plan was proposed; the reviewers should know"
+                )
+        return compared | others.keys()
 
     @contextmanager
     def _unfinished(self, plan: Plan) -> Iterator[PackageFolder]:
@@ -154,19 +196,24 @@ def build_release(
     engine: Engine | None = None,
     at: date | None = None,
     profile: str = "",
+    warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Build the package of ``release`` and return its folder. A second call returns the package that is there.
 
     A killed call leaves no package; the next one uses what was finished. The bytes do not depend on the workers.
+    ``warn`` is as in ``Builder``.
 
     Raises:
         InputRefused: The release is not approved, was revoked, or its plan is another one now; the consent of a member
-            ended, also while the package was written; or the finished package has an ID of this workspace.
+            ended, also while the package was written; a public release that differs by few members was built since; or
+            the finished package has an ID of this workspace.
     """
     workspace = workspace.resolve()  # jobs and a cluster's workers have folders of their own
     home = release_home(workspace, release)
     engine = engine or Engine()
-    return Builder(workspace=workspace, home=home, registry=registry, engine=engine, at=at, profile=profile).build()
+    return Builder(
+        workspace=workspace, home=home, registry=registry, engine=engine, at=at, profile=profile, warn=warn
+    ).build()
 
 
 def remove_unfinished(home: ReleaseHome, *, apart: Path | None = None) -> None:
