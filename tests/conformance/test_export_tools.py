@@ -13,11 +13,14 @@ import numpy as np
 import pysam
 import pysam.bcftools
 import pytest
+from baekman import open_cohort
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.settings import Areas
 from baekman.cohort.store import Store, create_store
+from baekman.errors import InputRefused
 from baekman.export.pgen import variant_id
+from baekman.export.selection import Only
 from baekman.export.write import Content
 from baekman.genome.regions import Region
 from support.exports import exported
@@ -153,6 +156,100 @@ def test_plink2_counts_each_chromosome_as_the_cohort_does(cohort: Store, tmp_pat
     assert (tmp_path / "x.psam").read_text().split() == ["#IID", "SEX", "10", "1", "9", "2", "P3", "2", "P4", "1"]
 
 
+def plink_genotypes(*source: str | Path, output: Path) -> dict[tuple[str, str], list[int]]:
+    """Return heterozygotes, homozygotes and haploid carriers of each ALT by contig and position, by plink2."""
+    columns = "cols=chrom,pos,refalt1,homalt1,hapalt1"
+    options = ["--allow-extra-chr", "--geno-counts", columns, "--out", output]
+    subprocess.run(["plink2", *map(str, (*source, *options))], check=True, capture_output=True)
+    rows = [row.split("\t") for row in output.with_suffix(".gcount").read_text().splitlines()]
+    assert rows[0][:2] == ["#CHROM", "POS"] and rows[0][-3:] == ["HET_REF_ALT1_CT", "HOM_ALT1_CT", "HAP_ALT1_CT"]
+    return {(row[0], row[1]): [int(count) for count in row[-3:]] for row in rows[1:]}
+
+
+def test_plink2_has_the_zygosities_of_the_sites_also_from_the_vcf(cohort: Store, tmp_path: Path) -> None:
+    """Males are haploid on X outside the PARs and on Y, and diploid in the PARs; in a VCF by `--split-par`."""
+    ours = baekman(
+        "query", "--cohort", cohort.path, "--sql", "SELECT contig, pos, alt, het, hom, hemi, ac_raw FROM sites"
+    )
+    rows = [row.split("\t") for row in ours.stdout.splitlines()[1:]]
+    once = {place for place in {(r[0], r[1]) for r in rows} if sum((r[0], r[1]) == place for r in rows) == 1}
+    expected = {(r[0], r[1]): [int(n) for n in r[3:6]] for r in rows if (r[0], r[1]) in once and r[6] != "0"}
+    assert {("chrX", "500"), ("chrX", "2000"), ("chrX", "3600"), ("chrY", "300"), ("chrM", "300")} <= {*expected}
+    assert expected["chrX", "500"] == [2, 2, 0] and expected["chrX", "2000"][2] == 2
+    exported(cohort, tmp_path, Content(), name="x.pgen", form="pgen")
+    exported(cohort, tmp_path, Content(), name="x.vcf.gz", form="vcf")
+    vcf = ["--vcf", tmp_path / "x.vcf.gz", "--update-sex", tmp_path / "x.psam", "--split-par", 1000, 3501]
+    for source in (["--pfile", tmp_path / "x"], vcf):
+        found = plink_genotypes(*source, output=tmp_path / "g")
+        names = {"X": "chrX", "PAR1": "chrX", "PAR2": "chrX", "Y": "chrY", "MT": "chrM", "chrMT": "chrM", "1": "chr1"}
+        counted = {(names.get(contig, contig), pos): counts for (contig, pos), counts in found.items()}
+        assert {place: counted[place] for place in expected} == expected
+
+
+def selected_lines(path: Path) -> list[str]:
+    return pysam.bcftools.query("-f", "%CHROM %POS %REF %ALT %AC %AN[ %SAMPLE=%GT:%GQ:%DP]\n", str(path)).splitlines()
+
+
+@pytest.mark.parametrize("mode", ["called", "raw", "joint"])
+def test_a_selection_is_what_bcftools_selects_of_everything(cohort: Store, tmp_path: Path, mode: str) -> None:
+    """Participants, overlapping lines of BED and the fewest copies: `bcftools view -S -T -c` of the full export."""
+    bed, ids = tmp_path / "r.bed", tmp_path / "ids.txt"
+    bed.write_text("chrX\t1999\t2000\nchr1\t499\t700\nchr1\t600\t33099\nchrX\t0\t1000\n")
+    whole = exported(cohort, tmp_path, Content(mode=mode), name="whole.bcf")
+    for people in (["10", "P4"], ["9"], ["10", "9", "P3", "P4"]):
+        ids.write_text("\n".join(people) + "\n")
+        for least in (1, 2):
+            output = tmp_path / "part.bcf"
+            open_cohort(cohort.path).export(
+                output, format="bcf", mode=mode, participants=people, regions=bed, min_ac=least
+            )
+            some = tmp_path / "some.bcf"
+            selection = ["-S", str(ids), "-T", str(bed), "--targets-overlap", "0"]
+            pysam.bcftools.view(*selection, "-Ob", "-o", str(some), str(whole), catch_stdout=False)
+            frequent = tmp_path / "frequent.bcf"
+            pysam.bcftools.view("-c", str(least), "-Ob", "-o", str(frequent), str(some), catch_stdout=False)
+            assert selected_lines(output) == selected_lines(frequent) != []
+        open_cohort(cohort.path).export(output, format="bcf", mode=mode, participants=people, regions=bed)
+        assert {*selected_lines(frequent)} <= {*selected_lines(output)} <= {*selected_lines(some)}
+
+
+def test_a_selection_by_position_has_the_alleles_of_one_by_allele(cohort: Store, tmp_path: Path) -> None:
+    selection: Only = {"participants": ["10", "9"], "min_ac": 2}
+    for name, by_position in (("a.bcf", False), ("p.bcf", True)):
+        open_cohort(cohort.path).export(tmp_path / name, format="bcf", by_position=by_position, **selection)
+    split = tmp_path / "split.bcf"
+    pysam.bcftools.norm("-m", "-any", "--atomize", "-Ob", "-o", str(split), str(tmp_path / "p.bcf"), catch_stdout=False)
+
+    def alleles(path: Path) -> list[str]:
+        return sorted(pysam.bcftools.query("-f", "%CHROM %POS %REF %ALT %AC\n", str(path)).splitlines())
+
+    assert alleles(split) == alleles(tmp_path / "a.bcf") != []
+
+
+def test_a_selection_that_cannot_be_is_refused(cohort: Store, tmp_path: Path) -> None:
+    def refusal(**only: Any) -> str:
+        with pytest.raises(InputRefused) as refused:
+            open_cohort(cohort.path).export(tmp_path / "x.bcf", format="bcf", **only)
+        assert [*tmp_path.glob("x.bcf*")] == []
+        return str(refused.value)
+
+    step = '`baekman query --sql "SELECT participant_id FROM participants"` lists them'
+    people = "--participants: expected IDs of participants of snapshot 2, found"
+    assert refusal(participants=["P3", "P5", "10", "HOSP"]) == f"{people} 2 of 4 others: number 2, 4; {step}"
+    assert refusal(participants=[]) == f"{people} none; {step}"
+    bed = tmp_path / "x.bed"
+    bed.write_text("chr1\t5\t9\n20\t0\t5\n")
+    assert refusal(regions=bed) == (
+        "x.bed: line 2: expected a contig of the reference, or of cohort.contig_aliases, found '20'; "
+        "use a BED file for this reference, or name the contig in cohort.contig_aliases"
+    )
+    bed.write_text("# nothing\n")
+    assert refusal(regions=bed).endswith("found no region; correct --regions")
+    assert refusal(regions=bed, region="chr1") == (
+        "--regions: expected --region or --regions, found both; give the region as a line of the BED file"
+    )
+
+
 def test_long_alleles_have_ids_of_their_own() -> None:
     first, second = ("A" * 300 + end for end in "CG")
     assert variant_id("chr1", "5", "A", "C,G") == "chr1:5:A:C:G"
@@ -242,7 +339,7 @@ def test_sgkit_counts_what_info_says(cohort: Store, tmp_path: Path, content: Con
 @pytest.mark.parametrize("name", ["x.vcz", "x.vcf.gz", "x.bcf"])
 def test_a_region_without_variants_is_read(cohort: Store, tmp_path: Path, name: str) -> None:
     form = {"vcz": "zarr", "gz": "vcf", "bcf": "bcf"}[name.rsplit(".", 1)[1]]
-    content = Content(region=Region("chr1", 10_000, 11_000), by_position=True)
+    content = Content(regions=(Region("chr1", 10_000, 11_000),), by_position=True)
     path = exported(cohort, tmp_path, content, name=name, form=form)
     text = vcztools("view", path) if form == "zarr" else pysam.bcftools.view(str(path))
     assert text.splitlines()[-1].split("\t")[9:] == list(SEXES)

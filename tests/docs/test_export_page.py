@@ -41,6 +41,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "one.g.vcf").write_text(gvcf_text(lines, contigs={"chr20": len(BASES)}))
     member = Member(participant_id="P0123456789ABX", gvcf=str(folder / "one.g.vcf"))
     add_batch(store, batch="b", members=[member])
+    (folder / "ids.txt").write_text("P0123456789ABX\n")
+    (folder / "exome.bed").write_text("chr20\t1000000\t1000100\n")
     (folder / "pheno.csv").write_text("participant_id,smokes\nP0123456789ABX,no\n")
     return folder
 

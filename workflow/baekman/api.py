@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store, check_names, create_store, open_store, store_folder
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from baekman.export.selection import Only
     from baekman.query.genotypes import GenotypeBlock
     from baekman.query.limits import Limits
     from baekman.query.question import Question
@@ -262,22 +263,30 @@ class Cohort:
         region: str | None = None,
         mode: str = "called",
         by_position: bool = False,
+        **only: Unpack[Only],
     ) -> None:
         """Write the cohort as one multi-sample file, a column per participant (docs/exports.md).
 
         ``output`` is ``x.vcf``, ``x.vcf.gz``, ``x.bcf``, ``x.pgen`` (with ``.pvar`` and ``.psam``) or ``x.vcz``.
         ``mode`` is as for ``genotypes``; with ``by_position`` all alleles of a position are one line. Participants
-        without consent in force have no column, and ``AC`` and ``AN`` do not count them. Raises InputRefused when
-        consent ends during it, ``output`` does not fit the format, or a program or package for it is missing.
+        without consent in force have no column, and ``AC`` and ``AN`` do not count them.
+
+        ``only``: ``participants`` (IDs: the columns), ``regions`` (a BED file in place of ``region``) and ``min_ac``
+        (the fewest copies of an allele in the genotypes of the file). Raises InputRefused when
+        consent ends during it, ``output`` does not fit the format, a program or package for it is missing, or a
+        participant is unknown or without consent in force.
 
         Example:
             >>> cohort.export("chr20.bcf", format="bcf", region="chr20", mode="joint")
         """
-        from baekman.export.write import Content, export
+        from baekman.export.selection import Selection
+        from baekman.export.write import export
 
+        selection = Selection(region=region, mode=mode, by_position=by_position, **only)
         without = self._access.left_out(self.snapshot)
-        self._record("export", question=[region, mode == "raw", mode == "joint", by_position])
-        content = Content(region=self._region(region), mode=mode, by_position=by_position, without=without)
+        content = selection.content(self.store, self.snapshot, left_out=without)
+        self._access.require_named(selection.participants)
+        self._record("export", question=selection.question())
         export = partial(export, before_output=partial(self._access.require_unchanged, self.snapshot, without))
         export(self.store, self.snapshot, format=format, output=Path(output), content=content, engine=self.engine)
 

@@ -63,7 +63,7 @@ def outputs(store: Store, folder: Path) -> dict[str, Any]:
     freeze(store, output=folder / "freeze")
     content: dict[str, Any] = hashes_without_batches(folder / "freeze")
     for mode in ("called", "raw", "joint"):
-        of_mode = Content(region=None, mode=mode, by_position=False, without=frozenset())
+        of_mode = Content(mode=mode, by_position=False, without=frozenset())
         content[mode] = exported(store, folder, of_mode, name=f"{mode}.vcf", form="vcf").read_bytes()
     rosters = [read_roster(store, entry.name)[0] for entry in read_snapshot(store).batches]
     rows = [{**row, "sample": 0} for roster in rosters for row in roster.to_pylist()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,8 +27,11 @@ from baekman.cli.shared.query_options import (
     ColumnsOption,
     LimitOption,
     MemoryLimitOption,
+    MinAcOption,
     ParticipantOption,
+    ParticipantsOption,
     RegionOption,
+    RegionsOption,
     SnapshotOption,
     SpillLimitOption,
     SqlOption,
@@ -39,6 +42,9 @@ from baekman.cli.shared.query_options import (
 )
 from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
+if TYPE_CHECKING:
+    from baekman.export.selection import Only
+
 app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)
 
 
@@ -46,12 +52,7 @@ app = typer.Typer(help="Reading the cohort.", no_args_is_help=True)
 def tables(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the tables.")],
     cohort: CohortOption = None,
-    participants: Annotated[
-        str | None,
-        typer.Option(
-            "--participants", help="IDs separated by commas, or @FILE with an ID per line; default: everyone."
-        ),
-    ] = None,
+    participants: ParticipantsOption = None,
     snapshot: SnapshotOption = None,
     convert: Annotated[
         bool,
@@ -99,6 +100,9 @@ def export(
     ],
     cohort: CohortOption = None,
     region: RegionOption = None,
+    regions: RegionsOption = None,
+    participants: ParticipantsOption = None,
+    min_ac: MinAcOption = 0,
     snapshot: SnapshotOption = None,
     raw: Annotated[bool, typer.Option("--raw", help="Show all genotypes of the callers.")] = False,
     joint: Annotated[bool, typer.Option("--joint", help="Show the joint genotypes.")] = False,
@@ -117,14 +121,21 @@ def export(
     Participants without consent to the purpose in force have no column; AC and AN do not count them.
 
     Example: baekman export --cohort cohort --format bcf --region chr20:1-5000000 --output chr20.bcf
+
+    Example: baekman export --format vcf --participants @ids.txt --regions exome.bed --min-ac 1 --output cases.vcf.gz
     """
+    from baekman.tables.make import read_participants
+
     if raw and joint:
         raise typer.BadParameter("--raw and --joint exclude each other")
     mode = "raw" if raw else "joint" if joint else "called"
     options: dict[str, Any] = {"workspace": workspace, "purpose": purpose, "workers": workers, "scheduler": scheduler}
     with opened_cohort(cohort, bare_note="stdout", snapshot=snapshot, insecure=insecure, **options) as opened:
-        opened.export(output, format=format, region=region, mode=mode, by_position=sites)
-        note_left_out(opened)
+        chosen = read_participants(participants) if participants is not None else None
+        only: Only = {"participants": chosen, "regions": regions, "min_ac": min_ac}
+        opened.export(output, format=format, region=region, mode=mode, by_position=sites, **only)
+        if chosen is None:
+            note_left_out(opened)
 
 
 @app.command()

@@ -8,7 +8,7 @@ the whole cohort at once, so its size is alleles x participants, and never all c
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Participants:
     """The participants of a snapshot.
 
     ``ids``: those who are shown, sorted. ``columns``: for each batch, the column of each sample number: its place in
-    ``ids``, or a column after these for a participant who is left out. ``male``: whether the participant of each column
+    ``ids``, or the column after these for everyone who is left out. ``male``: whether the participant of each column
     is registered as male.
     """
 
@@ -125,10 +125,12 @@ def _participants(store: Path, batches: tuple[str, ...], content: str, without: 
     place = np.empty(len(ids), np.int32)
     place[order] = np.arange(len(ids), dtype=np.int32)
     ends = np.cumsum([roster.num_rows for roster in rosters], dtype=np.int64)
-    male = equals(everyone.column("sex").combine_chunks(), "male")
+    male = equals(everyone.column("sex").combine_chunks(), "male")[order]
+    if shown < len(ids):  # one column for all of the others, so that the size of the cohort is not that of a selection
+        place, male = np.minimum(place, np.int32(shown)), np.append(male[:shown], False)
     return Participants(
         ids=take(ids, order[:shown]),
-        male=male[order],
+        male=male,
         columns=dict(zip(batches, np.split(place, ends[:-1]), strict=True)) if rosters else {},
     )
 
@@ -140,12 +142,20 @@ def mode_number(mode: str) -> int:
     return MODES[mode]
 
 
-def sites_within(sites: pa.Table, region: Region | None) -> pa.Table:
-    """Return the ``sites`` of a shard that have their POS in ``region``; all of them without a region."""
-    if region is None:
+def sites_within(sites: pa.Table, regions: Sequence[Region] | None) -> pa.Table:
+    """Return the ``sites`` of a shard that have their POS in one of ``regions``, else all of them.
+
+    The regions are on the contig of the shard, sorted and disjoint.
+    """
+    if regions is None:
         return sites
-    first, last = np.searchsorted(numpy_of(sites, "pos"), [region.start, region.end + 1])
-    return sites.slice(first, last - first).combine_chunks()
+    pos = numpy_of(sites, "pos")
+    if len(regions) == 1:
+        first, last = np.searchsorted(pos, [regions[0].start, regions[0].end + 1])
+        return sites.slice(first, last - first).combine_chunks()
+    starts, ends = (np.array(values, np.int64) for values in zip(*((r.start, r.end) for r in regions), strict=True))
+    region = np.searchsorted(starts, pos, side="right") - 1
+    return filtered(sites, (region >= 0) & (pos <= ends[region])).combine_chunks()
 
 
 def chunks(sites: pa.Table, *, wanted: npt.NDArray[np.bool_], participants: int) -> Iterator[pa.Table]:
@@ -192,6 +202,8 @@ def read_evidence(
     parts: list[npt.NDArray[np.int32]] = []
     for entry in snapshot.batches:
         columns = participants.columns[entry.name]
+        if len(columns) and columns.min() == shown:  # nobody of the batch is shown
+            continue
         parts.append(_read_rows(store, entry.name, shard, columns=columns, alleles=keys))
         reference = read_shard(store, entry.name, "reference", shard)
         segments = [numpy_of(reference, name) for name in REFERENCE_SCHEMA.names]

@@ -53,14 +53,20 @@ TBI_LIMIT = 1 << 29  # the longest contig that a .tbi index can hold
 class Content:
     """The content of an export.
 
-    ``mode`` is called, raw or joint; ``by_position`` puts one position on a line. The participants ``without`` have no
-    column, and alleles that only they carry no line.
+    ``regions`` are sorted and disjoint; None: the genome. ``mode`` is called, raw or joint; ``by_position`` puts one
+    position on a line. The participants ``without`` have no column, and alleles that only they carry no line. Neither
+    have alleles with fewer than ``min_ac`` copies in the genotypes that are shown.
     """
 
-    region: Region | None = None
+    regions: tuple[Region, ...] | None = None
     mode: str = "called"
     by_position: bool = False
     without: frozenset[str] = frozenset()
+    min_ac: int = 0
+
+    def on(self, contig: str) -> list[Region] | None:
+        """Return the regions on a contig; None where everything is in the export."""
+        return None if self.regions is None else [region for region in self.regions if region.contig == contig]
 
 
 def export(
@@ -88,7 +94,7 @@ def export(
     mode_number(content.mode)
     output = output.absolute()  # a cluster's workers have folders of their own
     output.parent.mkdir(parents=True, exist_ok=True)
-    shards = store.shards_in(content.region)
+    shards = _shards(store, content)
     work = output.with_name(f"{output.name}.{_digest(store, snapshot, content)}.parts")
     work.mkdir(exist_ok=True)
     with reading(store, snapshot), (engine or Engine()).open() as map_tasks:
@@ -110,6 +116,12 @@ def export(
     finally:
         shutil.rmtree(work)
     fsync_folder(output.parent)
+
+
+def _shards(store: Store, content: Content) -> list[int]:
+    if content.regions is None:
+        return store.shards_in(None)
+    return sorted({shard for region in content.regions for shard in store.shards_in(region)})
 
 
 def _check_output(format: str, output: Path) -> None:
@@ -159,15 +171,17 @@ def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: in
     """Write one shard's records to ``piece`` as BGZF blocks without header or end marker."""
     mode = mode_number(content.mode)
     contig = [contig.name for contig in store.contigs].index(store.shards[shard].contig)
-    people = len(participants_of(store, snapshot, without=content.without).ids)
+    people = len(participants_of(store, snapshot, without=content.without).male)
     with atomic_file(piece) as temporary, temporary.open("wb") as raw:
         blocks = bgzf.BlockWriter(raw)
         number = 0
         if snapshot.number:
-            sites = sites_within(read_sites(store, snapshot, shard), content.region)
+            sites = sites_within(read_sites(store, snapshot, shard), content.on(store.shards[shard].contig))
             for alleles in chunks(sites, wanted=_candidates(sites, mode), participants=people):
                 evidence = read_evidence(store, snapshot, shard, alleles=alleles, without=content.without)
-                if mode == JOINT or content.without:
+                if content.min_ac:
+                    wanted = count(genotypes(evidence, mode=mode))[0] >= content.min_ac
+                elif mode == JOINT or content.without:
                     wanted = count(genotypes(evidence, mode=JOINT if mode == JOINT else RAW))[0] > 0
                 else:
                     wanted = _candidates(alleles, mode)

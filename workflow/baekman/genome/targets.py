@@ -92,7 +92,12 @@ class Overlaps:
 
 
 def read_targets(
-    path: Path, *, lengths: Mapping[str, int], aliases: Mapping[str, str], padding: int = DEFAULT_PADDING
+    path: Path,
+    *,
+    lengths: Mapping[str, int],
+    aliases: Mapping[str, str],
+    padding: int = DEFAULT_PADDING,
+    setting: str = "target_regions",
 ) -> Targets:
     """Return the regions in the BED file ``path``, plain or compressed by gzip.
 
@@ -103,13 +108,14 @@ def read_targets(
         lengths: Numbers of bases by contig, in the order of the reference.
         aliases: Other names of contigs: name in the file -> name in the reference.
         padding: Bases on each side of a region where variants are called too.
+        setting: The setting or option that names the file, for messages.
 
     Raises:
         InputRefused: A line is no region of the reference (every such line, at most ``SHOWN_PROBLEMS``), or no line is.
     """
     regions: list[Region] = []
     problems: list[Problem] = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_lines(path, setting), start=1):
         if not line.strip() or _NO_REGION.match(line):
             continue
         region = _region(line, lengths, aliases)
@@ -126,7 +132,7 @@ def read_targets(
         problems = [*problems[:SHOWN_PROBLEMS], last]
     if not regions and not problems:
         found = "no region"
-        problems = [Problem(file=path.name, expected=BED_FORM, found=found, action="correct target_regions")]
+        problems = [Problem(file=path.name, expected=BED_FORM, found=found, action=f"correct {setting}")]
     if problems:
         raise InputRefused(problems)
     return Targets(regions=tuple(merged(regions, order=lengths)), padding=padding)
@@ -142,7 +148,7 @@ def targets_hash(regions: Sequence[Region]) -> str:
     return hashlib.sha256(format_targets(regions).encode()).hexdigest()
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, setting: str) -> list[str]:
     """Return the lines of a text file, plain or compressed. Raises InputRefused for other content."""
     try:
         content = path.read_bytes()
@@ -155,7 +161,7 @@ def _lines(path: Path) -> list[str]:
                 file=path.name,
                 expected="a BED file, plain or compressed by gzip",
                 found="no file that can be read as text",
-                action="correct target_regions",
+                action=f"correct {setting}",
             )
         ) from None
 

@@ -85,7 +85,9 @@ def _blocks(
     with reading(store, snapshot):
         participants = dense_genotypes.participants_of(store, snapshot, without=without).ids
         for shard in store.shards_in(region):
-            sites = dense_genotypes.sites_within(read_sites(store, snapshot, shard), region)
+            sites = dense_genotypes.sites_within(
+                read_sites(store, snapshot, shard), [region] if region is not None else None
+            )
             everything = np.ones(sites.num_rows, np.bool_)
             for alleles in dense_genotypes.chunks(sites, wanted=everything, participants=len(participants)):
                 evidence = dense_genotypes.read_evidence(store, snapshot, shard, alleles=alleles, without=without)

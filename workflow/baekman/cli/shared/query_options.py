@@ -11,6 +11,18 @@ import typer
 RegionOption = Annotated[
     str | None, typer.Option("--region", help="contig or contig:start-end, 1-based, both ends included.")
 ]
+RegionsOption = Annotated[
+    Path | None,
+    typer.Option("--regions", help="A BED file (0-based, half-open; plain or .gz) in place of --region."),
+]
+ParticipantsOption = Annotated[
+    str | None,
+    typer.Option("--participants", help="IDs separated by commas, or @FILE with an ID per line; default: everyone."),
+]
+MinAcOption = Annotated[
+    int,
+    typer.Option("--min-ac", min=0, help="The fewest copies of an allele in the genotypes that the file shows."),
+]
 SnapshotOption = Annotated[int | None, typer.Option("--snapshot", help="Number of a snapshot; default: the latest.")]
 ParticipantOption = Annotated[str | None, typer.Option("--participant", help="ID of a participant.")]
 SqlOption = Annotated[

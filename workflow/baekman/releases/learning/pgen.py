@@ -61,7 +61,7 @@ class PgenTasks:
 
     def _write(self, region: Region, work: Path, output: Path) -> None:
         without = self.wanted.samples.without(self.store, self.snapshot)
-        content = Content(region=region, mode="joint", without=without)
+        content = Content(regions=(region,) if region is not None else None, mode="joint", without=without)
         pieces = []
         for shard in self.store.shards_in(region):
             pieces.append(work / f"{self.store.shards[shard].name}.piece")

@@ -1,0 +1,110 @@
+"""The part of a cohort that an export has: some participants, some regions, and alleles that are frequent enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypedDict
+
+from baekman.cohort.dense_genotypes import participants_of
+from baekman.cohort.index import find_batches
+from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import Store
+from baekman.errors import InputRefused, Problem
+from baekman.export.write import Content
+from baekman.genome.regions import Region
+from baekman.genome.targets import read_targets
+
+SHOWN_PLACES = 10
+
+
+class Only(TypedDict, total=False):
+    """The options of ``Cohort.export`` that select a part of the cohort."""
+
+    participants: Sequence[str] | None
+    regions: str | PathLike[str] | None
+    min_ac: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The part of a cohort to export, as a person asks for it.
+
+    Attributes:
+        region: ``contig`` or ``contig:start-end``, 1-based, both ends included; None: the genome.
+        regions: a BED file (0-based, half-open) in place of ``region``; lines may overlap.
+        participants: IDs; None: everyone.
+        min_ac: the fewest copies of an allele in the genotypes that the export shows.
+        mode: ``called``, ``raw`` or ``joint``.
+        by_position: whether all alleles of a position are one line.
+    """
+
+    region: str | None = None
+    regions: str | PathLike[str] | None = None
+    participants: Sequence[str] | None = None
+    min_ac: int = 0
+    mode: str = "called"
+    by_position: bool = False
+
+    def content(self, store: Store, snapshot: Snapshot, *, left_out: frozenset[str]) -> Content:
+        """Return the content of the export; the participants ``left_out`` are not in it.
+
+        Raises:
+            InputRefused: A participant is not in the snapshot, or there is none; a region or a line of the BED file is
+                not of the store's reference; or both ``region`` and ``regions`` are given.
+        """
+        without = left_out
+        if self.participants is not None:
+            _require_members(store, snapshot, self.participants)
+            without |= frozenset(participants_of(store, snapshot).ids.to_pylist()) - frozenset(self.participants)
+        return Content(
+            regions=self._regions(store),
+            mode=self.mode,
+            by_position=self.by_position,
+            without=without,
+            min_ac=self.min_ac,
+        )
+
+    def question(self) -> list[Any]:
+        """Return what is asked, for the audit log."""
+        asked = [self.region, self.mode == "raw", self.mode == "joint", self.by_position]
+        if self.regions is None and self.participants is None and not self.min_ac:
+            return asked
+        people = sorted(self.participants) if self.participants is not None else None
+        return [*asked, Path(self.regions).name if self.regions is not None else None, people, self.min_ac]
+
+    def _regions(self, store: Store) -> tuple[Region, ...] | None:
+        if self.region is not None and self.regions is not None:
+            raise InputRefused(
+                Problem(
+                    file="--regions",
+                    expected="--region or --regions",
+                    found="both",
+                    action="give the region as a line of the BED file",
+                )
+            )
+        if self.regions is not None:
+            lengths = {contig.name: contig.length for contig in store.contigs}
+            bed = Path(self.regions)
+            return read_targets(bed, lengths=lengths, aliases=store.rules.aliases, setting="--regions").regions
+        return (store.parse_region(self.region),) if self.region is not None else None
+
+
+def _require_members(store: Store, snapshot: Snapshot, participants: Sequence[str]) -> None:
+    """Raise InputRefused when one of ``participants`` is not in the snapshot, or there is none."""
+    known = find_batches(store, participants, at=snapshot)
+    places = [str(place) for place, participant in enumerate(participants, start=1) if participant not in known]
+    if places or not participants:
+        more = "" if len(places) <= SHOWN_PLACES else " …"
+        raise InputRefused(
+            Problem(
+                file="--participants",
+                expected=f"IDs of participants of snapshot {snapshot.number}",
+                found=f"{len(places)} of {len(participants)} others: number {', '.join(places[:SHOWN_PLACES])}{more}"
+                if places
+                else "none",
+                action='`baekman query --sql "SELECT participant_id FROM participants"` lists them',
+            )
+        )
