@@ -17,7 +17,6 @@ from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store, check_names, create_store, open_store, store_folder
 from baekman.consent import scopes_of
 from baekman.engine.local import Engine
-from baekman.genome.regions import Region
 from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.query.access import Access
 
@@ -193,7 +192,8 @@ class Cohort:
         """
         from baekman.query.genotypes import genotype_blocks
 
-        where, without = self._region(region), self._access.left_out(self.snapshot)
+        where = self.store.parse_region(region) if region is not None else None
+        without = self._access.left_out(self.snapshot)
         self._record("query", question=["genotypes", region, mode])
         return genotype_blocks(self.store, self.snapshot, region=where, mode=mode, without=without)
 
@@ -265,30 +265,24 @@ class Cohort:
         by_position: bool = False,
         **only: Unpack[Only],
     ) -> None:
-        """Write the cohort as one multi-sample file, a column per participant (docs/exports.md).
+        """Write the cohort as one multi-sample file, a column per participant with consent in force (docs/exports.md).
 
-        ``output`` is ``x.vcf``, ``x.vcf.gz``, ``x.bcf``, ``x.pgen`` (with ``.pvar`` and ``.psam``) or ``x.vcz``.
-        ``mode`` is as for ``genotypes``; with ``by_position`` all alleles of a position are one line. Participants
-        without consent in force have no column, and ``AC`` and ``AN`` do not count them.
-
-        ``only``: ``participants`` (IDs: the columns), ``regions`` (a BED file in place of ``region``) and ``min_ac``
-        (the fewest copies of an allele in the genotypes of the file). Raises InputRefused when
-        consent ends during it, ``output`` does not fit the format, a program or package for it is missing, or a
-        participant is unknown or without consent in force.
+        ``output`` is ``x.vcf``, ``x.vcf.gz``, ``x.bcf``, ``x.pgen`` or ``x.vcz``; ``mode`` is as for ``genotypes``. With
+        ``by_position`` all alleles of a position are one line. ``only``: ``participants`` (IDs), ``regions`` (BED) and
+        ``min_ac`` (copies in the file). Raises InputRefused for an unknown ID and when consent ends during it.
 
         Example:
             >>> cohort.export("chr20.bcf", format="bcf", region="chr20", mode="joint")
         """
         from baekman.export.selection import Selection
-        from baekman.export.write import export
 
-        selection = Selection(region=region, mode=mode, by_position=by_position, **only)
+        part = Selection(region=region, mode=mode, by_position=by_position, **only)
+        self._access.require_named(part.participants)
+        self._record("export", question=part.question())
         without = self._access.left_out(self.snapshot)
-        content = selection.content(self.store, self.snapshot, left_out=without)
-        self._access.require_named(selection.participants)
-        self._record("export", question=selection.question())
-        export = partial(export, before_output=partial(self._access.require_unchanged, self.snapshot, without))
-        export(self.store, self.snapshot, format=format, output=Path(output), content=content, engine=self.engine)
+        before = partial(self._access.require_unchanged, self.snapshot, without)
+        options: dict[str, Any] = {"format": format, "output": Path(output), "engine": self.engine}
+        part.export(self.store, self.snapshot, left_out=without, before_output=before, **options)
 
     def freeze(self, output: Location) -> Snapshot:
         """Write ``sites/`` and ``tables/`` of everyone at the latest snapshot to ``output``; returns that snapshot.
@@ -401,9 +395,6 @@ class Cohort:
 
         with self.query(Question(**question)) as relation:
             return arrow_table(relation, columns=columns)
-
-    def _region(self, text: str | None) -> Region | None:
-        return self.store.parse_region(text) if text is not None else None
 
     def _record(self, action: str, *, object: str | None = None, question: Any = None, **hashes: str) -> None:
         self._access.record(action, object=object or str(self.snapshot.number), question=question, **hashes)

@@ -13,7 +13,7 @@ from baekman.cohort.index import find_batches
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
-from baekman.export.write import Content
+from baekman.export.write import Content, export
 from baekman.genome.regions import Region
 from baekman.genome.targets import read_targets
 
@@ -47,6 +47,10 @@ class Selection:
     min_ac: int = 0
     mode: str = "called"
     by_position: bool = False
+
+    def export(self, store: Store, snapshot: Snapshot, *, left_out: frozenset[str], **options: Any) -> None:
+        """Write the export as ``write.export`` does with ``options``; raise InputRefused as it and ``content`` do."""
+        export(store, snapshot, content=self.content(store, snapshot, left_out=left_out), **options)
 
     def content(self, store: Store, snapshot: Snapshot, *, left_out: frozenset[str]) -> Content:
         """Return the content of the export; the participants ``left_out`` are not in it.
