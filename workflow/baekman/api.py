@@ -267,7 +267,7 @@ class Cohort:
     ) -> None:
         """Write the cohort as one multi-sample file, a column per participant with consent in force (docs/exports.md).
 
-        ``output`` is ``x.vcf``, ``x.vcf.gz``, ``x.bcf``, ``x.pgen`` or ``x.vcz``; ``mode`` is as for ``genotypes``. With
+        ``output`` is ``x.vcf``, ``x.vcf.gz``, ``x.bcf``, ``x.pgen`` or ``x.vcz``; ``mode`` as for ``genotypes``. With
         ``by_position`` all alleles of a position are one line. ``only``: ``participants`` (IDs), ``regions`` (BED) and
         ``min_ac`` (copies in the file). Raises InputRefused for an unknown ID and when consent ends during it.
 
