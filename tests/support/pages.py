@@ -165,10 +165,10 @@ class Reader:
         return text
 
     def _run(self, command: str, code: int, place: str) -> str:
-        """Run a command; return what it printed on stdout and stderr."""
+        """Run a command; return what it printed on stdout, then on stderr."""
         if command in self.done:
             return self.done[command]
-        words = shlex.split(command)
+        words = shlex.split(command.replace("\\\n", " "))
         if words[0] == "export":
             os.environ.update(word.split("=", 1) for word in words[1:])
             return ""
@@ -176,7 +176,7 @@ class Reader:
             register(app)
             result = CliRunner().invoke(app, words[1:], catch_exceptions=False)
             assert result.exit_code == code, f"{place}: {command}\n{result.output}"
-            return result.output
+            return result.stdout + result.stderr
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-ec", command],
