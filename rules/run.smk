@@ -150,9 +150,7 @@ def run_inspections(workspace, delivery, participants):
     values = {"workspace": str(workspace.root.resolve()), "delivery": delivery}
     try:
         deliver.run_inspections(
-            internals.command_for(
-                deliver.INSPECTED, values, workflow=workflow, folder=FOLDER
-            ),
+            internals.command_for(deliver.INSPECTED, values, folder=FOLDER),
             workspace=workspace,
             home=workspace.delivery(delivery),
             participants=participants,
@@ -221,3 +219,6 @@ onsuccess:
 
 onerror:
     end_failed_run()
+
+
+internals.end_module_by(workflow, success=conclude, error=end_failed_run)

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
@@ -27,12 +27,14 @@ from snakemake.exceptions import WorkflowError
 TESTED_VERSIONS = "9.12 to 9.27"
 
 ATTRIBUTES = (
+    "_onerror",
+    "_onsuccess",
     "config_settings.config",  # the values of --config
     "config_settings.config_args",  # the same as jobs on other machines get them, or None
     "config_settings.configfiles",
     "global_resources",
     "is_main_process",  # False in a job
-    "main_snakefile",
+    "modifier.is_main_snakefile",  # False in a module
     "resource_settings.cores",
     "resource_settings.nodes",  # number of jobs at the same time on other machines, or None
 )
@@ -46,6 +48,7 @@ CHOOSING_OPTIONS = (
     *("batch", "directory", "force", "forceall", "forcerun", "omit_from", "target_jobs", "touch", "until"),
 )
 FILE_OPTIONS = ("configfile", "profile", "workflow_profile")
+SNAKEFILE = Path(__file__).resolve().parent.parent / "Snakefile"
 OPTIONS = ("cores", "executor", *FILE_OPTIONS, *CHOOSING_OPTIONS, *PLANNING_OPTIONS)
 
 _interruptions: list[int] = []  # signals of Ctrl-C
@@ -97,6 +100,16 @@ def was_interrupted(workflow: Any) -> bool:
 def is_main_process(workflow: Any) -> bool:
     """Return whether this process is the one that a user started, not a job."""
     return bool(workflow.is_main_process)
+
+
+def end_module_by(workflow: Any, *, success: Callable[[], None], error: Callable[[], None]) -> None:
+    """Call ``success`` or ``error`` at the end of a workflow that has this one as a module.
+
+    Snakemake takes these handlers from the main Snakefile only. Handlers there come after the module, and replace these.
+    """
+    if not workflow.modifier.is_main_snakefile():
+        workflow._onsuccess = lambda log: success()
+        workflow._onerror = lambda log: error()
 
 
 def executor() -> str:
@@ -157,13 +170,14 @@ def forget_folder_of_command(workflow: Any) -> None:
     settings.configfiles = [Path(file).resolve() for file in settings.configfiles]
 
 
-def command_for(target: str, values: Mapping[str, str], *, workflow: Any, folder: Path) -> list[str]:
-    """Return the command of another run with the options of this one, for ``target`` only.
+def command_for(target: str, values: Mapping[str, str], *, folder: Path) -> list[str]:
+    """Return the command of another run with the options of this one, for ``target`` of this workflow only.
 
-    ``values`` are added to those of ``--config``. Options that choose jobs are left out. Paths of files, which are
-    relative to the ``folder`` of this command, become absolute ones that do not lead through it.
+    The workflow that runs may be another one, which has this one as a module. ``values`` are added to those of
+    ``--config``. Options that choose jobs are left out. Paths of files, which are relative to the ``folder`` of this
+    command, become absolute ones that do not lead through it.
     """
-    options, config = ["--snakefile", str(Path(workflow.main_snakefile).resolve())], []
+    options, config = ["--snakefile", str(SNAKEFILE)], []
     for action, words in _options(sys.argv[1:]):
         if action == "config":
             config += words[1:]
