@@ -19,7 +19,8 @@ def test_no_other_file_waits_to_be_compared() -> None:
     present = {
         str(file.relative_to(PROJECT)) for folder in ("config", "resources") for file in (PROJECT / folder).iterdir()
     }
-    assert present == {*COPIES, "config/README.md", "resources/systemd"}  # units have no copy in the package
+    of_the_repository = {"resources/systemd", "resources/containers", "resources/conda"}
+    assert present == {*COPIES, "config/README.md", *of_the_repository}
 
 
 def test_a_checkout_uses_its_own_workflow_files_and_its_own_defaults() -> None:

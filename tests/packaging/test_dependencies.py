@@ -53,7 +53,7 @@ def imported(*folders: str) -> set[str]:
     files = [file for folder in folders for suffix in ("py", "smk") for file in (PROJECT / folder).rglob(f"*.{suffix}")]
     places = [PROJECT / place for place in ("workflow", "rules", "tests", "scripts", "scripts/benchmarks")]
     own = {path.stem for place in places for path in place.glob("*.py")}
-    own |= {path.parent.name for place in places for path in place.glob("*/__init__.py")}
+    own |= {path.parent.name for place in places for path in place.glob("*/*.py")}
     modules = {module for file in files for module in modules_of(file)} - sys.stdlib_module_names - own - NOT_DECLARED
     distributions = packages_distributions()
     return {canonicalize_name(name) for module in modules for name in distributions[module]}
