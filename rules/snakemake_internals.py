@@ -105,7 +105,7 @@ def is_main_process(workflow: Any) -> bool:
 def end_module_by(workflow: Any, *, success: Callable[[], None], error: Callable[[], None]) -> None:
     """Call ``success`` or ``error`` at the end of a workflow that has this one as a module.
 
-    Snakemake takes these handlers from the main Snakefile only. Handlers there come after the module, and replace these.
+    Snakemake takes these handlers from the main Snakefile only. Handlers there come later, and replace these.
     """
     if not workflow.modifier.is_main_snakefile():
         workflow._onsuccess = lambda log: success()

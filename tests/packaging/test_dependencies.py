@@ -34,6 +34,8 @@ ORACLES = {canonicalize_name(name) for name in pins_in("requirements-oracles.txt
 # used without an import of ours
 RUN_AS_PROGRAMS = {"multiqc", "cython-lint", "import-linter", "mypy", "ruff", "snakefmt", "vcztools"}
 LOADED_BY_OTHERS = {
+    "mkdocs-material": "MkDocs, for the theme of the pages",
+    "mkdocstrings-python": "MkDocs, for the page of the Python API",
     "psycopg": "SQLAlchemy, for a PostgreSQL URL",
     "pytest-xdist": "pytest, for -n",
     "snakemake-executor-plugin-cluster-generic": "Snakemake, for a test of jobs on other machines",
@@ -53,7 +55,8 @@ def imported(*folders: str) -> set[str]:
     files = [file for folder in folders for suffix in ("py", "smk") for file in (PROJECT / folder).rglob(f"*.{suffix}")]
     places = [PROJECT / place for place in ("workflow", "rules", "tests", "scripts", "scripts/benchmarks")]
     own = {path.stem for place in places for path in place.glob("*.py")}
-    own |= {path.parent.name for place in places for path in place.glob("*/*.py")}
+    own |= {path.parent.name for place in places for path in place.glob("*/__init__.py")}
+    own |= {path.parent.name for path in (PROJECT / "scripts").glob("*/*.py")}
     modules = {module for file in files for module in modules_of(file)} - sys.stdlib_module_names - own - NOT_DECLARED
     distributions = packages_distributions()
     return {canonicalize_name(name) for module in modules for name in distributions[module]}
