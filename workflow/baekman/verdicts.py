@@ -20,7 +20,8 @@ Scalar = str | int | float | bool | None
 GATES: tuple[Gate, ...] = get_args(Gate)
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
 # Reads of a participant of whom an earlier delivery brought reads. A person decides on them.
-CAME_AGAIN = frozenset({"participant_repeated", "specimen_reused"})
+REUSED = "specimen_reused"
+CAME_AGAIN = frozenset({"participant_repeated", REUSED})
 # A tool did part of its work after intake. The specimen cannot go on, even where the gate only reports.
 INCOMPLETE = frozenset({"reads_lost", "records_lost", "calls_incomplete"})
 PROCESS_AGAIN = "nothing to send: the receiver mends the tool and processes the specimen again"

@@ -21,8 +21,10 @@ from baekman.files.untrusted import FileFault, open_inside
 from baekman.intake.delivery import SHEET, Delivery, read_delivery
 from baekman.intake.manifest import MANIFEST, ManifestRow
 from baekman.intake.receive import received_id
+from baekman.workspace.decisions import revision
 from baekman.workspace.inbox_state import FolderState, InboxFolder, InboxRecorder
-from baekman.workspace.paths import Workspace
+from baekman.workspace.paths import DeliveryFolder, Workspace
+from baekman.workspace.waiting import has_new_decision
 
 QUIET_SECONDS = 30.0
 POLL_SECONDS = 15.0
@@ -59,6 +61,7 @@ class _Inbox:
     calls: Calls
     quiet_seconds: float
     handled: dict[Path, tuple[int, ...]] = field(default_factory=dict)
+    taken_on: dict[Path, int] = field(default_factory=dict)
     refused: set[Path] = field(default_factory=set)
     noted: dict[Path, InboxFolder] = field(default_factory=dict)
     reported: set[tuple[Path, str]] = field(default_factory=set)
@@ -66,27 +69,30 @@ class _Inbox:
     def look_at(self, folder: Path) -> FolderState:
         """Deliver ``folder`` if it is due; return its state."""
         state: tuple[int, ...] | None = ()
+        decisions = 0
         try:
             state = _state(folder)
             if state is None:
                 return self._wait(folder, _missing_part(folder))
-            if self.handled.get(folder) == state:
+            if self.handled.get(folder) == state and not self._is_decided(folder):
                 return "refused" if folder in self.refused else "delivered"
             wait = reason_to_wait(folder, quiet_seconds=self.quiet_seconds)
             if wait and not self._is_finished(folder):
                 return self._wait(folder, wait)
             self.noted.pop(folder, None)
-            if wait or is_done(folder, workspace=self.workspace):
+            is_decided = self._is_decided(folder) and (wait is None or wait.reason == "incomplete")  # files may be gone
+            if (wait or is_done(folder, workspace=self.workspace)) and not is_decided:
                 return "finished"
+            decisions = self._revision(folder)
             self.refused.discard(folder)
             if not self.calls.deliver(folder):
                 return "busy"
-            self.handled[folder] = state
+            self.handled[folder], self.taken_on[folder] = state, decisions
             return "delivered"
         except InputRefused as refusal:
             if self.handled.get(folder) != state or folder not in self.refused:
                 self.calls.refuse(refusal, folder)
-            self.handled[folder] = state or ()
+            self.handled[folder], self.taken_on[folder] = state or (), decisions
             self.refused.add(folder)
             problems = refusal.problems
             message = f"refused: {problems[0]}" + (f"; {len(problems) - 1} more" if len(problems) > 1 else "")
@@ -99,6 +105,21 @@ class _Inbox:
             return is_done(folder, workspace=self.workspace)
         except (InputRefused, OSError):
             return False
+
+    def _is_decided(self, folder: Path) -> bool:
+        """Return whether a person has decided on a specimen of ``folder`` since it was delivered last by this watch.
+
+        A delivery is given for each change of its decisions once, whether the run takes them on or not.
+        """
+        home = _received_home(folder, workspace=self.workspace)
+        if home is None or not home.run_manifest.is_file() or not home.decisions.is_file():
+            return False
+        return self.taken_on.get(folder) != revision(home) and has_new_decision(home)
+
+    def _revision(self, folder: Path) -> int:
+        """Return the number of changes of the decisions on ``folder``; 0 without any."""
+        home = _received_home(folder, workspace=self.workspace)
+        return revision(home) if home is not None and home.decisions.is_file() else 0
 
     def _wait(self, folder: Path, wait: Wait | None) -> FolderState:
         """Note and report that ``folder`` waits; None stands for a folder that is no delivery."""
@@ -146,7 +167,8 @@ def watch(
     """Deliver each complete delivery in ``inbox``, once, by ``calls``.
 
     A delivery on which another run works is tried again at the next look. The
-    workspace records what was delivered before, by this process or another. A refused delivery is reported once, and
+    workspace records what was delivered before, by this process or another. A decision of a person on a specimen of a
+    finished delivery (``baekman hold``) lets it be delivered again, once. A refused delivery is reported once, and
     again when its sheet or manifest changes. A folder that cannot be read is
     refused in the same way, and stops no other. With ``once`` the function returns after one look, else never.
     """
@@ -214,6 +236,15 @@ def is_whole(delivery: Delivery, row: ManifestRow) -> bool:
             return row.encrypted or os.fstat(opened.fileno()).st_size >= row.size
     except FileFault:
         return False
+
+
+def _received_home(folder: Path, *, workspace: Workspace) -> DeliveryFolder | None:
+    """Return the delivery in ``folder`` as the workspace has it; None where its intake is not complete."""
+    try:
+        delivery_id = received_id(folder, workspace=workspace)
+    except (InputRefused, OSError):
+        return None
+    return workspace.delivery(delivery_id) if delivery_id else None
 
 
 def is_done(folder: Path, *, workspace: Workspace) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from baekman import audit, pseudonyms, withdrawal
+from baekman import audit, pseudonyms, watch, withdrawal
 from baekman.cli import app
 from baekman.cli.shared import groups
 from baekman.errors import InputRefused
@@ -442,6 +442,11 @@ def test_reads_that_came_again_are_merged_or_replace_the_earlier_ones(site: Site
     words = "expected --merge or --replace: another delivery brought reads of the participant, found neither"
     (problem,) = site.refused("accept", specimen, *WHY, "--delivery", later.id)
     assert words in problem
+    # it is listed, though it is rejected and does not wait
+    listed = site.run("list", "--delivery", later.id)
+    assert "specimen_reused (rejected; --merge or --replace takes it)" in listed.stdout
+    (entry,) = json.loads(site.run("list", "--json", "--delivery", later.id).stdout)
+    assert (entry["verdict"], entry["specimen"], entry["decided"]) == ("reject", specimen, "")
     (problem,) = site.refused("accept", specimen, *WHY, "--merge", "--replace")
     assert "expected --merge or --replace, found both" in problem
     (problem,) = site.refused("accept", specimen, *WHY, "--merge")
@@ -452,8 +457,48 @@ def test_reads_that_came_again_are_merged_or_replace_the_earlier_ones(site: Site
     assert "--instead replaces the decision" in problem
     assert site.run("accept", specimen, *WHY, "--replace", "--instead").exit_code == 0
     assert decisions_in_force(site.workspace, later)[specimen].made.reads == "replace"
+    (entry,) = json.loads(site.run("list", "--json", "--delivery", later.id).stdout)
+    assert entry["decided"] == "accept"
     (problem,) = site.refused("accept", site.ids("A-3")[0], *WHY, "--override", "--merge")
     assert "found none; leave --merge out" in problem
+
+
+def test_a_decision_lets_a_watch_deliver_again_once(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "inbox" / "first"
+    folder.mkdir(parents=True)
+    for name in ("delivery.yaml", "manifest.tsv"):
+        (folder / name).touch()
+    write(site.folder.run_manifest, b"{}")
+    monkeypatch.setattr(watch, "received_id", lambda folder, *, workspace: site.folder.id)
+    monkeypatch.setattr(watch, "reason_to_wait", lambda folder, *, quiet_seconds: None)
+    delivered: list[int] = []
+    looks: list[list[int]] = []
+
+    class Done(Exception):
+        pass
+
+    def deliver(folder: Path) -> bool:
+        delivered.append(len(looks))
+        return True
+
+    def between_looks(seconds: float) -> None:
+        looks.append(list(delivered))
+        if len(looks) == 1:
+            assert site.run("accept", site.ids("A-1")[0], *WHY).exit_code == 0
+        elif len(looks) == 3:
+            assert site.judge() == ["A-1", "A-2"]
+        elif len(looks) == 4:
+            assert site.run("accept", site.ids("A-3")[0], *WHY, "--override").exit_code == 0
+        elif len(looks) == 6:
+            raise Done
+
+    monkeypatch.setattr(watch.time, "sleep", between_looks)
+    calls = watch.Calls(deliver=deliver, refuse=lambda refusal, _: pytest.fail(str(refusal)))
+    with pytest.raises(Done):
+        watch.watch(folder.parent, workspace=site.workspace, calls=calls)
+    assert looks == [[], [1], [1], [1], [1, 4], [1, 4]]  # once, whether the run takes the decision on or not
 
 
 def test_the_list_may_be_cut_by_head(site: Site) -> None:

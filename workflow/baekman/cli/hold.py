@@ -38,6 +38,9 @@ def list_(
 ) -> None:
     """List the specimens that wait for a person, and since when; needs neither the registry nor its key.
 
+    Specimens whose reads came again are listed too: they are rejected unless `hold accept --merge` or `--replace` takes
+    the reads.
+
     Example: baekman hold list --workspace W
     """
     from baekman.hold.specimens import waiting_specimens
@@ -58,6 +61,7 @@ def list_(
     for each in specimens:
         ids = (each["delivery"], each["specimen"], each["participant"] or "-")
         since, reasons = local_time(each["since"]), ", ".join(each["reasons"])
+        reasons += " (rejected; --merge or --replace takes it)" if each["verdict"] == "reject" else ""
         print(printable(columns.format(*ids, each["gate"], since, each["decided"] or "-", reasons)))
 
 

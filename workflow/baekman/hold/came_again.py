@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from baekman.hold.specimens import HeldSpecimen
 from baekman.intake.checks import accepted_before
-from baekman.intake.reasons import REPEATED, REUSED
+from baekman.intake.reasons import REPEATED
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import verdict_history
+from baekman.verdicts import REUSED
 from baekman.workspace.paths import Workspace
 
 

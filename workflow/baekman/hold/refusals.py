@@ -10,9 +10,9 @@ from baekman.consent import ConsentState
 from baekman.errors import Problem
 from baekman.hold.came_again import came_again, reads_problems
 from baekman.hold.specimens import HeldSpecimen, others_of_participant
-from baekman.intake.reasons import REASON_KINDS, REPEATED, REUSED
+from baekman.intake.reasons import REASON_KINDS, REPEATED
 from baekman.registry.records import Registry
-from baekman.verdicts import CAME_AGAIN, INCOMPLETE, ManualDecision, Reason
+from baekman.verdicts import CAME_AGAIN, INCOMPLETE, REUSED, ManualDecision, Reason
 
 # No person decides on these: consent is the participant's, and identity is a fact.
 CONSENT = frozenset({"no_consent", "consent_expired", "participant_withdrawn"})

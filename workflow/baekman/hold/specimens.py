@@ -16,7 +16,7 @@ from baekman.verdicts import CAME_AGAIN, GATES, Reason, Verdict, merge
 from baekman.workspace.decisions import SpecimenDecision, listed_decisions
 from baekman.workspace.denied import read_mark, withdrawn_participants
 from baekman.workspace.paths import DeliveryFolder, Workspace
-from baekman.workspace.waiting import Waiting, verdicts_of, waiting_in
+from baekman.workspace.waiting import Waiting, came_again_in, verdicts_of, waiting_in
 
 _LIST = "`baekman hold list` lists the specimens that wait"
 
@@ -70,10 +70,15 @@ class HeldSpecimen:
 
 
 def waiting_specimens(folders: Iterable[DeliveryFolder]) -> Iterator[dict[str, Any]]:
-    """Yield ``delivery`` and the values of ``Waiting`` of each held specimen of the deliveries ``folders``."""
+    """Yield ``delivery``, ``verdict`` and the values of ``Waiting`` of each specimen of ``folders`` to decide on.
+
+    They are held (``hold``), or rejected (``reject``) since their reads came again.
+    """
     for folder in folders:
-        for waiting in waiting_in(folder, list(verdicts_of(folder))):
-            yield {"delivery": folder.id, **asdict(waiting)}
+        verdicts = list(verdicts_of(folder))
+        for word, some in (("hold", waiting_in(folder, verdicts)), ("reject", came_again_in(folder, verdicts))):
+            for waiting in some:
+                yield {"delivery": folder.id, "verdict": word, **asdict(waiting)}
 
 
 def find_specimen(workspace: Workspace, specimen_id: str) -> list[HeldSpecimen]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from baekman.verdicts import Reason, Scalar, Severity
+from baekman.verdicts import REUSED, Reason, Scalar, Severity
 
 _REGISTER = "correct the registration, then deliver the specimen again"
 _RESEND = "send the file again"
@@ -25,7 +25,6 @@ class ReasonKind:
 
 
 REPEATED = "participant_repeated"  # a person may decide which specimen counts
-REUSED = "specimen_reused"
 
 REASON_KINDS: dict[str, ReasonKind] = {
     # identity

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from baekman.files.sidecar import read_checked
-from baekman.verdicts import GATES, Verdict, merge, read_verdicts
+from baekman.verdicts import GATES, REUSED, Verdict, merge, read_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.decisions import SpecimenDecision, listed_decisions
 from baekman.workspace.paths import DeliveryFolder, Workspace
@@ -50,14 +50,44 @@ def waiting_in(folder: DeliveryFolder, verdicts: Sequence[Verdict]) -> Iterator[
             continue
         if verdict.participant_id in elsewhere:
             continue  # the gate only reports, or what came later counts
-        yield Waiting(
-            specimen=verdict.specimen_id,
-            participant=verdict.participant_id,
-            gate=verdict.gate,
-            reasons=tuple(dict.fromkeys(reason.code for reason in verdict.reasons if reason.severity != "note")),
-            since=received if verdict.gate == "intake" and received else _written(folder.verdicts(verdict.gate)),
-            decided=_decided(verdict, of_persons.get(verdict.specimen_id)),
-        )
+        yield _waiting(folder, verdict, of_persons.get(verdict.specimen_id), received=received)
+
+
+def came_again_in(folder: DeliveryFolder, verdicts: Sequence[Verdict]) -> Iterator[Waiting]:
+    """Yield the specimens among ``verdicts`` that are rejected since reads of them were accepted before.
+
+    They do not wait, but a person may take their reads (``baekman hold accept --merge`` or ``--replace``). Left out are
+    those that a person has rejected, and those that came in a later delivery.
+    """
+    rejected = [verdict for verdict in verdicts if verdict.verdict == "reject" and verdict.decision is None]
+    again = [verdict for verdict in rejected if any(reason.code == REUSED for reason in verdict.reasons)]
+    if not again:
+        return
+    of_persons = {made.specimen_id: made for made in listed_decisions(folder)}
+    superseded = specimens.superseded_in(Workspace(folder.path.parents[1]), folder.id)
+    received = received_at(folder)
+    for verdict in again:
+        if verdict.participant_id not in superseded:
+            yield _waiting(folder, verdict, of_persons.get(verdict.specimen_id), received=received)
+
+
+def has_new_decision(folder: DeliveryFolder) -> bool:
+    """Return whether a person has decided on a verdict that stands: the next ``baekman deliver`` takes it on."""
+    decisions = {made.specimen_id: made for made in listed_decisions(folder)}
+    return bool(decisions) and any(
+        _decided(verdict, decisions.get(verdict.specimen_id)) for verdict in verdicts_of(folder)
+    )
+
+
+def _waiting(folder: DeliveryFolder, verdict: Verdict, decision: SpecimenDecision | None, *, received: str) -> Waiting:
+    return Waiting(
+        specimen=verdict.specimen_id,
+        participant=verdict.participant_id,
+        gate=verdict.gate,
+        reasons=tuple(dict.fromkeys(reason.code for reason in verdict.reasons if reason.severity != "note")),
+        since=received if verdict.gate == "intake" and received else _written(folder.verdicts(verdict.gate)),
+        decided=_decided(verdict, decision),
+    )
 
 
 def _decided(verdict: Verdict, decision: SpecimenDecision | None) -> str:
