@@ -17,6 +17,7 @@ import polars as pl
 import pysam
 import pytest
 import truth
+import yaml
 from baekman.registry.records import open_registry
 from baekman.tables.files import table_path
 from baekman.verdicts import read_verdicts
@@ -157,6 +158,37 @@ def test_every_command_of_the_page_prints_what_the_page_shows(
     reader = Reader(folder=tmp_path, names=names, done=done)
     reader.read(page)
     assert reader.compared >= PAGES[page]
+
+
+# pages that call the workspace W, with the number of answers and the beginning of the blocks that the demo can run
+PAGES_OF_W = {"operating.md": (7, ""), "../README.md": (0, "baekman registry")}
+
+
+@pytest.mark.parametrize("page", PAGES_OF_W)
+def test_every_command_of_a_page_on_any_workspace_runs(
+    demo: Demo, page_names: dict[str, str], page: str, tmp_path: Path
+) -> None:
+    shutil.copytree(demo.workspace, tmp_path / "W")
+    settings = yaml.safe_load((demo.genome / "demo_config.yaml").read_text(encoding="utf-8"))
+    paths = {key: str(demo.genome / value) for key, value in settings.items() if (demo.genome / str(value)).is_file()}
+    (tmp_path / "W" / "config.yaml").write_text(yaml.safe_dump(settings | paths), encoding="utf-8")
+    shutil.copy(demo.genome / "registration.tsv", tmp_path)
+    (tmp_path / "inbox").symlink_to(demo.genome / "deliveries")
+    ran = ("init --workspace W", "import registration.tsv --workspace W")  # by the demo
+    done = dict.fromkeys(
+        [
+            *(f"baekman registry {words}" for words in ran),
+            'echo "reference: /data/GRCh38.fa" > W/config.yaml',
+            "baekman deliver inbox/2026-11 --workspace W",
+            "baekman watch inbox --workspace W",
+        ],
+        "",
+    )
+    names = page_names | {"S…": page_names["SY3XMYZFR9P1A1"], "TEXT": "'the registered sex was corrected'"}
+    reader = Reader(folder=tmp_path, names=names if page == "../README.md" else page_names, done=done)
+    least, only = PAGES_OF_W[page]
+    reader.read(page, only=only)
+    assert reader.compared >= least
 
 
 def test_a_watch_delivers_each_delivery_of_the_inbox_once(demo: Demo) -> None:

@@ -3,11 +3,13 @@
 A page has these blocks:
 
 - a block after a line that begins with a file's path in backquotes and ends with a colon is the content of this file;
-- ``console``: one command a line, or over several lines within quotes; ``baekman`` runs in this process;
+- ``console``: one command a line, or over several lines within quotes; ``baekman`` runs in this process. A comment
+  begins with two blanks and ``#``;
 - ``text`` after ``console``: all that the last ``console`` block printed. Blanks between words do not count. ``…``
   stands for any text, and a line of ``…`` for any lines. A text that begins with ``refused:`` is of a command that
   ends with 3;
-- a comment ``by hand`` before ``console``: the commands take too long for a test, and their ``text`` is not compared;
+- a comment ``by hand`` before ``console``: the commands need minutes or another machine, and their ``text`` is not
+  compared; `tests/docs/test_console_blocks.py` counts these blocks;
 - ``pycon``: a session of Python, compared by doctest. All sessions of a page share their names.
 """
 
@@ -33,9 +35,10 @@ from typer.testing import CliRunner
 
 _FENCE = re.compile(
     r"(?:^`(?P<file>[\w./-]+\.\w+)`[^\n]*:\n\n|^<!-- by hand: (?P<why>[^\n]+) -->\n)?"
-    r"^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$",
+    r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
+_COMMENT = re.compile(r"(?m)(?:^|\s{2,})# .*$")
 _ID = re.compile(r"\b[DPRS][0-9A-Z]{13}\b")
 _SPECIMEN = re.compile(r"S[0-9A-Z]{13} (?:accept|hold|reject) ")
 _DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -77,7 +80,7 @@ def blocks(text: str) -> list[Block]:
 def commands(text: str) -> Iterator[str]:
     """Yield the commands of a console block; an open quote or a backslash at the end of a line continues a command."""
     command = ""
-    for line in text.splitlines():
+    for line in _COMMENT.sub("", text).splitlines():
         command = f"{command}\n{line}" if command else line
         with contextlib.suppress(ValueError):
             shlex.split(command)
@@ -134,8 +137,11 @@ class Reader:
     done: Mapping[str, str] = field(default_factory=dict)
     compared: int = 0
 
-    def read(self, page: str) -> None:
-        """Do what the page ``docs/<page>`` shows; raise AssertionError at the first block that is not true."""
+    def read(self, page: str, *, only: str = "") -> None:
+        """Do what the page ``docs/<page>`` shows; raise AssertionError at the first block that is not true.
+
+        ``only``: the beginning of the ``console`` blocks that are read, where others of the page need another place.
+        """
         session: dict[str, Any] = {}
         printed: str | None = None
         shown_blocks = blocks((PROJECT / "docs" / page).read_text(encoding="utf-8"))
@@ -148,8 +154,9 @@ class Reader:
                     Path(block.file).write_text(text, encoding="utf-8")
                 elif block.language == "console":
                     code = 3 if following is not None and following.text.startswith("refused:") else 0
-                    typed = [] if block.why else list(commands(text))
-                    printed = None if block.why else "".join(self._run(command, code, place) for command in typed)
+                    is_read = not block.why and text.startswith(only)
+                    typed = list(commands(text)) if is_read else []
+                    printed = "".join(self._run(command, code, place) for command in typed) if is_read else None
                 elif block.language == "text" and printed is not None:
                     new = agrees(text, printed)
                     assert new is not None, f"{place}: it printed\n{printed}"

@@ -1,0 +1,163 @@
+"""Every console block of every page is run by a test, or says why a person types it; such blocks are counted."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from baekman.cohort.add import add_batch
+from baekman.cohort.gvcf_list import Member
+from baekman.cohort.store import create_store
+from baekman.projects.project import add_project
+from baekman.registry.records import create_registry
+from baekman.releases.package.build import build_release
+from support import PROJECT
+from support.delivery_builder import make_workspace, registration, simple_delivery, write_reference
+from support.example_workspace import example_workspace
+from support.pages import Block, Reader, blocks
+from support.projects import RELEASE
+from support.small_release import small_release
+from support.store_tools import block, gvcf_text, line
+from support.store_tools import write_reference as write_bases
+
+PAGES = sorted(
+    [
+        *("../README.md", "../CONTRIBUTING.md", "../config/README.md"),
+        *(path.name for path in (PROJECT / "docs").glob("*.md")),
+    ]
+)
+# pages of the demo, which tests/e2e/test_demo_genome.py reads
+OF_DEMO = ("start.md", "own-delivery.md", "results.md", "operating.md", "../README.md")
+# the number of blocks that a person types, each with its reason in a comment before it
+BY_HAND = {"../CONTRIBUTING.md": 1, "../README.md": 2, "operating.md": 2, "own-delivery.md": 3, "releases.md": 2}
+PROGRAMS = re.compile(r"^\s*(?:\$ )?(?:baekman|snakemake|make|python|pip|export|plink2|bcftools) ", re.MULTILINE)
+BASES = "ACGTACGTTGCA" * 200_000
+
+
+def text_of(page: str) -> str:
+    return (PROJECT / "docs" / page).read_text(encoding="utf-8")
+
+
+def bare_store(folder: Path) -> Reader:
+    """Make the store ``cohort``, of no workspace, with one participant, and the workspace of the session of Python."""
+    example_workspace(folder)
+    store = create_store(folder / "cohort", reference=write_bases(folder / "chr20.fa", {"chr20": BASES}))
+    calls = [
+        block(1, 999_999, "A", contig="chr20"),
+        line(1_000_001, BASES[1_000_000], "T,<NON_REF>", "0/1:50:30:14,16,0:250,0,300,400,400,400", contig="chr20"),
+    ]
+    (folder / "one.g.vcf").write_text(gvcf_text(calls, contigs={"chr20": len(BASES)}))
+    add_batch(store, batch="b", members=[Member(participant_id="P0123456789ABX", gvcf=str(folder / "one.g.vcf"))])
+    return Reader(folder)
+
+
+def registered(folder: Path) -> Reader:
+    """Make the registration table of a page, and the folders that a leak scan reads."""
+    (folder / "W").mkdir()
+    for name in ("participants", "tables", "logs"):
+        (folder / "W" / name).mkdir()
+    rows = ("institution\tspecimen_id\tparticipant\tparticipant_type\tregistered_sex\tconsent\tconsent_from",
+            "Hanbit Hospital\tHB-B-0001\tHB-0001\tgeneral\tfemale\tgranted\t2024-01-01")  # fmt: skip
+    (folder / "registration.tsv").write_text("\n".join(rows) + "\n")
+    return Reader(folder)
+
+
+def delivered(folder: Path) -> Reader:
+    """Make a workspace with a registered specimen, and its delivery in ``inbox``."""
+    reference = write_reference(folder / "reference")
+    make_workspace(folder / "W", reference, [registration("A-1", 1)])
+    simple_delivery(folder / "inbox" / "HB-2026-03", reference, "A-1", name="HB-2026-03")
+    return Reader(folder)
+
+
+def proposed(folder: Path) -> Reader:
+    """Make a workspace with the project of the page, and a release that is proposed for it."""
+    create_registry(folder / "W")
+    described = next(each for each in blocks(text_of("releases.md")) if each.file == "project.yaml")
+    (folder / "project.yaml").write_text(described.text, encoding="utf-8")
+    project, _ = add_project(folder / "W", folder / "project.yaml")
+    home = folder / "W" / "releases" / RELEASE
+    home.mkdir(parents=True)
+    (home / "plan.json").write_text(json.dumps({"request": {"project": project.id}}))
+    done = {"baekman project add project.yaml --workspace W": f"{project.id}\n"}
+    return Reader(folder, names={"J…": project.id, "R…": RELEASE}, done=done)
+
+
+def approved(folder: Path) -> Reader:
+    """Make a workspace with an approved release, and the copy of its package that a researcher has."""
+    made = small_release(folder)
+    home = made.approve(made.propose())
+    names = {
+        "R…": home.id,
+        "P…": made.participants[0],
+        "DIR": f"W/releases/{home.id}/package",
+        "--workers 8": "--workers 1",
+    }
+    build_release(made.workspace, home.id, registry=made.registry)
+    shutil.copytree(home.package, folder / "package")
+    shutil.copy(folder / "W" / "projects" / "release.pub", folder)
+    (folder / "later-manifests").mkdir()
+    return Reader(folder, names=names)
+
+
+def empty(folder: Path) -> Reader:
+    """Use an empty folder: the page makes all that it needs."""
+    return Reader(folder, names={"inbox/emr-2026-11": "inbox/emr-2026-03"})
+
+
+# the place that each page needs, and the beginning of the blocks that are read there
+PLACES: dict[str, tuple[Callable[[Path], Reader], list[tuple[str, str]]]] = {
+    "store": (bare_store, [("exports.md", ""), ("cohort-format.md", "")]),
+    "records": (empty, [("records.md", ""), ("../README.md", "baekman records")]),
+    "registry": (registered, [("privacy.md", "")]),
+    "delivery": (delivered, [("deliveries.md", "")]),
+    "project": (proposed, [("releases.md", "baekman project")]),
+    "release": (approved, [("../README.md", "baekman project"), ("releases.md", "baekman release")]),
+}
+# the beginning of the blocks that the demo reads, where not all
+DEMO_ONLY = {"../README.md": "baekman registry"}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_command_runs_and_prints_what_the_page_shows(place: str, tmp_path: Path) -> None:
+    ground, pages = PLACES[place]
+    reader = ground(tmp_path)
+    for page, only in pages:
+        reader.read(page, only=only)
+
+
+def console(page: str) -> list[Block]:
+    return [each for each in blocks(text_of(page)) if each.language == "console"]
+
+
+def test_each_console_block_is_run_by_a_test() -> None:
+    read = {(page, only) for _, pages in PLACES.values() for page, only in pages}
+    read |= {(page, DEMO_ONLY.get(page, "")) for page in OF_DEMO}
+    left = [
+        (page, each.line)
+        for page in PAGES
+        for each in console(page)
+        if not each.why and not any(page == of and each.text.startswith(only) for of, only in read)
+    ]
+    assert left == []
+    demo = (PROJECT / "tests" / "e2e" / "test_demo_genome.py").read_text(encoding="utf-8")
+    assert [page for page in OF_DEMO if f'"{page}"' not in demo] == []
+
+
+def test_blocks_that_a_person_types_are_counted() -> None:
+    counts = {page: sum(each.why is not None for each in console(page)) for page in PAGES}
+    assert {page: count for page, count in counts.items() if count} == BY_HAND
+
+
+def test_commands_stand_in_console_blocks() -> None:
+    others = [
+        (page, each.line)
+        for page in PAGES
+        for each in blocks(text_of(page))
+        if each.language in ("", "sh", "bash", "shell") and PROGRAMS.search(each.text)
+    ]
+    assert others == []
