@@ -44,6 +44,7 @@ COMMANDS: dict[str, str] = {
     "export": "export --cohort W/cohort --format vcf --output OUT.vcf",
     "cohort verify": "cohort verify --cohort W/cohort",
     "cohort freeze": "cohort freeze --cohort W/cohort --output OUT",
+    "cohort report": "cohort report --cohort W/cohort --output OUT.html",
     "cohort compact": "cohort compact --cohort W/cohort",
     "cohort withdraw": "cohort withdraw FIRST --cohort W/cohort",
     "registry show": "registry show --workspace W",

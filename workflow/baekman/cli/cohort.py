@@ -22,6 +22,7 @@ from baekman.cli.options import (
 from baekman.cli.shared.notes import note
 from baekman.cli.shared.opening import BARE, note_left_out, opened_cohort
 from baekman.cli.shared.places import new_cohort_folder
+from baekman.cli.shared.query_options import SnapshotOption
 
 if TYPE_CHECKING:
     from baekman.api import Cohort
@@ -255,6 +256,50 @@ def repair(cohort: CohortOption = None, workspace: OwnerOption = None, workers: 
     ):
         for number in repair(opened.store, map_tasks=map_tasks):
             typer.echo(str(number))
+
+
+@app.command()
+def report(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page, .html; its numbers come as .json.")],
+    cohort: CohortOption = None,
+    snapshot: SnapshotOption = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Show counts of few people too: for the operators only.")
+    ] = False,
+    workers: WorkersOption = CORES,
+    scheduler: SchedulerOption = None,
+    insecure: InsecureOption = False,
+    workspace: OwnerOption = None,
+    purpose: PurposeOption = "",
+) -> None:
+    """Write a page on a snapshot: participants, variants, filters, distributions, batch effects; prints its path.
+
+    Counts of fewer than 11 people are hidden. Participants without consent to the purpose in force are not counted,
+    except in the numbers of variants.
+
+    Example: baekman cohort report --workspace W --output cohort.html
+    """
+    from functools import partial
+
+    from baekman.query.access import Access
+    from baekman.report.cohort.page import write_cohort_report
+
+    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
+    with opened_cohort(cohort, workspace=workspace, purpose=purpose, snapshot=snapshot, **engine) as opened:
+        access = Access(opened.store, purpose=purpose)
+        without, html = access.left_out(opened.snapshot), output.with_suffix(".html")
+        access.record("cohort.report", object=str(opened.snapshot.number), question=["exact" if exact else "hidden"])
+        write_cohort_report(
+            opened.store,
+            opened.snapshot,
+            without=without,
+            html=html,
+            is_exact=exact,
+            engine=opened.engine,
+            check=partial(access.require_unchanged, opened.snapshot, without),
+        )
+        typer.echo(str(html))
+        note_left_out(opened, counted_in="numbers of variants")
 
 
 @app.command()

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape, unescape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from baekman.report.words import Words
 
@@ -220,6 +220,19 @@ class Plot:
             label=self.text(name),
             zorder=1,
         )
+
+    def whole_numbers(self, axis: Literal["x", "y"] = "x") -> None:
+        """Mark an axis at whole numbers only."""
+        from matplotlib.ticker import MaxNLocator
+
+        chosen = self.axes.xaxis if axis == "x" else self.axes.yaxis
+        chosen.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+    def thousands(self, axis: Literal["x", "y"] = "y") -> None:
+        """Write the numbers of an axis with commas, and millions as M."""
+        chosen = self.axes.xaxis if axis == "x" else self.axes.yaxis
+        self.margin = max(self.margin, 6) if axis == "y" else self.margin
+        chosen.set_major_formatter(lambda value, _: f"{value / 1e6:g}M" if abs(value) >= 1e6 else f"{value:,.10g}")
 
     def _arrange(self) -> None:
         """Put the legend above the axes and leave room for names; lengths are estimated, which is fast."""

@@ -11,7 +11,7 @@ from baekman.qc.thresholds import Limits
 from baekman.report import wording
 from baekman.report.delivery.numbers import Numbers
 from baekman.report.figure import Figure
-from baekman.report.plots import STYLES, VERDICT_STYLES, Plot, Style, plot
+from baekman.report.plots import STYLES, VERDICT_STYLES, Style, plot
 from baekman.report.words import Words, same
 
 MOST_NAMED = 12  # specimens below a figure; report.json has all
@@ -154,7 +154,8 @@ def _measure(measure: Measure, numbers: Numbers) -> Iterator[Figure]:
                     rejects=key.startswith("reject"),
                 )
         drawn.label(x=SPECIMENS, y=measure.axis)
-        _whole_numbers(drawn, len(measured))
+        drawn.whole_numbers()
+        drawn.axes.set_xlim(0, len(measured) + 1)
     suspects = [(value, row) for value, row in measured if _is_beyond(value / factor, limits)]
     if any(key.endswith(("from", "above")) for key in limits):
         suspects.reverse()
@@ -168,14 +169,6 @@ def _is_beyond(value: float, limits: Limits) -> bool:
     from baekman.qc.thresholds import beyond
 
     return beyond(value, limits)[0] is not None
-
-
-def _whole_numbers(drawn: Plot, specimens: int) -> None:
-    """Count specimens on the x axis in whole numbers."""
-    from matplotlib.ticker import MaxNLocator
-
-    drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    drawn.axes.set_xlim(0, specimens + 1)
 
 
 def _breadth(rows: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
@@ -277,9 +270,7 @@ def _reasons(numbers: Numbers) -> Iterator[Figure]:
             ],
         )
         drawn.label(x=Words("검체", "specimens"))
-        from matplotlib.ticker import MaxNLocator
-
-        drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        drawn.whole_numbers()
     yield Figure(
         title=Words("사유", "Reasons"),
         meaning=Words(

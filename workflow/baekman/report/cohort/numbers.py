@@ -1,0 +1,131 @@
+"""The numbers of the report on a snapshot, put together from its shards and batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from baekman.cohort.snapshot import Snapshot, reading
+from baekman.cohort.store import Store
+from baekman.engine.local import Engine
+from baekman.report.cohort.batch_effects import batch_effects
+from baekman.report.cohort.people import EDGES, MEASURES, BatchPeople, people_of_batch, percentile
+from baekman.report.cohort.small_cells import hidden
+from baekman.report.cohort.variants import Variants, variants_of_shard
+from baekman.workspace.paths import Workspace
+
+SCHEMA_VERSION = "1"
+PERCENTS = (5, 25, 50, 75, 95)
+PARTS = 30  # of a distribution
+Numbers = dict[str, Any]
+
+
+def cohort_numbers(
+    store: Store, snapshot: Snapshot, *, without: Collection[str], threshold: int, engine: Engine | None = None
+) -> Numbers:
+    """Return every number of the report on ``snapshot``.
+
+    Each shard and each batch is a task of its own, so memory does not grow with the cohort. Participants in ``without``
+    are not counted, except in the numbers of variants, which are those of the snapshot's sites.
+
+    Returns:
+        ``snapshot participants left_out sexes batches variants measures`` and ``threshold``. Counts of fewer than
+        ``threshold`` people are None, and so is what would give them away (``small_cells``). A percentile is None where
+        fewer people are at or beyond it. A batch of fewer people has no medians.
+    """
+    home = None if store.is_bare else Workspace(store.workspace)
+    batches = [entry.name for entry in snapshot.batches]
+    with reading(store, snapshot), (engine or Engine()).open() as map_tasks:
+        shards = map_tasks("variants", partial(variants_of_shard, store, snapshot), len(store.shards))
+        people: Sequence[BatchPeople] = map_tasks(
+            "participants", partial(_people, store, snapshot, batches, frozenset(without), home), len(batches)
+        )
+    variants = Variants()
+    for shard in shards:
+        variants.add(shard)
+    total = sum(of.participants for of in people)
+    left_out = snapshot.participants - total
+    return {
+        "schema": SCHEMA_VERSION,
+        "snapshot": snapshot.number,
+        "threshold": threshold,
+        "participants": total if total >= threshold or not total else None,
+        "left_out": left_out if left_out >= threshold or not left_out else None,
+        "sexes": _sexes(people, threshold=threshold),
+        "batches": _batches(people, threshold=threshold),
+        "variants": variants.to_json(),
+        "measures": {measure: _measure(people, measure, threshold=threshold) for measure in MEASURES},
+    }
+
+
+def _people(
+    store: Store,
+    snapshot: Snapshot,
+    batches: Sequence[str],
+    without: Collection[str],
+    workspace: Workspace | None,
+    number: int,
+) -> BatchPeople:
+    return people_of_batch(store, snapshot, batches[number], without=without, workspace=workspace)
+
+
+def _sexes(people: Sequence[BatchPeople], *, threshold: int) -> dict[str, int | None]:
+    """Return the number of participants by sex."""
+    sexes: Counter[str] = Counter()
+    for of in people:
+        sexes.update(of.sexes)
+    small = hidden(sexes, threshold=threshold)
+    return {sex: None if sex in small else sexes[sex] for sex in ("female", "male", "unknown")}
+
+
+def _batches(people: Sequence[BatchPeople], *, threshold: int) -> list[Numbers]:
+    """Return the rows of the batches in the order in which the snapshot lists them."""
+    small = hidden({of.batch: of.participants for of in people}, threshold=threshold)
+    rows: list[Numbers] = [
+        {
+            "batch": of.batch,
+            "participants": None if of.batch in small else of.participants,
+            "medians": of.medians if of.participants >= threshold else {},
+            **{"flags": [], "pc1": None, "pc2": None},
+        }
+        for of in people
+    ]
+    compared = [row for row in rows if row["medians"]]
+    for row, effect in zip(compared, batch_effects([row["medians"] for row in compared]), strict=True):
+        row |= effect
+    return rows
+
+
+def _measure(people: Sequence[BatchPeople], measure: str, *, threshold: int) -> Numbers:
+    """Return the percentiles of a measure, and its distribution in ``PARTS`` parts between the outer percentiles."""
+    histogram = np.zeros(len(EDGES[measure]) - 1, np.int64)
+    for of in people:
+        histogram += of.histograms[measure]
+    total = int(histogram.sum())
+    percents = {
+        f"p{percent}": percentile(histogram, measure, percent)
+        if total * min(percent, 100 - percent) >= threshold * 100 or (threshold == 1 and total)
+        else None
+        for percent in PERCENTS
+    }
+    filled = np.flatnonzero(histogram)
+    if not len(filled):
+        return {"participants": 0, **percents, "distribution": []}
+    edges = EDGES[measure]
+    step = max(1, -(-(filled[-1] + 1 - filled[0]) // PARTS))
+    parts: list[Numbers] = [
+        {
+            "from": round(float(edges[place]), 4),
+            "to": round(float(edges[min(place + step, len(edges) - 1)]), 4),
+            "participants": int(histogram[place : place + step].sum()),
+        }
+        for place in range(filled[0], filled[-1] + 1, step)
+    ]
+    for part in parts:
+        if 0 < part["participants"] < threshold:
+            part["participants"] = None
+    return {"participants": total if total >= threshold else None, **percents, "distribution": parts}
