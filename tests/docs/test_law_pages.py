@@ -8,7 +8,10 @@ import re
 import pytest
 from support import PROJECT
 
-PAGES = {name: (PROJECT / "docs" / name).read_text(encoding="utf-8") for name in ("privacy.md", "reliability.md")}
+PAGES = {
+    name: (PROJECT / "docs" / name).read_text(encoding="utf-8")
+    for name in ("privacy.md", "reliability.md", "how-it-works.md")
+}
 
 
 def rows(page: str, heading: str) -> list[str]:
@@ -37,5 +40,7 @@ def test_every_promise_and_every_attack_names_one() -> None:
 def test_every_law_of_reliability_names_one() -> None:
     headings = re.findall(r"^## (.+)$", PAGES["reliability.md"], flags=re.MULTILINE)
     headings.remove("Faults")  # its table is written by `make faults`
-    laws = [row for heading in headings for row in rows("reliability.md", heading)]
+    laws = [row for heading in headings for row in rows("reliability.md", heading)] + rows(
+        "how-it-works.md", "The laws"
+    )
     assert laws and [row for row in laws if "`tests/" not in row.rsplit("|", 2)[1]] == []

@@ -60,3 +60,12 @@ def test_lists_and_tables_of_the_repository_are_those_of_the_site() -> None:
     assert page_text("So:\n- one\n  more\n- two", place="a.md") == "So:\n\n- one\n  more\n- two\n"
     assert page_text("| `a\\|b` | c\\|d |", place="a.md") == "| `a|b` | c\\|d |\n"
     assert page_text("```\nSo:\n- [a](b.txt)\n```", place="a.md") == "```\nSo:\n- [a](b.txt)\n```\n"
+
+
+@pytest.mark.parametrize("picture", sorted(path.name for path in (PROJECT / "docs").glob("*.svg")))
+def test_pictures_are_legible_in_print_and_in_the_dark(picture: str) -> None:
+    text = (PROJECT / "docs" / picture).read_text(encoding="utf-8")
+    width, height = re.findall(r'viewBox="0 0 (\d+) (\d+)"', text)[0]
+    assert int(width) <= 900 and min(map(int, re.findall(r'font-size="(\d+)"', text))) >= 12
+    assert re.search(rf'<rect width="{width}" height="{height}"[^>]* fill="#ffffff"/>', text)
+    assert "<title>" in text
