@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
+import subprocess
 from datetime import date, timedelta
 from pathlib import Path
 
+import baekman
 import pytest
 from baekman import audit, withdrawal
 from baekman.cli import app
@@ -23,6 +26,8 @@ from baekman.registry.records import open_registry
 from baekman.tables import files as table_files
 from baekman.tables import make as tables
 from baekman.tables.freeze import freeze
+from baekman.tables.freeze_verification import notes_on, verify_freeze
+from baekman.tables.freeze_withdrawal import leave_freeze
 from baekman.workspace import run_lock
 from baekman.workspace.denied import denied_participants, withdrawn_participants
 from baekman.workspace.paths import Workspace
@@ -35,6 +40,8 @@ from support.finished_workspace import (
     write_calls,
     write_tables,
 )
+from support.kills import killed_before
+from support.store_tools import hashes
 from typer.testing import CliRunner
 
 
@@ -235,6 +242,36 @@ def test_a_freeze_leaves_out_and_an_add_by_hand_refuses_participants_without_con
         "participant with consent to sequencing in force, found a withdrawal, or a consent that was refused or has "
         f"ended; leave the participant out (of a cohort: `baekman cohort withdraw {participant_id}`)"
     )
+
+
+def test_a_withdrawal_reaches_the_participants_and_tables_of_a_freeze_in_the_workspace(
+    workspace: FinishedWorkspace, tmp_path: Path
+) -> None:
+    gone, release = workspace.participant_ids[1], workspace.root / "release"
+    baekman.open_cohort(workspace.cohort).freeze(release)
+    shutil.copytree(release, tmp_path / "copy")
+    receipt = withdrawal.withdraw(workspace, gone, registry=workspace.opened_registry)
+    assert receipt["left"] == []
+    assert {"release/SHA256SUMS", "release/participants.parquet"} <= set(receipt["edited"])
+    baekman.open_cohort(workspace.cohort).freeze(tmp_path / "never")
+    name = "participants.parquet"
+    assert (release / name).read_bytes() == (tmp_path / "never" / name).read_bytes()
+    placed = [sorted(str(path.relative_to(each)) for path in each.rglob("*")) for each in (release, tmp_path / "never")]
+    assert placed[0] == placed[1]
+    assert list(verify_freeze(release, open_store(workspace.cohort))) == []
+    counted = "1 participant was withdrawn since it was written: sites and frequencies still count them"
+    assert notes_on(release)[0] == counted
+    done = subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=release, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    # outside of the workspace it is as it was; a kill at any effect leaves what the same work finishes
+    for step in range(1, 100):
+        shutil.copytree(tmp_path / "copy", tmp_path / str(step))
+        was_killed = killed_before(step, lambda place=tmp_path / str(step): leave_freeze(place, participant=gone))
+        leave_freeze(tmp_path / str(step), participant=gone)
+        assert hashes(tmp_path / str(step)) == hashes(release), f"effect {step}"
+        if not was_killed:
+            break
+    assert step > 5
 
 
 def test_tables_of_others_equal_those_of_a_cohort_that_never_had_the_participant(

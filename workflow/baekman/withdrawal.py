@@ -32,6 +32,7 @@ from baekman.report.renewal import write_report_again
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
+from baekman.tables.freeze_withdrawal import leave_freezes
 from baekman.workspace import run_lock
 from baekman.workspace.abandoned_orders import destroy_abandoned
 from baekman.workspace.currency import newest_snapshot, note_cohort
@@ -361,6 +362,7 @@ def _purge_alone(workspace: Workspace, participant_id: str, specimens: Sequence[
         audit.record_once(workspace.root, after=note.audit, action="table-keys.destroy", object=participant_id)
     for path in purge_files(workspace, traces, note=note):
         write_report_again(workspace, path)
+    leave_freezes(workspace.root, note.named | note.searched, participant=participant_id)
     purge = note.purge(workspace, left=remaining(workspace, traces))
     if note.has_key:
         purge.removed.add(f"{workspace.table_keys.name}: the key of this participant's tables")

@@ -18,7 +18,7 @@ from baekman.cli.options import (
     WorkersOption,
     print_findings,
 )
-from baekman.cli.shared.opening import note_left_out, opened_cohort
+from baekman.cli.shared.opening import note_left_out, note_other_snapshot, opened_cohort
 from baekman.cli.shared.query_options import (
     AnswerFileOption,
     AnswerFormatOption,
@@ -191,5 +191,7 @@ def query(
     with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose) as opened:
         with opened.query(question) as relation:
             write_answer(relation, replace(answer, short=question.short_columns))
+        if tables is not None and participant is not None:
+            note_other_snapshot(opened, tables, participant)
         if participant is None:
             note_left_out(opened, counted_in="sites (ac, an, af and others)" if question.shows_sites else "")

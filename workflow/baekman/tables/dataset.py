@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from baekman import audit, pseudonyms
 from baekman.arrow import noticing_damage
 from baekman.cohort.schema import REFERENCE_TABLE, TABLE
-from baekman.cohort.store import open_store
+from baekman.cohort.store import Store, open_store
 from baekman.errors import InputRefused, Problem
 from baekman.genome.contigs import Contig
 from baekman.genome.regions import Region, parse_region
@@ -27,6 +27,7 @@ from baekman.tables.files import open_table as open_file
 from baekman.tables.keys import TableKeys, is_encrypted, open_keys
 from baekman.tables.owner import owner_of
 from baekman.tables.seals import require_footer
+from baekman.tables.snapshots import mixed_sentence
 from baekman.workspace.denied import admission_of, audit_purpose
 from baekman.workspace.identity import find_workspace, is_workspace
 from baekman.workspace.paths import Workspace
@@ -97,7 +98,8 @@ def open_tables(
     groups (a shard each) that ``region`` touches. A filter on ``participant_id`` opens only the files of these
     participants too. ``polars.scan_pyarrow_dataset`` makes it a LazyFrame. A withdrawal destroys a participant's key;
     such tables are left out, unless ``participants`` names them. A participant without consent in force is left out,
-    and a warning counts them.
+    and a warning counts them. Another warning names the snapshots of variants that are of several: their ``af``, joint
+    genotypes and ``filter`` differ.
 
     Arguments, columns and the audit log are as for ``open_table``.
 
@@ -123,6 +125,8 @@ def open_tables(
         admitted.require(participants, file="tables")
     paths = _paths(folder, dataset, participants, keys)
     shown = [path for path in paths if admitted.admits(path.stem)]
+    if dataset == VARIANTS and (sentence := mixed_sentence(shown, keys=keys, store=_store_in(place))):
+        warnings.warn(sentence, stacklevel=2)
     if len(shown) < len(paths):
         warnings.warn(f"{len(paths) - len(shown)} participants without consent in force are left out", stacklevel=2)
     named = participants is not None and all(pseudonyms.is_valid(participant, "P") for participant in participants)
@@ -199,10 +203,17 @@ def _paths(folder: Path, dataset: str, participants: Sequence[str] | None, keys:
 
 def _parse_region(text: str, workspace: Workspace | None) -> Region:
     """Return the region that a person writes, by the contigs of the workspace's cohort if it has one."""
-    if workspace is not None and (workspace.cohort / "store.json").is_file():
-        return open_store(workspace.cohort).parse_region(text)
+    if (store := _store_in(workspace)) is not None:
+        return store.parse_region(text)
     contig = re.sub(r":[\d,]+(-[\d,]*)?$", "", text)
     return parse_region(text, contigs=[Contig(name=contig, length=END_OF_CONTIG, m5="")], aliases={})
+
+
+def _store_in(workspace: Workspace | None) -> Store | None:
+    """Return the cohort of a workspace, if it has one."""
+    if workspace is not None and (workspace.cohort / "store.json").is_file():
+        return open_store(workspace.cohort)
+    return None
 
 
 def _fragments(paths: Sequence[Path], dataset: str, region: Region | None, keys: TableKeys | None) -> Iterator[Any]:

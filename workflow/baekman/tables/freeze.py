@@ -38,6 +38,7 @@ from baekman.tables.freeze_files import (
     count_rows,
     describe,
     is_summed,
+    remove_parts,
     write_participants,
     write_sums,
 )
@@ -156,6 +157,7 @@ def _complete(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine 
             _copy_sites(store, snapshot, output / SITES)
     make_tables(store, output=output / TABLES, snapshot=snapshot, engine=engine)
     _require_tables(store, snapshot, output / TABLES)
+    remove_parts(output)
     # registered types may have changed since a freeze was written, and a freeze never changes
     if not is_summed(output, PARTICIPANTS_FILE):
         write_participants(output, store, snapshot, types=types)

@@ -116,6 +116,12 @@ def _settings(store: Store, snapshot: Snapshot) -> str:
     return json.dumps(value, indent=1) + "\n"
 
 
+def remove_parts(output: Path) -> None:
+    """Delete what a killed command left of unfinished files in the folder of a freeze."""
+    for path in output.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def write_participants(output: Path, store: Store, snapshot: Snapshot, *, types: Types) -> None:
     """Write the participants of a snapshot (schema PARTICIPANTS), sorted by ID."""
     parts = []

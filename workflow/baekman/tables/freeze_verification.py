@@ -48,7 +48,10 @@ def notes_on(output: Path, *, home: Path | None = None) -> list[str]:
         return [freeze.missing_sentence]
     if _needs_keys(freeze, _keys(freeze)):
         return ["its tables are encrypted and the keys are not here: their rows, AC and AN were not counted"]
-    return [counting_sentence(freeze)]
+    left = left_since(read_sealed(output / LIST))
+    people = "1 participant was" if left == 1 else f"{left} participants were"
+    withdrawn = [f"{people} withdrawn since it was written: sites and frequencies still count them"] if left else []
+    return [*withdrawn, counting_sentence(freeze)]
 
 
 def verify_freeze(output: Path, store: Store | None = None, *, home: Path | None = None) -> Iterator[str]:
@@ -140,7 +143,7 @@ def _content(freeze: Freeze, noted: Mapping[str, Any]) -> Iterator[str]:
     try:
         yield from _rows_and_schemas(freeze, noted, _described(freeze.path), keys)
         if not _needs_keys(freeze, keys):
-            yield from count_findings(freeze, keys=keys)
+            yield from count_findings(freeze, keys=keys, left=left_since(noted))
     except DamagedFile:
         raise
     except (InputRefused, OSError):  # OSError: of Arrow, for another key
@@ -191,9 +194,15 @@ def _rows_and_schemas(
                 with open_table(path, participant=participant, keys=keys) as file:
                     yield from examine(path.relative_to(freeze.path).as_posix(), dataset, file)
     for kind, count in rows.items():
-        if count != noted["rows"][kind]:
+        expected = noted["rows"][kind]
+        if count > expected or (count < expected and (kind == SITES or not left_since(noted))):
             place = kind if kind == SITES else f"{TABLES}/{kind}"
-            yield f"{place}: {count} rows, and {LIST} has {noted['rows'][kind]}"
+            yield f"{place}: {count} rows, and {LIST} has {expected}"
+
+
+def left_since(noted: Mapping[str, Any]) -> int:
+    """Return the number of participants who were withdrawn since a freeze was written, by its list of digests."""
+    return int(noted.get("frozen", noted["participants"])) - int(noted["participants"])
 
 
 def columns_of(schema: pa.Schema) -> list[tuple[str, str]]:

@@ -36,14 +36,20 @@ def digests_of_tables(paths: Sequence[Path]) -> dict[str, Any]:
 
 def footer_digest(path: Path) -> str:
     """Return the digest of the footer of a Parquet file, "" when it has none."""
+    footer = read_footer(path)
+    return digest_of_bytes(footer) if footer else ""
+
+
+def read_footer(path: Path) -> bytes:
+    """Return the bytes of the footer of a Parquet file, none when it has no footer."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(size - _LENGTH_AND_MAGIC, 0))
         length = int.from_bytes(file.read(4), "little") + _LENGTH_AND_MAGIC
         if length > size:
-            return ""
+            return b""
         file.seek(size - length)
-        return digest_of_bytes(file.read())
+        return file.read()
 
 
 def accept(output: Path, participant: str, digests: Mapping[str, Any], *, alone: bool) -> None:

@@ -63,3 +63,15 @@ def note_left_out(cohort: Cohort, *, counted_in: str = "") -> None:
             f"note: {counted_in} still count them; `baekman withdraw ID` takes a participant out of all numbers, and "
             "`baekman cohort freeze` and `baekman export` count only who is shown"
         )
+
+
+def note_other_snapshot(cohort: Cohort, tables: Path, participant: str) -> None:
+    """Print which snapshot the finished table of ``participant`` is of, when it is another than that of ``cohort``."""
+    from baekman.tables.files import table_path
+    from baekman.tables.keys import open_keys
+    from baekman.tables.snapshots import TableSnapshot, other_sentence
+
+    snapshot = TableSnapshot(cohort.snapshot.content, cohort.snapshot.participants)
+    keys, path = open_keys(cohort.store.workspace), table_path(tables, participant)
+    if sentence := other_sentence(path, keys=keys, store=cohort.store, of_sites=snapshot):
+        note(f"note: {sentence}")
