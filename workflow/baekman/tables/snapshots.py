@@ -72,9 +72,11 @@ def other_sentence(path: Path, *, keys: TableKeys | None, store: Store, of_sites
 def numbers_of(contents: Sequence[str], *, store: Store | None) -> Mapping[str, str]:
     """Return the name of each snapshot by its digest: its number where the store has it, else its first characters."""
     names = {content: f"snapshot {content[:8]}…" for content in contents}
-    for number in numbers(store) if store is not None else ():
+    if store is None or not store.snapshots.is_dir():  # no cohort at hand, or a freeze
+        return names
+    for number in numbers(store):
         try:
-            content = read_snapshot(store, number).content if store is not None else ""
+            content = read_snapshot(store, number).content
         except InputRefused:  # damaged, or deleted by another command
             continue
         if content in names:
