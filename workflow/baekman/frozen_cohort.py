@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from baekman.api import Cohort
 from baekman.cohort.snapshot import Snapshot
+from baekman.cohort.store import open_store
 from baekman.consent import scopes_of
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
@@ -17,6 +18,9 @@ from baekman.query.frozen import FreezeAccess
 from baekman.tables import freeze_reading
 from baekman.tables.dataset import find_owner
 from baekman.tables.freeze_files import TABLES
+from baekman.tables.snapshots import numbers_of
+from baekman.workspace.identity import STORE_FILE
+from baekman.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     import duckdb
@@ -104,9 +108,14 @@ class FrozenCohort(Cohort):
         """Raise InputRefused: dense genotypes need the cohort store."""
         raise self._refusal("genotypes of everyone", action="open the cohort store for them")
 
-    def export(self, *_: Any, **__: Any) -> NoReturn:
+    def export(self, output: Location, *, format: str, **_: Any) -> NoReturn:
         """Raise InputRefused: an export needs the cohort store; the message has the command that works."""
-        command = "baekman export --cohort W/cohort --format FORMAT --output FILE"
+        place = Workspace(self._access.workspace.root).cohort
+        has_cohort = not self.store.is_bare and (place / STORE_FILE).is_file()
+        content = self.snapshot.content
+        number = numbers_of([content], store=open_store(place) if has_cohort else None)[content].rpartition(" ")[2]
+        at = f" --snapshot {number}" if number.isdecimal() else ""
+        command = f"baekman export --workspace W{at} --format {format} --output {Path(output).name}"
         raise self._refusal("an export", action=f"export the cohort that the freeze was made from: {command}")
 
     def write_tables(self, *_: Any, **__: Any) -> NoReturn:

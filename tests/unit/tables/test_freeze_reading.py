@@ -39,7 +39,9 @@ def test_a_freeze_that_stands_alone_is_read_like_the_cohort_that_it_was_made_fro
     common = ["participant_id", "contig", "pos", "ref", "alt", "copies", "gq", "pl"]
     assert frozen.calls(FIRST, columns=common).to_pylist() == cohort.calls(FIRST, columns=common).to_pylist() != []
     assert frozen.calls(FIRST, "chr20:1", columns=["pos"]).num_rows == 0
-    assert frozen.sql("SELECT count(*) FROM calls JOIN sites USING (contig, pos, ref, alt)").fetchall() == [(2,)]
+    joined = "SELECT participant_id, af, filter, called FROM calls JOIN sites USING (contig, pos, ref, alt) ORDER BY 1"
+    assert frozen.sql(joined).fetchall() == [(FIRST, 0.75, "PASS", True), (SECOND, 0.75, "PASS", True)]
+    assert frozen.calls(FIRST, columns=["af", "filter"]).to_pylist() == [{"af": 0.75, "filter": "PASS"}]
     assert frozen.sql("SELECT DISTINCT participant_id FROM reference ORDER BY 1").fetchall() == [(FIRST,), (SECOND,)]
     ids = frozen.scan("participants").select("participant_id").collect().to_series().to_list()
     assert ids == [FIRST, SECOND] and frozen.left_out == 0
@@ -56,7 +58,7 @@ def test_a_freeze_that_stands_alone_is_read_like_the_cohort_that_it_was_made_fro
         (
             lambda frozen: frozen.export("x.bcf", format="bcf"),
             "alone: expected a cohort store for an export, found a freeze; export the cohort that the freeze was made "
-            "from: baekman export --cohort W/cohort --format FORMAT --output FILE",
+            "from: baekman export --workspace W --format bcf --output x.bcf",
         ),
         (lambda frozen: frozen.add("b", "list.tsv"), "expected a cohort store for a change, found a freeze"),
         (lambda frozen: frozen.freeze("again"), "expected a cohort store for a freeze, found a freeze"),
@@ -67,6 +69,15 @@ def test_a_freeze_that_stands_alone_is_read_like_the_cohort_that_it_was_made_fro
 def test_what_a_freeze_cannot_do_is_refused_with_the_next_step(written: Path, use: object, message: str) -> None:
     with pytest.raises(InputRefused, match=message.replace("(", r"\(")):
         use(baekman.open_freeze(written / "alone"))  # type: ignore[operator]
+
+
+def test_the_refusal_of_an_export_has_the_command_that_works(written: Path, tmp_path: Path) -> None:
+    shutil.copytree(written / "W", tmp_path / "W")
+    done = run("export", "--cohort", "W/release", "--format", "bcf", "--output", "x.bcf", cwd=tmp_path, check=False)
+    command = "baekman export --workspace W --snapshot 1 --format bcf --output x.bcf"
+    assert done.returncode == 3 and f"the freeze was made from: {command}\n" in done.stderr
+    run(*command.split()[1:], cwd=tmp_path)
+    assert (tmp_path / "x.bcf").is_file()
 
 
 def test_a_participant_whose_consent_ended_since_is_in_no_view_but_the_counts_of_sites(

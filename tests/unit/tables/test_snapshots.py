@@ -62,8 +62,8 @@ def test_the_metadata_says_which_participants_af_counts(mixed: Path) -> None:
         schema = pq.read_schema(table_of(mixed, participant))
         assert schema.metadata[b"baekman.participants"] == str(count).encode()
         assert schema.field("af").metadata[b"description"].decode() == (
-            f"Allele frequency in called genotypes of the {count} participants of the snapshot that baekman.snapshot "
-            "names. Tables of two snapshots differ in it, and in joint genotypes and filter."
+            "Allele frequency in called genotypes of the snapshot that the file's metadata names. "
+            "Files of two deliveries are of two snapshots, until `baekman tables` or a freeze writes all again."
         )
 
 

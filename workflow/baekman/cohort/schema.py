@@ -321,6 +321,9 @@ CALLS, REFERENCE, CENSUS, CALLED = (
 ROSTER, TABLE, REFERENCE_TABLE = (
     schema_of(columns, nullable=True) for columns in (ROSTER_COLUMNS, TABLE_COLUMNS, REFERENCE_TABLE_COLUMNS)
 )
+# whoever opens a file of its own sees which participants ``af`` counts
+_AF = TABLE.get_field_index("af")
+TABLE = TABLE.set(_AF, TABLE.field(_AF).with_metadata({"description": TABLE_COLUMNS[_AF].description}))
 SITES = pa.schema(
     [CENSUS.field(each.name) if each.name in CENSUS.names else (each.name, each.type) for each in SITES_COLUMNS]
 )

@@ -162,7 +162,10 @@ class FreezeAccess(Access):
             elif view in DATASETS:
                 keys = open_keys(self.store.workspace)
                 rows = freeze.rows(DATASETS[view], chosen, keys=keys, region=region)
-                connection.register(view, rows)
+                connection.register(f"{view}_rows", rows)
+                # `sites` has both: in SQL a join of calls and sites names each column once
+                hidden = " EXCLUDE (af, filter)" if view == "calls" and question.sql is not None else ""
+                connection.execute(f"CREATE VIEW {view} AS SELECT *{hidden} FROM {view}_rows")
             elif view == "participants":
                 people = freeze.participants()
                 shown = [row for row, name in enumerate(ids_of(people)) if name not in without]

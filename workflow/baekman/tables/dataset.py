@@ -97,9 +97,8 @@ def open_tables(
     No row is read before the data set is scanned. A scan opens the files of ``participants`` only, and reads the row
     groups (a shard each) that ``region`` touches. A filter on ``participant_id`` opens only the files of these
     participants too. ``polars.scan_pyarrow_dataset`` makes it a LazyFrame. A withdrawal destroys a participant's key;
-    such tables are left out, unless ``participants`` names them. A participant without consent in force is left out,
-    and a warning counts them. Another warning names the snapshots of variants that are of several: their ``af``, joint
-    genotypes and ``filter`` differ.
+    such tables are left out, unless ``participants`` names them. A warning counts the participants who are left out
+    without consent in force. Another names the snapshots, where variants are of several: ``af`` and others differ.
 
     Arguments, columns and the audit log are as for ``open_table``.
 
@@ -127,8 +126,8 @@ def open_tables(
     shown = [path for path in paths if admitted.admits(path.stem)]
     if dataset == VARIANTS and (sentence := mixed_sentence(shown, keys=keys, store=_store_in(place))):
         warnings.warn(sentence, stacklevel=2)
-    if len(shown) < len(paths):
-        warnings.warn(f"{len(paths) - len(shown)} participants without consent in force are left out", stacklevel=2)
+    if left_out := len(paths) - len(shown):
+        warnings.warn(f"{left_out} participants without consent in force are left out", stacklevel=2)
     named = participants is not None and all(pseudonyms.is_valid(participant, "P") for participant in participants)
     if place is not None:
         audit.record_use(
@@ -142,9 +141,8 @@ def open_tables(
     everything = ds.FileSystemDataset(fragments, SCHEMAS[dataset], ds.ParquetFileFormat(), pa_fs.LocalFileSystem())
     if wanted is None:
         return everything
-    first, last = BOUNDS[dataset]
-    inside = (ds.field(last) >= wanted.start) & (ds.field(first) <= wanted.end)
-    return everything.filter((ds.field("contig") == wanted.contig) & inside)
+    first, last = map(ds.field, BOUNDS[dataset])
+    return everything.filter((ds.field("contig") == wanted.contig) & (last >= wanted.start) & (first <= wanted.end))
 
 
 def table_dataset(folder: Path, participant: str, *, region: Region | None, keys: TableKeys | None) -> ds.Dataset:

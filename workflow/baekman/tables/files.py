@@ -8,7 +8,6 @@ A folder of tables holds two data sets, ``variants/<bucket>/<ID>.parquet`` (sche
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ class TableWriters:
         for target in self.targets:
             target.parent.mkdir(parents=True, exist_ok=True)
         self.temporary = [target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp" for target in self.targets]
-        self.schemas = (with_metadata(_table_schema(metadata), metadata), with_metadata(REFERENCE_TABLE, metadata))
+        self.schemas = (with_metadata(TABLE, metadata), with_metadata(REFERENCE_TABLE, metadata))
         self.files = [
             pq.ParquetWriter(path, schema, encryption_properties=encryption, **parquet_options(schema))
             for path, schema in zip(self.temporary, self.schemas, strict=True)
@@ -93,16 +92,6 @@ class TableWriters:
                 with suppress(OSError):  # of a full disk: the rest need not be written
                     file.close()
                 path.unlink(missing_ok=True)
-
-
-def _table_schema(metadata: Mapping[str, str]) -> pa.Schema:
-    """Return TABLE with a sentence on ``af`` in the metadata of its field, for a file with ``metadata``."""
-    sentence = (
-        f"Allele frequency in called genotypes of the {metadata['baekman.participants']} participants of the snapshot "
-        "that baekman.snapshot names. Tables of two snapshots differ in it, and in joint genotypes and filter."
-    )
-    number = TABLE.get_field_index("af")
-    return TABLE.set(number, TABLE.field(number).with_metadata({"description": sentence}))
 
 
 def remove_unfinished(output: Path, participant: str = "*") -> None:
