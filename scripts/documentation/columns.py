@@ -7,6 +7,7 @@ from typing import Any
 
 from baekman.annotation.schema import ANNOTATIONS_COLUMNS
 from baekman.cohort import schema as cohort
+from baekman.columns import DICTIONARY_COLUMNS as DICTIONARY_NAMES
 from baekman.columns import Columns, TextColumn, type_name
 from baekman.config.schema_errors import read_schema
 from baekman.records import schema as records
@@ -14,6 +15,7 @@ from baekman.records.dictionary import DICTIONARY_COLUMNS
 from baekman.records.intake.tables import COVERAGE_FILE, EVENTS_FILE
 from baekman.registry.registration import REGISTRATION_COLUMNS
 from baekman.report.verdict_table import VERDICT_COLUMNS
+from baekman.tables import freeze_files
 from documentation.markdown import code, table
 
 
@@ -40,13 +42,18 @@ def text_table(columns: Sequence[TextColumn]) -> str:
     return table(["Column", "Needed", "Values", "Meaning"], rows)
 
 
+# the values of keys that are lists or mappings
+_VALUES = {"period": "`{from: YYYY-MM-DD, to: YYYY-MM-DD}`", "files": "a list of file names"}
+
+
 def object_table(name: str, *, first: str) -> str:
     """Return the table of the keys of the package's JSON Schema ``name``; ``first`` is the heading of the keys."""
     schema = read_schema(name)
     needed = set(schema["required"])
     rows = []
     for key, rule in schema["properties"].items():
-        values = ", ".join(code(value) for value in rule["enum"]) if "enum" in rule else rule["$comment"]
+        values = ", ".join(code(value) for value in rule["enum"]) if "enum" in rule else _VALUES.get(key)
+        values = values or rule["$comment"]
         rows.append((code(key), "yes" if key in needed else "", values, rule["description"]))
     return table([first, "Needed", "Values", "Meaning"], rows)
 
@@ -60,6 +67,7 @@ def regions() -> dict[str, str]:
         "called": columns_table(cohort.CALLED_COLUMNS),
         "roster": columns_table(cohort.ROSTER_COLUMNS),
         "manifest": object_table("manifest", first="Column"),
+        "sheet": object_table("records", first="Key"),
         "file of events": text_table(EVENTS_FILE),
         "dictionary": columns_table(DICTIONARY_COLUMNS),
     }
@@ -122,13 +130,23 @@ def tables_page() -> str:
         "## delivery.yaml\n",
         object_table("delivery", first="Key"),
         "## Files of records\n",
-        "`events.csv` or `events.parquet` of a delivery of [records](../records.md):\n",
+        "`records.yaml` of a delivery of [records](../records.md); `period` or `coverage` is needed:\n",
+        object_table("records", first="Key"),
+        "`events.csv` or `events.parquet`:\n",
         text_table(EVENTS_FILE),
         "`coverage.csv` or `coverage.parquet`:\n",
         text_table(COVERAGE_FILE),
     ]
     for heading, text, columns in PARQUET:
         parts += [f"## {heading}\n", f"{text}\n", columns_table(columns)]
+    parts += [
+        "## Files of a freeze\n",
+        "Next to `sites/` and `tables/`, which have the columns above, a folder of `baekman cohort freeze` has these\n"
+        "tables. Its `dictionary.tsv` has a row for each column of all files, in the columns "
+        f"{', '.join(code(name) for name in DICTIONARY_NAMES)}.\n",
+    ]
+    for name in (freeze_files.PARTICIPANTS_FILE, freeze_files.CONTIGS_FILE, freeze_files.SHARDS_FILE):
+        parts += [f"`{name}`:\n", columns_table(freeze_files.FILES[name])]
     parts += [
         "## verdicts.tsv\n",
         "`deliveries/D…/report/verdicts.tsv`: a row per reason of a verdict, or per verdict without a reason.\n",
