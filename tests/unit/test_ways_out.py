@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from baekman import audit
+from baekman.cli.shared.query_options import of_finished_table
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import create_store, open_store
@@ -24,6 +26,7 @@ from baekman.query.question import Question
 from baekman.registry.denied_list import add_consent, open_in_force
 from baekman.tables import freeze as tables_of_freeze
 from baekman.tables import make
+from baekman.tables.files import table_path
 from baekman.tables.freeze_verification import verify_freeze
 from baekman.workspace.denied import mark_withdrawn
 from cyvcf2 import VCF
@@ -249,6 +252,18 @@ def test_the_commands_count_whoever_is_left_out(workspace: FinishedWorkspace, tm
     assert [event["purpose"] for event in audit.events(workspace.root) if event["action"] == "export"] == [
         "commercial_use"
     ]
+
+
+def test_a_region_of_a_participant_is_that_of_the_table(workspace: FinishedWorkspace) -> None:
+    participant = workspace.participant_ids[0]
+    cohort = baekman.open_cohort(workspace.cohort)
+    question = Question(participant=participant, region="c1:100")
+    assert of_finished_table(cohort, question) == replace(question, tables=workspace.tables)
+    assert of_finished_table(cohort, Question(participant=participant)).tables is None
+    done = run("query", "--cohort", workspace.cohort, "--participant", participant, "--region", "c1:100")
+    assert "joint_copies" in done.stdout and done.stderr == ""
+    table_path(workspace.tables, participant).unlink()
+    assert of_finished_table(cohort, question).tables is None
 
 
 @pytest.mark.parametrize(

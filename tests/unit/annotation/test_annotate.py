@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from baekman import open_cohort
 from baekman.annotation import annotate as annotating
 from baekman.annotation.annotate import annotate
 from baekman.annotation.consequences import parsed
@@ -22,6 +24,8 @@ from baekman.cohort.gvcf_list import Member
 from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.errors import InputRefused
+from baekman.query.ask import ask
+from baekman.query.question import Question
 from support.kills import Killed, killed
 from support.store_tools import gvcf_text, line, write_reference
 
@@ -217,6 +221,48 @@ def test_rsids_and_clinvar_are_found_by_the_allele_however_the_file_writes_it(pl
     assert {at: row["rsid"] for at, row in annotated.items()} == {key: "rs5;rs7", of_deletion: "rs9"}
     assert (rows[key]["clinvar"], rows[key]["clinvar_review"]) == ("Benign", "expert")
     assert rows[of_deletion]["clinvar"] is None and rows[key]["gene"] is None
+    (found,) = _answer(store, rsid="rs7")
+    assert (found["pos"], found["alt"], found["rsid"], found["clinvar"]) == (
+        snv["pos"],
+        snv["alt"],
+        "rs5;rs7",
+        "Benign",
+    )
+    with pytest.raises(InputRefused) as refused:
+        _answer(store, rsid="rs77")
+    assert str(refused.value) == (
+        "--rsid: expected one that an allele of the answer has, found none of that name; "
+        "names are those of the file in annotate.rsids; only alleles of the cohort are annotated"
+    )
+
+
+def _answer(store: Store, **question: str) -> list[dict[str, Any]]:
+    with ask(store, read_snapshot(store), Question(**question)) as relation:  # type: ignore[arg-type]
+        rows: list[dict[str, Any]] = relation.to_arrow_table().to_pylist()
+    return rows
+
+
+def test_a_query_finds_the_alleles_of_a_gene_and_joins_annotations(place: Path, store: Store) -> None:
+    with pytest.raises(InputRefused) as refused:
+        _answer(store, gene="ALPHA1")
+    step = "configure `annotate` (config/README.md), then run: baekman cohort annotate"
+    assert str(refused.value) == f"cohort: expected annotations of snapshot 2, found none; {step}"
+    with pytest.raises(InputRefused) as refused:
+        _answer(store, sql="SELECT * FROM annotations")
+    assert str(refused.value).endswith(f"; {step}")
+    annotate(store, Sources(genes=place / "genes.gff3"))
+    expected = [row for row in _table(store).to_pylist() if row["gene"] == "ALPHA1"]
+    assert len(expected) > 50
+    found = _answer(store, gene="alpha1")
+    names = ("contig", "pos", "ref", "alt", "consequence", "impact")
+    assert [[row[name] for name in names] for row in found] == [[row[name] for name in names] for row in expected]
+    assert {"ac", "filter"} <= {*found[0]} and {row["contig"] for row in found} == {"chr1"}
+    own = _answer(store, gene="ALPHA1", participant="P2", region="chr1:1001-1300")
+    assert {row["participant_id"] for row in own} == {"P2"} and all(1001 <= row["pos"] <= 1300 for row in own)
+    joined = "SELECT count(*) AS n FROM sites JOIN annotations USING (contig, pos, ref, alt) WHERE impact = 'HIGH'"
+    assert _answer(store, sql=joined) == [{"n": sum(row["impact"] == "HIGH" for row in _table(store).to_pylist())}]
+    scanned = open_cohort(store.path).scan("annotations").select("gene").collect()
+    assert scanned.height == _table(store).num_rows
 
 
 def _table_of(store: Store) -> list[dict[str, object]]:

@@ -25,6 +25,7 @@ from baekman.cli.shared.query_options import (
     ByOption,
     CarriersOption,
     ColumnsOption,
+    GeneOption,
     LimitOption,
     MemoryLimitOption,
     MinAcOption,
@@ -32,12 +33,14 @@ from baekman.cli.shared.query_options import (
     ParticipantsOption,
     RegionOption,
     RegionsOption,
+    RsidOption,
     SnapshotOption,
     SpillLimitOption,
     SqlOption,
     TablesOption,
     TimeLimitOption,
     WithOption,
+    of_finished_table,
     require_one_question,
 )
 from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
@@ -143,6 +146,8 @@ def query(
     cohort: CohortOption = None,
     region: RegionOption = None,
     participant: ParticipantOption = None,
+    gene: GeneOption = None,
+    rsid: RsidOption = None,
     carriers: CarriersOption = None,
     by: ByOption = None,
     sql: SqlOption = None,
@@ -161,9 +166,9 @@ def query(
 ) -> None:
     """Print sites of a region, a participant's call rows, carriers of an allele, counts by group, or the answer to SQL.
 
-    Example: baekman query --region chr20:1000000-2000000 --format csv
+    A participant's region is that of the finished table in the workspace, if there is one and no --snapshot.
 
-    Example: baekman query --workspace W --participant P0123456789ABX --region chr20 --tables W/tables
+    Example: baekman query --workspace W --participant P0123456789ABX --region chr20:1000000-2000000
 
     Example: baekman query --carriers chr20:1000001:A:T
 
@@ -175,23 +180,25 @@ def query(
     from baekman.query.output import Output, write_answer
     from baekman.query.own_tables import own_tables
     from baekman.query.question import Question
-    from baekman.query.views import VIEW_NAMES
+    from baekman.query.views import ANNOTATED, VIEW_NAMES
 
-    parts: dict[str, Any] = {"region": region, "participant": participant, "carriers": carriers, "sql": sql}
+    parts: dict[str, Any] = {"region": region, "participant": participant, "gene": gene, "rsid": rsid}
+    parts |= {"carriers": carriers, "sql": sql}
     require_one_question(parts, {"tables": tables, "by": by, "with": own})
-    answer = Output(format=format, file=output, columns=columns, limit=limit)
-    answer.check()
+    (answer := Output(format=format, file=output, columns=columns, limit=limit)).check()
     question = Question(
         **parts,
         by=tuple(name.strip() for name in by.split(",")) if by is not None else (),
         tables=tables,
-        own=own_tables(own or [], views=VIEW_NAMES),
+        own=own_tables(own or [], views=(*VIEW_NAMES, ANNOTATED)),
         limits=Limits(time=time_limit, memory=memory_limit, spill=spill_limit),
     )
     with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose) as opened:
+        if snapshot is None:
+            question = of_finished_table(opened, question)
         with opened.query(question) as relation:
             write_answer(relation, replace(answer, short=question.short_columns))
-        if tables is not None and participant is not None:
-            note_other_snapshot(opened, tables, participant)
+        if question.tables is not None and participant is not None:
+            note_other_snapshot(opened, question.tables, participant)
         if participant is None:
             note_left_out(opened, counted_in="sites (ac, an, af and others)" if question.shows_sites else "")

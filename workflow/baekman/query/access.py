@@ -212,7 +212,7 @@ class Access:
         self.require_named([participant] if participant is not None else None)
         shown = participant if participant and pseudonyms.is_valid(participant, "P") else str(snapshot.number)
         without = self.left_out(snapshot) if question.is_of_everyone else frozenset()
-        more = [question.carriers, *question.by] if question.carriers is not None or question.by else []
+        more = [text for text in (question.carriers, question.gene, question.rsid, *question.by) if text is not None]
         self.record("query", object=shown, question=[question.region, participant, question.sql, *more])
         return without
 
@@ -225,10 +225,10 @@ class Access:
         import duckdb
 
         from baekman.query.ask import check_sql, refused_sql
-        from baekman.query.views import connect, require_whole
+        from baekman.query.views import connect, require_whole, view_names
 
         without = self.left_out(snapshot)
-        check_sql(query, views_only=bool(without))
+        check_sql(query, views_only=bool(without), views=view_names(self.store, snapshot))
         self.record("query", object=str(snapshot.number), question=[None, None, query])
         wanted = (snapshot, without, limits or Limits())
         if self._connection is None or self._connection[0] != wanted:
@@ -241,9 +241,10 @@ class Access:
 
     def scan(self, snapshot: Snapshot, view: str) -> pl.LazyFrame:
         """Return a view of ``snapshot`` as a Polars LazyFrame; raise InputRefused for an unknown view."""
-        from baekman.query.views import check_view
+        from baekman.query.views import check_view, view_names
 
-        frame: pl.LazyFrame = self.sql(snapshot, f"SELECT * FROM {check_view(view)}").pl(lazy=True)
+        name = check_view(view, names=view_names(self.store, snapshot))
+        frame: pl.LazyFrame = self.sql(snapshot, f"SELECT * FROM {name}").pl(lazy=True)
         return frame
 
     def write_tables(

@@ -9,6 +9,7 @@ from functools import partial
 
 import duckdb
 
+from baekman.annotation.stored import NEXT_STEP, require_annotated
 from baekman.cohort.index import find_batches
 from baekman.cohort.snapshot import Snapshot, reading
 from baekman.cohort.store import Store
@@ -19,7 +20,7 @@ from baekman.query.groups import count_groups
 from baekman.query.own_tables import described
 from baekman.query.question import Allele, Question, alleles_at, calls_of, carriers_of, parse_allele, sites_in
 from baekman.query.read_only import only_reads, reads_only_tables
-from baekman.query.views import VIEW_NAMES, Part, connect, connect_table, require_whole
+from baekman.query.views import ANNOTATED, VIEW_NAMES, Part, connect, connect_table, require_whole, view_names
 from baekman.tables.dataset import table_dataset
 from baekman.tables.keys import open_keys
 
@@ -105,7 +106,9 @@ def ask(
         with _finished_table(store, question) as relation:
             yield relation
         return
-    views = (*VIEW_NAMES, *(table.name for table in question.own))
+    views = (*view_names(store, snapshot), *(table.name for table in question.own))
+    if question.needs_annotations:
+        require_annotated(store, snapshot)
     if question.sql is not None:
         check_sql(question.sql, views_only=bool(without), views=views)
     plan = _plan(store, snapshot, question)
@@ -127,9 +130,27 @@ def ask(
                 genotypes = genotype_blocks(store, snapshot, region=plan.region, without=without)
                 yield count_groups(connection, genotypes, question, types=partial(registered_types, store))
             else:
-                yield connection.sql(plan.statement)
+                relation = connection.sql(plan.statement)
+                if question.needs_annotations and not relation.limit(1).fetchall():
+                    raise _nothing_annotated(question)
+                yield relation
     except duckdb.Error as error:
+        if ANNOTATED not in views and ANNOTATED in str(error):
+            columns = NEXT_STEP
         raise refused_sql(error, views=views, columns=columns) from None
+
+
+def _nothing_annotated(question: Question) -> InputRefused:
+    """Return the refusal of a gene or rsID that no allele has."""
+    option, source = ("--gene", "annotate.genes") if question.gene is not None else ("--rsid", "annotate.rsids")
+    return InputRefused(
+        Problem(
+            file=option,
+            expected="one that an allele of the answer has",
+            found="none of that name",
+            action=f"names are those of the file in {source}; only alleles of the cohort are annotated",
+        )
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,12 +178,12 @@ def _plan(store: Store, snapshot: Snapshot, question: Question) -> _Plan:
         statement, reads = carriers_of(allele), "sites"
     elif question.participant is not None:
         batches = [batch_of(store, snapshot, question.participant)]
-        statement = calls_of(question.participant, region, contigs=contigs)
+        statement = calls_of(question.participant, region, contigs=contigs, question=question)
     elif question.by:
         statement, reads = "", "participants"
     else:
         batches = []  # sites are the snapshot's own
-        statement = sites_in(region, contigs=contigs)
+        statement = sites_in(region, contigs=contigs, question=question)
     part = Part(shards=store.shards_in(region) if region is not None else None, batches=batches)
     return _Plan(statement=statement, reads=f"{statement} {reads}", part=part, region=region, allele=allele)
 

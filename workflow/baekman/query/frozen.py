@@ -85,13 +85,13 @@ class FreezeAccess(Access):
         contigs = [contig.name for contig in self.store.contigs]
         region = self.store.parse_region(question.region) if question.region is not None else None
         names = (*VIEW_NAMES, *(table.name for table in question.own))
-        if question.by:
+        if question.by or question.needs_annotations:
             raise InputRefused(
                 Problem(
-                    file="--by",
-                    expected="a cohort store: counts need the evidence of everyone",
+                    file="--by" if question.by else "--gene, --rsid",
+                    expected="a cohort store, which has the evidence of everyone and annotations",
                     found="a freeze",
-                    action="name the cohort store, or count the rows of calls in SQL",
+                    action="name the cohort store, or ask in SQL",
                 )
             )
         if question.sql is not None:

@@ -27,6 +27,9 @@ SHORT_SITES = ("contig", "pos", "ref", "alt", "ac", "an", "af", "filter")
 SHORT_CALLS = ("contig", "pos", "ref", "alt", "copies", "ploidy", "gq", "dp", "called", "filter")
 
 
+ANNOTATION_COLUMNS = ("gene", "consequence", "impact", "amino_acid_change", "rsid", "clinvar")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """A question: ``sql``; or the ``carriers`` of an allele; or a participant's call rows; or the sites of a region.
@@ -35,6 +38,8 @@ class Question:
         region: text as a person writes it; of call rows and sites.
         participant: an ID.
         sql: one SELECT over the views.
+        gene: sites or call rows with a consequence in the gene of that name, whatever its case.
+        rsid: sites or call rows of the allele with that ID.
         carriers: an allele as ``contig:pos:ref:alt``.
         by: the sites are counted in groups of these labels (``groups.LABELS``, or ``table.column`` of ``own``).
         tables: a folder of finished tables, of a freeze too: then the participant's rows are those of the table.
@@ -45,6 +50,8 @@ class Question:
     region: str | None = None
     participant: str | None = None
     sql: str | None = None
+    gene: str | None = None
+    rsid: str | None = None
     carriers: str | None = None
     by: Sequence[str] = ()
     tables: Path | None = None
@@ -66,22 +73,51 @@ class Question:
         """Return the columns that suffice on a terminal; none where the question names its own."""
         if self.sql is not None or self.carriers is not None or self.by:
             return ()
-        return SHORT_SITES if self.shows_sites else SHORT_CALLS
+        short = SHORT_SITES if self.shows_sites else SHORT_CALLS
+        return (*short[:-1], "gene", "consequence") if self.needs_annotations else short
+
+    @property
+    def needs_annotations(self) -> bool:
+        """Return whether the question names a gene or an rsID."""
+        return self.gene is not None or self.rsid is not None
 
 
-def sites_in(region: Region | None, *, contigs: Sequence[str]) -> str:
-    """Return SQL for the alleles with their POS in ``region``, else for all, in the order of ``contigs``."""
-    where = f"WHERE {_within(region)} " if region is not None else ""
-    columns = ", ".join("called_participants AS called" if name == "called" else name for name in SITE_COLUMNS)
-    return f"SELECT {columns} FROM sites {where}{_in_order(contigs)}"
+def sites_in(region: Region | None, *, contigs: Sequence[str], question: Question | None = None) -> str:
+    """Return SQL for the alleles with their POS in ``region``, else for all, in the order of ``contigs``.
+
+    With the gene or rsID of ``question``: those alleles, and their annotations too.
+    """
+    columns = ["called_participants AS called" if name == "called" else name for name in SITE_COLUMNS]
+    return _selected("sites", columns, where=_conditions(region, question), contigs=contigs, question=question)
 
 
-def calls_of(participant: str, region: Region | None, *, contigs: Sequence[str]) -> str:
-    """Return SQL for a participant's call rows, in ``region`` if there is one, in the order of ``contigs``."""
-    where = f"participant_id = {_quoted(participant)}"
-    if region is not None:
-        where += f" AND {_within(region)}"
-    return f"SELECT * FROM calls WHERE {where} {_in_order(contigs)}"
+def calls_of(
+    participant: str, region: Region | None, *, contigs: Sequence[str], question: Question | None = None
+) -> str:
+    """Return SQL for a participant's call rows, as ``sites_in`` does for alleles."""
+    where = [f"participant_id = {_quoted(participant)}", *_conditions(region, question)]
+    return _selected("calls", ["calls.*"], where=where, contigs=contigs, question=question)
+
+
+def _selected(
+    view: str, columns: Sequence[str], *, where: Sequence[str], contigs: Sequence[str], question: Question | None
+) -> str:
+    source = view
+    if question is not None and question.needs_annotations:
+        source += " JOIN annotations USING (contig, pos, ref, alt)"
+        columns = [*columns, *ANNOTATION_COLUMNS]
+    condition = f"WHERE {' AND '.join(where)} " if where else ""
+    return f"SELECT {', '.join(columns)} FROM {source} {condition}{_in_order(contigs)}"
+
+
+def _conditions(region: Region | None, question: Question | None) -> list[str]:
+    conditions = [_within(region)] if region is not None else []
+    if question is not None and question.gene is not None:
+        names = "list_transform(genes, lambda name: lower(name))"
+        conditions.append(f"list_contains({names}, lower({_quoted(question.gene)}))")
+    if question is not None and question.rsid is not None:
+        conditions.append(f"list_contains(string_split(rsid, ';'), {_quoted(question.rsid)})")
+    return conditions
 
 
 def _quoted(text: str) -> str:

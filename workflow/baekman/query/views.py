@@ -12,6 +12,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from baekman.annotation.schema import ANNOTATIONS
+from baekman.annotation.stored import annotation_files, noted
 from baekman.cohort.roster import ROSTER_FILE, read_roster
 from baekman.cohort.schema import CALLS, FLAG_CALLED, FLAG_GENOTYPED, REFERENCE, ROSTER, SITES, STATE_CALLED
 from baekman.cohort.snapshot import Snapshot
@@ -23,7 +25,8 @@ from baekman.query.connection import bound, confine, fill
 from baekman.query.limits import Limits
 from baekman.query.own_tables import OwnTable, load
 
-SCHEMAS = {"rosters": ROSTER, "calls": CALLS, "reference": REFERENCE, "sites": SITES}
+SCHEMAS = {"rosters": ROSTER, "calls": CALLS, "reference": REFERENCE, "sites": SITES, "annotations": ANNOTATIONS}
+ANNOTATED = "annotations"  # the view of a snapshot that is annotated
 VIEW_NAMES = ("sites", "calls", "reference", "participants")
 # the files that each view reads
 KINDS_OF = {
@@ -32,6 +35,7 @@ KINDS_OF = {
     "reference": ("reference", "rosters"),
     "participants": ("rosters",),
     "members": ("rosters",),
+    ANNOTATED: (ANNOTATED,),
 }
 
 # the numbers of participants who are called; ``called`` of the view ``calls`` says whether this one is
@@ -70,10 +74,15 @@ class Part:
 EVERYTHING = Part()
 
 
-def check_view(name: str) -> str:
+def view_names(store: Store, snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the names of the views of a snapshot."""
+    return (*VIEW_NAMES, ANNOTATED) if noted(store, snapshot) is not None else VIEW_NAMES
+
+
+def check_view(name: str, *, names: Sequence[str] = VIEW_NAMES) -> str:
     """Return ``name`` if it is that of a view; raise InputRefused otherwise."""
-    if name not in VIEW_NAMES:
-        raise InputRefused(Problem(file="view", expected=f"one of {', '.join(VIEW_NAMES)}", found=repr(name)))
+    if name not in names:
+        raise InputRefused(Problem(file="view", expected=f"one of {', '.join(names)}", found=repr(name)))
     return name
 
 
@@ -87,7 +96,7 @@ def connect(
     own: Sequence[OwnTable] = (),
     watched: bool = False,
 ) -> duckdb.DuckDBPyConnection:
-    """Open the views ``sites``, ``calls``, ``reference`` and ``participants`` of a snapshot.
+    """Open the views ``sites``, ``calls``, ``reference``, ``participants`` of a snapshot, and ``annotations`` if any.
 
     The connection can read the snapshot's files and nothing else, and ``ask.check_sql`` keeps statements that write
     from it. ``part`` narrows what the views read; ``limits`` bound memory and disk, and time too if the connection is
@@ -118,6 +127,10 @@ def connect(
         fill(connection, table, ("participant_id",), ((participant,) for participant in sorted(without)))
         shown = f" ANTI JOIN {table} USING (participant_id)"
     connection.execute(VIEWS.format(**sources, shown=shown))
+    if files[ANNOTATED]:
+        connection.execute(
+            f"CREATE VIEW {ANNOTATED} AS SELECT {', '.join(ANNOTATIONS.names)} FROM {sources[ANNOTATED]}"
+        )
     bound(connection, limits=limits)
     load(connection, own, listed="SELECT participant_id FROM participants")
     confine(connection, [path for paths in files.values() for path in paths], limits=limits, watched=watched)
@@ -153,12 +166,14 @@ def _tiles(store: Store, part: Part) -> list[Shard]:
 def _files(store: Store, snapshot: Snapshot, part: Part) -> dict[str, dict[Path, list[str]]]:
     """Return the files of each kind: names by the folder that lists their digests."""
     tiles, batches = _tiles(store, part), _batch_names(snapshot, part)
+    shards = range(len(store.shards)) if part.shards is None else part.shards
     return {
         "rosters": {store.batch(batch): [ROSTER_FILE] for batch in batches},
         **{
             kind: {store.batch(batch): [f"{kind}/{tile.name}.parquet" for tile in tiles] for batch in batches}
             for kind in ("calls", "reference")
         },
+        ANNOTATED: annotation_files(store, snapshot, shards),
         "sites": {store.sites(snapshot.number): [f"{tile.name}.parquet" for tile in tiles if snapshot.number]},
     }
 

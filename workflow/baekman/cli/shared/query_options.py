@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from baekman.api import Cohort
+    from baekman.query.question import Question
 
 RegionOption = Annotated[
     str | None, typer.Option("--region", help="contig or contig:start-end, 1-based, both ends included.")
@@ -27,6 +32,12 @@ SnapshotOption = Annotated[int | None, typer.Option("--snapshot", help="Number o
 ParticipantOption = Annotated[str | None, typer.Option("--participant", help="ID of a participant.")]
 SqlOption = Annotated[
     str | None, typer.Option("--sql", help="A SELECT over the views sites, calls, reference and participants.")
+]
+GeneOption = Annotated[
+    str | None, typer.Option("--gene", help="Sites, or call rows with --participant, with a consequence in this gene.")
+]
+RsidOption = Annotated[
+    str | None, typer.Option("--rsid", help="Sites, or call rows with --participant, with this ID, such as rs334.")
 ]
 CarriersOption = Annotated[
     str | None,
@@ -82,7 +93,23 @@ def require_one_question(parts: Mapping[str, Any], additions: Mapping[str, Any])
     added = {name for name, value in additions.items() if value is not None}
     if "tables" in added and "participant" not in given:
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
+    if "tables" in added and given & {"gene", "rsid"}:
+        raise typer.BadParameter("goes without --gene and --rsid", param_hint="--tables")
     if "by" in added and given != {"region"}:
         raise typer.BadParameter("goes with --region alone", param_hint="--by")
     if "with" in added and "sql" not in given and "by" not in added:
         raise typer.BadParameter("goes with --sql or --by", param_hint="--with")
+
+
+def of_finished_table(cohort: Cohort, question: Question) -> Question:
+    """Return a question about a participant's region for the finished table in the workspace, if there is one.
+
+    A freeze has tables of its own.
+    """
+    from baekman.query.finished import finished_tables
+
+    if question.participant is None or question.region is None or question.tables is not None:
+        return question
+    if question.needs_annotations or not cohort.snapshot.number:
+        return question
+    return replace(question, tables=finished_tables(cohort.store, question.participant))
