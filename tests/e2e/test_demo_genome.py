@@ -161,7 +161,7 @@ def test_every_command_of_the_page_prints_what_the_page_shows(
 
 
 # pages that call the workspace W, with the number of answers and the beginning of the blocks that the demo can run
-PAGES_OF_W = {"operating.md": (7, ""), "../README.md": (0, "baekman registry")}
+PAGES_OF_W = {"operating.md": (7, ""), "../README.md": (3, "baekman ")}
 
 
 @pytest.mark.parametrize("page", PAGES_OF_W)
@@ -185,6 +185,7 @@ def test_every_command_of_a_page_on_any_workspace_runs(
         "",
     )
     names = page_names | {"S…": page_names["SY3XMYZFR9P1A1"], "TEXT": "'the registered sex was corrected'"}
+    names["demo/workspace"] = "W"
     reader = Reader(folder=tmp_path, names=names if page == "../README.md" else page_names, done=done)
     least, only = PAGES_OF_W[page]
     reader.read(page, only=only)
