@@ -15,6 +15,7 @@ from baekman.releases.checks.order import NUMBERS
 from baekman.releases.dossier import wording
 from baekman.releases.dossier.review import changes, review_page
 from baekman.releases.plan import Check, Column, Plan, SnapshotOf
+from support.browser import assert_fit, look
 
 RELEASE = "R0000000000000"
 PROJECT = Project(
@@ -151,6 +152,10 @@ def test_the_page_needs_no_other_file_and_runs_nothing(page: str) -> None:
     assert reader.tags.isdisjoint({"script", "link", "img", "iframe", "object", "form"})
     assert reader.attributes.isdisjoint({"src", "href", "onclick", "style"})
     assert "<script>alert" not in page and "url(" not in page and "http" not in page and "@media print" in page
+
+
+def test_the_page_fits_a_telephone_and_paper(page: str, tmp_path: Path) -> None:
+    assert_fit(look({"dossier": page}, tmp_path), pages=1)
 
 
 def test_the_first_plan_of_a_project_has_nothing_to_compare_with(page: str) -> None:

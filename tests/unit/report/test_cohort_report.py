@@ -80,7 +80,7 @@ def test_participants_and_variants_are_those_that_bcftools_counts(
     cohort: tuple[Store, Snapshot], tmp_path: Path
 ) -> None:
     store, snapshot = cohort
-    content = Content(region=store.parse_region("c1"))
+    content = Content(regions=(store.parse_region("c1"),))
     autosome = exported(store, tmp_path, content, name="c1.bcf")
     ours = {}
     for entry in snapshot.batches:
