@@ -22,6 +22,16 @@ def bound(connection: duckdb.DuckDBPyConnection, *, limits: Limits | None) -> No
         limits.set_on(connection)
 
 
+def spill_encrypted(connection: duckdb.DuckDBPyConnection, folder: Path | str) -> None:
+    """Let rows that do not fit into memory go to ``folder``, encrypted under a key that is in memory only.
+
+    Without an extension DuckDB has no other random numbers for the key than those of its mbedtls, which it calls not
+    secure, and it refuses to spill without this setting (docs/privacy.md, Limits).
+    """
+    connection.execute("SET temp_directory = ?", [str(folder)])
+    connection.execute("SET temp_file_encryption = true; SET force_mbedtls_unsafe = 'true'")
+
+
 def confine(
     connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], *, limits: Limits | None = None, watched: bool = False
 ) -> None:

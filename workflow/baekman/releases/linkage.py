@@ -65,9 +65,11 @@ def joined(rows: Iterable[pa.Table], others: Sequence[OtherRecords], *, codes: C
     """
     import duckdb
 
+    from baekman.query.connection import spill_encrypted
+
     common = [pa.array(sorted(other.codes.intersection(codes)), pa.string()) for other in others]
     with tempfile.TemporaryDirectory(prefix="baekman-release-") as spill, duckdb.connect() as connection:
-        connection.execute("SET temp_directory = ?", [spill])
+        spill_encrypted(connection, spill)
         Limits().set_on(connection)
 
         def add(name: str, table: pa.Table, compared: pa.Array) -> None:

@@ -119,10 +119,12 @@ def suppressed(
     """
     import duckdb
 
+    from baekman.query.connection import spill_encrypted
+
     limits = limits or Limits()
     key, *names = schema.names
     with tempfile.TemporaryDirectory(prefix="baekman-release-") as spill, duckdb.connect() as connection:
-        connection.execute("SET temp_directory = ?", [spill])
+        spill_encrypted(connection, spill)
         connection.execute("SET preserve_insertion_order = false")
         limits.set_on(connection)
         columns = [_quoted(name) for name in schema.names]

@@ -26,10 +26,11 @@ def bounded_connection() -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a DuckDB connection of its own, with a memory limit and a temporary folder for what does not fit."""
     import duckdb
 
+    from baekman.query.connection import spill_encrypted
+
     with tempfile.TemporaryDirectory(prefix="baekman-export-") as spill, duckdb.connect() as connection:
         connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
-        connection.execute("SET temp_directory = ?", [spill])
-        connection.execute("SET temp_file_encryption = true")
+        spill_encrypted(connection, spill)
         yield connection
 
 

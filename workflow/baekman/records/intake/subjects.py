@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,11 +46,11 @@ def working_database(folder: Path, *, workers: int) -> Iterator[duckdb.DuckDBPyC
     """Yield a database in memory of a bounded size; rows beyond it go to ``folder``, encrypted."""
     import duckdb
 
+    from baekman.query.connection import spill_encrypted
+
     with duckdb.connect() as connection:
         Limits(memory=MEMORY, spill=SPILL).set_on(connection)
-        connection.execute("SET temp_directory = ?", [os.fspath(folder)])
-        # DuckDB has no other random numbers for it without an extension; the key stays in memory
-        connection.execute("SET temp_file_encryption = true; SET force_mbedtls_unsafe = 'true'")
+        spill_encrypted(connection, folder)
         connection.execute("SET threads = ?", [workers])
         connection.execute("SET preserve_insertion_order = false; SET enable_progress_bar = false")
         yield connection

@@ -254,10 +254,12 @@ def read_omop(folder: Path, dictionary: Dictionary, *, origin: Origin) -> Iterat
     """
     import duckdb
 
+    from baekman.query.connection import spill_encrypted
+
     with tempfile.TemporaryDirectory(prefix="baekman-omop-") as spill, duckdb.connect() as connection:
         connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
-        connection.execute("SET temp_directory = ?", [spill])
-        connection.execute("SET temp_file_encryption = true; SET preserve_insertion_order = false")
+        spill_encrypted(connection, spill)
+        connection.execute("SET preserve_insertion_order = false")
         yield OmopTables(connection, folder, dictionary, origin)
 
 
