@@ -43,9 +43,7 @@ def low_risk() -> None:
 
 
 def linkage() -> None:
-    joined(
-        [pa.table({"participant_id": [""], "time": [None], "code": [""]})], [OtherRecords((), frozenset())], codes=[]
-    )
+    joined([EVENTS.empty_table()], [OtherRecords((), frozenset())], codes=[])
 
 
 @pytest.mark.parametrize("work", [low_risk, linkage])
