@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from baekman.query import connection as connections
 from baekman.records.export import frames
+from baekman.records.schema import EVENTS
 from baekman.releases.linkage import OtherRecords, joined
 from baekman.releases.low_risk import row_schema, suppressed
 
