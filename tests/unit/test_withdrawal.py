@@ -251,7 +251,7 @@ def test_a_withdrawal_reaches_the_participants_and_tables_of_a_freeze_in_the_wor
     baekman.open_cohort(workspace.cohort).freeze(release)
     shutil.copytree(release, tmp_path / "copy")
     receipt = withdrawal.withdraw(workspace, gone, registry=workspace.opened_registry)
-    assert receipt["left"] == []
+    assert (receipt["left"], receipt["remains"][-1]) == ([], withdrawal.LEFT_FREEZES)
     assert {"release/SHA256SUMS", "release/participants.parquet"} <= set(receipt["edited"])
     baekman.open_cohort(workspace.cohort).freeze(tmp_path / "never")
     name = "participants.parquet"
@@ -260,7 +260,7 @@ def test_a_withdrawal_reaches_the_participants_and_tables_of_a_freeze_in_the_wor
     assert placed[0] == placed[1]
     assert list(verify_freeze(release, open_store(workspace.cohort))) == []
     counted = "1 participant was withdrawn since it was written: sites and frequencies still count them"
-    assert notes_on(release)[0] == counted
+    assert notes_on(release)[0] == counted == baekman.open_freeze(release).notes[0]
     done = subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=release, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     # outside of the workspace it is as it was; a kill at any effect leaves what the same work finishes

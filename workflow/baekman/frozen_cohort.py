@@ -91,9 +91,8 @@ class FrozenCohort(Cohort):
 
     @property
     def notes(self) -> list[str]:
-        """Return sentences on the freeze that a reader should see: what a freeze of an earlier version lacks."""
-        sentence = self.freeze_folder.missing_sentence
-        return [sentence] if sentence else []
+        """Return sentences that a reader should see: what an earlier version lacks, and withdrawals since."""
+        return self.freeze_folder.notes
 
     def snapshots(self) -> list[Snapshot]:
         """Return the only snapshot of the freeze, which has no number."""

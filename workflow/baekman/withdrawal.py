@@ -32,6 +32,7 @@ from baekman.report.renewal import write_report_again
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
+from baekman.tables.freeze_files import SUMS_FILE
 from baekman.tables.freeze_withdrawal import leave_freezes
 from baekman.workspace import run_lock
 from baekman.workspace.abandoned_orders import destroy_abandoned
@@ -46,6 +47,11 @@ if TYPE_CHECKING:  # jobs sweep, and never open the registry: SQLAlchemy takes h
 LEFT_TABLES = {
     "what": "frequencies and joint genotypes in the others' tables, which were made when this participant counted",
     "why": "left to the next freeze, as asked for; the same command without --leave-tables rewrites them",
+}
+
+LEFT_FREEZES = {
+    "what": "sites, frequencies and joint genotypes of freezes in this workspace, which counted this participant",
+    "why": "a freeze never changes: write a new one with `baekman cohort freeze`, and delete the older",
 }
 
 REMAINS = (
@@ -114,7 +120,7 @@ def withdraw(
         "cohort_snapshot": earlier.get("cohort_snapshot") if snapshot is None else snapshot,
         **records.after(earlier),
         **purge.after(earlier),
-        "remains": [*REMAINS, LEFT_TABLES] if leave_tables and _has_stale_tables(workspace) else list(REMAINS),
+        "remains": _remains(purge, earlier, has_stale_tables=leave_tables and _has_stale_tables(workspace)),
     }
     changed = changed or snapshot is not None or bool(purge) or bool(records) or receipt != earlier
     if changed:
@@ -260,6 +266,13 @@ def sweep_after(workspace: Workspace, delivery_id: str) -> list[str]:
             audit.record(workspace.root, action="withdraw.sweep", object=participant_id)
             affected.append(participant_id)
     return affected
+
+
+def _remains(purge: Purge, earlier: Mapping[str, Any], *, has_stale_tables: bool) -> list[dict[str, str]]:
+    """Return what remains, for a receipt; of freezes by the changes now and in the ``earlier`` receipt."""
+    changes = {*purge.edited, *earlier.get("edited", ())}
+    has_freezes = any(Path(name).name == SUMS_FILE for name in changes)
+    return [*REMAINS, *([LEFT_TABLES] if has_stale_tables else ()), *([LEFT_FREEZES] if has_freezes else ())]
 
 
 def _note(workspace: Workspace, participant_id: str) -> RemovalNote:

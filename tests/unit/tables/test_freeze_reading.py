@@ -95,6 +95,12 @@ def test_a_participant_whose_consent_ended_since_is_in_no_view_but_the_counts_of
         frozen.sql(f"SELECT * FROM read_parquet('{tmp_path}/W/release/tables/variants/*/*.parquet')")
 
 
+def test_a_freeze_without_a_registry_says_that_types_are_unknown(written: Path, tmp_path: Path) -> None:
+    done = run("cohort", "freeze", "--workspace", written / "W", "--output", tmp_path / "F", cwd=tmp_path)
+    sentence = "2 participants have no type in participants.parquet: the registry, or its key, is not at hand"
+    assert (done.stdout, done.stderr) == ("1\n", f"note: {sentence}\n")
+
+
 def test_query_reads_a_freeze_and_damage_is_noticed(written: Path, tmp_path: Path) -> None:
     shutil.copytree(written / "alone", tmp_path / "copy")
     sql = "SELECT contig, length, m5 IS NOT NULL FROM contigs"

@@ -20,7 +20,7 @@ from baekman.cli.options import (
     print_findings,
 )
 from baekman.cli.shared.notes import note
-from baekman.cli.shared.opening import BARE, note_left_out, opened_cohort
+from baekman.cli.shared.opening import BARE, note_left_out, note_unknown_types, opened_cohort
 from baekman.cli.shared.places import new_cohort_folder
 from baekman.cli.shared.query_options import SnapshotOption
 
@@ -314,6 +314,9 @@ def freeze(
 ) -> None:
     """Write sites and tables of everyone at the current snapshot; prints the snapshot's number.
 
+    Next to them lie participants, contigs, settings, a dictionary of all columns, a README and SHA256SUMS, so that the
+    folder stands by itself. `baekman verify --freeze` proves it.
+
     Participants without consent to the purpose in force are left out, and no number counts them.
 
     Example: baekman cohort freeze --cohort cohort --output release-1
@@ -321,8 +324,11 @@ def freeze(
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, workspace=workspace, purpose=purpose, **engine) as opened:
         folder = opened.store.path.parent if opened.store.is_bare else opened.workspace.root
-        typer.echo(str(opened.freeze(output or folder / "freeze").number))
+        place = output or folder / "freeze"
+        typer.echo(str(opened.freeze(place).number))
         note_left_out(opened)
+        if not opened.store.is_bare:
+            note_unknown_types(place)
 
 
 @app.command()

@@ -7,7 +7,7 @@ lacks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -66,12 +66,14 @@ class Freeze:
 
     ``store``: its contigs, shards and settings, as those of the cohort store that it was made from. ``identity``: the
     digests of its participants and settings. ``missing``: the files that a freeze of an earlier version lacks.
+    ``left``: the number of participants who were withdrawn since it was written.
     """
 
     path: Path
     store: Store
     identity: dict[str, str]
     missing: tuple[str, ...] = ()
+    left: int = 0
 
     @property
     def tables(self) -> Path:
@@ -79,11 +81,16 @@ class Freeze:
         return self.path / TABLES
 
     @property
-    def missing_sentence(self) -> str:
-        """Return the sentence on the files that a freeze of an earlier version lacks; "" for a whole freeze."""
-        absent = ", ".join(self.missing)
-        again = "`baekman cohort freeze` into its folder adds them"
-        return f"a freeze of an earlier version, without {absent}; {again}" if absent else ""
+    def notes(self) -> list[str]:
+        """Return sentences on the files that a freeze of an earlier version lacks, and on withdrawals since."""
+        sentences = []
+        if self.missing:
+            absent, again = ", ".join(self.missing), "`baekman cohort freeze` into its folder adds them"
+            sentences.append(f"a freeze of an earlier version, without {absent}; {again}")
+        if self.left:
+            people = "1 participant was" if self.left == 1 else f"{self.left} participants were"
+            sentences.append(f"{people} withdrawn since it was written: sites and frequencies still count them")
+        return sentences
 
     @property
     def has_list(self) -> bool:
@@ -166,19 +173,26 @@ def open_freeze(path: Path, *, home: Path | None = None) -> Freeze:
         )
     missing = tuple(name for name in NAMES if not (path / name).is_file())
     try:
-        identity = {name: str(read_sealed(path / LIST)[name]) for name in ("snapshot", "settings")}
+        noted = read_sealed(path / LIST)
+        identity = {name: str(noted[name]) for name in ("snapshot", "settings")}
+        left = left_since(noted)
     except FileNotFoundError:
-        identity = {}
+        identity, left = {}, 0
     except (DamagedFile, KeyError):
         raise _damaged(LIST) from None
     if SETTINGS_FILE in missing:
-        return Freeze(path, replace(_earlier_store(path), home=home), identity, missing)
+        return Freeze(path, replace(_earlier_store(path), home=home), identity, missing, left)
     try:
         description = json.loads((path / SETTINGS_FILE).read_bytes())["store"]
         store = described_store(path, description)
     except (ValueError, KeyError, TypeError, FileNotFoundError):
         raise _damaged(SETTINGS_FILE) from None
-    return Freeze(path, replace(store, home=home), identity, missing)
+    return Freeze(path, replace(store, home=home), identity, missing, left)
+
+
+def left_since(noted: Mapping[str, Any]) -> int:
+    """Return the number of participants who were withdrawn since a freeze was written, by its list of digests."""
+    return int(noted.get("frozen", noted["participants"])) - int(noted["participants"])
 
 
 def _damaged(name: str) -> InputRefused:

@@ -33,7 +33,7 @@ from baekman.tables.freeze_files import (
     listed_sums,
     read_sums,
 )
-from baekman.tables.freeze_reading import Freeze, ids_of, open_freeze
+from baekman.tables.freeze_reading import Freeze, ids_of, left_since, open_freeze
 from baekman.tables.keys import TableKeys, open_keys
 from baekman.tables.seals import DATASETS, seals_digest, verify_tables
 
@@ -45,13 +45,11 @@ def notes_on(output: Path, *, home: Path | None = None) -> list[str]:
     """Return sentences on what the verification of a freeze covers."""
     freeze = open_freeze(output, home=home)
     if freeze.missing:
-        return [freeze.missing_sentence]
+        return freeze.notes
     if _needs_keys(freeze, _keys(freeze)):
-        return ["its tables are encrypted and the keys are not here: their rows, AC and AN were not counted"]
-    left = left_since(read_sealed(output / LIST))
-    people = "1 participant was" if left == 1 else f"{left} participants were"
-    withdrawn = [f"{people} withdrawn since it was written: sites and frequencies still count them"] if left else []
-    return [*withdrawn, counting_sentence(freeze)]
+        unread = "its tables are encrypted and the keys are not here: their rows, AC and AN were not counted"
+        return [*freeze.notes, unread]
+    return [*freeze.notes, counting_sentence(freeze)]
 
 
 def verify_freeze(output: Path, store: Store | None = None, *, home: Path | None = None) -> Iterator[str]:
@@ -198,11 +196,6 @@ def _rows_and_schemas(
         if count > expected or (count < expected and (kind == SITES or not left_since(noted))):
             place = kind if kind == SITES else f"{TABLES}/{kind}"
             yield f"{place}: {count} rows, and {LIST} has {expected}"
-
-
-def left_since(noted: Mapping[str, Any]) -> int:
-    """Return the number of participants who were withdrawn since a freeze was written, by its list of digests."""
-    return int(noted.get("frozen", noted["participants"])) - int(noted["participants"])
 
 
 def columns_of(schema: pa.Schema) -> list[tuple[str, str]]:

@@ -75,3 +75,13 @@ def note_other_snapshot(cohort: Cohort, tables: Path, participant: str) -> None:
     keys, path = open_keys(cohort.store.workspace), table_path(tables, participant)
     if sentence := other_sentence(path, keys=keys, store=cohort.store, of_sites=snapshot):
         note(f"note: {sentence}")
+
+
+def note_unknown_types(freeze: Path) -> None:
+    """Print how many participants of a freeze have no type, as where the registry cannot be opened."""
+    from baekman.tables.freeze_reading import open_freeze
+
+    count = open_freeze(freeze).participants().column("type").null_count
+    if count:
+        people = "1 participant has" if count == 1 else f"{count} participants have"
+        note(f"note: {people} no type in participants.parquet: the registry, or its key, is not at hand")
