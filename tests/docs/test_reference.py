@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import baekman
 import pytest
 from documentation import commands, reference
@@ -22,6 +24,15 @@ def test_every_command_has_an_example() -> None:
     sections = {section.split("\n")[0]: section for section in text.split("\n## baekman ")[1:]}
     assert set(sections) == {words for words, _ in commands.commands()} >= {"deliver", "cohort add", "hold accept"}
     assert {words for words, section in sections.items() if f"\n```sh\nbaekman {words}" not in section} == set()
+
+
+def test_examples_have_options_that_their_command_has() -> None:
+    wrong = []
+    for words, command in commands.commands():
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        example = command.help.split("Example: ", 1)[1]
+        wrong += [(words, word) for word in re.findall(r"(?<=\s)--?[a-z][\w-]*", example) if word not in known]
+    assert wrong == []
 
 
 def test_every_public_name_is_on_the_page_of_python() -> None:
