@@ -69,6 +69,7 @@ def page_text(markdown: str, *, place: str) -> str:
     for line in markdown.splitlines():
         if _FENCE.match(line):
             in_fence = not in_fence
+            line = line.replace("```console", "```sh")  # the site would show commands without a prompt as output
         elif not in_fence:
             line = _LINK.sub(lambda link: _link(link, place=place), line)
             if line.startswith("|"):

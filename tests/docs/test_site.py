@@ -59,6 +59,7 @@ def test_links_of_the_repository_are_those_of_the_site() -> None:
 def test_lists_and_tables_of_the_repository_are_those_of_the_site() -> None:
     assert page_text("So:\n- one\n  more\n- two", place="a.md") == "So:\n\n- one\n  more\n- two\n"
     assert page_text("| `a\\|b` | c\\|d |", place="a.md") == "| `a|b` | c\\|d |\n"
+    assert page_text("```console\nbaekman status\n```", place="a.md") == "```sh\nbaekman status\n```\n"
     assert page_text("```\nSo:\n- [a](b.txt)\n```", place="a.md") == "```\nSo:\n- [a](b.txt)\n```\n"
 
 
