@@ -17,7 +17,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.query.frozen import FreezeAccess
 from baekman.tables import freeze_reading
 from baekman.tables.dataset import find_owner
-from baekman.tables.freeze_files import TABLES
+from baekman.tables.freeze_folder import TABLES
 from baekman.tables.snapshots import numbers_of
 from baekman.workspace.identity import STORE_FILE
 from baekman.workspace.paths import Workspace

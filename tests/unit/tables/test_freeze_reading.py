@@ -7,13 +7,17 @@ from pathlib import Path
 
 import baekman
 import pytest
+from baekman.cli import app
+from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from baekman.files.digests import LIST
-from baekman.tables.freeze_reading import is_freeze
+from baekman.tables.freeze_folder import is_freeze
 from baekman.workspace.denied import mark_withdrawn
 from baekman.workspace.paths import Workspace
 from support.example_workspace import LATER, PARTICIPANTS, example_workspace
 from support.store_tools import baekman as run
+from support.store_tools import hashes
+from typer.testing import CliRunner
 
 FIRST, SECOND = PARTICIPANTS
 
@@ -69,6 +73,24 @@ def test_a_freeze_that_stands_alone_is_read_like_the_cohort_that_it_was_made_fro
 def test_what_a_freeze_cannot_do_is_refused_with_the_next_step(written: Path, use: object, message: str) -> None:
     with pytest.raises(InputRefused, match=message.replace("(", r"\(")):
         use(baekman.open_freeze(written / "alone"))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "words", ["cohort withdraw P000000000001K", "cohort snapshots", "cohort verify", "cohort repair"]
+)
+def test_commands_that_need_a_store_refuse_a_freeze_and_leave_no_file_there(
+    words: str, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(written)
+    before = hashes(written / "alone")
+    groups.register(app)
+    refused = CliRunner().invoke(app, [*words.split(), "--cohort", "alone"]).exception
+    assert isinstance(refused, InputRefused)
+    assert str(refused) == (
+        "alone: expected a cohort store, found a freeze; this command needs the cohort that the freeze was made of: "
+        "say --workspace DIR"
+    )
+    assert hashes(written / "alone") == before
 
 
 def test_the_refusal_of_an_export_has_the_command_that_works(written: Path, tmp_path: Path) -> None:

@@ -132,7 +132,13 @@ def export(
     if raw and joint:
         raise typer.BadParameter("--raw and --joint exclude each other")
     mode = "raw" if raw else "joint" if joint else "called"
-    options: dict[str, Any] = {"workspace": workspace, "purpose": purpose, "workers": workers, "scheduler": scheduler}
+    options: dict[str, Any] = {
+        "may_be_freeze": True,
+        "workspace": workspace,
+        "purpose": purpose,
+        "workers": workers,
+        "scheduler": scheduler,
+    }
     with opened_cohort(cohort, bare_note="stdout", snapshot=snapshot, insecure=insecure, **options) as opened:
         chosen = read_participants(participants) if participants is not None else None
         only: Only = {"participants": chosen, "regions": regions, "min_ac": min_ac}
@@ -193,7 +199,7 @@ def query(
         own=own_tables(own or [], views=(*VIEW_NAMES, ANNOTATED)),
         limits=Limits(time=time_limit, memory=memory_limit, spill=spill_limit),
     )
-    with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose) as opened:
+    with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose, may_be_freeze=True) as opened:
         if snapshot is None:
             question = of_finished_table(opened, question)
         with opened.query(question) as relation:

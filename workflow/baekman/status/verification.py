@@ -20,7 +20,7 @@ from baekman.registry import denied_list
 from baekman.registry.books import every_book
 from baekman.registry.records import open_registry
 from baekman.tables.dataset import find_owner
-from baekman.tables.freeze_files import SITES, TABLES
+from baekman.tables.freeze_folder import SITES, TABLES
 from baekman.tables.freeze_verification import notes_on, verify_freeze
 from baekman.tables.keys import folder_of, open_keys, verify_keys
 from baekman.tables.owner import verify_owner

@@ -31,9 +31,7 @@ from baekman.tables.files import metadata_of
 from baekman.tables.freeze_files import (
     DESCRIBING,
     PARTICIPANTS_FILE,
-    SITES,
     SUMS_FILE,
-    TABLES,
     Types,
     count_rows,
     describe,
@@ -42,7 +40,7 @@ from baekman.tables.freeze_files import (
     write_participants,
     write_sums,
 )
-from baekman.tables.freeze_reading import WORK
+from baekman.tables.freeze_folder import SITES, TABLES, WORK
 from baekman.tables.make import make_tables
 from baekman.tables.seals import DATASETS, seals_digest
 from baekman.workspace.denied import admission_of, held_denials

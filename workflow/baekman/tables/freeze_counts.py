@@ -13,7 +13,7 @@ from baekman.genome.regions import Region
 from baekman.genome.shards import Shard
 from baekman.tables.dataset import row_groups_in
 from baekman.tables.files import REFERENCE, VARIANTS, open_table, table_path
-from baekman.tables.freeze_files import SITES
+from baekman.tables.freeze_folder import SITES
 from baekman.tables.freeze_reading import Freeze, ids_of
 from baekman.tables.keys import TableKeys
 from baekman.tables.rows import site_of_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,10 @@ from baekman.errors import DamagedFile
 from baekman.files.atomic import atomic_file, write_text
 from baekman.files.digests import read_sealed, sha256_of
 from baekman.genome.shards import format_shards
-from baekman.tables.freeze_readme import readme
+from baekman.tables.freeze_folder import SITES, TABLES
 from baekman.tables.seals import DATASETS
 from baekman.tables.seals import FOLDER as SEALS
 
-SITES, TABLES = "sites", "tables"
 PARTICIPANTS_FILE, CONTIGS_FILE, SHARDS_FILE = "participants.parquet", "contigs.tsv", "shards.tsv"
 SETTINGS_FILE, DICTIONARY_FILE, README_FILE, SUMS_FILE = "settings.json", "dictionary.tsv", "README.md", "SHA256SUMS"
 # those that follow from participants and settings alone, whatever the batches
@@ -64,6 +64,65 @@ FILES: Mapping[str, Columns] = {
 PARTICIPANTS = schema_of(PARTICIPANTS_COLUMNS)
 CONTIGS = schema_of(CONTIGS_COLUMNS, nullable=True)
 ROWS = ("sites", *DATASETS)
+_README = """\
+# A freeze of a cohort
+
+| | |
+|---|---|
+| participants | {participants} |
+| alleles in `sites/` | {sites} |
+| rows in `tables/variants/` | {variants} |
+| reference blocks in `tables/reference/` | {reference_rows} |
+| reference | {reference}, {contigs} contigs |
+| digest of the participants (snapshot) | `{snapshot}` |
+| digest of the settings | `{settings}` |
+| written by | {software} |
+
+All files are of one snapshot of the cohort: `af`, joint genotypes and filters in every table count the same
+participants.
+
+## Files
+
+| File | Content |
+|---|---|
+| `participants.parquet` | a row per participant: ID, sex, type, batch |
+| `sites/<shard>.parquet` | a row per allele: counts, frequencies, tests and filters |
+| `tables/variants/<bucket>/<ID>.parquet` | a participant's alleles, in the order of the genome |
+| `tables/reference/<bucket>/<ID>.parquet` | the stretches where the participant was seen to be reference |
+| `tables/hashes/<bucket>/<ID>.json` | digests of a participant's two tables |
+| `dictionary.tsv` | each column of each file: type, unit, meaning of a null, description |
+| `contigs.tsv` | the contigs of the reference with length and M5, in their order |
+| `shards.tsv` | the stretch of the genome that each file of `sites/` has |
+| `settings.json` | everything that the numbers depend on, next to the gVCFs |
+| `hashes.json`, `SHA256SUMS` | digests of all files |
+
+## The meaning of the numbers
+
+- Positions are 1-based and ends inclusive. Alleles are split, left-aligned and decomposed.
+- `ac`, `an` and `af` count called genotypes: GQ of at least {min_gq}, depth of at least {min_dp} and at least
+  {min_het_percent} % of the reads for the weaker allele of a heterozygote. `ac_raw`, `an_raw` and `af_raw` count all.
+- A participant without a row at an allele is reference only where a reference block covers the position. Without a
+  block there is no coverage, and nothing is known.
+- A site fails a filter with a call rate below {low_call_rate}, excess of heterozygotes over {excess_het} (phred),
+  `qual` below {low_qual}, or a share of ALT reads below {low_allele_balance}; `AC0`: nobody is called with the allele.
+
+## Reading
+
+```console
+baekman query --cohort . --region {region}
+duckdb -c "SELECT filter, count(*) FROM 'sites/*.parquet' GROUP BY ALL"
+python -c "import polars; print(polars.read_parquet('participants.parquet'))"
+```
+
+A call and its site are joined by `contig`, `pos`, `ref` and `alt`.
+
+## Proof
+
+```console
+sha256sum --quiet -c SHA256SUMS
+baekman verify --freeze .
+```
+"""
 
 
 def describe(output: Path, store: Store, snapshot: Snapshot, *, rows: Mapping[str, int]) -> None:
@@ -76,7 +135,7 @@ def describe(output: Path, store: Store, snapshot: Snapshot, *, rows: Mapping[st
         SHARDS_FILE: format_shards(store.shards),
         SETTINGS_FILE: _settings(store, snapshot),
         DICTIONARY_FILE: dictionary_text(),
-        README_FILE: readme(store, snapshot, rows=rows),
+        README_FILE: _readme(store, snapshot, rows=rows),
     }
     for name, text in texts.items():
         path = output / name
@@ -154,6 +213,26 @@ def count_rows(output: Path, store: Store, snapshot: Snapshot) -> dict[str, int]
         for dataset, name in zip(DATASETS, ("call_rows", "reference_rows"), strict=True):
             counts[dataset] += int(np.sum(roster.column(name).to_numpy()))
     return counts
+
+
+def _readme(store: Store, snapshot: Snapshot, *, rows: Mapping[str, int]) -> str:
+    """Return the README of a freeze of ``snapshot``; ``rows``: the numbers of rows of sites and both tables."""
+    metadata = sites_metadata(store, snapshot)
+    first = store.contigs[0]
+    return _README.format(
+        participants=snapshot.participants,
+        sites=rows["sites"],
+        variants=rows["variants"],
+        reference_rows=rows["reference"],
+        reference=store.reference,
+        contigs=len(store.contigs),
+        snapshot=metadata["baekman.snapshot"],
+        settings=metadata["baekman.settings"],
+        software=f"baekman {__version__}",
+        region=f"{first.name}:1-{min(first.length, 1_000_000)}",
+        **asdict(store.thresholds),
+        **asdict(snapshot.filters),
+    )
 
 
 # -- sums

@@ -38,26 +38,17 @@ from baekman.tables.freeze_files import (
     README_FILE,
     SETTINGS_FILE,
     SHARDS_FILE,
-    SITES,
     SUMS_FILE,
-    TABLES,
     require_summed,
 )
+from baekman.tables.freeze_folder import SITES, TABLES, is_freeze
 from baekman.tables.keys import TableKeys, is_encrypted
-from baekman.workspace.identity import STORE_FILE
 
-WORK = ".freeze"  # the unfinished freeze in the folder of the output
 # the files of a freeze; one of an earlier version may lack any of them
 NAMES = (
     *(LIST, SUMS_FILE, README_FILE, DICTIONARY_FILE),
     *(PARTICIPANTS_FILE, CONTIGS_FILE, SHARDS_FILE, SETTINGS_FILE),
 )
-
-
-def is_freeze(path: Path) -> bool:
-    """Return whether the folder ``path`` is a finished freeze, of an earlier version too, and no cohort store."""
-    has_sites = (path / SITES).is_dir() or ((path / LIST).is_file() and not (path / WORK).is_dir())
-    return (path / TABLES).is_dir() and has_sites and not (path / STORE_FILE).exists()
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,11 @@ from baekman.tables.freeze_files import (
     FILES,
     PARTICIPANTS_FILE,
     SETTINGS_FILE,
-    SITES,
     SUMS_FILE,
-    TABLES,
     listed_sums,
     read_sums,
 )
+from baekman.tables.freeze_folder import SITES, TABLES
 from baekman.tables.freeze_reading import Freeze, ids_of, left_since, open_freeze
 from baekman.tables.keys import TableKeys, open_keys
 from baekman.tables.seals import DATASETS, seals_digest, verify_tables

@@ -28,6 +28,7 @@ def opened_cohort(
     *,
     workspace: Path | None,
     bare_note: Literal["stdout", "stderr", ""] = "stderr",
+    may_be_freeze: bool = False,
     **options: Any,
 ) -> Iterator[Cohort]:
     """Yield the cohort that ``--cohort`` and ``--workspace`` mean (``places.cohort_folder``), as ``open_cohort`` does.
@@ -35,11 +36,17 @@ def opened_cohort(
     A note says that it is bare when the block ends well.
 
     ``bare_note``: where the note goes. Programs read the stdout of most commands, and so the note goes to stderr;
-    stderr stays empty where a command writes only files, and stdout has the note.
+    stderr stays empty where a command writes only files, and stdout has the note. Unless it ``may_be_freeze``, the
+    folder of a freeze is refused.
     """
     from baekman.api import open_cohort
+    from baekman.cohort.store import no_store
+    from baekman.tables.freeze_folder import is_freeze
 
-    opened = open_cohort(cohort_folder(cohort, workspace), workspace=workspace, **options)
+    folder = cohort_folder(cohort, workspace)
+    if not may_be_freeze and is_freeze(folder):
+        raise no_store(folder)
+    opened = open_cohort(folder, workspace=workspace, **options)
     for sentence in getattr(opened, "notes", ()):  # of a freeze
         note(f"note: {sentence}")
     yield opened
