@@ -24,6 +24,7 @@ from baekman.query.limits import Limits
 from baekman.query.own_tables import OwnTable
 from baekman.query.question import Question
 from baekman.registry.denied_list import add_consent, open_in_force
+from baekman.registry.listing import types_of
 from baekman.tables import freeze as tables_of_freeze
 from baekman.tables import make
 from baekman.tables.files import table_path
@@ -252,6 +253,21 @@ def test_the_commands_count_whoever_is_left_out(workspace: FinishedWorkspace, tm
     assert [event["purpose"] for event in audit.events(workspace.root) if event["action"] == "export"] == [
         "commercial_use"
     ]
+
+
+def test_groups_by_registered_type_need_the_registry(workspace: FinishedWorkspace, tmp_path: Path) -> None:
+    question = Question(region="c1", by=("type", "sex"))
+    with baekman.open_cohort(workspace.cohort).query(question) as relation:
+        rows = relation.project("type, sex, ac, an, carriers, participants").fetchall()
+    (kind,) = {*types_of(workspace.opened_registry, workspace.participant_ids).values()}
+    assert rows == [(kind, "female", 3, 6, 3, 3)]
+    bare = create_store(tmp_path / "bare", reference=tmp_path / "reference.fa")
+    with pytest.raises(InputRefused) as refused, baekman.open_cohort(bare.path).query(question):
+        pass
+    assert str(refused.value) == (
+        "--by: type: expected a cohort of a workspace, with its registry, found a bare cohort; "
+        "give the types in a table of your own: --with people.csv --by people.type"
+    )
 
 
 def test_a_region_of_a_participant_is_that_of_the_table(workspace: FinishedWorkspace) -> None:

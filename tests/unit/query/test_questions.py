@@ -151,9 +151,11 @@ def test_mistakes_in_a_table_of_ones_own_are_named_and_no_value_is(store: Store,
         "pheno.csv: participant_id: expected IDs of the cohort, such as P0123456789ABX, found 1 rows with other IDs; "
         "take the IDs that the cohort shows; codes of an institution are known to the registry alone"
     )
-    told = refused(b"participant_id,age\nP1,old\n", sql="SELECT age + 1 FROM pheno")
-    assert told.startswith("--sql: expected SQL over the views sites, calls, reference, participants and pheno, found ")
-    assert told.endswith("; pheno has participant_id VARCHAR, age VARCHAR") and "old" not in told
+    message = refused(b"participant_id,age\nP1,old\n", sql="SELECT age + 1 FROM pheno")
+    assert message.startswith(
+        "--sql: expected SQL over the views sites, calls, reference, participants and pheno, found "
+    )
+    assert message.endswith("; pheno has participant_id VARCHAR, age VARCHAR") and "old" not in message
     assert refusal(store, region="c1", by=("pheno.age",)) == (
         "--by: expected labels out of sex, type, batch, found 'pheno.age'; "
         "a column of a table of your own is --with pheno.csv --by pheno.COLUMN"

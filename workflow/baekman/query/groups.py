@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from baekman.errors import InputRefused, Problem
 from baekman.query.genotypes import GenotypeBlock
 from baekman.query.own_tables import PARTICIPANT, OwnTable
-from baekman.query.question import Question
+from baekman.query.question import Question, label_columns
 from baekman.query.safe_columns import quoted
 
 LABELS = ("sex", "type", "batch")
@@ -37,7 +37,7 @@ def count_groups(
         InputRefused: A label is unknown, a table of one's own names a participant twice, or there are too many groups.
     """
     labels = _labels(connection, question, types=types)
-    names = [name.replace(".", "_") for name in question.by]
+    names = label_columns(question.by)
     keys, group = _groups(labels)
     created = False
     for block in genotypes:

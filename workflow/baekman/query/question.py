@@ -24,6 +24,7 @@ SITE_COLUMNS = tuple(
 
 # columns that fit into a terminal of 80 columns, of sites and of a participant's rows
 SHORT_SITES = ("contig", "pos", "ref", "alt", "ac", "an", "af", "filter")
+SHORT_CARRIERS = ("participant_id", "sex", "genotype", "gq", "dp", "ad_ref", "ad_alt", "called")
 SHORT_CALLS = ("contig", "pos", "ref", "alt", "copies", "ploidy", "gq", "dp", "called", "filter")
 
 
@@ -70,9 +71,13 @@ class Question:
 
     @property
     def short_columns(self) -> Sequence[str]:
-        """Return the columns that suffice on a terminal; none where the question names its own."""
-        if self.sql is not None or self.carriers is not None or self.by:
+        """Return the columns that suffice on a terminal; none where the question is SQL."""
+        if self.sql is not None:
             return ()
+        if self.carriers is not None:
+            return SHORT_CARRIERS
+        if self.by:
+            return ("contig", "pos", "ref", "alt", *label_columns(self.by), "ac", "an", "af", "carriers")
         short = SHORT_SITES if self.shows_sites else SHORT_CALLS
         return (*short[:-1], "gene", "consequence") if self.needs_annotations else short
 
@@ -80,6 +85,11 @@ class Question:
     def needs_annotations(self) -> bool:
         """Return whether the question names a gene or an rsID."""
         return self.gene is not None or self.rsid is not None
+
+
+def label_columns(labels: Sequence[str]) -> list[str]:
+    """Return the names of the columns of labels: ``pheno.age`` is ``pheno_age``."""
+    return [label.replace(".", "_") for label in labels]
 
 
 def sites_in(region: Region | None, *, contigs: Sequence[str], question: Question | None = None) -> str:
