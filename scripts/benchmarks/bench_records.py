@@ -236,7 +236,7 @@ def main() -> None:
         workspace = new_workspace(place, options.people)
         few = max(options.people // 20, 1)
         write_delivery(place / "D0", few, seed=options.seed + 1, name="D0", first=FIRST_YEAR - 1, years=1)
-        _, _, alone = baekman("records", "receive", place / "D0", "--workspace", workspace)
+        _, _, alone = baekman("records", "receive", place / "D0", "--workspace", workspace, "--workers", 1)
         wall, cpu, memory = baekman(
             "records", "receive", place / "D1", "--workspace", workspace, "--workers", options.workers
         )
@@ -245,9 +245,9 @@ def main() -> None:
         print(f"receive against COPY: {cpu / copy_cpu:.2f} of the CPU (limit 3)", flush=True)
         report_queries(workspace)
         write_delivery(place / "D2", few, seed=options.seed + 2, name="D2", first=FIRST_YEAR + YEARS, years=1)
-        _, _, later = baekman("records", "receive", place / "D2", "--workspace", workspace)
+        _, _, later = baekman("records", "receive", place / "D2", "--workspace", workspace, "--workers", 1)
         print(f"memory of a small delivery: {alone:.0f} MB into an empty store, {later:.0f} MB into this one")
-        wall, cpu, memory = baekman("records", "compact", "--workspace", workspace)
+        wall, cpu, memory = baekman("records", "compact", "--workspace", workspace, "--workers", 1)
         print(f"compact: {wall:.1f} s, CPU {cpu:.1f} s, {memory:.0f} MB", flush=True)
         report_queries(workspace)
 

@@ -217,6 +217,8 @@ def take(data: ArrowData, rows: npt.NDArray[Any]) -> ArrowData:
         return pa.Table.from_arrays(chosen, schema=data.schema)
     if isinstance(data, pa.Array) and not data.null_count and _is_number(data.type):
         return arrow(values_of(data)[rows])
+    if isinstance(data, pa.DictionaryArray):
+        return pa.DictionaryArray.from_arrays(take(data.indices, rows), data.dictionary)
     if isinstance(data, pa.Array) and not data.null_count and data.type == pa.string():
         offsets, content = string_parts(data)
         places = np.zeros(len(rows) + 1, np.int32)

@@ -23,7 +23,7 @@ from baekman.files.digests import LIST, digest_of, listed_digests, read_sealed, 
 from baekman.records.rows.allowed import Denials, allowed_rows
 from baekman.records.rows.covered_days import covered_days, days_of
 from baekman.records.rows.firsts import Span, firsts_of, spans, write_firsts
-from baekman.records.rows.order import sorted_rows, write_rows
+from baekman.records.rows.order import codes_of, sorted_rows, write_rows
 from baekman.records.rows.parts import part_digest, read_part, write_parts
 from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS, SCHEMA_VERSION
 from baekman.records.snapshot import RecordBatchEntry, RecordSnapshot, create_snapshot, read_snapshot
@@ -258,13 +258,22 @@ def spans_of(coverage: pa.Table) -> list[list[str]]:
 
 def systems_of(events: pa.Table) -> Systems:
     """Return the code systems of each source's events, sorted."""
+    import pyarrow.compute as pc
+
     if events.num_rows == 0:
         return {}
-    pairs = events.select(["source", "code"]).group_by(["source", "code"]).aggregate([])
-    found: dict[str, set[str]] = {}
-    for source, code in zip(pairs["source"].to_pylist(), pairs["code"].to_pylist(), strict=True):
-        found.setdefault(source, set()).add(code.partition("/")[0])
-    return merged_systems({source: sorted(systems)} for source, systems in found.items())
+    sources, names = codes_of(events.column("source"))
+    codes, texts = codes_of(events.column("code"))
+    systems, system_names = codes_of(pc.replace_substring_regex(texts, "/.*", ""))
+    present = np.zeros((len(names), len(system_names)), np.bool_)
+    for place in range(len(names)):
+        occurring = np.bincount(codes[sources == place] if len(names) > 1 else codes, minlength=len(texts)) > 0
+        present[place, systems[occurring]] = True
+    return {
+        name: [system for system, is_present in zip(system_names.to_pylist(), row, strict=True) if is_present]
+        for name, row in zip(names.to_pylist(), present, strict=True)
+        if row.any()
+    }
 
 
 def merged_systems(several: Iterable[Systems]) -> Systems:

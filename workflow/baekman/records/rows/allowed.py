@@ -57,7 +57,8 @@ class RowFilter:
 
         status = self.store.dictionary.stat()
         known, scopes = _listed(self.store.dictionary, status.st_ino, status.st_size, status.st_mtime_ns)
-        return np.asarray(scopes[np.asarray(pc.index_in(codes, known).fill_null(-1))])
+        texts = codes.cast(pa.string())
+        return np.asarray(scopes[np.asarray(pc.index_in(texts, known).fill_null(-1))])
 
 
 @lru_cache(maxsize=4)
@@ -71,6 +72,8 @@ def is_in(column: pa.ChunkedArray, values: Iterable[str] | pa.Array) -> npt.NDAr
     """Return whether each string is one of ``values``."""
     import pyarrow.compute as pc
 
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string())
     chosen = values if isinstance(values, pa.Array) else pa.array(sorted(values), pa.string())
     return np.asarray(pc.is_in(column, chosen))
 

@@ -48,10 +48,7 @@ class CoveredDays:
 
     def pairs_of(self, participants: pa.ChunkedArray, sources: pa.ChunkedArray) -> Numbers:
         """Return the number of each pair; -1 for one that has no coverage."""
-        import pyarrow.compute as pc
-
-        people = np.asarray(pc.index_in(participants, self.participants).fill_null(-1)).astype(np.int64)
-        places = np.asarray(pc.index_in(sources, self.sources).fill_null(-1)).astype(np.int64)
+        people, places = _numbers_in(participants, self.participants), _numbers_in(sources, self.sources)
         return np.where((people < 0) | (places < 0), -1, people * len(self.sources) + places)
 
     def segments_of(self, participants: pa.ChunkedArray, sources: pa.ChunkedArray, days: Numbers) -> Numbers:
@@ -115,6 +112,16 @@ def days_of(column: pa.ChunkedArray) -> Numbers:
     if pa.types.is_date32(column.type):
         return np.asarray(column.cast(pa.int32())).astype(np.int64)
     return np.asarray(column.cast(pa.int64())).astype(np.int64) // MICROSECONDS_A_DAY
+
+
+def _numbers_in(column: pa.ChunkedArray, texts: pa.Array) -> Numbers:
+    """Return the number of each text of ``column`` in ``texts``; -1 for one that is not there."""
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        ranks, distinct = codes_of(column)
+        return np.append(_numbers_in(distinct, texts), -1)[ranks]
+    return np.asarray(pc.index_in(column, texts).fill_null(-1)).astype(np.int64)
 
 
 def _place(pairs: Numbers, days: Numbers) -> Numbers:

@@ -51,9 +51,22 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 def write_rows(table: pa.Table, path: Path) -> None:
     """Write sorted rows to ``path`` atomically with the fixed options."""
+    options = parquet_options(table.schema)
     group = FIRSTS_GROUP_ROWS if table.schema.names == FIRSTS.names else ROW_GROUP_ROWS
+    # the dictionary of a column depends on its texts alone, not on the form in which they come
+    columns = [
+        used_codes(*codes_of(column)) if name in options["use_dictionary"] and _is_text(column.type) else column
+        for name, column in zip(table.schema.names, table.columns, strict=True)
+    ]
+    fields = [table.schema.field(place).with_type(column.type) for place, column in enumerate(columns)]
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, row_group_size=group, **parquet_options(table.schema))
+        pq.write_table(
+            pa.Table.from_arrays(columns, schema=pa.schema(fields)), temporary, row_group_size=group, **options
+        )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_dictionary(kind))
 
 
 def read_rows(folder: Path, kind: str, bucket: str, *, schema: pa.Schema) -> pa.Table:
@@ -96,25 +109,45 @@ def _in_schema(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
 
 
 def codes_of(column: pa.ChunkedArray | pa.Array) -> tuple[Ranks, pa.Array]:
-    """Return the rank of each string among the distinct ones, and these in bytewise order; a null ranks last."""
+    """Return the rank of each text among the distinct ones, and these in bytewise order; a null ranks last.
+
+    A dictionary may have texts that do not occur.
+    """
     import pyarrow.compute as pc
 
     encoded = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    encoded = encoded.dictionary_encode()
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    texts = encoded.dictionary
+    indices = np.asarray(encoded.indices.fill_null(len(texts)) if encoded.null_count else encoded.indices)
+    if len(texts) < 2 or pc.all(pc.less(texts[:-1], texts[1:])).as_py():
+        return indices.astype(np.int64), texts
+    order = pc.sort_indices(texts).to_numpy()
     ranks = np.empty(len(order) + 1, np.int64)
     ranks[order] = np.arange(len(order))
     ranks[-1] = len(order)
-    indices = encoded.indices.fill_null(len(order)).to_numpy()
-    return np.asarray(ranks[indices], np.int64), encoded.dictionary.take(arrow(order))
+    return np.asarray(ranks[indices], np.int64), texts.take(arrow(order))
+
+
+def used_codes(ranks: Ranks, texts: pa.Array) -> pa.DictionaryArray:
+    """Return the inverse of ``codes_of``: a dictionary of the texts that occur, sorted."""
+    is_used = np.bincount(ranks, minlength=len(texts) + 1)[: len(texts)] > 0
+    missing = ranks == len(texts)
+    if is_used.all():
+        places = ranks
+    else:
+        places = np.append(np.cumsum(is_used) - 1, 0)[ranks]
+        texts = take(texts, np.flatnonzero(is_used))
+    indices = arrow(places.astype(np.int32), missing=missing if missing.any() else None)
+    return pa.DictionaryArray.from_arrays(indices, texts)
 
 
 def ranks_of(column: pa.ChunkedArray) -> Ranks:
     """Return integers in the order of a column's values, from 0; nulls come last."""
     kind = column.type
-    if pa.types.is_string(kind):
+    if _is_text(kind):
         return codes_of(column)[0]
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if array.null_count == len(array):

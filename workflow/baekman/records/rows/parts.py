@@ -1,65 +1,122 @@
-"""Parts: the rows of a batch that is being added, spread over buckets on disk in the order of their arrival."""
+"""Parts: the rows of a batch that is being added, spread over buckets on disk in the order of their arrival.
+
+Texts that repeat are numbers in them; ``texts.json`` has the texts of the numbers. So each text is hashed once.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.arrow import concat, take
+from baekman.arrow import arrow, column, empty, group_starts, take
 from baekman.errors import InputRefused, Problem
+from baekman.files.atomic import write_text
+from baekman.files.digests import crc32_of
 from baekman.pseudonyms import PARTICIPANT_ID
+from baekman.records.rows.order import codes_of, used_codes
 from baekman.records.store import RecordStore
 
 _ROWS_AT_A_TIME = 1 << 20
+_TEXTS = "texts.json"
+_PERSON = "participant_id"
+_REPEATED = frozenset({"code", "category", "source", "institution"})
+Numbers = npt.NDArray[np.int64]
 
 
 def write_parts(store: RecordStore, batches: Iterable[pa.RecordBatch], folder: Path, *, schema: pa.Schema) -> set[str]:
     """Write the rows of ``batches`` to ``folder/<bucket>.arrow``; return the buckets that have rows.
 
-    Raises InputRefused for another schema, a null where none may be, or an ID that cannot be one.
+    Columns of text may be dictionaries. Raises InputRefused for another schema, a null where none may be, or an ID that
+    cannot be one.
     """
     folder.mkdir(parents=True)
+    texts: dict[str, dict[str, int]] = {name: {} for name in schema.names if name in _REPEATED}
     with ExitStack() as stack:
         files: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
         for table in _grouped(batches, schema, kind=folder.name):
-            buckets = _buckets_of(store, table)
-            order = np.argsort(buckets.astype(np.uint8), kind="stable")
-            rows, ordered = take(table, order), buckets[order]
-            starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-            for start, end in zip(starts, [*starts[1:], len(ordered)], strict=True):
-                bucket = int(ordered[start])
+            for bucket, rows in _by_bucket(store, _numbered(table, texts)):
                 if bucket not in files:
                     path = folder / f"{bucket:02x}.arrow"
-                    files[bucket] = stack.enter_context(pa.ipc.new_stream(str(path), schema))
-                files[bucket].write_table(rows.slice(start, end - start))
+                    files[bucket] = stack.enter_context(pa.ipc.new_stream(str(path), rows.schema))
+                files[bucket].write_table(rows)
+    write_text(folder / _TEXTS, json.dumps({name: list(known) for name, known in texts.items()}), durable=False)
     return {f"{bucket:02x}" for bucket in files}
 
 
+def _numbered(table: pa.Table, texts: Mapping[str, dict[str, int]]) -> pa.Table:
+    """Return ``table`` with numbers for the texts of the columns in ``texts``, which get the new texts."""
+    for name, known in texts.items():
+        encoded = table.column(name).chunk(0)
+        numbers = [known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()]
+        values = np.array([*numbers, -1], np.int32)[np.asarray(encoded.indices.fill_null(-1))]
+        array = arrow(values, missing=values < 0 if encoded.null_count else None)
+        table = table.set_column(table.schema.get_field_index(name), name, array)
+    return table
+
+
+def _by_bucket(store: RecordStore, table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the number of each bucket with its rows, in their order, and with the participants of the bucket alone."""
+    place = table.schema.get_field_index(_PERSON)
+    people = table.column(place).chunk(0)
+    buckets = _buckets_of(store, people.dictionary)
+    by_bucket = np.argsort(buckets, kind="stable")
+    names, buckets = take(people.dictionary, by_bucket), buckets[by_bucket]
+    ranks = np.argsort(by_bucket)[np.asarray(people.indices)]
+    order = np.argsort(buckets[ranks].astype(np.uint8), kind="stable")
+    rows, ranks = take(table.remove_column(place), order), ranks[order]
+    starts = group_starts(buckets[ranks])
+    for start, end in zip(starts, [*starts[1:], len(ranks)], strict=True):
+        bucket = int(buckets[ranks[start]])
+        first, last = np.searchsorted(buckets, [bucket, bucket + 1])
+        indices = arrow((ranks[start:end] - first).astype(np.int32))
+        own = pa.DictionaryArray.from_arrays(indices, names.slice(first, last - first))
+        yield bucket, rows.slice(start, end - start).add_column(place, _PERSON, own)
+
+
 def read_part(folder: Path, bucket: str, *, schema: pa.Schema) -> pa.Table:
-    """Return the rows of a bucket that ``write_parts`` wrote; an empty table where it has none."""
+    """Return the rows of a bucket that ``write_parts`` wrote; an empty table where it has none.
+
+    Columns of text that repeats are dictionaries of the texts that occur, sorted.
+    """
     path = folder / f"{bucket}.arrow"
     if not path.is_file():
-        return schema.empty_table()
+        return empty(schema)
     with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
-        return reader.read_all()
+        table = reader.read_all().unify_dictionaries().combine_chunks()
+    status = (folder / _TEXTS).stat()
+    texts = _texts_of(folder / _TEXTS, status.st_ino, status.st_mtime_ns)
+    columns = dict(zip(table.schema.names, table.columns, strict=True))
+    columns[_PERSON] = used_codes(*codes_of(columns[_PERSON]))
+    for name, (values, ranks) in texts.items():
+        columns[name] = used_codes(ranks[np.asarray(columns[name].fill_null(-1))], values)
+    fields = [field.with_type(columns[field.name].type) for field in schema]
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=pa.schema(fields))
+
+
+@lru_cache(maxsize=4)
+def _texts_of(path: Path, _inode: int, _changed: int) -> dict[str, tuple[pa.Array, Numbers]]:
+    """Return for each column of numbers its texts, sorted, and the rank of each number; that of -1 is the last."""
+    columns = {}
+    for name, texts in json.loads(path.read_text("utf-8")).items():
+        order = sorted(range(len(texts)), key=texts.__getitem__)
+        ranks = np.empty(len(texts) + 1, np.int64)
+        ranks[order] = np.arange(len(texts))
+        ranks[-1] = len(texts)
+        columns[name] = (column([texts[number] for number in order]) if texts else pa.nulls(0, pa.string()), ranks)
+    return columns
 
 
 def part_digest(folders: Iterable[Path], bucket: str) -> str:
-    """Return the SHA-256 of the parts of a bucket in ``folders``."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        path = folder / f"{bucket}.arrow"
-        digest.update(f"{path.stat().st_size if path.is_file() else 0}\n".encode())
-        if path.is_file():
-            with path.open("rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()
+    """Return the sizes and the CRC-32 of the parts of a bucket in ``folders``, and of their texts."""
+    paths = [folder / name for folder in folders for name in (f"{bucket}.arrow", _TEXTS)]
+    return " ".join(f"{path.stat().st_size}:{crc32_of(path):08x}" if path.is_file() else "0" for path in paths)
 
 
 def _grouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, kind: str) -> Iterator[pa.Table]:
@@ -70,10 +127,14 @@ def _grouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, kind: str)
         waiting.append(_checked(batch, schema, kind=kind))
         count += batch.num_rows
         if count >= _ROWS_AT_A_TIME:
-            yield concat(waiting, schema)
+            yield _joined(waiting)
             waiting, count = [], 0
     if count:
-        yield concat(waiting, schema)
+        yield _joined(waiting)
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
 def _checked(batch: pa.RecordBatch, schema: pa.Schema, *, kind: str) -> pa.Table:
@@ -84,20 +145,26 @@ def _checked(batch: pa.RecordBatch, schema: pa.Schema, *, kind: str) -> pa.Table
         if not field.nullable and table.column(field.name).null_count:
             raise _refusal(kind, place=f"column {field.name}", expected="a value in each row", found="a null")
     try:
-        return pa.Table.from_arrays([table.column(field.name).cast(field.type) for field in schema], schema=schema)
+        return pa.table({field.name: _cast(table.column(field.name), field) for field in schema})
     except pa.ArrowInvalid:
         raise _refusal(kind, expected="values of the types of its schema", found="another") from None
 
 
-def _buckets_of(store: RecordStore, table: pa.Table) -> npt.NDArray[np.int64]:
-    encoded = table.column("participant_id").combine_chunks().dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    names = encoded.dictionary.to_pylist()
+def _cast(values: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    """Return a column in the type of ``field``, text that repeats as a dictionary."""
+    if field.name not in _REPEATED and field.name != _PERSON:
+        return values.cast(field.type)
+    if pa.types.is_dictionary(values.type):
+        return values.cast(pa.dictionary(pa.int32(), field.type))
+    return values.cast(field.type).dictionary_encode()
+
+
+def _buckets_of(store: RecordStore, people: pa.Array) -> Numbers:
+    names = people.to_pylist()
     if not all(map(PARTICIPANT_ID.fullmatch, names)):
         raise _refusal("participants", place="column participant_id", expected="IDs of participants", found="another")
     pairs = np.frombuffer("".join(name[1:3].ljust(2, "0") for name in names).encode(), np.uint8).reshape(-1, 2)
-    of_names = store.buckets_of(pairs)
-    return np.asarray(of_names[np.asarray(encoded.indices)], np.int64)
+    return store.buckets_of(pairs)
 
 
 def _refusal(kind: str, *, expected: str, found: str, place: str = "") -> InputRefused:
