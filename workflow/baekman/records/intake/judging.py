@@ -8,7 +8,7 @@ without registration or consent it has no ``began`` either. ``sid`` is the numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,8 +201,11 @@ def judge_rows(
     sheet: RecordsSheet,
     secret: str,
     folder: Path,
+    note_subjects: Callable[[Iterable[pa.Array]], None] | None = None,
 ) -> None:
     """Judge every row of events and write ``rows.parquet`` to ``folder``; the table ``subjects`` must be there.
+
+    ``note_subjects`` adds subject codes to the table before their rows are judged.
 
     ``secret`` is hashed with the episodes, which are names of the institution. A row must lie in the period of
     ``sheet``; days of a coverage file are compared later.
@@ -223,6 +226,8 @@ def judge_rows(
     options: dict[str, Any] = {"compression": "lz4", "write_statistics": False, "use_dictionary": _REPEATED}
     with pq.ParquetWriter(folder / ROWS_FILE, JUDGED, **options) as writer:
         for block in _blocks(rows.events()):
+            if note_subjects is not None:
+                note_subjects([block.column("subject_code").unique()])
             writer.write_table(judge.judged(block))
     connection.unregister("dictionary")
 

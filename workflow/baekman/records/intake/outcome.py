@@ -15,8 +15,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from baekman.arrow import arrow, filtered, take
 from baekman.records.intake.delivered_rows import DeliveredRows
 from baekman.records.intake.judging import ROWS_FILE, is_any_death, quoted
 from baekman.records.intake.reasons import BIT, HOLDING, OF_DATA, RecordsVerdict, faults_in, verdict_on
@@ -95,7 +99,8 @@ class Outcome:
     ) -> None:
         self.connection = connection
         self.sheet = sheet
-        judged = quoted(str(folder / ROWS_FILE))
+        self.path = folder / ROWS_FILE
+        judged = quoted(str(self.path))
         connection.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({judged})")
         self._state_coverage(rows)
         connection.execute(_DISJOINT)
@@ -173,14 +178,34 @@ class Outcome:
             )
 
     def events(self, *, institution: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that are taken, in the schema EVENTS, in any order."""
-        query = """SELECT s.participant_id, j.began AS "time", j."end", j.code, j.value, j.category,
-            j.source, j.episode
-            FROM judged j JOIN subjects s USING (sid) ANTI JOIN held USING (sid) WHERE j.fault = 0"""
-        place = EVENTS.get_field_index("institution")
-        for batch in self._stream(query, schema=EVENTS.remove(place)):
-            arrays = [*batch.columns[:place], pa.repeat(institution, len(batch)), *batch.columns[place:]]
-            yield pa.RecordBatch.from_arrays(arrays, schema=EVENTS)
+        """Yield the rows that are taken, with the columns of EVENTS, in any order; most texts are dictionaries."""
+        people = self.connection.sql("SELECT participant_id FROM subjects ORDER BY sid").to_arrow_table().column(0)
+        sound = "SELECT (SELECT count(*) FROM rows WHERE mask = 0), (SELECT sum(n) FROM tally WHERE fault = 0)"
+        ((judged, compared),) = self.connection.sql(sound).fetchall()
+        for batch in self._judged(len(people)) if judged == (compared or 0) else self._compared():
+            origin = pa.DictionaryArray.from_arrays(pa.nulls(len(batch), pa.int8()).fill_null(0), [institution])
+            columns = {name: batch.column(name) for name in EVENTS.names if name in batch.schema.names}
+            columns |= {"participant_id": _people(np.asarray(batch.column("sid")), people), "institution": origin}
+            columns["time"] = batch.column("began")
+            yield pa.RecordBatch.from_arrays([columns[name] for name in EVENTS.names], names=EVENTS.names)
+
+    def _judged(self, count: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows without a fault of subjects that are not held, where no other rows add a fault to them."""
+        is_held = np.zeros(count, np.bool_)
+        is_held[np.asarray(self.connection.sql("SELECT sid FROM held").to_arrow_table().column(0))] = True
+        with pq.ParquetFile(self.path) as file:
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group, use_threads=False)
+                sids = np.asarray(rows.column("sid").fill_null(0))  # without a subject, a row has a fault
+                keep = (np.asarray(rows.column("mask")) == 0) & ~is_held[sids]
+                yield from filtered(rows, keep).combine_chunks().to_batches()
+
+    def _compared(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows without a fault, also after they are compared with others, of subjects that are not held."""
+        with self.connection.cursor() as cursor:
+            yield from cursor.sql(
+                "SELECT * EXCLUDE fault FROM judged ANTI JOIN held USING (sid) WHERE fault = 0"
+            ).to_arrow_reader(BATCH_ROWS)
 
     def coverage(self) -> Iterator[pa.RecordBatch]:
         """Yield the days that were seen, in the schema COVERAGE, in any order."""
@@ -226,6 +251,14 @@ class Outcome:
             "SELECT mask, false, count(*) FROM coverage_rows GROUP BY ALL ORDER BY ALL"
         ).fetchall()
         return {"events": _summed(tally), "coverage": _summed(of_coverage)}
+
+
+def _people(sids: npt.NDArray[np.int64], people: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return the participant of each subject by number, from 0, as a dictionary of those that occur."""
+    first = int(sids.min()) if len(sids) else 0
+    is_used = np.bincount(sids - first) > 0
+    names = take(people, np.flatnonzero(is_used) + first).combine_chunks()
+    return pa.DictionaryArray.from_arrays(arrow((np.cumsum(is_used) - 1).astype(np.int32)[sids - first]), names)
 
 
 def _verdict(participant_id: str, rows: list[tuple[str, int, int, bool]]) -> RecordsVerdict:

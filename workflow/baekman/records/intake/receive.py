@@ -1,7 +1,7 @@
 """The reception of a delivery of records: from a folder by subject codes to a batch by participant IDs.
 
-The steps are: resolve the subjects, judge the rows, write the verdicts, note the audit event, add the batch, write the
-return report, and write the summary. A kill at any instant leaves a state from which the same command finishes.
+The steps are: judge the rows and resolve their subjects, write the verdicts, note the audit event, add the batch, write
+the return report, and write the summary. A kill at any instant leaves a state from which the same command finishes.
 """
 
 from __future__ import annotations
@@ -133,8 +133,9 @@ def _receive(reception: _Reception) -> ReceivedRecords:
         rows.failing_plainly(),
         working_database(scratch, workers=workers) as connection,
     ):
+        subjects = make_subjects(connection, rows, registry=registry, institution=sheet.institution)
         # this reads all files: a malformed row refuses the delivery before its name is noted
-        make_subjects(connection, rows, registry=registry, institution=sheet.institution)
+        judge_rows(connection, rows, sheet=sheet, secret=reception.secret, folder=scratch, note_subjects=subjects.add)
         delivery_id, status = note_delivery(registry, sheet.institution, reception.name, reception.tables.digest)
         if status == "changed":
             raise _repeated_name()
@@ -144,16 +145,15 @@ def _receive(reception: _Reception) -> ReceivedRecords:
                 return _received(home, "same")
             # a batch that is there already was killed before its report: its verdicts are written
             if read_snapshot(reception.store).entry(home.id) is None:
-                outcome = _judged(reception, connection, rows, scratch)
+                outcome = _outcome(reception, connection, rows, scratch)
                 _add(reception, home, outcome, institution=institution)
             _conclude(reception, home, connection)
     return _received(home, "received")
 
 
-def _judged(
+def _outcome(
     reception: _Reception, connection: duckdb.DuckDBPyConnection, rows: DeliveredRows, scratch: Path
 ) -> Outcome:
-    judge_rows(connection, rows, sheet=reception.sheet, secret=reception.secret, folder=scratch)
     deaths = known_deaths(reception.store)
     outcome = Outcome(connection, rows, sheet=reception.sheet, folder=scratch, deaths=deaths)
     outcome.leave_out(withdrawn_participants(reception.workspace))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,32 +56,51 @@ def working_database(folder: Path, *, workers: int) -> Iterator[duckdb.DuckDBPyC
         yield connection
 
 
+class Subjects:
+    """The table ``subjects`` (columns of ``SUBJECTS``) with each subject code that was added once.
+
+    ``sid`` counts the subjects from 0.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, *, registry: Registry, institution: str) -> None:
+        self.connection, self.registry, self.institution = connection, registry, institution
+        connection.execute("CREATE TABLE codes (subject_code VARCHAR)")
+        self._insert(SUBJECTS.empty_table(), into="TABLE subjects AS")
+        self.count = 0
+
+    def add(self, subject_codes: Iterable[pa.Array]) -> None:
+        """Add the subject codes that are not there yet; they are resolved by the registry, page by page."""
+        tables = (pa.RecordBatch.from_arrays([codes], names=["subject_code"]) for codes in subject_codes)
+        reader = pa.RecordBatchReader.from_batches(pa.schema([("subject_code", pa.string())]), tables)
+        self.connection.register("delivered", reader)
+        self.connection.execute(
+            "INSERT INTO codes SELECT DISTINCT trim(subject_code) AS subject_code FROM delivered "
+            "ANTI JOIN codes ON codes.subject_code = trim(delivered.subject_code) WHERE subject_code IS NOT NULL"
+        )
+        self.connection.unregister("delivered")
+        while codes := _page(self.connection, self.count):
+            self._insert(_resolved(self.registry, self.institution, codes, first=self.count))
+            self.count += len(codes)
+
+    def _insert(self, rows: pa.Table, *, into: str = "") -> None:
+        self.connection.register("page", rows)
+        self.connection.execute(
+            f"CREATE {into} SELECT * FROM page" if into else "INSERT INTO subjects SELECT * FROM page"
+        )
+        self.connection.unregister("page")
+
+
 def make_subjects(
     connection: duckdb.DuckDBPyConnection, rows: DeliveredRows, *, registry: Registry, institution: str
-) -> None:
-    """Make the table ``subjects`` (columns of ``SUBJECTS``) with each subject code of ``rows`` once."""
-    for name, reader in (
-        ("event_codes", rows.events(["subject_code"])),
-        ("coverage_codes", rows.coverage(["subject_code"])),
-    ):
-        connection.register("delivered", _each_once(reader))
-        connection.execute(
-            f"CREATE TABLE {name} AS SELECT DISTINCT trim(subject_code) AS subject_code FROM delivered"
-            " WHERE subject_code IS NOT NULL"
-        )
-        connection.unregister("delivered")
-    connection.execute("CREATE TABLE codes AS SELECT * FROM event_codes UNION SELECT * FROM coverage_codes")
-    connection.execute("DROP TABLE event_codes; DROP TABLE coverage_codes")
-    connection.register("page", SUBJECTS.empty_table())
-    connection.execute("CREATE TABLE subjects AS SELECT * FROM page")
-    first = 0
-    while codes := _page(connection, first):
-        page = _resolved(registry, institution, codes, first=first)
-        connection.register("page", page)
-        connection.execute("INSERT INTO subjects SELECT * FROM page")
-        first += PAGE
-    connection.unregister("page")
-    connection.execute("DROP TABLE codes")
+) -> Subjects:
+    """Return the subjects of the coverage of ``rows``, and of the events where their codes are listed elsewhere.
+
+    The codes of other events are added while their rows are judged: these are read once.
+    """
+    subjects = Subjects(connection, registry=registry, institution=institution)
+    for reader in (rows.coverage(["subject_code"]), *([rows.events(["subject_code"])] if rows.is_omop else [])):
+        subjects.add(batch.column(0).unique() for batch in reader)
+    return subjects
 
 
 def require_institution(registry: Registry, institution: str) -> None:
@@ -96,12 +115,6 @@ def require_institution(registry: Registry, institution: str) -> None:
                 action="correct the name, or import its registration first; then give the same delivery again",
             )
         )
-
-
-def _each_once(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """Return a reader of the distinct rows of each batch of one column."""
-    batches = (pa.RecordBatch.from_arrays([batch.column(0).unique()], schema=reader.schema) for batch in reader)
-    return pa.RecordBatchReader.from_batches(reader.schema, batches)
 
 
 def _page(connection: duckdb.DuckDBPyConnection, first: int) -> list[str]:

@@ -155,7 +155,10 @@ def _cast(values: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     if field.name not in _REPEATED and field.name != _PERSON:
         return values.cast(field.type)
     if pa.types.is_dictionary(values.type):
-        return values.cast(pa.dictionary(pa.int32(), field.type))
+        chunks = [
+            pa.DictionaryArray.from_arrays(each.indices.cast(pa.int32()), each.dictionary) for each in values.chunks
+        ]
+        return pa.chunked_array(chunks, pa.dictionary(pa.int32(), field.type))
     return values.cast(field.type).dictionary_encode()
 
 
