@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from baekman.cohort.roster import participants_of
 from baekman.cohort.snapshot import Snapshot, read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.engine.local import Engine
-from baekman.errors import InputRefused
 from baekman.export.write import Content
 from baekman.report.cohort import page
 from baekman.report.cohort.batch_effects import batch_effects
 from baekman.report.cohort.numbers import cohort_numbers
 from baekman.report.cohort.people import COUNTS, EDGES, participant_counts, percentile
 from baekman.report.cohort.small_cells import hidden
+from baekman.report.cohort.types import count_types, shown_types
 from baekman.tools import programs
 from support.browser import assert_fit, look
 from support.exports import exported
@@ -155,17 +156,25 @@ def test_a_percentile_is_exact_below_a_hundred_and_within_a_bin_above() -> None:
     assert len(COUNTS) == 5
 
 
-def test_the_page_fits_and_nothing_appears_when_consent_ends(cohort: tuple[Store, Snapshot], tmp_path: Path) -> None:
+def test_types_are_counted_by_sex_and_hidden_where_a_total_gives_them_away(cohort: tuple[Store, Snapshot]) -> None:
+    store, snapshot = cohort
+    kinds = ["rare" if number < 4 else "general" for number in range(PEOPLE)]
+    people = [(f"P{number:02d}", kinds[number], ("female", "male")[number % 2]) for number in range(PEOPLE)]
+    pages = [[*people[:9], ("P99", "rare", "male")], people[9:]]
+    counts = count_types(pages, store, snapshot, without={"P01"})
+    assert counts == {("rare", "female"): 2, ("rare", "male"): 1, ("general", "female"): 11, ("general", "male"): 11}
+    sexes = {"female": 13, "male": None, "unknown": 0}
+    hidden_all = {"female": None, "male": None, "unknown": 0}
+    assert shown_types(counts, sexes, threshold=11) == {"general": hidden_all, "rare": hidden_all}
+    assert shown_types(counts, {"female": 13}, threshold=1) == {"general": {"female": 11}, "rare": {"female": 2}}
+
+
+def test_the_page_fits_a_telephone_and_paper(cohort: tuple[Store, Snapshot], tmp_path: Path) -> None:
     store, snapshot = cohort
     html = tmp_path / "cohort.html"
-
-    def refuse() -> None:
-        raise InputRefused([])
-
-    with pytest.raises(InputRefused):
-        page.write_cohort_report(store, snapshot, without=(), html=html, check=refuse)
-    assert not html.exists() and not html.with_suffix(".json").exists()
-    page.write_cohort_report(store, snapshot, without=(), html=html, is_exact=True)
+    types = Counter({("rare", "female"): 13, ("general", "male"): 13})
+    page.write_cohort_report(cohort_numbers(store, snapshot, without=(), threshold=1, types=types), html=html)
+    assert json.loads(html.with_suffix(".json").read_text())["types"]["rare"] == {"female": 13, "male": 0, "unknown": 0}
     text = html.read_text(encoding="utf-8")
     assert "For the operators only" in text and text.count("<figure>") == 9
     assert_fit(look({"cohort": text}, tmp_path), pages=1)

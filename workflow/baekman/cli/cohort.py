@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -266,6 +268,9 @@ def report(
     exact: Annotated[
         bool, typer.Option("--exact", help="Show counts of few people too: for the operators only.")
     ] = False,
+    types: Annotated[
+        bool, typer.Option("--types", help="Also count participants by type, which opens the registry.")
+    ] = False,
     workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
     insecure: InsecureOption = False,
@@ -279,25 +284,26 @@ def report(
 
     Example: baekman cohort report --workspace W --output cohort.html
     """
-    from functools import partial
-
     from baekman.query.access import Access
+    from baekman.report.cohort.numbers import cohort_numbers
     from baekman.report.cohort.page import write_cohort_report
+    from baekman.report.cohort.small_cells import THRESHOLD
 
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, workspace=workspace, purpose=purpose, snapshot=snapshot, **engine) as opened:
         access = Access(opened.store, purpose=purpose)
         without, html = access.left_out(opened.snapshot), output.with_suffix(".html")
         access.record("cohort.report", object=str(opened.snapshot.number), question=["exact" if exact else "hidden"])
-        write_cohort_report(
+        numbers = cohort_numbers(
             opened.store,
             opened.snapshot,
             without=without,
-            html=html,
-            is_exact=exact,
+            threshold=1 if exact else THRESHOLD,
+            types=_types(opened, without) if types else None,
             engine=opened.engine,
-            check=partial(access.require_unchanged, opened.snapshot, without),
         )
+        access.require_unchanged(opened.snapshot, without)
+        write_cohort_report(numbers, html=html)
         typer.echo(str(html))
         note_left_out(opened, counted_in="numbers of variants")
 
@@ -366,3 +372,15 @@ def verify(
         else:
             findings = opened.verify(gvcfs, config=config)
     print_findings(findings)
+
+
+def _types(cohort: Cohort, without: Collection[str]) -> Counter[tuple[str, str]]:
+    """Return the participants of the cohort's snapshot by type and sex, from the registry of its workspace."""
+    from baekman.registry.listing import registered_pages
+    from baekman.report.cohort.types import count_types
+    from baekman.withdrawal import open_registry_and_sweep
+
+    if cohort.store.is_bare:
+        raise typer.BadParameter("a cohort of no workspace has no registry of types", param_hint="--types")
+    registry = open_registry_and_sweep(cohort.workspace)
+    return count_types(registered_pages(registry), cohort.store, cohort.snapshot, without=without)

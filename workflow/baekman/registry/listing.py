@@ -54,6 +54,27 @@ def participant_rows(registry: Registry, *, at: date | None = None) -> Iterator[
                 }
 
 
+class Registered(NamedTuple):
+    """The type and sex of a participant, as registered; "" for what is not registered."""
+
+    participant_id: str
+    participant_type: str
+    sex: str
+
+
+def registered_pages(registry: Registry) -> Iterator[list[Registered]]:
+    """Yield all participants of the registry, some thousand at a time, by ID."""
+    registry.guard.require_totals()
+    with database.paging(registry.engine) as connection:
+        for page in database.pages(connection, participants.c.participant_id, participants.c.sealed):
+            registry.guard.require([row.participant_id for row in page])
+            yield [
+                Registered(row.participant_id, values.get("participant_type", ""), values.get("registered_sex", ""))
+                for row in page
+                if (values := registry.ring.unseal(row.sealed, identity=f"participants {row.participant_id}"))
+            ]
+
+
 class Person(NamedTuple):
     """What a release may derive from the registration of a participant; "" and None for what is not registered."""
 

@@ -21,6 +21,11 @@ CLASS_WORDS = {
 }
 FREQUENCY_WORDS = {"one carrier": Words("보유자 1명", "one carrier")}
 SEX_WORDS = {"female": Words("여", "female"), "male": Words("남", "male"), "unknown": Words("모름", "unknown")}
+TYPE_WORDS = {
+    "rare": Words("희귀질환", "rare disease"),
+    "severe": Words("중증질환", "severe disease"),
+    "general": Words("일반", "general"),
+}
 MEASURE_WORDS = {
     "snvs": Words("참여자당 SNV", "SNVs per participant"),
     "het_hom": Words("이형/동형 비", "Het/hom"),

@@ -14,7 +14,8 @@ from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.report.cohort.batch_effects import batch_effects
 from baekman.report.cohort.people import EDGES, MEASURES, BatchPeople, people_of_batch, percentile
-from baekman.report.cohort.small_cells import hidden
+from baekman.report.cohort.small_cells import THRESHOLD, hidden
+from baekman.report.cohort.types import Types, shown_types
 from baekman.report.cohort.variants import Variants, variants_of_shard
 from baekman.workspace.paths import Workspace
 
@@ -25,15 +26,22 @@ Numbers = dict[str, Any]
 
 
 def cohort_numbers(
-    store: Store, snapshot: Snapshot, *, without: Collection[str], threshold: int, engine: Engine | None = None
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    without: Collection[str],
+    threshold: int = THRESHOLD,
+    types: Types | None = None,
+    engine: Engine | None = None,
 ) -> Numbers:
     """Return every number of the report on ``snapshot``.
 
     Each shard and each batch is a task of its own, so memory does not grow with the cohort. Participants in ``without``
-    are not counted, except in the numbers of variants, which are those of the snapshot's sites.
+    are not counted, except in the numbers of variants, which are those of the snapshot's sites. ``types``: the
+    participants by type and sex (``count_types``), where they are known. ``threshold`` 1 hides nothing: for operators.
 
     Returns:
-        ``snapshot participants left_out sexes batches variants measures`` and ``threshold``. Counts of fewer than
+        ``snapshot participants left_out sexes types batches variants measures`` and ``threshold``. Counts of fewer than
         ``threshold`` people are None, and so is what would give them away (``small_cells``). A percentile is None where
         fewer people are at or beyond it. A batch of fewer people has no medians.
     """
@@ -49,13 +57,15 @@ def cohort_numbers(
         variants.add(shard)
     total = sum(of.participants for of in people)
     left_out = snapshot.participants - total
+    sexes = _sexes(people, threshold=threshold)
     return {
         "schema": SCHEMA_VERSION,
         "snapshot": snapshot.number,
         "threshold": threshold,
         "participants": total if total >= threshold or not total else None,
         "left_out": left_out if left_out >= threshold or not left_out else None,
-        "sexes": _sexes(people, threshold=threshold),
+        "sexes": sexes,
+        "types": shown_types(types or Counter(), sexes, threshold=threshold),
         "batches": _batches(people, threshold=threshold),
         "variants": variants.to_json(),
         "measures": {measure: _measure(people, measure, threshold=threshold) for measure in MEASURES},
