@@ -27,7 +27,7 @@ from support.pages import Reader
 DELIVERIES = {"first": "HANBIT", "second": "SAEBYEOK"}
 
 # the pages that show the demo, with the number of answers that each shows; their IDs are those of one demo
-PAGES = {"start.md": 10, "cluster.md": 1, "own-delivery.md": 14, "results.md": 55, "how-it-works.md": 11}
+PAGES = {"start.md": 10, "own-delivery.md": 14, "results.md": 59, "how-it-works.md": 11}
 PAGE_DELIVERIES = {"first": "DSKY21NZ2WQRNH", "second": "DRVST3FGG3WMVD"}
 PAGE_IDS = {
     "HB25-20417-G": ("SJK1MVYJRZW31H", "PPQ2M4C766J4ED"),

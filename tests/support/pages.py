@@ -30,6 +30,7 @@ from typing import Any
 
 from baekman.cli import app
 from baekman.cli.shared.groups import register
+from baekman.errors import InputRefused
 from support import PROJECT
 from typer.testing import CliRunner
 
@@ -181,7 +182,11 @@ class Reader:
             return ""
         if words[0] == "baekman" and "|" not in words and ">" not in words:
             register(app)
-            result = CliRunner().invoke(app, words[1:], catch_exceptions=False)
+            result = CliRunner().invoke(app, words[1:])
+            if isinstance(result.exception, InputRefused) and code == 3:
+                return "".join(f"refused: {problem}\n" for problem in result.exception.problems)
+            if result.exception is not None and not isinstance(result.exception, SystemExit):
+                raise result.exception
             assert result.exit_code == code, f"{place}: {command}\n{result.output}"
             return result.stdout + result.stderr
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
