@@ -154,6 +154,7 @@ def test_a_table_says_what_it_does_not_show(
     )
     with duckdb.connect() as connection:
         show(connection.sql(sql), rows=2, hidden=3)
+        show(connection.sql(f"FROM ({sql}) LIMIT 1"), rows=2, hidden=3, is_short=True)
     shown = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert [line for line in shown if line and "─" not in line] == [
         "contig         pos   ref",
@@ -164,6 +165,9 @@ def test_a_table_says_what_it_does_not_show(
         "0.3333    .   x",
         "… 2 of 1,003 rows; --limit 0 for all",
         "… 6 of 9 columns; --columns all for all",
+        "contig         pos   ref",
+        "c1       1,234,582   AAAAAAAAAAAAAAA",
+        "… 3 of 9 columns; --columns all for all",
     ]
 
 

@@ -97,7 +97,8 @@ def write_answer(relation: duckdb.DuckDBPyRelation, output: Output) -> None:
 
         rows = terminal.TERMINAL_ROWS if output.limit is None else output.limit
         if 0 < rows <= terminal.MOST_ROWS:
-            terminal.show(chosen, rows=rows, hidden=len(relation.columns) - len(chosen.columns))
+            hidden = len(relation.columns) - len(chosen.columns)
+            terminal.show(chosen, rows=rows, hidden=hidden, is_short=output.columns is None and hidden > 0)
             return
     if output.limit:
         chosen = chosen.limit(output.limit)

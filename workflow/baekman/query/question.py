@@ -25,7 +25,7 @@ SITE_COLUMNS = tuple(
 # columns that fit into a terminal of 80 columns, of sites and of a participant's rows
 SHORT_SITES = ("contig", "pos", "ref", "alt", "ac", "an", "af", "filter")
 SHORT_CARRIERS = ("participant_id", "sex", "genotype", "gq", "dp", "ad_ref", "ad_alt", "called")
-SHORT_CALLS = ("contig", "pos", "ref", "alt", "copies", "ploidy", "gq", "dp", "called", "filter")
+SHORT_CALLS = ("contig", "pos", "ref", "alt", "copies", "gq", "dp", "called", "filter")
 
 
 ANNOTATION_COLUMNS = ("gene", "consequence", "impact", "amino_acid_change", "rsid", "clinvar")

@@ -23,11 +23,12 @@ ALLELES = ("ref", "alt")
 KEYS = ("participant_id", "contig", "pos", "ref", "alt")  # repeated where a table goes on below
 
 
-def show(relation: duckdb.DuckDBPyRelation, *, rows: int, hidden: int = 0) -> None:
+def show(relation: duckdb.DuckDBPyRelation, *, rows: int, hidden: int = 0, is_short: bool = False) -> None:
     """Print the first ``rows`` rows of ``relation`` on the terminal, and a line for what is not shown.
 
-    Columns that do not fit next to each other go on in a table below. ``hidden``: columns of the answer that
-    ``relation`` does not have. Integers have commas, other numbers four digits, and ``.`` is null.
+    Columns that do not fit next to each other go on in a table below; with ``is_short`` they are not shown. ``hidden``:
+    columns of the answer that ``relation`` does not have. Integers have commas, other numbers four digits, and ``.`` is
+    null.
     """
     safe = without_controls(flattened(relation))
     table = safe.limit(rows + 1).to_arrow_table()
@@ -40,7 +41,11 @@ def show(relation: duckdb.DuckDBPyRelation, *, rows: int, hidden: int = 0) -> No
     console = Console(color_system=None, highlight=False, emoji=False, markup=False)
     names = safe.columns
     widths = [max(map(cell_len, (name, *cells))) for name, cells in zip(names, texts, strict=True)]
-    for part in _parts(names, widths, width=console.width):
+    parts = list(_parts(names, widths, width=console.width))
+    if is_short:
+        hidden += len(names) - len(parts[0])
+        names, parts = names[: len(parts[0])], parts[:1]
+    for part in parts:
         drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for column in part:
             heading = Text(names[column])
