@@ -148,11 +148,19 @@ def page_names(demo: Demo) -> dict[str, str]:
     return {"demo/genome": str(demo.genome)} | buckets | ids
 
 
+def copy_with_settings(demo: Demo, workspace: Path) -> None:
+    """Copy the workspace of the demo, and write the settings that ``make demo`` writes into it."""
+    shutil.copytree(demo.workspace, workspace)
+    settings = yaml.safe_load((demo.genome / "demo_config.yaml").read_text(encoding="utf-8"))
+    paths = {key: str(demo.genome / value) for key, value in settings.items() if (demo.genome / str(value)).is_file()}
+    (workspace / "config.yaml").write_text(yaml.safe_dump(settings | paths), encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_the_page_prints_what_the_page_shows(
     demo: Demo, page_names: dict[str, str], page: str, tmp_path: Path
 ) -> None:
-    shutil.copytree(demo.workspace, tmp_path / "copy")  # a page may decide on specimens
+    copy_with_settings(demo, tmp_path / "copy")  # a page may decide on specimens
     names = page_names | {"demo/workspace": str(tmp_path / "copy")}
     done = {"make demo": demo.printed.replace(str(demo.workspace), str(tmp_path / "copy")), ". .venv/bin/activate": ""}
     reader = Reader(folder=tmp_path, names=names, done=done)
@@ -168,10 +176,7 @@ PAGES_OF_W = {"operating.md": (7, ""), "../README.md": (3, "baekman ")}
 def test_every_command_of_a_page_on_any_workspace_runs(
     demo: Demo, page_names: dict[str, str], page: str, tmp_path: Path
 ) -> None:
-    shutil.copytree(demo.workspace, tmp_path / "W")
-    settings = yaml.safe_load((demo.genome / "demo_config.yaml").read_text(encoding="utf-8"))
-    paths = {key: str(demo.genome / value) for key, value in settings.items() if (demo.genome / str(value)).is_file()}
-    (tmp_path / "W" / "config.yaml").write_text(yaml.safe_dump(settings | paths), encoding="utf-8")
+    copy_with_settings(demo, tmp_path / "W")
     shutil.copy(demo.genome / "registration.tsv", tmp_path)
     (tmp_path / "inbox").symlink_to(demo.genome / "deliveries")
     ran = ("init --workspace W", "import registration.tsv --workspace W")  # by the demo

@@ -41,7 +41,7 @@ _FENCE = re.compile(
 )
 _COMMENT = re.compile(r"(?m)(?:^|\s{2,})# .*$")
 _ID = re.compile(r"\b[DPRS][0-9A-Z]{13}\b")
-_SPECIMEN = re.compile(r"S[0-9A-Z]{13} (?:accept|hold|reject) ")
+_ROW_OF_ID = re.compile(r"S[0-9A-Z]{13} (?:accept|hold|reject) |P[0-9A-Z]{13} ")
 _DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -116,9 +116,9 @@ def agrees(shown: str, printed: str) -> dict[str, str] | None:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the words of each line. Lines of specimens in a row are sorted: their order is that of random IDs."""
+    """Return the words of each line. Neighbouring lines that begin with an ID are sorted: IDs are random."""
     lines = [" ".join(line.split()) for line in text.strip().splitlines()]
-    runs = itertools.groupby(lines, key=lambda words: _SPECIMEN.match(words) is not None)
+    runs = itertools.groupby(lines, key=lambda words: _ROW_OF_ID.match(words) is not None)
     return [words for is_run, run in runs for words in (sorted(run) if is_run else run)]
 
 
