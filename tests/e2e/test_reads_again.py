@@ -5,26 +5,42 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from baekman import audit, withdrawal
 from baekman.align.aligners import Aligner
 from baekman.align.cram import count_reads, last_lane
 from baekman.align.participant import AlignmentOptions, align_participant
+from baekman.cohort.snapshot import read_sites, read_snapshot
+from baekman.cohort.store import create_store
+from baekman.engine.local import Engine
 from baekman.errors import InputRefused
+from baekman.files.sidecar import write_checked
 from baekman.hold.decision import decide
 from baekman.hold.refusals import Choice
 from baekman.intake.receive import receive
 from baekman.intake.reception import ReceivedDelivery
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts
+from baekman.steps import CohortSettings, add_delivery
 from baekman.verdicts import Reason, Verdict, read_verdicts, write_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.current_reads import CurrentReads, read_current
 from baekman.workspace.decisions import decisions_in_force, person
 from baekman.workspace.paths import Workspace
 from baekman.workspace.waiting import waiting_in
-from support.delivery_builder import INSTITUTION, codes, make_workspace, registration, simple_delivery, write_reference
+from support.delivery_builder import (
+    INSTITUTION,
+    DeliveryBuilder,
+    codes,
+    gvcf_text,
+    make_workspace,
+    registration,
+    simple_delivery,
+    write_gvcf,
+    write_reference,
+)
 from support.kills import killed_before
 
 WHY = "the library was sequenced again"
@@ -217,3 +233,53 @@ def test_a_gvcf_is_not_merged_with_reads(site: Site) -> None:
     (verdict,) = site.receive("D-2", seed=9).verdicts
     assert {reason.code for reason in verdict.failures} == {"specimen_reused", "entries_mixed"}
     assert verdict.verdict == "reject" and not site.files.reads.exists()
+
+
+def test_a_gvcf_that_comes_again_replaces_the_one_in_the_cohort_by_a_decision(tmp_path: Path, reference: Path) -> None:
+    """A whole delivery without a tool: received, added, received again, accepted with --replace, replaced."""
+    workspace = Workspace(tmp_path / "W")
+    registry = make_workspace(workspace.root, reference, [registration("A-1", 1)])
+    cohort = create_store(workspace.cohort, reference=reference)
+
+    def received(name: str, call: str) -> ReceivedDelivery:
+        if not (tmp_path / name).exists():
+            builder = DeliveryBuilder(tmp_path / name, reference, name=name)
+            text = gvcf_text(reference, sample="A-1").replace("0/1:99", f"{call}:99")
+            write_gvcf(builder.folder / "a.g.vcf.gz", text)
+            builder.add("A-1", "a.g.vcf.gz", "gvcf")
+            builder.finish()
+        return receive(tmp_path / name, workspace=workspace)
+
+    def added(delivery: ReceivedDelivery) -> tuple[int, list[int]]:
+        """Add the staged gVCF as the job of the cohort does; return the number of the snapshot and the AC of sites."""
+        home = workspace.delivery(delivery.delivery_id)
+        (row,) = specimens.read(home.specimens)
+        line = f"{row.participant_id}\t{workspace.root / row.file_1}\tfemale\n"
+        write_checked(home.accepted, line)
+        settings = CohortSettings(reference=reference, shards=tmp_path / "shards.tsv", thresholds={}, filters={})
+        engine = Engine()
+        add_delivery(workspace, home.id, accepted=home.accepted, settings=settings, engine=engine, output=home.batch)
+        latest = read_snapshot(cohort)
+        return latest.number, read_sites(cohort, latest, 0)["ac_raw"].to_pylist()
+
+    first = received("D-1", "0/1")
+    (verdict,) = first.verdicts
+    record_verdicts(registry, first.delivery_id, [Verdict.of(**_of(verdict), gate="qc", reasons=[])])
+    assert added(first) == (1, [1])
+    second = received("D-2", "1/1")
+    assert codes(second) == [("reject", ["specimen_reused"])]
+    choice = Choice(decision="accept", reason=WHY, reads="replace")
+    made = person("accept", WHY, reads="replace")
+    decide(workspace, [verdict.specimen_id], choice=choice, made=made, registry=registry)
+    taken_on = received("D-2", "1/1")
+    assert codes(taken_on) == [("accept", ["specimen_reused"])]
+    files = workspace.participant(str(verdict.participant_id))
+    assert read_current(files) == CurrentReads(delivery=second.delivery_id, use="replace")
+    assert added(taken_on) == (2, [2])
+    batch = json.loads(workspace.delivery(second.delivery_id).batch.read_text())
+    assert batch["replaced"] == batch["participants"] == [verdict.participant_id]
+    assert added(taken_on) == (2, [2])  # the same job again
+
+
+def _of(verdict: Verdict) -> dict[str, Any]:
+    return {"specimen_id": verdict.specimen_id, "participant_id": verdict.participant_id}
