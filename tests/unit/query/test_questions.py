@@ -14,6 +14,7 @@ from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.errors import InputRefused
 from baekman.query.ask import ask
+from baekman.query.limits import Limits
 from baekman.query.own_tables import own_tables
 from baekman.query.question import Question, parse_allele
 from baekman.query.views import VIEW_NAMES, connect
@@ -110,6 +111,9 @@ def test_counts_in_groups_are_those_of_the_sites_together(store: Store) -> None:
     ]
     assert (male["ac"], male["an"], male["participants"]) == (0, 2, 1)
     assert answer(store, region="c1:100-110", by=("sex",)) == []
+    assert refusal(store, region="c1", by=("sex",), limits=Limits(time=1e-9)).startswith(
+        "--time-limit: expected an answer"
+    )
 
 
 def test_a_table_of_ones_own_joins_and_groups(store: Store, tmp_path: Path) -> None:

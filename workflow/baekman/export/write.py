@@ -43,6 +43,8 @@ from baekman.export.vcz import write_vcz
 from baekman.files import bgzf
 from baekman.files.atomic import atomic_file, fsync_folder, write_text
 from baekman.genome.regions import Region
+from baekman.genome.shards import Shard
+from baekman.genome.targets import Overlaps
 from baekman.tools import programs as tools
 
 FORMATS = ("vcf", "bcf", "pgen", "zarr")
@@ -64,9 +66,12 @@ class Content:
     without: frozenset[str] = frozenset()
     min_ac: int = 0
 
-    def on(self, contig: str) -> list[Region] | None:
-        """Return the regions on a contig; None where everything is in the export."""
-        return None if self.regions is None else [region for region in self.regions if region.contig == contig]
+    def within(self, shard: Shard) -> list[Region] | None:
+        """Return the regions that touch a shard; None where everything is in the export."""
+        if self.regions is None:
+            return None
+        contig, start, end = shard.contig, shard.start, shard.end
+        return [each for each in self.regions if each.contig == contig and each.start <= end and each.end >= start]
 
 
 def export(
@@ -121,7 +126,9 @@ def export(
 def _shards(store: Store, content: Content) -> list[int]:
     if content.regions is None:
         return store.shards_in(None)
-    return sorted({shard for region in content.regions for shard in store.shards_in(region)})
+    overlaps = Overlaps(content.regions)  # an exome has 200,000 regions
+    spans = [Region(shard.contig, shard.start, shard.end) for shard in store.shards]
+    return [number for number, span in enumerate(spans) if overlaps.within(span)]
 
 
 def _check_output(format: str, output: Path) -> None:
@@ -176,7 +183,7 @@ def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: in
         blocks = bgzf.BlockWriter(raw)
         number = 0
         if snapshot.number:
-            sites = sites_within(read_sites(store, snapshot, shard), content.on(store.shards[shard].contig))
+            sites = sites_within(read_sites(store, snapshot, shard), content.within(store.shards[shard]))
             for alleles in chunks(sites, wanted=_candidates(sites, mode), participants=people):
                 evidence = read_evidence(store, snapshot, shard, alleles=alleles, without=content.without)
                 if content.min_ac:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import duckdb
@@ -34,13 +35,15 @@ def count_groups(
     ``types`` returns the registered types of participants. The counts lie in the memory of ``connection``.
 
     Raises:
-        InputRefused: A label is unknown, a table of one's own names a participant twice, or there are too many groups.
+        InputRefused: A label is unknown, a table of one's own names a participant twice, there are too many groups, or
+            the counts take longer than the limit of time.
     """
     labels = _labels(connection, question, types=types)
     names = label_columns(question.by)
     keys, group = _groups(labels)
-    created = False
+    created, began = False, time.monotonic()
     for block in genotypes:
+        question.limits.require_time(began)
         rows = _rows(block, labels=keys, group=_of_columns(block.participants, labels, group), names=names)
         connection.register("block", rows)
         action = "INSERT INTO group_counts" if created else "CREATE TABLE group_counts AS"

@@ -87,6 +87,14 @@ class Limits:
             if self.time:
                 timer.join()
 
+    def require_time(self, began: float) -> None:
+        """Raise InputRefused when an answer that began at ``began`` (``time.monotonic``) takes longer than ``time``.
+
+        It is for work outside of DuckDB, which ``enforced`` does not interrupt.
+        """
+        if self.time and time.monotonic() - began > self.time:
+            raise self._refusal("--time-limit", f"an answer within {self.time:g} seconds")
+
     def watch(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Interrupt each query on ``connection`` that lasts longer than ``time``, as long as the connection lives.
 
