@@ -88,8 +88,9 @@ def require_one_question(parts: Mapping[str, Any], additions: Mapping[str, Any])
     ``parts``: the options that say what is asked, by name; ``additions``: ``tables``, ``by`` and ``with``.
     """
     given = {name for name, value in parts.items() if value is not None}
-    if len(given - {"region"} or given) != 1 or (given & {"sql", "carriers"} and "region" in given):
-        raise typer.BadParameter("give --region, --participant or both, or else --carriers, or --sql")
+    if not given or (given & {"sql", "carriers"} and len(given) > 1):
+        options = "--region, --participant, --gene, --rsid or several of them"
+        raise typer.BadParameter(f"give {options}, or else --carriers, or --sql")
     added = {name for name, value in additions.items() if value is not None}
     if "tables" in added and "participant" not in given:
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
