@@ -369,7 +369,7 @@ def test_the_manifest_says_how_the_results_were_made(demo: Demo) -> None:
     assert manifest["verdicts"]["qc"] == {"accept": 4, "hold": 1, "reject": 0}
     assert re.fullmatch("[0-9a-f]{64}", manifest["config_hash"])
     assert len(manifest["inputs"]["gvcfs"]) == manifest["participants"] == 4
-    assert {file.name for file in folder.iterdir()} >= {"multiqc.html", "verdicts.html", "verdicts.tsv"}
+    assert {file.name for file in folder.iterdir()} >= {"multiqc.html", "verdicts.html", "report.html", "report.json"}
 
 
 def test_no_result_can_be_read_by_everybody(demo: Demo) -> None:

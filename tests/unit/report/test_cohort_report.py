@@ -156,6 +156,18 @@ def test_a_percentile_is_exact_below_a_hundred_and_within_a_bin_above() -> None:
     assert len(COUNTS) == 5
 
 
+def test_institutions_are_numbers_and_compared_as_batches_are(cohort: tuple[Store, Snapshot]) -> None:
+    store, snapshot = cohort
+    names = {"D1": "한빛병원", "D2": "새벽병원"}
+    numbers = cohort_numbers(store, snapshot, without={"P25", "P24"}, institutions=names)
+    assert [batch["institution"] for batch in numbers["batches"]] == [1, 2]
+    assert numbers["institutions"] == [
+        {"institution": 1, "batches": 1, "participants": None, "flags": []},
+        {"institution": 2, "batches": 1, "participants": None, "flags": []},
+    ]
+    assert "한빛" not in page.render(numbers) and "새벽" not in page.render(numbers)
+
+
 def test_types_are_counted_by_sex_and_hidden_where_a_total_gives_them_away(cohort: tuple[Store, Snapshot]) -> None:
     store, snapshot = cohort
     kinds = ["rare" if number < 4 else "general" for number in range(PEOPLE)]

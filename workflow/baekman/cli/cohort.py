@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -269,7 +268,7 @@ def report(
         bool, typer.Option("--exact", help="Show counts of few people too: for the operators only.")
     ] = False,
     types: Annotated[
-        bool, typer.Option("--types", help="Also count participants by type, which opens the registry.")
+        bool, typer.Option("--types", help="Also by type and institution, which opens the registry.")
     ] = False,
     workers: WorkersOption = CORES,
     scheduler: SchedulerOption = None,
@@ -299,8 +298,8 @@ def report(
             opened.snapshot,
             without=without,
             threshold=1 if exact else THRESHOLD,
-            types=_types(opened, without) if types else None,
             engine=opened.engine,
+            **(_registered(opened, without) if types else {}),
         )
         access.require_unchanged(opened.snapshot, without)
         write_cohort_report(numbers, html=html)
@@ -374,13 +373,20 @@ def verify(
     print_findings(findings)
 
 
-def _types(cohort: Cohort, without: Collection[str]) -> Counter[tuple[str, str]]:
-    """Return the participants of the cohort's snapshot by type and sex, from the registry of its workspace."""
+def _registered(cohort: Cohort, without: Collection[str]) -> dict[str, Any]:
+    """Return the participants of the snapshot by type and sex, and the institution of each batch, by the registry."""
     from baekman.registry.listing import registered_pages
+    from baekman.registry.verdict_history import institutions_of
     from baekman.report.cohort.types import count_types
     from baekman.withdrawal import open_registry_and_sweep
 
     if cohort.store.is_bare:
         raise typer.BadParameter("a cohort of no workspace has no registry of types", param_hint="--types")
     registry = open_registry_and_sweep(cohort.workspace)
-    return count_types(registered_pages(registry), cohort.store, cohort.snapshot, without=without)
+    # a rewritten batch has the name of its delivery with a suffix; merged batches are of no single institution
+    delivery_of = {batch.name: batch.name.partition(".")[0] for batch in cohort.snapshot.batches}
+    names = institutions_of(registry, delivery_of.values())
+    return {
+        "types": count_types(registered_pages(registry), cohort.store, cohort.snapshot, without=without),
+        "institutions": {batch: names[delivery] for batch, delivery in delivery_of.items() if delivery in names},
+    }

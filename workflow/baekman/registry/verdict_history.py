@@ -28,6 +28,19 @@ def noted_delivery(registry: Registry, institution: str, name: str) -> tuple[str
     return row.delivery_id, values["digest"]
 
 
+def institutions_of(registry: Registry, delivery_ids: Iterable[str]) -> dict[str, str]:
+    """Return the institution of each of ``delivery_ids`` that the registry has noted."""
+    wanted = sorted(set(delivery_ids))
+    registry.guard.require(wanted)
+    institutions = {}
+    with database.reading(registry.engine) as connection:
+        for some in database.chunks(wanted):
+            for row in connection.execute(select(deliveries).where(deliveries.c.delivery_id.in_(some))):
+                values = registry.ring.unseal(row.sealed, identity=f"deliveries {row.delivery_id}")
+                institutions[row.delivery_id] = values["institution"]
+    return institutions
+
+
 def note_delivery(registry: Registry, institution: str, name: str, digest: str) -> tuple[str, DeliveryStatus]:
     """Return the ID of a delivery and its status; note a new delivery with the ``digest`` of its content.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,18 +32,20 @@ def cohort_numbers(
     without: Collection[str],
     threshold: int = THRESHOLD,
     types: Types | None = None,
+    institutions: Mapping[str, str] | None = None,
     engine: Engine | None = None,
 ) -> Numbers:
     """Return every number of the report on ``snapshot``.
 
     Each shard and each batch is a task of its own, so memory does not grow with the cohort. Participants in ``without``
     are not counted, except in the numbers of variants, which are those of the snapshot's sites. ``types``: the
-    participants by type and sex (``count_types``), where they are known. ``threshold`` 1 hides nothing: for operators.
+    participants by type and sex (``count_types``), where they are known. ``institutions``: the institution of each
+    batch, where it is known; numbers stand for the names. ``threshold`` 1 hides nothing: for operators.
 
     Returns:
-        ``snapshot participants left_out sexes types batches variants measures`` and ``threshold``. Counts of fewer than
-        ``threshold`` people are None, and so is what would give them away (``small_cells``). A percentile is None where
-        fewer people are at or beyond it. A batch of fewer people has no medians.
+        ``snapshot participants left_out sexes types batches institutions variants measures`` and ``threshold``. Counts
+        of fewer than ``threshold`` people are None, and so is what would give them away (``small_cells``). A
+        percentile is None where fewer people are at or beyond it. A batch of fewer people has no medians.
     """
     home = None if store.is_bare else Workspace(store.workspace)
     batches = [entry.name for entry in snapshot.batches]
@@ -56,6 +58,7 @@ def cohort_numbers(
     for shard in shards:
         variants.add(shard)
     total = sum(of.participants for of in people)
+    numbered = _numbered(institutions or {}, batches)
     left_out = snapshot.participants - total
     sexes = _sexes(people, threshold=threshold)
     return {
@@ -66,7 +69,8 @@ def cohort_numbers(
         "left_out": left_out if left_out >= threshold or not left_out else None,
         "sexes": sexes,
         "types": shown_types(types or Counter(), sexes, threshold=threshold),
-        "batches": _batches(people, threshold=threshold),
+        "batches": _batches(people, numbered, threshold=threshold),
+        "institutions": _institutions(people, numbered, threshold=threshold),
         "variants": variants.to_json(),
         "measures": {measure: _measure(people, measure, threshold=threshold) for measure in MEASURES},
     }
@@ -92,12 +96,40 @@ def _sexes(people: Sequence[BatchPeople], *, threshold: int) -> dict[str, int | 
     return {sex: None if sex in small else sexes[sex] for sex in ("female", "male", "unknown")}
 
 
-def _batches(people: Sequence[BatchPeople], *, threshold: int) -> list[Numbers]:
+def _numbered(institutions: Mapping[str, str], batches: Sequence[str]) -> dict[str, int]:
+    """Return a number for the institution of each batch, in the order of their first batches."""
+    numbers: dict[str, int] = {}
+    return {
+        batch: numbers.setdefault(institutions[batch], len(numbers) + 1) for batch in batches if batch in institutions
+    }
+
+
+def _institutions(people: Sequence[BatchPeople], numbered: Mapping[str, int], *, threshold: int) -> list[Numbers]:
+    """Return the rows of the institutions; their medians are the medians of their batches with enough people."""
+    rows: list[Numbers] = []
+    medians: list[dict[str, float | None]] = []
+    for number in sorted(set(numbered.values())):
+        own = [of for of in people if numbered.get(of.batch) == number]
+        rows.append({"institution": number, "batches": len(own), "participants": sum(of.participants for of in own)})
+        large = [of.medians for of in own if of.participants >= threshold]
+        known = {name: [v for of in large if (v := of.get(name)) is not None] for name in (large[0] if large else {})}
+        medians.append({name: float(np.median(values)) if values else None for name, values in known.items()})
+    compared = [place for place, of in enumerate(medians) if of]
+    effects = dict(zip(compared, batch_effects([medians[place] for place in compared]), strict=True))
+    small = hidden({str(row["institution"]): row["participants"] for row in rows}, threshold=threshold)
+    for place, row in enumerate(rows):
+        row["flags"] = effects[place]["flags"] if place in effects else []
+        row["participants"] = None if str(row["institution"]) in small else row["participants"]
+    return rows
+
+
+def _batches(people: Sequence[BatchPeople], numbered: Mapping[str, int], *, threshold: int) -> list[Numbers]:
     """Return the rows of the batches in the order in which the snapshot lists them."""
     small = hidden({of.batch: of.participants for of in people}, threshold=threshold)
     rows: list[Numbers] = [
         {
             "batch": of.batch,
+            "institution": numbered.get(of.batch),
             "participants": None if of.batch in small else of.participants,
             "medians": of.medians if of.participants >= threshold else {},
             **{"flags": [], "pc1": None, "pc2": None},
