@@ -51,7 +51,9 @@ def _default(parameter: Any) -> str:
         return "needed"
     value = parameter.default
     parts = [code(name) for name in ([parameter.envvar] if isinstance(parameter.envvar, str) else [])]
-    if value not in (None, "", False, ()) and not callable(value):
+    if isinstance(shown := getattr(parameter, "show_default", None), str):  # the value differs between machines
+        parts.append(shown)
+    elif value not in (None, "", False, ()) and not callable(value):
         parts.append("the current folder" if value == Path() or str(value) == "." else code(str(value)))
     return ", else ".join(parts)
 

@@ -137,8 +137,8 @@ def test_an_empty_region_is_not_the_whole_genome(store: Store, tmp_path: Path, c
     done = baekman(command, "--cohort", store.path, "--region", "", *options, check=False)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
-        "refused: --region: expected a contig of the store's reference, or contig:start-end, found ''; "
-        "e.g. chr20:1000-2000\n"
+        "refused: --region: expected a contig of the store's reference (c1, c2), or contig:start-end, found ''; "
+        "e.g. c1:1000-2000\n"
     )
 
 

@@ -20,7 +20,8 @@ CASES = {
     ),
     "unknown caller": (
         "reference: genome.fa\ncaller: gatk3\n",
-        "config.yaml: caller: expected one of bcftools, freebayes, gatk, deepvariant, found 'gatk3'",
+        "config.yaml: caller: expected one of bcftools, freebayes, gatk, deepvariant, found 'gatk3'; did you mean "
+        "gatk?",
     ),
     "misspelt key": (
         "reference: genome.fa\ncohort: {min_qg: 20}\n",

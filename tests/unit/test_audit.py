@@ -291,6 +291,7 @@ def test_no_use_goes_unrecorded_and_a_cohort_without_a_log_needs_none(
 
 def test_an_identifier_with_a_wrong_check_character_is_refused(tmp_path: Path) -> None:
     groups.register(app)
+    audit.record(tmp_path, action="registry.init")
     for shown, code in ((PARTICIPANT, 2), (pseudonyms.new("P"), 0)):
         assert CliRunner().invoke(app, ["audit", "show", shown, "--workspace", str(tmp_path)]).exit_code == code
 

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -51,12 +53,15 @@ def look(inbox: Path, times: int = 1, is_busy: Sequence[bool] = ()) -> tuple[lis
     delivered: list[Path] = []
     refused: list[InputRefused] = []
     remaining = times
+    wait = time.sleep
 
     class Done(Exception):
         pass
 
     def sleep(seconds: float) -> None:
         nonlocal remaining
+        if threading.current_thread() is not threading.main_thread():  # of an earlier query, which waits for its end
+            return wait(seconds)
         remaining -= 1
         if not remaining:
             raise Done

@@ -111,6 +111,18 @@ def is_valid(text: str, kind: Kind | None = None) -> bool:
     return check_character(text[:-1]) == text[-1]
 
 
+def slip(text: str, kind: Kind) -> str:
+    """Return the mistake in ``text`` that should be a pseudonym of ``kind``, as a message shows it; "" without one.
+
+    Other names, which a bare cohort may have, have no mistake.
+    """
+    if is_valid(text):
+        return "" if text[0] == kind else f"the ID of a {KINDS[text[0]]}"
+    if is_valid(text.upper()):
+        return "an ID in small letters"
+    return "an ID with a wrong check character: it is mistyped" if re.fullmatch(PATTERN, text) else ""
+
+
 def check(text: str, kind: Kind) -> str:
     """Return ``text`` if it is a pseudonym of ``kind``; raise InputRefused otherwise.
 

@@ -233,9 +233,12 @@ def test_messages(store: Store) -> None:
         ("--sql", "SELEC 1"): "--sql: expected SQL over the views sites, calls, reference and participants, found "
         'Parser Error: syntax error at or near "SELEC"',
         ("--participant", "P9"): "--participant: expected a participant of the cohort, found no participant of "
-        "that ID in snapshot 2\n",
-        ("--region", "c9:1-2"): "--region: expected a contig of the store's reference, or contig:start-end, found "
-        "'c9:1-2'; e.g. chr20:1000-2000\n",
+        'that ID in snapshot 2; `--sql "SELECT participant_id FROM participants"` lists those that it has\n',
+        (
+            "--region",
+            "c9:1-2",
+        ): "--region: expected a contig of the store's reference (c1, HLA:1), or contig:start-end, "
+        "found 'c9:1-2'; e.g. c1:1000-2000\n",
     }
     for question, message in cases.items():
         done = baekman("query", "--cohort", store.path, *question, check=False)

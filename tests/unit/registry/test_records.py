@@ -166,6 +166,9 @@ def test_the_file_for_an_institution_holds_no_formula(registry: Registry, tmp_pa
 
 
 def test_the_message_about_an_absent_registry_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(InputRefused, match="--workspace: expected a workspace, found another folder"):
+        open_registry(tmp_path)
+    (tmp_path / "denied.txt").touch()
     with pytest.raises(InputRefused) as refused:
         open_registry(tmp_path)
     assert str(refused.value) == (

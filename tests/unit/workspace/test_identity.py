@@ -109,7 +109,7 @@ def test_a_copy_or_moved_cohort_asks_the_same_workspace_or_is_refused(
     assert baekman.open_cohort(path, workspace=workspace.root).left_out == 1
     other = Workspace(tmp_path / "other")
     identify(other)
-    with pytest.raises(InputRefused, match="found another folder; correct --workspace"):
+    with pytest.raises(InputRefused, match="found another workspace; correct --workspace"):
         baekman.open_cohort(path, workspace=other.root)
     monkeypatch.setenv("BAEKMAN_WORKSPACE", str(other.root))
     with pytest.raises(InputRefused, match="found none around it, and another in BAEKMAN_WORKSPACE"):

@@ -76,7 +76,12 @@ def main() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own allocator keeps more memory
     atexit.register(_skip_last_collection)
     try:
-        groups.register(app, first=sys.argv[1] if len(sys.argv) > 1 else "")
+        first = sys.argv[1] if len(sys.argv) > 1 else ""
+        if "_BAEKMAN_COMPLETE" in os.environ:
+            from baekman.cli.shared.completion import first_word
+
+            first = first_word(os.environ)
+        groups.register(app, first=first)
         app()
     except InputRefused as refused:
         for reason in refused.problems:

@@ -67,7 +67,9 @@ def head(
     """
     from baekman.audit import signed_head
     from baekman.files import atomic
+    from baekman.workspace.identity import require_workspace
 
+    require_workspace(workspace)
     text = json.dumps(signed_head.make_head(workspace), indent=1, sort_keys=True) + "\n"
     if output:
         atomic.write_text(output, text)
@@ -88,7 +90,9 @@ def show(
     Example: baekman audit show P0123456789ABC --workspace W
     """
     from baekman import audit, pseudonyms
+    from baekman.workspace.identity import require_workspace
 
+    require_workspace(workspace)
     if object is not None and re.fullmatch(pseudonyms.PATTERN, object) and not pseudonyms.is_valid(object):
         raise typer.BadParameter("a wrong check character: copy it again from where it was issued", param_hint="ID")
     for event in audit.events(workspace):

@@ -14,22 +14,23 @@ from baekman.cli.options import (
     CohortOption,
     ConfigOption,
     InsecureOption,
+    JsonOption,
     OwnerOption,
     PurposeOption,
     SchedulerOption,
     WorkersOption,
     print_findings,
+    print_json,
 )
+from baekman.cli.shared.batch_notes import notes_on
 from baekman.cli.shared.notes import note
 from baekman.cli.shared.opening import BARE, note_left_out, note_unknown_types, opened_cohort
-from baekman.cli.shared.places import new_cohort_folder
+from baekman.cli.shared.places import new_cohort_folder, refuse_other_than_freeze
 from baekman.cli.shared.query_options import SnapshotOption
 
 if TYPE_CHECKING:
     from baekman.api import Cohort
     from baekman.cohort.snapshot import Snapshot
-
-ALL_REMARKS = "SELECT participant_id, unnest(map_entries(remarks), recursive := true) FROM participants"
 
 app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.", no_args_is_help=True)
 
@@ -73,6 +74,7 @@ def add(
         bool, typer.Option("--now", help="Add the batch and all that wait now, whatever cohort.min_batch.")
     ] = False,
     workspace: OwnerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Add a batch of gVCFs and commit a new snapshot; prints its number.
 
@@ -87,9 +89,9 @@ def add(
     # `cohort init` has said that the store is bare; nothing leaves it here
     with opened_cohort(cohort, bare_note="", workspace=workspace, **engine) as opened:
         snapshot = opened.add(batch, gvcfs, config=config, now=now)
-        for line in _notes_on(opened, snapshot, batch, config=config):
+        for line in notes_on(opened, snapshot, batch, config=config):
             note(line)
-        typer.echo(str(snapshot.number))
+        _print_snapshot(snapshot, as_json=as_json, batch=batch, waiting=opened.waiting)
 
 
 @app.command()
@@ -102,6 +104,7 @@ def replace(
     insecure: InsecureOption = False,
     config: ConfigOption = None,
     workspace: OwnerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Replace gVCFs of participants of the cohort in one new snapshot, which has only the new ones; prints its number.
 
@@ -114,37 +117,22 @@ def replace(
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, bare_note="", workspace=workspace, **engine) as opened:
         snapshot = opened.replace(batch, gvcfs, config=config)
-        for line in _notes_on(opened, snapshot, batch, config=config):
+        for line in notes_on(opened, snapshot, batch, config=config):
             note(line)
+        _print_snapshot(snapshot, as_json=as_json, batch=batch, waiting=opened.waiting)
+
+
+def _print_snapshot(snapshot: Snapshot, *, as_json: bool, **more: object) -> None:
+    """Print the number of a snapshot, or JSON with ``more``."""
+    if as_json:
+        print_json({"snapshot": snapshot.number, "participants": snapshot.participants} | more)
+    else:
         typer.echo(str(snapshot.number))
 
 
-def _notes_on(opened: Cohort, snapshot: Snapshot, batch: str, *, config: Path | None) -> list[str]:
-    """Return the lines on a batch after its addition: remarks, equal gVCFs, who waits, and settings not applied."""
-    from baekman.cohort.add import repeated_contents, waiting_sentence
-    from baekman.cohort.roster import read_remarks
-    from baekman.cohort.settings import not_applied, read_settings
-    from baekman.gvcf.remarks import describe
-
-    cohort = opened.store.path
-    is_there = snapshot.entry(batch) is not None
-    lines = describe(read_remarks(opened.store, batch)) if is_there else []
-    if lines:
-        lines.append(f'all remarks: baekman query --cohort {cohort} --sql "{ALL_REMARKS}"')
-    alike = repeated_contents(opened.store, batch) if is_there else []
-    lines += [f"note: the gVCFs of {', '.join(participants)} have the same content" for participants in alike]
-    settings = read_settings(cohort, config)
-    if settings and not is_there and (waiting := opened.waiting):
-        lines.append(waiting_sentence(waiting, more=settings["cohort"]["min_batch"] - waiting))
-    if settings:
-        unused = not_applied(snapshot.filters, settings, snapshot=snapshot.number)
-        lines += [f"note: {sentence}" for sentence in unused]
-    return lines
-
-
 @app.command("snapshots")
-def list_snapshots(cohort: CohortOption = None, workspace: OwnerOption = None) -> None:
-    """List the snapshots, a JSON object per line.
+def list_snapshots(cohort: CohortOption = None, workspace: OwnerOption = None, as_json: JsonOption = False) -> None:
+    """List the snapshots, a JSON object per line; with --json one document, a list of these objects.
 
     A line on stderr counts the participants who wait for a batch (cohort.min_batch), if there are any.
 
@@ -154,14 +142,19 @@ def list_snapshots(cohort: CohortOption = None, workspace: OwnerOption = None) -
         if waiting := opened.waiting:
             subject = "1 participant waits" if waiting == 1 else f"{waiting} participants wait"
             note(f"{subject} for a batch of cohort.min_batch, in no snapshot")
-        for snapshot in opened.snapshots():
-            description = {
+        described = [
+            {
                 "snapshot": snapshot.number,
                 "participants": snapshot.participants,
                 "batches": [entry.name for entry in snapshot.batches],
                 "content": snapshot.content,
             }
-            typer.echo(json.dumps(description))
+            for snapshot in opened.snapshots()
+        ]
+        if as_json:
+            print_json(described)
+        else:
+            typer.echo("".join(f"{json.dumps(description)}\n" for description in described), nl=False)
 
 
 @app.command()
@@ -170,6 +163,7 @@ def withdraw(
     cohort: CohortOption = None,
     workers: WorkersOption = CORES,
     workspace: OwnerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take participants out of the cohort, of every snapshot that counts them and of the tables next to the cohort.
 
@@ -180,15 +174,19 @@ def withdraw(
     """
     from baekman.cohort.gvcf_list import read_waiting
     from baekman.cohort.index import find_batches
+    from baekman.pseudonyms import slip
 
     with opened_cohort(cohort, workspace=workspace, workers=workers) as opened:
         known = set(find_batches(opened.store, participants, at=opened.snapshot))
         known |= {each.member.participant_id for each in read_waiting(opened.store.waiting)}
         snapshot = opened.withdraw(participants)
-        for participant in dict.fromkeys(participants):
-            if participant not in known:
-                typer.echo(f"{participant} is not in the cohort", err=True)
-        typer.echo(str(snapshot.number))
+        absent = [participant for participant in dict.fromkeys(participants) if participant not in known]
+        for participant in absent:
+            mistake = slip(participant, "P")
+            typer.echo(f"{participant} is not in the cohort{f': {mistake}' if mistake else ''}", err=True)
+        _print_snapshot(
+            snapshot, as_json=as_json, withdrawn=sorted(known.intersection(participants)), not_in_cohort=absent
+        )
 
 
 @app.command()
@@ -316,6 +314,7 @@ def freeze(
     insecure: InsecureOption = False,
     workspace: OwnerOption = None,
     purpose: PurposeOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Write sites and tables of everyone at the current snapshot; prints the snapshot's number.
 
@@ -330,7 +329,9 @@ def freeze(
     with opened_cohort(cohort, workspace=workspace, purpose=purpose, **engine) as opened:
         folder = opened.store.path.parent if opened.store.is_bare else opened.workspace.root
         place = output or folder / "freeze"
-        typer.echo(str(opened.freeze(place).number))
+        snapshot = opened.freeze(place)
+        shown = snapshot.participants - opened.left_out
+        _print_snapshot(snapshot, as_json=as_json, participants=shown, output=str(place))
         note_left_out(opened)
         if not opened.store.is_bare:
             note_unknown_types(place)
@@ -352,6 +353,7 @@ def verify(
     insecure: InsecureOption = False,
     workspace: OwnerOption = None,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Read the whole store again and prove its hashes, order and counts; a line per finding, and exit 1 with any.
 
@@ -363,6 +365,9 @@ def verify(
     """
     from baekman.tables.freeze_verification import verify_freeze
 
+    if freeze is not None:
+        refuse_other_than_freeze(freeze)
+
     # at snapshot 0, the empty cohort: a snapshot that cannot be read is a finding
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
     with opened_cohort(cohort, snapshot=0, workspace=workspace, **engine) as opened:
@@ -370,7 +375,7 @@ def verify(
             findings = list(verify_freeze(freeze, opened.store))
         else:
             findings = opened.verify(gvcfs, config=config)
-    print_findings(findings)
+    print_findings(findings, as_json=as_json)
 
 
 def _registered(cohort: Cohort, without: Collection[str]) -> dict[str, Any]:

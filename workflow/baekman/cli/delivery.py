@@ -15,7 +15,8 @@ from baekman.cli.options import (
     KeyFileOption,
     RegistryOption,
     WorkspaceOption,
-    readable_folder,
+    delivery_ids,
+    one_delivery,
 )
 from baekman.cli.shared.notes import note
 from baekman.engine.progress import progress_bar
@@ -27,7 +28,7 @@ app = typer.Typer(help="Deliveries.", no_args_is_help=True)
 def receive(
     delivery: Annotated[
         Path,
-        typer.Argument(metavar="DELIVERY", help="The delivery's folder.", callback=readable_folder, readable=False),
+        typer.Argument(metavar="DELIVERY", help="The delivery's folder.", callback=one_delivery, readable=False),
     ],
     workspace: WorkspaceOption = HERE,
     config: ConfigOption = None,
@@ -81,7 +82,9 @@ def receive(
 
 @app.command("return-report")
 def return_report(
-    delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="A delivery ID, D….")],
+    delivery: Annotated[
+        str, typer.Argument(metavar="DELIVERY", help="A delivery ID, D….", autocompletion=delivery_ids)
+    ],
     workspace: WorkspaceOption = HERE,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.cli.options import (
+    HERE,
+    DeliveriesOption,
+    JsonOption,
+    KeyFileOption,
+    RegistryOption,
+    WorkspaceOption,
+    delivery_ids,
+)
 from baekman.cli.shared.notes import note
 from baekman.files.shown_text import printable
 
@@ -24,16 +32,20 @@ ReasonOption = Annotated[
     typer.Option("--reason", help="Why, in a line; the institution reads it. No names, numbers, codes or IDs."),
 ]
 DeliveryOption = Annotated[
-    str, typer.Option("--delivery", help="The delivery, D…, where a specimen waits in several of them.")
+    str,
+    typer.Option(
+        "--delivery",
+        help="The delivery, D…, where a specimen waits in several of them.",
+        autocompletion=delivery_ids,
+    ),
 ]
 InsteadOption = Annotated[bool, typer.Option("--instead", help="Replace another decision that was not taken on yet.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; docs/operating.md has its keys.")]
 
 
 @app.command("list")
 def list_(
     workspace: WorkspaceOption = HERE,
-    delivery: Annotated[list[str] | None, typer.Option("--delivery", help="A delivery, D…; repeatable.")] = None,
+    delivery: DeliveriesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the specimens that wait for a person, and since when; needs neither the registry nor its key.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,16 +33,51 @@ def readable_folder(path: Path) -> Path:
     return path
 
 
+def one_delivery(path: Path) -> Path:
+    """Return ``path`` as ``readable_folder`` does; refuse a folder of deliveries, a workspace, or one of records."""
+    from baekman.cli.shared.places import refuse_other_than_delivery
+
+    refuse_other_than_delivery(readable_folder(path), sheet="delivery.yaml")
+    return path
+
+
+def delivery_of_records(path: Path) -> Path:
+    """Return ``path`` as ``one_delivery`` does, for a delivery of records."""
+    from baekman.cli.shared.places import refuse_other_than_delivery
+
+    refuse_other_than_delivery(readable_folder(path), sheet="records.yaml")
+    return path
+
+
+def inbox_folder(path: Path) -> Path:
+    """Return ``path`` as ``readable_folder`` does; refuse a delivery and a workspace."""
+    from baekman.cli.shared.places import refuse_other_than_inbox
+
+    refuse_other_than_inbox(readable_folder(path))
+    return path
+
+
+def no_other_folder(path: Path) -> Path:
+    """Return ``path``, a workspace or one to be; refuse a folder that is known to be something else."""
+    if path != HERE and path.is_dir() and not (path / "workspace.json").exists():
+        from baekman.cli.shared.places import refuse_other_than_workspace
+
+        refuse_other_than_workspace(path)
+    return path
+
+
 def optional_folder(path: Path | None) -> Path | None:
     """Return ``path`` as ``readable_folder`` does, or None."""
     return None if path is None else readable_folder(path)
 
 
-def print_findings(findings: Iterable[str]) -> None:
-    """Print a line per finding on stdout; exit with 1 if there is any."""
+def print_findings(findings: Iterable[str], *, as_json: bool = False) -> None:
+    """Print a line per finding on stdout, or all as JSON; exit with 1 if there is any."""
     lines = list(findings)
-    for line in lines:
-        typer.echo(line)
+    if as_json:
+        print_json({"is_whole": not lines, "findings": lines})
+    else:
+        typer.echo("".join(f"{line}\n" for line in lines), nl=False)
     if lines:
         raise typer.Exit(EXIT_FAILED)
 
@@ -67,9 +103,35 @@ def _existing_profile(profile: str | None) -> str | None:
     return profile
 
 
+def delivery_ids(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the IDs of the workspace's deliveries that begin with ``incomplete``, for the completion by a shell."""
+    place = Path(ctx.params.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE") or "")
+    try:
+        return sorted(path.name for path in (place / "deliveries").glob(f"{incomplete or 'D'}*"))
+    except (OSError, ValueError):
+        return []
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, indented."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; docs/operating.md has its keys.")]
+DeliveriesOption = Annotated[
+    list[str] | None,
+    typer.Option("--delivery", help="A delivery, D…; repeatable.", autocompletion=delivery_ids),
+]
 WorkspaceOption = Annotated[
     Path,
-    typer.Option("--workspace", envvar="BAEKMAN_WORKSPACE", help="The working directory.", file_okay=False),
+    typer.Option(
+        "--workspace",
+        envvar="BAEKMAN_WORKSPACE",
+        help="The workspace; default: the current directory.",
+        show_default=False,
+        file_okay=False,
+        callback=no_other_folder,
+    ),
 ]
 ConfigOption = Annotated[
     Path | None,

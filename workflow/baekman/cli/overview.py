@@ -14,12 +14,15 @@ from baekman.cli.options import (
     CORES,
     HERE,
     ConfigOption,
+    DeliveriesOption,
+    JsonOption,
     KeyFileOption,
     ProfileOption,
     RegistryOption,
     WorkersOption,
     WorkspaceOption,
     optional_folder,
+    print_json,
 )
 from baekman.errors import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, InputRefused
 from baekman.files.shown_text import printable
@@ -33,11 +36,11 @@ app = typer.Typer(help="Where things are.", no_args_is_help=True)
 @app.command()
 def status(
     workspace: WorkspaceOption = HERE,
-    delivery: Annotated[list[str] | None, typer.Option("--delivery", help="A delivery, D…; repeatable.")] = None,
+    delivery: DeliveriesOption = None,
     participant: Annotated[
         list[str] | None, typer.Option("--participant", help="A participant, P…; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; docs/operating.md has its keys.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show each delivery with its stage, jobs, estimated end, verdicts, and the specimens that wait for a person.
 
@@ -91,6 +94,7 @@ def doctor(
         typer.Option("--next", help="Folder of the next delivery: is there room for it?", callback=optional_folder),
     ] = None,
     profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check tools, reference, disk, cluster, keys and workspace; print a line each, with what to do about it.
 
@@ -106,13 +110,16 @@ def doctor(
     from baekman.workspace.paths import Workspace
 
     require_workspace(workspace)
-    is_good = True
     profile = profile or os.environ.get("SNAKEMAKE_PROFILE")
     executor = executor_of(profile_folder(profile)) if profile else ""
+    done = []
     for check in checks(Workspace(workspace), config=config, following=delivery, executor=executor):
-        is_good = is_good and check.is_good
-        typer.echo(printable(str(check)))
-    if not is_good:
+        done.append(check)
+        if not as_json:
+            typer.echo(printable(str(check)))
+    if as_json:
+        print_json([check.to_json() for check in done])
+    if not all(check.is_good for check in done):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -125,6 +132,7 @@ def verify(
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,
     workers: WorkersOption = CORES,
+    as_json: JsonOption = False,
 ) -> None:
     """Verify all files of a workspace: its state, deliveries, registry, audit log, keys, cohort, tables and freezes.
 
@@ -144,7 +152,7 @@ def verify(
     from baekman.workspace.identity import is_workspace, require_workspace
     from baekman.workspace.paths import Workspace
 
-    place, code = Workspace(workspace), EXIT_DONE
+    place, codes, results = Workspace(workspace), [EXIT_DONE], []
     if freeze and workspace == HERE and not is_workspace(workspace):
         chosen = freezes_alone(freeze)
     else:
@@ -152,24 +160,34 @@ def verify(
             require_workspace(workspace)
         chosen = parts(place, registry=registry, key_file=key_file, freezes=tuple(freeze or ()), workers=workers)
     for part in chosen:
-        is_whole = True
+        code, lines = EXIT_DONE, []
         try:
             for finding in part.verify():
-                is_whole = False
-                typer.echo(printable(f"{part.name}: {finding}"))
-                code = max(code, EXIT_FAILED)
+                code = EXIT_FAILED
+                lines.append(_shown_finding(part.name, str(finding), as_json=as_json))
         except InputRefused as refused:
             code = EXIT_REFUSED
-            for problem in refused.problems:
-                typer.echo(printable(f"{part.name}: {problem}"))
+            lines += [_shown_finding(part.name, str(problem), as_json=as_json) for problem in refused.problems]
         except Exception as failure:
-            code = max(code, EXIT_FAILED)
+            code = EXIT_FAILED
             words = describe(failure, arguments=["--workspace", str(workspace)], environment=os.environ)
-            typer.echo(printable(f"{part.name}: {words}"))
-        else:
-            if is_whole:
-                typer.echo(f"{part.name}: whole")
-                for sentence in part.notes():
-                    note(f"note: {part.name}: {sentence}")
-    if code:
-        raise typer.Exit(code)
+            lines.append(_shown_finding(part.name, words, as_json=as_json))
+        if not lines and not as_json:
+            typer.echo(f"{part.name}: whole")
+        for sentence in part.notes() if not lines else ():
+            note(f"note: {part.name}: {sentence}")
+        codes.append(code)
+        state = {EXIT_DONE: "whole", EXIT_FAILED: "damaged", EXIT_REFUSED: "refused"}[code]
+        results.append({"part": part.name, "state": state, "findings": lines})
+    if as_json:
+        print_json(results)
+    if max(codes):
+        raise typer.Exit(max(codes))
+
+
+def _shown_finding(part: str, finding: str, *, as_json: bool) -> str:
+    """Return a finding as one line; print it at once unless all are printed as JSON."""
+    line = printable(finding)
+    if not as_json:
+        typer.echo(f"{part}: {line}")
+    return line

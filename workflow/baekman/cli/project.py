@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Research projects, the keys of reviewers, and decisions.", no_args_is_help=True)
 
 ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="A project ID, J….")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON; docs/releases.md has its keys.")]
 DAY = ["%Y-%m-%d"]
 YEAR = timedelta(days=365)
 

@@ -18,8 +18,8 @@ from baekman.cli.options import (
     SchedulerOption,
     WorkersOption,
     WorkspaceOption,
+    delivery_of_records,
     print_findings,
-    readable_folder,
 )
 from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
@@ -61,7 +61,7 @@ def init(
 def receive(
     delivery: Annotated[
         Path,
-        typer.Argument(metavar="DELIVERY", help="The delivery's folder.", callback=readable_folder, readable=False),
+        typer.Argument(metavar="DELIVERY", help="The delivery's folder.", callback=delivery_of_records, readable=False),
     ],
     workspace: WorkspaceOption = HERE,
     registry: RegistryOption = None,

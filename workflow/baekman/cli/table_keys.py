@@ -16,7 +16,9 @@ def init(workspace: WorkspaceOption = HERE) -> None:
     Example: baekman table-keys init --workspace W
     """
     from baekman.tables import keys as table_keys
+    from baekman.workspace.identity import require_workspace
 
+    require_workspace(workspace)
     if table_keys.create(workspace):
         print("tables are encrypted from now on; keep a copy of the master key in a safe place")
     else:

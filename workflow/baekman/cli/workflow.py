@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baekman.cli.options import HERE, ConfigOption, InsecureOption, ProfileOption, WorkspaceOption, readable_folder
+from baekman.cli.options import (
+    CORES,
+    HERE,
+    ConfigOption,
+    InsecureOption,
+    ProfileOption,
+    WorkspaceOption,
+    inbox_folder,
+    one_delivery,
+)
 from baekman.cli.shared.notes import note
 from baekman.engine.progress import LINE_SECONDS, is_quiet, minute, progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
@@ -27,6 +36,12 @@ MOST_ERRORS, MOST_NAMED = 10, 5  # shown of errors, and of the participants who 
 
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
 
+InboxArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INBOX", help="The folder in which deliveries arrive.", callback=inbox_folder, readable=False
+    ),
+]
 CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="Processor cores; default: all.")]
 
 
@@ -41,6 +56,12 @@ def _check_scheduler(*, insecure: bool) -> None:
         scheduler_address(scheduler, insecure=insecure)
     if insecure:
         os.environ["BAEKMAN_INSECURE"] = "1"
+
+
+def _note_cores(cores: int | None, profile: str | None) -> None:
+    """Note that --cores asks for more cores than this machine has; on a cluster the number has another meaning."""
+    if cores is not None and not profile and cores > CORES:
+        note(f"note: --cores {cores}, and this machine has {CORES}: jobs share them; without --cores all are used")
 
 
 def _check_cluster(profile: str | None) -> None:
@@ -76,7 +97,10 @@ def _cluster_answers(profile: str | None) -> Callable[[], bool]:
 
 @app.command()
 def deliver(
-    delivery: Annotated[Path, typer.Argument(help="Folder of the delivery.", callback=readable_folder, readable=False)],
+    delivery: Annotated[
+        Path,
+        typer.Argument(metavar="DELIVERY", help="The delivery's folder.", callback=one_delivery, readable=False),
+    ],
     workspace: WorkspaceOption = HERE,
     config: ConfigOption = None,
     profile: ProfileOption = None,
@@ -90,6 +114,7 @@ def deliver(
     forget_places(os.environ, delivery)
     _check_scheduler(insecure=insecure)
     _check_cluster(profile)
+    _note_cores(cores, profile)
     try:
         outcome = _deliver(delivery, workspace=workspace, config=config, profile=profile, cores=cores)
     except InputRefused as refusal:
@@ -100,9 +125,7 @@ def deliver(
 
 @app.command()
 def watch(
-    inbox: Annotated[
-        Path, typer.Argument(help="Folder in which deliveries arrive.", callback=readable_folder, readable=False)
-    ],
+    inbox: InboxArgument,
     workspace: WorkspaceOption = HERE,
     config: ConfigOption = None,
     profile: ProfileOption = None,
@@ -125,6 +148,7 @@ def watch(
     forget_places(os.environ, inbox)
     _check_scheduler(insecure=insecure)
     cluster_answers = _cluster_answers(profile)
+    _note_cores(cores, profile)
     failures = 0
 
     def deliver_folder(folder: Path) -> bool:

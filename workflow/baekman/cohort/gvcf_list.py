@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import read_sealed, write_sealed
 from baekman.genome.ploidy import SEXES
 from baekman.pseudonyms import PARTICIPANT_ID
+
+GVCF_ENDINGS = (".vcf", ".vcf.gz", ".bcf", ".gvcf", ".gvcf.gz")
+A_LIST = "give a text file with a line for each gVCF: participant_id, tab, path of the gVCF"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +39,7 @@ def read_members(path: Path, *, without: Container[str] = ()) -> list[Member]:
     def refuse(number: int, expected: str, found: str) -> None:
         problems.append(Problem(file=path.name, place=f"line {number}", expected=expected, found=found))
 
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError:
-        raise InputRefused(Problem(file=path.name, expected="a list of gVCFs", found="none that can be read")) from None
-    except UnicodeDecodeError:
-        raise InputRefused(Problem(file=path.name, expected="UTF-8 text", found="other bytes")) from None
+    text = _text_of(path)
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split("\t")
         if not line.strip() or line.startswith("#") or (number == 1 and fields[0] == "participant_id"):
@@ -64,7 +62,9 @@ def read_members(path: Path, *, without: Container[str] = ()) -> list[Member]:
             refuse(number, "an ID of letters, digits, '.', '_' or '-'", shape)
         if participant in seen:
             refuse(number, "each participant once", f"the participant of line {seen[participant]} again")
-        if not exists:
+        if not exists and number == 1 and fields[1].lower() in ("path", "gvcf", "file"):
+            refuse(number, "no header, or one that begins with participant_id", "names of columns")
+        elif not exists:
             refuse(number, "a gVCF that exists", "no such file")
         elif (inode := _identity(location)) in files:
             refuse(number, "each gVCF once", f"the file of line {files[inode]} again")
@@ -80,6 +80,21 @@ def read_members(path: Path, *, without: Container[str] = ()) -> list[Member]:
     if problems:
         raise InputRefused(problems)
     return members
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a list of gVCFs; raise InputRefused for no file, other bytes, and a gVCF in its place."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError:
+        raise InputRefused(Problem(file=path.name, expected="a list of gVCFs", found="none that can be read")) from None
+    except UnicodeDecodeError:
+        is_gvcf = path.name.endswith(GVCF_ENDINGS)
+        problem = Problem(file=path.name, expected="UTF-8 text", found="a gVCF" if is_gvcf else "other bytes")
+        raise InputRefused(replace(problem, action=A_LIST) if is_gvcf else problem) from None
+    if text.startswith("##fileformat=VCF"):
+        raise InputRefused(Problem(file=path.name, expected="a list of gVCFs", found="a gVCF", action=A_LIST))
+    return text
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -176,7 +176,9 @@ def _problem(fault: Fault, source: str) -> Problem:
     if fault.rule == "required":
         place = fault.place or "top level"
         return Problem(file=source, place=place, expected=fault.expected, found="none", action="see config/README.md")
-    return Problem(file=source, place=fault.place, expected=fault.expected, found=_found(fault.value))
+    near = difflib.get_close_matches(str(fault.value), fault.expected.removeprefix("one of ").split(", "), n=1)
+    action = f"did you mean {near[0]}?" if near and fault.rule == "enum" else ""
+    return Problem(file=source, place=fault.place, expected=fault.expected, found=_found(fault.value), action=action)
 
 
 def _kind(value: object) -> str:

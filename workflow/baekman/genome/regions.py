@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from baekman.errors import InputRefused, Problem
 from baekman.genome.contigs import Contig
 
+NAMED = 6  # contigs in a message
+
 
 @dataclass(frozen=True, order=True)
 class Region:
@@ -30,8 +32,8 @@ def parse_region(text: str, *, contigs: Sequence[Contig], aliases: Mapping[str, 
     """
     lengths = {contig.name: contig.length for contig in contigs}
 
-    def refused(expected: str, found: str) -> InputRefused:
-        return InputRefused(Problem(file="--region", expected=expected, found=found, action="e.g. chr20:1000-2000"))
+    def refused(expected: str, found: str, action: str = "e.g. chr20:1000-2000") -> InputRefused:
+        return InputRefused(Problem(file="--region", expected=expected, found=found, action=action))
 
     if text in lengths:
         return Region(text, 1, lengths[text])
@@ -40,7 +42,8 @@ def parse_region(text: str, *, contigs: Sequence[Contig], aliases: Mapping[str, 
     if contig not in lengths:
         if aliases.get(contig) in lengths:
             return parse_region(aliases[contig] + text[len(contig) :], contigs=contigs, aliases=aliases)
-        raise refused("a contig of the store's reference, or contig:start-end", repr(text))
+        expected = f"a contig of the store's reference ({_listed(list(lengths))}), or contig:start-end"
+        raise refused(expected, repr(text), _likely(contig, list(lengths)))
     assert matched is not None
     start = int(matched[2].replace(",", "") or 0)
     if matched[3] is None:
@@ -52,3 +55,17 @@ def parse_region(text: str, *, contigs: Sequence[Contig], aliases: Mapping[str, 
     if start > lengths[contig]:
         raise refused(f"positions of {contig} up to {lengths[contig]}", f"{start}-{end}")
     return Region(contig, start, min(end, lengths[contig]))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the names of contigs as a message shows them: all of a few, else the first and the last ones."""
+    return ", ".join(names if len(names) <= NAMED else [*names[: NAMED - 2], "…", names[-1]])
+
+
+def _likely(contig: str, names: Sequence[str]) -> str:
+    """Return the next step after an unknown contig: the likely name, where references name it in another way."""
+    short = contig.removeprefix("chr")
+    for name in (f"chr{short}", short, "chrM" if short == "MT" else "MT"):
+        if name in names and (name not in ("chrM", "MT") or short in ("M", "MT")):
+            return f"did you mean {name}? cohort.contig_aliases of the configuration gives contigs a second name"
+    return f"e.g. {names[0]}:1000-2000" if names else ""

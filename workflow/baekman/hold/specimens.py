@@ -101,7 +101,7 @@ def require_ids(specimens: Sequence[str]) -> None:
             file="SPECIMEN",
             place=f"argument {number}",
             expected="the pseudonymous ID of a specimen, S…",
-            found="another text",
+            found=pseudonyms.slip(text, "S") or "another text",
             action=_LIST,
         )
         for number, text in enumerate(specimens, start=1)

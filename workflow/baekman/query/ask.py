@@ -9,6 +9,7 @@ from functools import partial
 
 import duckdb
 
+from baekman import pseudonyms
 from baekman.annotation.stored import NEXT_STEP, require_annotated
 from baekman.cohort.index import find_batches
 from baekman.cohort.snapshot import Snapshot, reading
@@ -35,7 +36,8 @@ def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
             Problem(
                 file="--participant",
                 expected="a participant of the cohort",
-                found=f"no participant of that ID in snapshot {snapshot.number}",
+                found=pseudonyms.slip(participant, "P") or f"no participant of that ID in snapshot {snapshot.number}",
+                action='`--sql "SELECT participant_id FROM participants"` lists those that it has',
             )
         )
     return batches[participant]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from baekman import pseudonyms
 from baekman.cohort.snapshot import Snapshot
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import require_listed
@@ -120,7 +121,7 @@ class FreezeAccess(Access):
                 Problem(
                     file="--participant",
                     expected="a participant of the freeze",
-                    found="no participant of that ID",
+                    found=pseudonyms.slip(participant, "P") or "no participant of that ID",
                     action='`--sql "SELECT participant_id FROM participants"` lists those that it has',
                 )
             )

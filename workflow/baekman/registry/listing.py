@@ -149,6 +149,25 @@ def institution_rows(registry: Registry, institution: str, *, at: date | None = 
     return sorted(rows, key=lambda row: (row["specimen_id"], row["participant"]))
 
 
+def require_known(registry: Registry, institution: str, *, sheet: str) -> None:
+    """Raise InputRefused when ``institution`` has registered nobody; ``sheet`` is the file that names it."""
+    if is_known(registry, institution):
+        return
+    with registry.engine.connect() as connection:
+        is_empty = connection.execute(select(participants.c.participant_id).limit(1)).first() is None
+    found = "a registry without any participant" if is_empty else "one that has registered nobody"
+    first = "import a registration table" if is_empty else "correct the name, or import its registration first"
+    raise InputRefused(
+        Problem(
+            file=sheet,
+            place="institution",
+            expected="an institution that has registered participants, under the name of its registration table",
+            found=found,
+            action=f"{first}; then give the same delivery again",
+        )
+    )
+
+
 def is_known(registry: Registry, institution: str) -> bool:
     """Return whether a participant of ``institution`` is registered; the search ends at the first.
 

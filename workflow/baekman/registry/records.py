@@ -28,6 +28,7 @@ from baekman.registry.seal.guard import Guard, seal_everything
 from baekman.registry.seal.head import Head, write_head
 from baekman.registry.seal.upgrade import CONTEXT, Unsealed, upgrade
 from baekman.registry.specimen import SpecimenRecord, confidential_strings
+from baekman.workspace.identity import is_workspace, no_workspace
 
 # a withdrawal keeps these, so that a later delivery or registration of the same person is recognised and refused
 KEPT_AFTER_WITHDRAWAL = ("institution", "participant")
@@ -79,6 +80,8 @@ def open_registry(
     location = database.locate(workspace, registry=registry)
     engine = database.connect(location.database)
     if not database.exists(engine):
+        if registry is None and not is_workspace(workspace):
+            raise no_workspace(workspace)
         raise InputRefused(
             Problem(
                 file="registry",

@@ -71,7 +71,7 @@ def delivery_folders(workspace: Workspace, chosen: list[str]) -> list[DeliveryFo
         Problem(
             file="--delivery",
             expected="the ID of a delivery of this workspace",
-            found="another",
+            found=pseudonyms.slip(name, "D") or "another",
             action="`baekman status` lists them; the receipt in the return report has the ID too",
         )
         for name in chosen

@@ -52,6 +52,11 @@ class Check:
     remedy: str = ""
     is_note: bool = False
 
+    def to_json(self) -> dict[str, str]:
+        """Return the values of ``doctor --json``."""
+        state = "bad" if not self.is_good else "note" if self.is_note else "ok"
+        return {"check": self.name, "state": state, "found": self.found, "remedy": self.remedy}
+
     def __str__(self) -> str:
         word = "BAD" if not self.is_good else "note" if self.is_note else "ok"
         line = f"{word:<4} {self.name}: {self.found}"

@@ -48,7 +48,7 @@ def participant_statuses(
                 file="--participant",
                 place=name if pseudonyms.is_valid(name, "P") else "",
                 expected="the ID of a participant in a delivery of this workspace",
-                found="another",
+                found=pseudonyms.slip(name, "P") or "another",
                 action="check the ID; a withdrawn participant is in no delivery",
             )
             for name in sorted(absent)

@@ -22,7 +22,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.genome.contigs import Contig
 from baekman.genome.regions import Region, parse_region
 from baekman.pseudonyms import PARTICIPANT_ID
-from baekman.tables.files import REFERENCE, VARIANTS, require_layout, table_path
+from baekman.tables.files import REFERENCE, VARIANTS, require_layout, table_path, tables_folder
 from baekman.tables.files import open_table as open_file
 from baekman.tables.keys import TableKeys, is_encrypted, open_keys
 from baekman.tables.owner import owner_of
@@ -79,7 +79,7 @@ def open_table(
     rows = open_tables(
         tables, participants=chosen, region=region, dataset=dataset, workspace=workspace, purpose=purpose
     )
-    with noticing_damage(table_path(Path(tables), participant, dataset=dataset)):
+    with noticing_damage(table_path(tables_folder(Path(tables)), participant, dataset=dataset)):
         return rows.to_table(columns=None if columns is None else list(columns))
 
 
@@ -114,7 +114,7 @@ def open_tables(
         >>> pl.scan_pyarrow_dataset(dataset).select(pl.col("copies").sum()).collect().item()
         3
     """
-    folder = Path(tables)
+    folder = tables_folder(Path(tables))
     place = find_owner(folder, given=Path(workspace) if workspace is not None else None)
     wanted = _parse_region(region, place) if region is not None else None
     require_layout(folder)
@@ -162,6 +162,7 @@ def rows_of(
     Raises:
         InputRefused: a participant has no table in ``folder``, or its key is missing.
     """
+    folder = tables_folder(folder)
     require_layout(folder)
     paths = _paths(folder, dataset, participants, keys)
     fragments = list(_fragments(paths, dataset, region, keys))

@@ -21,6 +21,7 @@ from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.tables.keys import FOLDER, TableKeys, bucket_of, is_encrypted
 from baekman.tables.seals import DATASETS, accept, digests_of_tables, is_whole, require_footer, seal_path
 from baekman.tables.seals import FOLDER as SEALS
+from baekman.workspace.paths import Top
 
 VARIANTS, REFERENCE = "variants", "reference"
 OLD_BUCKET = "??"  # in an earlier version's folder; neither data set has a name of two characters
@@ -135,6 +136,14 @@ def convert_layout(output: Path) -> int:
         with suppress(OSError):  # not empty
             bucket.rmdir()
     return count
+
+
+def tables_folder(folder: Path) -> Path:
+    """Return the folder of the tables that ``folder`` means: that of a workspace, or the one around ``variants``."""
+    if folder.name in (VARIANTS, REFERENCE) and (folder.parent / VARIANTS).is_dir():
+        return folder.parent
+    inside = folder / Top.TABLES
+    return inside if not (folder / VARIANTS).is_dir() and (inside / VARIANTS).is_dir() else folder
 
 
 def require_layout(output: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from baekman import pseudonyms
 from baekman.arrow import column, numpy_of
 from baekman.cohort.batch import read_shard
 from baekman.cohort.commit import sites_metadata
@@ -97,7 +98,8 @@ def plan_tables(
                     file="--participants",
                     place=participant,
                     expected="a participant of the cohort",
-                    found=f"no participant of that ID in snapshot {snapshot.number}",
+                    found=pseudonyms.slip(participant, "P")
+                    or f"no participant of that ID in snapshot {snapshot.number}",
                 )
                 for participant in unknown
             )

@@ -24,7 +24,8 @@ VARIABLE = "BAEKMAN_WORKSPACE"
 KEY = "workspace"  # of the ID, in workspace.json, store.json and next to tables
 STORE_FILE = "store.json"
 # Entries that show a workspace of an earlier version, which has no ID yet.
-SIGNS = (Top.AUDIT, Top.AUDIT_HEAD, Top.REGISTRY, Top.DENIED, Top.WITHDRAWN, Top.TABLE_KEYS, Top.DELIVERIES)
+SIGNS = (Top.AUDIT, Top.AUDIT_HEAD, Top.REGISTRY, Top.DENIED, Top.WITHDRAWN, Top.TABLE_KEYS)
+_DELIVERY = re.compile(r"\.|D.{13}$")  # in `deliveries`; an institution's folder of that name has others
 _ID = re.compile("[0-9a-f]{32}")
 _EARLIER = re.compile(rb'\{"workspace": "[0-9a-f]{32}"\}\n')
 _FIND = f"name the workspace: --workspace DIR (in Python workspace=DIR), or {VARIABLE}"
@@ -72,7 +73,10 @@ def lost_identity(found: str) -> InputRefused:
 
 def is_workspace(folder: Path) -> bool:
     """Return whether ``folder`` is a workspace, of an earlier version too."""
-    return bool(id_of(folder)) or any((folder / sign).exists() for sign in SIGNS)
+    if id_of(folder) or any((folder / sign).exists() for sign in SIGNS):
+        return True
+    deliveries = folder / Top.DELIVERIES
+    return deliveries.is_dir() and all(_DELIVERY.match(path.name) for path in deliveries.iterdir())
 
 
 def kind_of(folder: Path) -> str:
@@ -198,7 +202,8 @@ def find_workspace(place: Path, *, owner: str, given: Path | None = None) -> Pat
         if owner and is_workspace(given) and not id_of(given):
             raise lost_identity("no file")
         if not is_workspace(given) or (owner and id_of(given) != owner):
-            raise _refusal("another folder", action="correct --workspace")
+            found = "another workspace" if is_workspace(given) else kind_of(given)
+            raise _refusal(found, action="correct --workspace")
         if not owner and any(_key(folder) != _key(given) for folder in claims.values()):
             raise _of_two()
         return given

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand, TyperOption
 
 from baekman.engine import progress
+from baekman.pseudonyms import is_valid
 
 OWN_LINES = ("deliver", "watch")  # commands with lines of their own, which know the rule that runs
 
@@ -27,6 +29,30 @@ class Command(TyperCommand):
                 help="Print only results and errors: no progress, no notes.",
             )
         )
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line; an argument too many is probably the value of an option."""
+        given = list(args)
+        try:
+            return list(super().parse_args(ctx, args))
+        except Exception as error:
+            if str(error).startswith("Got unexpected extra argument") and (hint := self._hint(given)):
+                error.message = f"{error}. {hint}"  # type: ignore[attr-defined]
+            raise
+
+    def _hint(self, given: list[str]) -> str:
+        """Return the option that an argument too many was probably meant for; "" for none."""
+        options = {name for parameter in self.params for name in parameter.opts}
+        extra = [word for word, before in zip(given, ["", *given], strict=False) if not (word + before).startswith("-")]
+        for word in extra:
+            for option, value, is_likely in (
+                ("--delivery", "ID", is_valid(word, "D")),
+                ("--participant", "ID", is_valid(word, "P")),
+                ("--workspace", "DIR", Path(word).is_dir()),
+            ):
+                if is_likely and option in options:
+                    return f"Did you mean {option} {value}?"
+        return ""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, quiet where it was asked for, with a line of progress each minute elsewhere."""

@@ -24,6 +24,7 @@ GROUPS = (
     ("baekman.cli.overview", ""),
     ("baekman.cli.reading", ""),
     ("baekman.cli.privacy", ""),
+    ("baekman.cli.shared.completion", ""),
     ("baekman.cli.step", "step"),
 )
 
@@ -35,7 +36,7 @@ HEADS = {
     "Results": ("query", "export"),
     "Research": ("project", "release", "records"),
     "Privacy": ("registry", "withdraw", "leakscan", "audit", "table-keys"),
-    "Plumbing": ("step",),
+    "Plumbing": ("completion", "step"),
 }
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from baekman.consent import Scope
-from baekman.errors import InputRefused, Problem
 from baekman.query.limits import Limits
 from baekman.records.intake.delivered_rows import DeliveredRows
 from baekman.records.intake.sheet import SHEET
-from baekman.registry.listing import is_known
+from baekman.registry.listing import require_known
 from baekman.registry.records import Registry
 from baekman.registry.subjects import resolve_subjects
 
@@ -105,16 +104,7 @@ def make_subjects(
 
 def require_institution(registry: Registry, institution: str) -> None:
     """Raise InputRefused when ``institution`` has registered nobody: its name may be written in another way."""
-    if not is_known(registry, institution):
-        raise InputRefused(
-            Problem(
-                file=SHEET,
-                place="institution",
-                expected="an institution that has registered participants, under the name of its registration table",
-                found="one that has registered nobody",
-                action="correct the name, or import its registration first; then give the same delivery again",
-            )
-        )
+    require_known(registry, institution, sheet=SHEET)
 
 
 def _page(connection: duckdb.DuckDBPyConnection, first: int) -> list[str]:

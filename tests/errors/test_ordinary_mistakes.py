@@ -1,0 +1,292 @@
+"""Thirty-odd mistakes that everybody makes, each with the exact message: the likely mistake, and the next step.
+
+A message never repeats the path of a delivery, which may name an institution.
+"""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from baekman.cli import app
+from baekman.cli.options import CORES
+from baekman.cli.shared import groups
+from baekman.errors import EXIT_REFUSED, InputRefused
+from baekman.registry.importing import import_registrations
+from baekman.registry.records import create_registry, open_registry
+from support import PROJECT
+from support.delivery_builder import registration, simple_delivery, write_reference, write_registrations
+from support.example_workspace import PARTICIPANTS, example_workspace
+from typer.testing import CliRunner
+
+ONE, _ = PARTICIPANTS
+SPECIMEN, DELIVERY, MISTYPED = "S7ARDSBKQKE2GJ", "DRVST3FGG3WMVD", "P000000000001J"
+LIST_IDS = '`--sql "SELECT participant_id FROM participants"` lists those that it has'
+A_LIST = "give a text file with a line for each gVCF: participant_id, tab, path of the gVCF"
+MAKE_ONE = "correct --workspace (or BAEKMAN_WORKSPACE); `baekman registry init` makes one"
+CONTIGS = "--region: expected a contig of the store's reference (chr20), or contig:start-end"
+SECOND_NAME = "cohort.contig_aliases of the configuration gives contigs a second name"
+
+
+class Mistake(NamedTuple):
+    """A command line, and the last lines that it prints on stderr; refused input unless ``code`` says more."""
+
+    command: str
+    message: str
+    code: int = 3
+
+
+# in the folder `ground`: W is a whole workspace, NEW one without a cohort, inbox/HB-Kim a delivery
+MISTAKES = {
+    "a folder of deliveries": Mistake(
+        "deliver inbox --workspace W",
+        "DELIVERY: expected the folder of one delivery, found a folder of deliveries; give one of them, or all to "
+        "`baekman watch INBOX`",
+    ),
+    "a workspace as delivery": Mistake(
+        "receive W --workspace W",
+        "DELIVERY: expected the folder of one delivery, found a workspace; give the folder that an institution sent, "
+        "with delivery.yaml",
+    ),
+    "records as delivery": Mistake(
+        "deliver emr --workspace W",
+        "DELIVERY: expected the folder of one delivery, found a delivery of records; `baekman records receive` takes "
+        "it",
+    ),
+    "a delivery as records": Mistake(
+        "records receive inbox/HB-Kim --workspace W",
+        "DELIVERY: expected the folder of one delivery, found a delivery of sequencing data; `baekman deliver` takes "
+        "it",
+    ),
+    "no such delivery": Mistake(
+        "deliver inbox/HB-Lee --workspace W", "Error: Invalid value for 'DELIVERY': no such folder", code=2
+    ),
+    "a delivery as inbox": Mistake(
+        "watch inbox/HB-Kim --workspace W --once",
+        "INBOX: expected a folder of deliveries, found a delivery; give the folder around it; `baekman deliver` takes "
+        "one delivery",
+    ),
+    "a delivery as workspace": Mistake(
+        "deliver inbox/HB-Kim --workspace inbox/HB-Kim",
+        f"--workspace: expected a workspace, found a delivery; {MAKE_ONE}",
+    ),
+    "no workspace here": Mistake(
+        "status",
+        "--workspace: of the current directory: expected a workspace, found another folder; say --workspace DIR or set "
+        "BAEKMAN_WORKSPACE; `baekman registry init --workspace DIR` makes a workspace",
+    ),
+    "a part of a workspace": Mistake(
+        "status --workspace W/cohort",
+        "--workspace: expected a workspace, found a cohort store; its workspace is a folder above it: --workspace W",
+    ),
+    "a workspace that is not there": Mistake(
+        "registry show --workspace V", f"--workspace: expected a workspace, found no such folder; {MAKE_ONE}"
+    ),
+    "a workspace as argument": Mistake(
+        "verify W", "Error: Got unexpected extra argument(s) (W). Did you mean --workspace DIR?", code=2
+    ),
+    "an ID as argument": Mistake(
+        f"status {DELIVERY} --workspace W",
+        f"Error: Got unexpected extra argument(s) ({DELIVERY}). Did you mean --delivery ID?",
+        code=2,
+    ),
+    "no cohort yet": Mistake(
+        "cohort snapshots --workspace NEW",
+        "cohort: expected a cohort store, found a workspace without a cohort yet; `baekman deliver` makes it, or "
+        "`baekman cohort init --workspace DIR --reference REF.fa`",
+    ),
+    "tables as cohort": Mistake(
+        "cohort snapshots --cohort W/tables",
+        "tables: expected a cohort store, found a folder of tables; say --workspace DIR instead, the workspace around "
+        "it",
+    ),
+    "a freeze to change": Mistake(
+        "cohort add --cohort frozen --batch b --gvcfs first.tsv",
+        "frozen: expected a cohort store, found a freeze; this command needs the cohort that the freeze was made of: "
+        "say --workspace DIR",
+    ),
+    "tables as freeze": Mistake(
+        "cohort verify --workspace W --freeze W/tables",
+        "--freeze: expected a freeze, found a folder of tables; give the folder that `baekman cohort freeze` wrote",
+    ),
+    "other names of contigs": Mistake(
+        "query --workspace W --region 20:1-1000", f"{CONTIGS}, found '20:1-1000'; did you mean chr20? {SECOND_NAME}"
+    ),
+    "a contig of another reference": Mistake(
+        "query --workspace W --region chr21", f"{CONTIGS}, found 'chr21'; e.g. chr20:1000-2000"
+    ),
+    "a gVCF with other names of contigs": Mistake(
+        "cohort add --workspace W --batch b --gvcfs other_names.tsv",
+        "gVCF of PX: line 27 (record 1): expected a contig of the store's reference, found 20, which the reference "
+        'lacks; in the configuration, give its name in the reference (cohort.contig_aliases: {"20": "chr20"}) or leave '
+        'it out (cohort.ignore_contigs: ["20"])',
+    ),
+    "a gVCF in the place of the list": Mistake(
+        "cohort add --workspace W --batch b --gvcfs PX.g.vcf.gz",
+        f"PX.g.vcf.gz: expected UTF-8 text, found a gVCF; {A_LIST}",
+    ),
+    "a plain gVCF in the place of the list": Mistake(
+        "cohort add --workspace W --batch b --gvcfs PX.g.vcf",
+        f"PX.g.vcf: expected a list of gVCFs, found a gVCF; {A_LIST}",
+    ),
+    "a list with names of columns": Mistake(
+        "cohort add --workspace W --batch b --gvcfs header.tsv",
+        "header.tsv: line 1: expected no header, or one that begins with participant_id, found names of columns",
+    ),
+    "a list with spaces": Mistake(
+        "cohort add --workspace W --batch b --gvcfs spaces.tsv",
+        "spaces.tsv: line 1: expected participant_id, path and optionally sex, separated by tabs, found columns "
+        "separated by spaces",
+    ),
+    "a mistyped participant": Mistake(
+        f"query --workspace W --participant {MISTYPED}",
+        "--participant: expected a participant of the cohort, found an ID with a wrong check character: it is "
+        f"mistyped; {LIST_IDS}",
+    ),
+    "a delivery as participant": Mistake(
+        f"query --workspace W --participant {DELIVERY}",
+        f"--participant: expected a participant of the cohort, found the ID of a delivery; {LIST_IDS}",
+    ),
+    "an ID in small letters": Mistake(
+        f"tables --workspace W --output more --participants {ONE.lower()}",
+        f"--participants: {ONE.lower()}: expected a participant of the cohort, found an ID in small letters",
+    ),
+    "a participant as specimen": Mistake(
+        f"hold show {ONE} --workspace W",
+        "SPECIMEN: argument 1: expected the pseudonymous ID of a specimen, S…, found the ID of a participant; "
+        "`baekman hold list` lists the specimens that wait",
+    ),
+    "a specimen as delivery": Mistake(
+        f"status --delivery {SPECIMEN} --workspace W",
+        "--delivery: expected the ID of a delivery of this workspace, found the ID of a specimen; `baekman status` "
+        "lists them; the receipt in the return report has the ID too",
+    ),
+    "a withdrawal of a mistyped participant": Mistake(
+        f"withdraw {MISTYPED} --workspace W",
+        "participant identifier: expected P, 12 characters of 0123456789ABCDEFGHJKMNPQRSTVWXYZ and a check character, "
+        "found a wrong check character; copy it again from where it was issued",
+    ),
+    "a registry that was not imported": Mistake(
+        "deliver inbox/HB-Kim --workspace NEW",
+        "delivery.yaml: institution: expected an institution that has registered participants, under the name of its "
+        "registration table, found a registry without any participant; import a registration table; then give the same "
+        "delivery again",
+    ),
+    "an unknown institution": Mistake(
+        "deliver inbox/HB-Kim --workspace W",
+        "delivery.yaml: institution: expected an institution that has registered participants, under the name of its "
+        "registration table, found one that has registered nobody; correct the name, or import its registration first; "
+        "then give the same delivery again",
+    ),
+    "a misspelt key": Mistake(
+        "receive inbox/HB-Kim --workspace NEW --config misspelt.yaml",
+        "misspelt.yaml: cohort: expected one of the keys min_gq, min_dp, min_het_percent, gq_bands, max_contradicting, "
+        "min_batch, contig_aliases, ignore_contigs, found min_gp; did you mean min_gq?",
+    ),
+    "a misspelt value": Mistake(
+        "receive inbox/HB-Kim --workspace NEW --config value.yaml",
+        "value.yaml: aligner: expected one of bwa, bwa-mem2, minimap2, found 'bwamem2'; did you mean bwa-mem2?",
+    ),
+    "no configuration": Mistake(
+        "receive inbox/HB-Kim --workspace fresh",
+        "config.yaml: expected a configuration in the workspace, or one given by --config, found none; write "
+        "`reference: PATH` into config.yaml of the workspace, or correct --workspace",
+    ),
+    "a reference that is not there": Mistake(
+        "cohort init --cohort c2 --reference GRCh38.fa", "GRCh38.fa: expected a reference FASTA, found no such file"
+    ),
+    "a reference that cannot be indexed": Mistake(
+        "cohort init --cohort c2 --reference gzipped.fa.gz",
+        "gzipped.fa.gz: expected a FASTA that samtools faidx can index, found one that it cannot; compress with bgzip, "
+        "not gzip, or leave it plain",
+    ),
+    "another ending": Mistake(
+        "export --workspace W --format vcf --output x.bcf",
+        "--output: expected a name that ends in .vcf or .vcf.gz for --format vcf, found 'x.bcf'",
+    ),
+    "a snapshot that is not there": Mistake(
+        "query --workspace W --region chr20 --snapshot 9",
+        "--snapshot: expected one of the cohort's snapshots (1), found 9",
+    ),
+    "a misspelt purpose": Mistake(
+        "query --workspace W --region chr20 --purpose comercial",
+        "--purpose: expected research, commercial, overseas, or several with commas, found another word; name a "
+        "project in BAEKMAN_PURPOSE",
+    ),
+    "a misspelt command": Mistake("querry", "Error: No such command 'querry'. Did you mean 'query'?", code=2),
+}
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which the mistakes are made."""
+    ground = tmp_path_factory.mktemp("ground")
+    workspace = example_workspace(ground)
+    small = write_reference(ground / "small")
+    for place, reference in ((workspace, ground / "ref.fa"), (ground / "NEW", small)):
+        create_registry(place)
+        (place / "config.yaml").write_text(f"reference: {reference}\nreference_name: {small.stem}\n")
+    table = write_registrations(ground / "registration.tsv", [registration("L-1", 1, institution="Hanbit")])
+    import_registrations(open_registry(workspace), [table])
+    simple_delivery(ground / "inbox" / "HB-Kim", small, "L-1")
+    for folder in ("emr", "fresh", "frozen/sites", "frozen/tables"):
+        (ground / folder).mkdir(parents=True)
+    (ground / "emr" / "records.yaml").write_text("delivery: R-1\n")
+    text = next(ground.glob(f"{ONE}.g.vcf")).read_text()
+    (ground / "PX.g.vcf").write_text(text.replace("chr20", "20"))
+    (ground / "PX.g.vcf.gz").write_bytes(gzip.compress(text.encode()))
+    (ground / "gzipped.fa.gz").write_bytes(gzip.compress(b">c\nACGT\n"))
+    (ground / "other_names.tsv").write_text("PX\tPX.g.vcf\n")
+    (ground / "header.tsv").write_text("sample\tpath\nPX\tPX.g.vcf\n")
+    (ground / "spaces.tsv").write_text("PX PX.g.vcf\n")
+    (ground / "misspelt.yaml").write_text("reference: small/tiny.fa\ncohort: {min_gp: 20}\n")
+    (ground / "value.yaml").write_text("reference: small/tiny.fa\naligner: bwamem2\n")
+    return ground
+
+
+def run(ground: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+    """Run a command in this process as ``cli.main`` does; return its exit code, stdout and stderr."""
+    monkeypatch.chdir(ground)
+    monkeypatch.delenv("BAEKMAN_WORKSPACE", raising=False)
+    groups.register(app)
+    result = CliRunner().invoke(app, command.split(" "))
+    if isinstance(result.exception, InputRefused):
+        return EXIT_REFUSED, result.stdout, "".join(f"refused: {each}\n" for each in result.exception.problems)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_an_ordinary_mistake_is_named_first(ground: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command, message, code = MISTAKES[name]
+    exit_code, stdout, stderr = run(ground, command, monkeypatch)
+    assert (exit_code, stdout) == (code, "")
+    if code == 2:
+        assert stderr.splitlines()[-1] == message
+    else:
+        assert stderr == f"refused: {message}\n"
+    assert "HB-" not in stderr
+
+
+def test_more_cores_than_there_are_are_noted(ground: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, stderr = run(ground, "watch inbox --workspace NEW --once --cores 4096", monkeypatch)
+    assert stderr.splitlines()[0] == (
+        f"note: --cores 4096, and this machine has {CORES}: jobs share them; without --cores all are used"
+    )
+
+
+def test_an_old_python_is_named(tmp_path: Path) -> None:
+    python = tmp_path / "python3.9"
+    python.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2\nexit 1\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        [PROJECT / "scripts" / "setup_venv.sh", python, tmp_path / "venv"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"Python 3.11 or newer is needed; {python} is Python 3.9.2\n"
+        "Name one that is: make PYTHON=/path/to/python3.11 ...\n"
+    )
+    assert not (tmp_path / "venv").exists()
