@@ -9,6 +9,6 @@ echo "compiling the package's kernels" >&2
 if "$python" -c 'from importlib.metadata import version; version("baekman")' 2>/dev/null; then
     "$python" setup.py --quiet build_ext --inplace >/dev/null
 else
-    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+    "$python" -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 fi
 "$python" -m compileall -q workflow/baekman

@@ -11,7 +11,8 @@ folder=$2
     exit 1
 }
 [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
-pip=("$folder/bin/python" -m pip install --quiet --disable-pip-version-check)
+# only errors: pip warns of each folder of a local index that lacks a package
+pip=("$folder/bin/python" -m pip install --quiet --quiet --disable-pip-version-check)
 complete=("$folder/bin/python" scripts/check_requirements.py)
 
 if ! "${complete[@]}" requirements.txt requirements-oracles.txt; then
