@@ -153,7 +153,7 @@ def test_absent_things_are_refused(place: Path) -> None:
         "Binder Error": lambda: cohort.sql("SELECT x FROM sites"),
         "a statement of another kind": lambda: cohort.sql("DROP VIEW sites"),
         "tables: expected a table of this participant, found none": lambda: baekman.open_table("W/tables", LATER),
-        "tables: expected tables, found none": lambda: baekman.open_tables("W"),
+        "tables: expected tables, found none": lambda: baekman.open_tables("W/audit"),
     }
     for message, use in refused.items():
         with pytest.raises(InputRefused, match=message):
