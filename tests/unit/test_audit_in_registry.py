@@ -156,4 +156,4 @@ def test_verify_says_that_a_whole_registry_is_older_than_what_was_seen(root: Pat
 
 def template_id(root: Path) -> str:
     """Return a participant whose consent is granted."""
-    return next(line.split("\t")[0] for line in run(root, "registry", "show").output.splitlines() if "granted" in line)
+    return next(line.split("\t")[0] for line in run(root, "registry", "show").stdout.splitlines() if "granted" in line)
