@@ -231,9 +231,13 @@ def test_rsids_and_clinvar_are_found_by_the_allele_however_the_file_writes_it(pl
     with pytest.raises(InputRefused) as refused:
         _answer(store, rsid="rs77")
     assert str(refused.value) == (
-        "--rsid: expected one that an allele of the answer has, found none of that name; "
+        "--rsid: expected one that an allele of the cohort has, found none of that name; "
         "names are those of the file in annotate.rsids; only alleles of the cohort are annotated"
     )
+    with pytest.raises(
+        InputRefused, match="--rsid: expected one that an allele of the cohort has in the region, found"
+    ):
+        _answer(store, rsid="rs7", region="chr1")
 
 
 def _answer(store: Store, **question: str) -> list[dict[str, Any]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -16,6 +17,9 @@ from baekman.errors import InputRefused, Problem
 from baekman.files.digests import sha256_of
 from baekman.genome.chromosomes import chromosome_of
 from baekman.genome.contigs import Contig
+
+if TYPE_CHECKING:
+    import pysam
 
 KINDS = ("genes", "rsids", "clinvar")
 INDEXES = (".tbi", ".csi")
@@ -117,17 +121,26 @@ def contig_lengths(path: Path, *, kind: str) -> dict[str, int]:
         if not ends:
             raise ValueError("no feature")
         return ends
-    import pysam
-
-    with pysam.VariantFile(str(path)) as file:
+    with _opened(path) as file:
         return {name: contig.length or 0 for name, contig in file.header.contigs.items()}
 
 
 def _info_fields(path: Path) -> set[str]:
+    with _opened(path) as file:
+        return set(file.header.info)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pysam.VariantFile]:
+    """Yield an open VCF or BCF; htslib prints nothing, since the refusal has the message."""
     import pysam
 
-    with pysam.VariantFile(str(path)) as file:
-        return set(file.header.info)
+    before = pysam.set_verbosity(0)
+    try:
+        with pysam.VariantFile(str(path)) as file:
+            yield file
+    finally:
+        pysam.set_verbosity(before)
 
 
 def names_in_cohort(names: Iterable[str], contigs: Sequence[str], *, aliases: Mapping[str, str]) -> dict[str, str]:

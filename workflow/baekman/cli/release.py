@@ -139,11 +139,14 @@ def verify(
     """
     from baekman.intake.crypt4gh import recipient_key as read_recipient_key
     from baekman.projects.signing import PublicKey
-    from baekman.releases.package.verify import verify_package
+    from baekman.releases.package.verify import later_manifests, verify_package
 
     recipient = read_recipient_key(recipient_key) if recipient_key else None
     verified = verify_package(folder, key=PublicKey.read(key), revoked=revoked or [], recipient=recipient)
     typer.echo(verified.line())
+    for place in revoked or []:
+        if not later_manifests(place):
+            note(f"note: --revoked: {printable(place.name)} has no later manifest: whether it is revoked is not known")
 
 
 @app.command()

@@ -143,8 +143,11 @@ def watch(
     """
     from baekman.watch import Calls, Wait, place_of
     from baekman.watch import watch as watch_inbox
+    from baekman.workspace.identity import no_workspace
     from baekman.workspace.paths import Workspace
 
+    if not workspace.is_dir():  # the state of the inbox would make a workspace of a mistyped name
+        raise no_workspace(workspace)
     forget_places(os.environ, inbox)
     _check_scheduler(insecure=insecure)
     cluster_answers = _cluster_answers(profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -102,6 +103,7 @@ def _require_members(store: Store, snapshot: Snapshot, participants: Sequence[st
     places = [str(place) for place, participant in enumerate(participants, start=1) if participant not in known]
     if places or not participants:
         more = "" if len(places) <= SHOWN_PLACES else " …"
+        is_file = len(participants) == 1 and os.path.isfile(participants[0])  # noqa: PTH113 - any text is a path here
         raise InputRefused(
             Problem(
                 file="--participants",
@@ -109,6 +111,7 @@ def _require_members(store: Store, snapshot: Snapshot, participants: Sequence[st
                 found=f"{len(places)} of {len(participants)} others: number {', '.join(places[:SHOWN_PLACES])}{more}"
                 if places
                 else "none",
-                action='`baekman query --sql "SELECT participant_id FROM participants"` lists them',
+                action='`baekman query --sql "SELECT participant_id FROM participants"` lists them'
+                + ("; a file of IDs is @FILE" if is_file else ""),
             )
         )

@@ -19,7 +19,16 @@ from baekman.genome.regions import Region
 from baekman.query.genotypes import genotype_blocks
 from baekman.query.groups import count_groups
 from baekman.query.own_tables import described
-from baekman.query.question import Allele, Question, alleles_at, calls_of, carriers_of, parse_allele, sites_in
+from baekman.query.question import (
+    Allele,
+    Question,
+    alleles_at,
+    annotated_with,
+    calls_of,
+    carriers_of,
+    parse_allele,
+    sites_in,
+)
 from baekman.query.read_only import only_reads, reads_only_tables
 from baekman.query.views import ANNOTATED, VIEW_NAMES, Part, connect, connect_table, require_whole, view_names
 from baekman.tables.dataset import table_dataset
@@ -134,7 +143,7 @@ def ask(
             else:
                 relation = connection.sql(plan.statement)
                 if question.needs_annotations and not relation.limit(1).fetchall():
-                    raise _nothing_annotated(question)
+                    _require_name(connection, question)
                 yield relation
     except duckdb.Error as error:
         if ANNOTATED not in views and ANNOTATED in str(error):
@@ -142,13 +151,15 @@ def ask(
         raise refused_sql(error, views=views, columns=columns) from None
 
 
-def _nothing_annotated(question: Question) -> InputRefused:
-    """Return the refusal of a gene or rsID that no allele has."""
+def _require_name(connection: duckdb.DuckDBPyConnection, question: Question) -> None:
+    """Raise InputRefused when no allele (of the region) has the gene or rsID of ``question``: it may be mistyped."""
+    if connection.sql(f"SELECT 1 FROM {ANNOTATED} WHERE {annotated_with(question)} LIMIT 1").fetchall():
+        return  # the participant has none of these alleles
     option, source = ("--gene", "annotate.genes") if question.gene is not None else ("--rsid", "annotate.rsids")
-    return InputRefused(
+    raise InputRefused(
         Problem(
             file=option,
-            expected="one that an allele of the answer has",
+            expected="one that an allele of the cohort has" + (" in the region" if question.region is not None else ""),
             found="none of that name",
             action=f"names are those of the file in {source}; only alleles of the cohort are annotated",
         )

@@ -92,7 +92,8 @@ class FreezeAccess(Access):
                     file="--by" if question.by else "--gene, --rsid",
                     expected="a cohort store, which has the evidence of everyone and annotations",
                     found="a freeze",
-                    action="name the cohort store, or ask in SQL",
+                    action="ask the cohort that the freeze was made from"
+                    + (", or the freeze in SQL over calls and participants" if question.by else ""),
                 )
             )
         if question.sql is not None:

@@ -120,6 +120,11 @@ def _selected(
     return f"SELECT {', '.join(columns)} FROM {source} {condition}{_in_order(contigs)}"
 
 
+def annotated_with(question: Question) -> str:
+    """Return the SQL condition for the gene and the rsID of ``question``, over the columns of annotations."""
+    return " AND ".join(_conditions(None, question))
+
+
 def _conditions(region: Region | None, question: Question | None) -> list[str]:
     conditions = [_within(region)] if region is not None else []
     if question is not None and question.gene is not None:

@@ -131,7 +131,10 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
         # what is damaged is written again, and what an earlier version left that was killed
         _complete(store, snapshot, output=output, engine=engine, types=types)
         return
-    for name in (PARTICIPANTS_FILE, SUMS_FILE, LIST):  # a command was killed before the sites appeared
+    names = (PARTICIPANTS_FILE, SUMS_FILE, LIST)
+    others = {path.name for path in output.iterdir()} - {*names, *DESCRIBING, TABLES, WORK} if output.is_dir() else ()
+    _require(all(name.startswith(".") for name in others), found="a folder with other files")
+    for name in names:  # a command was killed before the sites appeared
         (output / name).unlink(missing_ok=True)
     work = output / WORK
     if (output / TABLES).is_dir():

@@ -117,6 +117,8 @@ def no_workspace(folder: Path) -> InputRefused:
         action = f"its workspace is a folder above it: --workspace {os.path.relpath(above)}"
     elif kind == "a cohort store":
         action = "a bare cohort store is given as --cohort DIR, to the commands that have --cohort"
+    elif kind == "a freeze":
+        action = "a freeze is given as --cohort DIR to `baekman query`, and as --freeze DIR to `baekman verify`"
     elif is_here:
         action = f"say --workspace DIR or set {VARIABLE}; `baekman registry init --workspace DIR` makes a workspace"
     else:

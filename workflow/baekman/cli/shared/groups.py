@@ -43,6 +43,19 @@ HEADS = {
 class Root(TyperGroup):
     """The group of all commands, which lists them under heads."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the line names; one that is in groups only is refused with the words to type."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            if message := getattr(error, "message", ""):
+                commands = {group: self.get_command(ctx, group) for group in self.list_commands(ctx) if group != "step"}
+                groups = [group for group, command in commands.items() if args[0] in getattr(command, "commands", ())]
+                if groups:
+                    words = " or ".join(f"`{ctx.command_path} {group} {args[0]}`" for group in groups)
+                    error.message = f"{message.partition(' Did you mean')[0]} Did you mean {words}?"  # type: ignore[attr-defined]
+            raise
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands under their heads."""
         commands = {name: command for name in self.list_commands(ctx) if (command := self.get_command(ctx, name))}

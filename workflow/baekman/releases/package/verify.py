@@ -113,12 +113,17 @@ def _problem(name: str, *, expected: str, found: str) -> Problem:
     return Problem(file=name, expected=expected, found=found, action=AGAIN)
 
 
+def later_manifests(place: Path) -> list[Path]:
+    """Return the manifests in the folder ``place``, else ``place`` itself, as the path of one."""
+    return sorted(place.glob(LATER)) if place.is_dir() else [place]
+
+
 def _revocations(
     folder: Path, manifest: Manifest, digest: str, *, key: PublicKey, named: Sequence[Path]
 ) -> Iterator[Problem]:
     """Yield a problem for each later manifest that revokes the package; refuse one that ``key`` did not sign."""
     places = [folder.absolute().parent / REVOKED, *named]
-    paths = [path for place in places for path in (sorted(place.glob(LATER)) if place.is_dir() else [place])]
+    paths = [path for place in places for path in later_manifests(place)]
     for path in paths:
         if path not in named and not path.is_file():
             continue
