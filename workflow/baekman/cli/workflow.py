@@ -123,6 +123,16 @@ def deliver(
     raise typer.Exit(EXIT_FAILED if outcome.exit_code else EXIT_DONE)
 
 
+def _existing(folder: Path) -> Workspace:
+    """Return the workspace in ``folder``; refuse a mistyped one, which the state of an inbox would make."""
+    from baekman.workspace.identity import no_workspace
+    from baekman.workspace.paths import Workspace
+
+    if not folder.is_dir():
+        raise no_workspace(folder)
+    return Workspace(folder)
+
+
 @app.command()
 def watch(
     inbox: InboxArgument,
@@ -143,11 +153,8 @@ def watch(
     """
     from baekman.watch import Calls, Wait, place_of
     from baekman.watch import watch as watch_inbox
-    from baekman.workspace.identity import no_workspace
-    from baekman.workspace.paths import Workspace
 
-    if not workspace.is_dir():  # the state of the inbox would make a workspace of a mistyped name
-        raise no_workspace(workspace)
+    watched = _existing(workspace)
     forget_places(os.environ, inbox)
     _check_scheduler(insecure=insecure)
     cluster_answers = _cluster_answers(profile)
@@ -175,7 +182,7 @@ def watch(
 
     watch_inbox(
         inbox,
-        workspace=Workspace(workspace),
+        workspace=watched,
         calls=Calls(
             deliver=deliver_folder,
             refuse=report_refusal,
