@@ -93,6 +93,30 @@ MISTAKES = {
         f"Error: Got unexpected extra argument(s) ({DELIVERY}). Did you mean --delivery ID?",
         code=2,
     ),
+    "a watch in a workspace that is not there": Mistake(
+        "watch inbox --workspace V --once", f"--workspace: expected a workspace, found no such folder; {MAKE_ONE}"
+    ),
+    "a freeze as workspace": Mistake(
+        "query --workspace frozen --region chr20:1",
+        "--workspace: expected a workspace, found a freeze; a freeze is given as --cohort DIR to `baekman query`, and "
+        "as --freeze DIR to `baekman verify`",
+    ),
+    "a command without its group": Mistake(
+        "annotate --workspace W", "Error: No such command 'annotate'. Did you mean `baekman cohort annotate`?", code=2
+    ),
+    "a word too many": Mistake(
+        "hold show SPECIMEN S0 --workspace W", "Error: Got unexpected extra argument(s) (S0)", code=2
+    ),
+    "a freeze over other files": Mistake(
+        "cohort freeze --workspace W --output small",
+        "--output: expected a new folder, or one with a freeze of this snapshot, found a folder with other files; "
+        "choose another folder: a freeze is never overwritten",
+    ),
+    "a file of IDs without @": Mistake(
+        "export --workspace W --format vcf --participants registration.tsv --output x.vcf",
+        "--participants: expected IDs of participants of snapshot 1, found 1 of 1 others: number 1; "
+        '`baekman query --sql "SELECT participant_id FROM participants"` lists them; a file of IDs is @FILE',
+    ),
     "no cohort yet": Mistake(
         "cohort snapshots --workspace NEW",
         "cohort: expected a cohort store, found a workspace without a cohort yet; `baekman deliver` makes it, or "

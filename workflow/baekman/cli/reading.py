@@ -18,6 +18,7 @@ from baekman.cli.options import (
     WorkersOption,
     print_findings,
 )
+from baekman.cli.shared.notes import warnings_as_notes
 from baekman.cli.shared.opening import note_left_out, note_other_snapshot, opened_cohort
 from baekman.cli.shared.query_options import (
     AnswerFileOption,
@@ -202,7 +203,7 @@ def query(
     with opened_cohort(cohort, snapshot=snapshot, workspace=workspace, purpose=purpose, may_be_freeze=True) as opened:
         if snapshot is None:
             question = of_finished_table(opened, question)
-        with opened.query(question) as relation:
+        with warnings_as_notes(), opened.query(question) as relation:
             write_answer(relation, replace(answer, short=question.short_columns))
         if question.tables is not None and participant is not None:
             note_other_snapshot(opened, question.tables, participant)

@@ -336,6 +336,7 @@ def _places(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
     for key, value in not_applied(workspace, outcome.delivery_id).items():
         yield f"not applied: {key} of the configuration, {json.dumps(value)}; config/README.md says when it is"
     yield f"report  {workspace.delivery(outcome.delivery_id).report}"
-    yield f"tables  {workspace.tables}"
-    yield f"cohort  {workspace.cohort}"
+    for name, folder in (("tables", workspace.tables), ("cohort", workspace.cohort)):
+        if folder.is_dir():  # not before somebody is accepted
+            yield f"{name}  {folder}"
     yield f"for the institution  {workspace.returned}"

@@ -6,6 +6,7 @@ They are copied into the memory of the query before it is closed to files, withi
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,7 @@ def _kinds(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
 
 
 def _require_members(connection: duckdb.DuckDBPyConnection, table: OwnTable, *, listed: str) -> None:
-    """Raise InputRefused when the table has rows, and none of a participant of the cohort."""
+    """Raise InputRefused when the table has rows, and none of a participant of the cohort; warn of rows of others."""
     ((rows, members),) = connection.execute(
         f"SELECT count(*), count(*) FILTER ({PARTICIPANT} IN ({listed})) FROM {quoted(table.name)}"
     ).fetchall()
@@ -148,6 +149,8 @@ def _require_members(connection: duckdb.DuckDBPyConnection, table: OwnTable, *, 
             found=f"{rows} rows with other IDs",
             action="take the IDs that the cohort shows; codes of an institution are known to the registry alone",
         )
+    if members < rows:
+        warnings.warn(f"{table.name}: {rows - members} of {rows} rows have an ID that no view has", stacklevel=2)
 
 
 def _refused(table: OwnTable, *, expected: str, found: str, action: str, place: str = "") -> InputRefused:

@@ -43,7 +43,8 @@ class Command(TyperCommand):
     def _hint(self, given: list[str]) -> str:
         """Return the option that an argument too many was probably meant for; "" for none."""
         options = {name for parameter in self.params for name in parameter.opts}
-        extra = [word for word, before in zip(given, ["", *given], strict=False) if not (word + before).startswith("-")]
+        words = zip(given, ["", *given], strict=False)  # each with the one before it
+        extra = [word for word, before in words if not word.startswith("-") and not before.startswith("-")]
         for word in extra:
             for option, value, is_likely in (
                 ("--delivery", "ID", is_valid(word, "D")),
