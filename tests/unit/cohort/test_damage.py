@@ -241,7 +241,7 @@ def test_commands_find_and_mend_damaged_tables_and_freezes(place: Path) -> None:
         file.write_bytes(content)
     (place / "tables" / "variants" / "2_" / "P2.parquet").rename(place / "tables" / "variants" / "2_" / "P3.parquet")
     found = command(*arguments, "--verify", check=False)
-    again = "write it again with `baekman tables`, or `cohort freeze`"
+    again = "write it again with `baekman tables --output TABLES`, or `cohort freeze`"
     assert (found.returncode, found.stdout.splitlines()) == (
         1,
         [

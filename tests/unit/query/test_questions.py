@@ -158,6 +158,9 @@ def test_mistakes_in_a_table_of_ones_own_are_named_and_no_value_is(store: Store,
     (tmp_path / "some.csv").write_text("participant_id,a\nP1,1\nHOSP-1,2\n")
     with pytest.warns(UserWarning, match="^some: 1 of 2 rows have an ID that no view has$"):
         answer(store, sql="SELECT 1", **own(tmp_path / "some.csv"))
+    misspelt = refusal(store, region="c1", by=("some.b",), **own(tmp_path / "some.csv"))
+    assert misspelt.startswith("--by: expected columns of your tables, found Binder Error: ")
+    assert misspelt.endswith("; some has participant_id VARCHAR, a BIGINT")
     message = refused(b"participant_id,age\nP1,old\n", sql="SELECT age + 1 FROM pheno")
     assert message.startswith(
         "--sql: expected SQL over the views sites, calls, reference, participants and pheno, found "

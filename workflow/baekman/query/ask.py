@@ -85,12 +85,16 @@ def check_sql(
         )
 
 
-def refused_sql(error: duckdb.Error, *, views: Sequence[str] = VIEW_NAMES, columns: str = "") -> InputRefused:
-    """Return the refusal of SQL that DuckDB cannot run; ``columns`` are those of tables of one's own."""
+def refused_sql(
+    error: duckdb.Error, *, views: Sequence[str] = VIEW_NAMES, columns: str = "", by: bool = False
+) -> InputRefused:
+    """Return the refusal of SQL that DuckDB cannot run, or of columns that are counted ``by``.
+
+    ``columns`` are those of tables of one's own.
+    """
     found = " ".join(str(error).partition("Candidate functions:")[0].split())
-    return InputRefused(
-        Problem(file="--sql", expected=f"SQL over the views {_listed(views)}", found=found, action=columns)
-    )
+    option, expected = ("--by", "columns of your tables") if by else ("--sql", f"SQL over the views {_listed(views)}")
+    return InputRefused(Problem(file=option, expected=expected, found=found, action=columns))
 
 
 def _listed(views: Sequence[str]) -> str:
@@ -148,7 +152,7 @@ def ask(
     except duckdb.Error as error:
         if ANNOTATED not in views and ANNOTATED in str(error):
             columns = NEXT_STEP
-        raise refused_sql(error, views=views, columns=columns) from None
+        raise refused_sql(error, views=views, columns=columns, by=bool(question.by)) from None
 
 
 def _require_name(connection: duckdb.DuckDBPyConnection, question: Question) -> None:

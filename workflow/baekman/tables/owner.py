@@ -78,7 +78,7 @@ def require_keys_if_encrypted(folder: Path) -> None:
 
 def verify_owner(folder: Path, *, owner: str) -> Iterator[str]:
     """Yield a line when ``tables.json`` of the workspace's own tables is absent, damaged or of another workspace."""
-    again = "write it again with `baekman tables`"
+    again = "write it again with `baekman tables --output TABLES`"
     try:
         present = owner_of(folder)
     except DamagedFile:

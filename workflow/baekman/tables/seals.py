@@ -114,7 +114,7 @@ def verify_tables(output: Path) -> Iterator[str]:
 
     Each ends with the next step: the commands write whatever is not whole, and leave the rest as it is.
     """
-    again = "write it again with `baekman tables`, or `cohort freeze`"
+    again = "write it again with `baekman tables --output TABLES`, or `cohort freeze`"
     if not (output / FOLDER).is_dir():
         yield f"{FOLDER}: absent; {again}"
         return

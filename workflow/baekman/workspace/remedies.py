@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _REMEDIES = {
-    "tables": "write it again with `baekman tables`, or `baekman cohort freeze`",
+    "tables": "write it again with `baekman tables --output TABLES`, or `baekman cohort freeze`",
     "sites": "make it again from the batches with `baekman cohort repair`",
     "batches": "restore the batch from a back-up, or withdraw its participants and add their gVCFs again",
     "work": "delete the folder `work` of the cohort, and run the same command again",
