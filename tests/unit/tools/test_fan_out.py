@@ -28,6 +28,8 @@ def test_each_reader_gets_all_of_the_stdout(tmp_path: Path) -> None:
         (SOURCE, ["sh", "-c", "head -c 100000 >/dev/null; exit 4"], "sh ended with exit code 4"),
         (SOURCE, ["true"], "a reader of seq ended before it"),
         (["sh", "-c", "echo half; exit 5"], ["cat"], "sh ended with exit code 5"),
+        # the others are waited for when it fails
+        (["sh", "-c", "echo half; exec >&-; sleep 0.2; exit 5"], ["cat"], "sh ended with exit code 5"),
     ],
 )
 def test_a_failure_ends_all_of_them_and_names_the_tool(

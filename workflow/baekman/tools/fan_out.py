@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -12,6 +13,7 @@ from baekman.tools.pipes import BLOCK, PipeFailed, tool_name
 
 Words = Sequence[str | Path]
 GRACE = 1.0  # seconds that a tool has to end after another failed
+LOOK = 0.25  # seconds between two looks at all tools
 
 
 def fan_out(source: Sequence[Words], readers: Mapping[Path, Sequence[Words]]) -> None:
@@ -30,10 +32,7 @@ def fan_out(source: Sequence[Words], readers: Mapping[Path, Sequence[Words]]) ->
         _start(source, sources, stdin=subprocess.DEVNULL, sink=subprocess.PIPE)
         started += sources
         is_whole = _copy(sources[-1][0].stdout, pipes)
-        for process, _ in started:
-            # a broken pipe is the effect of a failure: all that still run have to end soon
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=None if is_whole and not _has_failed(started) else GRACE)
+        _wait(started, is_whole=is_whole)
     finally:
         for process, _ in started:
             process.kill()
@@ -87,6 +86,21 @@ def _copy(source: IO[bytes] | None, readers: Sequence[IO[bytes] | None]) -> bool
         for pipe in pipes:
             pipe.close()
     return True
+
+
+def _wait(started: Sequence[tuple[subprocess.Popen[bytes], Words]], *, is_whole: bool) -> None:
+    """Wait for all tools; after a failure, of which a broken pipe is an effect too, no longer than ``GRACE``.
+
+    A tool closes its stdout before it fails, so the failure of any of them may come while others are waited for.
+    """
+    last = None if is_whole else time.monotonic() + GRACE
+    while running := [process for process, _ in started if process.poll() is None]:
+        if last is None and _has_failed(started):
+            last = time.monotonic() + GRACE
+        if last is not None and time.monotonic() > last:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running[0].wait(timeout=LOOK)
 
 
 def _has_failed(started: Sequence[tuple[subprocess.Popen[bytes], Words]]) -> bool:
