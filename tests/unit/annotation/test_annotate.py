@@ -312,11 +312,12 @@ def test_a_killed_command_leaves_no_annotations_and_the_next_one_finishes(
     assert [path.name for path in (store.path / "annotations").glob(".*")] == [".lock"]
 
 
-def test_damaged_annotations_are_found_and_written_again(place: Path, store: Store) -> None:
+@pytest.mark.parametrize("name", ["*.parquet", "sources.json", "hashes.json"])
+def test_damaged_annotations_are_found_and_written_again(place: Path, store: Store, name: str) -> None:
     sources = Sources(genes=place / "genes.gff3")
     annotate(store, sources)
     whole, folder = _files(store), store.annotations(read_snapshot(store).sites)
-    file = next(folder.glob("*.parquet"))
+    file = next(folder.glob(name))
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)

@@ -24,7 +24,7 @@ from baekman.annotation.consequences import consequences_of, parsed
 from baekman.annotation.known import TAGS, known_alleles
 from baekman.annotation.schema import ANNOTATIONS, SCHEMA_VERSION
 from baekman.annotation.sources import GFF_COLUMNS, Sources, contig_lengths, features, names_in_cohort, require_usable
-from baekman.annotation.stored import NOTE, is_whole, noted, read_annotations
+from baekman.annotation.stored import NOTE, has_annotations, read_annotations
 from baekman.arrow import numpy_of, with_metadata, write_parquet
 from baekman.cohort.garbage import living
 from baekman.cohort.snapshot import Snapshot, numbers, read_sites, read_snapshot, reading, refuse_gone
@@ -126,11 +126,11 @@ def _annotate(
         "sources": {kind: {"file": path.name, "sha256": digests[kind]} for kind, path in sources.files.items()},
     }
     target = store.annotations(snapshot.sites)
-    if noted(store, snapshot) == note and is_whole(target):
+    if has_annotations(store, snapshot, note):
         alleles = sum(read_annotations(store, snapshot, shard, columns=["pos"]).num_rows for shard in _shards(store))
         return Annotated(snapshot=snapshot, alleles=alleles, new=0)
-    older = [each for each in living(store) if each.sites != snapshot.sites and noted(store, each) == note]
-    base = next((each for each in reversed(older) if is_whole(store.annotations(each.sites))), None)
+    older = (each for each in reversed(living(store)) if each.sites != snapshot.sites)
+    base = next((each for each in older if has_annotations(store, each, note)), None)
     working = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(working, ignore_errors=True)
     (working / PARTS).mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,18 @@ def damaged_annotations(store: Store) -> Iterator[str]:
             yield f"annotations/{folder.name}: damaged; write it again with `baekman cohort annotate`"
 
 
-def is_whole(folder: Path) -> bool:
-    """Return whether the files of annotations are all there with the digests of their list."""
+def has_annotations(store: Store, snapshot: Snapshot, sources: Mapping[str, Any]) -> bool:
+    """Return whether a snapshot has undamaged annotations from ``sources``, as ``noted`` returns them."""
     try:
+        return noted(store, snapshot) == sources and is_whole(store.annotations(snapshot.sites))
+    except DamagedFile:
+        return False
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether the files of annotations are all there with the digests of their list, and their sources too."""
+    try:
+        read_sealed(folder / NOTE)
         listed = read_digests(folder / LIST) or {}
         return bool(listed) and listed == digests_of(folder, folder.glob("*.parquet"))
     except (DamagedFile, FileNotFoundError):
