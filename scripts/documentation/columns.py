@@ -10,12 +10,12 @@ from baekman.cohort import schema as cohort
 from baekman.columns import DICTIONARY_COLUMNS as DICTIONARY_NAMES
 from baekman.columns import Columns, TextColumn, type_name
 from baekman.config.schema_errors import read_schema
+from baekman.freezes import files
 from baekman.records import schema as records
 from baekman.records.dictionary import DICTIONARY_COLUMNS
 from baekman.records.intake.tables import COVERAGE_FILE, EVENTS_FILE
 from baekman.registry.registration import REGISTRATION_COLUMNS
 from baekman.report.verdict_table import VERDICT_COLUMNS
-from baekman.tables import freeze_files
 from documentation.markdown import code, table
 
 
@@ -145,8 +145,8 @@ def tables_page() -> str:
         "tables. Its `dictionary.tsv` has a row for each column of all files, in the columns "
         f"{', '.join(code(name) for name in DICTIONARY_NAMES)}.\n",
     ]
-    for name in (freeze_files.PARTICIPANTS_FILE, freeze_files.CONTIGS_FILE, freeze_files.SHARDS_FILE):
-        parts += [f"`{name}`:\n", columns_table(freeze_files.FILES[name])]
+    for name in (files.PARTICIPANTS_FILE, files.CONTIGS_FILE, files.SHARDS_FILE):
+        parts += [f"`{name}`:\n", columns_table(files.FILES[name])]
     parts += [
         "## verdicts.tsv\n",
         "`deliveries/D…/report/verdicts.tsv`: a row per reason of a verdict, or per verdict without a reason.\n",

@@ -18,13 +18,13 @@ from baekman.cohort import snapshot, store
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.settings import BatchSettings
+from baekman.freezes.freeze import freeze
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, matcher_of
 from baekman.registry.confidential import read_identifiers
 from baekman.registry.records import open_registry
 from baekman.registry.specimen import SpecimenRecord
 from baekman.tables import files as table_files
-from baekman.tables.freeze import freeze
 from support import PROJECT
 from support.canaries import INSTITUTION, LABELS, Canaries, make_canaries, plant
 from support.delivery_builder import write_reference

@@ -14,8 +14,8 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import Store, create_store, open_store
 from baekman.engine.local import Engine
+from baekman.freezes.freeze import freeze
 from baekman.gvcf.thresholds import GvcfRules
-from baekman.tables.freeze import freeze
 from support.store_tools import hashes, reference_from_gvcfs
 
 SEED = int(os.environ.get("BAEKMAN_SEED", "1"))

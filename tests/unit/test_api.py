@@ -23,8 +23,8 @@ import pytest
 from baekman import audit
 from baekman.cohort import rewrite
 from baekman.errors import InputRefused
+from baekman.freezes.freeze import freeze
 from baekman.tables import keys as table_keys
-from baekman.tables.freeze import freeze
 from baekman.tables.make import make_tables
 from support.example_workspace import LATER, PARTICIPANTS, example_workspace
 

@@ -24,9 +24,9 @@ from baekman.cohort.store import open_store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
 from baekman.files import locks
+from baekman.freezes.verification import verify_freeze
 from baekman.intake.receive import here, receive
 from baekman.tables.files import table_path
-from baekman.tables.freeze_verification import verify_freeze
 from baekman.withdrawal import sweep
 from baekman.workspace.denied import denied_participants
 from baekman.workspace.paths import Workspace

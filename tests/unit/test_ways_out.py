@@ -20,15 +20,15 @@ from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope
 from baekman.errors import InputRefused
 from baekman.export import write
+from baekman.freezes import freeze as tables_of_freeze
+from baekman.freezes.verification import verify_freeze
 from baekman.query.limits import Limits
 from baekman.query.own_tables import OwnTable
 from baekman.query.question import Question
 from baekman.registry.denied_list import add_consent, open_in_force
 from baekman.registry.listing import types_of
-from baekman.tables import freeze as tables_of_freeze
 from baekman.tables import make
 from baekman.tables.files import table_path
-from baekman.tables.freeze_verification import verify_freeze
 from baekman.workspace.denied import mark_withdrawn
 from cyvcf2 import VCF
 from support.finished_workspace import FinishedWorkspace

@@ -21,13 +21,13 @@ from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import create_store, open_store
 from baekman.consent import ALL_SCOPES, ConsentEvent, Decision
 from baekman.errors import InputRefused
+from baekman.freezes.freeze import freeze
+from baekman.freezes.verification import notes_on, verify_freeze
+from baekman.freezes.withdrawal import leave_freeze
 from baekman.registry.denied_list import update_denied_list
 from baekman.registry.records import open_registry
 from baekman.tables import files as table_files
 from baekman.tables import make as tables
-from baekman.tables.freeze import freeze
-from baekman.tables.freeze_verification import notes_on, verify_freeze
-from baekman.tables.freeze_withdrawal import leave_freeze
 from baekman.workspace import run_lock
 from baekman.workspace.denied import denied_participants, withdrawn_participants
 from baekman.workspace.paths import Workspace

@@ -59,8 +59,8 @@ def open_cohort(
     """
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
     if not (Path(path) / "store.json").exists():
+        from baekman.freezes.folder import is_freeze
         from baekman.frozen_cohort import open_freeze
-        from baekman.tables.freeze_folder import is_freeze
 
         if is_freeze(Path(path)):
             return open_freeze(path, snapshot=snapshot, workspace=workspace, purpose=purpose)

@@ -14,10 +14,10 @@ from baekman.cohort.store import open_store
 from baekman.consent import scopes_of
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
+from baekman.freezes import reading
+from baekman.freezes.folder import TABLES
 from baekman.query.frozen import FreezeAccess
-from baekman.tables import freeze_reading
 from baekman.tables.dataset import find_owner
-from baekman.tables.freeze_folder import TABLES
 from baekman.tables.snapshots import numbers_of
 from baekman.workspace.identity import STORE_FILE
 from baekman.workspace.paths import Workspace
@@ -61,7 +61,7 @@ def open_freeze(
             )
         )
     place = find_owner(folder / TABLES, given=Path(workspace) if workspace is not None else None)
-    freeze = freeze_reading.open_freeze(folder, home=place.root.absolute() if place is not None else None)
+    freeze = reading.open_freeze(folder, home=place.root.absolute() if place is not None else None)
     return FrozenCohort(freeze, purpose=purpose)
 
 
@@ -74,7 +74,7 @@ class FrozenCohort(Cohort):
 
     _access: FreezeAccess
 
-    def __init__(self, freeze: freeze_reading.Freeze, *, purpose: str = "") -> None:
+    def __init__(self, freeze: reading.Freeze, *, purpose: str = "") -> None:
         super().__init__(freeze.store, freeze.snapshot, engine=Engine(), purpose=purpose)
         self._access = FreezeAccess(freeze, purpose=purpose)
         self.freeze_folder = freeze

@@ -25,6 +25,8 @@ from baekman.cohort.store import WAITING
 from baekman.engine.local import Engine
 from baekman.files.locks import exclusive
 from baekman.files.sidecar import read_checked, write_checked
+from baekman.freezes.files import SUMS_FILE
+from baekman.freezes.withdrawal import leave_freezes
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.records.withdrawal import leave_records, sweep_records
@@ -32,8 +34,6 @@ from baekman.report.renewal import write_report_again
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
-from baekman.tables.freeze_files import SUMS_FILE
-from baekman.tables.freeze_withdrawal import leave_freezes
 from baekman.workspace import run_lock
 from baekman.workspace.abandoned_orders import destroy_abandoned
 from baekman.workspace.currency import newest_snapshot, note_cohort

@@ -20,9 +20,9 @@ from baekman.cohort.verify.whole import verify
 from baekman.errors import InputRefused
 from baekman.export import write as exports
 from baekman.export.write import Content, export
+from baekman.freezes.freeze import freeze
 from baekman.gvcf.thresholds import Thresholds
 from baekman.tables import make as tables
-from baekman.tables.freeze import freeze
 from baekman.tables.make import make_tables
 from support.kills import Killed, killed
 from support.small_cohort import BASES, member

@@ -24,8 +24,8 @@ from baekman.cohort.snapshot import numbers, read_called, read_sites, read_snaps
 from baekman.cohort.store import create_store, open_store
 from baekman.cohort.verify.whole import verify
 from baekman.errors import DamagedFile, InputRefused
+from baekman.freezes.verification import verify_freeze
 from baekman.query.question import Question
-from baekman.tables.freeze_verification import verify_freeze
 from baekman.tables.seals import verify_tables
 from support import small_cohort
 from support.store_tools import baekman as command

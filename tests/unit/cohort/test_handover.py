@@ -19,10 +19,10 @@ from baekman.cohort.work_file import WorkFile
 from baekman.errors import InputRefused
 from baekman.export import write as exports
 from baekman.export.write import Content, export
+from baekman.freezes.freeze import freeze
 from baekman.gvcf import reader
 from baekman.tables import make as tables
 from baekman.tables.files import TableWriters, table_path
-from baekman.tables.freeze import freeze
 from baekman.tables.make import make_tables
 from support.small_cohort import BASES, member
 from support.store_tools import block, gvcf_text, line, write_reference

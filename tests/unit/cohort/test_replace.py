@@ -23,8 +23,8 @@ from baekman.cohort.verify.gvcfs import compare_gvcfs
 from baekman.cohort.verify.whole import verify
 from baekman.errors import InputRefused
 from baekman.export.write import Content
+from baekman.freezes.freeze import freeze
 from baekman.gvcf.thresholds import GvcfRules
-from baekman.tables.freeze import freeze
 from baekman.tables.make import make_tables
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

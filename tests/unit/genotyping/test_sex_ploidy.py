@@ -24,9 +24,9 @@ from baekman.cohort.snapshot import read_sites, read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.cohort.verify.whole import verify
 from baekman.export.write import Content, export
+from baekman.freezes.freeze import freeze
 from baekman.genome.regions import Region
 from baekman.tables.files import table_path
-from baekman.tables.freeze import freeze
 from baekman.tables.make import make_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -21,13 +21,13 @@ from baekman.cohort.store import open_store
 from baekman.config.loading import complete
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
+from baekman.freezes.freeze import freeze
 from baekman.key_ring import Key, make_key_file
 from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, matcher_of
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
-from baekman.tables.freeze import freeze
 from baekman.workspace.denied import withdrawn_participants
 from support.finished_workspace import DELIVERY, FinishedWorkspace, finished_workspace, write_tables
 from support.store_tools import baekman

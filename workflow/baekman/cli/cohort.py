@@ -363,7 +363,7 @@ def verify(
 
     Example: baekman cohort verify --cohort cohort --freeze release-1
     """
-    from baekman.tables.freeze_verification import verify_freeze
+    from baekman.freezes.verification import verify_freeze
 
     if freeze is not None:
         refuse_other_than_freeze(freeze)

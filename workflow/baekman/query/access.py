@@ -179,8 +179,8 @@ class Access:
         return findings
 
     def write_freeze(self, output: Path, *, engine: Engine) -> Snapshot:
-        """Write a freeze of the latest snapshot to ``output`` as ``tables.freeze`` does; each attempt is recorded."""
-        from baekman.tables.freeze import freeze
+        """Write a freeze of the latest snapshot to ``output`` as ``freezes.freeze`` does; each attempt is recorded."""
+        from baekman.freezes.freeze import freeze
 
         options: dict[str, Any] = {"purpose": self.purpose, "engine": engine, "record": self.record_freeze}
         return freeze(self.store, output=output, types=self._types, **options)

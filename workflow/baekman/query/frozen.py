@@ -13,6 +13,7 @@ from baekman import pseudonyms
 from baekman.cohort.snapshot import Snapshot
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import require_listed
+from baekman.freezes.reading import Freeze, ids_of
 from baekman.genome.regions import Region
 from baekman.query.access import Access
 from baekman.query.ask import check_sql, refused_sql
@@ -22,7 +23,6 @@ from baekman.query.own_tables import load
 from baekman.query.question import Question, calls_of, carriers_of, parse_allele, sites_in
 from baekman.query.views import SITES_IN_VIEW, views_in
 from baekman.tables.files import REFERENCE, VARIANTS
-from baekman.tables.freeze_reading import Freeze, ids_of
 from baekman.tables.keys import open_keys
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ from baekman.engine.local import Engine
 from baekman.errors import DamagedFile
 from baekman.files.digests import LIST, read_sealed
 from baekman.files.sidecar import read_checked
+from baekman.freezes.folder import SITES, TABLES
+from baekman.freezes.verification import notes_on, verify_freeze
 from baekman.projects.verification import verify_projects
 from baekman.records.store import open_store
 from baekman.records.verification import verify as verify_records
@@ -20,8 +22,6 @@ from baekman.registry import denied_list
 from baekman.registry.books import every_book
 from baekman.registry.records import open_registry
 from baekman.tables.dataset import find_owner
-from baekman.tables.freeze_folder import SITES, TABLES
-from baekman.tables.freeze_verification import notes_on, verify_freeze
 from baekman.tables.keys import folder_of, open_keys, verify_keys
 from baekman.tables.owner import verify_owner
 from baekman.tables.seals import verify_tables

@@ -41,7 +41,7 @@ def opened_cohort(
     """
     from baekman.api import open_cohort
     from baekman.cohort.store import no_store
-    from baekman.tables.freeze_folder import is_freeze
+    from baekman.freezes.folder import is_freeze
 
     folder = cohort_folder(cohort, workspace)
     if not may_be_freeze and is_freeze(folder):
@@ -86,7 +86,7 @@ def note_other_snapshot(cohort: Cohort, tables: Path, participant: str) -> None:
 
 def note_unknown_types(freeze: Path) -> None:
     """Print how many participants of a freeze have no type, as where the registry cannot be opened."""
-    from baekman.tables.freeze_reading import open_freeze
+    from baekman.freezes.reading import open_freeze
 
     count = open_freeze(freeze).participants().column("type").null_count
     if count:

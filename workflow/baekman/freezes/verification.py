@@ -20,9 +20,8 @@ from baekman.cohort.store import Store
 from baekman.columns import type_name
 from baekman.errors import DamagedFile, InputRefused
 from baekman.files.digests import LIST, digest_of, read_digests, read_sealed
-from baekman.tables.files import open_table, table_path
-from baekman.tables.freeze_counts import count_findings, counting_sentence
-from baekman.tables.freeze_files import (
+from baekman.freezes.counts import count_findings, counting_sentence
+from baekman.freezes.files import (
     DICTIONARY_FILE,
     FILES,
     PARTICIPANTS_FILE,
@@ -31,8 +30,9 @@ from baekman.tables.freeze_files import (
     listed_sums,
     read_sums,
 )
-from baekman.tables.freeze_folder import SITES, TABLES
-from baekman.tables.freeze_reading import Freeze, ids_of, left_since, open_freeze
+from baekman.freezes.folder import SITES, TABLES
+from baekman.freezes.reading import Freeze, ids_of, left_since, open_freeze
+from baekman.tables.files import open_table, table_path
 from baekman.tables.keys import TableKeys, open_keys
 from baekman.tables.seals import DATASETS, seals_digest, verify_tables
 

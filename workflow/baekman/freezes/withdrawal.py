@@ -10,9 +10,9 @@ from baekman.arrow import read_parquet, write_parquet
 from baekman.errors import DamagedFile
 from baekman.files.atomic import atomic_file
 from baekman.files.digests import LIST, read_sealed, sha256_of, write_sealed
+from baekman.freezes.files import PARTICIPANTS_FILE, SUMS_FILE, read_sums, remove_parts, write_sums
+from baekman.freezes.folder import TABLES, is_freeze
 from baekman.tables.files import files_of, remove_tables
-from baekman.tables.freeze_files import PARTICIPANTS_FILE, SUMS_FILE, read_sums, remove_parts, write_sums
-from baekman.tables.freeze_folder import TABLES, is_freeze
 from baekman.tables.seals import seals_digest
 
 

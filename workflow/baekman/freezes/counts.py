@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from baekman.arrow import group_starts, numpy_of, read_parquet
+from baekman.freezes.folder import SITES
+from baekman.freezes.reading import Freeze, ids_of
 from baekman.genome.regions import Region
 from baekman.genome.shards import Shard
 from baekman.tables.dataset import row_groups_in
 from baekman.tables.files import REFERENCE, VARIANTS, open_table, table_path
-from baekman.tables.freeze_folder import SITES
-from baekman.tables.freeze_reading import Freeze, ids_of
 from baekman.tables.keys import TableKeys
 from baekman.tables.rows import site_of_rows
 

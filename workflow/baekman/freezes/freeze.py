@@ -27,8 +27,7 @@ from baekman.files.digests import (
     write_sealed,
 )
 from baekman.files.snapshots import SnapshotGone
-from baekman.tables.files import metadata_of
-from baekman.tables.freeze_files import (
+from baekman.freezes.files import (
     DESCRIBING,
     PARTICIPANTS_FILE,
     SUMS_FILE,
@@ -40,7 +39,8 @@ from baekman.tables.freeze_files import (
     write_participants,
     write_sums,
 )
-from baekman.tables.freeze_folder import SITES, TABLES, WORK
+from baekman.freezes.folder import SITES, TABLES, WORK
+from baekman.tables.files import metadata_of
 from baekman.tables.make import make_tables
 from baekman.tables.seals import DATASETS, seals_digest
 from baekman.workspace.denied import admission_of, held_denials
@@ -61,7 +61,7 @@ def freeze(
 ) -> Snapshot:
     """Write ``sites/`` and ``tables/`` of everyone at the current snapshot below ``output``; returns it.
 
-    Next to them lie the files that describe them (``freeze_files``). ``types`` returns the registered types of
+    Next to them lie the files that describe them (``freezes.files``). ``types`` returns the registered types of
     participants.
 
     Participants without consent to ``purpose`` in force are left out: sites and tables are those of a cohort that never

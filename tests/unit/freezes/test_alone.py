@@ -22,11 +22,11 @@ from baekman.columns import type_name
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile, InputRefused
 from baekman.files.digests import LIST, digest_of, read_sealed, write_sealed
-from baekman.tables import freeze_counts
-from baekman.tables.freeze import freeze
-from baekman.tables.freeze_files import DESCRIBING, FILES, write_sums
-from baekman.tables.freeze_reading import open_freeze
-from baekman.tables.freeze_verification import notes_on, verify_freeze
+from baekman.freezes import counts
+from baekman.freezes.files import DESCRIBING, FILES, write_sums
+from baekman.freezes.freeze import freeze
+from baekman.freezes.reading import open_freeze
+from baekman.freezes.verification import notes_on, verify_freeze
 from support.example_workspace import LATER, PARTICIPANTS, example_workspace
 from support.store_tools import baekman as run
 from support.store_tools import hashes
@@ -225,9 +225,9 @@ def test_with_many_participants_some_shards_stand_for_all(folder: Path, monkeypa
     frozen = open_freeze(folder / "F")
     shard = frozen.store.shards[0]
     object.__setattr__(frozen.store, "shards", (shard,) * 10)
-    monkeypatch.setattr(freeze_counts, "OPENINGS", 6)
-    assert len(freeze_counts.counted_shards(frozen)) == 2
-    assert freeze_counts.counting_sentence(frozen).endswith("in 2 of 10 shards, a sample")
+    monkeypatch.setattr(counts, "OPENINGS", 6)
+    assert len(counts.counted_shards(frozen)) == 2
+    assert counts.counting_sentence(frozen).endswith("in 2 of 10 shards, a sample")
 
 
 # -- a freeze of an earlier version

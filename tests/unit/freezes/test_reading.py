@@ -11,7 +11,7 @@ from baekman.cli import app
 from baekman.cli.shared import groups
 from baekman.errors import InputRefused
 from baekman.files.digests import LIST
-from baekman.tables.freeze_folder import is_freeze
+from baekman.freezes.folder import is_freeze
 from baekman.workspace.denied import mark_withdrawn
 from baekman.workspace.paths import Workspace
 from support.example_workspace import LATER, PARTICIPANTS, example_workspace

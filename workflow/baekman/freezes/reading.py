@@ -24,12 +24,7 @@ from baekman.cohort.snapshot import BatchEntry, Snapshot
 from baekman.cohort.store import Store, described_store
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.digests import LIST, read_sealed
-from baekman.genome.contigs import Contig
-from baekman.genome.regions import Region
-from baekman.gvcf.thresholds import GvcfRules, Thresholds
-from baekman.tables.dataset import END_OF_CONTIG, rows_of
-from baekman.tables.files import VARIANTS
-from baekman.tables.freeze_files import (
+from baekman.freezes.files import (
     CONTIGS,
     CONTIGS_FILE,
     DICTIONARY_FILE,
@@ -41,7 +36,12 @@ from baekman.tables.freeze_files import (
     SUMS_FILE,
     require_summed,
 )
-from baekman.tables.freeze_folder import SITES, TABLES, is_freeze
+from baekman.freezes.folder import SITES, TABLES, is_freeze
+from baekman.genome.contigs import Contig
+from baekman.genome.regions import Region
+from baekman.gvcf.thresholds import GvcfRules, Thresholds
+from baekman.tables.dataset import END_OF_CONTIG, rows_of
+from baekman.tables.files import VARIANTS
 from baekman.tables.keys import TableKeys, is_encrypted
 
 # the files of a freeze; one of an earlier version may lack any of them

@@ -23,8 +23,8 @@ from baekman.columns import Column, Columns, dictionary, schema_of
 from baekman.errors import DamagedFile
 from baekman.files.atomic import atomic_file, write_text
 from baekman.files.digests import read_sealed, sha256_of
+from baekman.freezes.folder import SITES, TABLES
 from baekman.genome.shards import format_shards
-from baekman.tables.freeze_folder import SITES, TABLES
 from baekman.tables.seals import DATASETS
 from baekman.tables.seals import FOLDER as SEALS
 

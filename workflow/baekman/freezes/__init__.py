@@ -1,0 +1,1 @@
+"""Freezes: the sites and tables of everyone at one snapshot, in a folder that stands by itself."""
