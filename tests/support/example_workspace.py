@@ -46,3 +46,13 @@ def example_workspace(folder: Path) -> Path:
     make_tables(store, output=workspace / "tables")
     audit.record(workspace, action="registry.init")
     return workspace
+
+
+def example_genes(folder: Path) -> Path:
+    """Write a GFF3 with the gene ALPHA around the variant of the workspace; return its path."""
+    kinds = (("ncRNA_gene", "ID=gene:G1;Name=ALPHA;biotype=lncRNA;gene_id=G1"),)
+    kinds += (("lnc_RNA", "ID=transcript:T1;Parent=gene:G1;biotype=lncRNA"), ("exon", "Parent=transcript:T1"))
+    rows = ["\t".join(["20", "test", kind, "901", "1100", ".", "+", ".", text]) for kind, text in kinds]
+    path = folder / "genes.gff3"
+    path.write_text("\n".join(["##gff-version 3", *rows, "###"]) + "\n")
+    return path

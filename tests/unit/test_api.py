@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import baekman
-import baekman.api
+import baekman.api.cohort
+import baekman.api.opening
 import baekman.frozen_cohort
 import baekman.query.genotypes
 import baekman.tables.dataset
@@ -21,12 +22,14 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from baekman import audit
+from baekman.annotation.annotate import annotate
+from baekman.annotation.sources import Sources
 from baekman.cohort import rewrite
 from baekman.errors import InputRefused
 from baekman.freezes.freeze import freeze
 from baekman.tables import keys as table_keys
 from baekman.tables.make import make_tables
-from support.example_workspace import LATER, PARTICIPANTS, example_workspace
+from support.example_workspace import LATER, PARTICIPANTS, example_genes, example_workspace
 
 PUBLIC = [
     "Cohort",
@@ -42,7 +45,13 @@ PUBLIC = [
     "open_table",
     "open_tables",
 ]
-MODULES = (baekman.api, baekman.frozen_cohort, baekman.tables.dataset, baekman.query.genotypes)
+MODULES = (
+    baekman.api.cohort,
+    baekman.api.opening,
+    baekman.frozen_cohort,
+    baekman.tables.dataset,
+    baekman.query.genotypes,
+)
 FIRST, SECOND = PARTICIPANTS
 
 
@@ -79,15 +88,22 @@ def test_the_public_names() -> None:
 @pytest.mark.parametrize("test", examples(), ids=lambda test: test.name)
 def test_the_example_of_a_docstring_runs(test: doctest.DocTest, place: Path) -> None:
     test.globs["cohort"] = baekman.open_cohort("W/cohort")
+    if test.name.endswith(".annotations"):
+        annotate(test.globs["cohort"].store, Sources(genes=example_genes(place)))
     result = doctest.DocTestRunner(optionflags=doctest.FAIL_FAST).run(test)
     assert result.failed == 0 and result.attempted > 0
 
 
 def test_every_public_name_and_method_has_an_example() -> None:
     names = {test.name.removeprefix("baekman.") for test in examples()}
-    methods = {f"api.Cohort.{name}" for name in vars(baekman.Cohort) if not name.startswith("_")}
-    functions = {"api.open_cohort", "api.create_cohort", "tables.dataset.open_table", "tables.dataset.open_tables"}
-    assert {*methods, *functions, "api.Cohort", "frozen_cohort.open_freeze"} - names == set()
+    methods = {f"api.cohort.Cohort.{name}" for name in vars(baekman.Cohort) if not name.startswith("_")}
+    functions = {
+        "api.opening.open_cohort",
+        "api.opening.create_cohort",
+        "tables.dataset.open_table",
+        "tables.dataset.open_tables",
+    }
+    assert {*methods, *functions, "api.cohort.Cohort", "frozen_cohort.open_freeze"} - names == set()
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

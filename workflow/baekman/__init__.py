@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from baekman.api import Cohort, create_cohort, open_cohort
+    from baekman.api.cohort import Cohort
+    from baekman.api.opening import create_cohort, open_cohort
     from baekman.cohort.snapshot import Snapshot
     from baekman.errors import InputRefused
     from baekman.frozen_cohort import FrozenCohort, open_freeze
@@ -35,13 +36,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Cohort": "baekman.api",
+    "Cohort": "baekman.api.cohort",
     "FrozenCohort": "baekman.frozen_cohort",
     "InputRefused": "baekman.errors",
     "Records": "baekman.records.access",
     "Snapshot": "baekman.cohort.snapshot",
-    "create_cohort": "baekman.api",
-    "open_cohort": "baekman.api",
+    "create_cohort": "baekman.api.opening",
+    "open_cohort": "baekman.api.opening",
     "open_freeze": "baekman.frozen_cohort",
     "open_records": "baekman.records.access",
     "open_table": "baekman.tables.dataset",

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from baekman.api import Cohort
+from baekman.api.cohort import Cohort
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import open_store
 from baekman.consent import scopes_of

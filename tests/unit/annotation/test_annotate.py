@@ -25,7 +25,7 @@ from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.errors import InputRefused
 from baekman.query.ask import ask
-from baekman.query.question import Question
+from baekman.query.question import EVERY_ALLELE, Question
 from support.kills import Killed, killed
 from support.store_tools import gvcf_text, line, write_reference
 
@@ -240,8 +240,8 @@ def test_rsids_and_clinvar_are_found_by_the_allele_however_the_file_writes_it(pl
         _answer(store, rsid="rs7", region="chr1")
 
 
-def _answer(store: Store, **question: str) -> list[dict[str, Any]]:
-    with ask(store, read_snapshot(store), Question(**question)) as relation:  # type: ignore[arg-type]
+def _answer(store: Store, **question: Any) -> list[dict[str, Any]]:
+    with ask(store, read_snapshot(store), Question(**question)) as relation:
         rows: list[dict[str, Any]] = relation.to_arrow_table().to_pylist()
     return rows
 
@@ -267,6 +267,39 @@ def test_a_query_finds_the_alleles_of_a_gene_and_joins_annotations(place: Path, 
     assert _answer(store, sql=joined) == [{"n": sum(row["impact"] == "HIGH" for row in _table(store).to_pylist())}]
     scanned = open_cohort(store.path).scan("annotations").select("gene").collect()
     assert scanned.height == _table(store).num_rows
+
+
+def test_carriers_and_counts_by_group_are_those_of_the_alleles_of_a_gene(place: Path, store: Store) -> None:
+    annotate(store, Sources(genes=place / "genes.gff3"))
+    cohort = open_cohort(store.path)
+    genes = {(row["contig"], row["pos"], row["ref"], row["alt"]): row["gene"] for row in _table(store).to_pylist()}
+    of_gene = sorted(key for key, gene in genes.items() if gene == "ALPHA2")
+    assert cohort.annotations(gene="alpha2").to_pylist() == [
+        row for row in _table(store).to_pylist() if row["gene"] == "ALPHA2"
+    ]
+    assert (
+        cohort.annotations().to_pylist() == _table(store).to_pylist()
+        and cohort.annotations("chrM", gene="ALPHA3").num_rows
+    )
+    calls = cohort.sql("SELECT contig, pos, ref, alt, participant_id FROM calls WHERE copies > 0").fetchall()
+    carriers = _answer(store, gene="ALPHA2", carriers=EVERY_ALLELE)
+    keys = ("contig", "pos", "ref", "alt")
+    assert [tuple(row[name] for name in (*keys, "participant_id")) for row in carriers] == sorted(
+        call for call in calls if call[:4] in set(of_gene)
+    )
+    assert {row["gene"] for row in carriers} == {"ALPHA2"} and {row["genotype"] for row in carriers} == {"0/1"}
+    counts = _answer(store, gene="ALPHA2", by=("batch",))
+    assert [tuple(row[name] for name in keys) for row in counts] == [key for key in of_gene for _ in "12"]
+    everywhere = {
+        tuple(row[name] for name in (*keys, "batch")): row for row in _answer(store, region="chr2", by=("batch",))
+    }
+    for row in counts:
+        whole = everywhere[tuple(row[name] for name in (*keys, "batch"))]
+        assert whole.items() <= row.items() and row["gene"] == "ALPHA2"
+    part = _answer(store, gene="ALPHA2", region="chr2:1001-1300", carriers=EVERY_ALLELE)
+    assert part == [row for row in carriers if 1001 <= row["pos"] <= 1300] != []
+    with pytest.raises(InputRefused, match=r"^--gene: expected one that an allele of the cohort has, found none"):
+        _answer(store, gene="ALPHA9", by=("batch",))
 
 
 def _table_of(store: Store) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ import typer
 from baekman.cli.shared.query_options import require_one_question
 
 ONE = "give --region, --participant, --gene, --rsid or several of them, or else --carriers, or --sql"
+LONE = "without an allele goes with --region, --gene or --rsid; else give contig:pos:ref:alt"
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,11 @@ ONE = "give --region, --participant, --gene, --rsid or several of them, or else 
         ("sql carriers", ONE),
         ("region tables", "goes with --participant"),
         ("participant gene tables", "goes without --gene and --rsid"),
-        ("participant region by", "goes with --region alone"),
+        ("participant region by", "goes with --region, --gene and --rsid"),
+        ("gene carriers=all by", "goes with --region, --gene and --rsid"),
+        ("carriers=all", LONE),
+        ("participant region carriers=all", LONE),
+        ("sql carriers=all", LONE),
         ("region with", "goes with --sql or --by"),
         ("region", ""),
         ("participant", ""),
@@ -26,15 +31,15 @@ ONE = "give --region, --participant, --gene, --rsid or several of them, or else 
         ("gene rsid participant region", ""),
         ("carriers", ""),
         ("region by with", ""),
+        ("gene by", ""),
+        ("gene rsid region carriers=all", ""),
         ("sql with", ""),
     ],
 )
 def test_options_are_one_question(options: str, message: str) -> None:
-    given = options.split()
-    parts = {
-        name: name if name in given else None for name in ("region", "participant", "gene", "rsid", "carriers", "sql")
-    }
-    additions = {name: name if name in given else None for name in ("tables", "by", "with")}
+    given = {name: value or name for name, _, value in (option.partition("=") for option in options.split())}
+    parts = {name: given.get(name) for name in ("region", "participant", "gene", "rsid", "carriers", "sql")}
+    additions = {name: given.get(name) for name in ("tables", "by", "with")}
     if not message:
         require_one_question(parts, additions)
         return

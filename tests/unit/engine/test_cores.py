@@ -43,7 +43,7 @@ def test_a_command_uses_all_cores_unless_it_says_otherwise(monkeypatch: pytest.M
         chosen.append(Engine(workers=workers).workers)
         raise SystemExit
 
-    monkeypatch.setattr("baekman.api.open_cohort", opened)
+    monkeypatch.setattr("baekman.api.opening.open_cohort", opened)
     groups.register(app)
     command = ["cohort", "compact", "--cohort", str(tmp_path)]
     for options, variable in (([], None), ([], "3"), (["--workers", "5"], "3")):

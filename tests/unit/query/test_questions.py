@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
+from baekman.cohort.schema import SITES
 from baekman.cohort.snapshot import read_snapshot
 from baekman.cohort.store import Store, create_store
 from baekman.errors import InputRefused
@@ -17,7 +18,7 @@ from baekman.query.ask import ask
 from baekman.query.limits import Limits
 from baekman.query.own_tables import own_tables
 from baekman.query.question import Question, parse_allele
-from baekman.query.views import VIEW_NAMES, connect
+from baekman.query.views import VIEW_NAMES, Part, connect
 from support.store_tools import block, gvcf_text, line, write_reference
 
 BASES = "ACGT" * 30
@@ -197,10 +198,16 @@ def test_the_connection_stays_closed_next_to_a_table_of_ones_own(store: Store, t
 
 
 def test_columns_of_one_name_mean_the_same_in_every_view(store: Store) -> None:
-    """A join by the key has no column twice, so that `SELECT called FROM calls JOIN sites` is what it says."""
+    """A join by the key has no column twice, so that `SELECT called FROM calls JOIN sites` is what it says.
+
+    The view alone has the names of the files.
+    """
     key = {"contig", "pos", "ref", "alt"}
     same = {"participant_id", "contig", "gq", "dp", "ploidy", "other", "called"}  # of calls and reference
-    with connect(store, read_snapshot(store)) as connection:
+    for name in ("called", "called_participants"):
+        assert answer(store, sql=f"SELECT {name} FROM sites WHERE pos = 41") == [{name: 3}]
+    assert answer(store, sql="SELECT * FROM sites")[0].keys() == set(SITES.names)
+    with connect(store, read_snapshot(store), part=Part(sql="calls JOIN sites")) as connection:
         columns = {view: {*connection.table(view).columns} for view in VIEW_NAMES}
         joined = connection.sql("SELECT * FROM calls JOIN sites USING (contig, pos, ref, alt)").columns
         both = connection.sql(

@@ -29,7 +29,7 @@ from baekman.cli.shared.places import new_cohort_folder, refuse_other_than_freez
 from baekman.cli.shared.query_options import SnapshotOption
 
 if TYPE_CHECKING:
-    from baekman.api import Cohort
+    from baekman.api.cohort import Cohort
     from baekman.cohort.snapshot import Snapshot
 
 app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.", no_args_is_help=True)
@@ -49,7 +49,7 @@ def init(
 
     Example: baekman cohort init --cohort cohort --reference GRCh38.fa
     """
-    from baekman.api import create_cohort
+    from baekman.api.opening import create_cohort
     from baekman.genome.par import sex_chromosomes_note
 
     place = new_cohort_folder(cohort, workspace)

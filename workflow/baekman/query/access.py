@@ -42,7 +42,7 @@ class Access:
         self.store = store
         self.purpose = purpose
         self.workspace = Workspace(store.workspace)
-        self._connection: tuple[tuple[Snapshot, frozenset[str], Limits], duckdb.DuckDBPyConnection] | None = None
+        self._connection: tuple[tuple[Snapshot, frozenset[str], Limits, str], duckdb.DuckDBPyConnection] | None = None
 
     @property
     def place(self) -> Path:
@@ -225,14 +225,15 @@ class Access:
         import duckdb
 
         from baekman.query.ask import check_sql, refused_sql
-        from baekman.query.views import connect, require_whole, view_names
+        from baekman.query.views import Part, connect, require_whole, site_columns, view_names
 
         without = self.left_out(snapshot)
         check_sql(query, views_only=bool(without), views=view_names(self.store, snapshot))
         self.record("query", object=str(snapshot.number), question=[None, None, query])
-        wanted = (snapshot, without, limits or Limits())
+        wanted = (snapshot, without, limits or Limits(), site_columns(query))
         if self._connection is None or self._connection[0] != wanted:
-            self._connection = (wanted, connect(self.store, snapshot, limits=wanted[2], without=without, watched=True))
+            options: dict[str, Any] = {"part": Part(sql=query), "limits": wanted[2], "without": without}
+            self._connection = (wanted, connect(self.store, snapshot, **options, watched=True))
         try:
             require_whole(self.store, snapshot, query)
             return self._connection[1].sql(query)

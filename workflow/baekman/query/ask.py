@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from baekman import pseudonyms
 from baekman.annotation.stored import NEXT_STEP, require_annotated
@@ -20,12 +22,17 @@ from baekman.query.genotypes import genotype_blocks
 from baekman.query.groups import count_groups
 from baekman.query.own_tables import described
 from baekman.query.question import (
+    EVERY_ALLELE,
     Allele,
     Question,
     alleles_at,
-    annotated_with,
+    alleles_with,
+    annotations_in,
     calls_of,
+    carriers_in,
     carriers_of,
+    groups_in,
+    label_columns,
     parse_allele,
     sites_in,
 )
@@ -126,39 +133,48 @@ def ask(
         require_annotated(store, snapshot)
     if question.sql is not None:
         check_sql(question.sql, views_only=bool(without), views=views)
-    plan = _plan(store, snapshot, question)
     columns = ""
     try:
         # DuckDB reports a deleted file as one that it may not read
-        with (
-            reading(store, snapshot, missing=duckdb.Error),
-            connect(
-                store, snapshot, part=plan.part, limits=question.limits, without=without, own=question.own
-            ) as connection,
-            question.limits.enforced(connection),
-        ):
-            columns = described(connection, question.own)
-            require_whole(store, snapshot, plan.reads, part=plan.part)
-            if plan.allele is not None:
-                _require_allele(connection, plan.allele, snapshot)
-            if question.by:
-                genotypes = genotype_blocks(store, snapshot, region=plan.region, without=without)
-                yield count_groups(connection, genotypes, question, types=partial(registered_types, store))
-            else:
-                relation = connection.sql(plan.statement)
-                if question.needs_annotations and not relation.limit(1).fetchall():
-                    _require_name(connection, question)
-                yield relation
+        with reading(store, snapshot, missing=duckdb.Error):
+            plan = _plan(store, snapshot, question)
+            options: dict[str, Any] = {"limits": question.limits, "without": without, "own": question.own}
+            with (
+                connect(store, snapshot, part=plan.part, **options) as connection,
+                question.limits.enforced(connection),
+            ):
+                columns = described(connection, question.own)
+                require_whole(store, snapshot, plan.reads, part=plan.part)
+                if plan.allele is not None:
+                    _require_allele(connection, plan.allele, snapshot)
+                if question.by:
+                    genotypes = genotype_blocks(
+                        store, snapshot, region=plan.region, without=without, alleles=plan.alleles
+                    )
+                    counts = count_groups(connection, genotypes, question, types=partial(registered_types, store))
+                    yield connection.sql(plan.statement) if plan.statement else counts
+                else:
+                    yield connection.sql(plan.statement)
     except duckdb.Error as error:
         if ANNOTATED not in views and ANNOTATED in str(error):
             columns = NEXT_STEP
         raise refused_sql(error, views=views, columns=columns, by=bool(question.by)) from None
 
 
-def _require_name(connection: duckdb.DuckDBPyConnection, question: Question) -> None:
-    """Raise InputRefused when no allele (of the region) has the gene or rsID of ``question``: it may be mistyped."""
-    if connection.sql(f"SELECT 1 FROM {ANNOTATED} WHERE {annotated_with(question)} LIMIT 1").fetchall():
-        return  # the participant has none of these alleles
+def _alleles(store: Store, snapshot: Snapshot, question: Question, region: Region | None) -> pa.Table:
+    """Return the alleles (of the region) with the gene and the rsID of ``question``.
+
+    Raises InputRefused when there is none: the name may be mistyped.
+    """
+    part = Part(shards=store.shards_in(region), batches=[])
+    with (
+        connect(store, snapshot, part=part, limits=question.limits) as connection,
+        question.limits.enforced(connection),
+    ):
+        require_whole(store, snapshot, ANNOTATED, part=part)
+        alleles: pa.Table = connection.sql(alleles_with(region, question)).to_arrow_table()
+    if alleles.num_rows:
+        return alleles
     option, source = ("--gene", "annotate.genes") if question.gene is not None else ("--rsid", "annotate.rsids")
     raise InputRefused(
         Problem(
@@ -172,23 +188,31 @@ def _require_name(connection: duckdb.DuckDBPyConnection, question: Question) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """The ``statement`` that answers a question, and the ``part`` of the snapshot and the views that it ``reads``."""
+    """The ``statement`` that answers a question, and the ``part`` of the snapshot and the views that it ``reads``.
+
+    ``allele`` is that of ``--carriers``; ``alleles`` are those of a gene or rsID, None for a question without one.
+    """
 
     statement: str
     reads: str
     part: Part
     region: Region | None
     allele: Allele | None = None
+    alleles: pa.Table | None = None
 
 
 def _plan(store: Store, snapshot: Snapshot, question: Question) -> _Plan:
     contigs = [contig.name for contig in store.contigs]
     region = store.parse_region(question.region) if question.region is not None else None
-    allele = None
+    allele, alleles = None, None
+    if question.names_annotation:
+        alleles = _alleles(store, snapshot, question, region)
     batches: Sequence[str] | None = None
     reads = ""
     if question.sql is not None:
         statement = question.sql
+    elif question.carriers == EVERY_ALLELE:
+        statement = carriers_in(region, contigs=contigs, question=question)
     elif question.carriers is not None:
         allele = parse_allele(question.carriers, parse_region=store.parse_region)
         region = Region(allele.contig, allele.pos, allele.pos)
@@ -198,11 +222,27 @@ def _plan(store: Store, snapshot: Snapshot, question: Question) -> _Plan:
         statement = calls_of(question.participant, region, contigs=contigs, question=question)
     elif question.by:
         statement, reads = "", "participants"
+        if question.needs_annotations:
+            labels = label_columns(question.by)
+            statement, reads = groups_in(labels, contigs=contigs, question=question), f"participants {ANNOTATED}"
+    elif question.annotations:
+        batches = []
+        statement = annotations_in(region, contigs=contigs, question=question)
     else:
         batches = []  # sites are the snapshot's own
         statement = sites_in(region, contigs=contigs, question=question)
-    part = Part(shards=store.shards_in(region) if region is not None else None, batches=batches)
-    return _Plan(statement=statement, reads=f"{statement} {reads}", part=part, region=region, allele=allele)
+    part = Part(shards=_shards(store, region, alleles), batches=batches, sql=question.sql or "")
+    reads = f"{statement} {reads}"
+    return _Plan(statement=statement, reads=reads, part=part, region=region, allele=allele, alleles=alleles)
+
+
+def _shards(store: Store, region: Region | None, alleles: pa.Table | None) -> list[int] | None:
+    """Return the shards that a question reads: those of its alleles or of its region; None for all."""
+    if alleles is None:
+        return store.shards_in(region) if region is not None else None
+    spans = alleles.group_by("contig").aggregate([("pos", "min"), ("pos", "max")]).to_pylist()
+    regions = [Region(span["contig"], span["pos_min"], span["pos_max"]) for span in spans]
+    return sorted({shard for each in regions for shard in store.shards_in(each)})
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from baekman.query.ask import check_sql, refused_sql
 from baekman.query.connection import bound, confine
 from baekman.query.limits import Limits
 from baekman.query.own_tables import load
-from baekman.query.question import Question, calls_of, carriers_of, parse_allele, sites_in
-from baekman.query.views import SITES_IN_VIEW, views_in
+from baekman.query.question import EVERY_ALLELE, Question, calls_of, carriers_in, carriers_of, parse_allele, sites_in
+from baekman.query.views import site_columns, views_in
 from baekman.tables.files import REFERENCE, VARIANTS
 from baekman.tables.keys import open_keys
 
@@ -99,6 +99,8 @@ class FreezeAccess(Access):
         if question.sql is not None:
             check_sql(question.sql, views_only=bool(without), views=names)
             statement, views = question.sql, views_in_freeze(question.sql)
+        elif question.carriers == EVERY_ALLELE:
+            statement, views = carriers_in(region, contigs=contigs, question=question), ["calls", "participants"]
         elif question.carriers is not None:
             allele = parse_allele(question.carriers, parse_region=self.store.parse_region)
             region = Region(allele.contig, allele.pos, allele.pos)
@@ -160,7 +162,8 @@ class FreezeAccess(Access):
                 source = f"read_parquet([{quoted}])" if paths else "no_sites"
                 if not paths:
                     connection.register("no_sites", _no_sites())
-                connection.execute(f"CREATE VIEW sites AS SELECT {SITES_IN_VIEW} FROM {source}")
+                columns = site_columns(question.sql or "")
+                connection.execute(f"CREATE VIEW sites AS SELECT {columns} FROM {source}")
             elif view in DATASETS:
                 keys = open_keys(self.store.workspace)
                 rows = freeze.rows(DATASETS[view], chosen, keys=keys, region=region)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from baekman.arrow import filtered
 from baekman.cohort import dense_genotypes
 from baekman.cohort.snapshot import Snapshot, read_sites, reading
 from baekman.cohort.store import Store
@@ -64,38 +66,77 @@ def genotype_blocks(
     region: Region | None = None,
     mode: str = "called",
     without: frozenset[str] = frozenset(),
+    alleles: pa.Table | None = None,
 ) -> Iterator[GenotypeBlock]:
     """Return the genotypes at the alleles with their POS in ``region``, else everywhere, in the order of the genome.
 
-    The participants ``without`` are left out; ``GenotypeBlock.sites`` still count them.
+    The participants ``without`` are left out; ``GenotypeBlock.sites`` still count them. With ``alleles`` (columns
+    ``contig pos ref alt``) those alleles only.
     ``mode`` is ``called``, ``raw`` or ``joint`` (see ``dense_genotypes``). Memory holds about 16 million genotypes
     and one shard of one batch at a time.
 
     Raises:
         InputRefused: ``mode`` is another, or the snapshot was deleted while it was read (SnapshotGone).
     """
-    return _blocks(store, snapshot, region=region, mode=dense_genotypes.mode_number(mode), without=without)
+    number = dense_genotypes.mode_number(mode)
+    return _blocks(store, snapshot, region=region, mode=number, without=without, chosen=alleles)
 
 
 def _blocks(
-    store: Store, snapshot: Snapshot, *, region: Region | None, mode: int, without: frozenset[str]
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    region: Region | None,
+    mode: int,
+    without: frozenset[str],
+    chosen: pa.Table | None,
 ) -> Iterator[GenotypeBlock]:
     if not snapshot.number:
         return
     with reading(store, snapshot):
         participants = dense_genotypes.participants_of(store, snapshot, without=without).ids
         for shard in store.shards_in(region):
+            own = _on(chosen, store.shards[shard].contig)
+            if own is not None and not own.num_rows:
+                continue
             sites = dense_genotypes.sites_within(
                 read_sites(store, snapshot, shard), [region] if region is not None else None
             )
-            everything = np.ones(sites.num_rows, np.bool_)
-            for alleles in dense_genotypes.chunks(sites, wanted=everything, participants=len(participants)):
+            wanted = _wanted(sites, own)
+            for alleles in dense_genotypes.chunks(sites, wanted=wanted, participants=len(participants)):
                 evidence = dense_genotypes.read_evidence(store, snapshot, shard, alleles=alleles, without=without)
                 dense = dense_genotypes.genotypes(evidence, mode=mode)
-                yield GenotypeBlock(
+                block = GenotypeBlock(
                     sites=alleles.select(SITE_COLUMNS).replace_schema_metadata(None),
                     participants=participants,
                     state=dense.state,
                     copies=dense.copies,
                     ploidy=dense.ploidy,
                 )
+                # the evidence at a position is that of all its alleles
+                yield block if own is None else _part(block, _wanted(alleles, own))
+
+
+def _part(block: GenotypeBlock, shown: npt.NDArray[np.bool_]) -> GenotypeBlock:
+    """Return the alleles of a block that are ``shown``."""
+    arrays = {name: getattr(block, name)[shown] for name in ("state", "copies", "ploidy")}
+    return GenotypeBlock(sites=filtered(block.sites, shown), participants=block.participants, **arrays)
+
+
+def _on(alleles: pa.Table | None, contig: str) -> pa.Table | None:
+    """Return those of ``alleles`` that are on ``contig``; None for None."""
+    return None if alleles is None else alleles.filter(pc.field("contig") == contig)
+
+
+def _wanted(sites: pa.Table, alleles: pa.Table | None) -> npt.NDArray[np.bool_]:
+    """Return which ``sites`` of a contig are among ``alleles`` of it; without ``alleles`` all."""
+    if alleles is None:
+        return np.ones(sites.num_rows, np.bool_)
+    is_wanted: npt.NDArray[np.bool_] = pc.is_in(_keys(sites), _keys(alleles)).to_numpy(zero_copy_only=False)
+    return is_wanted
+
+
+def _keys(alleles: pa.Table) -> pa.Array:
+    """Return a text for each allele of a contig."""
+    texts = [alleles["pos"].cast(pa.string()), *(alleles[name].cast(pa.string()) for name in ("ref", "alt"))]
+    return pc.binary_join_element_wise(*texts, ":").combine_chunks()

@@ -25,23 +25,27 @@ SITE_COLUMNS = tuple(
 # columns that fit into a terminal of 80 columns, of sites and of a participant's rows
 SHORT_SITES = ("contig", "pos", "ref", "alt", "ac", "an", "af", "filter")
 SHORT_CARRIERS = ("participant_id", "sex", "genotype", "gq", "dp", "ad_ref", "ad_alt", "called")
+SHORT_CARRIERS_OF_ALLELES = ("contig", "pos", "ref", "alt", "participant_id", "sex", "genotype", "gq", "called")
 SHORT_CALLS = ("contig", "pos", "ref", "alt", "copies", "gq", "dp", "called", "filter")
 
 
+EVERY_ALLELE = "all"  # in place of an allele: the carriers of each
+ALLELE_KEY = ("contig", "pos", "ref", "alt")
 ANNOTATION_COLUMNS = ("gene", "consequence", "impact", "amino_acid_change", "rsid", "clinvar")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A question: ``sql``; or the ``carriers`` of an allele; or a participant's call rows; or the sites of a region.
+    """A question: ``sql``; or the ``carriers`` of alleles; or a participant's call rows; or the sites of a region.
 
     Attributes:
         region: text as a person writes it; of call rows and sites.
         participant: an ID.
         sql: one SELECT over the views.
-        gene: sites or call rows with a consequence in the gene of that name, whatever its case.
-        rsid: sites or call rows of the allele with that ID.
-        carriers: an allele as ``contig:pos:ref:alt``.
+        gene: alleles with a consequence in the gene of that name, whatever its case.
+        rsid: alleles with that ID.
+        carriers: an allele as ``contig:pos:ref:alt``, or EVERY_ALLELE for each of the region, gene or rsID.
+        annotations: the annotations of the alleles, in place of their sites.
         by: the sites are counted in groups of these labels (``groups.LABELS``, or ``table.column`` of ``own``).
         tables: a folder of finished tables, of a freeze too: then the participant's rows are those of the table.
         own: tables of one's own, next to the views.
@@ -54,6 +58,7 @@ class Question:
     gene: str | None = None
     rsid: str | None = None
     carriers: str | None = None
+    annotations: bool = False
     by: Sequence[str] = ()
     tables: Path | None = None
     own: Sequence[OwnTable] = ()
@@ -74,15 +79,22 @@ class Question:
         """Return the columns that suffice on a terminal; none where the question is SQL."""
         if self.sql is not None:
             return ()
+        if self.carriers == EVERY_ALLELE:
+            return SHORT_CARRIERS_OF_ALLELES
         if self.carriers is not None:
             return SHORT_CARRIERS
         if self.by:
-            return ("contig", "pos", "ref", "alt", *label_columns(self.by), "ac", "an", "af", "carriers")
+            return (*ALLELE_KEY, *label_columns(self.by), "ac", "an", "af", "carriers")
         short = SHORT_SITES if self.shows_sites else SHORT_CALLS
         return (*short[:-1], "gene", "consequence") if self.needs_annotations else short
 
     @property
     def needs_annotations(self) -> bool:
+        """Return whether the question is about annotations, or names a gene or an rsID."""
+        return self.annotations or self.names_annotation
+
+    @property
+    def names_annotation(self) -> bool:
         """Return whether the question names a gene or an rsID."""
         return self.gene is not None or self.rsid is not None
 
@@ -97,8 +109,18 @@ def sites_in(region: Region | None, *, contigs: Sequence[str], question: Questio
 
     With the gene or rsID of ``question``: those alleles, and their annotations too.
     """
-    columns = ["called_participants AS called" if name == "called" else name for name in SITE_COLUMNS]
-    return _selected("sites", columns, where=_conditions(region, question), contigs=contigs, question=question)
+    return _selected("sites", SITE_COLUMNS, where=_conditions(region, question), contigs=contigs, question=question)
+
+
+def annotations_in(region: Region | None, *, contigs: Sequence[str], question: Question) -> str:
+    """Return SQL for the annotations of alleles, as ``sites_in`` does for the alleles."""
+    return _selected("annotations", ["*"], where=_conditions(region, question), contigs=contigs, question=None)
+
+
+def groups_in(labels: Sequence[str], *, contigs: Sequence[str], question: Question) -> str:
+    """Return SQL for counts of alleles in groups with the annotations of the alleles; ``labels`` are columns."""
+    columns, order = ["group_counts.*"], [f'"{label}"' for label in labels]
+    return _selected("group_counts", columns, where=[], contigs=contigs, question=question, order=order)
 
 
 def calls_of(
@@ -109,20 +131,37 @@ def calls_of(
     return _selected("calls", ["calls.*"], where=where, contigs=contigs, question=question)
 
 
+def carriers_in(region: Region | None, *, contigs: Sequence[str], question: Question) -> str:
+    """Return SQL for the carriers of each allele of a region, gene or rsID, in the order of the genome, then of IDs.
+
+    Columns: the key of the allele, its annotations where ``question`` needs them, then those of ``carriers_of``.
+    """
+    columns = [*ALLELE_KEY, *(ANNOTATION_COLUMNS if question.needs_annotations else ()), CARRIER_COLUMNS]
+    source = "calls JOIN participants USING (participant_id)"
+    where, order = ["copies > 0", *_conditions(region, question)], ["participant_id"]
+    return _selected(source, columns, where=where, contigs=contigs, question=question, order=order)
+
+
 def _selected(
-    view: str, columns: Sequence[str], *, where: Sequence[str], contigs: Sequence[str], question: Question | None
+    source: str,
+    columns: Sequence[str],
+    *,
+    where: Sequence[str],
+    contigs: Sequence[str],
+    question: Question | None,
+    order: Sequence[str] = (),
 ) -> str:
-    source = view
+    """Return SQL for ``columns`` of ``source``, in the order of the genome and then by ``order``."""
     if question is not None and question.needs_annotations:
         source += " JOIN annotations USING (contig, pos, ref, alt)"
-        columns = [*columns, *ANNOTATION_COLUMNS]
+        columns = [*columns, *(name for name in ANNOTATION_COLUMNS if name not in columns)]
     condition = f"WHERE {' AND '.join(where)} " if where else ""
-    return f"SELECT {', '.join(columns)} FROM {source} {condition}{_in_order(contigs)}"
+    return f"SELECT {', '.join(columns)} FROM {source} {condition}{', '.join([_in_order(contigs), *order])}"
 
 
-def annotated_with(question: Question) -> str:
-    """Return the SQL condition for the gene and the rsID of ``question``, over the columns of annotations."""
-    return " AND ".join(_conditions(None, question))
+def alleles_with(region: Region | None, question: Question) -> str:
+    """Return SQL for the alleles (``ALLELE_KEY``) that have the gene and the rsID of ``question``."""
+    return f"SELECT {', '.join(ALLELE_KEY)} FROM annotations WHERE {' AND '.join(_conditions(region, question))}"
 
 
 def _conditions(region: Region | None, question: Question | None) -> list[str]:
@@ -158,6 +197,11 @@ class Allele:
     alt: str
 
 
+CARRIER_COLUMNS = (
+    "participant_id, sex, CASE WHEN ploidy = 1 THEN '1' WHEN copies = 2 THEN if(phase = 3, '1|1', '1/1') "
+    "WHEN phase = 1 THEN '1|0' WHEN phase = 2 THEN '0|1' ELSE '0/1' END AS genotype, copies, ploidy, other, "
+    "gq, dp, ad_ref, ad_alt, called"
+)
 _ALLELE = re.compile(r"(?P<place>.+:[\d,]+):(?P<ref>[ACGTN]+):(?P<alt>[ACGTN]+)", re.IGNORECASE)
 
 
@@ -184,9 +228,7 @@ def carriers_of(allele: Allele) -> str:
     """
     where = f"contig = {_quoted(allele.contig)} AND pos = {allele.pos}"
     return (
-        "SELECT participant_id, sex, CASE WHEN ploidy = 1 THEN '1' WHEN copies = 2 THEN if(phase = 3, '1|1', '1/1') "
-        "WHEN phase = 1 THEN '1|0' WHEN phase = 2 THEN '0|1' ELSE '0/1' END AS genotype, copies, ploidy, other, "
-        "gq, dp, ad_ref, ad_alt, called FROM calls JOIN participants USING (participant_id) "
+        f"SELECT {CARRIER_COLUMNS} FROM calls JOIN participants USING (participant_id) "
         f"WHERE {where} AND ref = {_quoted(allele.ref)} AND alt = {_quoted(allele.alt)} AND copies > 0 "
         "ORDER BY participant_id"
     )

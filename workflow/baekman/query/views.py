@@ -38,14 +38,14 @@ KINDS_OF = {
     ANNOTATED: (ANNOTATED,),
 }
 
-# the numbers of participants who are called; ``called`` of the view ``calls`` says whether this one is
-SITES_IN_VIEW = ", ".join("called AS called_participants" if name == "called" else name for name in SITES.names)
+# `called` of a site is a number of participants; `called` of a call row or block says whether this one is
+CALLED_IN_JOINS = "called_participants"
 
 # …/<batch>/roster.parquet and …/<batch>/<kind>/<shard>.parquet: a file's batch and shard are in its name
 VIEWS = f"""
 CREATE VIEW members AS SELECT *, split_part(filename, '/', -2) AS batch FROM {{rosters}}{{shown}};
 CREATE VIEW participants AS SELECT * EXCLUDE (sample, filename) FROM members;
-CREATE VIEW sites AS SELECT {SITES_IN_VIEW} FROM {{sites}};
+CREATE VIEW sites AS SELECT {{site_columns}} FROM {{sites}};
 CREATE VIEW calls AS
 SELECT r.participant_id, s.contig, c.pos, c.ref, c.alt, c.copies, c.ploidy, c.other,
   (c.flags & {FLAG_GENOTYPED}) <> 0 AS genotyped, (c.flags & {FLAG_CALLED}) <> 0 AS called,
@@ -65,10 +65,14 @@ JOIN members AS r ON r.batch = split_part(c.filename, '/', -3) AND r.sample = c.
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """The part of a snapshot that views read: ``shards`` (indices) and ``batches``; None: all of them."""
+    """The part of a snapshot that views read: ``shards`` (indices) and ``batches``; None: all of them.
+
+    ``sql`` is the statement that reads the views, where a person wrote it (``site_columns``).
+    """
 
     shards: Sequence[int] | None = None
     batches: Sequence[str] | None = None
+    sql: str = ""
 
 
 EVERYTHING = Part()
@@ -126,7 +130,7 @@ def connect(
         table = f"left_out_{uuid.uuid4().hex}"  # no SQL of a user can name it
         fill(connection, table, ("participant_id",), ((participant,) for participant in sorted(without)))
         shown = f" ANTI JOIN {table} USING (participant_id)"
-    connection.execute(VIEWS.format(**sources, shown=shown))
+    connection.execute(VIEWS.format(**sources, shown=shown, site_columns=site_columns(part.sql)))
     if files[ANNOTATED]:
         connection.execute(
             f"CREATE VIEW {ANNOTATED} AS SELECT {', '.join(ANNOTATIONS.names)} FROM {sources[ANNOTATED]}"
@@ -142,6 +146,17 @@ def views_in(sql: str) -> list[str]:
     if re.search(r"\bquery|parquet|U&", sql, re.IGNORECASE):
         return list(KINDS_OF)
     return [view for view in KINDS_OF if re.search(rf"\b{view}\b", sql, re.IGNORECASE)]
+
+
+def site_columns(sql: str) -> str:
+    """Return the columns of the view ``sites`` in ``sql``: those of the files, under the same names.
+
+    Where ``sql`` reads call rows or blocks too, which have a ``called`` of their own, that of the sites is
+    ``called_participants``: so each column of a join has one name. The same where ``sql`` has that name.
+    """
+    is_join = {"calls", "reference"}.intersection(views_in(sql)) or CALLED_IN_JOINS in sql.lower()
+    names = {"called": f"called AS {CALLED_IN_JOINS}"} if is_join else {}
+    return ", ".join(names.get(name, name) for name in SITES.names)
 
 
 def require_whole(store: Store, snapshot: Snapshot, sql: str, *, part: Part = EVERYTHING) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from baekman import audit
-from baekman.api import open_cohort
+from baekman.api.opening import open_cohort
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile
 from baekman.files.digests import LIST, read_sealed

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from baekman.api import Cohort
+    from baekman.api.cohort import Cohort
     from baekman.cohort.snapshot import Snapshot
 
 ALL_REMARKS = "SELECT participant_id, unnest(map_entries(remarks), recursive := true) FROM participants"

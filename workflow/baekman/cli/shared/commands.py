@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperOption
 from baekman.engine import progress
 from baekman.pseudonyms import is_valid
 
+IMPLIED = {"--carriers": "all"}  # options with a value that may be left out
 OWN_LINES = ("deliver", "watch")  # commands with lines of their own, which know the rule that runs
 
 
@@ -34,7 +35,7 @@ class Command(TyperCommand):
         """Parse the command line; an argument too many is probably the value of an option."""
         given = list(args)
         try:
-            return list(super().parse_args(ctx, args))
+            return list(super().parse_args(ctx, _with_values(args)))
         except Exception as error:
             if str(error).startswith("Got unexpected extra argument") and (hint := self._hint(given)):
                 error.message = f"{error}. {hint}"  # type: ignore[attr-defined]
@@ -62,6 +63,16 @@ class Command(TyperCommand):
         lines = nullcontext() if self.name in OWN_LINES else progress.minute_lines(words)
         with progress.quiet() if is_quiet else lines:
             return super().invoke(ctx)
+
+
+def _with_values(args: list[str]) -> list[str]:
+    """Return the command line with the value of an option that may be given without one (``IMPLIED``)."""
+    words = []
+    for argument, after in zip(args, [*args[1:], "--"], strict=True):
+        words.append(argument)
+        if argument in IMPLIED and after.startswith("-"):
+            words.append(IMPLIED[argument])
+    return words
 
 
 def _note_quiet(ctx: Any, _option: object, is_quiet: bool) -> bool:

@@ -14,7 +14,7 @@ from baekman.cli.shared.places import cohort_folder
 from baekman.engine.progress import is_quiet
 
 if TYPE_CHECKING:
-    from baekman.api import Cohort
+    from baekman.api.cohort import Cohort
 
 BARE = (
     "note: a bare cohort, of no workspace: no consent is asked and no audit log written "
@@ -39,7 +39,7 @@ def opened_cohort(
     stderr stays empty where a command writes only files, and stdout has the note. Unless it ``may_be_freeze``, the
     folder of a freeze is refused.
     """
-    from baekman.api import open_cohort
+    from baekman.api.opening import open_cohort
     from baekman.cohort.store import no_store
     from baekman.freezes.folder import is_freeze
 

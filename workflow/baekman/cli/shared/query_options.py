@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from baekman.query.question import EVERY_ALLELE
+
 if TYPE_CHECKING:
-    from baekman.api import Cohort
+    from baekman.api.cohort import Cohort
     from baekman.query.question import Question
 
 RegionOption = Annotated[
@@ -41,13 +43,18 @@ RsidOption = Annotated[
 ]
 CarriersOption = Annotated[
     str | None,
-    typer.Option("--carriers", help="An allele as contig:pos:ref:alt: the participants who carry it, with GQ and DP."),
+    typer.Option(
+        "--carriers",
+        help="An allele as contig:pos:ref:alt: the participants who carry it, with GQ and DP. With --region, --gene or "
+        "--rsid without a value: those of each allele.",
+    ),
 ]
 ByOption = Annotated[
     str | None,
     typer.Option(
         "--by",
-        help="With --region: counts of each allele by sex, type, batch or TABLE.COLUMN (of --with), with commas.",
+        help="With --region, --gene or --rsid: counts of each allele by sex, type, batch or TABLE.COLUMN (of --with), "
+        "with commas.",
     ),
 ]
 WithOption = Annotated[
@@ -80,6 +87,7 @@ TablesOption = Annotated[
 TimeLimitOption = Annotated[float, typer.Option("--time-limit", min=0, help="Seconds for the answer; 0: no limit.")]
 MemoryLimitOption = Annotated[str, typer.Option("--memory-limit", help="Memory of the query.")]
 SpillLimitOption = Annotated[str, typer.Option("--spill-limit", help="Disk for rows that do not fit in memory.")]
+ALLELES = {"region", "gene", "rsid"}  # options that name alleles
 
 
 def require_one_question(parts: Mapping[str, Any], additions: Mapping[str, Any]) -> None:
@@ -88,6 +96,11 @@ def require_one_question(parts: Mapping[str, Any], additions: Mapping[str, Any])
     ``parts``: the options that say what is asked, by name; ``additions``: ``tables``, ``by`` and ``with``.
     """
     given = {name for name, value in parts.items() if value is not None}
+    if parts.get("carriers") == EVERY_ALLELE:
+        given.remove("carriers")
+        if not given & ALLELES or given - ALLELES:
+            message = "without an allele goes with --region, --gene or --rsid; else give contig:pos:ref:alt"
+            raise typer.BadParameter(message, param_hint="--carriers")
     if not given or (given & {"sql", "carriers"} and len(given) > 1):
         options = "--region, --participant, --gene, --rsid or several of them"
         raise typer.BadParameter(f"give {options}, or else --carriers, or --sql")
@@ -96,8 +109,8 @@ def require_one_question(parts: Mapping[str, Any], additions: Mapping[str, Any])
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
     if "tables" in added and given & {"gene", "rsid"}:
         raise typer.BadParameter("goes without --gene and --rsid", param_hint="--tables")
-    if "by" in added and given != {"region"}:
-        raise typer.BadParameter("goes with --region alone", param_hint="--by")
+    if "by" in added and (given - ALLELES or parts.get("carriers") is not None):
+        raise typer.BadParameter("goes with --region, --gene and --rsid", param_hint="--by")
     if "with" in added and "sql" not in given and "by" not in added:
         raise typer.BadParameter("goes with --sql or --by", param_hint="--with")
 
