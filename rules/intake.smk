@@ -4,7 +4,8 @@ import re
 import sys
 
 if config.get("delivery") and not re.fullmatch(DELIVERY, str(config["delivery"])):
-    set_run_key("delivery", receive_delivery(invoked_from(str(config["delivery"]))))
+    DELIVERED = invoked_from(str(config["delivery"]))
+    set_run_key("delivery", receive_delivery(DELIVERED))
     # Snakemake writes its command line into its log.
     sys.argv = [text for text in sys.argv if "delivery=" not in text]
     if config["delivery"] is None:
@@ -26,7 +27,8 @@ if (
 IS_RECEIVED = staged_rows() is not None
 # The files of a participant of whom a later delivery brought data are sources here: no rule makes them.
 SUPERSEDED = superseded_participants()
-# A job failed for them: they wait for the next `baekman deliver`.
+# A job failed for them: they wait until the others are done.
+try_failed_again()
 FAILED = {gate: failed_participants(gate) for gate in ("qc", "call")}
 STAGED = [
     row

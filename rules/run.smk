@@ -90,6 +90,14 @@ if folder := config.get("workspace") or os.environ.get("BAEKMAN_WORKSPACE"):
 
 
 WORKSPACE = Workspace(Path.cwd())
+# Without `baekman deliver` this process holds the specimens of which a job fails, and the next run goes on.
+IS_PLAIN = (
+    internals.is_main_process(workflow)
+    and not internals.is_planning()
+    and processes.STARTED_BY not in os.environ
+)
+RUN = internals.follow_events(logger) if IS_PLAIN else None
+DELIVERED = None  # the folder of the delivery, where the command names it
 
 if internals.is_main_process(workflow) and not internals.is_planning():
     processes.stop_with_deliver()
@@ -183,19 +191,45 @@ def superseded_participants():
 
 def failed_participants(gate):
     """Return the participants of the delivery of whom a job failed before `gate`; the others go on without them."""
-    return list(
-        failures.read_failures(WORKSPACE.delivery(str(config.get("delivery"))), (gate,))
+    noted = failures.read_failures(
+        WORKSPACE.delivery(str(config.get("delivery"))), (gate,)
     )
+    return [each for each, failure in noted.items() if not failure.is_settled]
+
+
+def try_failed_again():
+    """Forget the failed jobs without which a run of plain `snakemake` has come to its end."""
+    if IS_PLAIN:
+        failures.clear_settled_failures(
+            WORKSPACE.delivery(str(config.get("delivery"))), ("qc", "call")
+        )
+
+
+def hold_failed():
+    """Hold the specimens of which a job failed in this run of plain `snakemake`, and print what to do."""
+    from baekman import failed_jobs
+
+    with with_keys():
+        assessment = failed_jobs.hold_failed(
+            RUN,
+            workspace=WORKSPACE,
+            folder=WORKSPACE.delivery(config["delivery"]),
+            delivery=DELIVERED,
+        )
+    for line in failed_jobs.advice(assessment, WORKSPACE):
+        logger.error(line)
 
 
 def end_failed_run():
-    """Tell `baekman deliver` that every job has run that could, unless the run was interrupted."""
+    """Note that every job has run that could, unless the run was interrupted, and hold specimens that failed."""
     from baekman import workflow_run
 
     if not internals.was_interrupted(workflow):
         logger.info(
             "every job has run that could", extra={"notice": workflow_run.ENDED}
         )
+    if IS_PLAIN and IS_RECEIVED and not ORDERED:
+        hold_failed()
     conclude(has_failed=True)
 
 

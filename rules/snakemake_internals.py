@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -21,8 +22,10 @@ from typing import Any
 import snakemake
 from baekman.engine.slurm import executor_of
 from baekman.tools.environment import forget_places
+from baekman.workflow_run import WorkflowRun
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
+from snakemake_logger_plugin_baekman import event_of
 
 TESTED_VERSIONS = "9.12 to 9.27"
 
@@ -110,6 +113,26 @@ def end_module_by(workflow: Any, *, success: Callable[[], None], error: Callable
     if not workflow.modifier.is_main_snakefile():
         workflow._onsuccess = lambda log: success()
         workflow._onerror = lambda log: error()
+
+
+class _Follower(logging.Handler):
+    """Notes the events of this process in a run."""
+
+    def __init__(self, run: WorkflowRun) -> None:
+        super().__init__()
+        self._run = run
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note the event of ``record``, if it has one."""
+        if event := event_of(record):
+            self._run.note(event)
+
+
+def follow_events(logger: logging.Logger) -> WorkflowRun:
+    """Return the state of the run of this process, which the messages of Snakemake's ``logger`` keep up to date."""
+    run = WorkflowRun()
+    logger.addHandler(_Follower(run))
+    return run
 
 
 def executor() -> str:

@@ -1,4 +1,4 @@
-"""Snakemake's plans: for one delivery, for the next, and after a change of the configuration."""
+"""Snakemake's plans: for one delivery, for the next, after a change of the configuration, and after a failure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ import pytest
 import yaml
 from baekman.align.aligners import INDEX_ENDINGS
 from baekman.call.callers import CALLERS
+from baekman.qc.metrics import Metrics, write_metrics
+from baekman.verdicts import read_verdicts
 from baekman.workspace import specimens
+from baekman.workspace.paths import Workspace
+from baekman.workspace.runs.failures import read_failures
 from support import PROJECT
 from support.plans import MOMENT, PlannedWorkspace
+from support.servers import forks
 
 OF_DELIVERY = {
     "batch": 1,
@@ -314,3 +319,57 @@ rule {name}:
         ["24000 1440", "48000 2880", "96000 5760"],
         ["2000 60", "4000 120", "8000 240"],
     ]
+
+
+def run_to_gate(folder: Path, delivery: str) -> subprocess.CompletedProcess[str]:
+    """Run `snakemake` for a delivery up to its gate."""
+    words = ("--snakefile", str(PROJECT / "Snakefile"), "--directory", str(folder), "--nocolor", "--cores", "1")
+    arguments = [*words, "--config", f"delivery={delivery}", "--", "qc"]
+    return forks.run("snakemake", arguments, folder=folder, environment={**os.environ, "PWD": str(folder)})
+
+
+def write_metrics_of(place: Path, row: specimens.StagedFiles) -> None:
+    """Write metrics of a specimen without a value."""
+    metrics = Metrics(
+        participant_id=row.participant_id,
+        specimen_id=row.specimen_id,
+        registered_sex="female",
+        observed_sex="not_assessed",
+        values={},
+    )
+    write_metrics(Workspace(place).participant(row.participant_id).metrics, metrics)
+
+
+def test_a_failed_job_holds_its_specimen_and_the_same_command_goes_on_with_the_others(
+    workspace: PlannedWorkspace,
+) -> None:
+    delivery, place = workspace.receive("gvcf", "gvcf"), workspace.folder
+    for output in workspace.plan(delivery, "qc").outputs:
+        workspace.touch(place / output)
+    folder = Workspace(place).delivery(delivery)
+    rows = specimens.read(folder.specimens)
+    failing, other = rows[0].participant_id, rows[1].participant_id
+    write_metrics_of(place, rows[1])
+    Workspace(place).participant(failing).metrics.unlink()  # the job that makes them finds an empty gVCF, and fails
+    folder.verdicts("qc").unlink()  # without content until now
+
+    first = run_to_gate(place, delivery)
+    assert first.returncode == 1, first.stderr
+    assert (
+        f"not processed: {failing}: metrics failed (logs/metrics/{failing}.log)\n"
+        "held (not_processed): the same command goes on with the others, and once more tries the held ones again"
+    ) in first.stderr
+    assert {each: failure.gate for each, failure in read_failures(folder).items()} == {failing: "qc"}
+
+    second = run_to_gate(place, delivery)
+    assert second.returncode == 0, second.stderr
+    reasons = {verdict.participant_id: verdict.reasons for verdict in read_verdicts(folder.verdicts("qc"))}
+    assert [(each.code, each.severity, each.observed) for each in reasons[failing]] == [
+        ("not_processed", "hold", "metrics")
+    ]
+    assert "not_processed" not in [each.code for each in reasons[other]]
+
+    write_metrics_of(place, rows[0])
+    third = run_to_gate(place, delivery)
+    assert third.returncode == 0, third.stderr
+    assert "not_processed" not in folder.verdicts("qc").read_text() and not read_failures(folder)

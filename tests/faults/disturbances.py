@@ -93,7 +93,7 @@ def _mounted(now: Circumstances, *, room: int) -> Iterator[None]:
 
 def full_disk(now: Circumstances) -> Ending:
     """Let the disk be full after a random number of bytes."""
-    with _mounted(now, room=now.draw.choice([8192, 32768, 65536, 131072])):
+    with _mounted(now, room=now.draw.choice(now.scene.rooms)):
         return now.end(now.scene.start(now.place))
 
 

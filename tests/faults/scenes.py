@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from baekman.registry.importing import import_registrations
 from baekman.registry.records import open_registry
-from support import delivery_builder
+from support import PROJECT, delivery_builder
 from support.finished_workspace import BASES, HEADER, finished_workspace, write
 from support.store_tools import block, gvcf_text, line
 
@@ -40,6 +41,7 @@ class Scene:
     stored: tuple[str, ...]  # what it writes: folders and files below the place
     check: tuple[str, ...]  # a command that reads the last snapshot whole
     environment: dict[str, str] = field(default_factory=dict)
+    rooms: tuple[int, ...] = (8192, 32768, 65536, 131072)  # free bytes of a disk that fills up during the command
 
     def place(self, folder: Path) -> Path:
         """Copy the scene into ``folder``."""
@@ -129,7 +131,7 @@ ROW = "H\t{barcode}\tSUBJ-{number}\trare\tfemale\tgranted\t2025-01-01\tName {num
 
 
 def origin(folder: Path) -> Path:
-    """Make the place of all scenes but ``deliver``: a finished workspace, gVCFs to add and rows to import."""
+    """Make the place of the scenes of a small cohort: a finished workspace, gVCFs to add and rows to import."""
     workspace = finished_workspace(folder)
     rows = [ROW.format(barcode=f"B-1{n:03d}", number=f"1{n:03d}") for n in range(LATER)]
     write(folder / "later.tsv", HEADER + "".join(rows))
@@ -147,7 +149,7 @@ def origin(folder: Path) -> Path:
 
 
 def scenes(folder: Path) -> dict[str, Scene]:
-    """Make every scene but ``deliver``."""
+    """Make every scene of a small cohort."""
     place = origin(folder)
     leaver = (place / "leaver").read_text()
     whole = ("cohort", "verify", "--cohort", "w/cohort")
@@ -208,4 +210,26 @@ def delivery(folder: Path) -> Scene:
         input="inbox/2.bam",
         stored=("w/tables/variants", "w/tables/reference"),
         check=("status", "--workspace", "w"),
+    )
+
+
+def demo(folder: Path) -> Scene:
+    """Make the scene ``demo``: the first delivery of ``make demo``, 15 specimens of which 8 do not pass a gate."""
+    genome, workspace = folder / "genome", folder / "w"
+    script = PROJECT / "scripts" / "make_test_genome.py"
+    subprocess.run([sys.executable, script, "--output", genome], check=True, capture_output=True)
+    for unused in ("deliveries/second", "records"):
+        shutil.rmtree(genome / unused)
+    settings = (genome / "demo_config.yaml").read_text(encoding="utf-8")
+    write(workspace / "config.yaml", re.sub(r": (\w+\.[a-z.]+)$", r": ../genome/\1", settings, flags=re.MULTILINE))
+    for words in (("init",), ("import", genome / "registration.tsv")):
+        subprocess.run([BIN / "baekman", "registry", *words, "--workspace", workspace], check=True, capture_output=True)
+    return Scene(
+        "demo",
+        folder,
+        ("deliver", "genome/deliveries/first", "--workspace", "w"),
+        input="genome/deliveries/first/aligned/HB25-20541-G.cram",
+        stored=("w/tables/variants", "w/tables/reference"),
+        check=("status", "--workspace", "w"),
+        rooms=(1 << 20, 8 << 20, 17 << 20, 24 << 20),
     )

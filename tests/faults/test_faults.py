@@ -1,22 +1,24 @@
 """Every command survives every fault: the last snapshot is whole, the message helps, the same command finishes.
 
 ``BAEKMAN_FAULTS=full`` runs each fault on each scene, with 50 kills, and writes the table of ``docs/reliability.md``;
-``make faults`` sets it. It takes hours: the row of a case is kept in ``.faults`` when the case passes, and the same
-command goes on after the rows that this code has. Without it a sample runs. ``BAEKMAN_KILLS`` sets another number of
-kills; no other fault is repeated more often.
+``make faults`` sets it. It takes hours: the end of each run that passes is kept in ``.faults``, and the same command
+goes on after the runs that this code has. Without it a sample runs. ``BAEKMAN_KILLS`` sets another number of kills; no
+other fault is repeated more often. ``BAEKMAN_FAULTS=demo,add`` runs these scenes only, and writes their rows.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -27,13 +29,15 @@ from faults.disturbances import Circumstances, Disturbance, Ending
 from faults.scenes import Scene
 from support import PROJECT
 
-IS_FULL = os.environ.get("BAEKMAN_FAULTS") == "full"
+CHOSEN = os.environ.get("BAEKMAN_FAULTS", "")
+IS_FULL = bool(CHOSEN)
 KILLS = int(os.environ.get("BAEKMAN_KILLS", "50"))
 PAGE = PROJECT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
 
-ALL = ("add", "tables", "withdraw", "import", "deliver")
+ALL = ("add", "tables", "withdraw", "import", "deliver", "demo")
 SMALL = ALL[:4]
+DELIVERIES = ALL[4:]
 AGAIN = "run the same command again"
 
 
@@ -61,20 +65,25 @@ FAULTS = (
         ("import",),
     ),
     Fault(
-        "input vanishes", disturbances.input_vanishes, ("add", "import", "deliver"), "refused|failed", ("add",), times=4
+        "input vanishes",
+        disturbances.input_vanishes,
+        ("add", "import", *DELIVERIES),
+        "refused|failed",
+        ("add",),
+        times=4,
     ),
     Fault(
-        "input changes", disturbances.input_changes, ("add", "import", "deliver"), "refused|failed", ("add",), times=4
+        "input changes", disturbances.input_changes, ("add", "import", *DELIVERIES), "refused|failed", ("add",), times=4
     ),
     Fault("a file system without locks", disturbances.no_locks, ALL, "support locks", ("tables",)),
     Fault("clock set back", disturbances.clock_set_back, ALL, "set the clock", ("withdraw",)),
     Fault("too little memory", disturbances.little_memory, SMALL, "[Mm]emory|bad_alloc", ("add",), times=5),
     Fault("two writers", disturbances.two_writers, ALL, AGAIN, ("add",)),
     Fault("a worker is killed", disturbances.worker_killed, ("add", "tables"), "worker", ("add",)),
-    Fault("a tool is missing", disturbances.tool_is_missing, ("deliver",), "mosdepth", ()),
-    Fault("a tool exits with an error", disturbances.tool_fails, ("deliver",), "cannot go on", ()),
-    Fault("a tool writes half its output", disturbances.tool_writes_half, ("deliver",), "reads_lost", ()),
-    Fault("a tool hangs, Ctrl-C", disturbances.tool_hangs, ("deliver",), AGAIN, ()),
+    Fault("a tool is missing", disturbances.tool_is_missing, DELIVERIES, "mosdepth", ()),
+    Fault("a tool exits with an error", disturbances.tool_fails, DELIVERIES, "cannot go on", ()),
+    Fault("a tool writes half its output", disturbances.tool_writes_half, DELIVERIES, "reads_lost", ()),
+    Fault("a tool hangs, Ctrl-C", disturbances.tool_hangs, DELIVERIES, AGAIN, ()),
 )
 """In the order of the page."""
 
@@ -107,17 +116,42 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     source = Path(__file__).with_name("shim.c")
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
     made = scenes.scenes(folder / "origin")
-    if IS_FULL:
+    if "deliver" in chosen():
         made["deliver"] = scenes.delivery(folder / "delivery")
+    if "demo" in chosen():
+        made["demo"] = scenes.demo(folder / "demo")
     yield Ground(folder, library, made)
-    if IS_FULL and all(kept_row(name, fault).is_file() for name, fault in cases()):
-        write_table([kept_row(name, fault).read_text(encoding="utf-8") for name, fault in cases()])
+    if IS_FULL:
+        passed = {case: kept_endings(*case) for case in cases()}
+        write_table({case: row(*case, endings) for case, endings in passed.items() if len(endings) == times(*case)})
+
+
+def chosen() -> tuple[str, ...]:
+    """Return the scenes of this run whose faults are all run."""
+    return ALL if CHOSEN == "full" else tuple(name for name in ALL if name in CHOSEN.split(","))
+
+
+def cases() -> list[tuple[str, Fault]]:
+    """Return the scenes and faults of this run."""
+    return [
+        (name, fault)
+        for name in ALL
+        for fault in FAULTS
+        if (name in fault.scenes and name in chosen() if IS_FULL else name in fault.sample)
+    ]
+
+
+def times(name: str, fault: Fault) -> int:
+    """Return how often a case is run; of the demo, which takes minutes, only the kill is repeated."""
+    if not IS_FULL or (name == "demo" and fault.disturb is not disturbances.killed):
+        return 1
+    return min(fault.times, KILLS)
 
 
 @cache
-def kept_rows() -> Path:
-    """Return the folder of the rows of this code."""
-    code = hashlib.sha256(f"{KILLS}".encode())
+def kept_folder() -> Path:
+    """Return the folder of the runs of this code."""
+    code = hashlib.sha256()
     for top in ("workflow", "rules", "tests/faults"):
         for path in sorted((PROJECT / top).rglob("*")):
             if path.suffix in (".py", ".pyx", ".pxd", ".smk", ".c") and path.is_file():
@@ -125,34 +159,41 @@ def kept_rows() -> Path:
     return PROJECT / ".faults" / code.hexdigest()[:16]
 
 
-def kept_row(name: str, fault: Fault) -> Path:
-    """Return the path of the row of a case."""
-    return kept_rows() / f"{name}-{fault.title}"
+def kept(name: str, fault: Fault, number: int) -> Path:
+    """Return the file of the end of one run of a case."""
+    return kept_folder() / f"{name}-{fault.title}" / f"{number}.json"
 
 
-def write_table(rows: list[str]) -> None:
-    """Write the table of the page."""
+def kept_endings(name: str, fault: Fault) -> list[Ending]:
+    """Return the ends of the runs of a case that passed, in the order of their numbers."""
+    files = (kept(name, fault, number) for number in range(times(name, fault)))
+    return [Ending(**json.loads(file.read_text(encoding="utf-8"))) for file in files if file.is_file()]
+
+
+def write_table(rows: dict[tuple[str, Fault], str]) -> None:
+    """Write ``rows`` into the table of the page; the rows of other cases stay."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
+    table, _, after = rest.partition(END)
     head = "| Command | Fault | Runs | Undisturbed | Failed | The words where it failed |\n|---|---|---|---|---|---|\n"
-    PAGE.write_text(before + BEGIN + head + "".join(rows) + END + after, encoding="utf-8")
-
-
-def cases() -> list[tuple[str, Fault]]:
-    """Return the scenes and faults of this run."""
-    return [(name, fault) for name in ALL for fault in FAULTS if name in (fault.scenes if IS_FULL else fault.sample)]
+    earlier = {tuple(line.split(" | ")[:2]): f"{line}\n" for line in table.splitlines()}
+    lines = []
+    for name in ALL:
+        for fault in FAULTS:
+            present = earlier.get((f"| `{name}`", fault.title)) if name in fault.scenes else None
+            lines += filter(None, [rows.get((name, fault), present)])
+    PAGE.write_text(before + BEGIN + head + "".join(lines) + END + after, encoding="utf-8")
 
 
 @pytest.mark.parametrize(("name", "fault"), cases(), ids=[f"{name}-{fault.title}" for name, fault in cases()])
 def test_the_same_command_finishes_after_a_fault(ground: Ground, tmp_path: Path, name: str, fault: Fault) -> None:
-    if IS_FULL and kept_row(name, fault).is_file():
-        pytest.skip("this code passed it before: its row is in .faults")
+    numbers = [n for n in range(times(name, fault)) if not (IS_FULL and kept(name, fault, n).is_file())]
+    if not numbers:
+        pytest.skip("this code passed it before: its runs are in .faults")
     scene = ground.scenes[name]
     expected, seconds = ground.expected(scene)
-    draw = random.Random(f"{name} {fault.title}")
-    endings = []
-    for number in range(min(fault.times, KILLS) if IS_FULL else 1):
+    for number in numbers:
         place = scene.place(tmp_path / str(number))
+        draw = random.Random(f"{name} {fault.title} {number}")
         ending = fault.disturb(Circumstances(scene, place, seconds, draw, ground.library))
         if ending.code not in (0, -signal.SIGTERM) and fault.words:  # before the first statement a signal ends Python
             assert re.search(fault.words, ending.output, re.DOTALL), ending.output
@@ -161,9 +202,9 @@ def test_the_same_command_finishes_after_a_fault(ground: Ground, tmp_path: Path,
         done = scene.run(place)
         assert done.returncode == 0, done.stdout
         assert scene.outcome(place) == expected
-        endings.append(ending)
-    if IS_FULL:
-        atomic.write_text(kept_row(name, fault), row(name, fault, endings))
+        if IS_FULL:
+            atomic.write_text(kept(name, fault, number), json.dumps(asdict(ending)))
+            shutil.rmtree(place)
 
 
 def row(name: str, fault: Fault, endings: list[Ending]) -> str:

@@ -19,7 +19,7 @@ from baekman.cohort.store import WAITING, open_store
 from baekman.config.loading import load_config
 from baekman.engine.progress import Show
 from baekman.errors import InputRefused
-from baekman.failed_jobs import FailedRule, alike, assess
+from baekman.failed_jobs import FailedRule, alike, assess, hold_failed
 from baekman.files.sidecar import read_checked
 from baekman.genome.reference import cached_reference
 from baekman.intake.receive import receive
@@ -32,7 +32,7 @@ from baekman.workflow_run import WorkflowRun
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.run_state import RunRecorder, is_alive, read_run_state
-from baekman.workspace.runs.failures import clear_failures, read_failures, write_failures
+from baekman.workspace.runs.failures import clear_failures, read_failures, settle_failures, write_failures
 from baekman.workspace.waiting import verdicts_of, waiting_in
 
 INSPECTED = "inspected"  # the target of the jobs of intake
@@ -156,10 +156,9 @@ def _run_without_failed(
         run.done = done = done + run.done
         if not run.exit_code:
             return run, ""
-        assessment = assess(run, workspace=workspace, folder=folder, delivery=delivery)
-        if assessment.stops_all or assessment.leaves_nobody or not assessment.failures:
+        assessment = hold_failed(run, workspace=workspace, folder=folder, delivery=delivery)
+        if not assessment.holds:
             return run, assessment.cause
-        write_failures(folder, assessment.failures)
 
 
 def _shown(
@@ -267,12 +266,16 @@ def snakemake_command(
 def conclude(workspace: Workspace, delivery_id: str, *, has_failed: bool = False) -> str:
     """Tidy up after the last job of a delivery and bring its return report up to date with the QC verdicts.
 
-    After a run that ``has_failed`` the staged files stay for the next.
+    After a run that ``has_failed`` the staged files stay for the next. After another the specimens that it left out,
+    since a job failed for them before, may be tried again.
 
     Returns:
         Why the return report lacks the QC verdicts; "" when it has them.
     """
-    specimens.tidy_staged(workspace.delivery(delivery_id), is_finished=not has_failed)
+    folder = workspace.delivery(delivery_id)
+    specimens.tidy_staged(folder, is_finished=not has_failed)
+    if not has_failed:
+        settle_failures(folder, LATER_GATES)
     withdrawal.sweep_after(workspace, delivery_id)
     try:
         write_return_report(workspace, delivery_id, registry=open_registry(workspace.root))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from baekman.verdicts import Gate
 from baekman.workflow_run import LAST_LINES, FailedJob, WorkflowRun
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder, Workspace
-from baekman.workspace.runs.failures import Failure, read_failures
+from baekman.workspace.runs.failures import Failure, read_failures, write_failures
 
 LEAST_FREE = 16 << 20  # bytes of a disk that is not full
 # Words of a log that show a cause for which no specimen is held, and what to do about it.
@@ -32,6 +32,7 @@ SHARED_CAUSES = (
         "a tool is not installed: `baekman doctor` names it",
     ),
 )
+MOST_NAMED = 5  # of the participants with one error, in a message
 LEFT_OUT = "(a line with an identifier is left out)"
 
 _CALLING = ("call_piece", "gather_calls")
@@ -69,6 +70,24 @@ class Assessment:
     cause: str
     stops_all: bool
     leaves_nobody: bool
+
+    @property
+    def holds(self) -> bool:
+        """Return whether specimens are held for their failures, and others go on without them."""
+        return bool(self.failures) and not self.stops_all and not self.leaves_nobody
+
+
+def hold_failed(
+    run: WorkflowRun, *, workspace: Workspace, folder: DeliveryFolder, delivery: Path | None = None
+) -> Assessment:
+    """Return what the failed jobs of ``run`` after intake mean, as ``assess`` does, and note those of held specimens.
+
+    The next run goes on without these specimens, whether ``baekman deliver`` or plain ``snakemake`` starts it.
+    """
+    assessment = assess(run, workspace=workspace, folder=folder, delivery=delivery)
+    if assessment.holds:
+        write_failures(folder, assessment.failures)
+    return assessment
 
 
 def assess(
@@ -113,6 +132,22 @@ def assess(
     others = known - set(failures) - set(read_failures(folder))
     stops = not run.has_ended or run.locked or is_shared or bool(cause)
     return Assessment(failures=tuple(failures.values()), cause=cause, stops_all=stops, leaves_nobody=not others)
+
+
+def advice(assessment: Assessment, workspace: Workspace) -> Iterator[str]:
+    """Yield what to do after a run of plain ``snakemake`` with failed jobs; the run has shown their logs."""
+    if assessment.holds:
+        for group in alike(assessment.failures, workspace):
+            yield f"not processed: {named(group.participants)}: {group.rule} failed ({group.log})"
+        yield "held (not_processed): the same command goes on with the others, and once more tries the held ones again"
+    elif assessment.cause:
+        yield f"{assessment.cause}; no specimen is held for it: run the same command again"
+
+
+def named(participants: Sequence[str]) -> str:
+    """Return the first of ``participants``, and the number of the others."""
+    more = len(participants) - MOST_NAMED
+    return ", ".join(participants[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def shared_cause(logs: Iterable[Sequence[str]], workspace: Workspace) -> str:

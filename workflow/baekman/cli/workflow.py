@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from baekman.deliver import Outcome
     from baekman.workspace.paths import Workspace
 
-MOST_ERRORS, MOST_NAMED = 10, 5  # shown of errors, and of the participants who have one
+MOST_ERRORS = 10  # that are shown
 
 app = typer.Typer(help="Run the workflow.", no_args_is_help=True)
 
@@ -301,10 +301,10 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
 
 def _failures(outcome: Outcome) -> Iterator[str]:
     """Yield the lines on failed jobs: one error once, however many specimens have it."""
+    from baekman.failed_jobs import named
+
     for jobs in outcome.unprocessed[:MOST_ERRORS]:
-        more = len(jobs.participants) - MOST_NAMED
-        names = ", ".join(jobs.participants[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-        yield f"not processed: {names}: {jobs.rule} failed ({jobs.log})"
+        yield f"not processed: {named(jobs.participants)}: {jobs.rule} failed ({jobs.log})"
         yield from (f"  | {line}" for line in jobs.lines)
     for jobs in outcome.failed[:MOST_ERRORS]:
         alike = f", {jobs.count} times with the same error; the first" if jobs.count > 1 else ""
