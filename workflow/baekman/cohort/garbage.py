@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from baekman.cohort import index as participant_index
 from baekman.cohort.gvcf_list import stop_waiting
-from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot
+from baekman.cohort.snapshot import RELATEDNESS, Snapshot, numbers, read_snapshot
 from baekman.cohort.store import Store
 from baekman.errors import DamagedFile
 from baekman.files.digests import read_sealed
@@ -112,9 +113,10 @@ def sweep(store: Store, latest: Snapshot, *, keep: int | None = None) -> None:
     for folder in (store.path / "sites").iterdir():
         if folder not in whole:
             shutil.rmtree(folder)
-    annotated = {store.annotations(snapshot.sites).name for snapshot in staying.values() if snapshot.sites}
-    for folder in (store.path / "annotations").glob("*/"):  # also unfinished ones: `.NAME.tmp`
-        if folder.name.removeprefix(".").removesuffix(".tmp") not in annotated:
+    kept = {store.annotations(snapshot.sites) for snapshot in staying.values() if snapshot.sites}
+    kept |= {store.path / RELATEDNESS / snapshot.state for snapshot in staying.values()}
+    for folder in chain.from_iterable((store.path / kind).glob("*/") for kind in ("annotations", RELATEDNESS)):
+        if folder.with_name(folder.name.removeprefix(".").removesuffix(".tmp")) not in kept:  # also unfinished ones
             remove_folder(folder)
     for stale in store.snapshots.glob(".*.tmp"):
         stale.unlink()

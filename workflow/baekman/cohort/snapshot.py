@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,8 @@ from baekman.files.snapshots import (
     refuse_gone_numbers,
     refuse_unknown,
 )
+
+RELATEDNESS = "relatedness"  # the folder of the relatedness of snapshots, by ``Snapshot.state``
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,11 @@ class Snapshot:
         """Return a digest of the participants, in hex; it does not depend on the division into batches."""
         total = sum(int(batch.digest, 16) for batch in self.batches)
         return f"{total % (1 << 256):064x}"
+
+    @property
+    def state(self) -> str:
+        """Return a digest of participants and sites, 16 hex digits: equal states have the same people and genotypes."""
+        return hashlib.sha256(f"{self.content}\n{self.sites}".encode()).hexdigest()[:16]
 
     def entry(self, name: str) -> BatchEntry | None:
         """Return the batch of that name; None if it is not in the cohort."""

@@ -169,10 +169,15 @@ class Access:
         from baekman.cohort.settings import batch_settings
         from baekman.cohort.verify.gvcfs import compare_gvcfs
         from baekman.cohort.verify.whole import verify
+        from baekman.relatedness.stored import damaged_relatedness
 
         members = read_members(gvcfs) if gvcfs else []
         self.record("cohort.verify", object=str(max(numbers(self.store), default=0)))
-        findings = [*verify(self.store, engine=engine), *damaged_annotations(self.store)]
+        findings = [
+            *verify(self.store, engine=engine),
+            *damaged_annotations(self.store),
+            *damaged_relatedness(self.store),
+        ]
         if not findings and members:
             settings = batch_settings(self.store, config, place=self.place)
             findings = compare_gvcfs(self.store, members, rules=settings.rules, engine=engine)

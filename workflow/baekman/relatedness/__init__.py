@@ -1,0 +1,1 @@
+"""Relatedness and ancestry of the participants of a snapshot: kinship, principal components and outliers, by plink2."""
