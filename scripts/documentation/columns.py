@@ -15,6 +15,7 @@ from baekman.records import schema as records
 from baekman.records.dictionary import DICTIONARY_COLUMNS
 from baekman.records.intake.tables import COVERAGE_FILE, EVENTS_FILE
 from baekman.registry.registration import REGISTRATION_COLUMNS
+from baekman.relatedness.schema import COMPONENTS_COLUMNS, KINSHIP_COLUMNS, VARIANTS_COLUMNS
 from baekman.report.verdict_table import VERDICT_COLUMNS
 from documentation.markdown import code, table
 
@@ -92,6 +93,22 @@ PARQUET: tuple[tuple[str, str, Columns], ...] = (
         "`cohort/annotations/<sites>/<shard>.parquet`, where the configuration names files (`annotate`): a row per row "
         "of the sites of the snapshot.",
         ANNOTATIONS_COLUMNS,
+    ),
+    (
+        "Pairs of relatives",
+        "`cohort/relatedness/<state>/kinship.parquet`, of `baekman cohort relatedness`: a row per pair of the third "
+        "degree or closer.",
+        KINSHIP_COLUMNS,
+    ),
+    (
+        "Components of participants",
+        "`cohort/relatedness/<state>/components.parquet`: a row per participant.",
+        COMPONENTS_COLUMNS,
+    ),
+    (
+        "Variants of relatedness",
+        "`cohort/relatedness/<state>/variants.parquet`: a row per variant that kinship and components are made of.",
+        VARIANTS_COLUMNS,
     ),
     (
         "Events of records",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
+from baekman.cli.cohort import app
 from baekman.cohort import rewrite
 from baekman.cohort.snapshot import Snapshot, read_snapshot
 from baekman.cohort.store import Store, open_store
@@ -23,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.generated_population import SPACING, Population, genotypes, write_population
 from support.kills import Killed, killed
+from typer.testing import CliRunner
 
 PEOPLE, VARIANTS = 56, 1200
 Floats = npt.NDArray[np.float64]
@@ -275,3 +278,17 @@ def test_an_outlier_is_six_deviations_from_the_mean_of_the_unrelated() -> None:
     assert (named[3], named[4], named[5]) == ("PC1;inbreeding", None, "PC1")
     assert sum(name is not None for name in named) == 2
     assert outliers({"PC1": values["PC1"][:49]}, basis=basis[:49]).null_count == 49
+
+
+def test_the_command_prints_the_pairs_by_degree_and_the_note(population: Population) -> None:
+    cohort = ["relatedness", "--cohort", str(population.store.path)]
+    printed = CliRunner().invoke(app, cohort)
+    note = noted(population.store, read_snapshot(population.store))
+    assert note is not None and printed.stdout.splitlines()[:3] == [
+        f"snapshot 2: 60 participants, {note['variants']['used']} variants of {note['variants']['candidates']} common "
+        "ones; 10 components",
+        "pairs: 1 duplicate or twin, 7 first degree, 0 second degree, 11 third degree",
+        "fewer than 10,000 variants: the degrees of pairs are uncertain, the third most of all",
+    ]
+    answer = json.loads(CliRunner().invoke(app, [*cohort, "--json"]).stdout)
+    assert answer["pairs"]["first degree"] == 7 and answer["options"] == note["options"]

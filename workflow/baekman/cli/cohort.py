@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from baekman.cli.cohorts import people
 from baekman.cli.options import (
     CORES,
     CohortOption,
@@ -26,10 +26,8 @@ from baekman.cli.shared.batch_notes import notes_on
 from baekman.cli.shared.notes import note
 from baekman.cli.shared.opening import BARE, note_left_out, note_unknown_types, opened_cohort
 from baekman.cli.shared.places import new_cohort_folder, refuse_other_than_freeze
-from baekman.cli.shared.query_options import SnapshotOption
 
 if TYPE_CHECKING:
-    from baekman.api.cohort import Cohort
     from baekman.cohort.snapshot import Snapshot
 
 app = typer.Typer(help="The cohort store: add batches, withdraw, verify, freeze.", no_args_is_help=True)
@@ -258,54 +256,6 @@ def repair(cohort: CohortOption = None, workspace: OwnerOption = None, workers: 
 
 
 @app.command()
-def report(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page, .html; its numbers come as .json.")],
-    cohort: CohortOption = None,
-    snapshot: SnapshotOption = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Show counts of few people too: for the operators only.")
-    ] = False,
-    types: Annotated[
-        bool, typer.Option("--types", help="Also by type and institution, which opens the registry.")
-    ] = False,
-    workers: WorkersOption = CORES,
-    scheduler: SchedulerOption = None,
-    insecure: InsecureOption = False,
-    workspace: OwnerOption = None,
-    purpose: PurposeOption = "",
-) -> None:
-    """Write a page on a snapshot: participants, variants, filters, distributions, batch effects; prints its path.
-
-    Counts of fewer than 11 people are hidden. Participants without consent to the purpose in force are not counted,
-    except in the numbers of variants.
-
-    Example: baekman cohort report --workspace W --output cohort.html
-    """
-    from baekman.query.access import Access
-    from baekman.report.cohort.numbers import cohort_numbers
-    from baekman.report.cohort.page import write_cohort_report
-    from baekman.report.cohort.small_cells import THRESHOLD
-
-    engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}
-    with opened_cohort(cohort, workspace=workspace, purpose=purpose, snapshot=snapshot, **engine) as opened:
-        access = Access(opened.store, purpose=purpose)
-        without, html = access.left_out(opened.snapshot), output.with_suffix(".html")
-        access.record("cohort.report", object=str(opened.snapshot.number), question=["exact" if exact else "hidden"])
-        numbers = cohort_numbers(
-            opened.store,
-            opened.snapshot,
-            without=without,
-            threshold=1 if exact else THRESHOLD,
-            engine=opened.engine,
-            **(_registered(opened, without) if types else {}),
-        )
-        access.require_unchanged(opened.snapshot, without)
-        write_cohort_report(numbers, html=html)
-        typer.echo(str(html))
-        note_left_out(opened, counted_in="numbers of variants")
-
-
-@app.command()
 def freeze(
     cohort: CohortOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="Folder for sites/ and tables/.")] = None,
@@ -378,20 +328,5 @@ def verify(
     print_findings(findings, as_json=as_json)
 
 
-def _registered(cohort: Cohort, without: Collection[str]) -> dict[str, Any]:
-    """Return the participants of the snapshot by type and sex, and the institution of each batch, by the registry."""
-    from baekman.registry.listing import registered_pages
-    from baekman.registry.verdict_history import institutions_of
-    from baekman.report.cohort.types import count_types
-    from baekman.withdrawal import open_registry_and_sweep
-
-    if cohort.store.is_bare:
-        raise typer.BadParameter("a cohort of no workspace has no registry of types", param_hint="--types")
-    registry = open_registry_and_sweep(cohort.workspace)
-    # a rewritten batch has the name of its delivery with a suffix; merged batches are of no single institution
-    delivery_of = {batch.name: batch.name.partition(".")[0] for batch in cohort.snapshot.batches}
-    names = institutions_of(registry, delivery_of.values())
-    return {
-        "types": count_types(registered_pages(registry), cohort.store, cohort.snapshot, without=without),
-        "institutions": {batch: names[delivery] for batch, delivery in delivery_of.items() if delivery in names},
-    }
+app.command()(people.report)
+app.command()(people.relatedness)

@@ -12,6 +12,7 @@ FILES = (KINSHIP, COMPONENTS, VARIANTS)
 
 # Manichaikul et al., Bioinformatics 26:2867 (2010), table 1: the least kinship of each degree.
 DEGREES = (0.3536, 0.1768, 0.0884, 0.0442)
+DEGREE_NAMES = ("duplicate or twin", "first degree", "second degree", "third degree")
 LEAST_KINSHIP = DEGREES[-1]
 UNRELATED_BELOW = DEGREES[2]  # the components are of participants without a relative of the second degree
 

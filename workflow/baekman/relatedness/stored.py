@@ -7,15 +7,16 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from baekman.arrow import read_listed
+from baekman.arrow import numpy_of, read_listed
 from baekman.cohort.snapshot import RELATEDNESS, Snapshot
 from baekman.cohort.store import Store
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.digests import LIST, digests_of, read_digests, read_sealed
-from baekman.relatedness.schema import COMPONENTS, FILES, KINSHIP
+from baekman.relatedness.schema import COMPONENTS, DEGREE_NAMES, FILES, KINSHIP
 
 NOTE = "relatedness.json"
 NEXT_STEP = "run: baekman cohort relatedness"
@@ -54,6 +55,12 @@ def people(store: Store, snapshot: Snapshot, *, without: Collection[str] = ()) -
     table = _read(store, snapshot, COMPONENTS)
     denied = pa.array(sorted(without), pa.string())
     return table.filter(pc.invert(pc.is_in(table.column("participant_id"), value_set=denied)))
+
+
+def degrees(store: Store, snapshot: Snapshot, *, without: Collection[str] = ()) -> dict[str, int]:
+    """Return the number of pairs by degree, the most related first, with the names of ``DEGREE_NAMES``."""
+    counts = np.bincount(numpy_of(pairs(store, snapshot, without=without), "degree"), minlength=len(DEGREE_NAMES))
+    return dict(zip(DEGREE_NAMES, counts.tolist(), strict=True))
 
 
 def _read(store: Store, snapshot: Snapshot, name: str) -> pa.Table:

@@ -1,0 +1,1 @@
+"""Commands of ``baekman cohort`` in modules of their own."""
