@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from baekman.cli.delivery import app
 from baekman.errors import InputRefused
 from baekman.intake.orders.order import open_order
 from baekman.intake.receive import here, receive
@@ -14,6 +17,7 @@ from baekman.registry.denied_list import open_in_force
 from baekman.workspace import specimens
 from baekman.workspace.paths import Workspace
 from support.delivery_builder import (
+    INSTITUTION,
     DeliveryBuilder,
     codes,
     make_workspace,
@@ -21,6 +25,7 @@ from support.delivery_builder import (
     simple_delivery,
     write_alignment,
 )
+from typer.testing import CliRunner
 
 
 @pytest.fixture
@@ -49,6 +54,56 @@ def test_a_specimen_without_a_note_is_held_and_inspected_by_the_next_run(
     assert (again.status, codes(again)) == ("again", [("accept", [])] * 2)
     assert ordered[1] == ordered[0][1:]
     assert receive(delivery, workspace=workspace, run=run_the_first).status == "same"
+
+
+def test_a_crash_while_one_specimen_is_inspected_holds_it_and_the_others_are_judged(
+    workspace: Workspace,
+    tmp_path: Path,
+    reference: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    delivery = simple_delivery(tmp_path / "in", reference, "A-1", "A-2", "A-3")
+    registry = open_in_force(workspace)
+    people = [record.participant_id for n in (1, 2, 3) if (record := registry.specimen(INSTITUTION, f"A-{n}"))]
+    crashes: dict[str, Callable[[], object]] = {}
+
+    def crash_or_inspect(workspace: Workspace, delivery_id: str, participant: str) -> None:
+        crashes.get(participant, lambda: None)()
+        inspect(workspace, delivery_id, participant)
+
+    def raise_value() -> None:
+        raise ValueError("A-2 of HOSP")
+
+    def fill_disk() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("baekman.intake.receive.inspect", crash_or_inspect)
+    crashes.update(dict.fromkeys(people, raise_value))
+    with pytest.raises(ValueError, match="A-2"):  # nobody is left
+        receive(delivery, workspace=workspace)
+    assert not list(workspace.root.glob("deliveries/*/verdicts/intake.json"))
+
+    del crashes[people[0]]
+    crashes[people[2]] = lambda: subprocess.run(["bash", "-c", "kill -9 $$"], check=True)
+    done = CliRunner().invoke(app, ["receive", str(delivery), "--workspace", str(workspace.root)])
+    assert done.exit_code == 0
+    verdicts = [tuple(line.split("\t")[2:]) for line in done.stdout.splitlines()[1:]]
+    assert verdicts == [("accept", ""), ("hold", "not_processed"), ("hold", "not_processed")]
+    assert done.stderr.splitlines() == [
+        *sorted(
+            [
+                f"not processed: {people[1]}: ValueError",
+                f"not processed: {people[2]}: bash ended with exit code -9",
+            ]
+        ),
+        "mend the cause and run the same command again, which tries no other specimen",
+    ]
+
+    crashes[people[1]] = fill_disk
+    with pytest.raises(OSError, match="No space left"):  # for all: nobody is judged again
+        receive(delivery, workspace=workspace)
+    crashes.clear()
+    assert codes(receive(delivery, workspace=workspace)) == [("accept", [])] * 3
 
 
 def test_orders_are_sealed_and_gone_when_intake_ends(workspace: Workspace, tmp_path: Path, reference: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +15,9 @@ from baekman.verdicts import Gate
 from baekman.workflow_run import LAST_LINES, FailedJob, WorkflowRun
 from baekman.workspace import specimens
 from baekman.workspace.paths import DeliveryFolder, Workspace
+from baekman.workspace.runs.causes import shared_cause
 from baekman.workspace.runs.failures import Failure, read_failures, write_failures
 
-LEAST_FREE = 16 << 20  # bytes of a disk that is not full
-# Words of a log that show a cause for which no specimen is held, and what to do about it.
-SHARED_CAUSES = (
-    (
-        re.compile(r"No space left on device|Disk quota exceeded"),
-        "the disk is full, or a quota is used up: make room",
-    ),
-    (re.compile(r"Read-only file system"), "the disk is read-only: mount it for writing"),
-    (re.compile(r"Stale file handle"), "a network disk was lost: mount it again"),
-    (
-        re.compile(r"command not found|install it \(envs/"),
-        "a tool is not installed: `baekman doctor` names it",
-    ),
-)
 MOST_NAMED = 5  # of the participants with one error, in a message
 LEFT_OUT = "(a line with an identifier is left out)"
 
@@ -117,7 +103,8 @@ def assess(
     jobs = [job for job in run.failed.values() if job.participant in known]
     is_shared = any(not job.participant for job in run.failed.values())
     lines = {job: _last_lines(workspace, job) for job in jobs}
-    cause = shared_cause([*lines.values(), *(_last_lines(workspace, job) for job in run.failed.values())], workspace)
+    logs = [*lines.values(), *(_last_lines(workspace, job) for job in run.failed.values())]
+    cause = shared_cause("\n".join(line for log in logs for line in log), folder=workspace.root)
     scrub = _Scrubber.of(workspace, delivery=delivery, participants={job.participant for job in jobs}) if jobs else None
     failures = {
         job.participant: Failure(
@@ -148,15 +135,6 @@ def named(participants: Sequence[str]) -> str:
     """Return the first of ``participants``, and the number of the others."""
     more = len(participants) - MOST_NAMED
     return ", ".join(participants[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def shared_cause(logs: Iterable[Sequence[str]], workspace: Workspace) -> str:
-    """Return the cause that the last lines of ``logs``, or the disk, show and that is no specimen's; "" without one."""
-    text = "\n".join(line for lines in logs for line in lines)
-    found = next((words for pattern, words in SHARED_CAUSES if pattern.search(text)), "")
-    if not found and shutil.disk_usage(workspace.root).free < LEAST_FREE:
-        return SHARED_CAUSES[0][1]
-    return found
 
 
 def alike(jobs: Iterable[Failure | FailedJob], workspace: Workspace) -> tuple[FailedRule, ...]:

@@ -57,6 +57,7 @@ def receive(
     from baekman.verdicts import reporting_gates
     from baekman.withdrawal import sweep
     from baekman.workspace.paths import Workspace
+    from baekman.workspace.runs.failures import read_failures
 
     forget_places(os.environ, delivery)
     with progress_bar() as show:
@@ -69,6 +70,11 @@ def receive(
             run=here(workers=workers, progress=lambda done, total: show("receiving", done, total)),
         )
     sweep(Workspace(workspace))
+    failures = read_failures(Workspace(workspace).delivery(received.delivery_id), ("intake",)).values()
+    for failure in failures:
+        note(f"not processed: {failure.participant_id}: {failure.lines[-1] if failure.lines else failure.rule}")
+    if failures:
+        note("mend the cause and run the same command again, which tries no other specimen")
     if reporting := reporting_sentence(reporting_gates(received.verdicts)):
         note(reporting)
     if received.status == "same":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,13 @@ from baekman.intake.specimen import inspect
 from baekman.registry.denied_list import open_in_force
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import note_delivery
+from baekman.tools.pipes import kind_of
 from baekman.verdicts import read_verdicts
 from baekman.workspace.abandoned_orders import destroy_orders
 from baekman.workspace.incomplete import remove_incomplete
 from baekman.workspace.paths import DeliveryFolder, Workspace
+from baekman.workspace.runs.causes import is_shared
+from baekman.workspace.runs.failures import Failure, clear_failures, write_failures
 
 Progress = Callable[[int, int], None]  # specimens done, specimens in all
 # Carries out the orders of participants of a delivery (its ID); each leaves a note.
@@ -49,24 +52,58 @@ RunOrders = Callable[[Workspace, str, Sequence[str]], None]
 def here(*, workers: int | None = None, progress: Progress = lambda done, total: None) -> RunOrders:
     """Return a function that carries out orders in this process.
 
+    A failure while one specimen is inspected holds that specimen, as that of a job does; a failure that all share, or
+    of all specimens, is raised.
+
     Args:
         workers: Specimens inspected at the same time; default: the cores that this process may use.
         progress: Called with the numbers of inspected and of all specimens.
     """
 
     def run(workspace: Workspace, delivery_id: str, participants: Sequence[str]) -> None:
+        home = workspace.delivery(delivery_id)
+        clear_failures(home, ("intake",), participants)
+        failures: dict[str, Exception] = {}
         progress(0, len(participants))
         with ThreadPoolExecutor(max_workers=workers or available_cores()) as pool:
             tasks = [pool.submit(inspect, workspace, delivery_id, participant) for participant in participants]
             try:
-                for done, task in enumerate(tasks, start=1):
-                    task.result()
+                for done, (participant, task) in enumerate(zip(participants, tasks, strict=True), start=1):
+                    if failure := _failure_of(task, workspace):
+                        failures[participant] = failure
                     progress(done, len(participants))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        _hold(failures, home)
 
     return run
+
+
+def _failure_of(task: Future[None], workspace: Workspace) -> Exception | None:
+    """Return the failure of the inspection of one specimen, if any; raise one that all share."""
+    try:
+        task.result()
+    except InputRefused:
+        raise
+    except Exception as failure:
+        if is_shared(failure, folder=workspace.root):
+            raise
+        return failure
+    return None
+
+
+def _hold(failures: Mapping[str, Exception], home: DeliveryFolder) -> None:
+    """Note each of ``failures``, by participant; raise the first where nobody is left."""
+    if failures and not home.summary.is_file() and not any(home.inspected.glob("P*.json")):
+        raise next(iter(failures.values()))
+    write_failures(
+        home,
+        (
+            Failure(participant_id=participant, gate="intake", rule="inspect", lines=(kind_of(failure),))
+            for participant, failure in failures.items()
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,18 @@ class PipeFailed(Exception):
     """A command in a pipe ended with an error; names the tool and its exit code, never its arguments."""
 
 
+def kind_of(failure: Exception) -> str:
+    """Return the kind of ``failure`` without a value: the tool and its exit code, or its class and system error."""
+    if isinstance(failure, (WorkerDied, PipeFailed)):
+        return str(failure)
+    if isinstance(failure, subprocess.CalledProcessError):
+        command = failure.cmd.split() if isinstance(failure.cmd, str) else failure.cmd
+        return f"{tool_name(command)} ended with exit code {failure.returncode}"
+    if isinstance(failure, OSError) and failure.errno:
+        return f"{type(failure).__name__}: {os.strerror(failure.errno)}"
+    return type(failure).__name__
+
+
 @dataclass(frozen=True)
 class Untrusted:
     """The source of a pipe with bytes from an institution; ``size`` is their number.

@@ -10,7 +10,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 from baekman.errors import DamagedFile, WorkerDied
-from baekman.tools.pipes import PipeFailed, tool_name
+from baekman.tools.pipes import PipeFailed, kind_of
 from baekman.workspace.paths import PSEUDONYMOUS, Top
 from baekman.workspace.remedies import remedy_of
 
@@ -42,11 +42,8 @@ def describe(failure: Exception, *, arguments: Sequence[str], environment: Mappi
     A file is named where it lies in a workspace, cohort or output that ``arguments`` or ``environment`` name. A file
     of a delivery is never named, nor one with an institution's name.
     """
-    if isinstance(failure, (WorkerDied, PipeFailed)):
-        return str(failure)
-    if isinstance(failure, CalledProcessError):
-        command = failure.cmd.split() if isinstance(failure.cmd, str) else failure.cmd
-        return f"{tool_name(command)} ended with exit code {failure.returncode}"
+    if isinstance(failure, (WorkerDied, PipeFailed, CalledProcessError)):
+        return kind_of(failure)
     if isinstance(failure, DamagedFile):
         place = _place(failure.filename, arguments, environment)
         remedy = remedy_of(Path(failure.filename))
@@ -60,7 +57,7 @@ def describe(failure: Exception, *, arguments: Sequence[str], environment: Mappi
         return f"{kind}: {failure.msg}"
     if not isinstance(failure, OSError) or not failure.errno:
         return kind
-    parts = [f"{kind}: {os.strerror(failure.errno)}"]
+    parts = [kind_of(failure)]
     if isinstance(failure.filename, (str, Path)) and (place := _place(failure.filename, arguments, environment)):
         parts.append(place)
     action = _ACTIONS.get(failure.errno, "")
