@@ -43,7 +43,7 @@ python "$project/scripts/show_table.py" "$workspace/tables"
 say "to go on"
 cat >&2 <<NEXT
   . $project/.venv/bin/activate
-  baekman query --cohort $workspace/cohort --sql "SELECT filter, count(*) AS alleles FROM sites GROUP BY ALL"
+  baekman query --workspace $workspace --sql "SELECT filter, count(*) AS alleles FROM sites GROUP BY ALL"
   baekman deliver --help
 NEXT
 echo "$verified"

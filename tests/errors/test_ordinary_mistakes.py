@@ -41,6 +41,11 @@ class Mistake(NamedTuple):
 
 # in the folder `ground`: W is a whole workspace, NEW one without a cohort, inbox/HB-Kim a delivery
 MISTAKES = {
+    "another registry of types": Mistake(
+        "cohort report --workspace W --types --registry elsewhere --output page.html",
+        "registry: expected an initialised registry, found none; run `baekman registry init` with the same --workspace "
+        "and --registry",
+    ),
     "a folder of deliveries": Mistake(
         "deliver inbox --workspace W",
         "DELIVERY: expected the folder of one delivery, found a folder of deliveries; give one of them, or all to "

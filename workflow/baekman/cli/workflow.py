@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +30,7 @@ from baekman.tools.environment import forget_places
 
 if TYPE_CHECKING:
     from baekman.deliver import Outcome
+    from baekman.verdicts import Verdict
     from baekman.workspace.paths import Workspace
 
 MOST_ERRORS = 10  # that are shown
@@ -276,7 +277,7 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
     yield f"delivery {outcome.delivery_id}: {counts}"
     if reporting := reporting_sentence(reporting_gates(outcome.verdicts)):
         yield reporting
-    for verdict in outcome.verdicts:
+    for verdict in _in_manifest_order(outcome.verdicts):
         if verdict.verdict != "accept":
             codes = ", ".join(reason.code for reason in verdict.reasons if reason.severity != "note")
             yield f"  {verdict.specimen_id}  {verdict.verdict:<6}  {verdict.gate:<6}  {codes}"
@@ -297,6 +298,16 @@ def _summary(outcome: Outcome, workspace: Workspace) -> Iterator[str]:
         yield f"not finished: mend the cause and run the same command again; all messages: {log}"
     else:
         yield from _places(outcome, workspace)
+
+
+def _in_manifest_order(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return ``verdicts`` by gate, those of each gate in the order of intake, which is that of the manifest."""
+    from baekman.verdicts import GATES
+
+    received = {verdict.specimen_id: place for place, verdict in enumerate(verdicts) if verdict.gate == GATES[0]}
+    return sorted(
+        verdicts, key=lambda verdict: (GATES.index(verdict.gate), received.get(verdict.specimen_id, len(received)))
+    )
 
 
 def _failures(outcome: Outcome) -> Iterator[str]:

@@ -13,8 +13,10 @@ from baekman.cli.options import (
     CohortOption,
     InsecureOption,
     JsonOption,
+    KeyFileOption,
     OwnerOption,
     PurposeOption,
+    RegistryOption,
     SchedulerOption,
     WorkersOption,
     print_json,
@@ -41,6 +43,8 @@ def report(
     insecure: InsecureOption = False,
     workspace: OwnerOption = None,
     purpose: PurposeOption = "",
+    registry: RegistryOption = None,
+    key_file: KeyFileOption = None,
 ) -> None:
     """Write a page on a snapshot: participants, variants, filters, distributions, batch effects; prints its path.
 
@@ -65,7 +69,7 @@ def report(
             without=without,
             threshold=1 if exact else THRESHOLD,
             engine=opened.engine,
-            **(_registered(opened, without) if types else {}),
+            **(_registered(opened, without, registry=registry, key_file=key_file) if types else {}),
         )
         access.require_unchanged(opened.snapshot, without)
         write_cohort_report(numbers, html=html)
@@ -118,7 +122,9 @@ def relatedness(
         note_left_out(opened)
 
 
-def _registered(cohort: Cohort, without: Collection[str]) -> dict[str, Any]:
+def _registered(
+    cohort: Cohort, without: Collection[str], *, registry: str | None, key_file: Path | None
+) -> dict[str, Any]:
     """Return the participants of the snapshot by type and sex, and the institution of each batch, by the registry."""
     from baekman.registry.listing import registered_pages
     from baekman.registry.verdict_history import institutions_of
@@ -127,11 +133,11 @@ def _registered(cohort: Cohort, without: Collection[str]) -> dict[str, Any]:
 
     if cohort.store.is_bare:
         raise typer.BadParameter("a cohort of no workspace has no registry of types", param_hint="--types")
-    registry = open_registry_and_sweep(cohort.workspace)
+    opened = open_registry_and_sweep(cohort.workspace, registry=registry, key_file=key_file)
     # a rewritten batch has the name of its delivery with a suffix; merged batches are of no single institution
     delivery_of = {batch.name: batch.name.partition(".")[0] for batch in cohort.snapshot.batches}
-    names = institutions_of(registry, delivery_of.values())
+    names = institutions_of(opened, delivery_of.values())
     return {
-        "types": count_types(registered_pages(registry), cohort.store, cohort.snapshot, without=without),
+        "types": count_types(registered_pages(opened), cohort.store, cohort.snapshot, without=without),
         "institutions": {batch: names[delivery] for batch, delivery in delivery_of.items() if delivery in names},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class Command(TyperCommand):
 def _with_values(args: list[str]) -> list[str]:
     """Return the command line with the value of an option that may be given without one (``IMPLIED``)."""
     words = []
-    for argument, after in zip(args, [*args[1:], "--"], strict=True):
+    for argument, after in itertools.zip_longest(args, args[1:], fillvalue="--"):
         words.append(argument)
         if argument in IMPLIED and after.startswith("-"):
             words.append(IMPLIED[argument])

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from baekman.query.question import EVERY_ALLELE
-
 if TYPE_CHECKING:
     from baekman.api.cohort import Cohort
     from baekman.query.question import Question
@@ -95,6 +93,8 @@ def require_one_question(parts: Mapping[str, Any], additions: Mapping[str, Any])
 
     ``parts``: the options that say what is asked, by name; ``additions``: ``tables``, ``by`` and ``with``.
     """
+    from baekman.query.question import EVERY_ALLELE  # slow to import
+
     given = {name for name, value in parts.items() if value is not None}
     if parts.get("carriers") == EVERY_ALLELE:
         given.remove("carriers")
