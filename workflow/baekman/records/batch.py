@@ -22,6 +22,7 @@ from baekman.files.atomic import fsync_folder
 from baekman.files.digests import LIST, digest_of, listed_digests, read_sealed, sha256_of, write_digests, write_sealed
 from baekman.records.rows.allowed import Denials, allowed_rows
 from baekman.records.rows.covered_days import covered_days, days_of
+from baekman.records.rows.episodes import with_episode_texts
 from baekman.records.rows.firsts import Span, firsts_of, spans, write_firsts
 from baekman.records.rows.order import codes_of, sorted_rows, write_rows
 from baekman.records.rows.parts import part_digest, read_part, write_parts
@@ -189,7 +190,7 @@ def _sorted_part(
     days = covered_days([dated.cast(DATED_COVERAGE)])
     _require_inside(events, days.segments_of(events["participant_id"], events["source"], days_of(events["time"])))
     allowed = allowed_rows(store, denied)
-    return allowed.events(sorted_rows(events)), allowed.people(days.table(dated=True))
+    return with_episode_texts(allowed.events(sorted_rows(events))), allowed.people(days.table(dated=True))
 
 
 def _zeros(table: pa.Table) -> pa.Array:

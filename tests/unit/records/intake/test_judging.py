@@ -156,7 +156,7 @@ def judged(row: dict[str, str], dictionary: Dictionary) -> set[tuple[str, str]]:
 
 def taken(
     row: dict[str, str], dictionary: Dictionary
-) -> tuple[int, datetime, str, float | None, str | None, str | None]:
+) -> tuple[int, datetime, str, float | None, str | None, int | None]:
     """Return a sound row as it is written."""
     cells = {name: value.strip() for name, value in row.items()}
     entry = dictionary.entry(cells["code"])
@@ -164,7 +164,7 @@ def taken(
     sid, participant = PEOPLE[cells["subject_code"]][:2]
     value = float(cells["value"]) if entry.kind == "number" else None
     category = (cells["category"] or cells["value"]) if entry.kind == "category" else None
-    episode = hashlib.sha256(f"s{participant} {cells['episode']}".encode()).hexdigest()[:12]
+    episode = int(hashlib.sha256(f"s{participant} {cells['episode']}".encode()).hexdigest()[:12], 16)
     time = datetime.fromisoformat(cells["time"])
     return sid, time, cells["code"], value, category, episode if cells["episode"] else None
 

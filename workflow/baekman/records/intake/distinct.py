@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from baekman.arrow import arrow, take
+from baekman.arrow import arrow, group_starts, take
 
+SAMPLE = 4096
 Numbers = npt.NDArray[np.int64]
 
 
@@ -43,13 +44,28 @@ def distinct(column: pa.ChunkedArray) -> Distinct:
     if column.null_count == len(column):
         zeros = np.zeros(len(column), np.int64)
         return Distinct(zeros, (pa.nulls(1, column.type),), (np.zeros(1, np.int64),))
-    encoded = column.combine_chunks().dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    array = column.combine_chunks()
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    lengths = None
+    if _repeats(array):  # rows of a subject and of a visit follow each other: each run is hashed once
+        import pyarrow.compute as pc
+
+        runs = pc.run_end_encode(array)
+        array, lengths = runs.values, np.diff(np.asarray(runs.run_ends), prepend=0)
+    encoded = array.dictionary_encode()
     values = encoded.dictionary
     if encoded.null_count:
         values = pa.concat_arrays([values, pa.nulls(1, values.type)])
     rows = np.asarray(encoded.indices.fill_null(len(values) - 1)).astype(np.int64)
-    return Distinct(rows, (values,), (np.arange(len(values)),))
+    return Distinct(rows if lengths is None else np.repeat(rows, lengths), (values,), (np.arange(len(values)),))
+
+
+def _repeats(array: pa.Array) -> bool:
+    """Return whether most of the first values are those of the row before."""
+    import pyarrow.compute as pc
+
+    sample = array.slice(0, SAMPLE)
+    return len(pc.run_end_encode(sample).values) * 2 < len(sample)
 
 
 def combined(*several: Distinct) -> Distinct:
@@ -59,8 +75,7 @@ def combined(*several: Distinct) -> Distinct:
     for each in others:
         keys = keys * each.count + each.rows
     if others:
-        encoded = arrow(keys).dictionary_encode()
-        rows, keys = np.asarray(encoded.indices).astype(np.int64), np.asarray(encoded.dictionary)
+        rows, keys = _encoded(keys)
     else:
         rows, keys = first.rows, np.arange(first.count)
     members: list[Numbers] = []
@@ -71,6 +86,17 @@ def combined(*several: Distinct) -> Distinct:
             member = np.zeros(len(keys), np.int64)
         members += [each.members[place][member] for place in reversed(range(len(each.members)))]
     return Distinct(rows, tuple(column for each in several for column in each.columns), tuple(reversed(members)))
+
+
+def _encoded(keys: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the number of each row's key among the distinct ones, and these; a run of equal keys is hashed once."""
+    starts = group_starts(keys)
+    is_repeated = len(starts) * 2 < len(keys)
+    encoded = arrow(keys[starts] if is_repeated else keys).dictionary_encode()
+    rows = np.asarray(encoded.indices).astype(np.int64)
+    if is_repeated:
+        rows = np.repeat(rows, np.diff(starts, append=len(keys)))
+    return rows, np.asarray(encoded.dictionary)
 
 
 def spread(values: pa.ChunkedArray | pa.Array, rows: Numbers, *, keep: npt.NDArray[np.bool_]) -> pa.Array:

@@ -18,11 +18,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from baekman.arrow import arrow, table_of
+from baekman.arrow import arrow, table_of, take
 from baekman.files.spreadsheets import DATE, EMPTY_WORDS, ERROR_CELL, SCIENTIFIC
 from baekman.privacy.personal_shapes import find_identifiers
 from baekman.records.intake.delivered_rows import EVENT_ROW, DeliveredRows
 from baekman.records.intake.distinct import Distinct, Numbers, combined, distinct, spread
+from baekman.records.intake.episodes import digested_episodes
 from baekman.records.intake.reasons import BIT
 from baekman.records.intake.sheet import RecordsSheet
 from baekman.records.intake.subjects import CONSENT_COLUMNS
@@ -35,7 +36,7 @@ BLOCK_ROWS = 1 << 19
 _NEVER = -(1 << 30)  # before every year
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _REPEATED = ["code", "category", "source"]
-JUDGED = pa.schema(
+_JUDGED = pa.schema(
     [
         pa.field("sid", pa.int64()),
         pa.field("mask", pa.int64()),
@@ -44,7 +45,7 @@ JUDGED = pa.schema(
         pa.field("code", _TEXT),
         pa.field("value", pa.float64()),
         pa.field("category", _TEXT),
-        pa.field("episode", _TEXT),
+        pa.field("episode", pa.int64()),  # the 48 bits of a digest; the words of OMOP are text
         pa.field("source", _TEXT),
     ]
 )
@@ -108,7 +109,8 @@ _REFUSED_SUBJECT = f"""CASE WHEN s.participant_id IS NOT NULL THEN 0
     WHEN is_changed_label(t.subject_code) THEN {BIT["spreadsheet_error", "subject_code"]}
     ELSE {BIT["not_registered", "subject_code"]} END"""
 _SUBJECTS = f"""
-SELECT t.number, s.sid, s.birth_year, s.clinical, s.lifestyle, s.public_record_linkage, {_REFUSED_SUBJECT} AS mask
+SELECT t.number, s.sid, s.participant_id, s.birth_year, s.clinical, s.lifestyle, s.public_record_linkage,
+    {_REFUSED_SUBJECT} AS mask
 FROM (SELECT number, tidy(subject_code) AS subject_code FROM texts) t
 LEFT JOIN subjects s ON s.subject_code = t.subject_code
 """
@@ -191,7 +193,7 @@ SELECT number, CASE WHEN episode_text IS NOT NULL AND episode_fault = 0 THEN @ep
     {_text_bits("episode")} AS mask
 FROM checked
 """
-_EPISODE = "substr(sha256(@secret@ || participant_id || ' ' || episode_text), 1, 12)"
+_EPISODE = "CAST('0x' || substr(sha256(@secret@ || participant_id || ' ' || episode_text), 1, 12) AS BIGINT)"
 
 
 def judge_rows(
@@ -221,10 +223,11 @@ def judge_rows(
         connection=connection,
         times=_TIMES.replace("@outside@", outside),
         episodes=_EPISODES.replace("@episode@", episode),
+        secret=None if rows.is_omop else secret,
         source=sheet.source,
     )
-    options: dict[str, Any] = {"compression": "lz4", "write_statistics": False, "use_dictionary": _REPEATED}
-    with pq.ParquetWriter(folder / ROWS_FILE, JUDGED, **options) as writer:
+    options: dict[str, Any] = {"compression": "none", "write_statistics": False, "use_dictionary": _REPEATED}
+    with pq.ParquetWriter(folder / ROWS_FILE, judge.schema, **options) as writer:
         for block in _blocks(rows.events()):
             if note_subjects is not None:
                 note_subjects([block.column("subject_code").unique()])
@@ -251,30 +254,38 @@ class _Judge:
     connection: duckdb.DuckDBPyConnection
     times: str
     episodes: str
+    secret: str | None  # None: the episodes are words of OMOP
     source: str
 
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the schema of judged rows."""
+        place = _JUDGED.get_field_index("episode")
+        return _JUDGED if self.secret is not None else _JUDGED.set(place, pa.field("episode", _TEXT))
+
     def judged(self, block: pa.Table) -> pa.Table:
-        """Return the rows of a block in the schema JUDGED."""
+        """Return the rows of a block in the schema of judged rows."""
         texts = {name: distinct(block.column(name)) for name in EVENT_ROW}
-        subjects, people = self._examined(_SUBJECTS, texts, "subject_code")
-        times, moments = self._examined(self.times, texts, "time", "end")
-        contents, content = self._examined(_CONTENT, texts, "code", "value", "unit", "category")
-        episodes, names = self._examined(self.episodes, texts, "subject_code", "episode")
+        places, people = self._examined(_SUBJECTS, texts["subject_code"], "subject_code")
+        subjects = places[texts["subject_code"].rows]
+        times, moments = self._examined_rows(self.times, texts, "time", "end")
+        contents, content = self._examined_rows(_CONTENT, texts, "code", "value", "unit", "category")
+        episodes, digests, faults = self._episodes(texts, people, places)
         permits = np.stack([_flags(people[name]) for name in CONSENT_COLUMNS.values()])
-        is_allowed = permits[_numbers(content["scope"])[contents], subjects]
+        every = np.ones(len(subjects), np.bool_)
+        is_allowed = every if permits.all() else permits[_numbers(content["scope"])[contents], subjects]
         born, year = _numbers(people["birth_year"], missing=_NEVER), _numbers(moments["year"], missing=-_NEVER)
-        mask = _numbers(content["mask"])[contents] + _numbers(moments["mask"])[times]
-        mask += _numbers(names["mask"])[episodes]
+        mask = np.zeros(len(subjects), np.int64)
+        for each, rows in ((content["mask"], contents), (moments["mask"], times), (faults, episodes)):
+            if (bits := _numbers(each)).any():
+                mask += bits[rows]
         mask += np.where(year[times] < born[subjects], BIT["before_birth", "time"], 0)
         # the first refusal that holds is the only fault of a row
-        for refused in (
-            np.where(is_allowed, 0, BIT["no_consent_for_scope", "code"]),
-            _numbers(content["refused"])[contents],
-            _numbers(people["mask"])[subjects],
-        ):
-            mask = np.where(refused != 0, refused, mask)
+        mask[~is_allowed] = BIT["no_consent_for_scope", "code"]
+        for each, rows in ((content["refused"], contents), (people["mask"], subjects)):
+            if (bits := _numbers(each)).any():
+                mask = np.where((refused := bits[rows]) != 0, refused, mask)
         sound = mask == 0
-        every = np.ones(len(mask), np.bool_)
         sources = texts["source"]
         columns = {
             "sid": spread(people["sid"], subjects, keep=every),
@@ -282,23 +293,43 @@ class _Judge:
             "began": spread(moments["began"], times, keep=is_allowed),
             "end": spread(moments["end"], times, keep=sound),
             **{name: spread(content[name], contents, keep=sound) for name in ("code", "value", "category")},
-            "episode": spread(names["episode"], episodes, keep=sound),
+            "episode": spread(digests, episodes, keep=sound),
             "source": spread(sources.columns[0].fill_null(self.source), sources.rows, keep=every),
         }
-        return table_of(JUDGED, columns)
+        return table_of(self.schema, columns)
 
-    def _examined(self, query: str, texts: Mapping[str, Distinct], *names: str) -> tuple[Numbers, pa.Table]:
+    def _episodes(
+        self, texts: Mapping[str, Distinct], people: pa.Table, places: Numbers
+    ) -> tuple[Numbers, pa.Array | pa.ChunkedArray, Numbers | pa.ChunkedArray]:
+        """Return the place of each row's episode, the episodes as they are written, and the bits of their faults."""
+        if self.secret is None:
+            rows, names = self._examined_rows(self.episodes, texts, "subject_code", "episode")
+            return rows, names["episode"], names["mask"]
+        pairs = combined(texts["subject_code"], texts["episode"])
+        persons = people["participant_id"].combine_chunks().dictionary_encode()
+        participants = take(persons, places[pairs.members[0]])
+        digests, mask = digested_episodes(self.connection, pairs, participants, secret=self.secret, query=self.episodes)
+        return pairs.rows, digests, mask
+
+    def _examined_rows(self, query: str, texts: Mapping[str, Distinct], *names: str) -> tuple[Numbers, pa.Table]:
         """Return the place of each row in the answers of ``query`` to the distinct texts of the columns ``names``."""
         values = combined(*(texts[name] for name in names))
+        places, answers = self._examined(query, values, *names)
+        return places[values.rows], answers
+
+    def _examined(self, query: str, values: Distinct, *names: str) -> tuple[Numbers, pa.Table]:
+        """Return the place of each distinct value in the answers of ``query``."""
         self.connection.register("texts", values.table(names))
         answers = self.connection.sql(query).to_arrow_table()
         self.connection.unregister("texts")
         places = np.empty(values.count, np.int64)
         places[_numbers(answers["number"])] = np.arange(values.count)
-        return places[values.rows], answers
+        return places, answers
 
 
-def _numbers(column: pa.ChunkedArray, *, missing: int = 0) -> Numbers:
+def _numbers(column: pa.ChunkedArray | Numbers, *, missing: int = 0) -> Numbers:
+    if isinstance(column, np.ndarray):
+        return column
     return np.asarray(column.fill_null(missing)).astype(np.int64, copy=False)
 
 

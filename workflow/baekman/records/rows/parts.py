@@ -33,8 +33,8 @@ Numbers = npt.NDArray[np.int64]
 def write_parts(store: RecordStore, batches: Iterable[pa.RecordBatch], folder: Path, *, schema: pa.Schema) -> set[str]:
     """Write the rows of ``batches`` to ``folder/<bucket>.arrow``; return the buckets that have rows.
 
-    Columns of text may be dictionaries. Raises InputRefused for another schema, a null where none may be, or an ID that
-    cannot be one.
+    Columns of text may be dictionaries, and episodes the numbers of ``rows.episodes``. Raises InputRefused for another
+    schema, a null where none may be, or an ID that cannot be one.
     """
     folder.mkdir(parents=True)
     texts: dict[str, dict[str, int]] = {name: {} for name in schema.names if name in _REPEATED}
@@ -151,7 +151,9 @@ def _checked(batch: pa.RecordBatch, schema: pa.Schema, *, kind: str) -> pa.Table
 
 
 def _cast(values: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    """Return a column in the type of ``field``, text that repeats as a dictionary."""
+    """Return a column in the type of ``field``, text that repeats as a dictionary; episodes may be numbers."""
+    if field.name == "episode" and pa.types.is_int64(values.type):
+        return values
     if field.name not in _REPEATED and field.name != _PERSON:
         return values.cast(field.type)
     if pa.types.is_dictionary(values.type):
