@@ -36,7 +36,8 @@ demo: ## run two deliveries of the small test genome, from reads to tables and a
 test: tools venv ## every test
 	@$(RUN) PYTHONDONTWRITEBYTECODE= python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
-test-cluster: tools venv ## whole deliveries through a Slurm that the tests start (minutes)
+test-cluster: tools venv ## deliveries and releases through a Slurm that the tests start, with and without accounts (20 minutes)
+	@scripts/setup_cluster.sh
 	@$(RUN) python -m pytest tests/cluster -m "cluster or not cluster" $(PYTEST_ARGUMENTS)
 
 faults: tools venv ## every fault on every command; writes the table of docs/reliability.md (hours)

@@ -5,7 +5,8 @@ The plugin asks ``sacct`` or ``squeue``, and forgets all of its jobs when the co
 changes that. This executor submits jobs as the plugin does, and judges them by itself (``watching``):
 
 - A job leaves a mark in Snakemake's folder when its command ends. It is seen in seconds, without a record in Slurm.
-- ``squeue`` knows a job for ``MinJobAge`` seconds after its end; ``sacct`` knows older ones where Slurm keeps accounts.
+- ``squeue`` knows a job for ``MinJobAge`` seconds after its end; ``sacct`` knows older ends where Slurm keeps accounts
+  (``accounts``).
 - Each wait has a limit, and each long one is reported with Slurm's reason.
 
 A job is one batch script: it needs no step of ``srun``, and one start of Snakemake less.
@@ -17,7 +18,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import re
 import shlex
 import threading
 import time
@@ -30,6 +30,7 @@ from baekman.engine.slurm import MISSING_PLUGIN, NoAnswerError, run
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
+from snakemake_executor_plugin_baekman_slurm.accounts import Accounts
 from snakemake_executor_plugin_baekman_slurm.watching import DONE, FAILED, JobWatch, Limits, Mark, states_of
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
@@ -91,7 +92,7 @@ class Executor(_SlurmExecutor):  # type: ignore[misc]
     _is_stopping = False
     _submitting = 0
     _asked = float("-inf")
-    _keeps_accounts: bool | None = None
+    _accounts: Accounts
 
     def __init__(self, workflow: Any, logger: Any) -> None:
         if not IS_COMPLETE:
@@ -116,6 +117,7 @@ class Executor(_SlurmExecutor):  # type: ignore[misc]
                 answer=60.0 * settings.answer_minutes,
             )
         )
+        self._accounts = Accounts(clock=self._watch.clock, warn=self._warn)
 
     def additional_general_args(self) -> str:
         """Return no argument: the job's Snakemake runs the rule by itself, not by ``srun``."""
@@ -188,7 +190,10 @@ class Executor(_SlurmExecutor):  # type: ignore[misc]
                     self._run_scancel(str(info.external_jobid))
                 self._report_failure(info, judgement.words)
         for line in watch.news():
-            self.logger.warning(line, extra={"notice": NOTICE})
+            self._warn(line)
+
+    def _warn(self, line: str) -> None:
+        self.logger.warning(line, extra={"notice": NOTICE})
 
     def _report_failure(self, info: SubmittedJobInfo, words: str) -> None:
         """Report that the job failed, to Snakemake and at the end of the log of the rule."""
@@ -237,27 +242,11 @@ class Executor(_SlurmExecutor):  # type: ignore[misc]
         except NoAnswerError as error:
             watch.note_silence(str(error), asked=asked)
             return False
-        if not watch.jobs.keys() <= states.keys() and self._has_accounts():
-            states = {**self._ask_accounts(), **states}
+        if forgotten := watch.jobs.keys() - states.keys():
+            ends = self._accounts.ends(forgotten, name=self.run_uuid, clusters=sorted(self._submitted_job_clusters))
+            states = {**ends, **states}
         watch.note_answer(states, asked=asked)
         return True
-
-    def _has_accounts(self) -> bool:
-        """Return whether Slurm keeps accounts, which ``sacct`` reads."""
-        if self._keeps_accounts is None:
-            try:
-                kind = re.search(r"^AccountingStorageType\s*=\s*(\S+)", run(["scontrol", "show", "config"]), re.M)
-            except NoAnswerError:
-                return False
-            self._keeps_accounts = kind is not None and kind[1] not in ("(null)", "accounting_storage/none")
-        return self._keeps_accounts
-
-    def _ask_accounts(self) -> dict[str, Any]:
-        command = ["sacct", "--allocations", "--parsable2", "--noheader", "--format=JobIDRaw,State"]
-        try:
-            return states_of(run([*command, "--starttime=now-8days", f"--name={self.run_uuid}"]))
-        except NoAnswerError:
-            return {}
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel all jobs of the run; those that wait for their submission are not submitted."""
@@ -280,8 +269,7 @@ class Executor(_SlurmExecutor):  # type: ignore[misc]
         try:
             run(["scancel", *clusters, *words])
         except NoAnswerError as error:
-            line = f"jobs could not be cancelled ({error}); later: {shlex.join(['scancel', *words])}"
-            self.logger.warning(line, extra={"notice": NOTICE})
+            self._warn(f"jobs could not be cancelled ({error}); later: {shlex.join(['scancel', *words])}")
 
 
 class _RunRecord:

@@ -26,7 +26,11 @@ ENDED = {
     "TIMEOUT": "it needed more time; raise runtime of the rule (set-resources in a profile)",
 }
 REPEATABLE = {"NODE_FAIL", "PREEMPTED"}  # Slurm may put these jobs back into its queue a moment later
-WAITING = {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT", "SUSPENDED"}
+WAITING = {
+    *("CONFIGURING", "PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT", "STOPPED"),
+    "SUSPENDED",
+}
+LEAVING = "COMPLETING"  # its processes end; on a node that gives no answer that takes until somebody mends it
 # Reasons for which a job waits until somebody changes the job or the cluster.
 HOPELESS = (
     *("AccountNotAllowed", "BadConstraints", "DependencyNeverSatisfied", "InvalidAccount", "InvalidQOS"),
@@ -128,7 +132,7 @@ class JobWatch:
             return self._judge_gone(job, mark, now)
         if known.state == "COMPLETED":
             return Judgement(outcome="done")
-        if known.state in WAITING:
+        if known.state in WAITING or (known.state == LEAVING and mark is None):
             return self._judge_waiting(job, known, now)
         job.waits_since = None
         if known.state in ENDED:
@@ -173,7 +177,7 @@ class JobWatch:
 
     def _is_odd_for(self, job: _Job, now: float) -> bool:
         if job.odd_since is None:
-            job.odd_since = now
+            job.odd_since = now if self.answered is None else self.answered  # an answer may take its time
         return now - job.odd_since >= self.limits.gone
 
     def news(self) -> Iterator[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from baekman.engine import dask_cluster, slurm
 from baekman.errors import InputRefused, WorkerDied
-from snakemake_executor_plugin_baekman_slurm import Executor
+from snakemake_executor_plugin_baekman_slurm import Executor, accounts
+from snakemake_executor_plugin_baekman_slurm.accounts import Accounts
 from snakemake_executor_plugin_baekman_slurm.watching import (
     DONE,
     ENDED,
@@ -143,6 +145,17 @@ def test_the_end_of_a_long_wait_is_reported() -> None:
     assert cluster.news[-1] == "no job waits in Slurm for long any more"
 
 
+def test_a_job_whose_processes_never_end_is_reported_and_has_an_end() -> None:
+    cluster = Cluster()
+    assert cluster.pass_time(HOUR, "COMPLETING")[0] == "active"
+    assert cluster.news[0].endswith(": 1 for COMPLETING")
+    outcome, words, _ = cluster.pass_time(8 * DAY, "COMPLETING", step=HOUR)
+    assert (outcome, words) == (
+        "failed",
+        "it waited in Slurm for 7 days and was cancelled; Slurm's reason is COMPLETING",
+    )
+
+
 @pytest.mark.parametrize("reason", HOPELESS)
 def test_a_job_that_can_never_start_is_given_up_after_minutes(reason: str) -> None:
     outcome, words, seconds = Cluster().pass_time(8 * DAY, "PENDING", reason)
@@ -166,22 +179,65 @@ def commands(folder: Path, **bodies: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("accounts, expected", [("slurmdbd", {"7", "8"}), ("none", {"8"})])
-def test_a_job_that_left_squeue_is_looked_for_in_the_accounts(
-    accounts: str, expected: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def executor_with(jobs: str, *, now: Callable[[], float], lines: list[str]) -> Executor:
+    """Return an executor that looks at ``jobs``; ``lines`` gets its warnings."""
+    executor = Executor.__new__(Executor)
+    executor._watch, executor.run_uuid, executor._submitted_job_clusters = JobWatch(clock=now), "run", set()
+    executor._accounts = Accounts(clock=now, warn=lines.append)
+    for job in jobs:
+        executor._watch.judge(job, mark=None)
+    return executor
+
+
+@pytest.mark.parametrize("kind, expected", [("slurmdbd", {"7": "TIMEOUT", "8": "RUNNING"}), ("none", {"8": "RUNNING"})])
+def test_a_job_that_left_squeue_is_looked_for_in_the_accounts_and_only_ends_are_believed(
+    kind: str, expected: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Job 6 is one of the accounts alone: they do not know its end."""
     folder = commands(
         tmp_path / "bin",
         squeue="echo '8|RUNNING|None'",
-        sacct="echo '7|TIMEOUT'; echo '8|PENDING'",
-        scontrol=f"echo 'AccountingStorageType   = accounting_storage/{accounts}'",
+        sacct="echo $@ > asked; echo '7|TIMEOUT'; echo '6|RUNNING'",
+        scontrol=f"echo 'AccountingStorageType   = accounting_storage/{kind}'",
     )
     monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
-    executor = Executor.__new__(Executor)
-    executor._watch, executor.run_uuid, executor._submitted_job_clusters = JobWatch(), "run", set()
-    executor._watch.judge("7", mark=None)
-    assert executor._ask() and set(executor._watch.answer) == expected
-    assert executor._watch.answer["8"].state == "RUNNING"
+    monkeypatch.chdir(tmp_path)
+    executor = executor_with("678", now=lambda: 100.0, lines=[])
+    assert executor._ask() and executor._watch is not None
+    assert {job: state.state for job, state in executor._watch.answer.items()} == expected
+    assert kind == "none" or "--name=run --jobs=6,7" in (tmp_path / "asked").read_text()
+
+
+def test_accounts_that_give_no_answer_are_asked_again_after_a_pause_and_delay_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = commands(
+        tmp_path / "bin",
+        squeue="true",
+        sacct="echo x >> asked; test -e back && echo '7|TIMEOUT' || exec sleep 60",
+        scontrol="echo 'AccountingStorageType = accounting_storage/slurmdbd'",
+    )
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(accounts, "ANSWER_SECONDS", 0.2)
+    now, lines = 100.0, []
+    executor = executor_with("7", now=lambda: now, lines=lines)
+    watch = executor._watch
+    assert watch is not None and executor._ask()
+    now += 10.0  # of the question
+    assert watch.judge("7", mark=None).outcome == "active"
+    assert executor._ask() and (tmp_path / "asked").read_text() == "x\n"
+    now += 10.0
+    assert executor._ask() and watch.judge("7", mark=None).outcome == "active"
+    now += 10.0
+    assert watch.judge("7", mark=None).words.startswith("Slurm has no record of it")
+    assert (tmp_path / "asked").read_text() == "x\nx\n"
+    (tmp_path / "back").touch()
+    assert watch.judge("7", mark=None).outcome == "active"
+    now += 10.0
+    assert executor._ask() and watch.judge("7", mark=None).words.startswith("Slurm's state is TIMEOUT")
+    silence = "Slurm's accounts give no answer (sacct: no answer in 0.2 seconds)"
+    assert lines == [f"{silence}; a job that ends badly may be reported as lost", "Slurm's accounts answer again"]
 
 
 def test_the_profiles_of_the_project_name_their_executor(tmp_path: Path) -> None:
