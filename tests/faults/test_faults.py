@@ -51,6 +51,7 @@ class Fault:
     words: str  # an expression for the output where the command fails; "" where nobody can print
     sample: tuple[str, ...]
     times: int = 1
+    shown: str = ""  # an expression for each line that the page shows; "" for the last line with ``words``
 
 
 FAULTS = (
@@ -77,11 +78,25 @@ FAULTS = (
     ),
     Fault("a file system without locks", disturbances.no_locks, ALL, "support locks", ("tables",)),
     Fault("clock set back", disturbances.clock_set_back, ALL, "set the clock", ("withdraw",)),
-    Fault("too little memory", disturbances.little_memory, SMALL, "[Mm]emory|bad_alloc", ("add",), times=5),
+    Fault("too little memory", disturbances.little_memory, SMALL, "give the command more", ("add",), times=5),
     Fault("two writers", disturbances.two_writers, ALL, AGAIN, ("add",)),
     Fault("a worker is killed", disturbances.worker_killed, ("add", "tables"), "worker", ("add",)),
-    Fault("a tool is missing", disturbances.tool_is_missing, DELIVERIES, "mosdepth", ()),
-    Fault("a tool exits with an error", disturbances.tool_fails, DELIVERIES, "cannot go on", ()),
+    Fault(
+        "a tool is missing",
+        disturbances.tool_is_missing,
+        DELIVERIES,
+        "mosdepth.*baekman doctor.*run the same command again",
+        (),
+        shown="command not found|baekman doctor",
+    ),
+    Fault(
+        "a tool exits with an error",
+        disturbances.tool_fails,
+        DELIVERIES,
+        "cannot go on.*mend the cause and run the same command again",
+        (),
+        shown="^failed: |cannot go on|mend the cause",
+    ),
     Fault("a tool writes half its output", disturbances.tool_writes_half, DELIVERIES, "reads_lost", ()),
     Fault("a tool hangs, Ctrl-C", disturbances.tool_hangs, DELIVERIES, AGAIN, ()),
 )
@@ -210,8 +225,17 @@ def test_the_same_command_finishes_after_a_fault(ground: Ground, tmp_path: Path,
 def row(name: str, fault: Fault, endings: list[Ending]) -> str:
     """Return the row of a fault on the page."""
     failed = [ending for ending in endings if ending.code]
-    lines = [line for ending in failed for line in ending.output.splitlines() if re.search(fault.words or "$^", line)]
-    words = re.sub(r"\b[PSD][0-9A-Z]{13}\b", "ID", lines[-1].strip(" |")) if lines else ""
-    words = re.sub(r"(?<![\w.])/\S+/", "…/", words).replace("|", "\\|")  # the folders of this run
+    if fault.shown:
+        last = failed[-1].output.splitlines() if failed else []
+        lines = list(dict.fromkeys(shown(line) for line in last if re.search(fault.shown, line)))
+    else:
+        matching = [line for end in failed for line in end.output.splitlines() if re.search(fault.words or "$^", line)]
+        lines = [shown(line) for line in matching[-1:]]
     counts = f"{len(endings)} | {len(endings) - len(failed)} | {len(failed)}"
-    return f"| `{name}` | {fault.title} | {counts} | {words} |\n"
+    return f"| `{name}` | {fault.title} | {counts} | {' / '.join(lines)} |\n"
+
+
+def shown(line: str) -> str:
+    """Return a line of a command without IDs and the folders of this run, as the page shows it."""
+    words = re.sub(r"\b[PSD][0-9A-Z]{13}\b", "ID", line.strip(" |"))
+    return re.sub(r"(?<![\w.])/\S+/", "…/", words).replace("|", "\\|")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -107,3 +108,17 @@ def test_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
     assert program.returncode == -signal.SIGINT or said.rstrip().endswith("KeyboardInterrupt")
     assert "ForkProcess" not in said
     assert until(lambda: not any(map(alive, workers)))
+
+
+def test_workers_that_no_thread_can_serve_end_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("concurrent.futures.process._ExecutorManagerThread.start", start)
+    before = set(multiprocessing.active_children())
+    with pytest.raises(MemoryError), Engine(workers=2).open() as map_tasks:
+        map_tasks("squares", int, 4)
+    started = set(multiprocessing.active_children()) - before
+    for worker in started:
+        worker.join(timeout=30)
+    assert not set(multiprocessing.active_children()) - before

@@ -26,7 +26,7 @@ OUT_OF_MEMORY = (
 
 INTERRUPTED = "interrupted: run the same command again to go on"
 # of the dynamic linker, and of libraries that have an error of their own for it
-_NO_ROOM = re.compile("failed to map segment|out of memory|bad_alloc|allocat", re.IGNORECASE)
+_NO_ROOM = re.compile("failed to map segment|out of memory|bad_alloc|allocat|can't start new thread", re.IGNORECASE)
 
 app = typer.Typer(
     name="baekman",
@@ -57,6 +57,9 @@ def main() -> None:
 
     ``BAEKMAN_TRACEBACK=1`` shows the traceback of a failure. It may hold values, so never set it in production.
     """
+    from baekman.cli.shared.last_words import go_on_in_child
+
+    go_on_in_child(f"failed: {OUT_OF_MEMORY}")
     from baekman.cli.shared import groups
 
     keep_from_others()

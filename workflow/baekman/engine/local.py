@@ -80,8 +80,14 @@ def _in_processes(workers: int, title: str, run: Callable[[int], T], count: int)
     stop = context.Event()
     tasks = {f"task-{index}": (_run_held, index) for index in range(count)}
     at_a_time = tasks_at_a_time(count, workers=workers)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_hold, initargs=(run, stop, os.getpid())) as pool:
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_hold, initargs=(run, stop, os.getpid()))
+    try:
         pool.submit(int)  # forks all workers before the progress bar starts its thread: a fork copies no thread
+    except RuntimeError:  # no memory is left for a thread of the pool, and the workers would wait for ever
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        raise MemoryError from None
+    with pool:
         try:
             with task_bar(title, count) as advance, Callback(posttask=lambda *_: advance(1)):
                 return list(get(tasks, list(tasks), pool=pool, optimize_graph=False, chunksize=at_a_time))
