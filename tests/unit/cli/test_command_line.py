@@ -247,3 +247,5 @@ def test_a_shell_completes_commands_options_and_ids_of_deliveries(tmp_path: Path
     assert complete(f"baekman hold list --workspace {tmp_path} --delivery D000000000002") == ["D000000000002X"]
     assert complete("baekman return-report D", BAEKMAN_WORKSPACE=str(tmp_path / "none")) == []
     assert "complete -o default -F _baekman_completion baekman" in baekman("completion", "bash").stdout
+    of_zsh = baekman("completion", "zsh").stdout.splitlines()  # `compdef` is there in a new ~/.zshrc too
+    assert of_zsh[:2] == ["#compdef baekman", "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }"]

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 VARIABLE = "_BAEKMAN_COMPLETE"  # in the environment while a shell asks for words
+# a new ~/.zshrc has not loaded the completion of zsh, and there is no `compdef` then
+COMPINIT = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }"
 
 app = typer.Typer(help="The completion of command lines.", no_args_is_help=True)
 
@@ -26,7 +28,11 @@ def completion(
     """
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
-    typer.echo(get_completion_script(prog_name="baekman", complete_var=VARIABLE, shell=shell))
+    script = get_completion_script(prog_name="baekman", complete_var=VARIABLE, shell=shell)
+    if shell == "zsh":  # after its first line, by which a file of $fpath is known
+        head, rest = script.split("\n", 1)
+        script = f"{head}\n{COMPINIT}\n{rest}"
+    typer.echo(script)
 
 
 def first_word(environment: Mapping[str, str]) -> str:
