@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
+from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store, create_store
 from support.store_tools import block, gvcf_text, line, write_reference
 
+PEOPLE, VARIANTS = 56, 1200  # of the cohort that tests share, without its children and twin
 SPACING = 20  # bp between two variants
 SAMPLES = {0: "0/0:30:50:30,0:0,60,900", 1: "0/1:40:60:20,20:600,0,600", 2: "1/1:40:60:0,40:900,60,0"}
 
@@ -27,6 +29,11 @@ class Population:
     store: Store
     ids: list[str]
     copies: npt.NDArray[np.int8]
+
+
+def nobody(_: Snapshot) -> frozenset[str]:
+    """Return no participant: everyone may be used."""
+    return frozenset()
 
 
 def _child(

@@ -179,6 +179,10 @@ def _write(work: _Work, output: Path, *, engine: Engine, memory_mb: int | None) 
         "is_pruned_by_ld": len(names) >= schema.USUAL_PEOPLE,
         "components": components,
         "unrelated": len(names) - int(np.asarray(table.column("is_projected")).sum()),
+        "doubts": [
+            *(["variants"] if variants < schema.USUAL_VARIANTS else []),
+            *(["participants"] if len(names) < schema.USUAL_PEOPLE else []),
+        ],
         "options": plink.options,
     }
 

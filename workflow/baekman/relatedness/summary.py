@@ -22,14 +22,10 @@ def lines_of(snapshot: Snapshot, note: Mapping[str, Any], degrees: Mapping[str, 
 
 def doubts(note: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each reason to doubt the values."""
-    sentences = []
-    if note["variants"]["used"] < USUAL_VARIANTS:
-        sentences.append(
-            f"fewer than {USUAL_VARIANTS:,} variants: the degrees of pairs are uncertain, the third most of all"
-        )
-    if note["participants"] < USUAL_PEOPLE:
-        sentences.append(
-            f"fewer than {USUAL_PEOPLE} participants: allele frequencies are uncertain, so linked variants stay and "
-            "nobody is called an outlier"
-        )
-    return sentences
+    sentences = {
+        "variants": f"fewer than {USUAL_VARIANTS:,} variants: the degrees of pairs are uncertain, the third most of "
+        "all",
+        "participants": f"fewer than {USUAL_PEOPLE} participants: allele frequencies are uncertain, so linked variants "
+        "stay and nobody is called an outlier",
+    }
+    return [sentences[doubt] for doubt in note["doubts"]]

@@ -25,6 +25,8 @@ from baekman.cli.shared.opening import note_left_out, opened_cohort
 from baekman.cli.shared.query_options import SnapshotOption
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from baekman.api.cohort import Cohort
 
 
@@ -71,6 +73,7 @@ def report(
             engine=opened.engine,
             **(_registered(opened, without, registry=registry, key_file=key_file) if types else {}),
         )
+        numbers["relatedness"] = _relatives(opened, without, types=types, threshold=1 if exact else THRESHOLD)
         access.require_unchanged(opened.snapshot, without)
         write_cohort_report(numbers, html=html)
         typer.echo(str(html))
@@ -141,3 +144,36 @@ def _registered(
         "types": count_types(registered_pages(opened), cohort.store, cohort.snapshot, without=without),
         "institutions": {batch: names[delivery] for batch, delivery in delivery_of.items() if delivery in names},
     }
+
+
+def _relatives(cohort: Cohort, without: Collection[str], *, types: bool, threshold: int) -> dict[str, Any] | None:
+    """Return the numbers on relatives and components of the snapshot; None where they are not computed."""
+    from baekman.relatedness.stored import noted, pairs, people
+    from baekman.report.cohort.relatives import Relatives, relatives_numbers
+
+    store, snapshot = cohort.store, cohort.snapshot
+    note = noted(store, snapshot)
+    if note is None:
+        return None
+    relatives = Relatives(
+        note=note,
+        pairs=pairs(store, snapshot, without=without),
+        people=people(store, snapshot, without=without),
+        types=_types(cohort) if types else None,
+    )
+    return relatives_numbers(store, snapshot, relatives, threshold=threshold)
+
+
+def _types(cohort: Cohort) -> pa.Table:
+    """Return ``participant_id`` and ``type`` of everyone in the registry."""
+    import pyarrow as pa
+
+    from baekman.registry.listing import registered_pages
+    from baekman.withdrawal import open_registry_and_sweep
+
+    schema = pa.schema([("participant_id", pa.string()), ("type", pa.string())])
+    parts = []
+    for page in registered_pages(open_registry_and_sweep(cohort.workspace)):
+        ids, kinds, _ = zip(*page, strict=True) if page else ((), (), ())
+        parts.append(pa.record_batch([pa.array(ids, pa.string()), pa.array(kinds, pa.string())], schema=schema))
+    return pa.Table.from_batches(parts, schema=schema)

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from baekman.report.cohort.numbers import Numbers
+from baekman.report.cohort.relatives_figures import relatives_figures
 from baekman.report.cohort.variants import CLASSES, FREQUENCIES, RATES, TESTS
 from baekman.report.figure import Figure
 from baekman.report.plots import STYLES, VERDICT_STYLES, Style, plot
@@ -60,6 +61,7 @@ def figures_of(numbers: Numbers) -> Iterator[Figure]:
     for measure, values in numbers["measures"].items():
         yield from _distribution(measure, values)
     yield from _places(numbers["batches"])
+    yield from relatives_figures(numbers["relatedness"])
 
 
 def _growth(batches: Sequence[Numbers]) -> Iterator[Figure]:

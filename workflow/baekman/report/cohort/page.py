@@ -9,6 +9,7 @@ from baekman.files.atomic import write_text
 from baekman.report import wording
 from baekman.report.cohort.figures import CLASS_WORDS, MEASURE_WORDS, SEX_WORDS, TYPE_WORDS, figures_of
 from baekman.report.cohort.numbers import PERCENTS, Numbers
+from baekman.report.cohort.relatives_figures import DEGREE_WORDS, DOUBT_WORDS, OUTLIER_WORDS
 
 
 def write_cohort_report(numbers: Numbers, *, html: Path) -> None:
@@ -29,4 +30,7 @@ def render(numbers: Numbers) -> str:
         classes=CLASS_WORDS,
         measures=MEASURE_WORDS,
         percents=PERCENTS,
+        degrees=DEGREE_WORDS,
+        doubts=DOUBT_WORDS,
+        outliers=OUTLIER_WORDS,
     )
