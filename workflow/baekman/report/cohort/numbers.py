@@ -43,8 +43,8 @@ def cohort_numbers(
     batch, where it is known; numbers stand for the names. ``threshold`` 1 hides nothing: for operators.
 
     Returns:
-        ``snapshot participants left_out sexes types batches institutions variants measures relatedness`` and ``threshold``;
-        ``relatedness`` is None, for ``relatives_numbers`` where it is computed. Counts
+        ``snapshot participants left_out sexes types batches institutions variants measures relatedness`` and
+        ``threshold``; ``relatedness`` is None: ``relatives_numbers`` returns its numbers where it is computed. Counts
         of fewer than ``threshold`` people are None, and so is what would give them away (``small_cells``). A
         percentile is None where fewer people are at or beyond it. A batch of fewer people has no medians.
     """
