@@ -158,7 +158,8 @@ def tables_page() -> str:
         parts += [f"## {heading}\n", f"{text}\n", columns_table(columns)]
     parts += [
         "## Files of a freeze\n",
-        "Next to `sites/` and `tables/`, which have the columns above, a folder of `baekman cohort freeze` has these\n"
+        "Next to `sites/` and `tables/`, which have the columns above (tables also `flags` of\n"
+        "calls and `state` of segments, as in batches), a folder of `baekman cohort freeze` has these\n"
         "tables. Its `dictionary.tsv` has a row for each column of all files, in the columns "
         f"{', '.join(code(name) for name in DICTIONARY_NAMES)}.\n",
     ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+
+import pyarrow as pa
 
 from baekman.api.cohort import Cohort
 from baekman.cohort.snapshot import Snapshot
-from baekman.cohort.store import open_store
 from baekman.consent import scopes_of
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
@@ -18,13 +21,12 @@ from baekman.freezes import reading
 from baekman.freezes.folder import TABLES
 from baekman.query.frozen import FreezeAccess
 from baekman.tables.dataset import find_owner
-from baekman.tables.snapshots import numbers_of
-from baekman.workspace.identity import STORE_FILE
-from baekman.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     import duckdb
 
+    from baekman.export.selection import Only
+    from baekman.query.genotypes import GenotypeBlock
     from baekman.query.question import Question
 
 Location = str | PathLike[str]
@@ -36,11 +38,13 @@ def open_freeze(
     snapshot: int | None = None,
     workspace: Location | None = None,
     purpose: str = "",
+    engine: Engine | None = None,
 ) -> FrozenCohort:
     """Open the freeze in the folder ``path``, which `baekman cohort freeze` wrote.
 
     A freeze within a workspace, or with ``workspace`` named, has the consent, keys and audit log of that workspace; any
     other stands by itself. ``purpose`` is as for ``open_cohort``; a freeze has one ``snapshot``, without a number.
+    ``engine`` runs exports, by default in this process.
     Raises InputRefused for no freeze, damaged settings, a number of a snapshot and an unknown purpose.
 
     Example:
@@ -62,7 +66,7 @@ def open_freeze(
         )
     place = find_owner(folder / TABLES, given=Path(workspace) if workspace is not None else None)
     freeze = reading.open_freeze(folder, home=place.root.absolute() if place is not None else None)
-    return FrozenCohort(freeze, purpose=purpose)
+    return FrozenCohort(freeze, purpose=purpose, engine=engine)
 
 
 class FrozenCohort(Cohort):
@@ -74,8 +78,8 @@ class FrozenCohort(Cohort):
 
     _access: FreezeAccess
 
-    def __init__(self, freeze: reading.Freeze, *, purpose: str = "") -> None:
-        super().__init__(freeze.store, freeze.snapshot, engine=Engine(), purpose=purpose)
+    def __init__(self, freeze: reading.Freeze, *, purpose: str = "", engine: Engine | None = None) -> None:
+        super().__init__(freeze.store, freeze.snapshot, engine=engine or Engine(), purpose=purpose)
         self._access = FreezeAccess(freeze, purpose=purpose)
         self.freeze_folder = freeze
 
@@ -103,19 +107,56 @@ class FrozenCohort(Cohort):
         """The number of participants who wait for a batch: 0."""
         return 0
 
-    def genotypes(self, *_: Any, **__: Any) -> NoReturn:
-        """Raise InputRefused: dense genotypes need the cohort store."""
-        raise self._refusal("genotypes of everyone", action="open the cohort store for them")
+    def genotypes(self, region: str | None = None, *, mode: str = "called") -> Iterator[GenotypeBlock]:
+        """Return the genotypes of all participants as ``Cohort.genotypes`` does; a freeze needs no cohort store.
 
-    def export(self, output: Location, *, format: str, **_: Any) -> NoReturn:
-        """Raise InputRefused: an export needs the cohort store; the message has the command that works."""
-        place = Workspace(self._access.workspace.root).cohort
-        has_cohort = not self.store.is_bare and (place / STORE_FILE).is_file()
-        content = self.snapshot.content
-        number = numbers_of([content], store=open_store(place) if has_cohort else None)[content].rpartition(" ")[2]
-        at = f" --snapshot {number}" if number.isdecimal() else ""
-        command = f"baekman export --workspace W{at} --format {format} --output {Path(output).name}"
-        raise self._refusal("an export", action=f"export the cohort that the freeze was made from: {command}")
+        Raises InputRefused for a freeze of an earlier version too, with the command that adds what it lacks.
+        """
+        where = self.store.parse_region(region) if region is not None else None
+        without = self._access.left_out(self.snapshot)
+        self._record("query", question=["genotypes", region, mode])
+        return self._access.genotypes(region=where, mode=mode, without=without)
+
+    def export(
+        self,
+        output: Location,
+        *,
+        format: str,
+        region: str | None = None,
+        mode: str = "called",
+        by_position: bool = False,
+        **only: Unpack[Only],
+    ) -> None:
+        """Write the freeze as one multi-sample file: that of ``Cohort.export`` of the snapshot that was frozen.
+
+        The evidence lies next to ``output`` until the end. Raises InputRefused for a freeze of an earlier version too,
+        with the command that adds what it lacks.
+        """
+        from baekman.export.selection import Selection
+        from baekman.export.write import check_output, export
+        from baekman.freezes.unpacked import require_evidence, unpacked
+
+        part = Selection(region=region, mode=mode, by_position=by_position, **only)
+        self._access.require_named(part.participants)
+        self._record("export", question=part.question())
+        require_evidence(self.freeze_folder)
+        target = Path(output)
+        check_output(format, target)
+        without = self._access.left_out(self.snapshot)
+        people = self._access.people(without=without, participants=part.participants)
+        content = part.content_of(self.store, is_part=people.num_rows < self.freeze_folder.frozen)
+        folder = work_of(target, [self.freeze_folder.identity, people.column("participant_id"), content])
+        options: dict[str, Any] = {"people": people, "shards": content.shards_of(self.store), "engine": self.engine}
+        with unpacked(self.freeze_folder, folder=folder, **options) as (store, snapshot):
+            export(
+                store,
+                snapshot,
+                format=format,
+                output=target,
+                content=content,
+                engine=self.engine,
+                before_output=partial(self._access.require_unchanged, self.snapshot, without),
+            )
 
     def write_tables(self, *_: Any, **__: Any) -> NoReturn:
         """Raise InputRefused: the tables of a freeze are written."""
@@ -135,3 +176,15 @@ class FrozenCohort(Cohort):
         return InputRefused(
             Problem(file=self.store.path.name, expected=f"a cohort store for {use}", found="a freeze", action=action)
         )
+
+
+def work_of(output: Path, parts: Sequence[object]) -> Path:
+    """Return the folder of unfinished work for ``output``, by the digest of the ``parts`` that its content depends on.
+
+    A column of Arrow counts by its values.
+    """
+    total = hashlib.sha256()
+    for part in parts:
+        for chunk in part.chunks if isinstance(part, pa.ChunkedArray) else [part]:
+            total.update(repr(chunk.to_pylist() if isinstance(chunk, pa.Array) else chunk).encode())
+    return output.absolute().with_name(f".{output.name}.{total.hexdigest()[:12]}.freeze")

@@ -59,14 +59,8 @@ def test_a_freeze_that_stands_alone_is_read_like_the_cohort_that_it_was_made_fro
         (lambda frozen: frozen.sql("COPY sites TO 'x'"), "one SELECT over the views sites, calls, reference"),
         (lambda frozen: frozen.scan("rosters"), "expected one of sites, calls, reference, participants, contigs"),
         (lambda frozen: frozen.sites("chr99"), "a contig of the store's reference"),
-        (
-            lambda frozen: frozen.export("x.bcf", format="bcf"),
-            "alone: expected a cohort store for an export, found a freeze; export the cohort that the freeze was made "
-            "from: baekman export --workspace W --format bcf --output x.bcf",
-        ),
         (lambda frozen: frozen.add("b", "list.tsv"), "expected a cohort store for a change, found a freeze"),
         (lambda frozen: frozen.freeze("again"), "expected a cohort store for a freeze, found a freeze"),
-        (lambda frozen: frozen.genotypes(), "expected a cohort store for genotypes of everyone, found a freeze"),
         (lambda frozen: frozen.write_tables("t"), "the tables of the freeze lie in its folder tables/"),
     ],
 )
@@ -91,15 +85,6 @@ def test_commands_that_need_a_store_refuse_a_freeze_and_leave_no_file_there(
         "say --workspace DIR"
     )
     assert hashes(written / "alone") == before
-
-
-def test_the_refusal_of_an_export_has_the_command_that_works(written: Path, tmp_path: Path) -> None:
-    shutil.copytree(written / "W", tmp_path / "W")
-    done = run("export", "--cohort", "W/release", "--format", "bcf", "--output", "x.bcf", cwd=tmp_path, check=False)
-    command = "baekman export --workspace W --snapshot 1 --format bcf --output x.bcf"
-    assert done.returncode == 3 and f"the freeze was made from: {command}\n" in done.stderr
-    run(*command.split()[1:], cwd=tmp_path)
-    assert (tmp_path / "x.bcf").is_file()
 
 
 def test_a_participant_whose_consent_ended_since_is_in_no_view_but_the_counts_of_sites(

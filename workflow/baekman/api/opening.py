@@ -44,7 +44,7 @@ def open_cohort(
         from baekman.frozen_cohort import open_freeze
 
         if is_freeze(Path(path)):
-            return open_freeze(path, snapshot=snapshot, workspace=workspace, purpose=purpose)
+            return open_freeze(path, snapshot=snapshot, workspace=workspace, purpose=purpose, engine=engine)
     scopes_of(purpose)
     store = open_store(Path(path), workspace=Path(workspace) if workspace is not None else None)
     return Cohort(store, read_snapshot(store, snapshot), engine=engine, purpose=purpose)

@@ -315,6 +315,13 @@ REFERENCE_TABLE_COLUMNS: Columns = (
     Column("called", pa.bool_(), "The evidence meets the thresholds of the cohort; false: covered, but uncalled."),
 )
 
+# the tables of a freeze have the rest of the evidence too: an export needs no store
+FROZEN_TABLE_COLUMNS: Columns = (*TABLE_COLUMNS, next(each for each in CALLS_COLUMNS if each.name == "flags"))
+FROZEN_REFERENCE_COLUMNS: Columns = (
+    *REFERENCE_TABLE_COLUMNS,
+    next(each for each in REFERENCE_COLUMNS if each.name == "state"),
+)
+
 CALLS, REFERENCE, CENSUS, CALLED = (
     schema_of(columns, nullable=False) for columns in (CALLS_COLUMNS, REFERENCE_COLUMNS, CENSUS_COLUMNS, CALLED_COLUMNS)
 )
@@ -324,6 +331,12 @@ ROSTER, TABLE, REFERENCE_TABLE = (
 # whoever opens a file of its own sees which participants ``af`` counts
 _AF = TABLE.get_field_index("af")
 TABLE = TABLE.set(_AF, TABLE.field(_AF).with_metadata({"description": TABLE_COLUMNS[_AF].description}))
+# those of the two tables of a participant, next to a cohort and in a freeze
+TABLES = (TABLE, REFERENCE_TABLE)
+FROZEN_TABLES = (
+    TABLE.append(pa.field("flags", pa.uint8())),
+    REFERENCE_TABLE.append(pa.field("state", pa.uint8())),
+)
 SITES = pa.schema(
     [CENSUS.field(each.name) if each.name in CENSUS.names else (each.name, each.type) for each in SITES_COLUMNS]
 )

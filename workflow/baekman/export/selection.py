@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict
@@ -17,8 +16,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.export.write import Content, export
 from baekman.genome.regions import Region
 from baekman.genome.targets import read_targets
-
-SHOWN_PLACES = 10
+from baekman.tables.members import require_members
 
 
 class Only(TypedDict, total=False):
@@ -62,14 +60,23 @@ class Selection:
         """
         without = left_out
         if self.participants is not None:
-            _require_members(store, snapshot, self.participants)
+            known = find_batches(store, self.participants, at=snapshot)
+            require_members(self.participants, known=known, of=f"snapshot {snapshot.number}")
             without |= frozenset(participants_of(store, snapshot).ids.to_pylist()) - frozenset(self.participants)
+        return replace(self.content_of(store), without=without)
+
+    def content_of(self, store: Store, *, is_part: bool = False) -> Content:
+        """Return the content of an export of everyone in ``store``; ``is_part`` as in ``Content``.
+
+        Raises:
+            InputRefused: A region or a line of the BED file is not of the store's reference, or there are both.
+        """
         return Content(
             regions=self._regions(store),
             mode=self.mode,
             by_position=self.by_position,
-            without=without,
             min_ac=self.min_ac,
+            is_part=is_part,
         )
 
     def question(self) -> list[Any]:
@@ -95,23 +102,3 @@ class Selection:
             bed = Path(self.regions)
             return read_targets(bed, lengths=lengths, aliases=store.rules.aliases, setting="--regions").regions
         return (store.parse_region(self.region),) if self.region is not None else None
-
-
-def _require_members(store: Store, snapshot: Snapshot, participants: Sequence[str]) -> None:
-    """Raise InputRefused when one of ``participants`` is not in the snapshot, or there is none."""
-    known = find_batches(store, participants, at=snapshot)
-    places = [str(place) for place, participant in enumerate(participants, start=1) if participant not in known]
-    if places or not participants:
-        more = "" if len(places) <= SHOWN_PLACES else " …"
-        is_file = len(participants) == 1 and os.path.isfile(participants[0])  # noqa: PTH113 - any text is a path here
-        raise InputRefused(
-            Problem(
-                file="--participants",
-                expected=f"IDs of participants of snapshot {snapshot.number}",
-                found=f"{len(places)} of {len(participants)} others: number {', '.join(places[:SHOWN_PLACES])}{more}"
-                if places
-                else "none",
-                action='`baekman query --sql "SELECT participant_id FROM participants"` lists them'
-                + ("; a file of IDs is @FILE" if is_file else ""),
-            )
-        )

@@ -57,7 +57,8 @@ class Content:
 
     ``regions`` are sorted and disjoint; None: the genome. ``mode`` is called, raw or joint; ``by_position`` puts one
     position on a line. The participants ``without`` have no column, and alleles that only they carry no line. Neither
-    have alleles with fewer than ``min_ac`` copies in the genotypes that are shown.
+    have alleles with fewer than ``min_ac`` copies in the genotypes that are shown. ``is_part``: the sites count
+    participants who are not in the snapshot, as those of a freeze may.
     """
 
     regions: tuple[Region, ...] | None = None
@@ -65,6 +66,7 @@ class Content:
     by_position: bool = False
     without: frozenset[str] = frozenset()
     min_ac: int = 0
+    is_part: bool = False
 
     def within(self, shard: Shard) -> list[Region] | None:
         """Return the regions that touch a shard; None where everything is in the export."""
@@ -72,6 +74,14 @@ class Content:
             return None
         contig, start, end = shard.contig, shard.start, shard.end
         return [each for each in self.regions if each.contig == contig and each.start <= end and each.end >= start]
+
+    def shards_of(self, store: Store) -> list[int]:
+        """Return the shards of ``store`` with a region of the export, by their numbers."""
+        if self.regions is None:
+            return store.shards_in(None)
+        overlaps = Overlaps(self.regions)  # an exome has 200,000 regions
+        spans = [Region(shard.contig, shard.start, shard.end) for shard in store.shards]
+        return [number for number, span in enumerate(spans) if overlaps.within(span)]
 
 
 def export(
@@ -95,11 +105,11 @@ def export(
         InputRefused: the name of ``output`` does not fit the format, a program or package for it is missing, the
             mode of ``content`` is unknown, or the file has other records or samples than were encoded.
     """
-    _check_output(format, output)
+    check_output(format, output)
     mode_number(content.mode)
     output = output.absolute()  # a cluster's workers have folders of their own
     output.parent.mkdir(parents=True, exist_ok=True)
-    shards = _shards(store, content)
+    shards = content.shards_of(store)
     work = output.with_name(f"{output.name}.{_digest(store, snapshot, content)}.parts")
     work.mkdir(exist_ok=True)
     with reading(store, snapshot), (engine or Engine()).open() as map_tasks:
@@ -123,15 +133,8 @@ def export(
     fsync_folder(output.parent)
 
 
-def _shards(store: Store, content: Content) -> list[int]:
-    if content.regions is None:
-        return store.shards_in(None)
-    overlaps = Overlaps(content.regions)  # an exome has 200,000 regions
-    spans = [Region(shard.contig, shard.start, shard.end) for shard in store.shards]
-    return [number for number, span in enumerate(spans) if overlaps.within(span)]
-
-
-def _check_output(format: str, output: Path) -> None:
+def check_output(format: str, output: Path) -> None:
+    """Raise InputRefused for a format that is unknown or cannot be made here, and for a name that does not fit it."""
     suffixes = {"vcf": (".vcf", ".vcf.gz"), "bcf": (".bcf",), "pgen": (".pgen",), "zarr": (".vcz", ".zarr")}
     if format not in suffixes:
         raise InputRefused(Problem(file="--format", expected=f"one of {', '.join(FORMATS)}", found=repr(format)))
@@ -188,7 +191,7 @@ def write_piece(store: Store, snapshot: Snapshot, *, content: Content, shard: in
                 evidence = read_evidence(store, snapshot, shard, alleles=alleles, without=content.without)
                 if content.min_ac:
                     wanted = count(genotypes(evidence, mode=mode))[0] >= content.min_ac
-                elif mode == JOINT or content.without:
+                elif mode == JOINT or content.without or content.is_part:
                     wanted = count(genotypes(evidence, mode=JOINT if mode == JOINT else RAW))[0] > 0
                 else:
                     wanted = _candidates(alleles, mode)

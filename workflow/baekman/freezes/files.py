@@ -16,7 +16,7 @@ from baekman import __version__
 from baekman.arrow import allele_ranks, take, write_parquet
 from baekman.cohort.commit import settings_text, sites_metadata
 from baekman.cohort.roster import read_origins, read_roster
-from baekman.cohort.schema import REFERENCE_TABLE_COLUMNS, SITES_COLUMNS, TABLE_COLUMNS
+from baekman.cohort.schema import FROZEN_REFERENCE_COLUMNS, FROZEN_TABLE_COLUMNS, SITES_COLUMNS
 from baekman.cohort.snapshot import Snapshot
 from baekman.cohort.store import Store
 from baekman.columns import Column, Columns, dictionary, schema_of
@@ -58,8 +58,8 @@ FILES: Mapping[str, Columns] = {
     CONTIGS_FILE: CONTIGS_COLUMNS,
     SHARDS_FILE: SHARDS_COLUMNS,
     f"{SITES}/*.parquet": SITES_COLUMNS,
-    f"{TABLES}/variants/*/*.parquet": TABLE_COLUMNS,
-    f"{TABLES}/reference/*/*.parquet": REFERENCE_TABLE_COLUMNS,
+    f"{TABLES}/variants/*/*.parquet": FROZEN_TABLE_COLUMNS,
+    f"{TABLES}/reference/*/*.parquet": FROZEN_REFERENCE_COLUMNS,
 }
 PARTICIPANTS = schema_of(PARTICIPANTS_COLUMNS)
 CONTIGS = schema_of(CONTIGS_COLUMNS, nullable=True)

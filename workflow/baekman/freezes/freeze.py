@@ -39,7 +39,7 @@ from baekman.freezes.files import (
     write_participants,
     write_sums,
 )
-from baekman.freezes.folder import SITES, TABLES, WORK
+from baekman.freezes.folder import EVIDENCE, SITES, TABLES, WORK
 from baekman.tables.files import metadata_of
 from baekman.tables.make import make_tables
 from baekman.tables.seals import DATASETS, seals_digest
@@ -156,7 +156,7 @@ def _complete(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine 
     if snapshot.number:
         with reading(store, snapshot):
             _copy_sites(store, snapshot, output / SITES)
-    make_tables(store, output=output / TABLES, snapshot=snapshot, engine=engine)
+    make_tables(store, output=output / TABLES, snapshot=snapshot, is_frozen=True, engine=engine)
     _require_tables(store, snapshot, output / TABLES)
     remove_parts(output)
     # registered types may have changed since a freeze was written, and a freeze never changes
@@ -235,5 +235,6 @@ def _description(output: Path, metadata: Mapping[str, str], *, rows: Mapping[str
         "described": described,
         "participants": count,
         "rows": dict(rows),
+        "tables": EVIDENCE,
         "seals": seals,
     }

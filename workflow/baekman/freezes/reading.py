@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from baekman.arrow import read_parquet
-from baekman.cohort.schema import SCHEMA_VERSION
+from baekman.cohort.schema import FROZEN_TABLES, SCHEMA_VERSION
 from baekman.cohort.snapshot import BatchEntry, Snapshot
 from baekman.cohort.store import Store, described_store
 from baekman.errors import DamagedFile, InputRefused, Problem
@@ -36,7 +36,7 @@ from baekman.freezes.files import (
     SUMS_FILE,
     require_summed,
 )
-from baekman.freezes.folder import SITES, TABLES, is_freeze
+from baekman.freezes.folder import EVIDENCE, SITES, TABLES, is_freeze
 from baekman.genome.contigs import Contig
 from baekman.genome.regions import Region
 from baekman.gvcf.thresholds import GvcfRules, Thresholds
@@ -57,7 +57,8 @@ class Freeze:
 
     ``store``: its contigs, shards and settings, as those of the cohort store that it was made from. ``identity``: the
     digests of its participants and settings. ``missing``: the files that a freeze of an earlier version lacks.
-    ``left``: the number of participants who were withdrawn since it was written.
+    ``left``: the number of participants who were withdrawn since it was written. ``has_evidence``: whether its tables
+    have all of the evidence, for exports and genotypes of everyone.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class Freeze:
     identity: dict[str, str]
     missing: tuple[str, ...] = ()
     left: int = 0
+    has_evidence: bool = False
 
     @property
     def tables(self) -> Path:
@@ -78,10 +80,20 @@ class Freeze:
         if self.missing:
             absent, again = ", ".join(self.missing), "`baekman cohort freeze` into its folder adds them"
             sentences.append(f"a freeze of an earlier version, without {absent}; {again}")
+        if not self.missing and not self.has_evidence:
+            sentences.append(
+                "a freeze of an earlier version, without all evidence in its tables, for `export` and `query --by`; "
+                "`baekman cohort freeze` into its folder adds it"
+            )
         if self.left:
             people = "1 participant was" if self.left == 1 else f"{self.left} participants were"
             sentences.append(f"{people} withdrawn since it was written: sites and frequencies still count them")
         return sentences
+
+    @property
+    def frozen(self) -> int:
+        """Return the number of participants whom the sites count."""
+        return int(self.participants().num_rows) + self.left
 
     @property
     def has_list(self) -> bool:
@@ -131,6 +143,8 @@ class Freeze:
     ) -> ds.Dataset:
         """Return the tables of ``participants``: ``variants`` (schema TABLE) or ``reference`` (REFERENCE_TABLE).
 
+        Variants have ``flags`` too where the freeze has all evidence.
+
         Only the row groups that ``region`` touches are read. Tables with a destroyed key are left out.
 
         Raises:
@@ -138,7 +152,8 @@ class Freeze:
         """
         if keys is not None:
             participants = [name for name in participants if keys.has(name) or not self.is_encrypted]
-        return rows_of(self.tables, participants, dataset=dataset, region=region, keys=keys)
+        schema = FROZEN_TABLES[0] if dataset == VARIANTS and self.has_evidence else None
+        return rows_of(self.tables, participants, dataset=dataset, region=region, keys=keys, schema=schema)
 
     @cached_property
     def is_encrypted(self) -> bool:
@@ -168,7 +183,7 @@ def open_freeze(path: Path, *, home: Path | None = None) -> Freeze:
         identity = {name: str(noted[name]) for name in ("snapshot", "settings")}
         left = left_since(noted)
     except FileNotFoundError:
-        identity, left = {}, 0
+        noted, identity, left = {}, {}, 0
     except (DamagedFile, KeyError):
         raise _damaged(LIST) from None
     if SETTINGS_FILE in missing:
@@ -178,7 +193,8 @@ def open_freeze(path: Path, *, home: Path | None = None) -> Freeze:
         store = described_store(path, description)
     except (ValueError, KeyError, TypeError, FileNotFoundError):
         raise _damaged(SETTINGS_FILE) from None
-    return Freeze(path, replace(store, home=home), identity, missing, left)
+    has_evidence = not missing and noted.get("tables") == EVIDENCE
+    return Freeze(path, replace(store, home=home), identity, missing, left, has_evidence)
 
 
 def left_since(noted: Mapping[str, Any]) -> int:

@@ -146,7 +146,7 @@ def ask(
                 columns = described(connection, question.own)
                 require_whole(store, snapshot, plan.reads, part=plan.part)
                 if plan.allele is not None:
-                    _require_allele(connection, plan.allele, snapshot)
+                    require_allele(connection, plan.allele, of=f"snapshot {snapshot.number}")
                 if question.by:
                     genotypes = genotype_blocks(
                         store, snapshot, region=plan.region, without=without, alleles=plan.alleles
@@ -278,8 +278,8 @@ def registered_types(store: Store, participants: Sequence[str]) -> Mapping[str, 
     return types
 
 
-def _require_allele(connection: duckdb.DuckDBPyConnection, allele: Allele, snapshot: Snapshot) -> None:
-    """Raise InputRefused when no participant of ``snapshot`` has evidence of ``allele``."""
+def require_allele(connection: duckdb.DuckDBPyConnection, allele: Allele, *, of: str) -> None:
+    """Raise InputRefused when no participant has evidence of ``allele``; ``of`` names the cohort."""
     alleles = connection.sql(alleles_at(allele)).fetchall()
     if (allele.ref, allele.alt) not in alleles:
         place = f"{allele.contig}:{allele.pos:,}"
@@ -287,7 +287,7 @@ def _require_allele(connection: duckdb.DuckDBPyConnection, allele: Allele, snaps
         raise InputRefused(
             Problem(
                 file="--carriers",
-                expected=f"an allele of snapshot {snapshot.number}, left-aligned and without common bases",
+                expected=f"an allele of {of}, left-aligned and without common bases",
                 found=f"none of that name at {place}: nobody carries it",
                 action=f"alleles there are {there}" if there else "no allele begins there",
             )

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from baekman import pseudonyms
+from baekman.cohort.dense_genotypes import mode_number
+from baekman.cohort.schema import FLAG_GENOTYPED
 from baekman.cohort.snapshot import Snapshot
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import require_listed
 from baekman.freezes.reading import Freeze, ids_of
+from baekman.freezes.unpacked import require_evidence, unpacked
 from baekman.genome.regions import Region
 from baekman.query.access import Access
-from baekman.query.ask import check_sql, refused_sql
+from baekman.query.ask import check_sql, refused_sql, require_allele
 from baekman.query.connection import bound, confine
+from baekman.query.genotypes import GenotypeBlock, genotype_blocks
+from baekman.query.groups import count_groups
 from baekman.query.limits import Limits
-from baekman.query.own_tables import load
+from baekman.query.own_tables import described, load
 from baekman.query.question import EVERY_ALLELE, Question, calls_of, carriers_in, carriers_of, parse_allele, sites_in
 from baekman.query.views import site_columns, views_in
 from baekman.tables.files import REFERENCE, VARIANTS
 from baekman.tables.keys import open_keys
+from baekman.tables.members import require_members
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,15 +50,54 @@ class FreezeAccess(Access):
         super().__init__(freeze.store, purpose=purpose)
         self.freeze = freeze
 
-    @cached_property
-    def everyone(self) -> list[str]:
-        """The participants of the freeze, sorted."""
-        return ids_of(self.freeze.participants())
-
     def left_out(self, snapshot: Snapshot) -> frozenset[str]:
         """Return the participants of the freeze whose data may not be used now."""
-        admission = self.admission()
-        return frozenset(participant for participant in self.everyone if not admission.admits(participant))
+        admission, ids = self.admission(), self.freeze.participants().column("participant_id")
+        refused = _is_in(ids, admission.denied)
+        if admission.granted is not None:
+            refused = pc.or_(refused, pc.invert(_is_in(ids, admission.granted)))
+        return frozenset(ids.filter(refused).to_pylist())
+
+    def people(self, *, without: frozenset[str], participants: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of the participants of the freeze except those ``without``: of ``participants``, else all.
+
+        A participant with a destroyed key is left out.
+
+        Raises:
+            InputRefused: One of ``participants`` is not in the freeze, or there is none.
+        """
+        people = self.freeze.participants()
+        if participants is not None:
+            chosen = people.filter(_is_in(people.column("participant_id"), participants))
+            require_members(participants, known=set(chosen.column("participant_id").to_pylist()), of="the freeze")
+            people = chosen
+        if without:
+            people = people.filter(pc.invert(_is_in(people.column("participant_id"), without)))
+        keys = None if self.store.is_bare else open_keys(self.store.workspace)
+        if keys is not None and self.freeze.is_encrypted:
+            readable = (keys.has(participant.as_py()) for participant in people.column("participant_id"))
+            people = people.filter(pa.array(np.fromiter(readable, np.bool_, people.num_rows)))
+        return people
+
+    def genotypes(
+        self, *, region: Region | None, mode: str = "called", without: frozenset[str]
+    ) -> Iterator[GenotypeBlock]:
+        """Return the genotypes of all participants except those ``without``, as ``query.genotypes`` does.
+
+        The evidence of the region lies in a temporary folder until the last block.
+
+        Raises:
+            InputRefused: ``mode`` is unknown, or the freeze is of an earlier version.
+        """
+        mode_number(mode)
+        require_evidence(self.freeze)
+        return self._blocks(self.people(without=without), region=region, mode=mode)
+
+    def _blocks(self, people: pa.Table, *, region: Region | None, mode: str) -> Iterator[GenotypeBlock]:
+        with tempfile.TemporaryDirectory(prefix="baekman-") as place:
+            shards = self.store.shards_in(region)
+            with unpacked(self.freeze, people=people, shards=shards, folder=Path(place) / "store") as (store, snapshot):
+                yield from genotype_blocks(store, snapshot, region=region, mode=mode)
 
     def sql(self, snapshot: Snapshot, query: str, *, limits: Limits | None = None) -> duckdb.DuckDBPyRelation:
         """Return the answer to one SELECT over the views; its evaluation keeps within ``limits``.
@@ -86,16 +135,16 @@ class FreezeAccess(Access):
         contigs = [contig.name for contig in self.store.contigs]
         region = self.store.parse_region(question.region) if question.region is not None else None
         names = (*VIEW_NAMES, *(table.name for table in question.own))
-        if question.by or question.needs_annotations:
+        if question.needs_annotations:
             raise InputRefused(
                 Problem(
-                    file="--by" if question.by else "--gene, --rsid",
-                    expected="a cohort store, which has the evidence of everyone and annotations",
+                    file="--gene, --rsid",
+                    expected="a cohort store, which has annotations",
                     found="a freeze",
-                    action="ask the cohort that the freeze was made from"
-                    + (", or the freeze in SQL over calls and participants" if question.by else ""),
+                    action="ask the cohort that the freeze was made from",
                 )
             )
+        allele = None
         if question.sql is not None:
             check_sql(question.sql, views_only=bool(without), views=names)
             statement, views = question.sql, views_in_freeze(question.sql)
@@ -104,22 +153,36 @@ class FreezeAccess(Access):
         elif question.carriers is not None:
             allele = parse_allele(question.carriers, parse_region=self.store.parse_region)
             region = Region(allele.contig, allele.pos, allele.pos)
-            statement, views = carriers_of(allele), ["calls", "participants"]
+            statement, views = carriers_of(allele), ["calls", "participants", "sites"]
         elif question.participant is not None:
             self.require_member(question.participant)
             statement, views = calls_of(question.participant, region, contigs=contigs), ["calls"]
+        elif question.by:
+            statement, views = "", ["participants"]
         else:
             statement, views = sites_in(region, contigs=contigs), ["sites"]
+        columns = ""
         try:
             connection = self.connect(views, question=question, without=without, region=region)
             with connection, question.limits.enforced(connection):
-                yield connection.sql(statement)
+                columns = described(connection, question.own)
+                if allele is not None:
+                    require_allele(connection, allele, of="the freeze")
+                if question.by:
+                    genotypes = self.genotypes(region=region, without=without)
+                    yield count_groups(connection, genotypes, question, types=None)
+                else:
+                    yield connection.sql(statement)
         except duckdb.Error as error:
-            raise refused_sql(error, views=names) from None
+            raise refused_sql(error, views=names, columns=columns, by=bool(question.by)) from None
+
+    def has_member(self, participant: str) -> bool:
+        """Return whether a participant is in the freeze."""
+        return bool(pc.any(_is_in(self.freeze.participants().column("participant_id"), [participant])).as_py())
 
     def require_member(self, participant: str) -> None:
         """Raise InputRefused for a participant who is not in the freeze."""
-        if participant not in self.everyone:
+        if not self.has_member(participant):
             raise InputRefused(
                 Problem(
                     file="--participant",
@@ -128,6 +191,16 @@ class FreezeAccess(Access):
                     action='`--sql "SELECT participant_id FROM participants"` lists those that it has',
                 )
             )
+
+    def _columns(self, view: str, question: Question) -> str:
+        """Return the SQL columns of a view of call rows or blocks."""
+        if view != "calls":
+            return "*"
+        # `sites` has both: in SQL a join of calls and sites names each column once
+        hidden = ["af", "filter"] if question.sql is not None else []
+        if not self.freeze.has_evidence:
+            return f"* EXCLUDE ({', '.join(hidden)})" if hidden else "*"
+        return f"* EXCLUDE ({', '.join([*hidden, 'flags'])}), (flags & {FLAG_GENOTYPED}) <> 0 AS genotyped"
 
     def connect(
         self,
@@ -147,11 +220,9 @@ class FreezeAccess(Access):
         freeze, paths = self.freeze, []
         connection = duckdb.connect()
         bound(connection, limits=question.limits)
-        chosen = [
-            name
-            for name in ([question.participant] if question.participant is not None else self.everyone)
-            if name not in without
-        ]
+        people = freeze.participants()
+        if without:
+            people = people.filter(pc.invert(_is_in(people.column("participant_id"), without)))
         for view in views:
             if view == "sites":
                 names = freeze.site_files(region)
@@ -166,21 +237,23 @@ class FreezeAccess(Access):
                 connection.execute(f"CREATE VIEW sites AS SELECT {columns} FROM {source}")
             elif view in DATASETS:
                 keys = open_keys(self.store.workspace)
+                chosen = [question.participant] if question.participant is not None else ids_of(people)
                 rows = freeze.rows(DATASETS[view], chosen, keys=keys, region=region)
                 connection.register(f"{view}_rows", rows)
-                # `sites` has both: in SQL a join of calls and sites names each column once
-                hidden = " EXCLUDE (af, filter)" if view == "calls" and question.sql is not None else ""
-                connection.execute(f"CREATE VIEW {view} AS SELECT *{hidden} FROM {view}_rows")
+                connection.execute(f"CREATE VIEW {view} AS SELECT {self._columns(view, question)} FROM {view}_rows")
             elif view == "participants":
-                people = freeze.participants()
-                shown = [row for row, name in enumerate(ids_of(people)) if name not in without]
-                connection.register(view, people.take(shown) if without else people)
+                connection.register(view, people)
             else:
                 connection.register(view, freeze.contigs())
         ids = "SELECT participant_id FROM participants" if "participants" in views else None
         load(connection, question.own, listed=ids)
         confine(connection, paths, limits=question.limits, watched=watched)
         return connection
+
+
+def _is_in(ids: pa.ChunkedArray, chosen: Collection[str]) -> pa.ChunkedArray:
+    """Return whether each of ``ids`` is one of ``chosen``."""
+    return pc.is_in(ids, pa.array(sorted(chosen), pa.string()))
 
 
 def views_in_freeze(sql: str) -> list[str]:

@@ -26,13 +26,18 @@ Types = Callable[[Sequence[str]], Mapping[str, str]]
 
 
 def count_groups(
-    connection: duckdb.DuckDBPyConnection, genotypes: Iterable[GenotypeBlock], question: Question, *, types: Types
+    connection: duckdb.DuckDBPyConnection,
+    genotypes: Iterable[GenotypeBlock],
+    question: Question,
+    *,
+    types: Types | None,
 ) -> duckdb.DuckDBPyRelation:
     """Return a row per allele and group, in the order of the genome and of the groups' labels.
 
     Columns: ``contig pos ref alt``, the labels, then counts of called genotypes: ``ac`` and ``an`` (copies of the
     allele and of all), ``af`` (null where ``an`` is 0), ``carriers``, ``called``, and ``participants`` of the group.
-    ``types`` returns the registered types of participants. The counts lie in the memory of ``connection``.
+    ``types`` returns the registered types of participants; None where the view ``participants`` has them.
+    The counts lie in the memory of ``connection``.
 
     Raises:
         InputRefused: A label is unknown, a table of one's own names a participant twice, there are too many groups, or
@@ -58,12 +63,16 @@ def count_groups(
     return connection.sql("SELECT * FROM group_counts")
 
 
-def _labels(connection: duckdb.DuckDBPyConnection, question: Question, *, types: Types) -> pa.Table:
+def _labels(connection: duckdb.DuckDBPyConnection, question: Question, *, types: Types | None) -> pa.Table:
     """Return a row per participant, by ID: ``participant_id`` and a text for each label of the question."""
     columns = [_column(name, question.own) for name in question.by]
     joins = [_joined(connection, table) for table in question.own if any(t is table for t, _ in columns)]
     texts = [
-        f"{quoted(table.name)}.{quoted(name)}" if table else "NULL" if name == "type" else f"participants.{name}"
+        f"{quoted(table.name)}.{quoted(name)}"
+        if table
+        else "NULL"
+        if name == "type" and types is not None
+        else f"participants.{name}"
         for table, name in columns
     ]
     shown = ", ".join(
@@ -73,7 +82,7 @@ def _labels(connection: duckdb.DuckDBPyConnection, question: Question, *, types:
         f"SELECT participants.{PARTICIPANT}, {shown} FROM participants {' '.join(joins)} ORDER BY 1"
     ).to_arrow_table()
     for number, (table, name) in enumerate(columns):
-        if table is None and name == "type":
+        if table is None and name == "type" and types is not None:
             ids = people.column(PARTICIPANT).to_pylist()
             known = types(ids)
             values = pa.array([known.get(participant, UNKNOWN) for participant in ids], pa.string())

@@ -155,9 +155,17 @@ def table_dataset(folder: Path, participant: str, *, region: Region | None, keys
 
 
 def rows_of(
-    folder: Path, participants: Sequence[str], *, dataset: str, region: Region | None, keys: TableKeys | None
+    folder: Path,
+    participants: Sequence[str],
+    *,
+    dataset: str,
+    region: Region | None,
+    keys: TableKeys | None,
+    schema: pa.Schema | None = None,
 ) -> ds.Dataset:
     """Return the tables of ``participants`` in a ``dataset``: the row groups that ``region`` touches, else all.
+
+    ``schema``: the columns to show, in place of those of SCHEMAS.
 
     Raises:
         InputRefused: a participant has no table in ``folder``, or its key is missing.
@@ -166,7 +174,7 @@ def rows_of(
     require_layout(folder)
     paths = _paths(folder, dataset, participants, keys)
     fragments = list(_fragments(paths, dataset, region, keys))
-    return ds.FileSystemDataset(fragments, SCHEMAS[dataset], ds.ParquetFileFormat(), pa_fs.LocalFileSystem())
+    return ds.FileSystemDataset(fragments, schema or SCHEMAS[dataset], ds.ParquetFileFormat(), pa_fs.LocalFileSystem())
 
 
 def find_owner(folder: Path, *, given: Path | None = None) -> Workspace | None:

@@ -8,6 +8,7 @@ A folder of tables holds two data sets, ``variants/<bucket>/<ID>.parquet`` (sche
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from baekman.arrow import numpy_of, open_parquet, parquet_options, with_metadata
-from baekman.cohort.schema import REFERENCE_TABLE, TABLE
+from baekman.cohort.schema import TABLES
 from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.tables.keys import FOLDER, TableKeys, bucket_of, is_encrypted
 from baekman.tables.seals import DATASETS, accept, digests_of_tables, is_whole, require_footer, seal_path
@@ -46,7 +47,15 @@ def reference_path(output: Path, participant: str) -> Path:
 class TableWriters:
     """The two open files of a participant: ``close`` verifies them, ``show`` gives them their names."""
 
-    def __init__(self, output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> None:
+    def __init__(
+        self,
+        output: Path,
+        participant: str,
+        metadata: dict[str, str],
+        keys: TableKeys | None,
+        *,
+        schemas: Sequence[pa.Schema] = TABLES,
+    ) -> None:
         self.output = output
         self.participant = participant
         self.keys = keys
@@ -56,7 +65,7 @@ class TableWriters:
         for target in self.targets:
             target.parent.mkdir(parents=True, exist_ok=True)
         self.temporary = [target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp" for target in self.targets]
-        self.schemas = (with_metadata(TABLE, metadata), with_metadata(REFERENCE_TABLE, metadata))
+        self.schemas = [with_metadata(schema, metadata) for schema in schemas]
         self.files = [
             pq.ParquetWriter(path, schema, encryption_properties=encryption, **parquet_options(schema))
             for path, schema in zip(self.temporary, self.schemas, strict=True)
@@ -201,14 +210,33 @@ def _verify(path: Path, schema: pa.Schema, *, participant: str, rows: int, keys:
                 raise OSError("a table does not read back as it was written")
 
 
-def is_done(output: Path, participant: str, metadata: dict[str, str], keys: TableKeys | None) -> bool:
-    """Return whether both files are there and whole, with ``metadata``, and encrypted where there are keys."""
+def is_done(
+    output: Path,
+    participant: str,
+    metadata: dict[str, str],
+    keys: TableKeys | None,
+    *,
+    schemas: Sequence[pa.Schema] = TABLES,
+) -> bool:
+    """Return whether both files are there and whole, with ``metadata`` and columns, and encrypted where keys are."""
     both = (table_path(output, participant), reference_path(output, participant))
     if not all(path.exists() for path in both) or not is_whole(output, participant, both):
         return False
     if keys is not None and not all(is_encrypted(path) for path in both):
         return False
-    return all(metadata_of(path, participant=participant, keys=keys) == metadata for path in both)
+    if not all(metadata_of(path, participant=participant, keys=keys) == metadata for path in both):
+        return False
+    return all(
+        columns_of(path, participant=participant, keys=keys) == schema.names
+        for path, schema in zip(both, schemas, strict=True)
+    )
+
+
+def columns_of(table: Path, *, participant: str, keys: TableKeys | None) -> list[str]:
+    """Return the names of the columns of a participant's whole table."""
+    with open_table(table, participant=participant, keys=keys) as file:
+        names: list[str] = file.schema_arrow.names
+    return names
 
 
 def metadata_of(table: Path, *, participant: str = "", keys: TableKeys | None = None) -> dict[str, str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from baekman import pseudonyms
 from baekman.arrow import column, numpy_of
@@ -21,7 +22,7 @@ from baekman.cohort.batch import read_shard
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import find_batches
 from baekman.cohort.roster import participants_of, read_roster
-from baekman.cohort.schema import REFERENCE_TABLE, TABLE
+from baekman.cohort.schema import FROZEN_TABLES, TABLES
 from baekman.cohort.snapshot import Snapshot, numbers, read_sites, read_snapshot, reading, refuse_gone
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
@@ -72,12 +73,21 @@ def read_participants(text: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class TablesTask:
-    """The samples ``[first, last)`` of a batch; with ``only`` those of them, by number in the roster."""
+    """The samples ``[first, last)`` of a batch; with ``only`` those of them, by number in the roster.
+
+    ``is_frozen``: the tables are those of a freeze (schemas FROZEN_TABLES).
+    """
 
     batch: str
     first: int
     last: int
     only: frozenset[int] | None = None
+    is_frozen: bool = False
+
+    @property
+    def schemas(self) -> tuple[pa.Schema, pa.Schema]:
+        """Return the schemas of the two tables of a participant."""
+        return FROZEN_TABLES if self.is_frozen else TABLES
 
 
 def plan_tables(
@@ -137,14 +147,14 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
     keys = open_keys(store.workspace)
     chosen = sorted(task.only) if task.only is not None else list(range(task.first, task.last))
     metadata = sites_metadata(store, snapshot)
-    chosen = [sample for sample in chosen if not is_done(output, ids[sample], metadata, keys)]
+    chosen = [sample for sample in chosen if not is_done(output, ids[sample], metadata, keys, schemas=task.schemas)]
     if not chosen:
         return
     caller_filters = column(["PASS", *filters])
     with ExitStack() as stack:
         writers = {}
         for sample in chosen:
-            writers[sample] = TableWriters(output, ids[sample], metadata, keys)
+            writers[sample] = TableWriters(output, ids[sample], metadata, keys, schemas=task.schemas)
             stack.callback(writers[sample].discard)
         wanted = [("sample", ">=", chosen[0]), ("sample", "<=", chosen[-1])]
         for shard, tile in enumerate(store.shards):
@@ -154,12 +164,12 @@ def write_tables(store: Store, snapshot: Snapshot, tasks: Sequence[TablesTask], 
                 one_copy = one_copy_in_males(tile.contig, numpy_of(calls, "pos"), store.par_regions)
                 one_copy &= male[numpy_of(calls, "sample")]
                 rows = variant_rows(calls, sites, caller_filters, one_copy=one_copy)
-                for sample, table in of_participants(rows, where, TABLE, contig=tile.contig, ids=ids):
+                for sample, table in of_participants(rows, where, task.schemas[0], contig=tile.contig, ids=ids):
                     writers[sample].write(0, table)
             reference = read_shard(store, task.batch, "reference", shard, filters=wanted)
             reference, where = by_sample(reference, chosen)
             rows = reference_rows(reference)
-            for sample, table in of_participants(rows, where, REFERENCE_TABLE, contig=tile.contig, ids=ids):
+            for sample, table in of_participants(rows, where, task.schemas[1], contig=tile.contig, ids=ids):
                 writers[sample].write(1, table)
         for sample, writer in writers.items():
             require_rows(writer.participant, writer.rows, [roster[name][sample].as_py() for name in ROW_COUNTS])
@@ -206,9 +216,12 @@ def make_tables(
     output: Path,
     snapshot: Snapshot | None = None,
     participants: Sequence[str] | None = None,
+    is_frozen: bool = False,
     engine: Engine | None = None,
 ) -> int:
     """Write the tables of ``participants`` (default: everyone) at ``snapshot`` (default: the latest).
+
+    Tables of a freeze (``is_frozen``) have all of the evidence: schemas FROZEN_TABLES in place of TABLES.
 
     Returns:
         The number of participants.
@@ -223,6 +236,7 @@ def make_tables(
     with reading(store, at):
         engine = engine or Engine()
         tasks = plan_tables(store, at, participants=participants, workers=max(engine.workers, 1))
+        tasks = [replace(task, is_frozen=is_frozen) for task in tasks]
         output.mkdir(parents=True, exist_ok=True)
         convert_layout(output)
         with store.writing_tables(partial(remove_unfinished, output)), engine.open() as map_tasks:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from baekman.arrow import allele_ranks, arrow, filtered, group_starts, numpy_of, take
-from baekman.cohort.schema import FLAG_CALLED, REFERENCE_TABLE, STATE_CALLED, TABLE
+from baekman.cohort.schema import FLAG_CALLED, FROZEN_TABLES, STATE_CALLED, TABLE
 from baekman.genome.ploidy import own_ploidy
 from baekman.genotyping.joint import joint_rows
 
@@ -47,7 +47,7 @@ def by_sample(table: pa.Table, samples: Collection[int]) -> tuple[pa.Table, list
 
 
 def variant_rows(calls: pa.Table, sites: pa.Table, filters: pa.Array, *, one_copy: npt.NDArray[np.bool_]) -> pa.Table:
-    """Return the columns of TABLE for call rows of one shard, except those that ``of_participants`` adds.
+    """Return the columns of FROZEN_TABLES for call rows of one shard, except those that ``of_participants`` adds.
 
     ``one_copy``: the rows where the participant has one copy; ``filters``: the caller's filters by code. Values of
     FILTER are still strings.
@@ -76,26 +76,26 @@ def variant_rows(calls: pa.Table, sites: pa.Table, filters: pa.Array, *, one_cop
     }
     for name in ("gq", "dp", "ad_ref", "ad_alt", "phase_set"):
         columns[name] = _nullable(numpy_of(calls, name), TABLE.field(name).type)
-    names = [name for name in TABLE.names if name not in ("participant_id", "contig")]
+    names = [name for name in FROZEN_TABLES[0].names if name not in ("participant_id", "contig")]
     return pa.table({name: columns[name] if name in columns else calls.column(name) for name in names})
 
 
 def reference_rows(reference: pa.Table) -> pa.Table:
-    """Return the columns of REFERENCE_TABLE for blocks of one shard, except those that ``of_participants`` adds."""
+    """Return the columns of FROZEN_TABLES for blocks of one shard, except those that ``of_participants`` adds."""
     start = numpy_of(reference, "start")
     columns: dict[str, Any] = {
         "end": arrow(start + numpy_of(reference, "length") - 1),
         "dp": _nullable(numpy_of(reference, "dp"), pa.int32()),
         "called": arrow(numpy_of(reference, "state") == STATE_CALLED),
     }
-    names = [name for name in REFERENCE_TABLE.names if name not in ("participant_id", "contig")]
+    names = [name for name in FROZEN_TABLES[1].names if name not in ("participant_id", "contig")]
     return pa.table({name: columns[name] if name in columns else reference.column(name) for name in names})
 
 
 def of_participants(
     rows: pa.Table, where: Collection[tuple[int, slice]], schema: pa.Schema, *, contig: str, ids: list[str]
 ) -> Iterator[tuple[int, pa.Table]]:
-    """Yield each sample with its rows (``schema`` TABLE or REFERENCE_TABLE): ID, contig, and own dictionaries."""
+    """Yield each sample with its rows (``schema`` of TABLES or FROZEN_TABLES): ID, contig, and own dictionaries."""
     for sample, part in where:
         count = part.stop - part.start
         columns = {"participant_id": _repeat(ids[sample], count), "contig": _repeat(contig, count)}
