@@ -34,7 +34,7 @@ demo: ## run two deliveries of the small test genome, from reads to tables and a
 	@$(RUN) scripts/demo.sh
 
 test: tools venv ## every test
-	@$(RUN) PYTHONDONTWRITEBYTECODE= python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+	@$(RUN) PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
 test-cluster: tools venv ## deliveries and releases through a Slurm that the tests start, with and without accounts (20 minutes)
 	@scripts/setup_cluster.sh
