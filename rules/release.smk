@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from baekman.tools import programs
+from baekman.tools import processes, programs
 from snakemake.utils import min_version
 
 min_version("9.12")
 
 programs.find_own_commands()
+processes.stop_with_deliver()
 
 NAMES = (
     json.loads(Path("tasks.json").read_text()) if Path("tasks.json").is_file() else {}

@@ -8,19 +8,13 @@ from baekman.cohort.settings import require_fixed_in
 from baekman.config.loading import load_config
 from baekman.engine import slurm
 from baekman.errors import InputRefused
-from baekman.tools import processes, programs
+from baekman.tools import environment, processes, programs
 from baekman.workspace import run_lock, specimens
 from baekman.workspace.paths import Workspace
 from baekman.workspace.runs import failures
 from snakemake.exceptions import WorkflowError
 
 RUN_KEYS = ("delivery", "workspace")  # keys of --config that are no settings
-KEY_VARIABLES = (
-    "BAEKMAN_REGISTRY",
-    "BAEKMAN_REGISTRY_KEY",
-    "BAEKMAN_CRYPT4GH_KEY",
-    "BAEKMAN_CRYPT4GH_PASSPHRASE",
-)
 
 internals.check(workflow)
 processes.keep_from_others()
@@ -29,7 +23,11 @@ STARTED_IN = {Path.cwd(), Path(os.environ.get("PWD", "."))}  # the log lies in o
 
 FOLDER = internals.folder_of_command()
 # Jobs inherit the environment, and never open the registry.
-KEYS = {name: os.environ.pop(name) for name in KEY_VARIABLES if name in os.environ}
+KEYS = {
+    name: os.environ.pop(name)
+    for name in environment.KEY_VARIABLES
+    if name in os.environ
+}
 internals.forget_delivery()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from baekman.tools.environment import forget_places
-from baekman.tools.processes import STARTED_BY, exit_by_signal
+from baekman.tools.processes import STARTED_BY, stopping
 from baekman.workspace.paths import Workspace
 from baekman.workspace.run_state import RunCounts
 
@@ -176,7 +175,8 @@ def _started(
             )
         finally:
             os.close(writer)
-        with _stopping(process, lines):
+        # a full pipe without a reader would hold Snakemake up
+        with stopping(process, before_wait=lines.close):
             yield process, map(json.loads, lines)
 
 
@@ -205,26 +205,6 @@ def _start(command: Sequence[str], *, folder: Path, messages: IO[bytes] | int, e
         )
     finally:
         signal.signal(signal.SIGINT, interrupt)
-
-
-@contextmanager
-def _stopping(process: subprocess.Popen[bytes], events: IO[str]) -> Iterator[None]:
-    """Stop the group of ``process`` when this process is stopped, by Ctrl-C or a signal, and wait for it."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        for number, handler in handlers.items():
-            if handler is signal.SIG_DFL:  # `nohup` ignores SIGHUP
-                signal.signal(number, exit_by_signal)
-        yield
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):  # it ended by itself
-            os.killpg(process.pid, signal.SIGINT)
-        events.close()  # a full pipe without a reader would hold Snakemake up
-        process.wait()
-        raise
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _last_lines(messages: IO[bytes], *, begin: int) -> list[str]:

@@ -15,25 +15,14 @@ from baekman.engine import dask_cluster
 from baekman.engine.dask_cluster import open_cluster
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
-from distributed import LocalCluster
-from distributed.security import Security
-
-SECURITY = Security.temporary()
-CERTIFICATE = {
-    "distributed.comm.tls.ca-file": SECURITY.tls_ca_file,
-    "distributed.comm.tls.client.cert": SECURITY.tls_client_cert,
-    "distributed.comm.tls.client.key": SECURITY.tls_client_key,
-}
+from support.servers.dask import CERTIFICATE, tls_cluster
 
 
 @pytest.fixture(scope="module")
 def tls_scheduler() -> Iterator[str]:
     """Return the address of a scheduler on this machine that speaks TLS only, with a worker."""
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, host="127.0.0.1", dashboard_address=None,
-        protocol="tls", security=SECURITY,
-    ) as cluster:  # fmt: skip
-        yield cluster.scheduler_address
+    with tls_cluster(workers=1, processes=False) as address:
+        yield address
 
 
 def test_a_scheduler_with_tls_runs_tasks_with_the_certificate_of_dasks_configuration(

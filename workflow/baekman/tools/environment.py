@@ -18,6 +18,14 @@ _OF_THE_USER = re.compile(
 _OURS = "BAEKMAN_"  # an option of the user: where it is one, jobs need it
 _LISTS = re.compile("PATH|.*PATH")
 
+# Variables of the registry and of keys: no job opens the registry, or what only a key opens.
+KEY_VARIABLES = (
+    "BAEKMAN_REGISTRY",
+    "BAEKMAN_REGISTRY_KEY",
+    "BAEKMAN_CRYPT4GH_KEY",
+    "BAEKMAN_CRYPT4GH_PASSPHRASE",
+)
+
 
 def forget_places(environment: MutableMapping[str, str], *folders: Path) -> None:
     """Delete the variables that name the place of a user's command, or a path in ``folders``.

@@ -6,11 +6,14 @@ import contextlib
 import os
 import signal
 import stat
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
-STARTED_BY = "BAEKMAN_STARTED_BY"  # holds the process ID of the `baekman deliver` that started a Snakemake
+STARTED_BY = "BAEKMAN_STARTED_BY"  # holds the process ID of the `baekman` that started a Snakemake
 
 
 def keep_from_others() -> None:
@@ -60,3 +63,26 @@ def stop_with_deliver() -> None:
     signal.signal(signal.SIGHUP, lambda *_: os.killpg(0, signal.SIGINT))
     if not end_with(int(parent), by=signal.SIGHUP):
         os.killpg(0, signal.SIGINT)
+
+
+@contextmanager
+def stopping(process: subprocess.Popen[bytes], *, before_wait: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Stop the group of ``process`` when this process is stopped, by Ctrl-C or a signal, and wait for it.
+
+    ``before_wait`` is called in between.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number, handler in handlers.items():
+            if handler is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+                signal.signal(number, exit_by_signal)
+        yield
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(process.pid, signal.SIGINT)
+        before_wait()
+        process.wait()
+        raise
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dask
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -45,10 +45,12 @@ from baekman.releases.package.revocation import revoke_release, statuses
 from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
 from baekman.releases.plan import Check
+from baekman.tools.environment import KEY_VARIABLES
 from baekman.workspace.paths import Workspace
 from support import PROJECT
 from support.projects import DESCRIPTION, describe
 from support.record_batches import day
+from support.servers.dask import CERTIFICATE, tls_cluster
 from support.small_release import PEOPLE, SmallRelease, small_release
 from typer.testing import CliRunner
 
@@ -140,6 +142,15 @@ def test_the_same_request_gives_the_same_bytes_for_any_number_of_workers(
     assert build(small, home).stat().st_ino == before  # what is there stays
 
 
+def test_dask_workers_in_processes_of_their_own_give_the_same_bytes(
+    small: SmallRelease, home: ReleaseHome, copy: Path
+) -> None:
+    with tls_cluster(workers=2, processes=True) as address, dask.config.set(CERTIFICATE):
+        engine = Engine(scheduler=address)
+        package = build_release(small.workspace, home.id, registry=small.registry, engine=engine)
+    assert files(package) == files(copy)
+
+
 def test_a_kill_at_any_instant_leaves_no_package_and_the_same_command_finishes(
     small: SmallRelease, home: ReleaseHome, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,8 +182,8 @@ def test_jobs_of_snakemake_give_the_same_bytes_and_leave_no_secret(
 ) -> None:
     kinds = []
 
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
-        folder = Path(command[command.index("--directory") + 1])
+    def run(command: list[str], folder: Path) -> int:
+        assert command[command.index("--directory") + 1] == str(folder)
         assert (folder / SECRET).stat().st_mode & 0o777 == 0o600
         names = json.loads((folder / NAMES).read_text())
         rules = (PROJECT / "rules" / "release.smk").read_text()
@@ -181,24 +192,38 @@ def test_jobs_of_snakemake_give_the_same_bytes_and_leave_no_secret(
             for name in tasks:
                 assert f"baekman step release {kind} {kind}-" in rules
                 run_task(folder, kind, name)
-        return subprocess.CompletedProcess(command, 0)
+        return 0
 
-    monkeypatch.setattr(dag.subprocess, "run", run)
+    monkeypatch.setattr(dag.slurm, "require", [].append)
+    monkeypatch.setattr(dag, "_run", run)
     package = build_release(small.workspace, home.id, registry=small.registry, profile="slurm")
     assert files(package) == files(copy) and kinds == ["spill", "bucket", "shard"]
     # the secret goes where jobs fail too, and no task runs without it
     shutil.rmtree(package)
 
-    def fail(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.CompletedProcess(command, 1)
-
-    monkeypatch.setattr(dag.subprocess, "run", fail)
+    monkeypatch.setattr(dag, "_run", lambda command, folder: 1)
     with pytest.raises(dag.JobsFailed, match="run the same command again"):
         build_release(small.workspace, home.id, registry=small.registry, profile="slurm")
     (folder,) = home.path.glob(".package.*")
     assert not (folder / SECRET).exists()
     with pytest.raises(InputRefused, match="expected a task of a build that is under way, found none"):
         run_task(folder, "spill", "spill-00")
+
+
+def test_jobs_of_a_release_get_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in KEY_VARIABLES:
+        monkeypatch.setenv(name, "x")
+    keys = "".join(f"${name}" for name in KEY_VARIABLES)
+    assert dag._run(["sh", "-c", f'test -z "{keys}" && test "$PWD" = "{tmp_path}"'], tmp_path) == 0
+    assert dag._run(["sh", "-c", "exit 3"], tmp_path) == 3
+
+
+def test_a_profile_for_slurm_is_refused_where_no_job_can_be_submitted(
+    small: SmallRelease, home: ReleaseHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputRefused, match="--profile: expected Slurm's commands on PATH, found no sbatch"):
+        build_release(small.workspace, home.id, registry=small.registry, profile="slurm")
 
 
 def test_no_decision_no_package(small: SmallRelease) -> None:
