@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from baekman.gvcf.remarks import MEANINGS
 from baekman.intake.reasons import REASON_KINDS
 from baekman.pseudonyms import check_character
 from baekman.qc import gate
 from baekman.qc.metrics import Metrics, write_metrics
 from baekman.qc.thresholds import beyond, load_thresholds
+from baekman.records.intake import reasons as records
 from baekman.report import wording
 from baekman.report.delivery import page
 from baekman.report.delivery.jobs import costs_by_rule
@@ -218,7 +220,9 @@ def test_every_reason_metric_and_advice_has_a_korean_form() -> None:
     advice = {kind.action for kind in REASON_KINDS.values()} | {action for _, action in gate.CODES.values()}
     advice |= {gate.BREADTH[1], PROCESS_AGAIN}
     english = {wording.words(code) for code in codes} | advice | {name for name, _, _ in wording.METRICS.values()}
-    english |= set(wording.GATES.values())
+    english |= set(wording.GATES.values()) | set(MEANINGS.values())
+    english |= {wording.words(code) for code in records.REASON_KINDS}
+    english |= {kind.action for kind in records.REASON_KINDS.values()}
     assert [text for text in sorted(english) if text and translated(text).ko == text] == []
 
 

@@ -10,7 +10,8 @@ from baekman.cohort.add import waiting_sentence
 from baekman.files.atomic import write_text
 from baekman.files.sidecar import read_checked
 from baekman.gvcf.remarks import MEANINGS
-from baekman.report.wording import render, reporting_sentence
+from baekman.report.wording import render, reporting_words
+from baekman.report.words import Words
 from baekman.verdicts import reporting_gates
 from baekman.workspace.paths import Workspace
 from baekman.workspace.waiting import verdicts_of
@@ -39,14 +40,19 @@ def write_remarks(workspace: Workspace, delivery_id: str, *, html: Path) -> None
     ]
     participants = len(batch["participants"])
     waiting = len(batch.get("waiting", []))
-    sentence = waiting_sentence(waiting, more=batch["more"]) if waiting else ""
+    more = batch["more"] if waiting else 0
+    sentence = Words(
+        f"참여자 {waiting}명이 {more}명을 더 기다린다 (cohort.min_batch). 아직 어느 스냅숏에도 없고 표도 없다.",
+        f"{waiting_sentence(waiting, more=more)}: no snapshot has them yet, and they have no tables.",
+    )
     page = render(
         "remarks.html.j2",
+        language="en",
         delivery=delivery_id,
         participants=participants,
         sums=sums,
         rows=rows,
-        waiting=sentence,
-        reporting=reporting_sentence(reporting_gates(verdicts_of(workspace.delivery(delivery_id)))),
+        waiting=sentence if waiting else None,
+        reporting=reporting_words(reporting_gates(verdicts_of(workspace.delivery(delivery_id)))),
     )
     write_text(html, page)

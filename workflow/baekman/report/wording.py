@@ -139,6 +139,18 @@ def reporting_sentence(gates: Sequence[str]) -> str:
     )
 
 
+def reporting_words(gates: Sequence[str]) -> Words | None:
+    """Return ``reporting_sentence`` in both languages; None where every gate holds specimens back."""
+    if not gates:
+        return None
+    names = ", ".join(translated(GATES[name]).ko for name in gates)
+    korean = (
+        f"gates: report ({names}): 판정 때문에 보류된 검체는 없다. 등록이나 동의가 없는 검체, 처리할 수 없는 검체, "
+        "사람이 반려한 검체만 빠진다."
+    )
+    return Words(korean, reporting_sentence(gates))
+
+
 def render(template: str, **values: Any) -> str:
     """Return the page that ``template`` makes of ``values``; it needs no other file."""
     return _environment().get_template(template).render(**values)

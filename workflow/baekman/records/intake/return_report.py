@@ -75,6 +75,7 @@ def _render(report: Report, subjects: list[dict[str, Any]]) -> str:
     actions = {code: kind.action for code, kind in REASON_KINDS.items()}
     return wording.render(
         "records_return.html.j2",
+        language="ko",
         report=report,
         parts=parts,
         actions=actions,
