@@ -10,22 +10,28 @@ from pathlib import Path
 import baekman
 import numpy as np
 import pytest
+from baekman.annotation.annotate import annotate
+from baekman.annotation.copies import copy_annotations
+from baekman.annotation.sources import Sources
+from baekman.arrow import read_parquet, write_parquet
 from baekman.cohort.schema import TABLES
+from baekman.cohort.snapshot import read_snapshot
 from baekman.errors import InputRefused
 from baekman.freezes import freeze as writing
 from baekman.freezes import unpacked
 from baekman.freezes.freeze import freeze
-from baekman.freezes.verification import verify_freeze
+from baekman.freezes.verification import notes_on, verify_freeze
 from baekman.freezes.withdrawal import leave_freeze
 from baekman.query.question import Question
 from baekman.tables import make
 from baekman.tables.keys import create as create_keys
+from baekman.tables.keys import destroy
 from baekman.workspace.denied import mark_withdrawn
 from baekman.workspace.paths import Workspace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.dense_cohort import GENOME, gvcf_lines, store_of
-from support.example_workspace import LATER, PARTICIPANTS, example_workspace
+from support.example_workspace import LATER, PARTICIPANTS, example_genes, example_workspace
 from support.store_tools import baekman as run
 from support.store_tools import line
 
@@ -139,6 +145,13 @@ def test_the_evidence_of_an_encrypted_freeze_needs_its_keys(folder: Path) -> Non
     cohort.freeze(folder / "W" / "G")
     expected = exported(cohort, folder / "c.bcf")
     assert exported(baekman.open_freeze(folder / "W" / "G"), folder / "f.bcf") == expected
+    assert list(verify_freeze(folder / "W" / "G", home=folder / "W")) == []
+    assert "AC and AN were counted" in notes_on(folder / "W" / "G", home=folder / "W")[0]
+    shutil.copytree(folder / "W", folder / "V")
+    destroy(folder / "V", SECOND)
+    assert notes_on(folder / "V" / "G", home=folder / "V") == [
+        "keys of 1 participant are not here: tables were compared by their bytes, AC and AN were not counted"
+    ]
     shutil.move(folder / "W" / "G", folder / "G")
     with pytest.raises(InputRefused, match="found an encrypted table"):
         baekman.open_freeze(folder / "G").export(folder / "x.bcf", format="bcf")
@@ -199,3 +212,67 @@ def test_a_killed_export_goes_on_with_the_groups_that_are_missing(
     assert opened == [FIRST] * 2 + [SECOND] + [SECOND] * 2 + [LATER] * 2
     assert (folder / "f.bcf").read_bytes() == exported(baekman.open_cohort(folder / "W"), folder / "c.bcf")
     assert not list(folder.glob(".*"))
+
+
+# -- annotations
+
+
+def annotated(folder: Path) -> baekman.Cohort:
+    """Return the cohort of the workspace with annotations of its latest snapshot: the gene ALPHA."""
+    cohort = baekman.open_cohort(folder / "W")
+    annotate(cohort.store, Sources(genes=example_genes(folder)))
+    return cohort
+
+
+def test_a_freeze_has_the_annotations_of_its_snapshot(folder: Path) -> None:
+    frozen = baekman.open_freeze(folder / "W" / "F")
+    assert not frozen.freeze_folder.is_annotated
+    with pytest.raises(InputRefused) as error, frozen.query(Question(gene="ALPHA")):
+        pass
+    assert str(error.value) == (
+        "F: expected annotations in the freeze, found none; annotate the cohort (`baekman cohort annotate`); then "
+        "`baekman cohort freeze` of the same participants into this folder adds them"
+    )
+    cohort = annotated(folder)
+    cohort.freeze(folder / "W" / "F")
+    shutil.move(folder / "W" / "F", folder / "F")
+    frozen = baekman.open_freeze(folder / "F")
+    for options in (
+        {},
+        {"participant": FIRST},
+        {"by": ("sex",)},
+        {"carriers": "all"},
+        {"annotations": True},
+    ):
+        question = Question(gene="alpha", **options)  # type: ignore[arg-type]
+        with cohort.query(question) as ours, frozen.query(question) as theirs:
+            columns = [name for name in ours.columns if name in theirs.columns and name != "caller_filter"]
+            assert {"gene", "consequence"} <= set(columns)
+            rows = ours.project(", ".join(columns)).fetchall()
+            assert theirs.project(", ".join(columns)).fetchall() == rows != []
+    sql = "SELECT gene, count(*) FROM annotations JOIN calls USING (contig, pos, ref, alt) GROUP BY ALL"
+    assert frozen.sql(sql).fetchall() == [("ALPHA", 3)]
+    with pytest.raises(InputRefused, match="--gene: expected one that an allele of the cohort has, found none"):
+        frozen.query(Question(gene="BETA")).__enter__()
+    assert list(verify_freeze(folder / "F")) == []
+    listed = {row.split("  ")[1] for row in (folder / "F" / "SHA256SUMS").read_text().splitlines()}
+    assert {"annotations/00000.parquet", "annotations/sources.json"} <= listed
+    assert "annotations/*.parquet\tgene\tstring" in (folder / "F" / "dictionary.tsv").read_text()
+    (folder / "F" / "annotations" / "00000.parquet").write_bytes(b"x")
+    (finding,) = verify_freeze(folder / "F")
+    assert finding.startswith("annotations/00000.parquet: another SHA-256 than when it was written")
+
+
+def test_a_freeze_without_a_participant_has_the_annotations_of_its_own_alleles(folder: Path) -> None:
+    store = annotated(folder).store
+    mark_withdrawn(Workspace(folder / "W"), SECOND)
+    baekman.open_cohort(folder / "W").freeze(folder / "W" / "G")
+    assert list(verify_freeze(folder / "W" / "G")) == []
+    (whole,) = (store.path / "annotations").glob("*/00000.parquet")
+    assert (folder / "W" / "G" / "annotations" / "00000.parquet").read_bytes() == whole.read_bytes()
+    for place in (folder / "fewer", folder / "copy"):
+        place.mkdir()
+    write_parquet(read_parquet(store.sites(2) / "00000.parquet").slice(0, 0), folder / "fewer" / "00000.parquet")
+    copy_annotations(store, read_snapshot(store), folder / "copy", sites=folder / "fewer")
+    copied = read_parquet(folder / "copy" / "00000.parquet")
+    assert copied.num_rows == 0 and copied.schema.equals(read_parquet(whole).schema, check_metadata=True)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from baekman.annotation.consequences import consequences_of, parsed
+from baekman.annotation.copies import KEY, rows_of
 from baekman.annotation.known import TAGS, known_alleles
 from baekman.annotation.schema import ANNOTATIONS, SCHEMA_VERSION
 from baekman.annotation.sources import GFF_COLUMNS, Sources, contig_lengths, features, names_in_cohort, require_usable
@@ -39,7 +40,6 @@ from baekman.files.snapshots import SnapshotGone
 from baekman.genome.chromosomes import chromosome_kind
 from baekman.tools.programs import version
 
-KEY = ["pos", "ref", "alt"]
 ATTEMPTS = 10
 PARTS = ".parts"  # the reference and the genes of each contig, while a snapshot is annotated
 
@@ -212,7 +212,7 @@ def _annotate_shard(work: _Work, shard: int) -> tuple[dict[str, str], int, int]:
     store, tile = work.store, work.store.shards[shard]
     sites = read_sites(store, work.snapshot, shard, columns=["contig", *KEY])
     older = read_annotations(store, work.base, shard) if work.base else ANNOTATIONS.empty_table()
-    row_of = _rows(sites, older)
+    row_of = rows_of(sites, older)
     is_new = row_of < 0
     new = sites.filter(pa.array(is_new))
     row_of[is_new] = older.num_rows + np.arange(new.num_rows)
@@ -223,16 +223,6 @@ def _annotate_shard(work: _Work, shard: int) -> tuple[dict[str, str], int, int]:
     path = work.folder / f"{tile.name}.parquet"
     write_parquet(table.combine_chunks().replace_schema_metadata(described.metadata), path)
     return digests_of(work.folder, [path]), sites.num_rows, new.num_rows
-
-
-def _rows(alleles: pa.Table, others: pa.Table) -> npt.NDArray[np.int64]:
-    """Return for each of ``alleles`` the row of the same allele in ``others``; -1 where there is none."""
-    left = alleles.select(KEY).append_column("row", pa.array(np.arange(alleles.num_rows)))
-    right = others.select(KEY).append_column("other", pa.array(np.arange(others.num_rows)))
-    joined = left.join(right, keys=KEY, join_type="left outer")
-    rows = np.full(alleles.num_rows, -1, np.int64)
-    rows[numpy_of(joined, "row")] = joined.column("other").fill_null(-1).to_numpy()
-    return rows
 
 
 def _annotations(work: _Work, alleles: pa.Table, shard: int) -> pa.Table:
@@ -253,7 +243,7 @@ def _annotations(work: _Work, alleles: pa.Table, shard: int) -> pa.Table:
                 start=tile.start,
                 end=tile.end,
             )
-            columns |= _taken(known, _rows(alleles, known), names=list(TAGS[kind]))
+            columns |= _taken(known, rows_of(alleles, known), names=list(TAGS[kind]))
     nothing = {field.name: pa.nulls(alleles.num_rows, field.type) for field in ANNOTATIONS if field.name not in columns}
     return pa.table({**columns, **nothing}).select(ANNOTATIONS.names).cast(ANNOTATIONS)
 

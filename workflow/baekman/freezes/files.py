@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from baekman import __version__
+from baekman.annotation.schema import ANNOTATIONS_COLUMNS
 from baekman.arrow import allele_ranks, take, write_parquet
 from baekman.cohort.commit import settings_text, sites_metadata
 from baekman.cohort.roster import read_origins, read_roster
@@ -23,7 +24,7 @@ from baekman.columns import Column, Columns, dictionary, schema_of
 from baekman.errors import DamagedFile
 from baekman.files.atomic import atomic_file, write_text
 from baekman.files.digests import read_sealed, sha256_of
-from baekman.freezes.folder import SITES, TABLES
+from baekman.freezes.folder import ANNOTATIONS, SITES, TABLES
 from baekman.genome.shards import format_shards
 from baekman.tables.seals import DATASETS
 from baekman.tables.seals import FOLDER as SEALS
@@ -58,12 +59,16 @@ FILES: Mapping[str, Columns] = {
     CONTIGS_FILE: CONTIGS_COLUMNS,
     SHARDS_FILE: SHARDS_COLUMNS,
     f"{SITES}/*.parquet": SITES_COLUMNS,
+    f"{ANNOTATIONS}/*.parquet": ANNOTATIONS_COLUMNS,
     f"{TABLES}/variants/*/*.parquet": FROZEN_TABLE_COLUMNS,
     f"{TABLES}/reference/*/*.parquet": FROZEN_REFERENCE_COLUMNS,
 }
 PARTICIPANTS = schema_of(PARTICIPANTS_COLUMNS)
 CONTIGS = schema_of(CONTIGS_COLUMNS, nullable=True)
 ROWS = ("sites", *DATASETS)
+_ANNOTATED = """\
+| `annotations/<shard>.parquet` | a row per allele: genes, consequences, rsID, ClinVar; `sources.json` names the files |
+"""
 _README = """\
 # A freeze of a cohort
 
@@ -87,7 +92,7 @@ participants.
 |---|---|
 | `participants.parquet` | a row per participant: ID, sex, type, batch |
 | `sites/<shard>.parquet` | a row per allele: counts, frequencies, tests and filters |
-| `tables/variants/<bucket>/<ID>.parquet` | a participant's alleles, in the order of the genome |
+{annotations}| `tables/variants/<bucket>/<ID>.parquet` | a participant's alleles, in the order of the genome |
 | `tables/reference/<bucket>/<ID>.parquet` | the stretches where the participant was seen to be reference |
 | `tables/hashes/<bucket>/<ID>.json` | digests of a participant's two tables |
 | `dictionary.tsv` | each column of each file: type, unit, meaning of a null, description |
@@ -134,8 +139,8 @@ def describe(output: Path, store: Store, snapshot: Snapshot, *, rows: Mapping[st
         CONTIGS_FILE: _contigs_text(store),
         SHARDS_FILE: format_shards(store.shards),
         SETTINGS_FILE: _settings(store, snapshot),
-        DICTIONARY_FILE: dictionary_text(),
-        README_FILE: _readme(store, snapshot, rows=rows),
+        DICTIONARY_FILE: dictionary_text(is_annotated=(output / ANNOTATIONS).is_dir()),
+        README_FILE: _readme(store, snapshot, rows=rows, is_annotated=(output / ANNOTATIONS).is_dir()),
     }
     for name, text in texts.items():
         path = output / name
@@ -148,9 +153,9 @@ def _contigs_text(store: Store) -> str:
     return _lines([[each.name for each in CONTIGS_COLUMNS], *rows])
 
 
-def dictionary_text() -> str:
+def dictionary_text(*, is_annotated: bool = True) -> str:
     """Return the data dictionary of a freeze: a line for each column of each kind of file, separated by tabs."""
-    table = dictionary(FILES)
+    table = dictionary({name: FILES[name] for name in FILES if is_annotated or not name.startswith(f"{ANNOTATIONS}/")})
     names = ["file", *table.column_names[1:]]
     return _lines([names, *zip(*(column.to_pylist() for column in table.columns), strict=True)])
 
@@ -215,13 +220,14 @@ def count_rows(output: Path, store: Store, snapshot: Snapshot) -> dict[str, int]
     return counts
 
 
-def _readme(store: Store, snapshot: Snapshot, *, rows: Mapping[str, int]) -> str:
+def _readme(store: Store, snapshot: Snapshot, *, rows: Mapping[str, int], is_annotated: bool) -> str:
     """Return the README of a freeze of ``snapshot``; ``rows``: the numbers of rows of sites and both tables."""
     metadata = sites_metadata(store, snapshot)
     first = store.contigs[0]
     return _README.format(
         participants=snapshot.participants,
         sites=rows["sites"],
+        annotations=_ANNOTATED if is_annotated else "",
         variants=rows["variants"],
         reference_rows=rows["reference"],
         reference=store.reference,
@@ -250,8 +256,9 @@ def listed_sums(output: Path) -> Iterator[tuple[str, str]]:
     names = [path.name for path in output.iterdir() if path.is_file() and not path.name.startswith(".")]
     for name in sorted({*names} - {SUMS_FILE}):
         yield sha256_of(output / name), name
-    for path in sorted((output / SITES).glob("*.parquet")):
-        yield sha256_of(path), f"{SITES}/{path.name}"
+    for folder in (SITES, ANNOTATIONS):
+        for path in sorted((output / folder).glob("[!.]*")):
+            yield sha256_of(path), f"{folder}/{path.name}"
     for bucket in sorted((output / TABLES / SEALS).glob("*")):
         for seal in sorted(bucket.glob("*.json")):
             place, digests = f"{bucket.name}/{seal.stem}", read_sealed(seal)["accepted"][-1]

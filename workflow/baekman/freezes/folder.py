@@ -8,6 +8,7 @@ from baekman.files.digests import LIST
 from baekman.workspace.identity import STORE_FILE
 
 SITES, TABLES = "sites", "tables"
+ANNOTATIONS = "annotations"  # of a snapshot that was annotated
 EVIDENCE = 2  # the version of tables with all of the evidence (schemas FROZEN_TABLES), in the list of digests
 WORK = ".freeze"  # the unfinished freeze in the folder of the output
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from baekman.annotation.copies import copy_annotations
+from baekman.annotation.stored import noted
 from baekman.cohort.commit import sites_metadata
 from baekman.cohort.index import excluded
 from baekman.cohort.rewrite import subset
@@ -16,6 +19,7 @@ from baekman.cohort.snapshot import Snapshot, numbers, read_snapshot, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile, InputRefused, Problem
+from baekman.files import locks
 from baekman.files.atomic import atomic_file, atomic_folder, fsync_folder
 from baekman.files.digests import (
     LIST,
@@ -39,7 +43,7 @@ from baekman.freezes.files import (
     write_participants,
     write_sums,
 )
-from baekman.freezes.folder import EVIDENCE, SITES, TABLES, WORK
+from baekman.freezes.folder import ANNOTATIONS, EVIDENCE, SITES, TABLES, WORK
 from baekman.tables.files import metadata_of
 from baekman.tables.make import make_tables
 from baekman.tables.seals import DATASETS, seals_digest
@@ -61,8 +65,8 @@ def freeze(
 ) -> Snapshot:
     """Write ``sites/`` and ``tables/`` of everyone at the current snapshot below ``output``; returns it.
 
-    Next to them lie the files that describe them (``freezes.files``). ``types`` returns the registered types of
-    participants.
+    Annotations of the snapshot are copied. Next to all of these lie the files that describe them (``freezes.files``).
+    ``types`` returns the registered types of participants.
 
     Participants without consent to ``purpose`` in force are left out: sites and tables are those of a cohort that never
     had them. The freeze appears when it is whole and consent was asked again: if a consent ended while it was written,
@@ -80,15 +84,15 @@ def freeze(
         def left_out(snapshot: Snapshot = snapshot) -> frozenset[str]:
             return excluded(store, admission_of(workspace, purpose=purpose), at=snapshot)
 
-        without = left_out()
+        without, annotate = left_out(), partial(_annotate, store, snapshot)
         try:
             if without:
                 with subset(store, snapshot, without=without, engine=engine) as (part, smaller):
                     record(smaller)
-                    _write(part, smaller, output=output, engine=engine, types=types)
+                    _write(part, smaller, output=output, engine=engine, types=types, annotate=annotate)
             else:
                 record(snapshot)
-                _write(store, snapshot, output=output, engine=engine, types=types)
+                _write(store, snapshot, output=output, engine=engine, types=types, annotate=annotate)
         except (SnapshotGone, FileNotFoundError):
             if _is_there(store, snapshot):
                 raise
@@ -120,7 +124,15 @@ def _show(output: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | None, types: Types) -> None:
+def _write(
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    output: Path,
+    engine: Engine | None,
+    types: Types,
+    annotate: Callable[[Path], object],
+) -> None:
     """Write the freeze in ``WORK``, going on from what a killed command left of the same; a whole freeze stays."""
     wanted = sites_metadata(store, snapshot)
     first = f"{store.shards[0].name}.parquet"
@@ -129,14 +141,20 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
         is_same = metadata_of(output / SITES / first) == wanted or _noted(output) == _identity(wanted)
         _require(is_same, found="a freeze of another snapshot, or with other settings")
         # what is damaged is written again, and what an earlier version left that was killed
-        _complete(store, snapshot, output=output, engine=engine, types=types)
+        _complete(store, snapshot, output=output, engine=engine, types=types, annotate=annotate)
         return
+    work = output / WORK
     names = (PARTICIPANTS_FILE, SUMS_FILE, LIST)
-    others = {path.name for path in output.iterdir()} - {*names, *DESCRIBING, TABLES, WORK} if output.is_dir() else ()
+    others = (
+        {path.name for path in output.iterdir()} - {*names, *DESCRIBING, TABLES, WORK, *_shown(work)}
+        if output.is_dir()
+        else ()
+    )
     _require(all(name.startswith(".") for name in others), found="a folder with other files")
     for name in names:  # a command was killed before the sites appeared
         (output / name).unlink(missing_ok=True)
-    work = output / WORK
+    for name in _shown(work):
+        shutil.rmtree(output / name, ignore_errors=True)
     if (output / TABLES).is_dir():
         _require(work.is_dir() or not any((output / TABLES).iterdir()), found="tables of something else")
         if work.is_dir():  # a command was killed before the sites appeared
@@ -148,10 +166,48 @@ def _write(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | N
     if snapshot.number and not (work / SITES).is_dir():
         with reading(store, snapshot), atomic_folder(work / SITES) as folder:
             _copy_sites(store, snapshot, folder)
-    _complete(store, snapshot, output=work, engine=engine, types=types)
+    _complete(store, snapshot, output=work, engine=engine, types=types, annotate=annotate)
 
 
-def _complete(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine | None, types: Types) -> None:
+def _shown(work: Path) -> set[str]:
+    """Return the folders that a command may have shown before it was killed, next to tables; its work is there."""
+    return {ANNOTATIONS} if work.is_dir() else set()
+
+
+def _annotate(store: Store, snapshot: Snapshot, output: Path) -> None:
+    """Write the annotations of ``snapshot``, if it has any, for the sites of ``output``; whole ones stay."""
+    folder = output / ANNOTATIONS
+    if folder.is_dir():
+        names = {path.relative_to(output).as_posix() for path in folder.iterdir()}
+        listed = {name: digest for name, digest in _listed(output).items() if name.startswith(f"{ANNOTATIONS}/")}
+        if listed and listed == digests_of(output, [output / name for name in names]):
+            return
+    if noted(store, snapshot) is None:
+        return
+    with locks.exclusive(store.annotations_lock, waits_for="another command that annotates this cohort"):
+        shutil.rmtree(folder, ignore_errors=True)
+        with atomic_folder(folder) as temporary:
+            copy_annotations(store, snapshot, temporary, sites=output / SITES)
+
+
+def _listed(output: Path) -> dict[str, str]:
+    """Return the digests of sites and annotations in a freeze's list; empty without a whole list."""
+    try:
+        files: dict[str, str] = read_sealed(output / LIST)["files"]
+    except (DamagedFile, FileNotFoundError):
+        return {}
+    return files
+
+
+def _complete(
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    output: Path,
+    engine: Engine | None,
+    types: Types,
+    annotate: Callable[[Path], object],
+) -> None:
     """Write what is absent or damaged in a freeze, and then the lists of its digests."""
     if snapshot.number:
         with reading(store, snapshot):
@@ -159,6 +215,7 @@ def _complete(store: Store, snapshot: Snapshot, *, output: Path, engine: Engine 
     make_tables(store, output=output / TABLES, snapshot=snapshot, is_frozen=True, engine=engine)
     _require_tables(store, snapshot, output / TABLES)
     remove_parts(output)
+    annotate(output)
     # registered types may have changed since a freeze was written, and a freeze never changes
     if not is_summed(output, PARTICIPANTS_FILE):
         write_participants(output, store, snapshot, types=types)
@@ -226,7 +283,8 @@ def _copy_sites(store: Store, snapshot: Snapshot, folder: Path) -> None:
 def _description(output: Path, metadata: Mapping[str, str], *, rows: Mapping[str, int]) -> dict[str, Any]:
     """Return the content of a freeze's ``hashes.json``: digests of files, and one of the seals of all tables."""
     count, seals = seals_digest(output / TABLES)
-    sites = digests_of(output, sorted((output / SITES).glob("*.parquet")))
+    names = [path for folder in (SITES, ANNOTATIONS) for path in sorted((output / folder).glob("[!.]*"))]
+    sites = digests_of(output, [path for path in names if path.name != LIST])
     described = digests_of(output, [output / name for name in DESCRIBING])
     identity = _identity(metadata)
     return {

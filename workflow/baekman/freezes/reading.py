@@ -36,7 +36,7 @@ from baekman.freezes.files import (
     SUMS_FILE,
     require_summed,
 )
-from baekman.freezes.folder import EVIDENCE, SITES, TABLES, is_freeze
+from baekman.freezes.folder import ANNOTATIONS, EVIDENCE, SITES, TABLES, is_freeze
 from baekman.genome.contigs import Contig
 from baekman.genome.regions import Region
 from baekman.gvcf.thresholds import GvcfRules, Thresholds
@@ -114,6 +114,17 @@ class Freeze:
         if region is None or not self.store.shards:
             return [f"{SITES}/{path.name}" for path in sorted((self.path / SITES).glob("*.parquet"))]
         return [f"{SITES}/{self.store.shards[shard].name}.parquet" for shard in self.store.shards_in(region)]
+
+    @property
+    def is_annotated(self) -> bool:
+        """Return whether the freeze has annotations."""
+        return (self.path / ANNOTATIONS).is_dir()
+
+    def annotation_files(self, region: Region | None = None) -> list[str]:
+        """Return the files of annotations, as ``site_files`` does those of sites; none without annotations."""
+        if not self.is_annotated:
+            return []
+        return [f"{ANNOTATIONS}/{Path(name).name}" for name in self.site_files(region)]
 
     @cached_property
     def _participants(self) -> pa.Table:

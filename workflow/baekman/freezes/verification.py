@@ -30,10 +30,10 @@ from baekman.freezes.files import (
     listed_sums,
     read_sums,
 )
-from baekman.freezes.folder import SITES, TABLES
+from baekman.freezes.folder import ANNOTATIONS, SITES, TABLES
 from baekman.freezes.reading import Freeze, ids_of, left_since, open_freeze
 from baekman.tables.files import open_table, table_path
-from baekman.tables.keys import TableKeys, open_keys
+from baekman.tables.keys import TableKeys, is_encrypted, open_keys
 from baekman.tables.seals import DATASETS, seals_digest, verify_tables
 
 AGAIN = "write it again with `baekman cohort freeze`"
@@ -47,6 +47,10 @@ def notes_on(output: Path, *, home: Path | None = None) -> list[str]:
         return freeze.notes
     if _needs_keys(freeze, _keys(freeze)):
         unread = "its tables are encrypted and the keys are not here: their rows, AC and AN were not counted"
+        return [*freeze.notes, unread]
+    if lost := _without_key(freeze, _keys(freeze)):
+        people = "1 participant" if lost == 1 else f"{lost} participants"
+        unread = f"keys of {people} are not here: tables were compared by their bytes, AC and AN were not counted"
         return [*freeze.notes, unread]
     return [*freeze.notes, counting_sentence(freeze)]
 
@@ -80,13 +84,20 @@ def _of_cohort(noted: Mapping[str, Any], store: Store) -> Iterator[str]:
     for number in numbers(store):
         if read_snapshot(store, number).content == noted["snapshot"]:
             listed = read_digests(store.sites(number) / LIST) or {}
-            for name in sorted(file for file in noted["files"] if noted["files"][file] != listed.get(Path(file).name)):
+            for name in sorted(file for file in _sites(noted) if noted["files"][file] != listed.get(Path(file).name)):
                 yield f"{name}: other sites than those of snapshot {number}; {AGAIN}"
+
+
+def _sites(noted: Mapping[str, Any]) -> list[str]:
+    """Return the files of sites that the list of a freeze names."""
+    return [name for name in noted["files"] if name.startswith(f"{SITES}/")]
 
 
 def _bytes(output: Path, noted: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each file with other bytes than the lists have, and for each that is not in them."""
-    present = {path.relative_to(output).as_posix() for path in (output / SITES).rglob("*") if path.is_file()}
+    folders = (output / SITES, output / ANNOTATIONS)
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    present = {path.relative_to(output).as_posix() for path in files}
     for name in sorted(present - set(noted["files"])):
         yield f"{name}: not in {LIST}, so it was added or renamed; delete it"
     for name, digest in {**noted["files"], **noted.get("described", {})}.items():
@@ -126,6 +137,14 @@ def _keys(freeze: Freeze) -> TableKeys | None:
 
 def _needs_keys(freeze: Freeze, keys: TableKeys | None) -> bool:
     return keys is None and freeze.is_encrypted
+
+
+def _without_key(freeze: Freeze, keys: TableKeys | None) -> int:
+    """Return the number of participants with an encrypted table and without a key."""
+    if keys is None:
+        return 0
+    names = (name.as_py() for name in freeze.participants().column("participant_id"))
+    return sum(not keys.has(name) and is_encrypted(table_path(freeze.tables, name)) for name in names)
 
 
 def _content(freeze: Freeze, noted: Mapping[str, Any]) -> Iterator[str]:
@@ -182,6 +201,12 @@ def _rows_and_schemas(
     for name, kind in ((PARTICIPANTS_FILE, PARTICIPANTS_FILE), *((name, SITES) for name in freeze.site_files())):
         with open_parquet(freeze.path / name) as file:
             yield from examine(name, kind, file)
+    for name in freeze.annotation_files():
+        with open_parquet(freeze.path / name) as file:
+            yield from examine(name, ANNOTATIONS, file)
+            with open_parquet(freeze.path / SITES / Path(name).name) as sites:
+                if sites.metadata.num_rows != file.metadata.num_rows:
+                    yield f"{name}: {file.metadata.num_rows} rows, and its sites have {sites.metadata.num_rows}"
     if _needs_keys(freeze, keys):
         rows.update({dataset: noted["rows"][dataset] for dataset in DATASETS})
     else:

@@ -173,10 +173,15 @@ def _alleles(store: Store, snapshot: Snapshot, question: Question, region: Regio
     ):
         require_whole(store, snapshot, ANNOTATED, part=part)
         alleles: pa.Table = connection.sql(alleles_with(region, question)).to_arrow_table()
-    if alleles.num_rows:
-        return alleles
+    if not alleles.num_rows:
+        raise no_allele_with(question)
+    return alleles
+
+
+def no_allele_with(question: Question) -> InputRefused:
+    """Return the refusal of the gene or rsID of ``question``, which no allele (of the region) has."""
     option, source = ("--gene", "annotate.genes") if question.gene is not None else ("--rsid", "annotate.rsids")
-    raise InputRefused(
+    return InputRefused(
         Problem(
             file=option,
             expected="one that an allele of the cohort has" + (" in the region" if question.region is not None else ""),
@@ -231,12 +236,12 @@ def _plan(store: Store, snapshot: Snapshot, question: Question) -> _Plan:
     else:
         batches = []  # sites are the snapshot's own
         statement = sites_in(region, contigs=contigs, question=question)
-    part = Part(shards=_shards(store, region, alleles), batches=batches, sql=question.sql or "")
+    part = Part(shards=shards_of(store, region, alleles), batches=batches, sql=question.sql or "")
     reads = f"{statement} {reads}"
     return _Plan(statement=statement, reads=reads, part=part, region=region, allele=allele, alleles=alleles)
 
 
-def _shards(store: Store, region: Region | None, alleles: pa.Table | None) -> list[int] | None:
+def shards_of(store: Store, region: Region | None, alleles: pa.Table | None) -> list[int] | None:
     """Return the shards that a question reads: those of its alleles or of its region; None for all."""
     if alleles is None:
         return store.shards_in(region) if region is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,23 +15,37 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from baekman import pseudonyms
+from baekman.annotation.schema import ANNOTATIONS
 from baekman.cohort.dense_genotypes import mode_number
 from baekman.cohort.schema import FLAG_GENOTYPED
 from baekman.cohort.snapshot import Snapshot
 from baekman.errors import InputRefused, Problem
 from baekman.files.digests import require_listed
+from baekman.freezes.folder import SITES
 from baekman.freezes.reading import Freeze, ids_of
 from baekman.freezes.unpacked import require_evidence, unpacked
 from baekman.genome.regions import Region
 from baekman.query.access import Access
-from baekman.query.ask import check_sql, refused_sql, require_allele
+from baekman.query.ask import check_sql, no_allele_with, refused_sql, require_allele, shards_of
 from baekman.query.connection import bound, confine
 from baekman.query.genotypes import GenotypeBlock, genotype_blocks
 from baekman.query.groups import count_groups
 from baekman.query.limits import Limits
 from baekman.query.own_tables import described, load
-from baekman.query.question import EVERY_ALLELE, Question, calls_of, carriers_in, carriers_of, parse_allele, sites_in
-from baekman.query.views import site_columns, views_in
+from baekman.query.question import (
+    EVERY_ALLELE,
+    Question,
+    alleles_with,
+    annotations_in,
+    calls_of,
+    carriers_in,
+    carriers_of,
+    groups_in,
+    label_columns,
+    parse_allele,
+    sites_in,
+)
+from baekman.query.views import ANNOTATED, site_columns, views_in
 from baekman.tables.files import REFERENCE, VARIANTS
 from baekman.tables.keys import open_keys
 from baekman.tables.members import require_members
@@ -80,7 +95,12 @@ class FreezeAccess(Access):
         return people
 
     def genotypes(
-        self, *, region: Region | None, mode: str = "called", without: frozenset[str]
+        self,
+        *,
+        region: Region | None,
+        mode: str = "called",
+        without: frozenset[str],
+        alleles: pa.Table | None = None,
     ) -> Iterator[GenotypeBlock]:
         """Return the genotypes of all participants except those ``without``, as ``query.genotypes`` does.
 
@@ -91,13 +111,15 @@ class FreezeAccess(Access):
         """
         mode_number(mode)
         require_evidence(self.freeze)
-        return self._blocks(self.people(without=without), region=region, mode=mode)
+        return self._blocks(self.people(without=without), region=region, mode=mode, alleles=alleles)
 
-    def _blocks(self, people: pa.Table, *, region: Region | None, mode: str) -> Iterator[GenotypeBlock]:
+    def _blocks(
+        self, people: pa.Table, *, region: Region | None, mode: str, alleles: pa.Table | None
+    ) -> Iterator[GenotypeBlock]:
         with tempfile.TemporaryDirectory(prefix="baekman-") as place:
-            shards = self.store.shards_in(region)
+            shards = shards_of(self.store, region, alleles) or self.store.shards_in(region)
             with unpacked(self.freeze, people=people, shards=shards, folder=Path(place) / "store") as (store, snapshot):
-                yield from genotype_blocks(store, snapshot, region=region, mode=mode)
+                yield from genotype_blocks(store, snapshot, region=region, mode=mode, alleles=alleles)
 
     def sql(self, snapshot: Snapshot, query: str, *, limits: Limits | None = None) -> duckdb.DuckDBPyRelation:
         """Return the answer to one SELECT over the views; its evaluation keeps within ``limits``.
@@ -106,19 +128,19 @@ class FreezeAccess(Access):
             InputRefused: The SQL does not run, or does more than read the views.
         """
         without = self.left_out(snapshot)
-        check_sql(query, views_only=bool(without), views=VIEW_NAMES)
+        check_sql(query, views_only=bool(without), views=self.views)
         self.record("query", object=str(snapshot.number), question=[None, None, query])
         question = Question(sql=query, limits=limits or Limits())
-        connection = self.connect(views_in_freeze(query), question=question, without=without, watched=True)
+        connection = self.connect(self._views_in(query), question=question, without=without, watched=True)
         try:
             return connection.sql(query)
         except duckdb.Error as error:
-            raise refused_sql(error, views=VIEW_NAMES) from None
+            raise refused_sql(error, views=self.views) from None
 
     def scan(self, snapshot: Snapshot, view: str) -> pl.LazyFrame:
         """Return a view as a Polars LazyFrame; raise InputRefused for an unknown view."""
-        if view not in VIEW_NAMES:
-            raise InputRefused(Problem(file="view", expected=f"one of {', '.join(VIEW_NAMES)}", found=repr(view)))
+        if view not in self.views:
+            raise InputRefused(Problem(file="view", expected=f"one of {', '.join(self.views)}", found=repr(view)))
         frame: pl.LazyFrame = self.sql(snapshot, f"SELECT * FROM {view}").pl(lazy=True)
         return frame
 
@@ -134,20 +156,15 @@ class FreezeAccess(Access):
         """
         contigs = [contig.name for contig in self.store.contigs]
         region = self.store.parse_region(question.region) if question.region is not None else None
-        names = (*VIEW_NAMES, *(table.name for table in question.own))
+        names = (*self.views, *(table.name for table in question.own))
+        allele, alleles = None, None
         if question.needs_annotations:
-            raise InputRefused(
-                Problem(
-                    file="--gene, --rsid",
-                    expected="a cohort store, which has annotations",
-                    found="a freeze",
-                    action="ask the cohort that the freeze was made from",
-                )
-            )
-        allele = None
+            self._require_annotations()
+        if question.names_annotation:
+            alleles = self._alleles(question, region)
         if question.sql is not None:
             check_sql(question.sql, views_only=bool(without), views=names)
-            statement, views = question.sql, views_in_freeze(question.sql)
+            statement, views = question.sql, self._views_in(question.sql)
         elif question.carriers == EVERY_ALLELE:
             statement, views = carriers_in(region, contigs=contigs, question=question), ["calls", "participants"]
         elif question.carriers is not None:
@@ -156,11 +173,16 @@ class FreezeAccess(Access):
             statement, views = carriers_of(allele), ["calls", "participants", "sites"]
         elif question.participant is not None:
             self.require_member(question.participant)
-            statement, views = calls_of(question.participant, region, contigs=contigs), ["calls"]
+            statement, views = calls_of(question.participant, region, contigs=contigs, question=question), ["calls"]
         elif question.by:
-            statement, views = "", ["participants"]
+            labels = label_columns(question.by)
+            statement, views = groups_in(labels, contigs=contigs, question=question), ["participants"]
+        elif question.annotations:
+            statement, views = annotations_in(region, contigs=contigs, question=question), []
         else:
-            statement, views = sites_in(region, contigs=contigs), ["sites"]
+            statement, views = sites_in(region, contigs=contigs, question=question), ["sites"]
+        if question.needs_annotations:
+            views.append(ANNOTATED)
         columns = ""
         try:
             connection = self.connect(views, question=question, without=without, region=region)
@@ -169,12 +191,62 @@ class FreezeAccess(Access):
                 if allele is not None:
                     require_allele(connection, allele, of="the freeze")
                 if question.by:
-                    genotypes = self.genotypes(region=region, without=without)
-                    yield count_groups(connection, genotypes, question, types=None)
+                    genotypes = self.genotypes(region=region, without=without, alleles=alleles)
+                    counts = count_groups(connection, genotypes, question, types=None)
+                    yield connection.sql(statement) if question.needs_annotations else counts
                 else:
                     yield connection.sql(statement)
         except duckdb.Error as error:
             raise refused_sql(error, views=names, columns=columns, by=bool(question.by)) from None
+
+    def _require_annotations(self) -> None:
+        """Raise InputRefused for a freeze without annotations."""
+        if not self.freeze.is_annotated:
+            raise InputRefused(
+                Problem(
+                    file=self.freeze.path.name,
+                    expected="annotations in the freeze",
+                    found="none",
+                    action="annotate the cohort (`baekman cohort annotate`); then `baekman cohort freeze` of the same "
+                    "participants into this folder adds them",
+                )
+            )
+
+    def _alleles(self, question: Question, region: Region | None) -> pa.Table:
+        """Return the alleles (of the region) with the gene and the rsID of ``question``; refuse it without any."""
+        asked = replace(question, own=(), participant=None)
+        with self.connect([ANNOTATED], question=asked, without=frozenset(), region=region) as connection:
+            alleles: pa.Table = connection.sql(alleles_with(region, question)).to_arrow_table()
+        if not alleles.num_rows:
+            raise no_allele_with(question)
+        return alleles
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The names of the views."""
+        return (*VIEW_NAMES, ANNOTATED) if self.freeze.is_annotated else VIEW_NAMES
+
+    def _views_in(self, sql: str) -> list[str]:
+        """Return the views of the freeze that ``sql`` may read."""
+        names = set(views_in(sql))
+        return [name for name in self.views if name in names or name == "contigs"]
+
+    def _connect_files(
+        self, connection: duckdb.DuckDBPyConnection, view: str, *, question: Question, region: Region | None
+    ) -> list[Path]:
+        """Open the view of sites or annotations, after their digests are compared; return the files."""
+        freeze = self.freeze
+        names = freeze.site_files(region) if view == SITES else freeze.annotation_files(region)
+        if freeze.has_list:
+            require_listed(freeze.path, names)
+        paths = [freeze.path / name for name in names]
+        quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        source = f"read_parquet([{quoted}])" if paths else f"no_{view}"
+        if not paths:
+            connection.register(source, _no_rows(view))
+        columns = site_columns(question.sql or "") if view == SITES else ", ".join(ANNOTATIONS.names)
+        connection.execute(f"CREATE VIEW {view} AS SELECT {columns} FROM {source}")
+        return paths
 
     def has_member(self, participant: str) -> bool:
         """Return whether a participant is in the freeze."""
@@ -217,24 +289,16 @@ class FreezeAccess(Access):
         ``sites``, which counts them. Files of sites and participants are compared with their digests first, tables with
         their footers' and pages'. Raises DamagedFile for other bytes than were written.
         """
-        freeze, paths = self.freeze, []
+        freeze = self.freeze
+        paths: list[Path] = []
         connection = duckdb.connect()
         bound(connection, limits=question.limits)
         people = freeze.participants()
         if without:
             people = people.filter(pc.invert(_is_in(people.column("participant_id"), without)))
         for view in views:
-            if view == "sites":
-                names = freeze.site_files(region)
-                if freeze.has_list:
-                    require_listed(freeze.path, names)
-                paths = [freeze.path / name for name in names]
-                quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-                source = f"read_parquet([{quoted}])" if paths else "no_sites"
-                if not paths:
-                    connection.register("no_sites", _no_sites())
-                columns = site_columns(question.sql or "")
-                connection.execute(f"CREATE VIEW sites AS SELECT {columns} FROM {source}")
+            if view in (SITES, ANNOTATED):
+                paths += self._connect_files(connection, view, question=question, region=region)
             elif view in DATASETS:
                 keys = open_keys(self.store.workspace)
                 chosen = [question.participant] if question.participant is not None else ids_of(people)
@@ -256,13 +320,7 @@ def _is_in(ids: pa.ChunkedArray, chosen: Collection[str]) -> pa.ChunkedArray:
     return pc.is_in(ids, pa.array(sorted(chosen), pa.string()))
 
 
-def views_in_freeze(sql: str) -> list[str]:
-    """Return the views of a freeze that ``sql`` may read."""
-    names = set(views_in(sql))
-    return [name for name in VIEW_NAMES if name in names or name == "contigs"]
+def _no_rows(view: str) -> object:
+    from baekman.cohort.schema import SITES as SITES_SCHEMA
 
-
-def _no_sites() -> object:
-    from baekman.cohort.schema import SITES
-
-    return SITES.empty_table()
+    return (SITES_SCHEMA if view == SITES else ANNOTATIONS).empty_table()
