@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from baekman.arrow import group_starts, numpy_of, read_parquet
 from baekman.freezes.folder import SITES
-from baekman.freezes.reading import Freeze, ids_of
+from baekman.freezes.reading import Freeze, each_id
 from baekman.genome.regions import Region
 from baekman.genome.shards import Shard
 from baekman.tables.dataset import row_groups_in
@@ -43,11 +43,10 @@ def count_findings(freeze: Freeze, *, keys: TableKeys | None, left: int = 0) -> 
 
     ``left``: number of participants who have left the freeze; the sites may count two alleles more for each.
     """
-    ids = ids_of(freeze.participants())
     for shard in counted_shards(freeze):
         name = f"{SITES}/{shard.name}.parquet"
         sites = read_parquet(freeze.path / name, columns=["pos", "ref", "alt", "ac", "an"])
-        ac, an = _counts(freeze, sites, shard, ids, keys=keys)
+        ac, an = _counts(freeze, sites, shard, keys=keys)
         for column, counted in (("ac", ac), ("an", an)):
             more = numpy_of(sites, column) - counted
             differing = int(((more < 0) | (more > 2 * left)).sum())
@@ -55,15 +54,13 @@ def count_findings(freeze: Freeze, *, keys: TableKeys | None, left: int = 0) -> 
                 yield f"{name}: another {column} than the tables of the participants have, of {differing} alleles"
 
 
-def _counts(
-    freeze: Freeze, sites: pa.Table, shard: Shard, ids: Sequence[str], *, keys: TableKeys | None
-) -> tuple[Counts, Counts]:
-    """Return AC and AN of the sites of a shard by the tables of the participants ``ids``."""
+def _counts(freeze: Freeze, sites: pa.Table, shard: Shard, *, keys: TableKeys | None) -> tuple[Counts, Counts]:
+    """Return AC and AN of the sites of a shard by the tables of all participants."""
     region = Region(shard.contig, shard.start, shard.end)
     positions, first = np.unique(numpy_of(sites, "pos"), return_index=True)
     size = np.diff(np.append(first, sites.num_rows))
     ac, an, an_here = (np.zeros(length, np.int64) for length in (sites.num_rows, sites.num_rows, len(positions)))
-    for participant in ids:
+    for participant in each_id(freeze.participants()):
         rows = _rows(freeze, VARIANTS, participant, region, keys=keys)
         own, has_rows = np.zeros(len(positions), np.int64), np.zeros(len(positions), np.bool_)
         if rows.num_rows:

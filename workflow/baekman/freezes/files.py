@@ -33,6 +33,7 @@ PARTICIPANTS_FILE, CONTIGS_FILE, SHARDS_FILE = "participants.parquet", "contigs.
 SETTINGS_FILE, DICTIONARY_FILE, README_FILE, SUMS_FILE = "settings.json", "dictionary.tsv", "README.md", "SHA256SUMS"
 # those that follow from participants and settings alone, whatever the batches
 DESCRIBING = (CONTIGS_FILE, SHARDS_FILE, SETTINGS_FILE, DICTIONARY_FILE, README_FILE)
+TYPED = 10_000  # participants whose types are asked at once
 Types = Callable[[Sequence[str]], Mapping[str, str]]  # the registered types of participants, of those that are known
 
 PARTICIPANTS_COLUMNS: Columns = (
@@ -115,6 +116,7 @@ participants.
 
 ```console
 baekman query --cohort . --region {region}
+baekman export --cohort . --format bcf --output ../freeze.bcf
 duckdb -c "SELECT filter, count(*) FROM 'sites/*.parquet' GROUP BY ALL"
 python -c "import polars; print(polars.read_parquet('participants.parquet'))"
 ```
@@ -201,11 +203,17 @@ def write_participants(output: Path, store: Store, snapshot: Snapshot, *, types:
     everyone = pa.concat_tables(parts).combine_chunks()
     ids = everyone.column("id").combine_chunks()
     everyone = take(everyone, np.argsort(allele_ranks(ids, ids), kind="stable"))
-    names = everyone.column("id").to_pylist()
-    known = types(names)
-    kinds = pa.array([known.get(name) or None for name in names], pa.string())
+    ids = everyone.column("id").combine_chunks()
+    kinds = pa.chunked_array(
+        [_kinds(ids.slice(first, TYPED).to_pylist(), types) for first in range(0, len(ids), TYPED)], pa.string()
+    )
     columns = [everyone.column("id"), everyone.column("sex"), kinds, everyone.column("batch")]
-    write_parquet(pa.Table.from_arrays(columns, schema=PARTICIPANTS), output / PARTICIPANTS_FILE)
+    write_parquet(pa.Table.from_arrays(columns, schema=PARTICIPANTS).combine_chunks(), output / PARTICIPANTS_FILE)
+
+
+def _kinds(names: Sequence[str], types: Types) -> pa.Array:
+    known = types(names)
+    return pa.array([known.get(name) or None for name in names], pa.string())
 
 
 def count_rows(output: Path, store: Store, snapshot: Snapshot) -> dict[str, int]:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ from baekman.freezes.files import (
     write_sums,
 )
 from baekman.freezes.folder import ANNOTATIONS, EVIDENCE, SITES, TABLES, WORK
-from baekman.tables.files import metadata_of
+from baekman.tables.files import metadata_of, table_path
 from baekman.tables.make import make_tables
 from baekman.tables.seals import DATASETS, seals_digest
 from baekman.workspace.denied import admission_of, held_denials
@@ -254,9 +255,9 @@ def _require(is_fit: bool, *, found: str) -> None:
 def _require_tables(store: Store, snapshot: Snapshot, folder: Path) -> None:
     """Raise InputRefused unless ``folder`` has both tables of each participant of the snapshot."""
     for dataset in DATASETS:
-        present = {path.name.removesuffix(".parquet") for path in folder.glob(f"{dataset}/*/*.parquet")}
         participants = (name for entry in snapshot.batches for name in participants_of(store, entry.name))
-        missing = [participant for participant in participants if participant not in present]
+        absent = (name for name in participants if not table_path(folder, name, dataset=dataset).is_file())
+        missing = list(islice(absent, SHOWN + 1))
         if missing:
             raise InputRefused(
                 Problem(

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from baekman.arrow import read_parquet
+from baekman.arrow import equals, read_parquet
 from baekman.cohort.schema import FROZEN_TABLES, SCHEMA_VERSION
 from baekman.cohort.snapshot import BatchEntry, Snapshot
 from baekman.cohort.store import Store, described_store
@@ -49,6 +49,9 @@ NAMES = (
     *(LIST, SUMS_FILE, README_FILE, DICTIONARY_FILE),
     *(PARTICIPANTS_FILE, CONTIGS_FILE, SHARDS_FILE, SETTINGS_FILE),
 )
+
+
+IDS_AT_A_TIME = 10_000
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Freeze:
     def snapshot(self) -> Snapshot:
         """Return the participants as one batch of a snapshot without a number."""
         people = self.participants()
-        females = people.column("sex").to_pylist().count("female")
+        females = sum(int(equals(chunk.fill_null(""), "female").sum()) for chunk in people.column("sex").chunks)
         digest = self.identity.get("snapshot") or "0"
         entry = BatchEntry(name="freeze", participants=people.num_rows, digest=digest, females=females)
         return Snapshot(number=0, batches=(entry,))
@@ -261,6 +264,12 @@ def _metadata(path: Path) -> Iterator[dict[str, Any]]:
     for file in sorted((path / SITES).glob("*.parquet")):
         metadata = pq.read_schema(file).metadata or {}
         yield {key.decode(): value.decode() for key, value in metadata.items()}
+
+
+def each_id(participants: pa.Table) -> Iterator[str]:
+    """Yield the IDs of a table of participants, in its order; no list of all of them is made."""
+    for batch in participants.select(["participant_id"]).to_batches(max_chunksize=IDS_AT_A_TIME):
+        yield from batch.column(0).to_pylist()
 
 
 def ids_of(participants: pa.Table) -> list[str]:

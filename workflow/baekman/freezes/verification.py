@@ -31,10 +31,11 @@ from baekman.freezes.files import (
     read_sums,
 )
 from baekman.freezes.folder import ANNOTATIONS, SITES, TABLES
-from baekman.freezes.reading import Freeze, ids_of, left_since, open_freeze
+from baekman.freezes.reading import Freeze, each_id, left_since, open_freeze
 from baekman.tables.files import open_table, table_path
 from baekman.tables.keys import TableKeys, is_encrypted, open_keys
-from baekman.tables.seals import DATASETS, seals_digest, verify_tables
+from baekman.tables.seals import DATASETS, seal_path, seals_digest, verify_tables
+from baekman.tables.seals import FOLDER as SEALS
 
 AGAIN = "write it again with `baekman cohort freeze`"
 Described = Mapping[str, list[tuple[str, str]]]  # columns and types by file, as the dictionary has them
@@ -143,7 +144,7 @@ def _without_key(freeze: Freeze, keys: TableKeys | None) -> int:
     """Return the number of participants with an encrypted table and without a key."""
     if keys is None:
         return 0
-    names = (name.as_py() for name in freeze.participants().column("participant_id"))
+    names = each_id(freeze.participants())
     return sum(not keys.has(name) and is_encrypted(table_path(freeze.tables, name)) for name in names)
 
 
@@ -151,9 +152,13 @@ def _content(freeze: Freeze, noted: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each number, schema or ID in the whole files of a freeze that contradicts another."""
     keys = _keys(freeze)
     yield from _settings(freeze, noted)
-    ids = ids_of(freeze.participants())
-    sealed = {path.stem for path in (freeze.tables / "hashes").glob("*/*.json")}
-    if ids != sorted(set(ids)) or set(ids) != sealed:
+    count, is_sorted = 0, True
+    before = ""
+    for participant in each_id(freeze.participants()):
+        is_sorted &= before < participant and seal_path(freeze.tables, participant).is_file()
+        count, before = count + 1, participant
+    # all have a seal and nobody is there twice, so equal numbers are equal sets
+    if not is_sorted or count != sum(1 for _ in (freeze.tables / SEALS).glob("*/*.json")):
         yield f"{PARTICIPANTS_FILE}: other participants than those with tables"
         return
     try:
@@ -210,7 +215,7 @@ def _rows_and_schemas(
     if _needs_keys(freeze, keys):
         rows.update({dataset: noted["rows"][dataset] for dataset in DATASETS})
     else:
-        for participant in ids_of(freeze.participants()):
+        for participant in each_id(freeze.participants()):
             for dataset in DATASETS:
                 path = table_path(freeze.tables, participant, dataset=dataset)
                 with open_table(path, participant=participant, keys=keys) as file:
