@@ -15,7 +15,7 @@ from baekman.engine import dask_cluster
 from baekman.engine.dask_cluster import open_cluster
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
-from support.servers.dask import CERTIFICATE, tls_cluster
+from support.servers.dask_workers import CERTIFICATE, tls_cluster
 
 
 @pytest.fixture(scope="module")

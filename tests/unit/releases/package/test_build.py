@@ -50,7 +50,7 @@ from baekman.workspace.paths import Workspace
 from support import PROJECT
 from support.projects import DESCRIPTION, describe
 from support.record_batches import day
-from support.servers.dask import CERTIFICATE, tls_cluster
+from support.servers.dask_workers import CERTIFICATE, tls_cluster
 from support.small_release import PEOPLE, SmallRelease, small_release
 from typer.testing import CliRunner
 
