@@ -41,7 +41,7 @@ test-cluster: tools venv ## deliveries and releases through a Slurm that the tes
 	@$(RUN) python -m pytest tests/cluster -m "cluster or not cluster" $(PYTEST_ARGUMENTS)
 
 faults: tools venv ## every fault on every command; writes the table of docs/reliability.md (hours)
-	@$(RUN) BAEKMAN_FAULTS=full python -m pytest -q tests/faults $(PYTEST_ARGUMENTS)
+	@$(RUN) BAEKMAN_FAULTS=$${BAEKMAN_FAULTS:-full} python -m pytest -q tests/faults $(PYTEST_ARGUMENTS)
 
 lint: venv ## ruff, mypy, import-linter, cython-lint, snakefmt, snakemake --lint
 	@$(RUN) ruff check . && ruff format --check . && mypy && lint-imports && cython-lint workflow/baekman/kernels \

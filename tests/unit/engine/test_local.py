@@ -110,15 +110,17 @@ def test_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
     assert until(lambda: not any(map(alive, workers)))
 
 
-def test_workers_that_no_thread_can_serve_end_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(thread: object) -> None:
+@pytest.mark.parametrize("step", ["start", "add_call_item_to_queue"])
+def test_workers_that_no_thread_can_serve_end_with_the_command(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """The pool gets no thread of its own, or that thread gets none."""
+
+    def fail(thread: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("concurrent.futures.process._ExecutorManagerThread.start", start)
+    monkeypatch.setattr(f"concurrent.futures.process._ExecutorManagerThread.{step}", fail)
     before = set(multiprocessing.active_children())
     with pytest.raises(MemoryError), Engine(workers=2).open() as map_tasks:
         map_tasks("squares", int, 4)
-    started = set(multiprocessing.active_children()) - before
-    for worker in started:
+    for worker in set(multiprocessing.active_children()) - before:
         worker.join(timeout=30)
     assert not set(multiprocessing.active_children()) - before

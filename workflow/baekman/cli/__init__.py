@@ -107,8 +107,9 @@ def _words(failure: Exception) -> str:
     """Return the words for a failure; those for too little memory need no import, which could fail too."""
     if isinstance(failure, MemoryError) or _NO_ROOM.search(str(failure)):
         return OUT_OF_MEMORY
-    if isinstance(failure, SystemError) and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
-        return OUT_OF_MEMORY  # an extension that got no memory returned without an exception
+    is_of_library = isinstance(failure, SystemError) or type(failure).__module__.startswith("pyarrow")
+    if is_of_library and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        return OUT_OF_MEMORY  # an extension got no memory, and says so in no exception
     try:
         from baekman.cli.shared.failure import describe
     except (MemoryError, ImportError):

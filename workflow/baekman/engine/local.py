@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from baekman.errors import WorkerDied
 from baekman.tools.processes import end_with
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
     from multiprocessing.synchronize import Event
 
 T = TypeVar("T")
@@ -81,21 +83,58 @@ def _in_processes(workers: int, title: str, run: Callable[[int], T], count: int)
     tasks = {f"task-{index}": (_run_held, index) for index in range(count)}
     at_a_time = tasks_at_a_time(count, workers=workers)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_hold, initargs=(run, stop, os.getpid()))
-    try:
-        pool.submit(int)  # forks all workers before the progress bar starts its thread: a fork copies no thread
-    except RuntimeError:  # no memory is left for a thread of the pool, and the workers would wait for ever
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        raise MemoryError from None
-    with pool:
+    with _watched(pool) as failures:
         try:
-            with task_bar(title, count) as advance, Callback(posttask=lambda *_: advance(1)):
-                return list(get(tasks, list(tasks), pool=pool, optimize_graph=False, chunksize=at_a_time))
-        except BrokenProcessPool:
-            raise WorkerDied from None
-        except BaseException:
-            stop.set()  # running tasks are waited for, and no other task begins
-            raise
+            pool.submit(int)  # forks all workers before the progress bar starts its thread: a fork copies no thread
+        except RuntimeError:
+            _end_workers()
+            raise MemoryError from None
+        with pool:
+            try:
+                with task_bar(title, count) as advance, Callback(posttask=lambda *_: advance(1)):
+                    return list(get(tasks, list(tasks), pool=pool, optimize_graph=False, chunksize=at_a_time))
+            except BrokenProcessPool:
+                raise MemoryError if failures else WorkerDied from None
+            except BaseException:
+                stop.set()  # running tasks are waited for, and no other task begins
+                raise
+
+
+@contextmanager
+def _watched(pool: ProcessPoolExecutor) -> Iterator[list[object]]:
+    """End the tasks and workers of ``pool`` when its own thread fails, as without memory: nothing else would end them.
+
+    Yields a list that has the failure then.
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
+    before, failures = threading.excepthook, list[object]()
+    inside: Any = pool
+
+    def fail(args: threading.ExceptHookArgs) -> None:
+        if args.thread is not inside._executor_manager_thread:
+            before(args)
+            return
+        failures.append(args.exc_type)
+        with inside._shutdown_lock:
+            inside._broken = "its thread failed"  # no task is added any more
+        _end_workers()
+        for item in list(inside._pending_work_items.values()):
+            if not item.future.done():
+                item.future.set_exception(BrokenProcessPool())
+
+    threading.excepthook = fail
+    try:
+        yield failures
+    finally:
+        threading.excepthook = before
+
+
+def _end_workers() -> None:
+    import multiprocessing
+
+    for worker in multiprocessing.active_children():
+        worker.kill()
 
 
 _held: Callable[[int], Any]
