@@ -71,6 +71,8 @@ def import_(
 ) -> None:
     """Import registration tables: all rows, or none and a line for every problem.
 
+    A consent that the tables end or narrow revokes the packages of releases that have the participant.
+
     Example: baekman registry import registration.tsv --workspace W
     """
     from baekman.files.digests import sha256_of
@@ -86,6 +88,7 @@ def import_(
     with consent_change(place, registry=opened, events=events) as change:
         summary = import_registrations(opened, files, correct=correct, change=change)
     leave_waiting_of(place)
+    _revoke_changed(place, registry=opened)
     print(
         f"{summary.rows} rows: {summary.participants} new participants, {summary.specimens} new specimens, "
         f"{summary.consent_events} new consent events, {summary.corrected} participants updated"
@@ -228,12 +231,18 @@ def consent(
 def _add_consent(workspace: Workspace, event: ConsentEvent, *, registry: Registry) -> None:
     """Add ``event``; who takes consent back leaves those who wait for a batch, and the packages of releases."""
     from baekman.registry.denied_list import add_consent
-    from baekman.releases.package.revocation import revoke_changed
     from baekman.withdrawal import leave_waiting_of
 
     add_consent(workspace, event, registry=registry)
     leave_waiting_of(workspace)
-    for home in revoke_changed(workspace.root, registry=registry, participant=event.participant_id):
+    _revoke_changed(workspace, registry=registry, participant=event.participant_id)
+
+
+def _revoke_changed(workspace: Workspace, *, registry: Registry, participant: str = "") -> None:
+    """Revoke the packages in which a member, or ``participant``, has taken consent back; print a line for each."""
+    from baekman.releases.package.revocation import revoke_changed
+
+    for home in revoke_changed(workspace.root, registry=registry, participant=participant):
         print(f"release {home.id} is revoked; `baekman release status` lists who must delete it", file=sys.stderr)
 
 

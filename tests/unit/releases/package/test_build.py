@@ -50,6 +50,7 @@ from baekman.workspace.paths import Workspace
 from support import PROJECT
 from support.projects import DESCRIPTION, describe
 from support.record_batches import day
+from support.registrations import table
 from support.servers.dask_workers import CERTIFICATE, tls_cluster
 from support.small_release import PEOPLE, SmallRelease, small_release
 from typer.testing import CliRunner
@@ -459,6 +460,29 @@ def revoke_by_consent(small: SmallRelease, participant: str) -> None:
     small.registry.add_consent(
         ConsentEvent(
             participant_id=small.participants[1],
+            decision=Decision.GRANTED,
+            scopes=(Scope.CLINICAL,),
+            valid_from=today(),
+        )
+    )
+    denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
+
+    revoke_by_import(small)
+
+
+def revoke_by_import(small: SmallRelease) -> None:
+    """Require that a table that takes back one scope of a member revokes each package with it."""
+    home = small.approve(small.propose(codes=["KCD8/E119"], regions=None))
+    build(small, home)
+    row = f"병원1\tBAR-0003\tSUBJ-3\tgeneral\tfemale\twithdrawn\t{today()}\t\tclinical\t1953\t\t\t"
+    place = ["--workspace", str(small.workspace)]
+    done = CliRunner().invoke(registry_app, ["import", str(table(small.folder, row, name="later.tsv")), *place])
+    assert done.exit_code == 0
+    assert done.stderr == f"release {home.id} is revoked; `baekman release status` lists who must delete it\n"
+    assert not home.package.exists() and len(list(home.revoked.iterdir())) == 1
+    small.registry.add_consent(
+        ConsentEvent(
+            participant_id=small.participants[3],
             decision=Decision.GRANTED,
             scopes=(Scope.CLINICAL,),
             valid_from=today(),
