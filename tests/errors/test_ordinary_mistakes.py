@@ -41,6 +41,21 @@ class Mistake(NamedTuple):
 
 # in the folder `ground`: W is a whole workspace, NEW one without a cohort, inbox/HB-Kim a delivery
 MISTAKES = {
+    "a word of other programs": Mistake(
+        "help", "Error: No such command 'help'. Did you mean `baekman --help`?", code=2
+    ),
+    "a word of another group": Mistake(
+        "audit list", "Error: No such command 'list'. Commands: verify, head, show, restart", code=2
+    ),
+    "a specimen without a command": Mistake(
+        f"hold {SPECIMEN}", f"Error: No such command '{SPECIMEN}'. Did you mean `baekman hold show {SPECIMEN}`?", code=2
+    ),
+    "an ID as delivery": Mistake(
+        f"deliver {DELIVERY} --workspace W",
+        "Error: Invalid value for 'DELIVERY': expected a folder, found the ID of a delivery; the same command as "
+        "before, with its folder, goes on with it",
+        code=2,
+    ),
     "another registry of types": Mistake(
         "cohort report --workspace W --types --registry elsewhere --output page.html",
         "registry: expected an initialised registry, found none; run `baekman registry init` with the same --workspace "

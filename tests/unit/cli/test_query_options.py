@@ -20,6 +20,7 @@ LONE = "without an allele goes with --region, --gene or --rsid; else give contig
         ("region tables", "goes with --participant"),
         ("participant gene tables", "goes without --gene and --rsid"),
         ("participant region by", "goes with --region, --gene and --rsid"),
+        ("by", "goes with --region, --gene and --rsid"),
         ("gene carriers=all by", "goes with --region, --gene and --rsid"),
         ("carriers=all", LONE),
         ("participant region carriers=all", LONE),

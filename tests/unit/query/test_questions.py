@@ -91,7 +91,8 @@ def test_an_allele_that_nobody_has_is_refused_with_those_that_are_there(store: S
     assert refusal(store, carriers="c1:41:A:G") == f"{refused} at c1:41: nobody carries it; alleles there are A>T"
     assert refusal(store, carriers="c1:42:C:G") == f"{refused} at c1:42: nobody carries it; no allele begins there"
     assert refusal(store, carriers="c1-41-A-G") == (
-        "--carriers: expected an allele as contig:pos:ref:alt, 1-based, found 'c1-41-A-G'; e.g. chr20:1000:A:G"
+        "--carriers: expected an allele as contig:pos:ref:alt, 1-based, found 'c1-41-A-G'; e.g. chr20:1000:A:G; "
+        "without an allele it goes with --region: --region chr20:1000 --carriers"
     )
     allele = parse_allele("c1:1:A:G", parse_region=store.parse_region)
     assert (allele.contig, allele.pos, allele.ref, allele.alt) == ("c1", 1, "A", "G")
@@ -207,6 +208,8 @@ def test_columns_of_one_name_mean_the_same_in_every_view(store: Store) -> None:
     for name in ("called", "called_participants"):
         assert answer(store, sql=f"SELECT {name} FROM sites WHERE pos = 41") == [{name: 3}]
     assert answer(store, sql="SELECT * FROM sites")[0].keys() == set(SITES.names)
+    refused = refusal(store, sql="SELECT sites.called FROM calls JOIN sites USING (contig, pos, ref, alt)")
+    assert refused.endswith("; with calls or reference, `called` of sites is called_participants")
     with connect(store, read_snapshot(store), part=Part(sql="calls JOIN sites")) as connection:
         columns = {view: {*connection.table(view).columns} for view in VIEW_NAMES}
         joined = connection.sql("SELECT * FROM calls JOIN sites USING (contig, pos, ref, alt)").columns

@@ -95,6 +95,17 @@ def test_a_received_delivery_shows_verdicts_and_who_waits(workspace: Workspace, 
     assert waiting["since"] == "2026-11-01T00:00:00+00:00"
 
 
+def test_a_copy_of_a_workspace_does_not_change_since_when_a_specimen_waits(
+    workspace: Workspace, folder: DeliveryFolder
+) -> None:
+    write_verdicts(folder.verdicts("qc"), [verdict("qc", "coverage_low", "hold")])
+    ended = "2026-11-02T00:00:00+00:00"
+    folder.run_state.write_text(json.dumps({"state": "done", "updated": ended}))
+    os.utime(folder.verdicts("qc"), (4e9, 4e9))  # a copy gives files the time at which it is made, at the earliest
+    waits = [each for each in shown(workspace)["deliveries"][0]["waiting"] if each["gate"] == "qc"]
+    assert [each["since"] for each in waits] == [ended]
+
+
 def test_a_specimen_that_a_later_gate_rejected_or_that_is_in_the_cohort_waits_for_nobody(
     workspace: Workspace, folder: DeliveryFolder
 ) -> None:

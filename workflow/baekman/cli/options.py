@@ -12,6 +12,7 @@ import typer
 
 from baekman.engine.cores import available_cores
 from baekman.errors import EXIT_FAILED
+from baekman.pseudonyms import is_valid
 
 HERE = Path()  # the default of --workspace
 CORES = available_cores()  # the default of --workers
@@ -27,7 +28,8 @@ WORKERS = typer.Option(
 def readable_folder(path: Path) -> Path:
     """Return ``path`` when it is a folder that may be read; no message repeats it, as it may name an institution."""
     if not path.is_dir():
-        raise typer.BadParameter("no such folder")
+        words = "a folder, found the ID of a delivery; the same command as before, with its folder, goes on with it"
+        raise typer.BadParameter(f"expected {words}" if is_valid(path.name, "D") else "no such folder")
     if not os.access(path, os.R_OK | os.X_OK):
         raise typer.BadParameter("the folder may not be read; give the user who runs this access to it")
     return path

@@ -37,7 +37,16 @@ from baekman.query.question import (
     sites_in,
 )
 from baekman.query.read_only import only_reads, reads_only_tables
-from baekman.query.views import ANNOTATED, VIEW_NAMES, Part, connect, connect_table, require_whole, view_names
+from baekman.query.views import (
+    ANNOTATED,
+    CALLED_IN_JOINS,
+    VIEW_NAMES,
+    Part,
+    connect,
+    connect_table,
+    require_whole,
+    view_names,
+)
 from baekman.tables.dataset import table_dataset
 from baekman.tables.keys import open_keys
 
@@ -99,6 +108,8 @@ def refused_sql(
 
     ``columns`` are those of tables of one's own.
     """
+    if "sites" in str(error) and 'column named "called"' in str(error):
+        columns = f"with calls or reference, `called` of sites is {CALLED_IN_JOINS}"
     found = " ".join(str(error).partition("Candidate functions:")[0].split())
     option, expected = ("--by", "columns of your tables") if by else ("--sql", f"SQL over the views {_listed(views)}")
     return InputRefused(Problem(file=option, expected=expected, found=found, action=columns))

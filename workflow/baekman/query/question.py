@@ -214,7 +214,7 @@ def parse_allele(text: str, *, parse_region: Callable[[str], Region]) -> Allele:
                 file="--carriers",
                 expected="an allele as contig:pos:ref:alt, 1-based",
                 found=repr(text),
-                action="e.g. chr20:1000:A:G",
+                action="e.g. chr20:1000:A:G; without an allele it goes with --region: --region chr20:1000 --carriers",
             )
         )
     region = parse_region(match["place"])

@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from baekman.files.sidecar import read_checked
-from baekman.verdicts import GATES, REUSED, Verdict, merge, read_verdicts
+from baekman.verdicts import GATES, REUSED, Gate, Verdict, merge, read_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.decisions import SpecimenDecision, listed_decisions
 from baekman.workspace.paths import DeliveryFolder, Workspace
@@ -85,7 +84,7 @@ def _waiting(folder: DeliveryFolder, verdict: Verdict, decision: SpecimenDecisio
         participant=verdict.participant_id,
         gate=verdict.gate,
         reasons=tuple(dict.fromkeys(reason.code for reason in verdict.reasons if reason.severity != "note")),
-        since=received if verdict.gate == "intake" and received else _written(folder.verdicts(verdict.gate)),
+        since=received if verdict.gate == "intake" and received else _judged(folder, verdict.gate),
         decided=_decided(verdict, decision),
     )
 
@@ -103,8 +102,19 @@ def _batch(folder: DeliveryFolder) -> frozenset[str]:
         return frozenset()
 
 
-def _written(file: Path) -> str:
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
+def _judged(folder: DeliveryFolder, gate: Gate) -> str:
+    """Return the time at which ``gate`` judged: that of its file, or the recorded end of the run that wrote it.
+
+    A copy of the workspace may give files a later time, but never that record.
+    """
+    written = datetime.fromtimestamp(folder.verdicts(gate).stat().st_mtime, UTC)
+    try:
+        run = json.loads(folder.run_state.read_text(encoding="utf-8"))
+        ended = datetime.fromisoformat(run["updated"]) if run["state"] == "done" else written
+        judged = min(written, ended)
+    except (OSError, ValueError, KeyError, TypeError):
+        judged = written
+    return judged.isoformat(timespec="seconds")
 
 
 def received_at(folder: DeliveryFolder) -> str:

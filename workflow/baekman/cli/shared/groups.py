@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from baekman.pseudonyms import is_valid
+
 # module, and the name it is mounted under ("" adds its commands to the top level)
 GROUPS = (
     ("baekman.cli.cohort", "cohort"),
@@ -40,6 +42,27 @@ HEADS = {
 }
 
 
+# words of other programs -> the words to type; a specimen's ID needs a command before it
+ELSEWHERE = {"help": "--help", "version": "--version", "logs": "status", "log": "status", "list": "status"}
+ELSEWHERE |= {"resume": "deliver", "retry": "deliver", "run": "deliver"}
+
+
+class Group(TyperGroup):
+    """A group of commands, which names them where a word is none of them."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the line names; for another word the refusal lists the commands."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            if (message := getattr(error, "message", "")) and "Did you mean" not in message:
+                is_specimen = is_valid(args[0], "S") and "show" in self.list_commands(ctx)
+                hint = f"Did you mean `{ctx.command_path} show {args[0]}`?" if is_specimen else ""
+                listed = hint or f"Commands: {', '.join(self.list_commands(ctx))}"
+                error.message = f"{message} {listed}"  # type: ignore[attr-defined]
+            raise
+
+
 class Root(TyperGroup):
     """The group of all commands, which lists them under heads."""
 
@@ -51,7 +74,10 @@ class Root(TyperGroup):
             if message := getattr(error, "message", ""):
                 commands = {group: self.get_command(ctx, group) for group in self.list_commands(ctx) if group != "step"}
                 groups = [group for group, command in commands.items() if args[0] in getattr(command, "commands", ())]
-                if groups:
+                if args[0] in ELSEWHERE:
+                    words = f"`{ctx.command_path} {ELSEWHERE[args[0]]}`"
+                    error.message = f"{message.partition(' Did you mean')[0]} Did you mean {words}?"  # type: ignore[attr-defined]
+                elif groups:
                     words = " or ".join(f"`{ctx.command_path} {group} {args[0]}`" for group in groups)
                     error.message = f"{message.partition(' Did you mean')[0]} Did you mean {words}?"  # type: ignore[attr-defined]
             raise
@@ -83,4 +109,4 @@ def register(app: typer.Typer, *, first: str = "") -> None:
             for command in group.registered_commands:
                 command.cls = Command
         if group not in mounted:
-            app.add_typer(group, name=name or None)
+            app.add_typer(group, name=name or None, **({"cls": Group} if name else {}))

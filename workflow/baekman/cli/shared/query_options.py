@@ -101,6 +101,8 @@ def require_one_question(parts: Mapping[str, Any], additions: Mapping[str, Any])
         if not given & ALLELES or given - ALLELES:
             message = "without an allele goes with --region, --gene or --rsid; else give contig:pos:ref:alt"
             raise typer.BadParameter(message, param_hint="--carriers")
+    if not given and additions.get("by") is not None:
+        raise typer.BadParameter("goes with --region, --gene and --rsid", param_hint="--by")
     if not given or (given & {"sql", "carriers"} and len(given) > 1):
         options = "--region, --participant, --gene, --rsid or several of them"
         raise typer.BadParameter(f"give {options}, or else --carriers, or --sql")
