@@ -109,4 +109,4 @@ def register(app: typer.Typer, *, first: str = "") -> None:
             for command in group.registered_commands:
                 command.cls = Command
         if group not in mounted:
-            app.add_typer(group, name=name or None, **({"cls": Group} if name else {}))
+            app.add_typer(group, name=name, cls=Group) if name else app.add_typer(group)
