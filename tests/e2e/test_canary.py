@@ -25,6 +25,7 @@ from baekman.registry.confidential import read_identifiers
 from baekman.registry.records import open_registry
 from baekman.registry.specimen import SpecimenRecord
 from baekman.tables import files as table_files
+from baekman.tables.make import make_tables
 from support import PROJECT
 from support.canaries import INSTITUTION, LABELS, Canaries, make_canaries, plant
 from support.delivery_builder import write_reference
@@ -313,7 +314,9 @@ def test_a_withdrawal_reaches_every_layer_of_a_finished_workspace(world: World, 
         for name, content in other.files().items()
         if name.startswith("tables/") and name.endswith(".parquet")
     }
-    assert in_workspace == {name: content for name, content in never.items() if name.startswith("tables/")}
+    make_tables(alone, output=tmp_path / "fresh" / "tables")
+    fresh = (tmp_path / "fresh").rglob("*.parquet")
+    assert in_workspace == {path.relative_to(tmp_path / "fresh").as_posix(): path.read_bytes() for path in fresh}
 
     before = other.files()
     assert other.baekman("again", "withdraw", leaver.participant_id) == 0
