@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 import shutil
@@ -235,7 +236,9 @@ def of_older_schema(store: RecordStore) -> None:
             (folder / name).unlink()
             del digests[name]
         write_digests(folder / LIST, digests)
-        entries.append(replace(entry, hashes=sha256_of(folder / LIST)))
+        lines = "".join(f"{file} {digest}\n" for file, digest in sorted(digests.items()) if file != "batch.json")
+        digest = hashlib.sha256(lines.encode()).hexdigest()
+        entries.append(replace(entry, digest=digest, hashes=sha256_of(folder / LIST)))
     snapshot_file(store.snapshots, snapshot.number).unlink()
     create_snapshot(store, replace(snapshot, batches=tuple(entries)))
     description = read_sealed(store.path / "store.json")
@@ -253,6 +256,9 @@ def test_a_store_of_the_older_schema_is_read_and_written_as_any_other(tmp_path: 
     assert whole(opened) == whole(expected)
     assert verify(opened, engine=ENGINE) == []
     assert read_sealed(older.path / "store.json")["schema"] == "records-1"
+    before = digests(older.path)
+    assert add(opened, SURVEY).number == 2  # as it wrote it, this version would write other files of firsts
+    assert digests(older.path) == before
     for store in (expected, opened):
         erase(store, {B: frozenset(["lifestyle"]), C: None}, engine=ENGINE)
         add(store, CORRECTION)

@@ -23,7 +23,7 @@ from baekman.files.digests import LIST, digest_of, listed_digests, read_sealed, 
 from baekman.records.rows.allowed import Denials, allowed_rows
 from baekman.records.rows.covered_days import covered_days, days_of
 from baekman.records.rows.episodes import with_episode_texts
-from baekman.records.rows.firsts import Span, firsts_of, spans, write_firsts
+from baekman.records.rows.firsts import KIND, Span, firsts_of, spans, write_firsts
 from baekman.records.rows.order import codes_of, sorted_rows, write_rows
 from baekman.records.rows.parts import part_digest, read_part, write_parts
 from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS, SCHEMA_VERSION
@@ -308,7 +308,7 @@ def commit_batch(store: RecordStore, folder: Path, *, name: str, as_of: str, not
         latest = read_snapshot(store)
         present = latest.entry(name)
         if present is not None:
-            if present.digest != entry.digest:
+            if present.digest != entry.digest and not _has_rows_of(folder, store.batch(name)):
                 raise InputRefused(
                     Problem(
                         file="name of the batch",
@@ -322,6 +322,15 @@ def commit_batch(store: RecordStore, folder: Path, *, name: str, as_of: str, not
             snapshot = RecordSnapshot(number=latest.number + 1, batches=(*latest.batches, entry))
             create_snapshot(store, snapshot)
         return snapshot
+
+
+def _has_rows_of(folder: Path, other: Path) -> bool:
+    """Return whether two batches have the same events and coverage; an earlier version wrote firsts in other files."""
+    mine, theirs = (
+        {file: digest for file, digest in listed_digests(each).items() if not file.startswith((KIND, DESCRIPTION))}
+        for each in (folder, other)
+    )
+    return mine == theirs
 
 
 @contextmanager
