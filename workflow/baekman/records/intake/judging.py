@@ -279,7 +279,8 @@ class _Judge:
         for each, rows in ((content["mask"], contents), (moments["mask"], times), (faults, episodes)):
             if (bits := _numbers(each)).any():
                 mask += bits[rows]
-        mask += np.where(year[times] < born[subjects], BIT["before_birth", "time"], 0)
+        if year.min(initial=-_NEVER) < born.max(initial=_NEVER):
+            mask += np.where(year[times] < born[subjects], BIT["before_birth", "time"], 0)
         # the first refusal that holds is the only fault of a row
         mask[~is_allowed] = BIT["no_consent_for_scope", "code"]
         for each, rows in ((content["refused"], contents), (people["mask"], subjects)):

@@ -23,7 +23,7 @@ from baekman.pseudonyms import PARTICIPANT_ID
 from baekman.records.rows.order import codes_of, used_codes
 from baekman.records.store import RecordStore
 
-_ROWS_AT_A_TIME = 1 << 20
+_ROWS_AT_A_TIME = 1 << 19  # a block of judged rows is not copied
 _TEXTS = "texts.json"
 _PERSON = "participant_id"
 _REPEATED = frozenset({"code", "category", "source", "institution"})
@@ -120,7 +120,7 @@ def part_digest(folders: Iterable[Path], bucket: str) -> str:
 
 
 def _grouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, kind: str) -> Iterator[pa.Table]:
-    """Yield the rows in tables of about a million rows."""
+    """Yield the rows in tables of about half a million rows."""
     waiting: list[pa.Table] = []
     count = 0
     for batch in batches:
