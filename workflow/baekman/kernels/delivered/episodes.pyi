@@ -12,4 +12,6 @@ def digest_episodes(
     texts: npt.NDArray[np.uint8],
     pairs: npt.NDArray[np.int64],
     out: npt.NDArray[np.int64],
+    *,
+    portable: bool = ...,
 ) -> None: ...
