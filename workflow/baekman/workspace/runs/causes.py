@@ -19,7 +19,10 @@ SHARED_CAUSES = (
         "a tool is not installed: `baekman doctor` names it",
     ),
 )
-_SHARED_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOLCK}
+_SHARED_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ESTALE),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOLCK),
+}
 
 
 def shared_cause(text: str, *, folder: Path) -> str:
