@@ -191,9 +191,15 @@ def test_the_command_prints_the_receipt(workspace: FinishedWorkspace) -> None:
     arguments = ["withdraw", workspace.participant_ids[1], "--workspace", str(workspace.root)]
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0
-    assert json.loads(first.stdout)["participant"] == workspace.participant_ids[1]
+    participant = workspace.participant_ids[1]
+    assert json.loads(first.stdout)["participant"] == participant
+    assert first.stderr.splitlines()[0].startswith(f"{participant}: withdrawn on ")
+    assert first.stderr.splitlines()[1:] == [
+        "gone: 15 files or folders removed, 7 edited, cohort snapshot 2",
+        f"receipt: receipts/{participant}.json; its `remains` says what is kept and why",
+    ]
     second = CliRunner().invoke(app, arguments)
-    assert (second.stdout, second.stderr) == (first.stdout, "withdrawn before: nothing to do\n")
+    assert (second.stdout, second.stderr) == (first.stdout, f"{first.stderr}withdrawn before: nothing to do\n")
 
 
 def consent(

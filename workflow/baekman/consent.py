@@ -155,6 +155,20 @@ def states(events: Sequence[ConsentEvent], *, at: date) -> dict[Scope, ConsentSt
     return dict(zip(ALL_SCOPES, _states(tuple([event.terms for event in events]), at), strict=True))
 
 
+def is_recorded(event: ConsentEvent, events: Sequence[ConsentEvent]) -> bool:
+    """Return whether ``events``, in the order of their recording, have the decision of ``event`` in force.
+
+    Who takes consent back, gives it and takes it back again on one day makes the same decision twice: the second one
+    is recorded as well, since the grant came after the first.
+    """
+    if not any(event.same_decision(other) for other in events):
+        return False
+    after = [*events, event]
+    ends = (other.valid_to for other in after if other.valid_to is not None and other.valid_to < date.max)
+    days = {*(other.valid_from for other in after), *(day + timedelta(days=1) for day in ends)}
+    return all(states(events, at=day) == states(after, at=day) for day in days)
+
+
 def periods_without(
     events: Sequence[ConsentEvent], *, scope: Scope | str, since: date
 ) -> list[tuple[date, date | None]]:

@@ -84,7 +84,8 @@ def withdraw(
 
     Returns:
         The receipt, with the keys ``participant withdrawn specimens cohort_snapshot removed edited left remains``,
-        and ``changed`` (false when nothing was left to do), which is not saved.
+        ``releases`` (``revocation.copies_outside``) if there are any, and ``changed`` (false when nothing was left to
+        do), which is not saved.
 
     Raises:
         InputRefused: The ID is not registered, or encrypted tables of others must be written again and their
@@ -92,7 +93,7 @@ def withdraw(
     """
     from baekman.registry import denied_list
     from baekman.registry.books import every_book
-    from baekman.releases.package.revocation import leave_releases
+    from baekman.releases.package.revocation import copies_outside, leave_releases
 
     registry.require_participant(participant_id)
     if not leave_tables:
@@ -120,6 +121,7 @@ def withdraw(
         "cohort_snapshot": earlier.get("cohort_snapshot") if snapshot is None else snapshot,
         **records.after(earlier),
         **purge.after(earlier),
+        **copies_outside(workspace.root, participant_id, registry=registry),
         "remains": _remains(purge, earlier, has_stale_tables=leave_tables and _has_stale_tables(workspace)),
     }
     changed = changed or snapshot is not None or bool(purge) or bool(records) or receipt != earlier

@@ -57,6 +57,58 @@ def test_consent_is_denied_by_default_and_follows_its_events(registry: Registry,
     assert registry.active_consent(first, at=date(2025, 5, 31)) is ConsentState.GRANTED
 
 
+def test_consent_that_was_given_back_on_a_day_may_be_taken_back_again_on_it(registry: Registry, tmp_path: Path) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST)])
+    first = participant_of(registry)
+    taken, given = (
+        ConsentEvent(participant_id=first, decision=decision, scopes=(Scope.GENOME,), valid_from=date(2025, 6, 1))
+        for decision in (Decision.WITHDRAWN, Decision.GRANTED)
+    )
+    for event, state in ((taken, ConsentState.WITHDRAWN), (given, ConsentState.GRANTED)) * 2:
+        assert registry.add_consent(event)
+        assert registry.active_consent(first) is state
+        assert not registry.add_consent(event)  # the same command again
+    both = ConsentEvent(
+        participant_id=first,
+        decision=Decision.WITHDRAWN,
+        scopes=(Scope.GENOME, Scope.CLINICAL),
+        valid_from=date(2025, 6, 1),
+    )
+    assert [registry.add_consent(event) for event in (both, taken, both)] == [True, False, False]
+
+
+def test_a_table_that_takes_consent_back_is_in_force_whatever_came_before_it(
+    registry: Registry, tmp_path: Path
+) -> None:
+    import_registrations(registry, [table(tmp_path, FIRST.replace("2025-01-01\t\t", "2025-01-01\t\tgenome;clinical"))])
+    first = participant_of(registry)
+
+    def add(decision: Decision) -> None:
+        event = ConsentEvent(
+            participant_id=first, decision=decision, scopes=(Scope.CLINICAL,), valid_from=date(2025, 6, 1)
+        )
+        assert registry.add_consent(event)
+
+    def imported(name: str, row: str) -> tuple[int, ConsentState, ConsentState]:
+        summary = import_registrations(registry, [table(tmp_path, row, name=name)])
+        states = registry.consent_states(first)
+        return summary.consent_events, states[Scope.GENOME], states[Scope.CLINICAL]
+
+    granted, withdrawn = ConsentState.GRANTED, ConsentState.WITHDRAWN
+    dated = FIRST.replace("granted\t2025-01-01\t\t", "withdrawn\t2025-06-01\t\tclinical")
+    assert imported("dated.tsv", dated) == (1, granted, withdrawn)
+    add(Decision.GRANTED)
+    assert imported("dated.tsv", dated) == (0, granted, granted)  # it was imported before that
+    assert imported("restated.tsv", dated + "\n" + SECOND) == (2, granted, withdrawn)
+    # a grant that a table repeats is not given again
+    repeated = FIRST.replace("2025-01-01\t\t", "2025-06-01\t\tclinical")
+    assert imported("repeated.tsv", repeated) == (0, granted, withdrawn)
+    # one scope is withdrawn; a row without a date withdraws all
+    undated = FIRST.replace("granted\t2025-01-01", "withdrawn\t")
+    assert imported("undated.tsv", undated) == (1, withdrawn, withdrawn)
+    assert imported("undated.tsv", undated) == (0, withdrawn, withdrawn)
+
+
 def test_the_consent_hash_changes_with_any_event_and_only_then(registry: Registry, tmp_path: Path) -> None:
     import_registrations(registry, [table(tmp_path, FIRST, SECOND)])
     first, second = participant_of(registry), participant_of(registry, "BAR-0002")

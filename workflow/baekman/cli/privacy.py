@@ -11,6 +11,7 @@ import typer
 
 from baekman.cli.options import CORES, HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
 from baekman.cli.shared.notes import note
+from baekman.cli.shared.receipts import revocation_lines, summary
 from baekman.engine.progress import file_count
 
 app = typer.Typer(help="Leak scan and withdrawal.", no_args_is_help=True)
@@ -77,6 +78,8 @@ def withdraw(
 ) -> None:
     """Remove a participant from every layer and print the receipt, which is also saved in WORKSPACE/receipts.
 
+    A summary on stderr says what is gone, what was revoked, and who must delete copies outside the workspace.
+
     With --scope, records of these scopes alone are removed, and their withdrawal is recorded in the registry. Packages
     of releases that have the participant, with the scope, are revoked either way.
 
@@ -92,16 +95,22 @@ def withdraw(
     place = Workspace(workspace)
     if scope:
         from baekman.records.withdrawal import withdraw_scopes
-        from baekman.releases.package.revocation import revoke_changed
+        from baekman.releases.package.revocation import copies_outside, revoke_changed
 
         opened = open_registry_and_sweep(place, registry=registry, key_file=key_file)
         left = withdraw_scopes(place, participant, scope, registry=opened, workers=workers)
         revoked = revoke_changed(workspace, registry=opened, participant=participant)
-        print(json.dumps({**left, **({"revoked": [home.id for home in revoked]} if revoked else {})}, indent=1))
+        outside = copies_outside(workspace, participant, registry=opened)
+        left |= {"revoked": [home.id for home in revoked]} if revoked else {}
+        print(json.dumps({**left, **outside}, indent=1, ensure_ascii=False))
+        for line in revocation_lines(participant, outside.get("releases", ())):
+            note(line)
         return
     opened = open_registry_and_sweep(place, registry=registry, key_file=key_file, finishing=participant)
     receipt = withdraw_everywhere(place, participant, registry=opened, workers=workers, leave_tables=leave_tables)
     changed = receipt.pop("changed")
-    print(json.dumps(receipt, indent=1, sort_keys=True))
+    print(json.dumps(receipt, indent=1, sort_keys=True, ensure_ascii=False))
+    for line in summary(receipt):
+        note(line)
     if not changed:
         note("withdrawn before: nothing to do")

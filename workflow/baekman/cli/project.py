@@ -237,10 +237,13 @@ def close(
 ) -> None:
     """Close a project for good: its book is destroyed, so nothing maps its IDs back, and releases refuse it.
 
+    Its packages with rows of participants are revoked; counts (tier open) stay.
+
     Example: baekman project close J… --reason 'the study has ended' --workspace W
     """
     from baekman.projects.closing import close as close_project
     from baekman.projects.project import open_project
+    from baekman.releases.package.revocation import revoke_project
     from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.identity import require_workspace
     from baekman.workspace.paths import Workspace
@@ -249,4 +252,6 @@ def close(
     opened = open_project(workspace, project)
     keys = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
     is_new = close_project(opened, reason=reason, registry=keys)
+    for home in revoke_project(workspace, opened.id, registry=keys):
+        note(f"release {home.id} is revoked; `baekman release status` lists who must delete it")
     note("closed: its book is destroyed" if is_new else "closed before: nothing to do")

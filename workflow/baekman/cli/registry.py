@@ -255,6 +255,8 @@ def withdraw(
 ) -> None:
     """Record a withdrawal in the registry only; `baekman withdraw` also removes the data.
 
+    Packages of releases that have the participant are revoked.
+
     Example: baekman registry withdraw P0123456789ABC --workspace W
     """
     from baekman.registry.denied_list import withdraw as withdraw_in_registry
@@ -264,7 +266,9 @@ def withdraw(
     place = Workspace(workspace)
     opened = open_registry_and_sweep(place, registry=registry, key_file=key_file, finishing=participant)
     opened.require_participant(participant)
-    if withdraw_in_registry(place, participant, registry=opened):
+    is_new = withdraw_in_registry(place, participant, registry=opened)
+    _revoke_changed(place, registry=opened, participant=participant)
+    if is_new:
         print(f"{participant} is withdrawn in the registry; run `baekman withdraw {participant}` for the data")
     else:
         print(f"{participant} was withdrawn before: nothing to do")

@@ -7,12 +7,12 @@ never contradict one another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from baekman import pseudonyms
-from baekman.consent import ConsentEvent, Decision, today
+from baekman.consent import ConsentEvent, Decision, is_recorded, states, today
 from baekman.errors import ProblemList
 from baekman.files.digests import sha256_of
 from baekman.registry.array_genotypes.kept import DELIVERED, is_kept
@@ -214,14 +214,22 @@ class Reconciliation:
 def _is_recorded(participant: ParticipantEntry, event: ConsentEvent, *, has_date: bool) -> bool:
     """Return whether the registry or an earlier row has the event.
 
-    An event without a date is recorded if the newest event about its scopes is the same decision.
+    A table that was imported before says nothing new, and a grant that was taken back is not given again by another
+    table that repeats it. A refusal or withdrawal is recorded unless it is in force for each of its scopes.
     """
     recorded = [*participant.events, *participant.added]
-    if has_date:
+    if event.decision is Decision.GRANTED:
         return any(event.same_decision(other) for other in recorded)
-    newest = max(
-        (other for other in recorded if set(event.scopes) & set(other.scopes)),
-        key=lambda other: other.valid_from,
-        default=None,
-    )
-    return newest is not None and newest.decision is event.decision
+    if any(_is_same_row(event, other, has_date=has_date) for other in participant.events):
+        return True
+    if has_date:
+        return is_recorded(event, recorded)
+    now = states(recorded, at=event.valid_from)
+    return all(now[scope].value == event.decision.value for scope in event.scopes)
+
+
+def _is_same_row(event: ConsentEvent, other: ConsentEvent, *, has_date: bool) -> bool:
+    """Return whether ``other`` has the same decision of the same table; the days of a row without a date may differ."""
+    if not event.source_hash or event.source_hash != other.source_hash:
+        return False
+    return event.same_decision(replace(other, valid_from=other.valid_from if has_date else event.valid_from))

@@ -260,7 +260,7 @@ class Registry:
         return self.consent_states(participant_id, at=at)[Scope(scope)]
 
     def add_consent(self, event: ConsentEvent) -> bool:
-        """Append ``event``; return False when the same was recorded before. InputRefused after a withdrawal."""
+        """Append ``event``; return False when it is recorded and in force. InputRefused after a withdrawal."""
         self.require_participant(event.participant_id)
         with self.changing() as change:
             change.open([event.participant_id])
@@ -278,7 +278,7 @@ class Registry:
                     )
                 )
             known = self.events_by_participant(change.connection, [event.participant_id])
-            if any(event.same_decision(other) for other in known.get(event.participant_id, [])):
+            if consent.is_recorded(event, known.get(event.participant_id, [])):
                 return False
             self.append_consent(change, event)
         return True

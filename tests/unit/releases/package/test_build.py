@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from baekman import audit, pseudonyms, withdrawal
+from baekman.cli.privacy import app as privacy_app
 from baekman.cli.registry import app as registry_app
 from baekman.cli.release import app
 from baekman.consent import ConsentEvent, Decision, Scope, today
@@ -423,6 +424,7 @@ def require_scope(small: SmallRelease, *, before: dict[str, pa.Table]) -> None:
     assert left.num_rows == records.num_rows - 2
     for name in ("participants.parquet", "sites/00000.parquet", "variants/00000.parquet"):
         assert after[name] == before[name]
+    revoke_by_scope(small)
 
 
 def revoke_by_consent(small: SmallRelease, participant: str) -> None:
@@ -468,6 +470,33 @@ def revoke_by_consent(small: SmallRelease, participant: str) -> None:
     denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
 
     revoke_by_import(small)
+
+
+def revoke_by_scope(small: SmallRelease) -> None:
+    """Require that the withdrawal of a scope revokes packages, and names who must delete copies.
+
+    A release that cannot be read stops no other.
+    """
+    (home,) = (each for each in releases(small.workspace) if each.package.is_dir())
+    damaged = home.path.with_name(pseudonyms.new("R"))
+    (damaged / "package").mkdir(parents=True)
+    (damaged / "plan.json").write_text("{")
+    participant, place = small.participants[3], ["--workspace", str(small.workspace)]
+    words = ["withdraw", participant, "--scope", "clinical", *place]
+    with pytest.raises(DamagedFile):
+        CliRunner().invoke(privacy_app, words, catch_exceptions=False)
+    assert not home.package.exists() and len(list(home.revoked.iterdir())) == 1
+    shutil.rmtree(damaged)
+    done = CliRunner().invoke(privacy_app, words)
+    listed = json.loads(done.stdout)["releases"]
+    (mine,) = (each for each in listed if each["release"] == home.id)
+    assert (mine["tier"], mine["revoked"], len(mine["delete"])) == ("room", today().isoformat(), 2)
+    lines = done.stderr.splitlines()
+    manifest = f"releases/{home.id}/revoked/{mine['manifest']}"
+    first = lines.index(f"revoked: {home.id} of project {small.board.project.id} (room) by {manifest}")
+    person = mine["delete"][0]
+    assert lines[first + 1] == f"  every copy must be deleted at once by {person['name']} ({person['institution']})"
+    assert lines[-1].endswith(f"`baekman release status --participant {participant}`")
 
 
 def revoke_by_import(small: SmallRelease) -> None:

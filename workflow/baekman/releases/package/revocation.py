@@ -26,7 +26,7 @@ from baekman.files.atomic import atomic_file
 from baekman.files.digests import sha256_of
 from baekman.files.locks import exclusive
 from baekman.privacy.reason_text import reason_problems
-from baekman.projects.project import open_project
+from baekman.projects.project import Project, open_project
 from baekman.projects.release_key import public_file, release_key
 from baekman.projects.signing import PublicKey
 from baekman.registry.books.book import Book
@@ -34,6 +34,7 @@ from baekman.releases.home import ReleaseHome, release_home, releases
 from baekman.releases.members import Members, member_ring
 from baekman.releases.package.manifest import NAME, Manifest, open_manifest, seal
 from baekman.releases.package.standing import changed_members, revocations
+from baekman.releases.plan import Plan
 from baekman.workspace.paths import Workspace
 from baekman.workspace.purge import RemovalNote
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 ACTION = "release.revoke"
 WITHDRAWAL = "withdrawal"  # the reason of a revocation by `baekman withdraw`
 SCOPE = "withdrawal of a scope"  # or a consent that has ended
+PROJECT_CLOSED = "the project is closed"
 UNFINISHED = ".package."  # before the names of folders of unfinished packages
 GOING = ".going."  # before the names of packages on their way out
 
@@ -143,15 +145,62 @@ def revoke_release(
 def revoke_changed(workspace: Path, *, registry: Registry, participant: str = "") -> list[ReleaseHome]:
     """Revoke every package in which a member, or ``participant``, no longer grants a scope; return those that had one.
 
-    A second call changes nothing. Unfinished packages of these releases are deleted too.
+    A second call changes nothing. Unfinished packages of these releases are deleted too. A release that cannot be read
+    stops no other.
+
+    Raises:
+        InputRefused, DamagedFile: A release cannot be read; all others are revoked.
     """
     revoker = Revoker(workspace=workspace, registry=registry)
+    revoked: list[ReleaseHome] = []
+    faults: list[Exception] = []
+    for home in filter(_has_package, releases(workspace)):
+        try:
+            has_changed = revoker.has_changed(home, participant=participant)
+            if has_changed and revoker.revoke(home, reason=SCOPE, participant=participant):
+                revoked.append(home)
+        except (InputRefused, DamagedFile) as fault:
+            faults.append(fault)
+    if faults:
+        raise faults[0]
+    return revoked
+
+
+def revoke_project(workspace: Path, project: str, *, registry: Registry) -> list[ReleaseHome]:
+    """Revoke the packages of a closed project with rows of participants; return those that had one.
+
+    Counts (tier ``open``) stay: they may be published. A second call changes nothing.
+    """
+    revoker = Revoker(workspace=workspace, registry=registry)
+    plans = [(home, home.read_plan()) for home in releases(workspace) if _has_package(home)]
     return [
         home
-        for home in releases(workspace)
-        if revoker.has_changed(home, participant=participant)
-        and revoker.revoke(home, reason=SCOPE, participant=participant)
+        for home, plan in plans
+        if plan.project == project and plan.tier != "open" and revoker.revoke(home, reason=PROJECT_CLOSED)
     ]
+
+
+def _has_package(home: ReleaseHome) -> bool:
+    """Return whether a release has a package, one that is not finished, or one on its way out."""
+    return home.package.is_dir() or any(next(home.path.glob(f"{each}*"), None) for each in (UNFINISHED, GOING))
+
+
+def copies_outside(workspace: Path, participant: str, *, registry: Registry) -> dict[str, list[dict[str, Any]]]:
+    """Return the revoked releases with ``participant``, as a receipt lists them, by ID.
+
+    Returns:
+        Nothing without any, else the key ``releases``, for each with ``release``, ``project``, ``tier``, ``manifest``
+        (the name of the one that revokes it), ``revoked`` (its day) and ``delete`` (``name`` and ``institution`` of
+        the people who must delete every copy outside).
+    """
+    listed = []
+    for home in Revoker(workspace=workspace, registry=registry).with_member(participant):
+        if paths := revocations(home):
+            plan = home.read_plan()
+            entry = {"release": home.id, "project": plan.project, "tier": plan.tier, "manifest": paths[-1].name}
+            entry["revoked"] = paths[-1].name[: len("YYYY-MM-DD")]
+            listed.append({**entry, "delete": _holders(plan, open_project(workspace, plan.project))})
+    return {"releases": listed} if listed else {}
 
 
 def leave_releases(workspace: Workspace, participant: str, *, registry: Registry, note: RemovalNote) -> set[str]:
@@ -221,11 +270,6 @@ def _status(workspace: Path, home: ReleaseHome, registry: Registry | None) -> di
     changed = None
     if registry is not None and home.package.is_dir():
         changed = changed_members(workspace, home, project=project, registry=registry, at=today())
-    people = [
-        {"name": person.name, "institution": person.institution or project.institution} for person in project.people
-    ]
-    if plan.recipient and plan.recipient not in {person["name"] for person in people}:
-        people.append({"name": plan.recipient, "institution": ""})
     return {
         "release": home.id,
         "project": plan.project,
@@ -247,8 +291,18 @@ def _status(workspace: Path, home: ReleaseHome, registry: Registry | None) -> di
             }
             for path, manifest, digest in manifests
         ],
-        "delete": people if paths or changed else [],
+        "delete": _holders(plan, project) if paths or changed else [],
     }
+
+
+def _holders(plan: Plan, project: Project) -> list[dict[str, str]]:
+    """Return ``name`` and ``institution`` of the people who may have copies of a package outside."""
+    people = [
+        {"name": person.name, "institution": person.institution or project.institution} for person in project.people
+    ]
+    if plan.recipient and plan.recipient not in {person["name"] for person in people}:
+        people.append({"name": plan.recipient, "institution": ""})
+    return people
 
 
 def _chain(workspace: Path, home: ReleaseHome) -> list[tuple[Path, Manifest, str]]:
