@@ -1,35 +1,50 @@
-"""Relatives among participants: pairs that a tool for kinship found in the genotypes of the cohort.
+"""Relatives among participants, by the kinship of their genotypes.
 
-``<workspace>/releases/relatedness.kin0`` is the table that ``plink2 --make-king-table`` or KING writes of an export of
-the cohort, with participant IDs. It need not exist.
+They are those of ``baekman cohort relatedness``, of the newest snapshot that has it. A file
+``<workspace>/releases/relatedness.kin0``, a table with participant IDs that ``plink2 --make-king-table`` or KING wrote,
+counts instead. Neither need exist.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+
+from baekman.cohort.snapshot import numbers, read_snapshot, reading
+from baekman.cohort.store import open_store
 from baekman.errors import InputRefused, Problem
+from baekman.relatedness.schema import LEAST_KINSHIP
+from baekman.relatedness.stored import noted, pairs
 from baekman.workspace.paths import Workspace
 
 FILE = "relatedness.kin0"
-# Third degree or closer: Manichaikul et al., Bioinformatics 26:2867 (2010), table 1.
-KINSHIP = 0.0442
 _COLUMNS = (("#IID1", "IID1", "ID1"), ("IID2", "ID2"), ("KINSHIP", "Kinship"))
 
 
 def has_relatedness(workspace: Path) -> bool:
     """Return whether relatives are known in ``workspace``."""
-    return _file(workspace).is_file()
+    return _file(workspace).is_file() or _computed(workspace) is not None
 
 
 def family_of(workspace: Path) -> dict[str, str]:
     """Return participant ID -> family, for participants with a relative: the smallest ID of all that are connected.
 
-    Only pairs of relatives are in the table, so memory grows with them alone. Raises InputRefused for another table.
+    Only pairs of relatives are in the tables, so memory grows with them alone. Raises InputRefused for another file.
     """
     file = _file(workspace)
-    if not file.is_file():
+    if file.is_file():
+        return _connected(_pairs_of(file))
+    table = _computed(workspace)
+    if table is None:
         return {}
+    first, second = (table.column(name).to_pylist() for name in ("participant_1", "participant_2"))
+    return _connected(zip(first, second, strict=True))
+
+
+def _connected(relatives: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return member -> the smallest of all that pairs of ``relatives`` connect."""
     parents: dict[str, str] = {}
 
     def root(member: str) -> str:
@@ -38,6 +53,14 @@ def family_of(workspace: Path) -> dict[str, str]:
             member = parents[member]
         return member
 
+    for pair in relatives:
+        one, other = sorted(map(root, pair))
+        parents[other] = one
+    return {member: root(member) for member in sorted(parents)}
+
+
+def _pairs_of(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of relatives in a table of plink2 or KING."""
     with file.open(encoding="utf-8") as lines:
         header = next(lines, "").split()
         places = [next((header.index(name) for name in names if name in header), None) for names in _COLUMNS]
@@ -50,10 +73,22 @@ def family_of(workspace: Path) -> dict[str, str]:
                 pair, value = (fields[first], fields[second]), float(fields[kinship])
             except (IndexError, ValueError):
                 raise _refused(f"line {number}", "two IDs and a kinship", "another line") from None
-            if value >= KINSHIP:
-                one, other = sorted(map(root, pair))
-                parents[other] = one
-    return {member: root(member) for member in sorted(parents)}
+            if value >= LEAST_KINSHIP:
+                yield pair
+
+
+def _computed(workspace: Path) -> pa.Table | None:
+    """Return the pairs of the newest snapshot of the cohort with relatedness; None without one."""
+    cohort = Workspace(workspace).cohort
+    if not (cohort / "store.json").is_file():
+        return None
+    store = open_store(cohort)
+    for number in sorted(numbers(store), reverse=True):
+        snapshot = read_snapshot(store, number)
+        if noted(store, snapshot) is not None:
+            with reading(store, snapshot):
+                return pairs(store, snapshot)
+    return None
 
 
 def _file(workspace: Path) -> Path:

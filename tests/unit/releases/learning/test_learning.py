@@ -12,8 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from baekman.arrow import write_parquet
+from baekman.cohort.snapshot import read_snapshot
+from baekman.cohort.store import open_store
 from baekman.engine.local import Engine
+from baekman.files.digests import LIST, digests_of, write_digests, write_sealed
 from baekman.pseudonyms import ALPHABET
+from baekman.relatedness.schema import KINSHIP, PAIRS
+from baekman.relatedness.stored import NOTE, folder_of
+from baekman.releases.families import family_of
 from baekman.releases.learning.splits import OTHER, family_numbers, institution_numbers, split_table
 from baekman.releases.package.build import build_release
 from hypothesis import given, settings
@@ -93,13 +100,24 @@ def test_splits_have_their_shares_and_institutions_of_few_are_others() -> None:
     assert numbers == {"b": "1", "a": "2"}
 
 
+def write_relatives(workspace: Path, first: str, second: str) -> None:
+    """Write the pair as ``baekman cohort relatedness`` writes it."""
+    store = open_store(workspace / "cohort")
+    folder = folder_of(store, read_snapshot(store))
+    row = dict(zip(PAIRS.names, (*sorted((first, second)), 0.25, 1, 0.0, 0.1, 9), strict=True))
+    folder.mkdir(parents=True)
+    write_parquet(pa.Table.from_pylist([row], PAIRS), folder / KINSHIP)
+    write_digests(folder / LIST, digests_of(folder, [folder / KINSHIP]))
+    write_sealed(folder / NOTE, {"snapshot": 1})
+
+
 def test_a_release_for_learning_is_valid_meds_with_matrices_and_croissant(tmp_path: Path) -> None:
     meds = pytest.importorskip("meds")
     small = small_release(tmp_path)
     first, second = small.participants[:2]
-    (small.workspace / "releases").mkdir(exist_ok=True)
-    kinship = f"#IID1\tIID2\tNSNP\tHETHET\tIBS0\tKINSHIP\n{first}\t{second}\t9\t0.1\t0.0\t0.25\n"
-    (small.workspace / "releases" / "relatedness.kin0").write_text(kinship)
+    assert family_of(small.workspace) == {}
+    write_relatives(small.workspace, first, second)
+    assert family_of(small.workspace) == dict.fromkeys(sorted((first, second)), min(first, second))
     home = small.approve(
         small.propose(shape="meds", genotypes="dense", pgen=HAS_PLINK2, regions=["c1:1-60", "c1:100-120"])
     )
