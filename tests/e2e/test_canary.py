@@ -280,7 +280,9 @@ def test_a_withdrawal_reaches_every_layer_of_a_finished_workspace(world: World, 
     }
     assert other.baekman("withdraw", "withdraw", leaver.participant_id) == 0
     assert other.names(*ids) == APART
-    receipt = json.loads(other.output("withdraw"))
+    output = other.output("withdraw")  # the receipt on stdout, a summary on stderr
+    receipt, _ = json.JSONDecoder().raw_decode(output[output.index("{") :])
+    assert f"{leaver.participant_id}: withdrawn on " in output
     assert receipt["left"] == []
     assert {f"participants/{ids[0]}/aligned.cram", f"logs/align_reads/{ids[0]}.log"} <= set(receipt["removed"])
     report = other.workspace / "deliveries" / other.delivered / "report"

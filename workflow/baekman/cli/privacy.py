@@ -110,7 +110,8 @@ def withdraw(
     receipt = withdraw_everywhere(place, participant, registry=opened, workers=workers, leave_tables=leave_tables)
     changed = receipt.pop("changed")
     print(json.dumps(receipt, indent=1, sort_keys=True, ensure_ascii=False))
-    for line in summary(receipt):
+    lines = summary(receipt) if changed else revocation_lines(participant, receipt.get("releases", ()))
+    for line in lines:
         note(line)
     if not changed:
         note("withdrawn before: nothing to do")
