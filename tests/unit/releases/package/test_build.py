@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from baekman import audit, pseudonyms, withdrawal
 from baekman.cli.privacy import app as privacy_app
+from baekman.cli.project import app as project_app
 from baekman.cli.registry import app as registry_app
 from baekman.cli.release import app
 from baekman.consent import ConsentEvent, Decision, Scope, today
@@ -400,6 +401,22 @@ def test_a_withdrawal_revokes_packages_and_the_next_release_is_that_of_a_cohort_
     assert (package / "dictionary.tsv").read_bytes() == (without / "dictionary.tsv").read_bytes()
     require_status(small, home, later, withdrawn=withdrawn)
     require_scope(never, before=tables(without))
+
+
+def test_closing_a_project_revokes_its_packages(tmp_path: Path) -> None:
+    small = small_release(tmp_path)
+    home = small.approve(small.propose(codes=["KCD8/E119"], regions=None))
+    build(small, home)
+    words = ["close", small.board.project.id, "--reason", "the study has ended", "--workspace", str(small.workspace)]
+    done = CliRunner().invoke(project_app, words)
+    assert done.stderr.splitlines() == [
+        f"release {home.id} is revoked; `baekman release status` lists who must delete it",
+        "closed: its book is destroyed",
+    ]
+    (status,) = statuses(small.workspace, registry=small.registry)
+    assert not home.package.exists()
+    assert [each["reason"] for each in status["revoked"]] == ["the project is closed"]
+    assert CliRunner().invoke(project_app, words).stderr == "closed before: nothing to do\n"
 
 
 def require_scope(small: SmallRelease, *, before: dict[str, pa.Table]) -> None:
