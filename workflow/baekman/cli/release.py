@@ -120,7 +120,10 @@ def verify(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The folder of a package.", exists=True, file_okay=False)
     ],
-    key: Annotated[Path, typer.Option("--key", help="The public key of the sender, release.pub.")],
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="The sender's public key, release.pub; default: that of the package's workspace."),
+    ] = None,
     revoked: Annotated[
         list[Path] | None,
         typer.Option("--revoked", help="A later manifest, or a folder of them, that the sender published; repeatable."),
@@ -142,11 +145,23 @@ def verify(
     from baekman.releases.package.verify import later_manifests, verify_package
 
     recipient = read_recipient_key(recipient_key) if recipient_key else None
-    verified = verify_package(folder, key=PublicKey.read(key), revoked=revoked or [], recipient=recipient)
+    verified = verify_package(
+        folder, key=PublicKey.read(key or _own_key(folder)), revoked=revoked or [], recipient=recipient
+    )
     typer.echo(verified.line())
     for place in revoked or []:
         if not later_manifests(place):
             note(f"note: --revoked: {printable(place.name)} has no later manifest: whether it is revoked is not known")
+
+
+def _own_key(folder: Path) -> Path:
+    """Return the public key of the workspace that has the package ``folder``."""
+    from baekman.projects.release_key import public_file
+
+    for place in folder.resolve().parents:
+        if (key := public_file(place)).is_file():
+            return key
+    raise typer.BadParameter("outside of a workspace it needs the sender's public key, release.pub", param_hint="--key")
 
 
 @app.command()

@@ -569,6 +569,10 @@ def require_status(small: SmallRelease, home: ReleaseHome, later: ReleaseHome, *
     assert f"{later.id}\t{small.board.project.id}\troom\t{PEOPLE - 1}\tbuilt\n" in everything
     shown = runner.invoke(app, ["verify", str(later.package), "--key", str(public_file(small.workspace))])
     assert shown.stdout.startswith(f"verified: release {later.id}, ")
+    assert runner.invoke(app, ["verify", str(later.package)]).stdout == shown.stdout  # by the workspace's own key
+    outside = shutil.copytree(later.package, small.folder / "copy")
+    refused = runner.invoke(app, ["verify", str(outside)])
+    assert (refused.exit_code, "outside of a workspace it needs" in refused.stderr) == (2, True)
     by_person = runner.invoke(app, ["revoke", later.id, "--reason", "wrong units", *place])
     assert by_person.exit_code == 0 and ": wrong units\n" in by_person.stdout and not later.package.exists()
     with pytest.raises(InputRefused, match=r"--participant: expected a member of R.*, found somebody else"):
