@@ -106,6 +106,13 @@ def read_only(now: Circumstances) -> Ending:
         return ending
 
 
+def _let_go_on(group: int) -> None:
+    """Let the processes of a group go on; more than once, as one that was being forked may keep the stop of before."""
+    for _ in range(5):
+        os.killpg(group, signal.SIGCONT)
+        time.sleep(0.02)
+
+
 def _meanwhile(now: Circumstances, change: Callable[[Path], None]) -> Ending:
     """Stop the command at a random moment, ``change`` its input, let it go on, and put the input back at its end."""
     file = now.place / now.scene.input
@@ -115,7 +122,7 @@ def _meanwhile(now: Circumstances, change: Callable[[Path], None]) -> Ending:
     os.killpg(process.pid, signal.SIGSTOP)
     file.rename(kept)
     change(file) if kept.is_file() else None
-    os.killpg(process.pid, signal.SIGCONT)
+    _let_go_on(process.pid)
     ending = now.end(process)
     if file.exists():
         file.unlink()
