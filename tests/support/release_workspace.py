@@ -60,6 +60,10 @@ class ReleaseWorkspace:
         registry = open_in_force(Workspace(self.root))
         return propose(self.root, self.request(**keys), registry=registry)
 
+    def propose_again(self, home: ReleaseHome) -> tuple[ReleaseHome, Plan]:
+        """Propose the request that a release keeps, with its snapshots."""
+        return propose(self.root, home.request, registry=open_in_force(Workspace(self.root)))
+
     def withdraw_scope(self, participant: str, *scopes: Scope) -> None:
         """Record that ``participant`` takes the consent to ``scopes`` back, from today."""
         self.registry.add_consent(

@@ -21,6 +21,7 @@ from baekman.projects.reviewers import make_reviewer_key, reviewer_keys, revoke_
 from baekman.projects.signing import DECISION_TYPE, IN_TOTO_TYPE, PublicKey, SigningKey, sign
 from baekman.status.verification import parts
 from baekman.workspace.paths import Workspace
+from click.testing import Result
 from support.kills import killed_before
 from support.projects import CHANGED, DESCRIPTION, DRB, IRB, RELEASE, SEEN, Board, describe, make_board, reviewer
 from typer.testing import CliRunner
@@ -322,6 +323,37 @@ def test_commands_make_keys_and_decide(board: Board) -> None:
     assert json.loads(run("show", board.project.id, "--json"))["decisions"][0]["fault"] == "the key was revoked"
     with pytest.raises(InputRefused, match="expected the hash of the plan as it is now"):
         run("decide", board.project.id, "--release", RELEASE, "--plan", "0" * 12, "--key", "x", *choice)
+
+
+def test_no_key_is_made_for_a_person_who_is_inside_of_every_project(board: Board) -> None:
+    groups.register(app)
+    workspace = board.project.workspace
+
+    def make(name: str, role: str, institution: str) -> Result:
+        words = ["key", "--reviewer", name, "--role", role, "--institution", institution]
+        place = ["--key", str(board.folder / f"{role}.new"), "--workspace", str(workspace)]
+        return CliRunner().invoke(app, ["project", *words, *place])
+
+    inside = {
+        ("LEE  jiwoo", "irb", "연세대학교"): f"the reviewer is a member of the project {board.project.id}",
+        ("김연구", "checker", "연세대학교"): f"the reviewer is a member of the project {board.project.id}",
+        ("최심사", "drb", "서울대학교"): f"the reviewer is of the project's institution {board.project.id}",
+    }
+    known = reviewer_keys(workspace)
+    for person, cause in inside.items():
+        assert str(make(*person).exception) == (
+            f"--reviewer: expected a person outside the project, found {cause}; "
+            "name another person: two people outside the project decide on its releases"
+        )
+        assert not (board.folder / f"{person[1]}.new").exists()
+    assert make("최심사", "irb", "서울대학교").exit_code == 0  # the IRB may be that of the applicants
+    # a member of this project may review another
+    text = DESCRIPTION.replace("김연구", "박연구").replace("Lee Jiwoo", "한연구").replace("당뇨병", "고혈압")
+    add_project(workspace, describe(board.folder, text, name="other.yaml"))
+    made = make("김연구", "checker", "연세대학교")
+    cause = inside["김연구", "checker", "연세대학교"].rpartition(" ")[0]
+    assert made.stderr == f"note: a decision with this key on {board.project.id} is refused: {cause}\n"
+    assert len(reviewer_keys(workspace)) == len(known) + 2
 
 
 def test_a_line_without_an_event_and_one_of_a_key_that_is_not_valid_yet_count_nothing(board: Board) -> None:

@@ -170,9 +170,11 @@ def test_a_withdrawal_after_the_review_changes_the_plan(place: ReleaseWorkspace)
     with pytest.raises(InputRefused) as refusal:
         require_unchanged(place.root, home, registry=open_in_force(Workspace(place.root)))
     assert str(refusal.value) == (
-        f"release: {home.id}: expected the plan that was decided on, found another one today: consent, data or "
-        "thresholds have changed; run `baekman release propose` again, and have the new plan reviewed"
+        f"release: {home.id}: expected the plan that was decided on, found another one today: consent, data, "
+        f"thresholds or the version of baekman have changed; run `baekman release propose {home.request}`, without its "
+        "`snapshots` for today's data, and have the new plan reviewed"
     )
+    assert place.propose_again(home)[1].hash != plan.hash
 
 
 def test_who_gives_records_without_a_genome_stays_a_member(place: ReleaseWorkspace) -> None:

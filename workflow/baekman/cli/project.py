@@ -122,6 +122,7 @@ def key(
 ) -> None:
     """Make a reviewer's key, and print its ID. The same command again changes nothing.
 
+    A reviewer is outside the project: a person who is inside of every open project is refused.
     --release makes the key that signs the releases of the workspace, and prints the file of its public part.
 
     Example: baekman project key --reviewer 이심사 --role irb --institution 연세대학교 --key ~/irb.key --workspace W
@@ -147,11 +148,10 @@ def key(
         )
     first = _day(valid_from) or today()
     last = _day(valid_to) or first + YEAR
-    made, is_new = reviewers.make_reviewer_key(
-        workspace,
-        reviewers.Reviewer(name=reviewer, role=role, institution=institution, valid_from=first, valid_to=last),
-        file=file,
-    )
+    person = reviewers.Reviewer(name=reviewer, role=role, institution=institution, valid_from=first, valid_to=last)
+    for project, cause in reviewers.require_outside(workspace, person).items():
+        note(f"note: a decision with this key on {project} is refused: {cause}")
+    made, is_new = reviewers.make_reviewer_key(workspace, person, file=file)
     if not is_new:
         note("made before: nothing to do")
     print(made.id)

@@ -23,7 +23,7 @@ from baekman.cli.shared.notes import note
 from baekman.files.shown_text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from baekman.registry.records import Registry
     from baekman.releases.plan import Check
@@ -63,7 +63,7 @@ def propose(
 def review(release: ReleaseArgument, workspace: WorkspaceOption = HERE) -> None:
     """Print the plan's hash, every check with its decisions today, and the path of the dossier.
 
-    A line of a check has its number, code, what was observed, its limit and its verdict, with tabs between them.
+    The lines of the checks have a header; between their columns are tabs.
 
     Example: baekman release review R… --workspace W
     """
@@ -80,9 +80,13 @@ def review(release: ReleaseArgument, workspace: WorkspaceOption = HERE) -> None:
 
 
 def _print_checks(checks: Iterable[Check]) -> None:
+    """Print ``checks`` by number, below a header; nothing without any."""
     from baekman.releases.checks.order import NUMBERS
 
-    for check in sorted(checks, key=lambda check: NUMBERS[check.code]):
+    listed = sorted(checks, key=lambda check: NUMBERS[check.code])
+    if listed:
+        typer.echo("number\tcheck\tobserved\tlimit\tverdict")
+    for check in listed:
         values = [NUMBERS[check.code], check.code, check.observed, check.limit, check.verdict]
         typer.echo("\t".join("" if value is None else str(value) for value in values))
 
@@ -167,7 +171,9 @@ def _own_key(folder: Path) -> Path:
 @app.command()
 def revoke(
     release: Annotated[str, typer.Argument(metavar="[RELEASE]", help="A release ID, R…; not with --changed.")] = "",
-    reason: Annotated[str, typer.Option("--reason", help="Why, in a line; the recipients read it.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, in a line; the recipients read it. Default: no reason was stated.")
+    ] = "",
     changed: Annotated[
         bool, typer.Option("--changed", help="Every release with a member whose consent, or a scope of it, has ended.")
     ] = False,
@@ -183,17 +189,18 @@ def revoke(
 
     Example: baekman release revoke R… --reason 'an institution corrected its records' --workspace W
     """
-    from baekman.releases.package.revocation import revoke_changed, revoke_release, statuses
+    from baekman.releases.package.revocation import NO_REASON, revoke_changed, revoke_release, statuses
 
-    if bool(release) == changed or bool(reason) == changed or (changed and participant):
-        raise typer.BadParameter("either a release with --reason, or --changed alone", param_hint="RELEASE")
+    if bool(release) == changed or (changed and (participant or reason)):
+        raise typer.BadParameter("either a release, or --changed alone", param_hint="RELEASE")
     opened = _open(workspace, registry=registry, key_file=key_file)
     if changed:
         homes = revoke_changed(workspace, registry=opened)
     else:
-        homes = [revoke_release(workspace, release, registry=opened, reason=reason, participant=participant)]
-    for home in homes:
-        _print_statuses(statuses(workspace, release=home.id))
+        homes = [
+            revoke_release(workspace, release, registry=opened, reason=reason or NO_REASON, participant=participant)
+        ]
+    _print_statuses([status for home in homes for status in statuses(workspace, release=home.id)])
 
 
 @app.command()
@@ -242,12 +249,17 @@ def _open(workspace: Path, *, registry: str | None, key_file: Path | None) -> Re
     return open_in_force(Workspace(workspace), registry=registry, key_file=key_file)
 
 
-def _print_statuses(statuses: Iterable[dict[str, Any]]) -> None:
+def _print_statuses(statuses: Sequence[dict[str, Any]]) -> None:
+    """Print releases below a header, with lines about each; nothing without any."""
+    columns = ("release", "project", "tier", "members", "state")
+    if statuses:
+        typer.echo("\t".join(columns))
     for each in statuses:
-        typer.echo("\t".join(str(each[name]) for name in ("release", "project", "tier", "members", "state")))
+        typer.echo("\t".join(str(each[name]) for name in columns))
         if each["changed"]:
             typer.echo(
-                f"  {each['changed']} members who have taken consent back: it may not be read, and must be revoked"
+                f"  {each['changed']} members whose consent, or a scope of it, has ended: it may not be read; "
+                "run `baekman release revoke --changed`"
             )
         for later in each["revoked"]:
             typer.echo(printable(f"  revoked {later['day']} by {later['manifest']}: {later['reason']}"))

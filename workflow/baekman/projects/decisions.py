@@ -18,7 +18,7 @@ from baekman.errors import InputRefused, Problem
 from baekman.privacy.reason_text import reason_problems
 from baekman.projects.project import Project, comparable
 from baekman.projects.recorded_lines import RecordedLine, RecordedLines
-from baekman.projects.reviewers import ReviewerKey, Role, reviewer_keys
+from baekman.projects.reviewers import ReviewerKey, Role, inside, reviewer_keys
 from baekman.projects.signing import DECISION_TYPE, SigningKey, sign, unverified_statement, verify
 
 Verdict = Literal["approve", "revise", "reject"]
@@ -222,17 +222,7 @@ def _fault(project: Project, key: ReviewerKey, *, verdict: str, day: date) -> st
         return ""  # an objection counts, whoever makes it
     if key.is_revoked:
         return "the key was revoked"
-    return _inside(project, key)
-
-
-def _inside(project: Project, key: ReviewerKey) -> str:
-    """Return why the reviewer is not outside ``project``; "" when they are."""
-    if project.has_member(key.reviewer.name):
-        return "the reviewer is a member of the project"
-    # an IRB is that of the applicant's institution; the DRB decides for everybody else
-    if key.reviewer.role == "drb" and comparable(key.reviewer.institution) in project.institutions:
-        return "the reviewer is of the project's institution"
-    return ""
+    return inside(project, key.reviewer)
 
 
 def _standing(decisions: Iterator[Decision]) -> dict[tuple[str, str], Decision]:
@@ -283,6 +273,6 @@ def _key_problems(project: Project, key: ReviewerKey | None) -> Iterator[Problem
         yield problem("a key that is in force", "a revoked one")
     if not key.reviewer.valid_from <= today() <= key.reviewer.valid_to:
         yield problem("a key that is valid today", f"one for {key.reviewer.valid_from} to {key.reviewer.valid_to}")
-    if inside := _inside(project, key):
+    if cause := inside(project, key.reviewer):
         action = "another person decides"
-        yield Problem(file="--key", expected="a reviewer outside the project", found=inside, action=action)
+        yield Problem(file="--key", expected="a reviewer outside the project", found=cause, action=action)

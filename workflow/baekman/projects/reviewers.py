@@ -6,14 +6,14 @@ A reviewer keeps the private part; the workspace has the public part. A key is a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from baekman.errors import InputRefused, Problem
-from baekman.projects.project import comparable
+from baekman.projects.project import Project, comparable, open_project, project_ids
 from baekman.projects.recorded_lines import RecordedLine, RecordedLines
 from baekman.projects.signing import PublicKey, SigningKey, canonical_json
 from baekman.workspace.paths import Workspace
@@ -104,6 +104,48 @@ def make_reviewer_key(workspace: Path, reviewer: Reviewer, *, file: Path) -> tup
         }
         append(_line(content, previous=lines.last_digest()), object=public.id[:SHOWN])
     return ReviewerKey(public=public, reviewer=reviewer), True
+
+
+def inside(project: Project, reviewer: Reviewer) -> str:
+    """Return why ``reviewer`` is not outside ``project``; "" when they are."""
+    if project.has_member(reviewer.name):
+        return "the reviewer is a member of the project"
+    # an IRB is that of the applicant's institution; the DRB decides for everybody else
+    if reviewer.role == "drb" and comparable(reviewer.institution) in project.institutions:
+        return "the reviewer is of the project's institution"
+    return ""
+
+
+def require_outside(workspace: Path, reviewer: Reviewer) -> dict[str, str]:
+    """Return the open projects that ``reviewer`` may not decide on: ID -> why (``inside``).
+
+    A project without proof in the audit log takes no decisions and is passed over.
+
+    Raises:
+        InputRefused: The reviewer is inside of every open project, so a key of theirs could decide on nothing.
+    """
+    opened = list(_open_projects(workspace))
+    causes = {project.id: cause for project in opened if (cause := inside(project, reviewer))}
+    if causes and len(causes) == len(opened):
+        raise InputRefused(
+            Problem(
+                file="--reviewer",
+                expected="a person outside the project",
+                found=f"{next(iter(causes.values()))} {next(iter(causes))}",
+                action="name another person: two people outside the project decide on its releases",
+            )
+        )
+    return causes
+
+
+def _open_projects(workspace: Path) -> Iterator[Project]:
+    for project_id in project_ids(workspace):
+        try:
+            project = open_project(workspace, project_id)
+        except InputRefused:
+            continue
+        if not project.is_closed:
+            yield project
 
 
 def revoke_key(workspace: Path, key_id: str) -> bool:

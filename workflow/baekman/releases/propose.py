@@ -87,8 +87,9 @@ def require_unchanged(workspace: Path, home: ReleaseHome, *, registry: Registry,
                 file="release",
                 place=home.id,
                 expected="the plan that was decided on",
-                found="another one today: consent, data or thresholds have changed",
-                action="run `baekman release propose` again, and have the new plan reviewed",
+                found="another one today: consent, data, thresholds or the version of baekman have changed",
+                action=f"run `baekman release propose {home.request}`, without its `snapshots` for today's data, and "
+                "have the new plan reviewed",
             )
         )
     return plan

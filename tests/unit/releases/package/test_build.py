@@ -229,6 +229,17 @@ def test_a_profile_for_slurm_is_refused_where_no_job_can_be_submitted(
         build_release(small.workspace, home.id, registry=small.registry, profile="slurm")
 
 
+def test_the_checks_are_shown_below_a_header(small: SmallRelease, home: ReleaseHome) -> None:
+    place = ["--workspace", str(small.workspace)]
+    shown = CliRunner().invoke(app, ["review", home.id, *place]).stdout.splitlines()
+    header = "number\tcheck\tobserved\tlimit\tverdict"
+    assert shown[:3] == [f"plan {home.read_plan().hash}", header, "1\tconsent\t0\t0\tpass"]
+    assert shown[-1] == str(home.review) and "2\tdecisions\tirb, drb\tirb, drb\tpass" in shown
+    proposed = CliRunner().invoke(app, ["propose", str(small.request()), *place]).stdout.splitlines()
+    assert proposed[:3] == [home.id, shown[0], header]
+    assert proposed[3:] == [line for line in shown[2:-1] if not line.endswith("\tpass")] != []
+
+
 def test_no_decision_no_package(small: SmallRelease) -> None:
     home = small.propose(codes=["KCD8/E119"])
     assert "expected an approval of this plan by irb, of a person outside the project" in refusal(small, home)
@@ -472,7 +483,10 @@ def revoke_by_consent(small: SmallRelease, participant: str) -> None:
         )
     )
     shown = runner.invoke(app, ["status", *place]).stdout
-    assert "  1 members who have taken consent back: it may not be read, and must be revoked\n" in shown
+    assert (
+        "  1 members whose consent, or a scope of it, has ended: it may not be read; "
+        "run `baekman release revoke --changed`\n"
+    ) in shown
     swept = runner.invoke(app, ["revoke", "--changed", *place])
     assert f"{another.id}\t{small.board.project.id}\troom\t{PEOPLE - 1}\trevoked\n" in swept.stdout
     assert not another.package.exists()
@@ -573,8 +587,17 @@ def require_status(small: SmallRelease, home: ReleaseHome, later: ReleaseHome, *
     outside = shutil.copytree(later.package, small.folder / "copy")
     refused = runner.invoke(app, ["verify", str(outside)])
     assert (refused.exit_code, "outside of a workspace it needs" in refused.stderr) == (2, True)
-    by_person = runner.invoke(app, ["revoke", later.id, "--reason", "wrong units", *place])
-    assert by_person.exit_code == 0 and ": wrong units\n" in by_person.stdout and not later.package.exists()
+    for reason, words in (("no reason was stated", []), ("wrong units", ["--reason", "wrong units"])):
+        shutil.rmtree(later.revoked, ignore_errors=True)
+        shutil.copytree(outside, later.package, dirs_exist_ok=True)
+        by_person = runner.invoke(app, ["revoke", later.id, *words, *place])
+        assert by_person.stdout.splitlines()[:2] == [
+            "release\tproject\ttier\tmembers\tstate",
+            f"{later.id}\t{small.board.project.id}\troom\t{PEOPLE - 1}\trevoked",
+        ]
+        assert by_person.exit_code == 0 and f": {reason}\n" in by_person.stdout and not later.package.exists()
+    wrong = runner.invoke(app, ["revoke", "--changed", "--reason", "wrong units", *place])
+    assert wrong.exit_code == 2 and "either a release, or --changed alone" in wrong.stderr
     with pytest.raises(InputRefused, match=r"--participant: expected a member of R.*, found somebody else"):
         revoke_release(small.workspace, later.id, registry=small.registry, reason="wrong units", participant=withdrawn)
 

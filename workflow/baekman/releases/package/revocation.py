@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 ACTION = "release.revoke"
 WITHDRAWAL = "withdrawal"  # the reason of a revocation by `baekman withdraw`
 SCOPE = "withdrawal of a scope"  # or a consent that has ended
+NO_REASON = "no reason was stated"
 PROJECT_CLOSED = "the project is closed"
 UNFINISHED = ".package."  # before the names of folders of unfinished packages
 GOING = ".going."  # before the names of packages on their way out
