@@ -11,8 +11,8 @@ from pathlib import Path
 
 import baekman
 import baekman.api.cohort
+import baekman.api.frozen_cohort
 import baekman.api.opening
-import baekman.frozen_cohort
 import baekman.query.genotypes
 import baekman.tables.dataset
 import numpy as np
@@ -48,7 +48,7 @@ PUBLIC = [
 MODULES = (
     baekman.api.cohort,
     baekman.api.opening,
-    baekman.frozen_cohort,
+    baekman.api.frozen_cohort,
     baekman.tables.dataset,
     baekman.query.genotypes,
 )
@@ -103,7 +103,7 @@ def test_every_public_name_and_method_has_an_example() -> None:
         "tables.dataset.open_table",
         "tables.dataset.open_tables",
     }
-    assert {*methods, *functions, "api.cohort.Cohort", "frozen_cohort.open_freeze"} - names == set()
+    assert {*methods, *functions, "api.cohort.Cohort", "api.frozen_cohort.open_freeze"} - names == set()
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from baekman.api.cohort import Cohort
+    from baekman.api.frozen_cohort import FrozenCohort, open_freeze
     from baekman.api.opening import create_cohort, open_cohort
     from baekman.cohort.snapshot import Snapshot
     from baekman.errors import InputRefused
-    from baekman.frozen_cohort import FrozenCohort, open_freeze
     from baekman.records.access import Records, open_records
     from baekman.tables.dataset import open_table, open_tables
 
@@ -37,13 +37,13 @@ __all__ = [
 
 _MODULES = {
     "Cohort": "baekman.api.cohort",
-    "FrozenCohort": "baekman.frozen_cohort",
+    "FrozenCohort": "baekman.api.frozen_cohort",
     "InputRefused": "baekman.errors",
     "Records": "baekman.records.access",
     "Snapshot": "baekman.cohort.snapshot",
     "create_cohort": "baekman.api.opening",
     "open_cohort": "baekman.api.opening",
-    "open_freeze": "baekman.frozen_cohort",
+    "open_freeze": "baekman.api.frozen_cohort",
     "open_records": "baekman.records.access",
     "open_table": "baekman.tables.dataset",
     "open_tables": "baekman.tables.dataset",

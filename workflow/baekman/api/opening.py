@@ -40,8 +40,8 @@ def open_cohort(
     """
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
     if not (Path(path) / "store.json").exists():
+        from baekman.api.frozen_cohort import open_freeze
         from baekman.freezes.folder import is_freeze
-        from baekman.frozen_cohort import open_freeze
 
         if is_freeze(Path(path)):
             return open_freeze(path, snapshot=snapshot, workspace=workspace, purpose=purpose, engine=engine)
