@@ -18,6 +18,7 @@ from baekman.cli.options import (
     delivery_ids,
     one_delivery,
 )
+from baekman.cli.shared.ended_consent import open_and_revoke_ended, open_registry_and_sweep
 from baekman.cli.shared.notes import note
 from baekman.engine.progress import progress_bar
 
@@ -70,6 +71,7 @@ def receive(
             run=here(workers=workers, progress=lambda done, total: show("receiving", done, total)),
         )
     sweep(Workspace(workspace))
+    open_and_revoke_ended(workspace, registry=registry, key_file=key_file)
     failures = read_failures(Workspace(workspace).delivery(received.delivery_id), ("intake",)).values()
     for failure in failures:
         note(f"not processed: {failure.participant_id}: {failure.lines[-1] if failure.lines else failure.rule}")
@@ -101,7 +103,6 @@ def return_report(
     """
     from baekman import audit, pseudonyms
     from baekman.intake.return_report import write_return_report
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     pseudonyms.check(delivery, "D")

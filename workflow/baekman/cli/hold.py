@@ -18,6 +18,7 @@ from baekman.cli.options import (
     WorkspaceOption,
     delivery_ids,
 )
+from baekman.cli.shared.ended_consent import open_registry_and_sweep
 from baekman.cli.shared.notes import note
 from baekman.files.shown_text import printable
 
@@ -174,7 +175,6 @@ def _decide(
 ) -> None:
     """Record a decision and print a line for each specimen that it is on."""
     from baekman.hold.decision import decide
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.decisions import person
     from baekman.workspace.identity import require_workspace
     from baekman.workspace.paths import Workspace

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from baekman.cli.options import CORES, HERE, KeyFileOption, RegistryOption, WorkersOption, WorkspaceOption
+from baekman.cli.shared.ended_consent import open_registry_and_sweep
 from baekman.cli.shared.notes import note
 from baekman.cli.shared.receipts import revocation_lines, summary
 from baekman.engine.progress import file_count
@@ -88,7 +89,6 @@ def withdraw(
 
     Example: baekman withdraw P0123456789ABC --workspace W
     """
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.withdrawal import withdraw as withdraw_everywhere
     from baekman.workspace.paths import Workspace
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.cli.shared.ended_consent import open_registry_and_sweep
 from baekman.cli.shared.notes import note
 from baekman.files.shown_text import printable
 
@@ -244,7 +245,6 @@ def close(
     from baekman.projects.closing import close as close_project
     from baekman.projects.project import open_project
     from baekman.releases.package.revocation import revoke_project
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.identity import require_workspace
     from baekman.workspace.paths import Workspace
 

@@ -21,6 +21,7 @@ from baekman.cli.options import (
     delivery_of_records,
     print_findings,
 )
+from baekman.cli.shared.ended_consent import open_and_revoke_ended
 from baekman.query.limits import MEMORY_LIMIT, SPILL_LIMIT, TIME_LIMIT
 
 app = typer.Typer(help="Records: dated facts about participants, and the days that are covered.", no_args_is_help=True)
@@ -91,6 +92,7 @@ def receive(
         access=Access(registry=registry, key_file=key_file),
         engine=Engine(workers=workers, scheduler=scheduler, insecure=insecure),
     )
+    open_and_revoke_ended(workspace, registry=registry, key_file=key_file)
     if received.status == "same":
         typer.echo(f"{received.delivery_id} was received before: nothing to do")
         return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.cli.shared.ended_consent import open_registry_and_sweep
 from baekman.cli.shared.notes import note
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def import_(
     from baekman.files.digests import sha256_of
     from baekman.registry.denied_list import consent_change
     from baekman.registry.importing import import_registrations
-    from baekman.withdrawal import leave_waiting_of, open_registry_and_sweep
+    from baekman.withdrawal import leave_waiting_of
     from baekman.workspace.paths import Workspace
 
     place = Workspace(workspace)
@@ -103,7 +104,6 @@ def show(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
     """
     from baekman import audit
     from baekman.registry.listing import PARTICIPANT_COLUMNS, participant_rows
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
@@ -155,7 +155,6 @@ def upgrade(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, 
     from baekman import audit
     from baekman.registry.records import open_registry
     from baekman.registry.seal.upgrade import Unsealed
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     with audit.use(workspace, action="registry.upgrade"):
@@ -203,7 +202,6 @@ def consent(
     """
     from baekman import audit
     from baekman.consent import ALL_SCOPES, ConsentEvent, Decision, Scope, duo_codes, today
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     place = Workspace(workspace)
@@ -260,7 +258,6 @@ def withdraw(
     Example: baekman registry withdraw P0123456789ABC --workspace W
     """
     from baekman.registry.denied_list import withdraw as withdraw_in_registry
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     place = Workspace(workspace)
@@ -284,7 +281,6 @@ def rotate_key(
     """
     from baekman import audit
     from baekman.registry.key_rotation import rotate_key as rotate
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)
@@ -315,7 +311,6 @@ def export_institution(
     from baekman import audit
     from baekman.intake.institution.page import write_summary
     from baekman.registry.listing import write_institution
-    from baekman.withdrawal import open_registry_and_sweep
     from baekman.workspace.paths import Workspace
 
     opened = open_registry_and_sweep(Workspace(workspace), registry=registry, key_file=key_file)

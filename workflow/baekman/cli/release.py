@@ -19,6 +19,7 @@ from baekman.cli.options import (
     WorkersOption,
     WorkspaceOption,
 )
+from baekman.cli.shared.ended_consent import revoke_ended
 from baekman.cli.shared.notes import note
 from baekman.files.shown_text import printable
 
@@ -53,6 +54,7 @@ def propose(
 
     require_workspace(workspace)
     opened = open_in_force(Workspace(workspace), registry=registry, key_file=key_file)
+    revoke_ended(workspace, registry=opened)
     home, plan = make_proposal(workspace, request, registry=opened)
     typer.echo(home.id)
     typer.echo(f"plan {plan.hash}")
@@ -114,6 +116,7 @@ def build(
     from baekman.releases.package.build import build_release
 
     opened = _open(workspace, registry=registry, key_file=key_file)
+    revoke_ended(workspace, registry=opened)
     engine = Engine(workers=workers, scheduler=scheduler, insecure=insecure)
     built = build_release(workspace, release, registry=opened, engine=engine, profile=profile or "", warn=note)
     typer.echo(str(built))
@@ -185,7 +188,8 @@ def revoke(
     """Revoke a release: write the next manifest, delete the package here; prints who must delete copies outside.
 
     `baekman withdraw` and `baekman registry consent` revoke at once what a participant takes back. A consent that ends
-    by its date, or at majority, ends without a command: run --changed once a day.
+    by its date, or at majority, ends without a command: --changed revokes every package with it, and so does the first
+    command of a day that opens the registry.
 
     Example: baekman release revoke R… --reason 'an institution corrected its records' --workspace W
     """

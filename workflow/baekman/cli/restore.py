@@ -24,12 +24,14 @@ def check(
     """Apply withdrawals and refusals again after a back-up of registry, workspace or cohort was restored.
 
     Registry, marks, list of denials, receipts and audit log get what any of them knows; data of withdrawn participants
-    is removed. Prints a line for each thing done. A second call does nothing.
+    is removed, and packages with a member of ended consent are revoked. Prints a line for each thing done. A second
+    call does nothing.
 
     Example: baekman restore check --workspace W
     """
     from baekman.registry.records import open_registry
     from baekman.registry.seal.upgrade import Unsealed
+    from baekman.releases.package.revocation import revoke_ended
     from baekman.withdrawal import restore_check
     from baekman.workspace.paths import Workspace
 
@@ -37,4 +39,5 @@ def check(
     if opened.was_unsealed:
         print("the registry is a copy from before it was sealed: its records were sealed as they are")
     lines = restore_check(Workspace(workspace), registry=opened, workers=workers)
+    lines += revoke_ended(workspace, registry=opened)
     print("\n".join(lines) or "everything is in order: nothing to do")

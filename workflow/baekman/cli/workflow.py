@@ -22,6 +22,7 @@ from baekman.cli.options import (
     inbox_folder,
     one_delivery,
 )
+from baekman.cli.shared.ended_consent import daily_revocation, open_and_revoke_ended
 from baekman.cli.shared.notes import note
 from baekman.engine.progress import LINE_SECONDS, is_quiet, minute, progress_bar
 from baekman.errors import EXIT_DONE, EXIT_FAILED, InputRefused
@@ -116,6 +117,7 @@ def deliver(
     _check_scheduler(insecure=insecure)
     _check_cluster(profile)
     _note_cores(cores, profile)
+    open_and_revoke_ended(workspace)
     try:
         outcome = _deliver(delivery, workspace=workspace, config=config, profile=profile, cores=cores)
     except InputRefused as refusal:
@@ -149,6 +151,8 @@ def watch(
     insecure: InsecureOption = False,
 ) -> None:
     """Deliver each complete delivery in INBOX once: every file is there in full size, and nothing changes any more.
+
+    Once a day it revokes the packages of releases with a member of ended consent.
 
     Example: baekman watch /data/inbox --workspace /data/cohort --profile slurm
     """
@@ -185,10 +189,7 @@ def watch(
         inbox,
         workspace=watched,
         calls=Calls(
-            deliver=deliver_folder,
-            refuse=report_refusal,
-            wait=report_wait,
-            looked=_print_look if once else _print_looks(),
+            deliver=deliver_folder, refuse=report_refusal, wait=report_wait, looked=_looked(workspace, once=once)
         ),
         once=once,
         quiet_seconds=quiet,
@@ -207,6 +208,17 @@ def _notify_refusal(refusal: InputRefused, folder: Path, *, workspace: Path, con
     except InputRefused:
         return
     Notifier(settings, workspace=Workspace(workspace)).refused(refusal, folder=folder)
+
+
+def _looked(workspace: Path, *, once: bool) -> Callable[[Mapping[str, int]], None]:
+    """Return the function for the end of each look: it prints the look, and does what is due once a day."""
+    show, revoke = _print_look if once else _print_looks(), daily_revocation(workspace)
+
+    def looked(counts: Mapping[str, int]) -> None:
+        show(counts)
+        revoke()
+
+    return looked
 
 
 def _print_look(counts: Mapping[str, int]) -> None:

@@ -23,6 +23,8 @@ from baekman.cli.privacy import app as privacy_app
 from baekman.cli.project import app as project_app
 from baekman.cli.registry import app as registry_app
 from baekman.cli.release import app
+from baekman.cli.restore import app as restore_app
+from baekman.cli.workflow import app as workflow_app
 from baekman.consent import ConsentEvent, Decision, Scope, today
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile, InputRefused
@@ -43,7 +45,7 @@ from baekman.releases.package import contents
 from baekman.releases.package.build import build_release
 from baekman.releases.package.files import PackageFolder
 from baekman.releases.package.manifest import open_manifest
-from baekman.releases.package.revocation import revoke_release, statuses
+from baekman.releases.package.revocation import revoke_ended, revoke_release, statuses
 from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
 from baekman.releases.plan import Check
@@ -55,6 +57,7 @@ from support.record_batches import day
 from support.registrations import table
 from support.servers.dask_workers import CERTIFICATE, tls_cluster
 from support.small_release import PEOPLE, SmallRelease, small_release
+from typer import Typer
 from typer.testing import CliRunner
 
 
@@ -435,6 +438,7 @@ def require_scope(small: SmallRelease, *, before: dict[str, pa.Table]) -> None:
 
     The participant has one of the twelve lowest values, and eleven others stay at or below the lowest that is shown.
     """
+    assert revoke_ended(small.workspace, registry=small.registry) == []
     participant = small.participants[0]
     event = ConsentEvent(
         participant_id=participant, decision=Decision.WITHDRAWN, scopes=(Scope.CLINICAL,), valid_from=today()
@@ -534,6 +538,7 @@ def revoke_by_import(small: SmallRelease) -> None:
     """Require that a table that takes back one scope of a member revokes each package with it."""
     home = small.approve(small.propose(codes=["KCD8/E119"], regions=None))
     build(small, home)
+    revoke_by_day(small, home)
     row = f"병원1\tBAR-0003\tSUBJ-3\tgeneral\tfemale\twithdrawn\t{today()}\t\tclinical\t1953\t\t\t"
     place = ["--workspace", str(small.workspace)]
     done = CliRunner().invoke(registry_app, ["import", str(table(small.folder, row, name="later.tsv")), *place])
@@ -548,6 +553,53 @@ def revoke_by_import(small: SmallRelease) -> None:
             valid_from=today(),
         )
     )
+    denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
+
+
+def revoke_by_day(small: SmallRelease, home: ReleaseHome) -> None:
+    """Require that commands that open the registry revoke, once a day, a package with a consent that has ended.
+
+    A release that cannot be read stops no command, and its members are asked again by the next one.
+    """
+    place, inbox = ["--workspace", str(small.workspace)], small.folder / "inbox"
+    inbox.mkdir()
+    package = shutil.copytree(home.package, small.folder / "by-day")
+    clinical: dict[str, Any] = {"participant_id": small.participants[1], "scopes": (Scope.CLINICAL,)}
+    small.registry.add_consent(
+        ConsentEvent(**clinical, decision=Decision.REFUSED, valid_from=today(), valid_to=today())
+    )
+    line = f"release {home.id} is revoked; `baekman release status` lists who must delete it\n"
+    other = ["consent", small.participants[2], "--decision", "withdrawn", "--scope", "lifestyle", *place]
+    commands: list[tuple[Typer, list[str]]] = [
+        (registry_app, other),
+        (workflow_app, ["watch", str(inbox), "--once", *place]),
+        (restore_app, ["check", *place]),
+    ]
+    asked = small.workspace / "releases" / ".consent-asked"
+    assert asked.read_text() == today().isoformat()
+    for command, words in commands[:2]:
+        assert line not in CliRunner().invoke(command, words).output and home.package.is_dir()
+    for command, words in commands:
+        asked.write_text((today() - timedelta(days=1)).isoformat())
+        assert line in CliRunner().invoke(command, words).output and not home.package.exists()
+        (status,) = statuses(small.workspace, release=home.id)
+        assert [each["reason"] for each in status["revoked"]] == [
+            "the consent of a member, or a scope of it, has ended"
+        ]
+        shutil.rmtree(home.revoked)
+        shutil.copytree(package, home.package)
+    damaged = home.path.with_name(pseudonyms.new("R"))
+    (damaged / "package").mkdir(parents=True)
+    (damaged / "plan.json").write_text("{}")
+    unknown = f"release {damaged.name}: whether the consent of a member has ended is not known: "
+    for is_there in (True, False):  # a restored package is found on the same day too
+        done = CliRunner().invoke(*commands[2])
+        assert (unknown in done.stdout, line in done.stdout, done.exit_code) == (True, is_there, 0)
+    assert not asked.exists()
+    shutil.rmtree(damaged)
+    shutil.rmtree(home.revoked)
+    shutil.copytree(package, home.package)
+    small.registry.add_consent(ConsentEvent(**clinical, decision=Decision.GRANTED, valid_from=today()))
     denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
 
 

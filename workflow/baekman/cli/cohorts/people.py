@@ -21,6 +21,7 @@ from baekman.cli.options import (
     WorkersOption,
     print_json,
 )
+from baekman.cli.shared.ended_consent import open_registry_and_sweep
 from baekman.cli.shared.opening import note_left_out, opened_cohort
 from baekman.cli.shared.query_options import SnapshotOption
 
@@ -132,7 +133,6 @@ def _registered(
     from baekman.registry.listing import registered_pages
     from baekman.registry.verdict_history import institutions_of
     from baekman.report.cohort.types import count_types
-    from baekman.withdrawal import open_registry_and_sweep
 
     if cohort.store.is_bare:
         raise typer.BadParameter("a cohort of no workspace has no registry of types", param_hint="--types")
@@ -169,7 +169,6 @@ def _types(cohort: Cohort) -> pa.Table:
     import pyarrow as pa
 
     from baekman.registry.listing import registered_pages
-    from baekman.withdrawal import open_registry_and_sweep
 
     schema = pa.schema([("participant_id", pa.string()), ("type", pa.string())])
     parts = []

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from baekman import audit
 from baekman.consent import today
 from baekman.errors import DamagedFile, InputRefused, Problem
-from baekman.files.atomic import atomic_file
+from baekman.files.atomic import atomic_file, write_text
 from baekman.files.digests import sha256_of
 from baekman.files.locks import exclusive
 from baekman.privacy.reason_text import reason_problems
@@ -43,11 +43,13 @@ if TYPE_CHECKING:
 
 ACTION = "release.revoke"
 WITHDRAWAL = "withdrawal"  # the reason of a revocation by `baekman withdraw`
-SCOPE = "withdrawal of a scope"  # or a consent that has ended
+SCOPE = "withdrawal of a scope"
+ENDED = "the consent of a member, or a scope of it, has ended"
 NO_REASON = "no reason was stated"
 PROJECT_CLOSED = "the project is closed"
 UNFINISHED = ".package."  # before the names of folders of unfinished packages
 GOING = ".going."  # before the names of packages on their way out
+ASKED = ".consent-asked"  # in the folder of releases: the day on which all packages were asked last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,19 +154,61 @@ def revoke_changed(workspace: Path, *, registry: Registry, participant: str = ""
     Raises:
         InputRefused, DamagedFile: A release cannot be read; all others are revoked.
     """
+    revoked, faults = _revoke_changed(workspace, registry=registry, participant=participant)
+    if faults:
+        raise next(iter(faults.values()))
+    return revoked
+
+
+def is_asked_today(workspace: Path) -> bool:
+    """Return whether ``revoke_ended`` has nothing to ask today: it has asked, or there is no package."""
+    if not any(_has_package(home) for home in releases(workspace)):
+        return True
+    try:
+        return _asked(workspace).read_text(encoding="utf-8") == today().isoformat()
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def revoke_ended(workspace: Path, *, registry: Registry) -> list[str]:
+    """Revoke each package in which the consent of a member has ended, by its date or at majority.
+
+    Returns:
+        A line for each release that was revoked, and for each that cannot be read. The next call asks those again.
+    """
+    revoked, faults = _revoke_changed(workspace, registry=registry)
+    lines = [f"release {home.id} is revoked; `baekman release status` lists who must delete it" for home in revoked]
+    for release, fault in faults.items():
+        cause = fault.problems[0] if isinstance(fault, InputRefused) else fault
+        lines.append(f"release {release}: whether the consent of a member has ended is not known: {cause}")
+    return lines
+
+
+def _revoke_changed(
+    workspace: Path, *, registry: Registry, participant: str = ""
+) -> tuple[list[ReleaseHome], dict[str, Exception]]:
+    """Return the releases that were revoked, and why others cannot be read; note the day if all members were asked."""
     revoker = Revoker(workspace=workspace, registry=registry)
+    day, reason = today().isoformat(), SCOPE if participant else ENDED
     revoked: list[ReleaseHome] = []
-    faults: list[Exception] = []
-    for home in filter(_has_package, releases(workspace)):
+    faults: dict[str, Exception] = {}
+    homes = [home for home in releases(workspace) if _has_package(home)]
+    for home in homes:
         try:
             has_changed = revoker.has_changed(home, participant=participant)
-            if has_changed and revoker.revoke(home, reason=SCOPE, participant=participant):
+            if has_changed and revoker.revoke(home, reason=reason, participant=participant):
                 revoked.append(home)
         except (InputRefused, DamagedFile) as fault:
-            faults.append(fault)
+            faults[home.id] = fault
     if faults:
-        raise faults[0]
-    return revoked
+        _asked(workspace).unlink(missing_ok=True)
+    elif homes and not participant:
+        write_text(_asked(workspace), day)
+    return revoked, faults
+
+
+def _asked(workspace: Path) -> Path:
+    return Workspace(workspace).releases / ASKED
 
 
 def revoke_project(workspace: Path, project: str, *, registry: Registry) -> list[ReleaseHome]:
