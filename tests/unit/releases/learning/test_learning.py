@@ -111,6 +111,44 @@ def write_relatives(workspace: Path, first: str, second: str) -> None:
     write_sealed(folder / NOTE, {"snapshot": 1})
 
 
+def require_croissant(package: Path) -> None:
+    """Require of croissant.json what mlcroissant 1.1.1 asked for when it validated and read a package by hand.
+
+    Each term has an entry in the context; each record set has the columns of all its files.
+    """
+    description = json.loads((package / "croissant.json").read_text())
+    context = description.pop("@context")
+    assert description["conformsTo"] == "http://mlcommons.org/croissant/1.0"
+    of_schema_org = {"name", "description", "license", "url", "version", "datePublished", "distribution"}
+    of_schema_org |= {"contentUrl", "encodingFormat", "sha256"}
+    terms = keys_in(description) - of_schema_org - {"@id", "@type", "dataType", "conformsTo"}
+    assert {term: context.get(term) for term in terms} == {term: f"cr:{term}" for term in terms}
+    parts = {part["@id"]: part for part in description["distribution"]}
+    files = {name for name, part in parts.items() if part["@type"] == "cr:FileObject"}
+    assert files == {path.relative_to(package).as_posix() for path in package.rglob("*.parquet")}
+    assert {part["encodingFormat"] for part in parts.values()} == {"application/x-parquet"}
+    described = set()
+    for record in description["recordSet"]:
+        (source,) = {json.dumps(field["source"] | {"extract": ""}) for field in record["field"]}
+        place = next(each for name, each in json.loads(source).items() if name != "extract")["@id"]
+        own = {place} & files or {
+            path.relative_to(package).as_posix() for path in package.glob(parts[place]["includes"])
+        }
+        for name in own:
+            columns = pq.read_schema(package / name).names
+            assert columns == [field["name"] for field in record["field"]]
+            assert columns == [field["source"]["extract"]["column"] for field in record["field"]]
+        described |= own
+    assert described == files
+
+
+def keys_in(value: object) -> set[str]:
+    """Return the keys of all objects in a JSON value."""
+    if isinstance(value, list):
+        return set[str]().union(*map(keys_in, value))
+    return value.keys() | keys_in([*value.values()]) if isinstance(value, dict) else set()
+
+
 def test_a_release_for_learning_is_valid_meds_with_matrices_and_croissant(tmp_path: Path) -> None:
     meds = pytest.importorskip("meds")
     small = small_release(tmp_path)
@@ -154,12 +192,7 @@ def test_a_release_for_learning_is_valid_meds_with_matrices_and_croissant(tmp_pa
         assert matrix[row["site"], row["sample"]] == copies
     if HAS_PLINK2:
         require_pgen_of(package, matrices, project_ids=splits_of(package), folder=tmp_path)
-    description = json.loads((package / "croissant.json").read_text())
-    assert description["conformsTo"] == "http://mlcommons.org/croissant/1.0"
-    names = {part["@id"] for part in description["distribution"] if part["@type"] == "cr:FileObject"}
-    assert names == {path.relative_to(package).as_posix() for path in package.rglob("*.parquet")}
-    fields = {record["@id"]: [field["name"] for field in record["field"]] for record in description["recordSet"]}
-    assert fields["participants"] == ["sample", "project_id", "sex", "birth", "has_genotypes"]
+    require_croissant(package)
     relatives = pq.read_table(package / "splits.parquet").to_pylist()
     assert {row["institution"] for row in relatives} == {"1", "2"}
     assert [row["without_institution_1"] for row in relatives].count("excluded") == 1
