@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from support import PROJECT
 from support.servers import slurm
 from support.small_release import SmallRelease, small_release
 from support.store_tools import hashes
+from support.transfers import decrypted, make_keys, recipient
 
 pytestmark = pytest.mark.cluster
 
@@ -31,16 +33,36 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallRelease:
 
 
 @pytest.fixture(scope="module")
-def releases(small: SmallRelease) -> dict[str, tuple[ReleaseHome, dict[str, str]]]:
+def key_file(small: SmallRelease) -> Path:
+    """Return the private key of the recipient of a transfer."""
+    return make_keys(small.folder / "recipient")
+
+
+@pytest.fixture(scope="module")
+def releases(small: SmallRelease, key_file: Path) -> dict[str, tuple[ReleaseHome, dict[str, str]]]:
     """Return approved releases that have tasks of every kind, each with the digests of the package built here."""
     learning = {"shape": "meds", "genotypes": "dense", "regions": ["c1:1-60", "c1:100-120"]}
     pgen = {"pgen": shutil.which("plink2") is not None}
     built = {}
-    for name, keys in {"tables": {}, "learning": {**learning, **pgen}}.items():
+    transfer = {"tier": "transfer", "recipient": recipient(key_file)}
+    for name, keys in {"tables": {}, "learning": {**learning, **pgen}, "transfer": transfer}.items():
         home = small.approve(small.propose(**keys))
-        built[name] = (home, hashes(build_release(small.workspace, home.id, registry=small.registry)))
+        package = build_release(small.workspace, home.id, registry=small.registry)
+        built[name] = (home, digests(package, key_file))
         shutil.rmtree(home.package)
     return built
+
+
+def digests(package: Path, key_file: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a package that has the same bytes in each build.
+
+    The encrypted files of a transfer, and the manifest and crate that name them, never have: of these the plain bytes.
+    """
+    found = hashes(package)
+    if not list(package.rglob("*.c4gh")):
+        return found
+    plain = {name: hashlib.sha256(data).hexdigest() for name, data in decrypted(package, key_file).items()}
+    return {name: found[name] for name in ("README.md", "dictionary.tsv")} | plain
 
 
 def started(small: SmallRelease, home: ReleaseHome, cluster: dict[str, str], *words: str) -> subprocess.Popen[str]:
@@ -52,20 +74,22 @@ def started(small: SmallRelease, home: ReleaseHome, cluster: dict[str, str], *wo
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["tables", "learning"])
+@pytest.mark.parametrize("name", ["tables", "learning", "transfer"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_release_built_on_slurm_has_the_bytes_of_one_built_here(
     way: str,
     name: str,
     small: SmallRelease,
     releases: dict[str, tuple[ReleaseHome, dict[str, str]]],
+    key_file: Path,
     cluster: dict[str, str],
 ) -> None:
     home, expected = releases[name]
     process = started(small, home, cluster, *WAYS[way])
     _, messages = process.communicate(timeout=600)
     assert process.returncode == 0, messages
-    assert hashes(home.package) == expected and len(expected) > 8
+    assert digests(home.package, key_file) == expected and len(expected) > 6
+    assert bool(list(home.package.rglob("*.c4gh"))) == (name == "transfer")
     word = "submitted with SLURM jobid" if way == "jobs" else "2 workers as jobs of Slurm"
     assert word in messages
     # nothing is left of the run: no secret, no job

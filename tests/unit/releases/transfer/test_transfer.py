@@ -29,28 +29,17 @@ from baekman.releases.package.revocation import revoke_release, statuses
 from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
 from baekman.releases.transfer import encryption
-from crypt4gh.keys.c4gh import generate
 from support.small_release import SmallRelease, small_release
+from support.transfers import IN_CLEAR, decrypted, make_keys, recipient, secret
 from typer.testing import CliRunner
-
-IN_CLEAR = {"README.md", "dictionary.tsv", "manifest.dsse.json", "ro-crate-metadata.json"}
 
 
 @pytest.fixture(scope="module")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
     for name in ("recipient", "stranger"):
-        generate(str(folder / name), str(folder / f"{name}.pub"), b"", None)
-        (folder / name).chmod(0o600)
+        make_keys(folder / name)
     return folder / "recipient"
-
-
-def secret(file: Path) -> bytes:
-    return bytes(crypt4gh.keys.get_private_key(str(file), lambda: ""))
-
-
-def recipient(file: Path) -> dict[str, str]:
-    return {"name": "Prof. Hong", "public_key": file.with_suffix(".pub").read_text()}
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +73,6 @@ def build(small: SmallRelease, home: ReleaseHome, *, workers: int = 1) -> Path:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def decrypted(package: Path, key: Path) -> dict[str, bytes]:
-    """Return what the library itself decrypts, by name without ``.c4gh``."""
-    plain = {}
-    for name, data in files(package).items():
-        if name not in IN_CLEAR:
-            output = io.BytesIO()
-            crypt4gh.lib.decrypt([(0, secret(key), None)], io.BytesIO(data), output)
-            plain[name.removesuffix(".c4gh")] = output.getvalue()
-    return plain
 
 
 def manifest_of(small: SmallRelease, package: Path) -> Manifest:
