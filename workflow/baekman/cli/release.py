@@ -59,25 +59,28 @@ def propose(
     typer.echo(home.id)
     typer.echo(f"plan {plan.hash}")
     _print_checks(check for check in plan.checks if check.verdict != "pass")
+    if home.is_revoked:
+        note(f"note: {home.id} was revoked and is never built again: say in `why` what has changed, for a new plan")
 
 
 @app.command()
 def review(release: ReleaseArgument, workspace: WorkspaceOption = HERE) -> None:
-    """Print the plan's hash, every check with its decisions today, and the path of the dossier.
+    """Print the plan's hash, every check with the decisions of today, and the path of the dossier.
 
-    The lines of the checks have a header; between their columns are tabs.
+    The lines of the checks have a header; between their columns are tabs. Check 11 is known when the package is built.
 
     Example: baekman release review R… --workspace W
     """
     from baekman.consent import today
     from baekman.projects.project import open_project
-    from baekman.releases.checks.order import decisions
+    from baekman.releases.checks.order import decisions, leak_scan
     from baekman.releases.home import release_home
 
     home = release_home(workspace, release)
     plan = home.read_plan()
     typer.echo(f"plan {plan.hash}")
-    _print_checks([*plan.checks, decisions(open_project(workspace, plan.project), plan, at=today())])
+    decided = decisions(open_project(workspace, plan.project), plan, at=today())
+    _print_checks([*plan.checks, decided, leak_scan(is_built=home.package.is_dir())])
     typer.echo(str(home.review))
 
 

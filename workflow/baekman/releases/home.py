@@ -63,6 +63,11 @@ class ReleaseHome:
         """Return whether rows of the release may be outside: it has a package, or had one that was revoked."""
         return self.package.is_dir() or self.revoked.is_dir()
 
+    @property
+    def is_revoked(self) -> bool:
+        """Return whether a later manifest revokes the package of the release."""
+        return any(self.revoked.glob("*.dsse.json"))
+
     def read_plan(self) -> Plan:
         """Return the plan; raise as ``plan.read_plan``."""
         return read_plan(self.path)

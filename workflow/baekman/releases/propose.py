@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from baekman import audit, pseudonyms
 from baekman.consent import today
-from baekman.errors import InputRefused, Problem
 from baekman.files.atomic import fsync_folder, write_text
 from baekman.files.locks import exclusive
 from baekman.projects.project import open_project
@@ -66,33 +64,6 @@ def propose(workspace: Path, request: Path, *, registry: Registry, at: date | No
         home.path.rename(folder / home.id)
         fsync_folder(folder)
     return ReleaseHome(folder / home.id), plan
-
-
-def require_unchanged(workspace: Path, home: ReleaseHome, *, registry: Registry, at: date | None = None) -> Plan:
-    """Return the plan of a proposed release, made again from today's state.
-
-    Raises:
-        InputRefused: The plan is another now, for example because a consent ended: its decisions are void.
-    """
-    project = open_project(workspace, home.read_plan().project)
-    with tempfile.TemporaryDirectory(prefix="baekman-release-") as folder:
-        again = ReleaseHome(Path(folder) / home.id)
-        again.path.mkdir()
-        request, decided = home.read_request(), home.read_plan()
-        day = at or today()
-        plan = make_plan(workspace, request, home=again, project=project, registry=registry, at=day, decided=decided)
-    if plan.hash != decided.hash:
-        raise InputRefused(
-            Problem(
-                file="release",
-                place=home.id,
-                expected="the plan that was decided on",
-                found="another one today: consent, data, thresholds or the version of baekman have changed",
-                action=f"run `baekman release propose {home.request}`, without its `snapshots` for today's data, and "
-                "have the new plan reviewed",
-            )
-        )
-    return plan
 
 
 @contextmanager

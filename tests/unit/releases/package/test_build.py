@@ -237,15 +237,27 @@ def test_the_checks_are_shown_below_a_header(small: SmallRelease, home: ReleaseH
     shown = CliRunner().invoke(app, ["review", home.id, *place]).stdout.splitlines()
     header = "number\tcheck\tobserved\tlimit\tverdict"
     assert shown[:3] == [f"plan {home.read_plan().hash}", header, "1\tconsent\t0\t0\tpass"]
-    assert shown[-1] == str(home.review) and "2\tdecisions\tirb, drb\tirb, drb\tpass" in shown
+    assert shown[-2:] == ["11\tleak_scan\t\t0\ttold", str(home.review)]
+    assert "2\tdecisions\tirb, drb\tirb, drb\tpass" in shown
+    assert {line.partition("\t")[0] for line in shown[2:-1]} == {str(number) for number in range(1, 12)}
     proposed = CliRunner().invoke(app, ["propose", str(small.request()), *place]).stdout.splitlines()
     assert proposed[:3] == [home.id, shown[0], header]
-    assert proposed[3:] == [line for line in shown[2:-1] if not line.endswith("\tpass")] != []
+    assert proposed[3:] == [line for line in shown[2:-2] if not line.endswith("\tpass")] != []
+    build(small, home)
+    assert "11\tleak_scan\t0\t0\tpass" in CliRunner().invoke(app, ["review", home.id, *place]).stdout.splitlines()
 
 
 def test_no_decision_no_package(small: SmallRelease) -> None:
     home = small.propose(codes=["KCD8/E119"])
     assert "expected an approval of this plan by irb, of a person outside the project" in refusal(small, home)
+
+
+def propose_again(home: ReleaseHome) -> str:
+    """Return the end of a refusal: the command for the next plan."""
+    return (
+        f"run `baekman release propose` with the request again, or with {home.request} without its `snapshots`; the "
+        "new plan needs decisions of its own"
+    )
 
 
 def test_a_changed_plan_voids_the_decisions(
@@ -258,8 +270,7 @@ def test_a_changed_plan_voids_the_decisions(
 
     monkeypatch.setattr(build_module, "make_plan", changed)
     assert refusal(small, home) == (
-        f"{home.id}: expected the plan that was decided on, found another one now: members_hash; "
-        "propose the request again; the new plan needs decisions of its own"
+        f"{home.id}: expected the plan that was decided on, found another one now: members_hash; " + propose_again(home)
     )
 
 
@@ -315,7 +326,7 @@ def test_a_public_release_that_differs_by_few_from_one_that_was_built_since_is_r
     assert refusal(small, home) == (
         f"{home.id}: difference: expected no difference of 1 to 10 members to a release that others may have: it would "
         "be the data of these people, found 2, to one that was built after this plan was proposed; "
-        "propose the request again; the new plan needs decisions of its own"
+        "change who is asked for and propose the request; the new plan needs decisions of its own"
     )
     shutil.rmtree(other.package)
 
@@ -648,6 +659,14 @@ def require_status(small: SmallRelease, home: ReleaseHome, later: ReleaseHome, *
             f"{later.id}\t{small.board.project.id}\troom\t{PEOPLE - 1}\trevoked",
         ]
         assert by_person.exit_code == 0 and f": {reason}\n" in by_person.stdout and not later.package.exists()
+    again = runner.invoke(app, ["propose", str(small.request()), *place])
+    assert again.stdout.startswith(later.id) and again.stderr == (
+        f"note: {later.id} was revoked and is never built again: say in `why` what has changed, for a new plan\n"
+    )
+    assert refusal(small, later).endswith(
+        "which revokes it; say in `why` of the request what has changed and propose it again; the new plan needs "
+        "decisions of its own"
+    )
     wrong = runner.invoke(app, ["revoke", "--changed", "--reason", "wrong units", *place])
     assert wrong.exit_code == 2 and "either a release, or --changed alone" in wrong.stderr
     with pytest.raises(InputRefused, match=r"--participant: expected a member of R.*, found somebody else"):

@@ -57,6 +57,13 @@ def run_checks(proposal: Proposal) -> tuple[Check, ...]:
     return tuple(check for function in CHECKS.values() for check in function(proposal))
 
 
+def leak_scan(*, is_built: bool) -> Check:
+    """Return the check of a package for IDs of ours: one that is there has none, since it would not have been built."""
+    return (
+        Check(code="leak_scan", observed=0, limit=0) if is_built else Check(code="leak_scan", limit=0, verdict="told")
+    )
+
+
 def decisions(project: Project, plan: Plan, *, at: date) -> Check:
     """Return the check of the decisions on ``plan`` at a day: who must approve it has."""
     from baekman.errors import InputRefused

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ACTION = "release.build"
 AGAIN = "again"  # the folder in which the plan is made again
-PROPOSE = "propose the request again; the new plan needs decisions of its own"
+CHANGE = "say in `why` of the request what has changed and propose it again; the new plan needs decisions of its own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Builder:
                     file=self.home.id,
                     expected="a release that is not revoked",
                     found=f"manifest {later[-1].name}, which revokes it",
-                    action=PROPOSE,
+                    action=CHANGE,
                 )
             )
         if plan.failures:
@@ -134,7 +134,7 @@ class Builder:
                     file=self.home.id,
                     expected="the plan that was decided on",
                     found=f"another one now: {', '.join(_differences(plan, now))}",
-                    action=PROPOSE,
+                    action=self._propose_again(),
                 )
             )
 
@@ -157,7 +157,8 @@ class Builder:
                         expected=f"no difference of 1 to {int(check.limit or 0) - 1} members to a release that others "
                         "may have: it would be the data of these people",
                         found=f"{check.observed}, to one that was built after this plan was proposed",
-                        action=PROPOSE,
+                        action="change who is asked for and propose the request; the new plan needs decisions of its "
+                        "own",
                     )
                 )
             if (
@@ -170,6 +171,13 @@ class Builder:
                     "to another project that was built after this plan was proposed; the reviewers should know"
                 )
         return compared | others.keys()
+
+    def _propose_again(self) -> str:
+        file = self.home.request
+        return (
+            f"run `baekman release propose` with the request again, or with {file} without its `snapshots`; the new "
+            "plan needs decisions of its own"
+        )
 
     @contextmanager
     def _unfinished(self, plan: Plan) -> Iterator[PackageFolder]:
