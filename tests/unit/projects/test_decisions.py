@@ -21,10 +21,9 @@ from baekman.projects.reviewers import make_reviewer_key, reviewer_keys, revoke_
 from baekman.projects.signing import DECISION_TYPE, IN_TOTO_TYPE, PublicKey, SigningKey, sign
 from baekman.status.verification import parts
 from baekman.workspace.paths import Workspace
-from click.testing import Result
 from support.kills import killed_before
 from support.projects import CHANGED, DESCRIPTION, DRB, IRB, RELEASE, SEEN, Board, describe, make_board, reviewer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 
 @pytest.fixture(scope="module")
