@@ -157,8 +157,8 @@ def cases() -> list[tuple[str, Fault]]:
 
 
 def times(name: str, fault: Fault) -> int:
-    """Return how often a case is run; of the demo, which takes minutes, only the kill is repeated."""
-    if not IS_FULL or (name == "demo" and fault.disturb is not disturbances.killed):
+    """Return how often a case is run; of the demo, which takes minutes, only the two signals are repeated."""
+    if not IS_FULL or (name == "demo" and fault.disturb not in (disturbances.killed, disturbances.terminated)):
         return 1
     return min(fault.times, KILLS)
 
