@@ -44,6 +44,11 @@ def test_a_freeze_that_stands_alone_is_read_like_the_cohort_that_it_was_made_fro
     assert frozen.calls(FIRST, columns=common).to_pylist() == cohort.calls(FIRST, columns=common).to_pylist() != []
     assert frozen.calls(FIRST, "chr20:1", columns=["pos"]).num_rows == 0
     joined = "SELECT participant_id, af, filter, called FROM calls JOIN sites USING (contig, pos, ref, alt) ORDER BY 1"
+    views = [("sites",), ("calls",), ("reference",), ("participants",)]
+    assert cohort.sql("SHOW TABLES").fetchall() == views and frozen.sql("SHOW TABLES").fetchall() == [
+        *views,
+        ("contigs",),
+    ]
     assert frozen.sql(joined).fetchall() == [(FIRST, 0.75, "PASS", True), (SECOND, 0.75, "PASS", True)]
     assert frozen.calls(FIRST, columns=["af", "filter"]).to_pylist() == [{"af": 0.75, "filter": "PASS"}]
     assert frozen.sql("SELECT DISTINCT participant_id FROM reference ORDER BY 1").fetchall() == [(FIRST,), (SECOND,)]
@@ -110,6 +115,8 @@ def test_a_freeze_without_a_registry_says_that_types_are_unknown(written: Path, 
 
 def test_query_reads_a_freeze_and_damage_is_noticed(written: Path, tmp_path: Path) -> None:
     shutil.copytree(written / "alone", tmp_path / "copy")
+    views = run("query", "--cohort", "copy", "--sql", "SHOW TABLES", cwd=tmp_path).stdout
+    assert views == "name\nsites\ncalls\nreference\nparticipants\ncontigs\n"
     sql = "SELECT contig, length, m5 IS NOT NULL FROM contigs"
     done = run("query", "--cohort", "copy", "--sql", sql, "--format", "csv", cwd=tmp_path)
     assert "chr20" in done.stdout

@@ -207,6 +207,13 @@ def test_statements_that_read_run(store: Store, sql: str) -> None:
         assert relation.fetchall()
 
 
+@pytest.mark.parametrize("sql", ["SHOW TABLES", "show all tables;"])
+def test_show_tables_names_what_a_user_may_read(store: Store, sql: str) -> None:
+    for without in (frozenset[str](), frozenset(("P1",))):
+        with ask(store, read_snapshot(store), Question(sql=sql), without=without) as relation:
+            assert relation.fetchall() == [("sites",), ("calls",), ("reference",), ("participants",)]
+
+
 def test_a_query_ends_at_its_limits(store: Store) -> None:
     endless = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range + b.range < 0"
     sorting = "SELECT max(x) FROM (SELECT range AS x FROM range(30000000) ORDER BY hash(range) LIMIT 29000000)"

@@ -77,6 +77,8 @@ def test_records_from_init_to_withdrawal(workspace: Path) -> None:
     store = filled(workspace)
     first, second, third = people(workspace)
     # the third has no consent to lifestyle: its row was never taken
+    views = ["name", "events", "coverage", "firsts", "participants", "dictionary"]
+    assert answer(workspace, "SHOW TABLES") == views
     assert answer(workspace, COUNTS) == ["code,people", "LOINC/8480-6,3", "SURVEY/sleep_hours,2"]
     line = json.loads(command("records", "snapshots", "--workspace", workspace))
     assert line == {"snapshot": 1, "rows": 5, "batches": [{"name": "D1", "as_of": "2020-01-01T00:00:00"}]}

@@ -229,11 +229,14 @@ class Access:
         """
         import duckdb
 
-        from baekman.query.ask import check_sql, refused_sql
+        from baekman.query.ask import check_sql, listed_views, refused_sql
         from baekman.query.views import Part, connect, require_whole, site_columns, view_names
 
+        views = view_names(self.store, snapshot)
+        if (names := listed_views(query, views)) is not None:
+            return names
         without = self.left_out(snapshot)
-        check_sql(query, views_only=bool(without), views=view_names(self.store, snapshot))
+        check_sql(query, views_only=bool(without), views=views)
         self.record("query", object=str(snapshot.number), question=[None, None, query])
         wanted = (snapshot, without, limits or Limits(), site_columns(query))
         if self._connection is None or self._connection[0] != wanted:

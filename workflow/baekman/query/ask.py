@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ from baekman.tables.dataset import table_dataset
 from baekman.tables.keys import open_keys
 
 SHOWN_ALLELES = 8
+_SHOW_TABLES = re.compile(r"\s*(SHOW\s+(ALL\s+)?TABLES|DESCRIBE|PRAGMA\s+show_tables)\s*;?\s*", re.IGNORECASE)
 
 
 def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
@@ -66,6 +68,13 @@ def batch_of(store: Store, snapshot: Snapshot, participant: str) -> str:
             )
         )
     return batches[participant]
+
+
+def listed_views(sql: str, views: Sequence[str]) -> duckdb.DuckDBPyRelation | None:
+    """Return the names of the ``views`` if ``sql`` is ``SHOW TABLES``; a connection has internal tables too."""
+    if not _SHOW_TABLES.fullmatch(sql):
+        return None
+    return duckdb.connect().from_arrow(pa.table({"name": list(views)}))
 
 
 def check_sql(
@@ -143,6 +152,9 @@ def ask(
     if question.needs_annotations:
         require_annotated(store, snapshot)
     if question.sql is not None:
+        if (names := listed_views(question.sql, views)) is not None:
+            yield names
+            return
         check_sql(question.sql, views_only=bool(without), views=views)
     columns = ""
     try:

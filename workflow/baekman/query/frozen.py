@@ -26,7 +26,7 @@ from baekman.freezes.reading import Freeze, ids_of
 from baekman.freezes.unpacked import require_evidence, unpacked
 from baekman.genome.regions import Region
 from baekman.query.access import Access
-from baekman.query.ask import check_sql, no_allele_with, refused_sql, require_allele, shards_of
+from baekman.query.ask import check_sql, listed_views, no_allele_with, refused_sql, require_allele, shards_of
 from baekman.query.connection import bound, confine
 from baekman.query.genotypes import GenotypeBlock, genotype_blocks
 from baekman.query.groups import count_groups
@@ -127,6 +127,8 @@ class FreezeAccess(Access):
         Raises:
             InputRefused: The SQL does not run, or does more than read the views.
         """
+        if (names := listed_views(query, self.views)) is not None:
+            return names
         without = self.left_out(snapshot)
         check_sql(query, views_only=bool(without), views=self.views)
         self.record("query", object=str(snapshot.number), question=[None, None, query])
@@ -154,9 +156,12 @@ class FreezeAccess(Access):
             InputRefused: The participant is not in the freeze, the SQL does not run or does more than read, or the
                 answer does not keep within ``question.limits``.
         """
+        names = (*self.views, *(table.name for table in question.own))
+        if question.sql is not None and (listed := listed_views(question.sql, names)) is not None:
+            yield listed
+            return
         contigs = [contig.name for contig in self.store.contigs]
         region = self.store.parse_region(question.region) if question.region is not None else None
-        names = (*self.views, *(table.name for table in question.own))
         allele, alleles = None, None
         if question.needs_annotations:
             self._require_annotations()

@@ -76,10 +76,12 @@ class Records:
         """
         import duckdb
 
-        from baekman.query.ask import check_sql, refused_sql
+        from baekman.query.ask import check_sql, listed_views, refused_sql
         from baekman.query.limits import Limits
         from baekman.records.views import STATE, VIEW_NAMES, connect_records, require_whole
 
+        if (names := listed_views(query, VIEW_NAMES)) is not None:
+            return names
         check_sql(query, views_only=True, views=VIEW_NAMES, functions=[STATE])
         admission = self._admit([None, None, query])
         wanted = (admission, limits or Limits())
@@ -98,9 +100,12 @@ class Records:
         import duckdb
 
         from baekman.files.snapshots import reading_numbered
-        from baekman.query.ask import refused_sql
+        from baekman.query.ask import listed_views, refused_sql
         from baekman.records.views import VIEW_NAMES
 
+        if (names := listed_views(query, VIEW_NAMES)) is not None:
+            yield names
+            return
         try:
             with reading_numbered(self.store.snapshots, self.snapshot.number, missing=duckdb.Error):
                 relation = self.sql(query, limits=limits)
