@@ -86,6 +86,7 @@ def test_each_month_has_the_specimens_of_this_institution_only(delivered: Regist
     for hidden in (record.specimen_id, record.participant_id, "BAR-0001", "SUBJ-1", "부산", "BUSAN"):
         assert hidden not in text and hidden not in json.dumps(numbers, ensure_ascii=False)
     assert text.count("<figure>") == 4 and len(digests) == 1
+    assert ">0.2</text>" not in text and ">0.25</text>" not in text, "specimens are whole"
     assert stat.S_IMODE(html.stat().st_mode) == stat.S_IMODE(html.with_suffix(".json").stat().st_mode) == 0o600
 
 

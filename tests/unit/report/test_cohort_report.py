@@ -126,6 +126,7 @@ def test_counts_of_few_people_are_hidden_with_what_gives_them_away(cohort: tuple
     assert numbers["sexes"] == {"female": None, "male": None, "unknown": 0}
     measure = numbers["measures"]["snvs"]
     assert [measure[name] for name in ("p5", "p25", "p75", "p95")] == [None] * 4, "few people are beyond these"
+    assert ">Growth<" not in page.render(numbers), "every batch is hidden"
     shown = [part["participants"] for values in numbers["measures"].values() for part in values["distribution"]]
     assert [count for count in shown if count and count < 11] == []
     for participant in ("P00", "P20"):

@@ -6,7 +6,7 @@ import json
 import random
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from baekman.gvcf.remarks import MEANINGS
@@ -14,6 +14,7 @@ from baekman.intake.reasons import REASON_KINDS
 from baekman.pseudonyms import check_character
 from baekman.qc import gate
 from baekman.qc.metrics import Metrics, write_metrics
+from baekman.qc.sex import ObservedSex
 from baekman.qc.thresholds import beyond, load_thresholds
 from baekman.records.intake import reasons as records
 from baekman.report import wording
@@ -128,6 +129,8 @@ def test_each_figure_has_a_text_for_readers_who_do_not_see_it_and_names_whom_to_
     coverage = html.split("<h3>")[2]
     assert "S0000000000003</span> 7.9 ×" in coverage and "S0000000000004" not in coverage.split("<figcaption>")[1]
     assert "S0000000000004</span> 9.73 %" in html
+    sexes = '<span lang="ko">남 → 여</span><span lang="en">male → female</span>'
+    assert f"S0000000000005</span> {sexes}" in html
 
 
 def test_a_report_that_is_written_again_lacks_whoever_has_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +226,7 @@ def test_every_reason_metric_and_advice_has_a_korean_form() -> None:
     english |= set(wording.GATES.values()) | set(MEANINGS.values())
     english |= {wording.words(code) for code in records.REASON_KINDS}
     english |= {kind.action for kind in records.REASON_KINDS.values()}
+    english |= {wording.words(sex) for sex in (*get_args(ObservedSex), "unknown")}
     assert [text for text in sorted(english) if text and translated(text).ko == text] == []
 
 

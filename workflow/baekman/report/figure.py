@@ -22,5 +22,5 @@ class Figure:
     title: Words
     meaning: Words
     svg: str
-    listed: tuple[tuple[str, str], ...] = ()
+    listed: tuple[tuple[str, Words], ...] = ()
     more: int = 0

@@ -76,12 +76,15 @@ def figures_of(months: Sequence[Numbers]) -> Iterator[Figure]:
                 for verdict, word in wording.VERDICTS.items()
             ],
         )
+        drawn.whole_numbers("y")
         drawn.label(y=specimens)
     yield Figure(
         title=Words("달마다의 검체", "Specimens by month"),
         meaning=Words(
-            "검체는 전달될 때마다 한 번씩 센다. 판정은 모든 단계 가운데 가장 나쁜 것이다.",
-            "A specimen counts once for each delivery. Its verdict is the worst of all gates.",
+            "등록된 검체를 전달될 때마다 한 번씩 센다. 판정은 모든 단계 가운데 가장 나쁜 것이다. "
+            "등록되지 않은 검체는 회신 보고서에만 있다.",
+            "A registered specimen counts once for each delivery. Its verdict is the worst of all gates. "
+            "Specimens that are not registered are in return reports alone.",
         ),
         svg=drawn.svg(),
     )
@@ -120,6 +123,7 @@ def _reasons(months: Sequence[Numbers]) -> Iterator[Figure]:
     with plot("reasons", alt=alt, height=0.8 + 0.22 * len(codes)) as drawn:
         names = [wording.reason_name(code) for code in codes]
         drawn.bars(names, [(Words("검체", "specimens"), [counts[code] for code in codes], STYLES[5])])
+        drawn.whole_numbers()
         drawn.label(x=Words("검체", "specimens"))
     yield Figure(
         title=Words("보류와 반려의 사유", "Reasons to hold or reject"),
@@ -143,6 +147,6 @@ def _trend(months: Sequence[Numbers], *, key: str, title: Words, meaning: Words,
         drawn.line(places, middle, name=Words("중앙값", "median"), style=STYLES[0])
         drawn.name_columns([same(month["month"]) for month in months])
         drawn.axes.set_xlim(-0.5, len(months) - 0.5)
-        drawn.axes.set_ylim(bottom=0)
+        drawn.axes.set_ylim(0, max(1.0, drawn.axes.get_ylim()[1]))
         drawn.label(y=axis)
     yield Figure(title=title, meaning=meaning, svg=drawn.svg())

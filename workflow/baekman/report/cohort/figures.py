@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
+from baekman.report import wording
 from baekman.report.cohort.numbers import Numbers
 from baekman.report.cohort.relatives_figures import relatives_figures
 from baekman.report.cohort.variants import CLASSES, FREQUENCIES, RATES, TESTS
@@ -65,18 +66,24 @@ def figures_of(numbers: Numbers) -> Iterator[Figure]:
 
 
 def _growth(batches: Sequence[Numbers]) -> Iterator[Figure]:
-    """Yield the number of participants after each batch; a hidden one is drawn as none."""
-    if not batches:
+    """Yield the number of participants after each batch; a hidden batch adds none, and no figure is of these alone."""
+    hidden = [batch for batch in batches if batch["participants"] is None]
+    if len(hidden) == len(batches):
         return
+    left_out = Words(" 숨긴 배치는 세지 않는다.", " Hidden batches do not count.") if hidden else same("")
     sums = list(accumulate(batch["participants"] or 0 for batch in batches))
     with plot("growth", alt=Words("배치마다 늘어난 참여자", "Participants after each batch")) as drawn:
         drawn.line(range(1, len(sums) + 1), sums, name=PARTICIPANTS, style=STYLES[0], marked=len(sums) <= 60)
         drawn.axes.set_ylim(bottom=0)
         drawn.whole_numbers()
+        drawn.whole_numbers("y")
         drawn.label(x=Words("배치", "batches"), y=PARTICIPANTS)
     yield Figure(
         title=Words("코호트의 성장", "Growth"),
-        meaning=Words("배치가 더해진 뒤의 참여자 수.", "Participants after each batch, in the order of the store."),
+        meaning=Words(
+            f"배치가 더해진 뒤의 참여자 수.{left_out.ko}",
+            f"Participants after each batch, in the order of the store.{left_out.en}",
+        ),
         svg=drawn.svg(),
     )
 
@@ -205,6 +212,15 @@ def _distribution(measure: str, values: Numbers) -> Iterator[Figure]:
     yield Figure(title=title, meaning=MEASURE_MEANINGS[measure], svg=drawn.svg())
 
 
+def flag_words(measure: str) -> Words:
+    """Return the name of a measure that flags a batch."""
+    return MEASURE_WORDS.get(measure) or wording.metric_name(measure)
+
+
+def _joined(names: Iterable[Words]) -> Words:
+    return Words(*(", ".join(texts) for texts in zip(*names, strict=True)))
+
+
 def _places(batches: Sequence[Numbers]) -> Iterator[Figure]:
     """Yield the batches by the principal components of their medians."""
     placed = [batch for batch in batches if batch["pc1"] is not None]
@@ -221,7 +237,7 @@ def _places(batches: Sequence[Numbers]) -> Iterator[Figure]:
             own: list[dict[str, Any]] = [batch for batch in placed if bool(batch["flags"]) is is_flagged]
             drawn.points([batch["pc1"] for batch in own], [batch["pc2"] for batch in own], name=name, style=style)
         drawn.label(x=Words("주성분 1", "component 1"), y=Words("주성분 2", "component 2"))
-    flagged = [(batch["batch"], ", ".join(batch["flags"])) for batch in placed if batch["flags"]]
+    flagged = [(batch["batch"], _joined(map(flag_words, batch["flags"]))) for batch in placed if batch["flags"]]
     yield Figure(
         title=Words("배치 효과", "Batch effects"),
         meaning=Words(

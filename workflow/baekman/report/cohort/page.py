@@ -7,7 +7,7 @@ from pathlib import Path
 
 from baekman.files.atomic import write_text
 from baekman.report import wording
-from baekman.report.cohort.figures import CLASS_WORDS, MEASURE_WORDS, SEX_WORDS, TYPE_WORDS, figures_of
+from baekman.report.cohort.figures import CLASS_WORDS, MEASURE_WORDS, SEX_WORDS, TYPE_WORDS, figures_of, flag_words
 from baekman.report.cohort.numbers import PERCENTS, Numbers
 from baekman.report.cohort.relatives_figures import DEGREE_WORDS, DOUBT_WORDS, OUTLIER_WORDS
 
@@ -33,4 +33,5 @@ def render(numbers: Numbers) -> str:
         degrees=DEGREE_WORDS,
         doubts=DOUBT_WORDS,
         outliers=OUTLIER_WORDS,
+        flag_words=flag_words,
     )

@@ -12,7 +12,7 @@ from baekman.report.words import Words, same
 LISTED = 12
 DEGREE_WORDS = {
     "duplicate or twin": Words("같은 사람 또는 쌍둥이", "duplicate or twin"),
-    "first degree": Words("1촌 (부모·자녀, 형제)", "first degree"),
+    "first degree": Words("1차 (부모·자녀, 형제자매)", "first degree"),
     "second degree": Words("2차", "second degree"),
     "third degree": Words("3차", "third degree"),
 }
@@ -32,12 +32,13 @@ BY_WORDS = {
 }
 DOUBT_WORDS = {
     "variants": Words(
-        "변이가 10,000개보다 적어 촌수가 불확실하다. 3차가 가장 그렇다.",
+        "변이가 10,000개보다 적어 친족 차수가 불확실하다. 3차가 가장 그렇다.",
         "With fewer than 10,000 variants the degrees are uncertain, the third most of all.",
     ),
     "participants": Words(
-        "참여자가 50명보다 적어 대립유전자 빈도가 불확실하고, 이상치를 정하지 않는다.",
-        "With fewer than 50 participants allele frequencies are uncertain, and nobody is called an outlier.",
+        "참여자가 50명보다 적어 대립유전자 빈도가 불확실하다. 그래서 연관된 변이도 쓰고, 이상치를 정하지 않는다.",
+        "With fewer than 50 participants allele frequencies are uncertain, so linked variants stay and nobody is "
+        "called an outlier.",
     ),
 }
 OUTLIER_WORDS = {"inbreeding": Words("근교계수 F", "inbreeding F")}
@@ -65,7 +66,7 @@ def _kinship(pairs: Mapping[str, Sequence[tuple[float, float, int]]]) -> Figure:
     return Figure(
         title=Words("친족", "Relatives"),
         meaning=Words(
-            "점은 3차 이내 친족의 쌍이다. 부모와 자녀는 IBS0이 0에 가깝고, 형제는 더 크다. 점선은 촌수의 경계이다.",
+            "점은 3차 이내 친족의 쌍이다. 부모와 자녀는 IBS0이 0에 가깝고, 형제자매는 더 크다. 점선은 차수의 경계이다.",
             "Each point is a pair of the third degree or closer. IBS0 is near 0 for parent and child and larger for "
             "siblings. Dotted lines are the limits of degrees.",
         ),
@@ -89,9 +90,15 @@ def _components(by: str, groups: Mapping[str, Sequence[tuple[float, float, int]]
             "may have an effect of its batch.",
         ),
         svg=drawn.svg(),
-        listed=tuple(named[:LISTED]),
+        listed=tuple((participant, _outlier_words(text)) for participant, text in named[:LISTED]),
         more=max(0, len(named) - LISTED),
     )
+
+
+def _outlier_words(text: str) -> Words:
+    """Return the measures of an outlier (``PC1;inbreeding``)."""
+    named = [OUTLIER_WORDS.get(name, same(name)) for name in text.split(";")]
+    return Words(", ".join(words.ko for words in named), ", ".join(words.en for words in named))
 
 
 def _spots(drawn: Plot, spots: Sequence[tuple[float, float, int]], *, name: Words, style: int) -> None:

@@ -12,7 +12,7 @@ from baekman.report import wording
 from baekman.report.delivery.numbers import Numbers
 from baekman.report.figure import Figure
 from baekman.report.plots import STYLES, VERDICT_STYLES, Style, plot
-from baekman.report.words import Words, same
+from baekman.report.words import Words, same, translated
 
 MOST_NAMED = 12  # specimens below a figure; report.json has all
 LIMIT_WORDS = {
@@ -159,7 +159,9 @@ def _measure(measure: Measure, numbers: Numbers) -> Iterator[Figure]:
     suspects = [(value, row) for value, row in measured if _is_beyond(value / factor, limits)]
     if any(key.endswith(("from", "above")) for key in limits):
         suspects.reverse()
-    listed = tuple((row["specimen"], wording.value(metric, value / factor)) for value, row in suspects[:MOST_NAMED])
+    listed = tuple(
+        (row["specimen"], same(wording.value(metric, value / factor))) for value, row in suspects[:MOST_NAMED]
+    )
     more = max(0, len(suspects) - MOST_NAMED)
     yield Figure(title=measure.title, meaning=measure.meaning, svg=drawn.svg(), listed=listed, more=more)
 
@@ -244,9 +246,15 @@ def _sex(rows: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
             "One copy has half the depth: XX lies near (1, 0), XY near (0.5, 0.5). Anything else is ambiguous.",
         ),
         svg=drawn.svg(),
-        listed=tuple((row["specimen"], f"{row['registered_sex']} → {row['observed_sex']}") for row in odd[:MOST_NAMED]),
+        listed=tuple((row["specimen"], _both_sexes(row)) for row in odd[:MOST_NAMED]),
         more=max(0, len(odd) - MOST_NAMED),
     )
+
+
+def _both_sexes(row: Mapping[str, Any]) -> Words:
+    """Return the registered and the observed sex of a specimen."""
+    registered, observed = (translated(wording.words(row[name])) for name in ("registered_sex", "observed_sex"))
+    return Words(f"{registered.ko} → {observed.ko}", f"{registered.en} → {observed.en}")
 
 
 def _reasons(numbers: Numbers) -> Iterator[Figure]:
