@@ -219,6 +219,15 @@ def test_a_figure_shows_both_languages_escapes_names_and_has_the_same_bytes_each
     assert "http" not in svg and 'id="x-' in svg and "DOCTYPE" not in svg
 
 
+def test_a_legend_has_room_for_korean_letters() -> None:
+    with plot("y", alt=Words("가", "a")) as drawn:
+        drawn.points([1], [2], name=Words("부모·자녀, 형제자매", "first"), style=VERDICT_STYLES["accept"])
+        drawn.points([1], [3], name=Words("손자", "second"), style=VERDICT_STYLES["hold"])
+    places = dict(re.findall(r'<text lang="ko"[^>]* x="([0-9.]+)"[^>]*>(부모|손자)', drawn.svg()))
+    second, first = sorted(map(float, places), reverse=True)
+    assert second - first > 8 * 8, "eight letters of eight points"
+
+
 def test_every_reason_metric_and_advice_has_a_korean_form() -> None:
     codes = {*REASON_KINDS, *gate.ORDER, "calls_incomplete", "decision_outdated"}
     advice = {kind.action for kind in REASON_KINDS.values()} | {action for _, action in gate.CODES.values()}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 4.6, 3.1  # inches: letters stay readable where a telephone shows the figure 330 pixels wide
 LETTER = 0.068  # inches: the width of most letters
+HANGUL_FROM, HANGUL_WIDTH = "\u1100", 1.8  # a Korean letter is wider
+FIGURE_SPACE = "\u2007"  # as wide as a digit
 INK, GRID = "#1c2530", "#dde3e9"
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     *("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
@@ -121,7 +123,7 @@ class Plot:
                 *(x, y),
                 linestyle="none",
                 marker=style.marker,
-                markersize=3.2 if is_crowd else 5,
+                markersize=3.2 if is_crowd else 6.5,
                 markerfacecolor=style.colour,
                 markeredgecolor=style.colour if is_crowd else "white",
                 markeredgewidth=0.3,
@@ -240,6 +242,7 @@ class Plot:
         handles, labels = self.axes.get_legend_handles_labels()
         rows = 0
         if handles:
+            labels = [self._as_wide_as_korean(label) for label in labels]
             longest = max(map(len, labels)) + 5
             columns = max(1, min(len(labels), 64 // longest))
             rows = -(-len(labels) // columns)
@@ -258,6 +261,14 @@ class Plot:
             bottom=(0.46 + LETTER * self.slope) / height,
             top=1 - (0.10 + 0.17 * rows) / height,
         )
+
+    def _as_wide_as_korean(self, label: str) -> str:
+        """Return ``label`` with spaces that make room for its Korean text, which the page may show in its place."""
+        words = self.words[label]
+        width = sum(HANGUL_WIDTH if letter >= HANGUL_FROM else 1 for letter in words.ko)
+        padded = label + FIGURE_SPACE * max(0, round(width - len(label)))
+        self.words[padded] = words
+        return padded
 
     def _name_rows(self, names: Sequence[Words]) -> None:
         self.margin = max(4, *(len(name.en) for name in names)) - 2
