@@ -216,7 +216,7 @@ def take(data: ArrowData, rows: npt.NDArray[Any]) -> ArrowData:
         chosen = [take(_one_array(column), rows) for column in data.columns]
         return pa.Table.from_arrays(chosen, schema=data.schema)
     if isinstance(data, pa.Array) and not data.null_count and _is_number(data.type):
-        return arrow(values_of(data)[rows])
+        return arrow(values_of(data).take(rows))
     if isinstance(data, pa.DictionaryArray):
         return pa.DictionaryArray.from_arrays(take(data.indices, rows), data.dictionary)
     if isinstance(data, pa.Array) and not data.null_count and data.type == pa.string():

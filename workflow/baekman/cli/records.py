@@ -79,17 +79,19 @@ def receive(
     """
     import os
 
+    from baekman.engine.heap import keep_freed_memory
     from baekman.engine.local import Engine
-    from baekman.intake.receive import Access
     from baekman.records.intake.receive import receive_records
     from baekman.tools.environment import forget_places
     from baekman.workspace.paths import Workspace
 
     forget_places(os.environ, delivery)
+    keep_freed_memory()
     received = receive_records(
         delivery,
         workspace=Workspace(workspace),
-        access=Access(registry=registry, key_file=key_file),
+        registry=registry,
+        key_file=key_file,
         engine=Engine(workers=workers, scheduler=scheduler, insecure=insecure),
     )
     open_and_revoke_ended(workspace, registry=registry, key_file=key_file)

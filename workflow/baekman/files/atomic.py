@@ -12,11 +12,21 @@ from pathlib import Path
 
 def fsync_folder(folder: Path) -> None:
     """Make renames inside ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _fsync(folder)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def fsync_tree(folder: Path) -> None:
+    """Make all files and folders below ``folder``, and itself, durable."""
+    for path in [*folder.rglob("*"), folder]:
+        _fsync(path)
 
 
 @contextmanager

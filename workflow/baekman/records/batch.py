@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
-from baekman.files.atomic import fsync_folder
+from baekman.files.atomic import fsync_folder, fsync_tree
 from baekman.files.digests import LIST, digest_of, listed_digests, read_sealed, sha256_of, write_digests, write_sealed
 from baekman.records.rows.allowed import Denials, allowed_rows
 from baekman.records.rows.covered_days import covered_days, days_of
@@ -350,7 +350,7 @@ def placed(store: RecordStore, folder: Path, name: str) -> Iterator[None]:
 
 
 def describe(folder: Path, *, name: str, as_of: str, notes: list[SpanNote]) -> RecordBatchEntry:
-    """Write the description and the list of digests of a finished batch; return its entry for a snapshot.
+    """Write the description and the list of digests of a finished batch, make it durable; return its entry.
 
     Buckets without a file are left out.
     """
@@ -363,6 +363,7 @@ def describe(folder: Path, *, name: str, as_of: str, notes: list[SpanNote]) -> R
     summaries = {note.bucket: note.summary for note in sorted(buckets, key=attrgetter("bucket"))}
     write_sealed(folder / DESCRIPTION, {"schema": SCHEMA_VERSION, "digest": digest, "buckets": summaries})
     write_digests(folder / LIST, {**digests, DESCRIPTION: digest_of(folder / DESCRIPTION)})
+    fsync_tree(folder)
     return RecordBatchEntry(
         name=name,
         as_of=as_of,

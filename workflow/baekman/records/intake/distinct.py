@@ -84,7 +84,7 @@ def combined(*several: Distinct) -> Distinct:
             keys, member = np.divmod(keys, each.count)
         else:
             member = np.zeros(len(keys), np.int64)
-        members += [each.members[place][member] for place in reversed(range(len(each.members)))]
+        members += [each.members[place].take(member) for place in reversed(range(len(each.members)))]
     return Distinct(rows, tuple(column for each in several for column in each.columns), tuple(reversed(members)))
 
 
@@ -111,7 +111,7 @@ def spread(values: pa.ChunkedArray | pa.Array, rows: Numbers, *, keep: npt.NDArr
         return pa.DictionaryArray.from_arrays(chosen, encoded.dictionary)
     valid = keep
     if array.null_count:
-        valid = keep & np.asarray(array.is_valid())[rows]
+        valid = keep & np.asarray(array.is_valid()).take(rows)
     physical = array.view(pa.int64()) if pa.types.is_temporal(array.type) else array
-    numbers: npt.NDArray[Any] = np.asarray(physical.fill_null(0))[rows]
+    numbers: npt.NDArray[Any] = np.asarray(physical.fill_null(0)).take(rows)
     return arrow(numbers, missing=None if valid.all() else ~valid).view(array.type)

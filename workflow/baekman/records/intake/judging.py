@@ -35,7 +35,7 @@ ROWS_FILE = "rows.parquet"
 BLOCK_ROWS = 1 << 19
 _NEVER = -(1 << 30)  # before every year
 _TEXT = pa.dictionary(pa.int32(), pa.string())
-_REPEATED = ["code", "category", "source"]
+_REPEATED = ["sid", "mask", "code", "category", "source"]
 _JUDGED = pa.schema(
     [
         pa.field("sid", pa.int64()),
@@ -267,25 +267,25 @@ class _Judge:
         """Return the rows of a block in the schema of judged rows."""
         texts = {name: distinct(block.column(name)) for name in EVENT_ROW}
         places, people = self._examined(_SUBJECTS, texts["subject_code"], "subject_code")
-        subjects = places[texts["subject_code"].rows]
+        subjects = places.take(texts["subject_code"].rows)
         times, moments = self._examined_rows(self.times, texts, "time", "end")
         contents, content = self._examined_rows(_CONTENT, texts, "code", "value", "unit", "category")
         episodes, digests, faults = self._episodes(texts, people, places)
         permits = np.stack([_flags(people[name]) for name in CONSENT_COLUMNS.values()])
         every = np.ones(len(subjects), np.bool_)
-        is_allowed = every if permits.all() else permits[_numbers(content["scope"])[contents], subjects]
+        is_allowed = every if permits.all() else permits[_numbers(content["scope"]).take(contents), subjects]
         born, year = _numbers(people["birth_year"], missing=_NEVER), _numbers(moments["year"], missing=-_NEVER)
         mask = np.zeros(len(subjects), np.int64)
         for each, rows in ((content["mask"], contents), (moments["mask"], times), (faults, episodes)):
             if (bits := _numbers(each)).any():
-                mask += bits[rows]
+                mask += bits.take(rows)
         if year.min(initial=-_NEVER) < born.max(initial=_NEVER):
-            mask += np.where(year[times] < born[subjects], BIT["before_birth", "time"], 0)
+            mask += np.where(year.take(times) < born.take(subjects), BIT["before_birth", "time"], 0)
         # the first refusal that holds is the only fault of a row
         mask[~is_allowed] = BIT["no_consent_for_scope", "code"]
         for each, rows in ((content["refused"], contents), (people["mask"], subjects)):
             if (bits := _numbers(each)).any():
-                mask = np.where((refused := bits[rows]) != 0, refused, mask)
+                mask = np.where((refused := bits.take(rows)) != 0, refused, mask)
         sound = mask == 0
         sources = texts["source"]
         columns = {
@@ -316,7 +316,7 @@ class _Judge:
         """Return the place of each row in the answers of ``query`` to the distinct texts of the columns ``names``."""
         values = combined(*(texts[name] for name in names))
         places, answers = self._examined(query, values, *names)
-        return places[values.rows], answers
+        return places.take(values.rows), answers
 
     def _examined(self, query: str, values: Distinct, *names: str) -> tuple[Numbers, pa.Table]:
         """Return the place of each distinct value in the answers of ``query``."""

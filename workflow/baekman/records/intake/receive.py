@@ -19,7 +19,6 @@ from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
 from baekman.files import atomic
 from baekman.files.locks import exclusive, exclusive_and_removed
-from baekman.intake.receive import Access
 from baekman.records.batch import add_batch
 from baekman.records.dictionary import extend_dictionary, read_dictionary
 from baekman.records.intake import home as homes
@@ -84,26 +83,31 @@ class _Reception:
 
 
 def receive_records(
-    folder: Path, *, workspace: Workspace, access: Access | None = None, engine: Engine | None = None
+    folder: Path,
+    *,
+    workspace: Workspace,
+    registry: Path | str | None = None,
+    key_file: Path | None = None,
+    engine: Engine | None = None,
 ) -> ReceivedRecords:
     """Receive the delivery of records in ``folder`` into ``workspace``.
 
+    ``registry``, ``key_file``: the places of the registry and of its keys, by default those of the workspace.
     The same delivery a second time finishes an interrupted reception, or does nothing.
 
     Raises:
         InputRefused: Faults of the delivery itself: sheet, files, an unknown institution, or a name of other content.
             Rows with faults are counted, and refuse nothing else.
     """
-    access = access or Access()
     store = open_store(workspace.root)
     sheet = read_records_sheet(folder)
     tables = open_tables(sheet)
-    registry = open_in_force(workspace, registry=access.registry, key_file=access.key_file)
-    require_institution(registry, sheet.institution)
+    opened = open_in_force(workspace, registry=registry, key_file=key_file)
+    require_institution(opened, sheet.institution)
     reception = _Reception(
-        workspace=workspace, store=store, registry=registry, sheet=sheet, tables=tables, engine=engine or Engine()
+        workspace=workspace, store=store, registry=opened, sheet=sheet, tables=tables, engine=engine or Engine()
     )
-    noted = noted_delivery(registry, sheet.institution, reception.name)
+    noted = noted_delivery(opened, sheet.institution, reception.name)
     if noted is not None:
         delivery_id, digest = noted
         if digest != tables.digest:

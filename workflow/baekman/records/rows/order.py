@@ -50,7 +50,7 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 
 def write_rows(table: pa.Table, path: Path) -> None:
-    """Write sorted rows to ``path`` atomically with the fixed options."""
+    """Write sorted rows to ``path`` atomically with the fixed options; who commits a batch makes its files durable."""
     options = parquet_options(table.schema)
     group = FIRSTS_GROUP_ROWS if table.schema.names == FIRSTS.names else ROW_GROUP_ROWS
     # the dictionary of a column depends on its texts alone, not on the form in which they come
@@ -59,7 +59,7 @@ def write_rows(table: pa.Table, path: Path) -> None:
         for name, column in zip(table.schema.names, table.columns, strict=True)
     ]
     fields = [table.schema.field(place).with_type(column.type) for place, column in enumerate(columns)]
-    with atomic_file(path) as temporary:
+    with atomic_file(path, durable=False) as temporary:
         pq.write_table(
             pa.Table.from_arrays(columns, schema=pa.schema(fields)), temporary, row_group_size=group, **options
         )

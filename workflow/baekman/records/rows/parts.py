@@ -1,12 +1,13 @@
 """Parts: the rows of a batch that is being added, spread over buckets on disk in the order of their arrival.
 
-Texts that repeat are numbers in them; ``texts.json`` has the texts of the numbers. So each text is hashed once.
+The texts that repeat are one number of a row there; ``texts.json`` has the texts of the numbers. So each text is hashed
+once, and few bytes are written.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from baekman.records.store import RecordStore
 _ROWS_AT_A_TIME = 1 << 19  # a block of judged rows is not copied
 _TEXTS = "texts.json"
 _PERSON = "participant_id"
+_TEXT = "texts"
 _REPEATED = frozenset({"code", "category", "source", "institution"})
 Numbers = npt.NDArray[np.int64]
 
@@ -37,28 +39,37 @@ def write_parts(store: RecordStore, batches: Iterable[pa.RecordBatch], folder: P
     schema, a null where none may be, or an ID that cannot be one.
     """
     folder.mkdir(parents=True)
-    texts: dict[str, dict[str, int]] = {name: {} for name in schema.names if name in _REPEATED}
+    names = [name for name in schema.names if name in _REPEATED]
+    known: dict[tuple[str | None, ...], int] = {}
     with ExitStack() as stack:
         files: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
         for table in _grouped(batches, schema, kind=folder.name):
-            for bucket, rows in _by_bucket(store, _numbered(table, texts)):
+            for bucket, rows in _by_bucket(store, _numbered(table, names, known)):
                 if bucket not in files:
                     path = folder / f"{bucket:02x}.arrow"
                     files[bucket] = stack.enter_context(pa.ipc.new_stream(str(path), rows.schema))
                 files[bucket].write_table(rows)
-    write_text(folder / _TEXTS, json.dumps({name: list(known) for name, known in texts.items()}), durable=False)
+    columns = dict(zip(names, zip(*known, strict=True), strict=True)) if known else dict.fromkeys(names, ())
+    write_text(folder / _TEXTS, json.dumps(columns), durable=False)
     return {f"{bucket:02x}" for bucket in files}
 
 
-def _numbered(table: pa.Table, texts: Mapping[str, dict[str, int]]) -> pa.Table:
-    """Return ``table`` with numbers for the texts of the columns in ``texts``, which get the new texts."""
-    for name, known in texts.items():
-        encoded = table.column(name).chunk(0)
-        numbers = [known.setdefault(text, len(known)) for text in encoded.dictionary.to_pylist()]
-        values = np.array([*numbers, -1], np.int32)[np.asarray(encoded.indices.fill_null(-1))]
-        array = arrow(values, missing=values < 0 if encoded.null_count else None)
-        table = table.set_column(table.schema.get_field_index(name), name, array)
-    return table
+def _numbered(table: pa.Table, names: Sequence[str], known: dict[tuple[str | None, ...], int]) -> pa.Table:
+    """Return ``table`` with one column of numbers for the columns ``names``; ``known`` gets their new combinations."""
+    columns = [table.column(name).chunk(0) for name in names]
+    keys = np.zeros(table.num_rows, np.int64)
+    for encoded in columns:
+        count = len(encoded.dictionary)
+        indices = np.asarray(encoded.indices.fill_null(count) if encoded.null_count else encoded.indices)
+        keys = keys * (count + 1) + indices if count else keys
+    combinations = arrow(keys).dictionary_encode()
+    rest, texts = np.asarray(combinations.dictionary), []
+    for encoded in reversed(columns):
+        own = [*encoded.dictionary.to_pylist(), None]
+        rest, places = np.divmod(rest, len(own))
+        texts.append([own[place] for place in places])
+    numbers = np.array([known.setdefault(row, len(known)) for row in zip(*reversed(texts), strict=True)], np.int32)
+    return table.drop_columns(list(names)).append_column(_TEXT, arrow(numbers.take(np.asarray(combinations.indices))))
 
 
 def _by_bucket(store: RecordStore, table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
@@ -94,22 +105,21 @@ def read_part(folder: Path, bucket: str, *, schema: pa.Schema) -> pa.Table:
     texts = _texts_of(folder / _TEXTS, status.st_ino, status.st_mtime_ns)
     columns = dict(zip(table.schema.names, table.columns, strict=True))
     columns[_PERSON] = used_codes(*codes_of(columns[_PERSON]))
-    for name, (values, ranks) in texts.items():
-        columns[name] = used_codes(ranks[np.asarray(columns[name].fill_null(-1))], values)
+    numbers = np.asarray(columns[_TEXT])
+    columns |= {name: used_codes(ranks.take(numbers), values) for name, (values, ranks) in texts.items()}
     fields = [field.with_type(columns[field.name].type) for field in schema]
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=pa.schema(fields))
 
 
 @lru_cache(maxsize=4)
 def _texts_of(path: Path, _inode: int, _changed: int) -> dict[str, tuple[pa.Array, Numbers]]:
-    """Return for each column of numbers its texts, sorted, and the rank of each number; that of -1 is the last."""
+    """Return for each column its texts, sorted, and for each number of a row their rank; that of a null is the last."""
     columns = {}
     for name, texts in json.loads(path.read_text("utf-8")).items():
-        order = sorted(range(len(texts)), key=texts.__getitem__)
-        ranks = np.empty(len(texts) + 1, np.int64)
-        ranks[order] = np.arange(len(texts))
-        ranks[-1] = len(texts)
-        columns[name] = (column([texts[number] for number in order]) if texts else pa.nulls(0, pa.string()), ranks)
+        used = sorted({text for text in texts if text is not None})
+        rank = {text: place for place, text in enumerate(used)} | {None: len(used)}
+        ranks = np.array([rank[text] for text in texts], np.int64)
+        columns[name] = (column(used) if used else pa.nulls(0, pa.string()), ranks)
     return columns
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from baekman import audit
 from baekman.consent import today
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
-from baekman.files.atomic import fsync_folder
+from baekman.files.atomic import fsync_folder, fsync_tree
 from baekman.files.locks import exclusive
 from baekman.projects.decisions import require_approved
 from baekman.projects.project import Project, open_project
@@ -83,7 +82,7 @@ class Builder:
             workspace=self.workspace, home=self.home, plan=plan, project=project, registry=self.registry, at=self.day
         )
         package = write_contents(contents, folder, engine=self.engine, profile=self.profile)
-        _fsync(package)
+        fsync_tree(package)
         places = Workspace(self.workspace)
         built = exclusive(places.releases / ".built.lock", waits_for="the end of another build")
         with built, held_denials(places):
@@ -235,13 +234,3 @@ def _differences(before: Plan, now: Plan) -> list[str]:
     """Return the names of the parts of a plan that changed."""
     first, second = before.to_json(), now.to_json()
     return sorted(name for name in first if first[name] != second[name])
-
-
-def _fsync(folder: Path) -> None:
-    """Make every file and name in ``folder`` durable."""
-    for path in [*folder.rglob("*"), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
