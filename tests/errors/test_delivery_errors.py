@@ -66,6 +66,12 @@ def test_a_manifest_may_have_the_form_that_a_spreadsheet_gives_it(tmp_path: Path
     ]
 
 
+def test_a_manifest_may_have_the_line_ends_of_an_old_mac(tmp_path: Path) -> None:
+    (tmp_path / "delivery.yaml").write_text(SHEET)
+    (tmp_path / "manifest.tsv").write_bytes((HEADER + GOOD).replace("\n", "\r").encode())
+    assert [(row.row, row.barcode, row.size) for row in read_delivery(tmp_path).rows] == [(2, "SECRET-1", 10)]
+
+
 @pytest.mark.parametrize("path", ["../a", "./../a", "a\\..\\..\\b", "/etc/a", "\\\\server\\a"])
 def test_no_spelling_of_a_path_leaves_the_delivery(tmp_path: Path, path: str) -> None:
     (tmp_path / "delivery.yaml").write_text(SHEET)
@@ -136,10 +142,34 @@ def test_each_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ("[" * 50_000, "delivery.yaml: expected `key: value` lines of YAML, found something else"),
         (
             "a: &a [x, x]\nb: *a\n",
-            "delivery.yaml: expected `key: value` lines of YAML, found something else",
+            "delivery.yaml: line 2, column 4: expected `key: value` lines of YAML, found an alias",
+        ),
+        (
+            SHEET + "institution: SECRET\n",
+            "delivery.yaml: line 5, column 1: expected `key: value` lines of YAML, found a key a second time",
+        ),
+        *(
+            (
+                f"{SHEET}x: {value}\n",
+                f"delivery.yaml: line 5, column 4: expected `key: value` lines of YAML, found {kind}",
+            )
+            for value, kind in (
+                ("!!int SECRET", "a tag"),
+                ("!!timestamp SECRET", "a tag"),
+                ("!!bool SECRET", "a tag"),
+                ('"\\ud800"', "half of a character"),
+            )
         ),
         ("x" * 70_000, "delivery.yaml: expected at most 65536 bytes, found more"),
-        (b"delivery: \xff\xfe\n", "delivery.yaml: line 1: expected UTF-8 text, found other bytes"),
+        (
+            b"delivery: \xff\xfe\n",
+            "delivery.yaml: line 1: expected UTF-8 text, found other bytes; "
+            "save it as UTF-8 (not UTF-16, EUC-KR or CP949)",
+        ),
+        (
+            SHEET.encode("utf-16"),
+            "delivery.yaml: expected UTF-8 text, found UTF-16; save it as UTF-8 (not UTF-16, EUC-KR or CP949)",
+        ),
         (b"a: b\nc: \0\n", "delivery.yaml: line 2: expected text, found a NUL byte"),
     ],
 )
@@ -230,7 +260,7 @@ def test_a_malformed_row(tmp_path: Path, row: str, messages: list[str]) -> None:
 def test_missing_columns_are_all_named(tmp_path: Path) -> None:
     action = "the manifest is tab separated, with the columns specimen_id file kind read_group sha256 md5 size"
     assert faults(tmp_path, manifest="specimen_id,file,kind\nSECRET,a,bam\n") == [
-        f"manifest.tsv: line 1: expected the column {name}, found 1 columns without it; {action}"
+        f"manifest.tsv: line 1: expected the column {name}, found one column, which is another; {action}"
         for name in ("specimen_id", "file", "kind", "size", "sha256 (or md5)")
     ]
 

@@ -74,7 +74,7 @@ room: large
         ("- a\n", "project.yaml: expected `key: value` lines of YAML, found a list"),
         (
             "title: a\ntitle: b\n",
-            "project.yaml: line 1, column 1: expected `key: value` lines of YAML, found something else",
+            "project.yaml: line 2, column 1: expected `key: value` lines of YAML, found a key a second time",
         ),
         ("title: [\n", "project.yaml: line 2, column 1: expected `key: value` lines of YAML, found something else"),
         ("title: a\0b\n", "project.yaml: line 1: expected text, found a NUL byte"),

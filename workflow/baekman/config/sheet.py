@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Any
 
@@ -11,10 +12,14 @@ from baekman.config.schema_errors import Fault, faults
 from baekman.errors import Problem
 
 YAML_LINES = "`key: value` lines of YAML"
+SAVE_AS_UTF8 = "save it as UTF-8 (not UTF-16, EUC-KR or CP949)"
 
 
 def decode(content: bytes, *, file: str, problems: list[Problem]) -> str | None:
     """Return ``content`` as text without NUL; otherwise append a problem with its line and return None."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        problems.append(Problem(file=file, expected="UTF-8 text", found="UTF-16", action=SAVE_AS_UTF8))
+        return None
     nul = content.find(b"\0")
     if nul >= 0:
         line = content.count(b"\n", 0, nul) + 1
@@ -24,7 +29,10 @@ def decode(content: bytes, *, file: str, problems: list[Problem]) -> str | None:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
-        problems.append(Problem(file=file, place=f"line {line}", expected="UTF-8 text", found="other bytes"))
+        place = f"line {line}"
+        problems.append(
+            Problem(file=file, place=place, expected="UTF-8 text", found="other bytes", action=SAVE_AS_UTF8)
+        )
         return None
 
 
@@ -44,8 +52,8 @@ def describe(value: object) -> str:
 def read_sheet(content: bytes, *, file: str, problems: list[Problem], booleans: bool = False) -> dict[str, Any] | None:
     """Return the mapping in ``content``; otherwise append a problem and return None.
 
-    Scalars stay texts (``20260101`` is no number). With ``booleans`` only ``true`` and ``false`` are none. Aliases are
-    refused.
+    Scalars stay texts (``20260101`` is no number). With ``booleans`` only ``true`` and ``false`` are none. Aliases,
+    tags and repeated keys are refused.
     """
     text = decode(content, file=file, problems=problems)
     if text is None:
@@ -55,7 +63,8 @@ def read_sheet(content: bytes, *, file: str, problems: list[Problem], booleans: 
     except (yaml.YAMLError, RecursionError) as fault:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problems.append(Problem(file=file, place=place, expected=YAML_LINES, found="something else"))
+        found = str(fault.problem) if isinstance(fault, _RefusedNode) else "something else"
+        problems.append(Problem(file=file, place=place, expected=YAML_LINES, found=found))
         return None
     if not isinstance(loaded, dict):
         problems.append(Problem(file=file, expected=YAML_LINES, found=describe(loaded)))
@@ -76,23 +85,39 @@ def sheet_problem(fault: Fault, *, file: str) -> Problem:
     return Problem(file=file, place=fault.place, expected=fault.expected, found=found)
 
 
+class _RefusedNode(yaml.MarkedYAMLError):  # type: ignore[misc]
+    """A part of YAML that no sheet needs; ``problem`` is its kind and has no value of the sheet."""
+
+
 class _TextLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """A YAML loader that keeps scalars as text, and refuses aliases and repeated keys."""
+    """A YAML loader that keeps scalars as text, and refuses aliases, tags and repeated keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("alias")
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            raise _RefusedNode(problem="an alias", problem_mark=event.start_mark)
+        if event.tag is not None:
+            raise _RefusedNode(problem="a tag", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
+
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise _RefusedNode(problem="half of a character", problem_mark=node.start_mark)
+        return value
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                # the last one would win, and nobody knows which of them is meant
+                raise _RefusedNode(problem="a key a second time", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
 
 
 class _BooleanLoader(_TextLoader):
     """A ``_TextLoader`` that knows ``true`` and ``false``."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value]
-        if len(set(map(str, keys))) < len(keys):
-            raise yaml.constructor.ConstructorError("mapping", node.start_mark, "repeated key", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
 
 
 _TextLoader.yaml_implicit_resolvers = {}

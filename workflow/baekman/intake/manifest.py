@@ -21,6 +21,7 @@ COLUMNS = ("specimen_id", "file", "kind", "read_group", "sha256", "md5", "size")
 REQUIRED_COLUMNS = ("specimen_id", "file", "kind", "size")
 # A value that is meant as a size may be quoted; it is too short for a number of a person.
 QUOTABLE_SIZE = re.compile(r"[0-9][0-9.,eE+kKMGB ]{0,7}")
+COLUMNS_WANTED = "the manifest is tab separated, with the columns " + " ".join(COLUMNS)
 FIELD_LIMIT = 4096  # characters
 PROBLEM_LIMIT = 200
 
@@ -56,7 +57,11 @@ def parse_manifest(content: bytes, *, problems: list[Problem]) -> list[ManifestR
     text = decode(content, file=MANIFEST, problems=problems)
     if text is None:
         return []
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    if not text.strip():
+        problems.append(Problem(file=MANIFEST, expected="a header", found="an empty file", action=COLUMNS_WANTED))
+        return []
+    # a lone carriage return is the line end of older programs on a Mac
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     header = [name.strip() for name in fields_of(lines[0]) or lines[0].split("\t")]
     header_problems = _header_problems(header)
     problems.extend(header_problems)
@@ -95,11 +100,10 @@ def _header_problems(header: list[str]) -> list[Problem]:
     missing = [name for name in REQUIRED_COLUMNS if name not in header]
     if not {"sha256", "md5"} & set(header):
         missing.append("sha256 (or md5)")
-    action = "the manifest is tab separated, with the columns " + " ".join(COLUMNS)
-    without = f"{len(header)} columns without it"
+    without = "one column, which is another" if len(header) == 1 else f"{len(header)} columns without it"
     return [
         *(
-            Problem(file=MANIFEST, place="line 1", expected=f"the column {name}", found=without, action=action)
+            Problem(file=MANIFEST, place="line 1", expected=f"the column {name}", found=without, action=COLUMNS_WANTED)
             for name in missing
         ),
         *(
