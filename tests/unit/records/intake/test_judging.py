@@ -38,6 +38,8 @@ PEOPLE: dict[str, tuple[int, str | None, int | None, bool, bool, bool]] = {
 BAD = (
     "#N/A",
     "#REF!",
+    "＃N/A",
+    "Err:502",
     "NA",
     "null",
     "-",

@@ -194,6 +194,12 @@ def test_rows_of_a_scope_without_consent_are_refused_and_others_go_on(
     assert [each["code"] for each in faulty.table("events") if each["subject"] == subject(NO_CLINICAL)] == [SMOKING]
 
 
+def test_a_row_without_a_subject_stops_no_other(ward: Ward) -> None:
+    received = ward.deliver("D-1", [row(subject(1), DAY, DIAGNOSIS), {}, row("", DAY, DIAGNOSIS)])
+    events = received.counts["events"]
+    assert (events["rows"], events["accepted"], events["refused"]) == (3, 1, 2)
+
+
 def test_subjects_without_registration_are_listed_for_the_institution(faulty: Ward) -> None:
     assert faulty.report("D-1")["unregistered"] == {"count": 2, "first": ["#N/A", "HB-99999"]}
     reasons = faulty.report("D-1")["counts"]["events"]["reasons"]

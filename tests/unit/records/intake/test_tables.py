@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +36,14 @@ def refusal(sheet: RecordsSheet) -> list[str]:
     return str(refused.value).splitlines()
 
 
+def parquet(folder: Path, column: str, values: pa.Array) -> RecordsSheet:
+    """Return the sheet of a delivery with a Parquet file of one row that has ``values`` in ``column``."""
+    columns = {"subject_code": ["HB-1"], "time": ["2021-03-04"], "code": ["LOINC/8480-6"], column: values}
+    sheet = delivery(folder, HEADER + ROW)
+    pq.write_table(pa.table(columns), folder / "events.parquet")
+    return replace(sheet, format="parquet", files=("events.parquet",))
+
+
 EXPECTED = {
     **{name: [None] for name in EVENT_COLUMNS},
     **{"subject_code": ["HB-1"], "time": ["2021-03-04"], "code": ["LOINC/8480-6"], "value": ["120"]},
@@ -56,9 +65,59 @@ def test_csv_is_read_as_spreadsheets_write_it(tmp_path: Path, content: str) -> N
     assert rows(delivery(tmp_path, content)).to_pydict() == EXPECTED
 
 
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        (('"1', "2", "3", '"4', "5"), 2),  # two lone quotes: rows 2 to 5 would be one
+        (("1", '"2', "3", "4", "5"), 3),  # the last three
+        (("1", '"2', "3", '4"', "5"), 3),  # the second quote ends a field
+    ],
+)
+def test_a_lone_quote_swallows_no_row(tmp_path: Path, fields: tuple[str, ...], found: int) -> None:
+    content = HEADER + "".join(ROW.replace("120", field) for field in fields)
+    message = f'file 1: row {found}: expected fields in quotes that end in their row, with "" for a quote inside'
+    for delimiter in (",", "\t"):
+        folder = tmp_path / f"{ord(delimiter)}"
+        assert refusal(delivery(folder, content.replace(",", delimiter))) == [
+            f"{message}, found a lone quote; export the table again"
+        ]
+    two_lines = HEADER + ROW.replace("120", '"12\n0"') + ROW
+    assert rows(delivery(tmp_path / "whole", two_lines))["value"].to_pylist() == ["12\n0", "120"]
+
+
 def test_cp949_is_read_where_it_is_declared(tmp_path: Path) -> None:
     content = (HEADER + "한-1,2021-03-04,LOINC/8480-6,120\n").encode("cp949")
     assert rows(delivery(tmp_path, content, encoding="cp949"))["subject_code"].to_pylist() == ["한-1"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "texts"),
+    [
+        ("time", pa.array([1614852000123456789], pa.timestamp("ns")), ["2021-03-04 10:00:00.123456"]),
+        ("value", pa.array([Decimal("120.50")]), ["120.50"]),
+        ("subject_code", pa.array(["HB-1"], pa.string_view()), ["HB-1"]),
+        ("subject_code", pa.array([float(2**24 - 1)], pa.float32()), ["16777215"]),
+    ],
+)
+def test_parquet_as_other_programs_write_it_is_read(
+    tmp_path: Path, column: str, values: pa.Array, texts: list[str]
+) -> None:
+    assert rows(parquet(tmp_path, column, values))[column].to_pylist() == texts
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([float(2**24)], pa.float32()),
+        pa.array([-float(2**53)]),
+        pa.array([float(2**53)]).dictionary_encode(),
+    ],
+)
+def test_floats_that_two_labels_may_share_are_refused(tmp_path: Path, values: pa.Array) -> None:
+    assert refusal(parquet(tmp_path, "subject_code", values)) == [
+        "file 1: column subject_code: expected text, or whole numbers, found floating-point numbers that have lost "
+        "digits; convert the column to text before export"
+    ]
 
 
 def test_parquet_of_plain_types_is_read_as_the_same_text(tmp_path: Path) -> None:

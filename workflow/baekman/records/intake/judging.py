@@ -74,7 +74,8 @@ def is_any_death(code: str) -> str:
 _WORDS = ", ".join(map(quoted, sorted(EMPTY_WORDS)))
 _MACROS = f"""
 CREATE MACRO tidy(x) AS nullif(CASE WHEN starts_with(x, ' ') OR ends_with(x, ' ') THEN trim(x) ELSE x END, '');
-CREATE MACRO is_error_cell(x) AS starts_with(x, '#') AND regexp_full_match(upper(x), {quoted(ERROR_CELL.pattern)})
+CREATE MACRO is_error_cell(x) AS x[1] IN ('#', '＃', 'E', 'e')
+        AND regexp_full_match(upper(replace(x, '＃', '#')), {quoted(ERROR_CELL.pattern)})
     OR length(x) <= 8 AND lower(x) IN ({_WORDS});
 -- the cheap tests before AND spare most texts the regular expressions
 CREATE MACRO is_changed_label(x) AS is_error_cell(x) OR CASE

@@ -108,7 +108,9 @@ class Outcome:
         self._compare(with_coverage=rows.has_coverage)
         connection.execute("CREATE TABLE tally AS SELECT sid, fault, count(*) AS n FROM judged GROUP BY sid, fault")
         connection.execute(
-            f"""CREATE TABLE held AS SELECT sid FROM tally GROUP BY sid HAVING bool_or(fault & {HOLDING} <> 0)
+            # a row without a subject holds nobody: with NULL in it, `NOT IN held` would be true for no participant
+            f"""CREATE TABLE held AS SELECT sid FROM tally WHERE sid IS NOT NULL
+            GROUP BY sid HAVING bool_or(fault & {HOLDING} <> 0)
             OR NOT bool_or(fault = 0) AND bool_or(fault NOT IN (0, {BIT["no_consent_for_scope", "code"]}))"""
         )
         # rows of a day without an accepted row, for the few participants who have faults of data

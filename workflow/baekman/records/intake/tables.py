@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -89,7 +90,9 @@ class DeliveredTable:
         with self._opened() as opened:
             for batch in self._read(opened, present):
                 arrays = [
-                    _text(batch.column(present.index(name))) if name in present else pa.nulls(len(batch), pa.string())
+                    self._text(batch.column(present.index(name)), name)
+                    if name in present
+                    else pa.nulls(len(batch), pa.string())
                     for name in columns
                 ]
                 yield pa.RecordBatch.from_arrays(arrays, schema=text_schema(columns))
@@ -110,6 +113,9 @@ class DeliveredTable:
             else:
                 reader = self._csv_reader(opened, present, rows)
             for batch in reader:
+                if self.state.get("is_quoted") and _has_line_end(batch):
+                    self._require_closed_quotes()
+                    self.state["is_quoted"] = False
                 yield batch.select(present)
         except (pa.ArrowException, OSError, ValueError):
             raise self._refused("a table that can be read to its end", "malformed data", "export it again") from None
@@ -137,6 +143,28 @@ class DeliveredTable:
             ),
         )
         return reader
+
+    def _require_closed_quotes(self) -> None:
+        """Raise InputRefused where a lone quote makes one field of several rows: they would be lost in it."""
+        with io.BufferedReader(self._opened()) as opened:  # type: ignore[type-var]
+            text = io.TextIOWrapper(opened, self.sheet.encoding, newline="")
+            delimiter, row = str(self.state["delimiter"]), 1
+            reader = csv.reader(text, delimiter=delimiter, strict=True)
+            try:
+                for fields in reader:
+                    lines = (line for field in fields if "\n" in field for line in field.split("\n"))
+                    if any(line.count(delimiter) >= len(self._header) - 1 for line in lines):
+                        raise csv.Error("a field with a whole row in it")
+                    row = reader.line_num + 1
+            except csv.Error:
+                problem = Problem(
+                    file=self.label,
+                    place=f"row {row}",
+                    expected='fields in quotes that end in their row, with "" for a quote inside',
+                    found="a lone quote",
+                    action="export the table again",
+                )
+                raise InputRefused(problem) from None
 
     def _row_problems(self, rows: list[tuple[int | None, int]]) -> Iterator[Problem]:
         expected = f"{len(self._header)} fields, as in the header"
@@ -172,6 +200,7 @@ class DeliveredTable:
             digest.update(block)
             if self.is_binary:
                 continue
+            self.state["is_quoted"] = self.state.get("is_quoted") or b'"' in block
             if b"\0" in block:
                 row = _row_of(opened, begun + block.index(b"\0"))
                 raise self._refused("text", f"a NUL character in row {row}", "export the table again")
@@ -243,6 +272,31 @@ class DeliveredTable:
                 action="leave them out: there is no column of free text",
             )
 
+    def _text(self, column: pa.Array, name: str) -> pa.Array:
+        """Return a column as text; refuse numbers in a column of labels that have lost digits."""
+        import pyarrow.compute as pc
+
+        if column.type == pa.string():
+            return column
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        kind = column.type
+        if pa.types.is_floating(kind) and name not in ("value", "time", "end"):
+            # above it, two whole numbers share a float: the label of one person would be that of another
+            limit = float(1 << {16: 11, 32: 24}.get(kind.bit_width, 53))
+            if pc.any(pc.greater_equal(pc.abs(column.cast(pa.float64())), limit)).as_py():
+                problem = Problem(
+                    file=self.label,
+                    place=f"column {name}",
+                    expected="text, or whole numbers",
+                    found="floating-point numbers that have lost digits",
+                    action="convert the column to text before export",
+                )
+                raise InputRefused(problem)
+        if pa.types.is_timestamp(kind) and kind.unit == "ns":
+            column = column.cast(pa.timestamp("us"), safe=False)  # the text of a time has at most microseconds
+        return column.cast(pa.string())
+
     def _refused(self, expected: str, found: str, action: str = "") -> InputRefused:
         return InputRefused(Problem(file=self.label, expected=expected, found=found, action=action))
 
@@ -303,6 +357,12 @@ def _row_of(opened: BinaryIO, place: int) -> int:
     return row
 
 
+def _has_line_end(batch: pa.RecordBatch) -> bool:
+    """Return whether a field of the texts in ``batch`` goes on in another line."""
+    texts = (column.buffers()[-1] for column in batch.columns)
+    return any(text is not None and b"\n" in text.to_pybytes() for text in texts)
+
+
 def _fingerprint(opened: BinaryIO) -> tuple[int, int, int]:
     status = os.fstat(opened.fileno())
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -313,9 +373,7 @@ def _is_plain(kind: pa.DataType) -> bool:
         return _is_plain(kind.value_type)
     if pa.types.is_timestamp(kind):
         return kind.tz is None
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
-    return bool(is_text or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_date(kind))
-
-
-def _text(column: pa.Array) -> pa.Array:
-    return column if column.type == pa.string() else column.cast(pa.string())
+    kinds = pa.types
+    is_text = kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind) or kinds.is_null(kind)
+    is_number = kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind)
+    return bool(is_text or is_number or kinds.is_date(kind))
