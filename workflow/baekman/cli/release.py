@@ -73,7 +73,7 @@ def review(release: ReleaseArgument, workspace: WorkspaceOption = HERE) -> None:
     """
     from baekman.consent import today
     from baekman.projects.project import open_project
-    from baekman.releases.checks.order import decisions, leak_scan
+    from baekman.releases.checks.order import decisions, foreign_parts, leak_scan
     from baekman.releases.home import release_home
 
     home = release_home(workspace, release)
@@ -82,17 +82,22 @@ def review(release: ReleaseArgument, workspace: WorkspaceOption = HERE) -> None:
     decided = decisions(open_project(workspace, plan.project), plan, at=today())
     _print_checks([*plan.checks, decided, leak_scan(is_built=home.package.is_dir())])
     typer.echo(str(home.review))
+    if (parts := foreign_parts(plan)) and not home.package.is_dir():
+        note(
+            f"note: another version of baekman made this plan ({', '.join(parts)}), and it cannot be built: "
+            "run `baekman release propose` with the request again"
+        )
 
 
 def _print_checks(checks: Iterable[Check]) -> None:
     """Print ``checks`` by number, below a header; nothing without any."""
     from baekman.releases.checks.order import NUMBERS
 
-    listed = sorted(checks, key=lambda check: NUMBERS[check.code])
+    listed = sorted(checks, key=lambda check: NUMBERS.get(check.code, len(NUMBERS)))  # the last: of another version
     if listed:
         typer.echo("number\tcheck\tobserved\tlimit\tverdict")
     for check in listed:
-        values = [NUMBERS[check.code], check.code, check.observed, check.limit, check.verdict]
+        values = [NUMBERS.get(check.code), check.code, check.observed, check.limit, check.verdict]
         typer.echo("\t".join("" if value is None else str(value) for value in values))
 
 

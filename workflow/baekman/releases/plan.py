@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from baekman.errors import DamagedFile, InputRefused, Problem
-from baekman.files.sidecar import read_checked, write_checked
+from baekman.files.sidecar import read_checked, sidecar_path, write_checked
 from baekman.verdicts import Scalar
 
 CheckVerdict = Literal["pass", "told", "fail"]
@@ -100,6 +100,7 @@ class Plan:
         checks: The checks in their order.
         compared: The releases that the checks on members and linkage compared it with, sorted.
         recipient_key: SHA-256 (hex) of the key that a transfer is encrypted to; "" for every other tier.
+        stored: The text of a plan that another version of baekman wrote; "" for one of this version.
     """
 
     request: Mapping[str, Any]
@@ -114,6 +115,7 @@ class Plan:
     checks: tuple[Check, ...] = ()
     compared: tuple[str, ...] = ()
     recipient_key: str = ""
+    stored: str = ""
 
     @property
     def project(self) -> str:
@@ -155,18 +157,23 @@ class Plan:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Plan:
-        """Return the plan that ``to_json`` wrote."""
+        """Return the plan that ``to_json`` wrote; of a plan of another version, what this version knows of it.
+
+        KeyError, TypeError or ValueError where project, tier or members are not there.
+        """
+        snapshots, request = value.get("snapshots", {}), value["request"]
+        _ = request["project"], request["tier"]
         return cls(
-            request=value["request"],
-            request_hash=value["request_hash"],
-            snapshots={name: SnapshotOf(**snapshot) for name, snapshot in value["snapshots"].items()},
-            dictionary_hash=value["dictionary_hash"],
+            request=request,
+            request_hash=value.get("request_hash", ""),
+            snapshots={name: SnapshotOf(**_known(SnapshotOf, snapshot)) for name, snapshot in snapshots.items()},
+            dictionary_hash=value.get("dictionary_hash", ""),
             members=value["members"],
             members_hash=value["members_hash"],
-            columns=tuple(Column(**column) for column in value["columns"]),
-            counts=value["counts"],
-            small_cells=value["small_cells"],
-            checks=tuple(Check(**check) for check in value["checks"]),
+            columns=tuple(Column(**_known(Column, column)) for column in value.get("columns", ())),
+            counts=value.get("counts", {}),
+            small_cells=value.get("small_cells", {}),
+            checks=tuple(Check(**_known(Check, check)) for check in value.get("checks", ())),
             compared=tuple(value.get("compared", ())),
             recipient_key=value.get("recipient_key", ""),
         )
@@ -174,6 +181,8 @@ class Plan:
     @property
     def text(self) -> str:
         """Return the text of ``plan.json``: keys sorted, no time and no ID of the release in it."""
+        if self.stored:
+            return self.stored
         return json.dumps(self.to_json(), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @property
@@ -182,21 +191,27 @@ class Plan:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
+def _known(part: type[SnapshotOf | Column | Check], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of ``value`` that this version knows of a ``part`` of a plan."""
+    return {name: value[name] for name in part.__dataclass_fields__ if name in value}
+
+
 def write_plan(home: Path, plan: Plan) -> None:
     """Write ``plan`` to ``plan.json`` in the folder of a release, with its SHA-256 next to it."""
     write_checked(home / PLAN_FILE, plan.text)
 
 
 def read_plan(home: Path) -> Plan:
-    """Return the plan of the release in the folder ``home``.
+    """Return the plan of the release in the folder ``home``; one of another version has its text as ``stored``.
 
     Raises:
         InputRefused: There is none.
-        DamagedFile: It is not what ``write_plan`` wrote.
+        DamagedFile: It is not what ``write_plan`` wrote, in this or another version.
     """
     path = home / PLAN_FILE
     try:
-        plan = Plan.from_json(json.loads(read_checked(path)))
+        text = read_checked(path)
+        plan = Plan.from_json(json.loads(text))
     except FileNotFoundError:
         raise InputRefused(
             Problem(
@@ -207,8 +222,10 @@ def read_plan(home: Path) -> Plan:
                 action="run `baekman release propose REQUEST`, which prints the ID",
             )
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DamagedFile(path) from None
-    if plan.text != path.read_text(encoding="utf-8"):
+    if plan.text == text:
+        return plan
+    if not sidecar_path(path).is_file():  # nothing says that it is as it was written
         raise DamagedFile(path)
-    return plan
+    return replace(plan, stored=text)

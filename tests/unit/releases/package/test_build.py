@@ -29,6 +29,7 @@ from baekman.consent import ConsentEvent, Decision, Scope, today
 from baekman.engine.local import Engine
 from baekman.errors import DamagedFile, InputRefused
 from baekman.files.digests import sha256_of
+from baekman.files.sidecar import write_checked
 from baekman.projects.project import add_project
 from baekman.projects.release_key import public_file, release_key
 from baekman.registry import denied_list
@@ -274,6 +275,36 @@ def test_a_changed_plan_voids_the_decisions(
     )
 
 
+def test_a_plan_of_another_version_is_named_with_the_next_command(small: SmallRelease, home: ReleaseHome) -> None:
+    runner, place, text = CliRunner(), ["--workspace", str(small.workspace)], home.plan.read_text("utf-8")
+    plan = json.loads(text)
+    older = {
+        **{key: value for key, value in plan.items() if key != "small_cells"},
+        "checks": [*(check for check in plan["checks"] if check["code"] != "offsets"), {"code": "spread", "limit": 3}],
+        "version": 0,
+    }
+    write_checked(home.plan, json.dumps(older))
+    parts = "without the check offsets, with the check spread, with other keys"
+    assert refusal(small, home) == (
+        f"{home.id}: expected a plan of this version of baekman, found one of another version: {parts}; "
+        + propose_again(home)
+    )
+    review = runner.invoke(app, ["review", home.id, *place])
+    assert f"plan {sha256_of(home.plan)}\n" in review.stdout and "\n\tspread\t\t3\tpass\n" in review.stdout
+    assert review.stderr == (
+        f"note: another version of baekman made this plan ({parts}), and it cannot be built: run `baekman release "
+        "propose` with the request again\n"
+    )
+    assert (
+        f"{home.id}\t{small.board.project.id}\troom\t{PEOPLE}\tproposed\n"
+        in runner.invoke(app, ["status", *place]).stdout
+    )
+    again = small.propose()
+    assert again.id != home.id and again.read_plan().text == text
+    shutil.rmtree(again.path)
+    write_checked(home.plan, text)
+
+
 @pytest.fixture
 def neighbour(small: SmallRelease) -> SmallRelease:
     """Return the same workspace with another project and its board."""
@@ -342,6 +373,12 @@ def test_an_opening_asks_consent_and_decisions_and_is_recorded(
     end = small.board.project.irb.expires + timedelta(days=1)
     with pytest.raises(InputRefused, match="an approval of the IRB in force"):
         open_release(small.workspace, home.id, registry=small.registry, at=end)
+    # a denial is in force before the registry has it
+    pending = Workspace(small.workspace).pending_denials
+    pending.write_text(f"{small.participants[0]}\t{today()}\t\t{Scope.GENOME}\n")
+    with pytest.raises(InputRefused, match="found 1 members with another one now"):
+        open_release(small.workspace, home.id, registry=small.registry)
+    pending.unlink()
 
 
 def tables(package: Path) -> dict[str, pa.Table]:
@@ -543,6 +580,27 @@ def revoke_by_scope(small: SmallRelease) -> None:
     person = mine["delete"][0]
     assert lines[first + 1] == f"  every copy must be deleted at once by {person['name']} ({person['institution']})"
     assert lines[-1].endswith(f"`baekman release status --participant {participant}`")
+    require_scopes_of_rows(small, no_records=participant, no_genotypes=small.participants[5])
+
+
+def require_scopes_of_rows(small: SmallRelease, *, no_records: str, no_genotypes: str) -> None:
+    """Require that a package has nothing of the scope that one of its members has not granted, and all of the other."""
+    small.registry.add_consent(
+        ConsentEvent(
+            participant_id=no_genotypes, decision=Decision.WITHDRAWN, scopes=(Scope.GENOME,), valid_from=today()
+        )
+    )
+    denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
+    package = build(small, small.approve(small.propose()))
+    book = open_book(small.registry, small.board.project.id).rows([no_records, no_genotypes]).to_pylist()
+    id_of = {row["participant_id"]: row["project_id"] for row in book}
+    people = {row["project_id"]: row for row in pq.read_table(package / "participants.parquet").to_pylist()}
+    carriers = set(pq.read_table(package / "variants")["sample"].to_pylist())
+    seen = [set(pq.read_table(package / name)["project_id"].to_pylist()) for name in ("records", "coverage")]
+    for participant, has_records in ((no_records, False), (no_genotypes, True)):
+        person = people[id_of[participant]]
+        assert [person["project_id"] in ids for ids in seen] == [has_records] * 2
+        assert person["has_genotypes"] == (person["sample"] in carriers) == (not has_records)
 
 
 def revoke_by_import(small: SmallRelease) -> None:

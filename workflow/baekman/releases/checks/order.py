@@ -18,6 +18,7 @@ from baekman.releases.checks.relatives import relatives
 from baekman.releases.checks.rows import anonymity, columns, dates, rare_codes
 from baekman.releases.checks.sequencing import sequencing
 from baekman.releases.plan import Check, Plan
+from baekman.releases.request import PUBLIC_TIERS
 
 # numbers of the design; 2 and 11 are evaluated elsewhere
 CHECKS: dict[int, Callable[[Proposal], Iterator[Check]]] = {
@@ -51,6 +52,9 @@ NUMBERS = {
     "leak_scan": 11,
 }
 
+# checks that not each plan has: two are evaluated elsewhere, two need individual rows
+_NOT_OF_EACH = frozenset({"decisions", "leak_scan", "birth_band", "offsets"})
+
 
 def run_checks(proposal: Proposal) -> tuple[Check, ...]:
     """Return the checks of a plan, in their order."""
@@ -73,3 +77,15 @@ def decisions(project: Project, plan: Plan, *, at: date) -> Check:
     except InputRefused as refusal:
         return Check(code="decisions", observed=f"{len(refusal.problems)} missing", limit="irb, drb", verdict="fail")
     return Check(code="decisions", observed="irb, drb", limit="irb, drb")
+
+
+def foreign_parts(plan: Plan) -> list[str]:
+    """Return the parts of ``plan`` in which another version of baekman made it; none for a plan of this version.
+
+    A part is a check that one of the versions does not have, or the keys.
+    """
+    codes = {check.code for check in plan.checks}
+    expected = NUMBERS.keys() - _NOT_OF_EACH | (set() if plan.tier in PUBLIC_TIERS else {"offsets"})
+    parts = [f"without the check {code}" for code in sorted(expected - codes)]
+    parts += [f"with the check {code}" for code in sorted(codes - NUMBERS.keys())]
+    return [*parts, "with other keys"] if plan.stored else parts

@@ -18,6 +18,7 @@ from baekman.files.atomic import fsync_folder, fsync_tree
 from baekman.files.locks import exclusive
 from baekman.projects.decisions import require_approved
 from baekman.projects.project import Project, open_project
+from baekman.releases.checks.order import foreign_parts
 from baekman.releases.checks.others import others_of
 from baekman.releases.home import ReleaseHome, release_home
 from baekman.releases.package.contents import Contents, write_contents
@@ -63,6 +64,8 @@ class Builder:
         with exclusive(self.home.path / ".build.lock", waits_for="another build of this release"):
             plan = self.home.read_plan()
             project = open_project(self.workspace, plan.project)
+            if not self.home.package.is_dir():
+                self._require_own_version(plan)
             self._require_standing(plan, project)
             if not self.home.package.is_dir():
                 with self._unfinished(plan) as folder:
@@ -90,6 +93,18 @@ class Builder:
             self._require_no_later_risk(plan, project, compared=compared)
             package.rename(self.home.package)
             fsync_folder(self.home.path)
+
+    def _require_own_version(self, plan: Plan) -> None:
+        """Raise InputRefused for a plan of another version of baekman, before anybody decides on it."""
+        if parts := foreign_parts(plan):
+            raise InputRefused(
+                Problem(
+                    file=self.home.id,
+                    expected="a plan of this version of baekman",
+                    found=f"one of another version: {', '.join(parts)}",
+                    action=self._propose_again(),
+                )
+            )
 
     def _require_standing(self, plan: Plan, project: Project) -> None:
         """Raise InputRefused when the release may not be made, or may no longer be."""
