@@ -1,4 +1,4 @@
-"""Thirty-odd mistakes that everybody makes, each with the exact message: the likely mistake, and the next step.
+"""Some ninety mistakes that everybody makes, each with the exact message: the likely mistake, and the next step.
 
 A message never repeats the path of a delivery, which may name an institution.
 """
@@ -6,6 +6,7 @@ A message never repeats the path of a delivery, which may name an institution.
 from __future__ import annotations
 
 import gzip
+import shlex
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -261,6 +262,163 @@ MISTAKES = {
         "project in BAEKMAN_PURPOSE",
     ),
     "a misspelt command": Mistake("querry", "Error: No such command 'querry'. Did you mean 'query'?", code=2),
+    "an option before the command": Mistake(
+        "--workspace W status", "Error: No such option: --workspace. Put it after the command", code=2
+    ),
+    "an option before the command of a group": Mistake(
+        "audit --workspace W head", "Error: No such option: --workspace. Put it after the command", code=2
+    ),
+    "an option without its value": Mistake(
+        f"query --workspace W --tables --participant {ONE}",
+        "Error: Invalid value for --tables: expected a value, found the option --participant",
+        code=2,
+    ),
+    "a reason that asks for help": Mistake(
+        f"hold accept {SPECIMEN} --workspace W --reason --help",
+        "Error: Invalid value for --reason: expected a value, found the option --help",
+        code=2,
+    ),
+    "JSON of a query": Mistake(
+        "query --workspace W --region chr20 --json",
+        "Error: No such option: --json (Possible options: --format json)",
+        code=2,
+    ),
+    "a format of snapshots": Mistake(
+        "cohort snapshots --workspace W --format json", "Error: No such option: --format (Possible options: --json)", 2
+    ),
+    "threads": Mistake(
+        "export --workspace W --format bcf --output x.bcf --threads 4",
+        "Error: No such option: --threads (Possible options: --workers)",
+        code=2,
+    ),
+    "the samples of bcftools": Mistake(
+        "export --workspace W --format bcf --output x.bcf -s P1",
+        "Error: No such option: -s (Possible options: --participants)",
+        code=2,
+    ),
+    "jobs of a delivery": Mistake(
+        "deliver inbox/HB-Kim --workspace W -j 2", "Error: No such option: -j (Possible options: --cores)", code=2
+    ),
+    "a region as argument": Mistake(
+        "query --workspace W chr20:1,001",
+        "Error: Got unexpected extra argument(s) (chr20:1,001). Did you mean --region chr20:1,001?",
+        code=2,
+    ),
+    "an allele as argument": Mistake(
+        "query --workspace W chr20:1001:A:T",
+        "Error: Got unexpected extra argument(s) (chr20:1001:A:T). Did you mean --carriers chr20:1001:A:T?",
+        code=2,
+    ),
+    "an rsID as argument": Mistake(
+        "query --workspace W rs334",
+        "Error: Got unexpected extra argument(s) (rs334). Did you mean --rsid rs334?",
+        code=2,
+    ),
+    "a region next to SQL": Mistake(
+        "query --workspace W --sql 'FROM sites' --region chr20",
+        "Error: Invalid value: --sql goes without other questions: give --region, --participant, --gene, --rsid or "
+        "several of them, or else --carriers, or --sql",
+        code=2,
+    ),
+    "carriers in groups": Mistake(
+        "query --workspace W --region chr20 --carriers --by sex",
+        "Error: Invalid value for --by: goes with --region, --gene and --rsid, not with --carriers",
+        code=2,
+    ),
+    "several participants": Mistake(
+        f"query --workspace W --participant {ONE},{ONE}",
+        f"--participant: expected a participant of the cohort, found several IDs; {LIST_IDS}",
+    ),
+    "a region from right to left": Mistake(
+        "query --workspace W --region chr20:900-100",
+        "--region: expected a start of at least 1 and an end at or after it, found 900-100; e.g. chr20:1000-2000",
+    ),
+    "a spreadsheet": Mistake(
+        "query --workspace W --region chr20 --output sites.xlsx",
+        "--output: expected a name that ends in .tsv, .csv, .json, .parquet, or --format, found .xlsx; CSV opens in a "
+        "spreadsheet",
+    ),
+    "a folder as answer": Mistake(
+        "query --workspace W --region chr20 --output small",
+        "--output: expected a file, found a folder; add a name",
+    ),
+    "a table of SQL that is none": Mistake(
+        "query --workspace W --sql 'FROM site'",
+        "--sql: expected SQL over the views sites, calls, reference and participants, found Catalog Error: Table with "
+        'name site does not exist! Did you mean "sites"?',
+    ),
+    "a name that is near an internal table": Mistake(
+        "query --workspace W --sql 'FROM members2'",
+        "--sql: expected SQL over the views sites, calls, reference and participants, found Catalog Error: Table with "
+        "name members2 does not exist!",
+    ),
+    "an empty table of one's own": Mistake(
+        "query --workspace W --with empty.csv --sql 'FROM empty'",
+        "empty.csv: expected a column participant_id, or contig and pos, found an empty file; name the column of IDs "
+        "participant_id",
+    ),
+    "a table of one's own in Korean letters of Windows": Mistake(
+        "query --workspace W --with cp949.csv --sql 'FROM cp949'",
+        "cp949.csv: line 2: expected a table in CSV, TSV or Parquet: UTF-8, a header, the same columns in each line, "
+        "found other content; save it again as CSV in UTF-8",
+    ),
+    "compressed VCF": Mistake(
+        "export --workspace W --format vcf.gz --output x.vcf.gz",
+        "--format: expected one of vcf, bcf, pgen, zarr, found 'vcf.gz'; did you mean vcf?",
+    ),
+    "a format of plink": Mistake(
+        "export --workspace W --format bed --output x.bed",
+        "--format: expected one of vcf, bcf, pgen, zarr, found 'bed'; did you mean pgen?",
+    ),
+    "tables into the workspace": Mistake(
+        "tables --workspace W --output W",
+        "--output: expected a new folder, or a folder of tables, found a workspace; add a name: the tables of a "
+        "workspace are in its folder tables",
+    ),
+    "tables into a freeze": Mistake(
+        "tables --workspace W --output frozen",
+        "--output: expected a new folder, or a folder of tables, found a freeze",
+    ),
+    "a freeze into the cohort": Mistake(
+        "cohort freeze --workspace W --output W/cohort",
+        "--output: expected a new folder, or one with a freeze of this snapshot, found the cohort store itself, or "
+        "another; choose another folder: a freeze is never overwritten",
+    ),
+    "a freeze into a freeze": Mistake(
+        "cohort freeze --workspace W --output frozen/again",
+        "--output: expected a new folder, or one with a freeze of this snapshot, found a folder inside of a freeze; "
+        "choose another folder: a freeze is never overwritten",
+    ),
+    "a freeze that is not there": Mistake(
+        "verify --freeze nowhere",
+        "--freeze: expected a freeze, found no such folder; give the folder that `baekman cohort freeze` wrote",
+    ),
+    "a workspace as freeze": Mistake(
+        "verify --freeze W",
+        "--freeze: expected a freeze, found a workspace; give the folder that `baekman cohort freeze` wrote",
+    ),
+    "a freeze without its cohort": Mistake(
+        "cohort verify --freeze frozen",
+        "--workspace: expected the workspace, or --cohort, that the freeze is of, found none; `baekman verify --freeze "
+        "DIR` verifies a freeze that stands alone",
+    ),
+    "a report as PDF": Mistake(
+        "cohort report --workspace W --output report.pdf",
+        "Error: Invalid value for '--output' / '-o': expected a name that ends in .html: a browser prints the page as "
+        "PDF",
+        code=2,
+    ),
+    "the sheet of a delivery": Mistake(
+        "deliver inbox/HB-Kim/delivery.yaml --workspace W",
+        "Error: Invalid value for 'DELIVERY': expected a folder, found a file; give the folder that it lies in",
+        code=2,
+    ),
+    "a folder as registration table": Mistake(
+        "registry import small --workspace W", "small: expected a file, found a folder; give the table in it"
+    ),
+    "an audit log of nothing": Mistake(
+        "audit verify --workspace V", f"--workspace: expected a workspace, found no such folder; {MAKE_ONE}"
+    ),
 }
 
 
@@ -286,6 +444,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (ground / "other_names.tsv").write_text("PX\tPX.g.vcf\n")
     (ground / "header.tsv").write_text("sample\tpath\nPX\tPX.g.vcf\n")
     (ground / "spaces.tsv").write_text("PX PX.g.vcf\n")
+    (ground / "empty.csv").touch()
+    (ground / "cp949.csv").write_bytes(f"participant_id,diagnosis\n{ONE},당뇨\n".encode("cp949"))
     (ground / "misspelt.yaml").write_text("reference: small/tiny.fa\ncohort: {min_gp: 20}\n")
     (ground / "value.yaml").write_text("reference: small/tiny.fa\naligner: bwamem2\n")
     return ground
@@ -296,7 +456,7 @@ def run(ground: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> tuple[in
     monkeypatch.chdir(ground)
     monkeypatch.delenv("BAEKMAN_WORKSPACE", raising=False)
     groups.register(app)
-    result = CliRunner().invoke(app, command.split(" "))
+    result = CliRunner().invoke(app, shlex.split(command))
     if isinstance(result.exception, InputRefused):
         return EXIT_REFUSED, result.stdout, "".join(f"refused: {each}\n" for each in result.exception.problems)
     return result.exit_code, result.stdout, result.stderr

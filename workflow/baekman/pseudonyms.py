@@ -120,6 +120,8 @@ def slip(text: str, kind: Kind) -> str:
         return "" if text[0] == kind else f"the ID of a {KINDS[text[0]]}"
     if is_valid(text.upper()):
         return "an ID in small letters"
+    if all(map(is_valid, text.split(","))):
+        return "several IDs"
     return "an ID with a wrong check character: it is mistyped" if re.fullmatch(PATTERN, text) else ""
 
 

@@ -33,7 +33,10 @@ def verify(
     from baekman import audit
     from baekman.audit import signed_head
     from baekman.errors import InputRefused
+    from baekman.workspace.identity import no_workspace
 
+    if not workspace.is_dir():
+        raise no_workspace(workspace)
     file = audit.log_file(workspace)
     pinned = signed_head.read_public_key(key) if key else signed_head.public_key(workspace)
     saved = signed_head.read_signed_head(head, public_key=pinned) if head else None

@@ -29,6 +29,8 @@ def readable_folder(path: Path) -> Path:
     """Return ``path`` when it is a folder that may be read; no message repeats it, as it may name an institution."""
     if not path.is_dir():
         words = "a folder, found the ID of a delivery; the same command as before, with its folder, goes on with it"
+        if path.is_file():
+            raise typer.BadParameter("expected a folder, found a file; give the folder that it lies in")
         raise typer.BadParameter(f"expected {words}" if is_valid(path.name, "D") else "no such folder")
     if not os.access(path, os.R_OK | os.X_OK):
         raise typer.BadParameter("the folder may not be read; give the user who runs this access to it")
@@ -71,6 +73,22 @@ def no_other_folder(path: Path) -> Path:
 def optional_folder(path: Path | None) -> Path | None:
     """Return ``path`` as ``readable_folder`` does, or None."""
     return None if path is None else readable_folder(path)
+
+
+def freezes(paths: list[Path] | None) -> list[Path] | None:
+    """Return ``paths``; refuse one that is known to be something else than a freeze."""
+    from baekman.cli.shared.places import refuse_other_than_freeze
+
+    for path in paths or ():
+        refuse_other_than_freeze(path)
+    return paths
+
+
+def page_file(path: Path | None) -> Path | None:
+    """Return ``path`` of a page; refuse a name of another kind of file, as the page would get another name."""
+    if path is not None and path.suffix not in ("", ".html"):
+        raise typer.BadParameter("expected a name that ends in .html: a browser prints the page as PDF")
+    return path
 
 
 def print_findings(findings: Iterable[str], *, as_json: bool = False) -> None:

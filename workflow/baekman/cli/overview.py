@@ -21,6 +21,7 @@ from baekman.cli.options import (
     RegistryOption,
     WorkersOption,
     WorkspaceOption,
+    freezes,
     optional_folder,
     print_json,
 )
@@ -127,7 +128,8 @@ def doctor(
 def verify(
     workspace: WorkspaceOption = HERE,
     freeze: Annotated[
-        list[Path] | None, typer.Option("--freeze", help="A freeze outside of the workspace too; repeatable.")
+        list[Path] | None,
+        typer.Option("--freeze", callback=freezes, help="A freeze outside of the workspace too; repeatable."),
     ] = None,
     registry: RegistryOption = None,
     key_file: KeyFileOption = None,

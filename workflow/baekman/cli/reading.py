@@ -20,6 +20,7 @@ from baekman.cli.options import (
 )
 from baekman.cli.shared.notes import warnings_as_notes
 from baekman.cli.shared.opening import note_left_out, note_other_snapshot, opened_cohort
+from baekman.cli.shared.places import refuse_other_than_tables
 from baekman.cli.shared.query_options import (
     AnswerFileOption,
     AnswerFormatOption,
@@ -83,6 +84,7 @@ def tables(
     from baekman.tables.make import read_participants
     from baekman.tables.seals import verify_tables
 
+    refuse_other_than_tables(output)
     if verify:
         print_findings(verify_tables(output))
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption
+from baekman.cli.options import HERE, KeyFileOption, RegistryOption, WorkspaceOption, page_file
 from baekman.cli.shared.ended_consent import open_registry_and_sweep
 from baekman.cli.shared.notes import note
 
@@ -298,7 +298,9 @@ def export_institution(
     ] = None,
     summary: Annotated[
         Path | None,
-        typer.Option("--summary", help="Also write the monthly summary here, .html; a .json comes with it."),
+        typer.Option(
+            "--summary", callback=page_file, help="Also write the monthly summary here, .html; a .json comes with it."
+        ),
     ] = None,
     workspace: WorkspaceOption = HERE,
     registry: RegistryOption = None,

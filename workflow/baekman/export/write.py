@@ -48,6 +48,12 @@ from baekman.genome.targets import Overlaps
 from baekman.tools import programs as tools
 
 FORMATS = ("vcf", "bcf", "pgen", "zarr")
+OTHER_NAMES = {
+    "vcf": ("vcf.gz", "vcfgz", "gvcf", "z", "v"),
+    "bcf": ("b", "u"),
+    "pgen": ("plink", "plink2", "bed", "pfile", "bfile"),
+    "zarr": ("vcz", "vcf-zarr", "vcfzarr"),
+}
 TBI_LIMIT = 1 << 29  # the longest contig that a .tbi index can hold
 
 
@@ -137,7 +143,10 @@ def check_output(format: str, output: Path) -> None:
     """Raise InputRefused for a format that is unknown or cannot be made here, and for a name that does not fit it."""
     suffixes = {"vcf": (".vcf", ".vcf.gz"), "bcf": (".bcf",), "pgen": (".pgen",), "zarr": (".vcz", ".zarr")}
     if format not in suffixes:
-        raise InputRefused(Problem(file="--format", expected=f"one of {', '.join(FORMATS)}", found=repr(format)))
+        likely = next((own for own, names in OTHER_NAMES.items() if format.lower() in names), "")
+        action = f"did you mean {likely}?" if likely else ""
+        expected = f"one of {', '.join(FORMATS)}"
+        raise InputRefused(Problem(file="--format", expected=expected, found=repr(format), action=action))
     if not output.name.endswith(suffixes[format]):
         raise InputRefused(
             Problem(

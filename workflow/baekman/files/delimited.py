@@ -38,6 +38,8 @@ class DelimitedTable:
         self.file = file
         try:
             opened = file.open("rb")
+        except IsADirectoryError:
+            raise self._refused("a file", "a folder", "give the table in it") from None
         except OSError:
             raise self._refused("a readable file", "none", "check the path") from None
         self._text = io.TextIOWrapper(opened, "utf-8", newline="")

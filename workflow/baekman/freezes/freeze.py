@@ -44,11 +44,12 @@ from baekman.freezes.files import (
     write_participants,
     write_sums,
 )
-from baekman.freezes.folder import ANNOTATIONS, EVIDENCE, SITES, TABLES, WORK
+from baekman.freezes.folder import ANNOTATIONS, EVIDENCE, SITES, TABLES, WORK, is_freeze
 from baekman.tables.files import metadata_of, table_path
 from baekman.tables.make import make_tables
 from baekman.tables.seals import DATASETS, seals_digest
 from baekman.workspace.denied import admission_of, held_denials
+from baekman.workspace.identity import STORE_FILE
 from baekman.workspace.paths import Workspace
 
 ATTEMPTS = 10
@@ -137,6 +138,8 @@ def _write(
     """Write the freeze in ``WORK``, going on from what a killed command left of the same; a whole freeze stays."""
     wanted = sites_metadata(store, snapshot)
     first = f"{store.shards[0].name}.parquet"
+    _require(not (output / STORE_FILE).exists(), found="the cohort store itself, or another")
+    _require(not is_freeze(output.absolute().parent), found="a folder inside of a freeze")
     if (output / SITES).is_dir():
         # the list knows the settings of a freeze with damaged sites
         is_same = metadata_of(output / SITES / first) == wanted or _noted(output) == _identity(wanted)

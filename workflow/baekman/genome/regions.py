@@ -32,7 +32,8 @@ def parse_region(text: str, *, contigs: Sequence[Contig], aliases: Mapping[str, 
     """
     lengths = {contig.name: contig.length for contig in contigs}
 
-    def refused(expected: str, found: str, action: str = "e.g. chr20:1000-2000") -> InputRefused:
+    def refused(expected: str, found: str, action: str = "") -> InputRefused:
+        action = action or f"e.g. {contig}:{min(1000, lengths[contig])}-{min(2000, lengths[contig])}"
         return InputRefused(Problem(file="--region", expected=expected, found=found, action=action))
 
     if text in lengths:

@@ -52,6 +52,7 @@ from baekman.tables.dataset import table_dataset
 from baekman.tables.keys import open_keys
 
 SHOWN_ALLELES = 8
+_SUGGESTION = re.compile(r' Did you mean "([^"]*)"\?')
 _SHOW_TABLES = re.compile(r"\s*(SHOW\s+(ALL\s+)?TABLES|DESCRIBE|PRAGMA\s+show_tables)\s*;?\s*", re.IGNORECASE)
 
 
@@ -120,6 +121,7 @@ def refused_sql(
     if "sites" in str(error) and 'column named "called"' in str(error):
         columns = f"with calls or reference, `called` of sites is {CALLED_IN_JOINS}"
     found = " ".join(str(error).partition("Candidate functions:")[0].split())
+    found = _SUGGESTION.sub(lambda match: match[0] if match[1] in views else "", found)  # tables may be internal
     option, expected = ("--by", "columns of your tables") if by else ("--sql", f"SQL over the views {_listed(views)}")
     return InputRefused(Problem(file=option, expected=expected, found=found, action=columns))
 

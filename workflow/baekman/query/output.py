@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from baekman.query.safe_columns import (
 )
 
 OUTPUT_FORMATS = ("table", "tsv", "csv", "json", "parquet")
+# names of files that would not be what they say
+OTHER_ENDINGS = ("xlsx", "xls", "ods", "gz", "zst", "zip", "feather", "arrow", "vcf", "bcf", "db", "html", "md")
 BATCH_ROWS = 1 << 16
 TABLE_WIDTH_ROWS = 1000  # the rows at the beginning that set the widths of a table's columns
 WIDEST = 24  # of a column of a table; a longer value pushes the rest of its line to the right
@@ -60,9 +63,12 @@ class Output:
         if self.format is not None:
             return self.format
         if self.file is not None:
-            ending = self.file.suffix.removeprefix(".").lower()
-            return ending if ending in OUTPUT_FORMATS[1:] else "tsv"
+            return self._ending if self._ending in OUTPUT_FORMATS[1:] else "tsv"
         return "table" if sys.stdout.isatty() else "tsv"
+
+    @property
+    def _ending(self) -> str:
+        return self.file.suffix.removeprefix(".").lower() if self.file is not None else ""
 
     @property
     def is_drawn(self) -> bool:
@@ -77,6 +83,17 @@ class Output:
             raise InputRefused(Problem(file="--format", expected=f"one of {known}", found=repr(format)))
         if format == "parquet" and self.file is None:
             raise InputRefused(Problem(file="--format", expected="--output FILE with parquet", found="no --output"))
+        if self.file is not None and self.file.is_dir():
+            raise InputRefused(Problem(file="--output", expected="a file", found="a folder", action="add a name"))
+        if self.format is None and self._ending in OTHER_ENDINGS:
+            raise InputRefused(
+                Problem(
+                    file="--output",
+                    expected=f"a name that ends in .{', .'.join(OUTPUT_FORMATS[1:])}, or --format",
+                    found=f".{self._ending}",
+                    action="CSV opens in a spreadsheet" if self._ending.startswith("xls") else "",
+                )
+            )
 
 
 def write_answer(relation: duckdb.DuckDBPyRelation, output: Output) -> None:
@@ -129,7 +146,9 @@ def project(relation: duckdb.DuckDBPyRelation, columns: Sequence[str]) -> duckdb
     if unknown or not columns:
         known = ", ".join(relation.columns)
         found = ", ".join(map(repr, unknown)) or "none"
-        raise InputRefused(Problem(file="columns", expected=f"some of {known}", found=found))
+        near = [match for name in unknown for match in difflib.get_close_matches(name, relation.columns, n=1)]
+        action = f"did you mean {', '.join(near)}?" if near else ""
+        raise InputRefused(Problem(file="columns", expected=f"some of {known}", found=found, action=action))
     return relation.project(", ".join(map(quoted, columns)))
 
 

@@ -78,7 +78,8 @@ def load(connection: duckdb.DuckDBPyConnection, tables: Sequence[OwnTable], *, l
             raise _refused(
                 table,
                 expected=f"a column {PARTICIPANT}, or contig and pos",
-                found=f"{len(kinds)} columns of other names",  # without a header they are values
+                # without a header they are values
+                found=f"{len(kinds)} columns of other names" if table.file.stat().st_size else "an empty file",
                 action=f"name the column of IDs {PARTICIPANT}",
             )
         if PARTICIPANT in kinds and listed is not None:

@@ -19,7 +19,8 @@ from baekman.cli.options import (
     print_findings,
 )
 from baekman.cli.shared.opening import opened_cohort
-from baekman.cli.shared.places import refuse_other_than_freeze
+from baekman.cli.shared.places import is_here, refuse_other_than_freeze
+from baekman.errors import InputRefused, Problem
 
 
 def repair(cohort: CohortOption = None, workspace: OwnerOption = None, workers: WorkersOption = CORES) -> None:
@@ -68,6 +69,15 @@ def verify(
 
     if freeze is not None:
         refuse_other_than_freeze(freeze)
+        if cohort is None and workspace is None and not is_here():
+            raise InputRefused(
+                Problem(
+                    file="--workspace",
+                    expected="the workspace, or --cohort, that the freeze is of",
+                    found="none",
+                    action="`baekman verify --freeze DIR` verifies a freeze that stands alone",
+                )
+            )
 
     # at snapshot 0, the empty cohort: a snapshot that cannot be read is a finding
     engine: dict[str, Any] = {"workers": workers, "scheduler": scheduler, "insecure": insecure}

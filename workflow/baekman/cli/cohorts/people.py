@@ -19,6 +19,7 @@ from baekman.cli.options import (
     RegistryOption,
     SchedulerOption,
     WorkersOption,
+    page_file,
     print_json,
 )
 from baekman.cli.shared.ended_consent import open_registry_and_sweep
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 
 def report(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page, .html; its numbers come as .json.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", callback=page_file, help="The page, .html; its numbers come as .json.")
+    ],
     cohort: CohortOption = None,
     snapshot: SnapshotOption = None,
     exact: Annotated[

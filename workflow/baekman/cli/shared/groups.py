@@ -47,7 +47,25 @@ ELSEWHERE = {"help": "--help", "version": "--version", "logs": "status", "log": 
 ELSEWHERE |= {"resume": "deliver", "retry": "deliver", "run": "deliver"}
 
 
-class Group(TyperGroup):
+# options of commands that people put in front of the command
+OF_COMMANDS = ("--workspace", "--cohort", "--json", "--quiet", "-q", "--workers", "--cores", "--config", "--purpose")
+
+
+class Commands(TyperGroup):
+    """A group that has no options but those that all programs have."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words in front of the command; an option of the command is refused with its place."""
+        try:
+            return list(super().parse_args(ctx, args))
+        except Exception as error:
+            if (option := getattr(error, "option_name", "")) in OF_COMMANDS:
+                error.possibilities = []  # type: ignore[attr-defined]
+                error.message = f"No such option: {option}. Put it after the command"  # type: ignore[attr-defined]
+            raise
+
+
+class Group(Commands):
     """A group of commands, which names them where a word is none of them."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -63,7 +81,7 @@ class Group(TyperGroup):
             raise
 
 
-class Root(TyperGroup):
+class Root(Commands):
     """The group of all commands, which lists them under heads."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -51,10 +51,11 @@ def opened_cohort(
         note(f"note: {sentence}")
     yield opened
     if opened.store.is_bare and bare_note:
+        sentence = BARE.replace("bare cohort", "freeze") if is_freeze(folder) else BARE
         if bare_note == "stderr":
-            note(BARE)
+            note(sentence)
         elif not is_quiet():
-            typer.echo(BARE)
+            typer.echo(sentence)
 
 
 def note_left_out(cohort: Cohort, *, counted_in: str = "") -> None:

@@ -46,6 +46,11 @@ def _workspace_folder(workspace: Path | None) -> Path:
     return workspace if workspace is not None else Path(os.environ.get("BAEKMAN_WORKSPACE") or "")
 
 
+def is_here() -> bool:
+    """Return whether ``BAEKMAN_WORKSPACE``, else the current directory, is a workspace."""
+    return _is_workspace(_workspace_folder(None))
+
+
 def _is_workspace(place: Path) -> bool:
     from baekman.workspace.identity import is_workspace
 
@@ -99,6 +104,18 @@ def refuse_other_than_inbox(folder: Path) -> None:
         more = "; `baekman deliver` takes one delivery" if kind == "a delivery" else ""
         problem = Problem(file="INBOX", expected="a folder of deliveries", found=kind, action=action + more)
         raise InputRefused(problem)
+
+
+def refuse_other_than_tables(folder: Path) -> None:
+    """Raise InputRefused for a folder that would be no longer what it is with tables in it."""
+    from baekman.errors import InputRefused, Problem
+    from baekman.workspace.identity import kind_of
+
+    kind = kind_of(folder)
+    if kind not in ("a folder of tables", "another folder", "no such folder"):
+        action = "add a name: the tables of a workspace are in its folder tables" if kind == "a workspace" else ""
+        expected = "a new folder, or a folder of tables"
+        raise InputRefused(Problem(file="--output", expected=expected, found=kind, action=action))
 
 
 def refuse_other_than_freeze(folder: Path) -> None:

@@ -105,14 +105,17 @@ def require_one_question(parts: Mapping[str, Any], additions: Mapping[str, Any])
         raise typer.BadParameter("goes with --region, --gene and --rsid", param_hint="--by")
     if not given or (given & {"sql", "carriers"} and len(given) > 1):
         options = "--region, --participant, --gene, --rsid or several of them"
-        raise typer.BadParameter(f"give {options}, or else --carriers, or --sql")
+        alone = next((name for name in ("sql", "carriers") if name in given), "")
+        words = f"--{alone} goes without other questions: " if alone else ""
+        raise typer.BadParameter(f"{words}give {options}, or else --carriers, or --sql")
     added = {name for name, value in additions.items() if value is not None}
     if "tables" in added and "participant" not in given:
         raise typer.BadParameter("goes with --participant", param_hint="--tables")
     if "tables" in added and given & {"gene", "rsid"}:
         raise typer.BadParameter("goes without --gene and --rsid", param_hint="--tables")
     if "by" in added and (given - ALLELES or parts.get("carriers") is not None):
-        raise typer.BadParameter("goes with --region, --gene and --rsid", param_hint="--by")
+        other = next(name for name in ("carriers", "participant", "sql") if parts.get(name) is not None)
+        raise typer.BadParameter(f"goes with --region, --gene and --rsid, not with --{other}", param_hint="--by")
     if "with" in added and "sql" not in given and "by" not in added:
         raise typer.BadParameter("goes with --sql or --by", param_hint="--with")
 
