@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from baekman.arrow import write_parquet
 from baekman.consent import ConsentEvent, Decision, Scope
+from baekman.errors import InputRefused
 from baekman.qc.gate import judge
 from baekman.qc.metrics import Metrics, write_metrics
 from baekman.qc.thresholds import load_thresholds
@@ -28,6 +29,7 @@ from baekman.releases.checks.rows import anonymity, columns, dates, rare_codes
 from baekman.releases.checks.sequencing import sequencing
 from baekman.releases.families import family_of
 from baekman.releases.home import ReleaseHome
+from baekman.releases.linkage import OtherRecords, joined
 from baekman.releases.members import Members, difference, write_members
 from baekman.releases.plan import Check, Plan
 from baekman.releases.rows import MemberRows
@@ -229,6 +231,9 @@ def test_relatives_are_reported(proposal: Proposal, place: ReleaseWorkspace) -> 
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         assert of(relatives, proposal, "relatives") == Check(code="relatives", observed=1, limit=0, verdict="told")
         assert set(family_of(place.root)) == {first, second, third}
+        file.write_text("\n".join(lines[:2]) + "\n", encoding="utf-8")
+        assert of(relatives, proposal, "relatives").observed == 1
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         assert set(family_of(place.root).values()) == {min(first, second, third)}
     finally:
         file.unlink()
@@ -249,6 +254,23 @@ def test_members_with_their_records_in_another_project_are_joined_by_content(
     assert told.verdict == "told" and isinstance(told.observed, float) and told.observed > 0.9
     same = replace(changed, project=replace(changed.project, id="J0000000000000"))
     assert of(linkage, same, "linkage").verdict == "pass"
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("aab", "ab"), ("ab", "aab"), ("aab", "aab")])
+def test_who_equals_somebody_else_cannot_be_joined(tmp_path: Path, ours: str, theirs: str) -> None:
+    """A letter is a person with events on these days; two of one letter are alike, here or there."""
+
+    def rows(people: str, *, person: str, shift: int) -> pa.Table:
+        days = [(str(number), ord(kind) * after + shift) for number, kind in enumerate(people) for after in (0, 1)]
+        times = pa.array([datetime(2020, 1, 1) + timedelta(days=day) for _, day in days], pa.timestamp("us"))
+        codes = pa.array(["KCD8/E119"] * len(days))
+        return pa.table({person: [number for number, _ in days], "time": times, "code": codes})
+
+    (tmp_path / "records").mkdir()
+    write_parquet(rows(theirs, person="project_id", shift=9), tmp_path / "records" / "00.parquet")
+    other = OtherRecords.of(tmp_path)
+    assert other is not None
+    assert joined([rows(ours, person="participant_id", shift=0)], [other], codes=["KCD8/E119"]) == [1]
 
 
 def test_rows_of_low_risk_that_nobody_shares_fail(proposal: Proposal) -> None:
@@ -302,6 +324,16 @@ def test_sequencing_is_judged_by_the_thresholds_of_today(
     assert of(sequencing, asked, "sequencing") == Check(code="sequencing", observed=1, limit=0, verdict="fail")
     leave_out = asking(asked, below_qc="leave_out")
     assert of(sequencing, leave_out, "sequencing").verdict == "told"
+    # the workspace's own thresholds count, and no others where its configuration has a fault
+    own, config = place.root / "thresholds.yaml", Workspace(place.root).config
+    own.write_text("metrics: {mean_autosome_coverage: {hold_below: 50}}\n")
+    config.write_text("qc_thresholds: thresholds.yaml\n")
+    with pytest.raises(InputRefused, match="expected the key reference"):
+        of(sequencing, asked, "sequencing")
+    (place.root / "genome.fa").touch()
+    config.write_text("qc_thresholds: thresholds.yaml\nreference: genome.fa\n")
+    assert of(sequencing, asked, "sequencing").observed == 2
+    config.unlink()
 
 
 # -- the order, and 2

@@ -119,6 +119,8 @@ def test_one_withdrawal_between_two_public_releases_is_no_difference_to_read(pla
     place.withdraw_scope(place.people[0], *Scope)
     _, fewer = place.propose(tier="low_risk", codes=codes)
     assert check(fewer, "difference") == Check(code="difference", observed=1, limit=11, verdict="fail")
+    home.package.rename(home.revoked)  # copies of a revoked one are outside
+    assert place.propose(tier="low_risk", codes=codes)[1] == fewer
 
 
 # -- law 2 and law 3

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from baekman.records.dictionary import Dictionary, Entry
 from baekman.records.schema import COVERAGE, EVENTS
@@ -113,6 +114,7 @@ def test_a_rare_code_is_released_as_its_parent_until_enough_people_hold_it() -> 
     more = rules_of(events(rows + carriers("KCD8/E11", range(40, 43))))
     assert more.targets == {"KCD8/E119": "KCD8/E119", "KCD8/E112": "KCD8/E11", "KCD8/E11": "KCD8/E11"}
     assert more.people == {"KCD8/E119": 12, "KCD8/E11": 11}
+    assert set(rules_of(events(carriers("KCD8/E119", range(10)) + carriers(BP, range(11)))).targets) == {BP}
 
 
 def test_people_of_a_parent_are_counted_once() -> None:
@@ -231,10 +233,10 @@ def test_values_of_too_few_people_are_missing() -> None:
 
 def test_a_category_of_too_few_people_is_missing() -> None:
     code = "SURVEY/smoking_status"
-    rows = [(f"P{number:03d}", 0, code, None, "never" if number < 20 else "current") for number in range(25)]
+    rows = [(f"P{number:03d}", 0, code, None, "never" if number < 11 else "current") for number in range(21)]
     kept, counts = generalise(events(rows), rules_of(events(rows)))
     assert set(kept["category"].to_pylist()) == {"never", None}
-    assert counts["categories_missing"] == kept["category"].null_count == 5
+    assert counts["categories_missing"] == kept["category"].null_count == 10
 
 
 def test_extremes_of_many_buckets_are_those_of_one() -> None:
@@ -254,7 +256,10 @@ def test_dates_of_a_person_move_together_and_intervals_stay() -> None:
         (f"P{number:03d}", number + 7, "KCD8/E119", None, None) for number in range(12)
     ]
     table = events(rows)
+    stays = pc.add(table["time"], pa.scalar(timedelta(days=3), pa.duration("us")))
+    table = table.set_column(table.schema.get_field_index("end"), table.schema.field("end"), stays)
     released = event_rows(table, rules_of(table), book([f"P{number:03d}" for number in range(12)]))
+    assert {row["end"] - row["time"] for row in released.to_pylist()} == {timedelta(days=3)}
     coverage = pa.table(
         {
             "participant_id": ["P003", "P003"],

@@ -32,6 +32,7 @@ from baekman.files.digests import sha256_of
 from baekman.files.sidecar import write_checked
 from baekman.projects.project import add_project
 from baekman.projects.release_key import public_file, release_key
+from baekman.qc.metrics import Metrics, write_metrics
 from baekman.registry import denied_list
 from baekman.registry.books import book as book_module
 from baekman.registry.books.book import open_book
@@ -172,8 +173,13 @@ def test_a_kill_at_any_instant_leaves_no_package_and_the_same_command_finishes(
             raise KeyboardInterrupt
         note(self, *arguments)  # type: ignore[arg-type]
 
+    def killed_in_write(self: PackageFolder, name: str, tables: object, **_: object) -> None:
+        (self.content / name).with_name(".half.tmp").write_text("x")  # what SIGKILL leaves
+        raise KeyboardInterrupt
+
     points: list[tuple[object, str, object]] = [
         (PackageFolder, "note", killed_third),
+        (PackageFolder, "write", killed_in_write),
         (build_module, "held_denials", killed),
     ]
     for owner, name, function in points:
@@ -359,6 +365,17 @@ def test_a_public_release_that_differs_by_few_from_one_that_was_built_since_is_r
         "be the data of these people, found 2, to one that was built after this plan was proposed; "
         "change who is asked for and propose the request; the new plan needs decisions of its own"
     )
+    shutil.rmtree(other.package)
+    scan = contents.scan_package
+
+    def build_other(folder: Path, **options: Any) -> int:  # while the package is written
+        patch.undo()
+        build(neighbour, other)
+        return scan(folder, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contents, "scan_package", build_other)
+        assert ": difference: " in refusal(small, home)
     shutil.rmtree(other.package)
 
 
@@ -580,24 +597,39 @@ def revoke_by_scope(small: SmallRelease) -> None:
     person = mine["delete"][0]
     assert lines[first + 1] == f"  every copy must be deleted at once by {person['name']} ({person['institution']})"
     assert lines[-1].endswith(f"`baekman release status --participant {participant}`")
-    require_scopes_of_rows(small, no_records=participant, no_genotypes=small.participants[5])
+    require_scopes_of_rows(
+        small, no_records=participant, no_genotypes=small.participants[5], below=small.participants[6]
+    )
 
 
-def require_scopes_of_rows(small: SmallRelease, *, no_records: str, no_genotypes: str) -> None:
-    """Require that a package has nothing of the scope that one of its members has not granted, and all of the other."""
+def require_scopes_of_rows(small: SmallRelease, *, no_records: str, no_genotypes: str, below: str) -> None:
+    """Require that a package has nothing of the scope that one of its members has not granted, and all of the other.
+
+    It has no genotypes of who is ``below`` the thresholds of QC either, where the request leaves them out.
+    """
+    metrics = Metrics(
+        participant_id=below,
+        specimen_id=pseudonyms.new("S"),
+        registered_sex="female",
+        observed_sex="female",
+        values={"mean_autosome_coverage": 2.0},
+    )
+    path = Workspace(small.workspace).participant(below).metrics
+    path.parent.mkdir(parents=True)
+    write_metrics(path, metrics)
     small.registry.add_consent(
         ConsentEvent(
             participant_id=no_genotypes, decision=Decision.WITHDRAWN, scopes=(Scope.GENOME,), valid_from=today()
         )
     )
     denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
-    package = build(small, small.approve(small.propose()))
-    book = open_book(small.registry, small.board.project.id).rows([no_records, no_genotypes]).to_pylist()
+    package = build(small, small.approve(small.propose(below_qc="leave_out")))
+    book = open_book(small.registry, small.board.project.id).rows([no_records, no_genotypes, below]).to_pylist()
     id_of = {row["participant_id"]: row["project_id"] for row in book}
     people = {row["project_id"]: row for row in pq.read_table(package / "participants.parquet").to_pylist()}
     carriers = set(pq.read_table(package / "variants")["sample"].to_pylist())
     seen = [set(pq.read_table(package / name)["project_id"].to_pylist()) for name in ("records", "coverage")]
-    for participant, has_records in ((no_records, False), (no_genotypes, True)):
+    for participant, has_records in ((no_records, False), (no_genotypes, True), (below, True)):
         person = people[id_of[participant]]
         assert [person["project_id"] in ids for ids in seen] == [has_records] * 2
         assert person["has_genotypes"] == (person["sample"] in carriers) == (not has_records)

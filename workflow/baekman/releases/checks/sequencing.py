@@ -38,14 +38,20 @@ def sequencing(proposal: Proposal) -> Iterator[Check]:
 
 
 class SequencingGate:
-    """The QC gate of a workspace with the thresholds of today and the decisions of persons."""
+    """The QC gate of a workspace with the thresholds of today and the decisions of persons.
+
+    Raises InputRefused for a faulty configuration of the workspace: other thresholds than its own never count.
+    """
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = Workspace(workspace)
         self._decisions: dict[str, dict[str, SpecimenDecision]] = {}
         try:
             self._thresholds = load_thresholds(Path(load_config(workspace)["qc_thresholds"]))
-        except InputRefused:  # no configuration, as where a cohort was made elsewhere
+        except InputRefused:
+            if self.workspace.config.is_file():
+                raise
+            # no configuration, as where a cohort was made elsewhere
             self._thresholds = load_thresholds()
 
     def is_below(self, participant_id: str) -> bool:
