@@ -9,19 +9,25 @@ from pathlib import Path
 
 import baekman
 import numpy as np
+import pyarrow as pa
 import pytest
 from baekman.annotation.annotate import annotate
 from baekman.annotation.copies import copy_annotations
 from baekman.annotation.sources import Sources
 from baekman.arrow import read_parquet, write_parquet
+from baekman.cohort.add import add_batch
+from baekman.cohort.gvcf_list import Member
 from baekman.cohort.schema import TABLES
 from baekman.cohort.snapshot import read_snapshot
+from baekman.cohort.store import create_store
 from baekman.errors import InputRefused
 from baekman.freezes import freeze as writing
 from baekman.freezes import unpacked
 from baekman.freezes.freeze import freeze
+from baekman.freezes.reading import open_freeze
 from baekman.freezes.verification import notes_on, verify_freeze
 from baekman.freezes.withdrawal import leave_freeze
+from baekman.query.frozen import FreezeAccess
 from baekman.query.question import Question
 from baekman.tables import make
 from baekman.tables.keys import create as create_keys
@@ -33,7 +39,7 @@ from hypothesis import strategies as st
 from support.dense_cohort import GENOME, gvcf_lines, store_of
 from support.example_workspace import LATER, PARTICIPANTS, example_genes, example_workspace
 from support.store_tools import baekman as run
-from support.store_tools import line
+from support.store_tools import gvcf_text, line, write_reference
 
 FIRST, SECOND = PARTICIPANTS
 MODES = ("called", "raw", "joint")
@@ -131,6 +137,22 @@ def test_counts_by_group_are_those_of_the_cohort(folder: Path) -> None:
         frozen.query(Question(carriers="chr20:1001:A:G")),
     ):
         pass
+
+
+def test_counts_of_a_gene_read_the_shards_of_its_alleles_alone(tmp_path: Path) -> None:
+    """The gene lies in one of the three shards of a contig."""
+    reference = write_reference(tmp_path / "ref.fa", {"c1": "A" * 90})
+    rows = "".join(f"0000{number}\tc1\t{30 * number + 1}\t{30 * number + 30}\n" for number in range(3))
+    (tmp_path / "shards.tsv").write_text(f"shard\tcontig\tstart\tend\n{rows}")
+    store = create_store(tmp_path / "cohort", reference=reference, shards_file=tmp_path / "shards.tsv")
+    call = [line(pos, "A", "T", "0/1:60:30:15,15:60,0,60") for pos in (10, 50, 80)]
+    (tmp_path / "1.g.vcf").write_text(gvcf_text(call, contigs={"c1": 90}))
+    add_batch(store, batch="b", members=[Member(participant_id="P1", gvcf=str(tmp_path / "1.g.vcf"))])
+    freeze(store, output=tmp_path / "F")
+    frozen = FreezeAccess(open_freeze(tmp_path / "F"), purpose="")
+    gene = pa.table({"contig": ["c1"], "pos": pa.array([50], pa.int32()), "ref": ["A"], "alt": ["T"]})
+    (block,) = frozen.genotypes(region=None, without=frozenset(), alleles=gene)
+    assert (block.sites["pos"].to_pylist(), block.copies.tolist()) == ([50], [[1]])
 
 
 def test_call_rows_say_whether_they_have_a_genotype(folder: Path) -> None:

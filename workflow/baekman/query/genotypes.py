@@ -16,6 +16,7 @@ from baekman.cohort import dense_genotypes
 from baekman.cohort.snapshot import Snapshot, read_sites, reading
 from baekman.cohort.store import Store
 from baekman.genome.regions import Region
+from baekman.genome.shards import Shard
 from baekman.query.question import SITE_COLUMNS
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _blocks(
     with reading(store, snapshot):
         participants = dense_genotypes.participants_of(store, snapshot, without=without).ids
         for shard in store.shards_in(region):
-            own = _on(chosen, store.shards[shard].contig)
+            own = _on(chosen, store.shards[shard])
             if own is not None and not own.num_rows:
                 continue
             sites = dense_genotypes.sites_within(
@@ -123,9 +124,12 @@ def _part(block: GenotypeBlock, shown: npt.NDArray[np.bool_]) -> GenotypeBlock:
     return GenotypeBlock(sites=filtered(block.sites, shown), participants=block.participants, **arrays)
 
 
-def _on(alleles: pa.Table | None, contig: str) -> pa.Table | None:
-    """Return those of ``alleles`` that are on ``contig``; None for None."""
-    return None if alleles is None else alleles.filter(pc.field("contig") == contig)
+def _on(alleles: pa.Table | None, shard: Shard) -> pa.Table | None:
+    """Return those of ``alleles`` that are in ``shard``; None for None."""
+    if alleles is None:
+        return None
+    pos = pc.field("pos")
+    return alleles.filter((pc.field("contig") == shard.contig) & (pos >= shard.start) & (pos <= shard.end))
 
 
 def _wanted(sites: pa.Table, alleles: pa.Table | None) -> npt.NDArray[np.bool_]:
