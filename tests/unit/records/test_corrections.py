@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from random import Random
 
 import pyarrow as pa
 from baekman.records.rows.corrections import resolved
@@ -10,7 +11,7 @@ from baekman.records.rows.covered_days import covered_days
 from baekman.records.rows.firsts import firsts_of, merged_firsts
 from baekman.records.rows.order import is_sorted, sorted_rows
 from baekman.records.schema import COVERAGE, DATED_COVERAGE, EVENTS
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.record_batches import (
     CODES,
@@ -86,13 +87,21 @@ def test_a_compaction_in_between_changes_nothing(some: list[Batch]) -> None:
     )
 
 
+DAY = (PEOPLE[0], "claims", day(3))
+TIED = [
+    Batch(f"B{value:.0f}", datetime(2020, 1, 1), [(*DAY, day(3))], [event(*DAY, "LOINC/8480-6", value)])
+    for value in (1.0, 2.0, 3.0)
+]
+
+
 @settings(max_examples=12, deadline=None)
 @given(batches(same_as_of=True), st.randoms(use_true_random=False))
+@example(TIED, Random(1))
 def test_batches_of_one_time_have_the_same_result_in_any_order(some: list[Batch], random: object) -> None:
     expected = resolve(some)
     shuffled = list(some)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert resolve(shuffled).equals(expected)
+    assert resolve(shuffled).equals(expected) and resolve(some[::-1]).equals(expected)
     # each day and code is that of one of the batches
     for key in {(row[0], row[6], row[1], row[3]) for row in rows_of(expected)}:
         kept = [row for row in rows_of(expected) if (row[0], row[6], row[1], row[3]) == key]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from baekman.consent import Scope
@@ -24,7 +25,7 @@ PROJECT = Project(
     purpose=("DUO:0000007",),
     title="당뇨병의 <희귀> 변이",
     diseases=("MONDO:0005148",),
-    people=(Person(name="김연구"), Person(name="<script>alert(1)</script>")),
+    people=(Person(name="김연구", institution="분당병원"), Person(name="<script>alert(1)</script>")),
     institution="서울대학교",
     commercial=False,
     overseas=True,
@@ -107,11 +108,17 @@ def page() -> str:
 def test_a_reviewer_reads_who_why_and_what_in_both_languages(page: str) -> None:
     texts = read(page).texts
     for expected in (
-        *(PROJECT.title, "김연구, <script>alert(1)</script>", "서울대학교", "DUO:0000007", "Rare variants & diabetes"),
+        *(
+            PROJECT.title,
+            "김연구 (분당병원), <script>alert(1)</script>",
+            "서울대학교",
+            "DUO:0000007",
+            "Rare variants & diabetes",
+        ),
         *("1,204", REQUEST["who"], "2026-017 (2026-01-05 – 2027-01-04)", "예 · yes", "아니요 · no", PLAN.hash),
         *("누구의 자료인가", "Who", "왜", "Why", "무엇을", "What", "점검", "Checks", "54,321", "KCD8/E119", "1,100"),
         *("분석실: 개인 단위, 분석실 안에서만", "room: individual level, stays in the analysis room"),
-        "chr20:1-1000 (carriers)",
+        *("chr20:1-1000 (carriers)", "MONDO:0005148", "KCD8/*", "fewest members of a released value", "fail the plan"),
     ):
         assert expected in texts, expected
 
@@ -133,6 +140,16 @@ def test_each_check_has_its_number_what_was_observed_its_limit_and_its_verdict(p
             "7 이전 공개·저위험 배포와 다른 참여자의 최소 수",
             "fewest members by which an earlier open or low-risk release differs 없음 none",
             "11 이상 at least 11 통과 passes",
+        ),
+        (
+            "2 IRB와 자료심의위원회의 결정",
+            "decisions of IRB and data review board 해당 없음 does not apply",
+            "IRB와 자료심의위원회의 승인 an approval by each of both 만들 때 평가 when it is built",
+        ),
+        (
+            "11 완성된 꾸러미의 식별자 검사",
+            "scan of the finished package for our IDs 해당 없음 does not apply",
+            "식별자 없음 no ID of ours 만들 때 평가 when it is built",
         ),
     ):
         assert f"{name} {observed} {limit}" in text
@@ -172,7 +189,7 @@ def test_what_changed_since_the_last_plan_is_shown(page: str) -> None:
         columns=(),
         checks=(Check(code="sequencing", observed=0, limit=0), *PLAN.checks[:4]),
     )
-    shown = {change.name[1]: (change.before, change.now) for change in changes(now, PLAN)}
+    shown = {change.name[1]: (change.before[1], change.now[1]) for change in changes(now, PLAN)}
     assert shown == {
         "codes": ("KCD8/*", "ATC/*, KCD8/*"),
         "members": ("1,204", "1,203"),
@@ -186,9 +203,49 @@ def test_what_changed_since_the_last_plan_is_shown(page: str) -> None:
     assert "Nothing changed." in read(same).texts
 
 
-def test_other_members_of_the_same_number_are_a_change() -> None:
-    now = replace(PLAN, members_hash="f" * 64)
-    assert [change.name[1] for change in changes(now, PLAN)] == ["who the members are, or their consent"]
+COLUMN = PLAN.columns[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "before", "now"),
+    [
+        ({"members_hash": "f" * 64}, "who the members are, or their consent", "e" * 12, "f" * 12),
+        (
+            {"columns": (replace(COLUMN, low=1.0, high=9.0),)},
+            "lowest and highest shown value of KCD8/E119",
+            "",
+            "1 – 9",
+        ),
+        (
+            {"columns": (replace(COLUMN, tier="open", unit="mg"),)},
+            "code KCD8/E119 in the dictionary",
+            "event, room, clinical",
+            "event, mg, open, clinical",
+        ),
+        ({"small_cells": {"KCD8/B20": ""}}, "small cell KCD8/E112", "KCD8/E11", "—"),
+        ({"small_cells": {**PLAN.small_cells, "KCD8/E112": ""}}, "small cell KCD8/E112", "KCD8/E11", "not released"),
+        (
+            {"snapshots": {**PLAN.snapshots, "cohort": SnapshotOf(number=2, content="f" * 64)}},
+            "content of the snapshot of the cohort",
+            "d" * 12,
+            "f" * 12,
+        ),
+        ({"dictionary_hash": "f" * 64}, "dictionary", "", "f" * 12),
+        ({"compared": ("R1", "R2")}, "releases that it was compared with", "—", "R1, R2"),
+        ({"checks": (*PLAN.checks, Check(code="ends", observed=12))}, wording.check("ends")[1], "—", "passes (12)"),
+        ({"checks": PLAN.checks[:-1]}, wording.check("sequencing")[1], "fails (3)", "—"),
+        ({"request": {**REQUEST, "why": "더 많이"}}, "why", REQUEST["why"], "더 많이"),
+    ],
+)
+def test_each_part_that_differs_is_a_change(changed: dict[str, Any], name: str, before: str, now: str) -> None:
+    (change,) = changes(replace(PLAN, **changed), PLAN)
+    assert (change.name[1], change.before[1], change.now[1]) == (name, before, now)
+    assert re.search("[가-힣]", change.name[0])
+
+
+def test_numbers_of_members_by_code_are_no_change() -> None:
+    """Who leaves takes one from each of their codes: a reader would see the codes of one person."""
+    assert [*changes(replace(PLAN, columns=(replace(COLUMN, people=1099),)), PLAN)] == []
 
 
 @pytest.mark.parametrize("code", list(NUMBERS))

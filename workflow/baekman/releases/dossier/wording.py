@@ -75,6 +75,29 @@ COUNTS: dict[str, Words] = {
     ),
 }
 NOT_ASKED: Words = ("해당 없음", "does not apply")
+LATER: Words = ("만들 때 평가", "when it is built")  # the verdict of a check that is no part of a plan
+LIMITS_LATER: dict[str, Words] = {
+    "decisions": ("IRB와 자료심의위원회의 승인", "an approval by each of both"),
+    "leak_scan": ("식별자 없음", "no ID of ours"),
+}
+RELEASED: Words = ("배포", "released")
+NOT_RELEASED: Words = ("배포하지 않음", "not released")
+STORES = {"records": "기록 시점", "cohort": "유전체 시점"}  # store of a snapshot
+KEYS = {  # key of a request, for the changes
+    "below_qc": "품질 기준 미달",
+    "codes": "코드",
+    "generalise": "일반화",
+    "genotypes": "유전자형",
+    "pgen": "pgen 파일",
+    "project": "과제",
+    "recipient": "수신자",
+    "regions": "유전체 영역",
+    "shape": "형식",
+    "snapshots": "시점",
+    "tier": "등급",
+    "who": "대상 조건",
+    "why": "이유",
+}
 
 
 def check(code: str) -> Words:
