@@ -12,7 +12,7 @@ from baekman.cohort.schema import REFERENCE_TABLE, TABLE
 from baekman.cohort.store import Store, open_store
 from baekman.tables import keys as table_keys
 from baekman.tables.files import convert_layout, open_table, reference_path, remove_unfinished, table_path
-from baekman.tables.make import make_tables, stale_tables, withdraw_tables
+from baekman.tables.make import make_tables, read_participants, stale_tables, withdraw_tables
 from support.finished_workspace import FinishedWorkspace
 from support.kills import Killed
 from support.store_tools import baekman, hashes
@@ -126,3 +126,11 @@ def test_a_reader_that_finds_the_old_layout_reports_the_command_that_converts_it
     )
     assert baekman("tables", "--cohort", cohort.path, "--output", tables, "--convert").stdout == "6\n"
     assert baekman(*question).stdout == answer
+
+
+@pytest.mark.parametrize(
+    "text", ["P1\nP2\n", "participant_id\nP1\nP2\n", '"participant_id"\r\n"P1"\r\n"P2"\r\n', "P1,P2"]
+)
+def test_a_file_of_ids_may_be_the_answer_to_a_query(text: str, tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text(text)
+    assert read_participants(f"@{tmp_path / 'ids'}") == read_participants("P1, P2") == ["P1", "P2"]

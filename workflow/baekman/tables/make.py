@@ -55,6 +55,8 @@ LEAST_PER_TASK = 25  # a task reads all of a shard, and holds the rows of its pa
 def read_participants(text: str) -> list[str]:
     """Return participant IDs from a text with commas, or from ``@FILE`` with an ID per line.
 
+    The file may be the answer to a query for ``participant_id`` as TSV or CSV: a header and quotes are no part of IDs.
+
     Raises:
         InputRefused: the file cannot be read as UTF-8 text.
     """
@@ -68,7 +70,10 @@ def read_participants(text: str) -> list[str]:
                     file=path.name, expected="a file with an ID per line", found="none that can be read as UTF-8 text"
                 )
             ) from None
-    return [line.strip() for line in text.replace(",", "\n").splitlines() if line.strip()]
+        header, _, rows = text.partition("\n")
+        text = rows if header.strip().strip('"') == "participant_id" else text
+    words = (word.strip().strip('"') for word in text.replace(",", "\n").splitlines())
+    return [word for word in words if word]
 
 
 @dataclass(frozen=True, kw_only=True)
