@@ -132,14 +132,21 @@ def test_a_freeze_has_the_same_bytes_for_any_order_number_and_division_of_batche
     assert frozen(by_day) == expected
 
 
+def written(store: RecordStore) -> dict[Path, tuple[int, int]]:
+    """Return when each file of the batches and snapshots was written, and which one it is."""
+    files = [path for folder in (store.batches, store.snapshots) for path in folder.rglob("*") if path.is_file()]
+    return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
+
+
 def test_adding_a_batch_touches_no_older_file_and_again_changes_nothing(store: RecordStore) -> None:
     add(store, CLAIMS)
-    before = digests(store.path)
+    before, files = digests(store.path), written(store)
     add(store, SURVEY)
-    assert before.items() <= digests(store.path).items()
-    before = digests(store.path)
-    assert add(store, SURVEY).number == 2
-    assert digests(store.path) == before
+    add(store, CORRECTION)  # of days that the first one covers
+    assert before.items() <= digests(store.path).items() and files.items() <= written(store).items()
+    before, files = digests(store.path), written(store)
+    assert add(store, SURVEY).number == 3
+    assert (digests(store.path), written(store)) == (before, files)
     assert list(store.work.iterdir()) == []
 
 
