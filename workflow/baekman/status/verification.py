@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,17 +11,23 @@ from pathlib import Path
 from baekman import audit
 from baekman.api.opening import open_cohort
 from baekman.engine.local import Engine
-from baekman.errors import DamagedFile
+from baekman.errors import DamagedFile, InputRefused
 from baekman.files.digests import LIST, read_sealed
 from baekman.files.sidecar import read_checked
 from baekman.freezes.folder import SITES, TABLES
 from baekman.freezes.verification import notes_on, verify_freeze
+from baekman.projects.release_key import public_file
+from baekman.projects.signing import PublicKey
 from baekman.projects.verification import verify_projects
 from baekman.records.store import open_store
 from baekman.records.verification import verify as verify_records
 from baekman.registry import denied_list
 from baekman.registry.books import every_book
 from baekman.registry.records import open_registry
+from baekman.releases.home import ReleaseHome
+from baekman.releases.members import KEY_NOTE, Members, member_ring
+from baekman.releases.package.revocation import statuses
+from baekman.releases.package.verify import verify_package
 from baekman.tables.dataset import find_owner
 from baekman.tables.keys import folder_of, open_keys, verify_keys
 from baekman.tables.owner import verify_owner
@@ -70,6 +77,8 @@ def parts(
         found.append(Part(name="audit log", verify=partial(_audit_log, workspace)))
     if workspace.projects.is_dir():
         found.append(Part(name="projects", verify=partial(verify_projects, workspace.root)))
+    if workspace.releases.is_dir():
+        found.append(Part(name="releases", verify=partial(_releases, workspace, registry, key_file)))
     if folder_of(workspace.root) is not None:
         found.append(Part(name="keys of tables", verify=partial(_table_keys, workspace)))
     if workspace.cohort.exists() or workspace.cohort.is_symlink():
@@ -150,6 +159,46 @@ def _audit_log(workspace: Workspace) -> Iterator[str]:
     for link in audit.verify(audit.log_file(workspace.root)):
         yield f"line {link.line}: {link.problem}" if link.line else link.problem
     audit.require_whole(workspace.root)
+
+
+def _releases(workspace: Workspace, registry: Path | str | None, key_file: Path | None) -> Iterator[str]:
+    """Verify plans, requests, sealed members, manifests and packages; without an open registry no members."""
+    opened = None
+    with suppress(InputRefused):  # the part of the registry says why
+        opened = open_registry(workspace.root, registry=registry, key_file=key_file)
+    for home in (ReleaseHome(path) for path in sorted(workspace.releases.glob("R*")) if path.is_dir()):
+        looks: list[Callable[[], object]] = [home.read_plan, partial(_require_request, home)]
+        if opened is not None and opened.noted(KEY_NOTE) is not None:
+            looks.append(partial(list, Members(home.members, home.id, member_ring(opened)).ids()))
+        looks.append(partial(statuses, workspace.root, release=home.id))
+        for look in looks:
+            try:
+                look()
+            except (DamagedFile, FileNotFoundError) as fault:
+                yield f"releases/{home.id}/{Path(fault.filename).name}: damaged or absent; {RESTORE}"
+                break
+            except InputRefused as refused:
+                yield from (f"releases/{home.id}: {problem}" for problem in refused.problems)
+                break
+        else:
+            yield from _package(workspace, home)
+
+
+def _require_request(home: ReleaseHome) -> None:
+    plan = home.read_plan()
+    if not plan.stored and home.read_request().hash != plan.request_hash:
+        raise DamagedFile(home.request)
+
+
+def _package(workspace: Workspace, home: ReleaseHome) -> Iterator[str]:
+    if home.package.is_dir() and not home.is_revoked:
+        try:
+            verify_package(home.package, key=PublicKey.read(public_file(workspace.root), named="release.pub"))
+        except InputRefused as refused:
+            again = f"delete this folder, then run `baekman release build {home.id}` again"
+            for each in refused.problems:
+                place = f"releases/{home.id}/package/{each.file}"
+                yield f"{place}: expected {each.expected}, found {each.found}; {again}"
 
 
 def _table_keys(workspace: Workspace) -> Iterator[str]:

@@ -51,6 +51,7 @@ from baekman.releases.package.revocation import revoke_ended, revoke_release, st
 from baekman.releases.package.standing import open_release
 from baekman.releases.package.verify import verify_package
 from baekman.releases.plan import Check
+from baekman.status.verification import parts
 from baekman.tools.environment import KEY_VARIABLES
 from baekman.workspace.paths import Workspace
 from support import PROJECT
@@ -311,6 +312,40 @@ def test_a_plan_of_another_version_is_named_with_the_next_command(small: SmallRe
     assert again.id != home.id and again.read_plan().text == text
     shutil.rmtree(again.path)
     write_checked(home.plan, text)
+
+
+def test_a_verification_of_the_workspace_names_a_damaged_file_of_a_release(
+    small: SmallRelease, home: ReleaseHome, copy: Path
+) -> None:
+    shutil.copytree(copy, home.package)
+    (part,) = (part for part in parts(Workspace(small.workspace)) if part.name == "releases")
+    assert list(part.verify()) == []
+    begin, restore = f"releases/{home.id}", "damaged or absent; restore it from a back-up"
+    for name, finding in (
+        ("plan.json", f"{begin}/plan.json: {restore}"),
+        ("request.yaml", f"{begin}/request.yaml: {restore}"),
+        (
+            "members.sealed",
+            f"{begin}: release members: {home.id} 00: expected a value sealed for this record with the release "
+            "members's key, found something else; restore the folder of the release from a copy, or propose the "
+            "request again",
+        ),
+        (
+            "package/README.md",
+            f"{begin}/package/README.md: expected the SHA-256 that the manifest names, found other bytes; delete this "
+            f"folder, then run `baekman release build {home.id}` again",
+        ),
+    ):
+        file = home.path / name
+        whole = file.read_bytes()
+        file.write_bytes(whole.replace(b"participant_id", b"participant_if", 1) if name == "request.yaml" else b"")
+        if name == "members.sealed":
+            file.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
+        assert list(part.verify()) == [finding]
+        file.unlink()
+        assert len(list(part.verify())) == 1
+        file.write_bytes(whole)
+    assert list(part.verify()) == []
 
 
 @pytest.fixture
