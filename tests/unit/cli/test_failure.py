@@ -43,6 +43,19 @@ def test_a_file_of_the_workspace_the_cohort_or_the_output_is_named(
     assert denied(path, *arguments) == f"{DENIED}: {place}{ACCESS}"
 
 
+def test_a_stored_file_that_is_missing_has_its_remedy(tmp_path: Path) -> None:
+    where, words = ("query", "--workspace", "w"), "`baekman verify` finds every damaged file"
+    assert denied("w/cohort/sites/1/0.parquet", *where, number=errno.ENOENT) == (
+        "a stored file is missing: w/cohort/sites/1/0.parquet; make it again from the batches with `baekman cohort "
+        f"repair`. {words}"
+    )
+    (tmp_path / "SHA256SUMS").touch()
+    assert denied(tmp_path / "sites" / "0.parquet", "query", "--cohort", str(tmp_path), number=errno.ENOENT) == (
+        f"a stored file is missing: {tmp_path}/sites/0.parquet; copy the freeze again, or write it again with `baekman "
+        f"cohort freeze`. {words}"
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "arguments"),
     [

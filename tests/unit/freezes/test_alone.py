@@ -215,6 +215,15 @@ def test_changed_absent_and_added_files_are_found(folder: Path, tmp_path: Path) 
     assert found == [f"participants.parquet: another SHA-256 than SHA256SUMS has{AGAIN}"]
     with pytest.raises(DamagedFile, match=r"participants\.parquet"):
         open_freeze(output).participants()
+    sums = (output / "SHA256SUMS").read_text()
+    (output / "participants.parquet").write_bytes((folder / "F" / "participants.parquet").read_bytes())
+    (output / "notes.txt").touch()
+    assert list(verify_freeze(output)) == ["notes.txt: not in SHA256SUMS, so it was added or renamed; delete it"]
+    (output / "notes.txt").unlink()
+    (output / "SHA256SUMS").write_text(sums.partition("\n")[2])
+    assert list(verify_freeze(output)) == [f"SHA256SUMS: no line of README.md{AGAIN}"]
+    (output / "SHA256SUMS").write_text(sums + f"{'0' * 64}  zzz\n")
+    assert list(verify_freeze(output)) == [f"zzz: absent{AGAIN}"]
     (output / "SHA256SUMS").write_text("nothing\n")
     assert list(verify_freeze(output)) == [f"SHA256SUMS: damaged{AGAIN}"]
     (output / "SHA256SUMS").unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -212,6 +213,16 @@ def test_show_tables_names_what_a_user_may_read(store: Store, sql: str) -> None:
     for without in (frozenset[str](), frozenset(("P1",))):
         with ask(store, read_snapshot(store), Question(sql=sql), without=without) as relation:
             assert relation.fetchall() == [("sites",), ("calls",), ("reference",), ("participants",)]
+
+
+def test_a_missing_file_of_sites_is_no_fault_of_the_question(store: Store, tmp_path: Path) -> None:
+    copy = replace(store, path=tmp_path / "cohort")
+    shutil.copytree(store.path, copy.path)
+    file = min(copy.sites(read_snapshot(copy).number).glob("*.parquet"))
+    file.unlink()
+    with pytest.raises(FileNotFoundError) as missing, ask(copy, read_snapshot(copy), Question(region="c1")):
+        pass
+    assert missing.value.filename == str(file)
 
 
 def test_a_query_ends_at_its_limits(store: Store) -> None:

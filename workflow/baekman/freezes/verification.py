@@ -22,6 +22,7 @@ from baekman.errors import DamagedFile, InputRefused
 from baekman.files.digests import LIST, digest_of, read_digests, read_sealed
 from baekman.freezes.counts import count_findings, counting_sentence
 from baekman.freezes.files import (
+    DESCRIBING,
     DICTIONARY_FILE,
     FILES,
     PARTICIPANTS_FILE,
@@ -121,12 +122,23 @@ def _sums(output: Path) -> Iterator[str]:
     try:
         for listed, (sha256, name) in zip_longest(read_sums(output), listed_sums(output), fillvalue=("", "")):
             if listed[1] != name:
-                yield f"{SUMS_FILE}: {listed[1] or 'nothing'} in place of {name or 'its end'}; {AGAIN}"
+                yield _difference(output, listed[1], name)
                 return
             if listed[0] != sha256:
                 yield f"{name}: another SHA-256 than {SUMS_FILE} has; {AGAIN}"
     except DamagedFile:
         yield f"{SUMS_FILE}: damaged; {AGAIN}"
+
+
+def _difference(output: Path, listed: str, name: str) -> str:
+    """Return the line on the first file ``name`` for which ``SHA256SUMS`` has another, ``listed``; "" at an end."""
+    if name and all(name != each for _, each in read_sums(output)):
+        if name in (LIST, PARTICIPANTS_FILE, *DESCRIBING) or "/" in name:
+            return f"{SUMS_FILE}: no line of {name}; {AGAIN}"
+        return f"{name}: not in {SUMS_FILE}, so it was added or renamed; delete it"
+    if listed and not (output / listed).is_file():
+        return f"{listed}: absent; {AGAIN}"
+    return f"{SUMS_FILE}: {listed or 'nothing'} in place of {name or 'its end'}; {AGAIN}"
 
 
 # -- content

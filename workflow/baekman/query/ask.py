@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,6 +55,7 @@ from baekman.tables.keys import open_keys
 
 SHOWN_ALLELES = 8
 _SUGGESTION = re.compile(r' Did you mean "([^"]*)"\?')
+_ABSENT = re.compile(r'No files found that match the pattern "([^"]*)"')
 _SHOW_TABLES = re.compile(r"\s*(SHOW\s+(ALL\s+)?TABLES|DESCRIBE|PRAGMA\s+show_tables)\s*;?\s*", re.IGNORECASE)
 
 
@@ -181,6 +184,8 @@ def ask(
                 else:
                     yield connection.sql(plan.statement)
     except duckdb.Error as error:
+        if absent := _ABSENT.search(str(error)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), absent[1]) from None
         if ANNOTATED not in views and ANNOTATED in str(error):
             columns = NEXT_STEP
         raise refused_sql(error, views=views, columns=columns, by=bool(question.by)) from None

@@ -19,5 +19,7 @@ RESTORE = "restore it from a back-up"
 
 
 def remedy_of(path: Path) -> str:
-    """Return the next step for the damaged file at ``path``, within its workspace or cohort."""
+    """Return the next step for the damaged file at ``path``, within its workspace, cohort or freeze."""
+    if any((folder / "SHA256SUMS").is_file() for folder in path.parents):
+        return "copy the freeze again, or write it again with `baekman cohort freeze`"
     return next((remedy for name, remedy in _REMEDIES.items() if name in path.parts), RESTORE)

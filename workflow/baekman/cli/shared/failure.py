@@ -44,10 +44,13 @@ def describe(failure: Exception, *, arguments: Sequence[str], environment: Mappi
     """
     if isinstance(failure, (WorkerDied, PipeFailed, CalledProcessError)):
         return kind_of(failure)
-    if isinstance(failure, DamagedFile):
-        place = _place(failure.filename, arguments, environment)
-        remedy = remedy_of(Path(failure.filename))
-        return ": ".join(["a stored file is damaged", *([place] if place else [])]) + f"; {remedy}. {_VERIFY}"
+    filename = getattr(failure, "filename", None) or ""
+    is_missing = isinstance(failure, FileNotFoundError) and str(filename).endswith(".parquet")
+    if isinstance(failure, DamagedFile) or is_missing:
+        place = _place(filename, arguments, environment)
+        remedy = remedy_of(Path(filename))
+        state = f"a stored file is {'missing' if is_missing else 'damaged'}"
+        return ": ".join([state, *([place] if place else [])]) + f"; {remedy}. {_VERIFY}"
     kind = type(failure).__name__
     # The text of an error of SQLite, or of SQLAlchemy with SQLite, may hold a value; its code never does.
     if code := str(getattr(getattr(failure, "orig", failure), "sqlite_errorname", "")):
