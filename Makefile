@@ -36,9 +36,9 @@ demo: ## run two deliveries of the small test genome, from reads to tables and a
 test: tools venv ## every test
 	@$(RUN) PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 
-test-cluster: tools venv ## deliveries and releases through a Slurm that the tests start, with and without accounts (20 minutes)
+test-cluster: tools venv ## what takes minutes: a Slurm that the tests start, with and without accounts; pages (25 minutes)
 	@scripts/setup_cluster.sh
-	@$(RUN) python -m pytest tests/cluster -m "cluster or not cluster" $(PYTEST_ARGUMENTS)
+	@$(RUN) python -m pytest tests/cluster tests/e2e -m cluster $(PYTEST_ARGUMENTS)
 
 faults: tools venv ## every fault on every command; writes the table of docs/reliability.md (hours)
 	@$(RUN) BAEKMAN_FAULTS=$${BAEKMAN_FAULTS:-full} python -m pytest -q tests/faults $(PYTEST_ARGUMENTS)

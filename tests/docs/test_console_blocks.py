@@ -1,10 +1,11 @@
-"""Every console block of every page is run by a test, or says why a person types it; such blocks are counted."""
+"""Every console block of every page is run by a test; the block that a person types is counted."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from baekman.cohort.add import add_batch
 from baekman.cohort.gvcf_list import Member
 from baekman.cohort.store import create_store
 from baekman.projects.project import add_project
+from baekman.projects.release_key import public_file
 from baekman.registry.records import create_registry
 from baekman.releases.package.build import build_release
 from support import PROJECT
@@ -23,6 +25,7 @@ from support.projects import RELEASE
 from support.small_release import small_release
 from support.store_tools import block, gvcf_text, line
 from support.store_tools import write_reference as write_bases
+from support.transfers import make_keys, recipient
 
 PAGES = sorted(
     [
@@ -34,14 +37,20 @@ PAGES = sorted(
 OF_DEMO = re.findall(
     r'"([\w./-]+\.md)"', (PROJECT / "tests" / "e2e" / "test_demo_genome.py").read_text(encoding="utf-8")
 )
-# the number of blocks that a person types, each with its reason in a comment before it
-BY_HAND = {
-    "../CONTRIBUTING.md": 1,
-    "../README.md": 2,
-    "cluster.md": 6,
-    "operating.md": 3,
-    "own-delivery.md": 3,
-    "releases.md": 2,
+# the number of blocks that a person types
+BY_HAND = {"operating.md": 1}  # containers
+# the beginnings of the blocks that take minutes, by page, and the test that reads them
+IN_MINUTES = {
+    ("own-delivery.md", ("baekman deliver",)): "e2e/test_demo_genome.py",
+    (
+        "operating.md",
+        ("baekman hold show S… --workspace W\nbaekman hold accept S… --merge",),
+    ): "e2e/test_reads_again.py",
+    ("../README.md", ("snakemake",)): "cluster/test_pages.py",
+    (
+        "cluster.md",
+        ("baekman deliver", "snakemake", "export BAEKMAN_SCHEDULER", "baekman status", "baekman release build"),
+    ): "cluster/test_pages.py",
 }
 PROGRAMS = re.compile(r"^\s*(?:\$ )?(?:baekman|snakemake|make|python|pip|export|plink2|bcftools) ", re.MULTILINE)
 BASES = "ACGTACGTTGCA" * 200_000
@@ -116,20 +125,43 @@ def approved(folder: Path) -> Reader:
     return Reader(folder, names=names)
 
 
+def encrypted(folder: Path) -> Reader:
+    """Make the package of a transfer, next to the keys of its recipient and the public key of the workspace."""
+    (folder / "recipient").mkdir()
+    key = make_keys(folder / "recipient" / "KEY")
+    made = small_release(folder / "made", people=12)
+    home = made.approve(made.propose(tier="transfer", recipient=recipient(key)))
+    build_release(made.workspace, home.id, registry=made.registry).rename(folder / "recipient" / "DIR")
+    shutil.copy(public_file(made.workspace), folder / "recipient" / "release.pub")
+    return Reader(folder / "recipient")
+
+
+def replaced(folder: Path) -> Reader:
+    """Make a workspace, and a list with another gVCF of a participant."""
+    example_workspace(folder)
+    return Reader(folder, names={"list.tsv": "better.tsv"})
+
+
 def empty(folder: Path) -> Reader:
     """Use an empty folder: the page makes all that it needs."""
     return Reader(folder, names={"inbox/emr-2026-11": "inbox/emr-2026-03"})
 
 
 # the place that each page needs, and the beginning of the blocks that are read there
-PLACES: dict[str, tuple[Callable[[Path], Reader], list[tuple[str, str]]]] = {
+OF_RECIPIENT = ("sed ", "baekman release verify DIR ")
+OF_RELEASE = ("baekman release build", "baekman release verify package")
+PLACES: dict[str, tuple[Callable[[Path], Reader], list[tuple[str, str | tuple[str, ...]]]]] = {
     "store": (bare_store, [("exports.md", ""), ("cohort-format.md", "")]),
     "records": (empty, [("records.md", "")]),
     "registry": (registered, [("privacy.md", "")]),
     "delivery": (delivered, [("deliveries.md", "")]),
     "project": (proposed, [("releases.md", "baekman project")]),
-    "release": (approved, [("releases.md", "baekman release")]),
+    "release": (approved, [("releases.md", OF_RELEASE)]),
+    "transfer": (encrypted, [("releases.md", OF_RECIPIENT)]),
+    "replacement": (replaced, [("operating.md", "baekman cohort replace")]),
 }
+# pages with blocks of targets of make: test_make.py reads them
+OF_MAKE = ("../README.md", "../CONTRIBUTING.md")
 # the beginning of the blocks that the demo reads, where not all
 DEMO_ONLY = {"../README.md": "baekman "}
 
@@ -149,18 +181,29 @@ def console(page: str) -> list[Block]:
 def test_each_console_block_is_run_by_a_test() -> None:
     read = {(page, only) for _, pages in PLACES.values() for page, only in pages}
     read |= {(page, DEMO_ONLY.get(page, "")) for page in OF_DEMO}
+    read |= {(page, "make ") for page in OF_MAKE}
     left = [
         (page, each.line)
         for page in PAGES
         for each in console(page)
-        if not each.why and not any(page == of and each.text.startswith(only) for of, only in read)
+        if each.mark is None and not any(page == of and each.text.startswith(only) for of, only in read)
     ]
     assert left == []
 
 
-def test_blocks_that_a_person_types_are_counted() -> None:
-    counts = {page: sum(each.why is not None for each in console(page)) for page in PAGES}
-    assert {page: count for page, count in counts.items() if count} == BY_HAND
+def test_blocks_that_a_person_types_are_counted_and_those_of_minutes_are_read() -> None:
+    marked = [(page, each) for page in PAGES for each in console(page) if each.mark]
+    assert Counter(page for page, each in marked if each.mark == "by hand") == BY_HAND
+    left = [
+        (page, each.line)
+        for page, each in marked
+        if each.mark == "minutes" and not any(of == page and each.text.startswith(only) for of, only in IN_MINUTES)
+    ]
+    assert left == []
+    for (page, beginnings), test in IN_MINUTES.items():
+        text = (PROJECT / "tests" / test).read_text(encoding="utf-8")
+        assert f'.read("{page}"' in text and "has_time=True" in text and "mark.cluster" in text
+        assert [words for words in beginnings if json.dumps(words, ensure_ascii=False)[1:-1] not in text] == []
 
 
 def test_commands_stand_in_console_blocks() -> None:

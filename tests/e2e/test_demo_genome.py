@@ -27,7 +27,7 @@ from support.pages import Reader
 DELIVERIES = {"first": "HANBIT", "second": "SAEBYEOK"}
 
 # the pages that show the demo, with the number of answers that each shows; their IDs are those of one demo
-PAGES = {"start.md": 10, "own-delivery.md": 14, "results.md": 59, "how-it-works.md": 11}
+PAGES = {"start.md": 10, "own-delivery.md": 14, "results.md": 59, "how-it-works.md": 11, "cluster.md": 1}
 PAGE_DELIVERIES = {"first": "DSKY21NZ2WQRNH", "second": "DRVST3FGG3WMVD"}
 PAGE_IDS = {
     "HB25-20417-G": ("SJK1MVYJRZW31H", "PPQ2M4C766J4ED"),
@@ -168,6 +168,22 @@ def test_every_command_of_the_page_prints_what_the_page_shows(
     assert reader.compared >= PAGES[page]
 
 
+@pytest.mark.cluster
+def test_the_deliveries_of_the_page_on_an_own_delivery_print_what_it_shows(
+    demo: Demo, page_names: dict[str, str], tmp_path: Path
+) -> None:
+    copy_with_settings(demo, tmp_path / "copy")
+    names = page_names | {"demo/workspace": str(tmp_path / "copy")}
+    reader = Reader(folder=tmp_path, names=names, has_time=True)
+    reader.read("own-delivery.md")  # with its blocks of "baekman deliver"
+    assert reader.compared == PAGES["own-delivery.md"] + 3
+
+
+# commands that a test of the page in another workspace runs
+OF_OTHERS = (
+    "cohort replace --cohort W/cohort --batch D1-again --gvcfs list.tsv",
+    "tables --cohort W/cohort --output W/tables",
+)
 # pages that call the workspace W, with the number of answers and the beginning of the blocks that the demo can run
 PAGES_OF_W = {"operating.md": (7, ""), "../README.md": (3, "baekman ")}
 
@@ -184,6 +200,7 @@ def test_every_command_of_a_page_on_any_workspace_runs(
         [
             *(f"baekman registry {words}" for words in ran),
             'echo "reference: /data/GRCh38.fa" > W/config.yaml',
+            *(f"baekman {words}" for words in OF_OTHERS),
             "baekman deliver inbox/2026-11 --workspace W",
             "baekman watch inbox --workspace W",
         ],
@@ -279,20 +296,35 @@ def test_tables_reach_the_truth_in_confident_regions(demo: Demo) -> None:
     assert short == []
 
 
+@dataclass(frozen=True)
+class Again:
+    """What ``make demo`` does where both deliveries are done: it releases the data of the accepted participants."""
+
+    package: Path
+    messages: str  # on stderr
+    tables: dict[Path, int]  # the time of each, before
+
+
 @pytest.fixture(scope="session")
-def released(demo: Demo) -> Path:
-    """Release the data of the accepted participants with their records, as ``make demo`` does; return the package."""
-    settings = (demo.genome / "demo_config.yaml").read_text(encoding="utf-8")
-    config = demo.workspace / "config.yaml"
-    config.write_text(re.sub(r": ([a-z_]+\.[a-z.]+)\n", rf": {demo.genome}/\1\n", settings), encoding="utf-8")
-    config.chmod(0o640)
-    script = [PROJECT / "scripts" / "demo_release.sh", demo.genome, demo.workspace, demo.genome.parent / "keys"]
+def again(demo: Demo) -> Again:
+    """Run the script of ``make demo`` on the demo."""
+    tables = {file: file.stat().st_mtime_ns for file in (demo.workspace / "tables").rglob("*.parquet")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(script, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
+    environment = {**os.environ, "PATH": path, "BAEKMAN_DEMO": str(demo.workspace.parent)}
+    script = PROJECT / "scripts" / "demo.sh"
+    done = subprocess.run(script, capture_output=True, text=True, check=False, env=environment, cwd=PROJECT)
     assert done.returncode == 0, done.stderr
-    verified = re.fullmatch(r"verified: release (R[0-9A-Z]{13}), .* signed by key [0-9a-f]+\n", done.stdout)
+    (demo.workspace / "config.yaml").chmod(0o640)
+    *_, last = done.stdout.splitlines()
+    verified = re.fullmatch(r"verified: release (R[0-9A-Z]{13}), .* signed by key [0-9a-f]+", last)
     assert verified, done.stdout
-    return demo.workspace / "releases" / verified[1] / "package"
+    return Again(demo.workspace / "releases" / verified[1] / "package", done.stderr, tables)
+
+
+@pytest.fixture(scope="session")
+def released(again: Again) -> Path:
+    """Return the package of the release."""
+    return again.package
 
 
 def test_a_release_has_the_records_of_codes_of_eleven_and_the_allele_counts_of_the_tables(
@@ -336,12 +368,9 @@ def test_staged_reads_are_gone_when_they_were_used(demo: Demo) -> None:
     assert left == []
 
 
-def test_a_second_run_does_nothing_and_says_so(demo: Demo) -> None:
-    before = {file: file.stat().st_mtime_ns for file in (demo.workspace / "tables").rglob("*.parquet")}
-    done = deliver(demo.genome, "second", demo.workspace)
-    assert done.stdout.strip() == demo.deliveries["second"]
-    assert "nothing to do" in done.stderr
-    assert before == {file: file.stat().st_mtime_ns for file in (demo.workspace / "tables").rglob("*.parquet")}
+def test_a_second_run_does_nothing_and_says_so(demo: Demo, again: Again) -> None:
+    assert again.messages.count("nothing to do") == len(demo.deliveries)
+    assert again.tables == {file: file.stat().st_mtime_ns for file in (demo.workspace / "tables").rglob("*.parquet")}
 
 
 def test_a_lost_alignment_is_made_again_from_the_same_delivery_and_changes_no_table(demo: Demo) -> None:

@@ -42,6 +42,7 @@ from support.delivery_builder import (
     write_reference,
 )
 from support.kills import killed_before
+from support.pages import Reader
 
 WHY = "the library was sequenced again"
 
@@ -151,6 +152,15 @@ def test_reads_that_come_again_wait_for_a_person_and_then_count(site: Site, read
     assert count_reads(site.files.cram) == count + 40
     actions = [event["action"] for event in audit.events(site.workspace.root)]
     assert actions.count("hold.accept") == 2
+
+
+@pytest.mark.cluster
+def test_the_page_on_operating_merges_a_lane_that_was_added(site: Site) -> None:
+    place = simple_delivery(site.folder / "inbox" / "2026-12", site.genome, "A-1", name="D-2", seed=9)
+    assert codes(receive(place, workspace=site.workspace)) == [("reject", ["specimen_reused"])]
+    reader = Reader(site.folder, names={"S…": site.specimen}, has_time=True)
+    reader.read("operating.md", only="baekman hold show S… --workspace W\nbaekman hold accept S… --merge")
+    assert (count_reads(site.files.cram), last_lane(site.files.cram)) == (80, 2)
 
 
 def test_another_specimen_of_the_participant_waits_for_a_person(site: Site) -> None:

@@ -173,7 +173,8 @@ def test_gates_that_only_report_say_so(tmp_path: Path, reference: Path) -> None:
     received, _ = desk.receive(builder.finish())
     assert codes(received) == [("hold", ["file_extra"]), ("reject", ["no_consent"])]
     assert desk.staged(received) == [desk.specimen("A-1")]
-    assert "nobody was held back for a verdict" in (received.report / "return.html").read_text()
+    page = (received.report / "return.html").read_text()
+    assert "nobody was held back for a verdict" in page and "(접수 검사): 판정 때문에 보류된 검체는 없다" in page
     assert json.loads((received.report / "return.json").read_text())["reporting"] == ["intake"]
 
 

@@ -5,11 +5,12 @@ A page has these blocks:
 - a block after a line that begins with a file's path in backquotes and ends with a colon is the content of this file;
 - ``console``: one command a line, or over several lines within quotes; ``baekman`` runs in this process. A comment
   begins with two blanks and ``#``;
-- ``text`` after ``console``: all that the last ``console`` block printed. Blanks between words do not count. ``…``
-  stands for any text, and a line of ``…`` for any lines. A text that begins with ``refused:`` is of a command that
-  ends with 3;
-- a comment ``by hand`` before ``console``: the commands need minutes or another machine, and their ``text`` is not
-  compared; `tests/docs/test_console_blocks.py` counts these blocks;
+- ``text`` after ``console``: all that the last ``console`` block printed, in the order of a terminal or stdout
+  first. Blanks between words do not count. ``…`` stands for any text, and a line of ``…`` for any lines. A text that
+  begins with ``refused:`` is of a command that ends with 3;
+- a comment ``minutes`` before ``console``: the commands take minutes or need a Slurm; a reader with time runs them
+  (``make test-cluster``);
+- a comment ``by hand`` before ``console``: the commands need another machine, and nobody runs them here;
 - ``pycon``: a session of Python, compared by doctest. All sessions of a page share their names.
 """
 
@@ -35,7 +36,7 @@ from support import PROJECT
 from typer.testing import CliRunner
 
 _FENCE = re.compile(
-    r"(?:^`(?P<file>[\w./-]+\.\w+)`[^\n]*:\n\n|^<!-- by hand: (?P<why>[^\n]+) -->\n)?"
+    r"(?:^`(?P<file>[\w./-]+\.\w+)`[^\n]*:\n\n|^<!-- (?P<mark>by hand|minutes): [^\n]+ -->\n)?"
     r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
@@ -54,14 +55,14 @@ class Block:
         text: The lines of the block.
         line: The number of the fence's line.
         file: The path of the file that the block shows.
-        why: The reason why no test runs the commands.
+        mark: ``by hand`` or ``minutes``, of the comment before the block.
     """
 
     language: str
     text: str
     line: int
     file: str | None = None
-    why: str | None = None
+    mark: str | None = None
 
 
 def blocks(text: str) -> list[Block]:
@@ -72,7 +73,7 @@ def blocks(text: str) -> list[Block]:
             match["text"],
             text[: match.start("language")].count("\n") + 1,
             match["file"],
-            match["why"],
+            match["mark"],
         )
         for match in _FENCE.finditer(text)
     ]
@@ -122,6 +123,17 @@ def _lines(text: str) -> list[str]:
     return [words for is_run, run in runs for words in (sorted(run) if is_run else run)]
 
 
+@dataclass(frozen=True)
+class Printed:
+    """What a command printed: stdout before stderr (``apart``), and in the order of a terminal (``seen``)."""
+
+    apart: str
+    seen: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seen", self.seen or self.apart)
+
+
 @dataclass
 class Reader:
     """Somebody who types a page in ``folder``.
@@ -130,21 +142,23 @@ class Reader:
         folder: The working directory.
         names: What stands in the page, and what stands for it here, such as IDs. New IDs join when they are printed.
         done: Commands that were run before, and what they printed.
+        has_time: Whether blocks that take minutes are run too.
         compared: The number of answers that were compared.
     """
 
     folder: Path
     names: dict[str, str] = field(default_factory=dict)
     done: Mapping[str, str] = field(default_factory=dict)
+    has_time: bool = False
     compared: int = 0
 
-    def read(self, page: str, *, only: str = "") -> None:
+    def read(self, page: str, *, only: str | tuple[str, ...] = "") -> None:
         """Do what the page ``docs/<page>`` shows; raise AssertionError at the first block that is not true.
 
-        ``only``: the beginning of the ``console`` blocks that are read, where others of the page need another place.
+        ``only``: the beginnings of the ``console`` blocks that are read, where others of the page need another place.
         """
         session: dict[str, Any] = {}
-        printed: str | None = None
+        printed: list[Printed] | None = None
         shown_blocks = blocks((PROJECT / "docs" / page).read_text(encoding="utf-8"))
         with contextlib.chdir(self.folder):
             for block, following in zip(shown_blocks, [*shown_blocks[1:], None], strict=True):
@@ -155,16 +169,24 @@ class Reader:
                     Path(block.file).write_text(text, encoding="utf-8")
                 elif block.language == "console":
                     code = 3 if following is not None and following.text.startswith("refused:") else 0
-                    is_read = not block.why and text.startswith(only)
+                    is_read = block.mark in self._marks and block.text.startswith(only)
                     typed = list(commands(text)) if is_read else []
-                    printed = "".join(self._run(command, code, place) for command in typed) if is_read else None
+                    printed = [self._run(command, code, place) for command in typed] if is_read else None
                 elif block.language == "text" and printed is not None:
-                    new = agrees(text, printed)
-                    assert new is not None, f"{place}: it printed\n{printed}"
+                    orders = [
+                        "".join(part) for part in zip(*((each.apart, each.seen) for each in printed), strict=True)
+                    ]
+                    new = next((ids for order in orders if (ids := agrees(text, order)) is not None), None)
+                    assert new is not None, f"{place}: it printed\n{orders[-1]}"
                     self.names.update(new)
                     self.compared += 1
                 elif block.language == "pycon":
                     self._session(text, session, place)
+
+    @property
+    def _marks(self) -> tuple[str | None, ...]:
+        """Return the marks of the blocks that are run."""
+        return (None, "minutes") if self.has_time else (None,)
 
     def _here(self, text: str) -> str:
         """Return ``text`` with the names of this place."""
@@ -172,23 +194,23 @@ class Reader:
             text = text.replace(shown, here)
         return text
 
-    def _run(self, command: str, code: int, place: str) -> str:
-        """Run a command; return what it printed on stdout, then on stderr."""
+    def _run(self, command: str, code: int, place: str) -> Printed:
+        """Run a command; return what it printed."""
         if command in self.done:
-            return self.done[command]
+            return Printed(self.done[command])
         words = shlex.split(command.replace("\\\n", " "))
         if words[0] == "export":
             os.environ.update(word.split("=", 1) for word in words[1:])
-            return ""
+            return Printed("")
         if words[0] == "baekman" and "|" not in words and ">" not in words:
             register(app)
             result = CliRunner().invoke(app, words[1:])
             if isinstance(result.exception, InputRefused) and code == 3:
-                return "".join(f"refused: {problem}\n" for problem in result.exception.problems)
+                return Printed("".join(f"refused: {problem}\n" for problem in result.exception.problems))
             if result.exception is not None and not isinstance(result.exception, SystemExit):
                 raise result.exception
             assert result.exit_code == code, f"{place}: {command}\n{result.output}"
-            return result.stdout + result.stderr
+            return Printed(result.stdout + result.stderr, result.output)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-ec", command],
@@ -200,7 +222,7 @@ class Reader:
             env=os.environ | {"PATH": path},
         )
         assert done.returncode == code, f"{place}: {command}\n{done.stdout}"
-        return done.stdout
+        return Printed(done.stdout)
 
     def _session(self, text: str, session: dict[str, Any], place: str) -> None:
         """Compare a session of Python with its answers, and keep its names in ``session``."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from baekman.intake import return_report
 from baekman.qc.thresholds import beyond, load_thresholds
-from baekman.report import wording
+from baekman.report import target_regions, wording
 from baekman.report.verdict_table import write_verdict_table
 from baekman.verdicts import Gate, Reason, Verdict, write_verdicts
+from baekman.workspace.paths import Workspace
 
 
 def reason(metric: str, observed: object, threshold: object, severity: str = "reject", action: str = "") -> Any:
@@ -121,6 +123,22 @@ def test_a_delivery_that_was_accepted_whole_asks_for_nothing(gates: Sequence[str
     page = return_report.render(report(("A-1", "accept", []), gates=gates))
     assert "Nothing: every specimen was accepted" in page and "Please answer by" not in page
     assert ("quality control follows" in page) == ("so far" in page) == ("qc" not in gates)
+
+
+def test_sentences_on_all_specimens_of_a_return_report_are_in_both_languages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Workspace(tmp_path).participant("P1").metrics
+    metrics.parent.mkdir(parents=True)
+    metrics.touch()
+    read = SimpleNamespace(details={"targets": {"regions": 2, "bases": 1500, "padding": 100}})
+    monkeypatch.setattr(target_regions, "read_metrics", lambda _: read)
+    monkeypatch.setattr(target_regions.specimens, "read", lambda _: [SimpleNamespace(participant_id="P1")])
+    english = target_regions.targets_sentence(Workspace(tmp_path), "D1")
+    page = return_report.render({**report(("A-1", "accept", [])), "targets": english, "reporting": ["qc"]})
+    assert f'<span lang="en">{english}</span>' in page
+    assert "대상 영역 2개(1,500 염기)" in page and "주변 100 염기" in page
+    assert "판정 때문에 보류된 검체는 없다" in page and "nobody was held back for a verdict" in page
 
 
 def test_the_table_joins_the_verdicts_of_both_gates_and_begins_with_the_rejected(tmp_path: Path) -> None:

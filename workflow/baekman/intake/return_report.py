@@ -26,7 +26,7 @@ from baekman.intake.inspection import Inspection
 from baekman.registry.records import Registry
 from baekman.registry.verdict_history import record_verdicts
 from baekman.report import wording
-from baekman.report.target_regions import targets_sentence
+from baekman.report.target_regions import targets_sentence, targets_words
 from baekman.verdicts import DECISIONS, Gate, Reason, Verdict, decide, read_verdicts, reporting_gates, worst
 from baekman.workspace.paths import Top, Workspace
 
@@ -188,7 +188,8 @@ def render(report: Mapping[str, Any]) -> str:
         "return.html.j2",
         language="ko",
         report=report,
-        reporting=wording.reporting_sentence(report.get("reporting", [])),
+        reporting=wording.reporting_words(report.get("reporting", [])),
+        targets=targets_words(report.get("targets", "")),
         todo=wording.to_do(report["specimens"]),
         anchors={specimen["specimen"]: f"specimen-{number}" for number, specimen in numbered},
     )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from baekman.qc.metrics import read_metrics
+from baekman.report.words import Words
 from baekman.workspace import specimens
 from baekman.workspace.paths import Workspace
+
+_NUMBERS = re.compile(r"within ([\d,]+) target regions? \(([\d,]+) bases\)\. .* and ([\d,]+) bases around")
 
 
 def targets_sentence(workspace: Workspace, delivery_id: str) -> str:
@@ -21,3 +26,16 @@ def targets_sentence(workspace: Workspace, delivery_id: str) -> str:
                 f"Variants are called within them and {padding:,} bases around them; elsewhere nothing is called."
             )
     return ""
+
+
+def targets_words(sentence: str) -> Words | None:
+    """Return ``sentence`` in both languages; None for none. The JSON of a return report has the English one."""
+    numbers = _NUMBERS.search(sentence)
+    if numbers is None:
+        return None
+    regions, bases, padding = numbers.groups()
+    korean = (
+        f"깊이와 범위, 성별은 대상 영역 {regions}개({bases} 염기) 안에서 판정한다. "
+        f"변이는 그 안과 주변 {padding} 염기에서만 찾고 다른 곳에서는 찾지 않는다."
+    )
+    return Words(korean, sentence)

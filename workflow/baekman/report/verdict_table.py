@@ -9,7 +9,8 @@ from typing import Any
 from baekman.columns import TextColumn
 from baekman.files.atomic import write_text
 from baekman.files.shown_text import spreadsheet_text
-from baekman.report.wording import render, reporting_sentence
+from baekman.report.target_regions import targets_words
+from baekman.report.wording import render, reporting_words
 from baekman.verdicts import DECISIONS, Scalar, Verdict, merge, read_verdicts, reporting_gates
 from baekman.workspace.paths import DeliveryFolder
 from baekman.workspace.runs.failures import NOT_PROCESSED, Failure, read_failures
@@ -57,8 +58,8 @@ def write_verdict_table(files: Sequence[Path], *, tsv: Path, html: Path, targets
         delivery=html.parents[1].name,
         specimens=specimens,
         counts=counts,
-        reporting=reporting_sentence(reporting_gates(verdicts)),
-        targets=targets,
+        reporting=reporting_words(reporting_gates(verdicts)),
+        targets=targets_words(targets),
     )
     write_text(html, page)
     write_text(tsv, "\n".join(lines) + "\n")

@@ -11,7 +11,7 @@ from baekman.qc.thresholds import Limits, load_thresholds
 from baekman.report import wording
 from baekman.report.delivery.figures import figures_of
 from baekman.report.delivery.numbers import Numbers, delivery_numbers, write_numbers
-from baekman.report.target_regions import targets_sentence
+from baekman.report.target_regions import targets_sentence, targets_words
 from baekman.report.words import Words
 from baekman.verdicts import reporting_gates
 from baekman.workspace.paths import Workspace
@@ -60,14 +60,14 @@ def _write(workspace: Workspace, delivery_id: str, *, limits: Mapping[str, Limit
     numbers = delivery_numbers(workspace, delivery_id, limits=limits)
     folder = workspace.delivery(delivery_id)
     sentences = (
-        targets_sentence(workspace, delivery_id),
-        wording.reporting_sentence(reporting_gates(verdicts_of(folder))),
+        targets_words(targets_sentence(workspace, delivery_id)),
+        wording.reporting_words(reporting_gates(verdicts_of(folder))),
     )
     write_numbers(_json_of(html), numbers)
     write_text(html, render(numbers, sentences=tuple(filter(None, sentences))))
 
 
-def render(numbers: Numbers, *, sentences: tuple[str, ...] = ()) -> str:
+def render(numbers: Numbers, *, sentences: tuple[Words, ...] = ()) -> str:
     """Return the page of ``numbers``; ``sentences`` are about all specimens."""
     measured = {metric for row in numbers["specimens"] for metric, value in row["values"].items() if value is not None}
     return wording.render(
