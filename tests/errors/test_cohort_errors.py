@@ -25,6 +25,22 @@ def store(tmp_path: Path, reference: Path) -> Store:
     return create_store(tmp_path / "cohort", reference=reference)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("query", "--region", "c1:1-9"),
+        ("query", "--carriers", "c1:1:A:G"),
+        ("query", "--region", "c1", "--by", "sex"),
+        ("query", "--sql", "SELECT count(*) FROM calls JOIN sites USING (contig, pos, ref, alt)"),
+        ("cohort", "report", "--output", "report.html"),
+    ],
+)
+def test_a_cohort_without_a_batch_has_no_answers(store: Store, words: tuple[str, ...]) -> None:
+    done = baekman(*words, "--cohort", store.path, check=False, cwd=store.path.parent)
+    assert done.returncode == 3
+    assert done.stderr == ("refused: cohort: expected a snapshot, found none; add a batch with `baekman cohort add`\n")
+
+
 @pytest.mark.parametrize("bands", [(5, 20), (0, 20, 10), (0, 0), (0, 100), ()])
 def test_bands_that_do_not_tile_gq_are_refused(tmp_path: Path, reference: Path, bands: tuple[int, ...]) -> None:
     with pytest.raises(InputRefused) as refused:

@@ -217,7 +217,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=900 if self.has_time else 60,
             check=False,
             env=os.environ | {"PATH": path},
         )

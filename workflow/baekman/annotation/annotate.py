@@ -28,7 +28,7 @@ from baekman.annotation.sources import GFF_COLUMNS, Sources, contig_lengths, fea
 from baekman.annotation.stored import NOTE, has_annotations, read_annotations
 from baekman.arrow import numpy_of, with_metadata, write_parquet
 from baekman.cohort.garbage import living
-from baekman.cohort.snapshot import Snapshot, numbers, read_sites, read_snapshot, reading, refuse_gone
+from baekman.cohort.snapshot import Snapshot, no_snapshot, numbers, read_sites, read_snapshot, reading, refuse_gone
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.engine.tasks import MapTasks
@@ -111,9 +111,7 @@ def annotate(store: Store, sources: Sources, *, number: int | None = None, engin
         except SnapshotGone:
             if number is not None:
                 raise
-    raise InputRefused(
-        Problem(file="cohort", expected="a snapshot", found="none", action="add a batch with `baekman cohort add`")
-    )
+    raise no_snapshot()
 
 
 def _annotate(

@@ -13,7 +13,7 @@ from baekman.arrow import empty, read_listed, with_schema
 from baekman.cohort.schema import CALLED, CENSUS
 from baekman.cohort.sites import SiteFilters
 from baekman.cohort.store import Store
-from baekman.errors import DamagedFile
+from baekman.errors import DamagedFile, InputRefused, Problem
 from baekman.files.snapshots import (
     create_numbered,
     existing_numbers,
@@ -104,6 +104,13 @@ def read_snapshot(store: Store, number: int | None = None) -> Snapshot:
         return load_snapshot(store, number)
     except (DamagedFile, ValueError, KeyError, TypeError) as error:
         raise refuse_damaged(number) from error
+
+
+def no_snapshot() -> InputRefused:
+    """Return the refusal of a command that needs a snapshot, for a cohort without a batch."""
+    return InputRefused(
+        Problem(file="cohort", expected="a snapshot", found="none", action="add a batch with `baekman cohort add`")
+    )
 
 
 def load_snapshot(store: Store, number: int) -> Snapshot:

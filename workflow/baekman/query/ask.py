@@ -17,7 +17,7 @@ import pyarrow as pa
 from baekman import pseudonyms
 from baekman.annotation.stored import NEXT_STEP, require_annotated
 from baekman.cohort.index import find_batches
-from baekman.cohort.snapshot import Snapshot, reading
+from baekman.cohort.snapshot import Snapshot, no_snapshot, reading
 from baekman.cohort.store import Store
 from baekman.errors import InputRefused, Problem
 from baekman.genome.regions import Region
@@ -145,14 +145,16 @@ def ask(
     are ``SITE_COLUMNS``. Positions are 1-based.
 
     Raises:
-        InputRefused: the participant or the table is not there, the SQL does not run or does more than read, or the
-            snapshot was deleted by a withdrawal or a compaction while it was read (SnapshotGone), or the answer does
-            not keep within ``question.limits``.
+        InputRefused: the cohort has no batch yet, the participant or the table is not there, the SQL does not run or
+            does more than read, or the snapshot was deleted by a withdrawal or a compaction while it was read
+            (SnapshotGone), or the answer does not keep within ``question.limits``.
     """
     if question.tables is not None and question.participant is not None:
         with _finished_table(store, question) as relation:
             yield relation
         return
+    if snapshot.number == 0:
+        raise no_snapshot()
     views = (*view_names(store, snapshot), *(table.name for table in question.own))
     if question.needs_annotations:
         require_annotated(store, snapshot)

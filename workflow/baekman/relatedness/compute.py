@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from baekman.arrow import numpy_of, write_parquet
 from baekman.cohort.dense_genotypes import participants_of
-from baekman.cohort.snapshot import RELATEDNESS, Snapshot, numbers, read_snapshot, reading, refuse_gone
+from baekman.cohort.snapshot import RELATEDNESS, Snapshot, no_snapshot, numbers, read_snapshot, reading, refuse_gone
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused, Problem
@@ -95,9 +95,7 @@ def compute(
         except SnapshotGone:
             if number is not None:
                 raise
-    raise InputRefused(
-        Problem(file="cohort", expected="a snapshot", found="none", action="add a batch with `baekman cohort add`")
-    )
+    raise no_snapshot()
 
 
 def settings_of(without: frozenset[str]) -> dict[str, Any]:

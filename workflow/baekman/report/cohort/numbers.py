@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from baekman.cohort.snapshot import Snapshot, reading
+from baekman.cohort.snapshot import Snapshot, no_snapshot, reading
 from baekman.cohort.store import Store
 from baekman.engine.local import Engine
 from baekman.report.cohort.batch_effects import batch_effects
@@ -47,8 +47,12 @@ def cohort_numbers(
         ``threshold``; ``relatedness`` is None: ``relatives_numbers`` returns its numbers where it is computed. Counts
         of fewer than ``threshold`` people are None, and so is what would give them away (``small_cells``). A
         percentile is None where fewer people are at or beyond it. A batch of fewer people has no medians.
+
+    Raises InputRefused for a cohort without a batch.
     """
     home = None if store.is_bare else Workspace(store.workspace)
+    if snapshot.number == 0:
+        raise no_snapshot()
     batches = [entry.name for entry in snapshot.batches]
     with reading(store, snapshot), (engine or Engine()).open() as map_tasks:
         shards = map_tasks("variants", partial(variants_of_shard, store, snapshot), len(store.shards))
