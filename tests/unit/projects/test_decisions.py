@@ -13,12 +13,13 @@ from baekman import audit
 from baekman.cli import app
 from baekman.cli.shared import groups
 from baekman.consent import today
-from baekman.errors import InputRefused
+from baekman.errors import DamagedFile, InputRefused
 from baekman.projects.decisions import FILE, Choice, all_decisions, decide, decisions_on
 from baekman.projects.project import add_project, open_project
 from baekman.projects.release_key import public_file, release_key
 from baekman.projects.reviewers import make_reviewer_key, reviewer_keys, revoke_key
 from baekman.projects.signing import DECISION_TYPE, IN_TOTO_TYPE, PublicKey, SigningKey, sign
+from baekman.releases.plan import Plan, write_plan
 from baekman.status.verification import parts
 from baekman.workspace.paths import Workspace
 from support.kills import killed_before
@@ -301,12 +302,16 @@ def test_commands_make_keys_and_decide(board: Board) -> None:
     groups.register(app)
     home = board.project.workspace / "releases" / RELEASE
     home.mkdir(parents=True)
-    (home / "plan.json").write_text(json.dumps({"request": {"project": board.project.id}}))
+    request = {"project": board.project.id, "tier": "room"}
+    write_plan(home, Plan(request=request, request_hash="", snapshots={}, members=20, members_hash=""))
     workspace = ["--workspace", str(board.project.workspace)]
+
+    notes: list[str] = []
 
     def run(*words: str) -> str:
         result = CliRunner().invoke(app, ["project", *words, *workspace], catch_exceptions=False)
         assert result.exit_code == 0
+        notes.append(result.stderr)
         return result.stdout
 
     person = ["--reviewer", "최심사", "--role", "irb", "--institution", "연세대학교"]
@@ -317,11 +322,15 @@ def test_commands_make_keys_and_decide(board: Board) -> None:
     choice = ["--verdict", "approve", "--reason", "근거가 충분함"]
     decided = run("decide", board.project.id, "--release", RELEASE, "--key", str(board.folder / "new.key"), *choice)
     assert decided.startswith(f"{RELEASE}  irb  approve  until 2099-01-04  plan ")
+    assert notes[-1].startswith("note: another version of baekman made this plan (without the check birth_years, ")
     assert "irb  approve  until 2099-01-04  최심사  근거가 충분함" in run("show", board.project.id)
     run("key", "--revoke", key_id)
     assert json.loads(run("show", board.project.id, "--json"))["decisions"][0]["fault"] == "the key was revoked"
     with pytest.raises(InputRefused, match="expected the hash of the plan as it is now"):
         run("decide", board.project.id, "--release", RELEASE, "--plan", "0" * 12, "--key", "x", *choice)
+    (home / "plan.json").write_text("{}")
+    with pytest.raises(DamagedFile):
+        run("decide", board.project.id, "--release", RELEASE, "--key", "x", *choice)
 
 
 def test_no_key_is_made_for_a_person_who_is_inside_of_every_project(board: Board) -> None:

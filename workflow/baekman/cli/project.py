@@ -205,6 +205,8 @@ def decide(
     from baekman.projects.plan_hash import plan_hash
     from baekman.projects.project import open_project
     from baekman.projects.signing import SigningKey
+    from baekman.releases.checks.order import foreign_note
+    from baekman.releases.home import release_home
     from baekman.workspace.identity import require_workspace
 
     require_workspace(workspace)
@@ -222,6 +224,8 @@ def decide(
     print(
         f"{decision.release}  {decision.role}  {decision.verdict}  until {decision.expires}  plan {decision.seen[:12]}"
     )
+    if foreign := foreign_note(release_home(workspace, release).read_plan()):
+        note(foreign)
 
 
 def _day(value: datetime | None) -> date | None:

@@ -73,7 +73,7 @@ def review(release: ReleaseArgument, workspace: WorkspaceOption = HERE) -> None:
     """
     from baekman.consent import today
     from baekman.projects.project import open_project
-    from baekman.releases.checks.order import decisions, foreign_parts, leak_scan
+    from baekman.releases.checks.order import decisions, foreign_note, leak_scan
     from baekman.releases.home import release_home
 
     home = release_home(workspace, release)
@@ -82,11 +82,8 @@ def review(release: ReleaseArgument, workspace: WorkspaceOption = HERE) -> None:
     decided = decisions(open_project(workspace, plan.project), plan, at=today())
     _print_checks([*plan.checks, decided, leak_scan(is_built=home.package.is_dir())])
     typer.echo(str(home.review))
-    if (parts := foreign_parts(plan)) and not home.package.is_dir():
-        note(
-            f"note: another version of baekman made this plan ({', '.join(parts)}), and it cannot be built: "
-            "run `baekman release propose` with the request again"
-        )
+    if (foreign := foreign_note(plan)) and not home.package.is_dir():
+        note(foreign)
 
 
 def _print_checks(checks: Iterable[Check]) -> None:
@@ -244,11 +241,14 @@ def status(
             raise
         typer.echo(f"consent of members was not asked: {refusal.problems[0]}", err=True)
     wanted = check(participant, "P") if participant else ""
-    found = statuses(workspace, release=release, participant=wanted, registry=opened)
+    faults: list[Exception] = []
+    found = statuses(workspace, release=release, participant=wanted, registry=opened, faults=faults)
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
     else:
         _print_statuses(found)
+    if faults:
+        raise faults[0]
 
 
 def _open(workspace: Path, *, registry: str | None, key_file: Path | None) -> Registry:

@@ -6,7 +6,8 @@ import hashlib
 import json
 
 from baekman import pseudonyms
-from baekman.errors import InputRefused, Problem
+from baekman.errors import DamagedFile, InputRefused, Problem
+from baekman.files.sidecar import read_checked
 from baekman.projects.project import Project
 from baekman.workspace.paths import Workspace
 
@@ -21,14 +22,19 @@ def plan_hash(project: Project, release_id: str, *, shown: str = "") -> str:
 
     Raises:
         InputRefused: There is no plan, it is for another project, or it is not the one that was ``shown``.
+        DamagedFile: The plan is not as it was written.
     """
     pseudonyms.check(release_id, "R")
     file = Workspace(project.workspace).releases / release_id / PLAN
     if not file.is_file():
         raise _refused(release_id, "a release with a plan", "none of this ID", "`baekman release propose` makes one")
-    data = file.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if json.loads(data)["request"]["project"] != project.id:
+    text = read_checked(file)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    try:
+        is_own = json.loads(text)["request"]["project"] == project.id
+    except (ValueError, KeyError, TypeError):
+        raise DamagedFile(file) from None
+    if not is_own:
         raise _refused(release_id, f"a plan for {project.id}", "one for another project", "name its own project")
     if shown and (len(shown) < SHORTEST or not digest.startswith(shown)):
         found = "another: the plan has changed, or the hash is mistyped"

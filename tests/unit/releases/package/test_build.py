@@ -730,6 +730,9 @@ def revoke_by_day(small: SmallRelease, home: ReleaseHome) -> None:
     (damaged / "package").mkdir(parents=True)
     (damaged / "plan.json").write_text("{}")
     unknown = f"release {damaged.name}: whether the consent of a member has ended is not known: "
+    listed = CliRunner().invoke(app, ["status", *place])
+    assert f"{home.id}\t{small.board.project.id}\troom\t" in listed.stdout
+    assert isinstance(listed.exception, DamagedFile) and damaged.name in str(listed.exception.filename)
     for is_there in (True, False):  # a restored package is found on the same day too
         done = CliRunner().invoke(*commands[2])
         assert (unknown in done.stdout, line in done.stdout, done.exit_code) == (True, is_there, 0)

@@ -89,3 +89,12 @@ def foreign_parts(plan: Plan) -> list[str]:
     parts = [f"without the check {code}" for code in sorted(expected - codes)]
     parts += [f"with the check {code}" for code in sorted(codes - NUMBERS.keys())]
     return [*parts, "with other keys"] if plan.stored else parts
+
+
+def foreign_note(plan: Plan) -> str:
+    """Return a note that ``plan`` cannot be built by this version of baekman; "" for a plan of this version."""
+    parts = ", ".join(foreign_parts(plan))
+    return parts and (
+        f"note: another version of baekman made this plan ({parts}), and it cannot be built: run `baekman release "
+        "propose` with the request again"
+    )

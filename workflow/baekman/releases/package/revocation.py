@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -283,9 +283,16 @@ def _remove_unfinished(home: ReleaseHome) -> None:
 
 
 def statuses(
-    workspace: Path, *, release: str = "", participant: str = "", registry: Registry | None = None
+    workspace: Path,
+    *,
+    release: str = "",
+    participant: str = "",
+    registry: Registry | None = None,
+    faults: list[Exception] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the standing of the releases of ``workspace``, or of one, or of those with ``participant``.
+
+    ``faults`` gets the errors of releases that cannot be read, which are left out; without it the first one is raised.
 
     Returns:
         For each, by ID: ``release``, ``project``, ``tier``, ``members``, ``state`` (``proposed``, ``built`` or
@@ -298,13 +305,21 @@ def statuses(
         InputRefused: There is no such release, or a manifest is not as it was signed.
         DamagedFile: A later manifest revokes another one than that which is there.
     """
-    homes: Sequence[ReleaseHome] = [release_home(workspace, release)] if release else list(releases(workspace))
-    if participant:
-        assert registry is not None
-        revoker = Revoker(workspace=workspace, registry=registry)
-        having = {home.id for home in revoker.with_member(participant)}
-        homes = [home for home in homes if home.id in having]
-    return [_status(workspace, home, registry) for home in homes]
+    listed: list[dict[str, Any]] = []
+    for home in [release_home(workspace, release)] if release else releases(workspace):
+        try:
+            if not participant or _holds(home, participant, registry):
+                listed.append(_status(workspace, home, registry))
+        except (InputRefused, OSError) as fault:
+            if faults is None:
+                raise
+            faults.append(fault)
+    return listed
+
+
+def _holds(home: ReleaseHome, participant: str, registry: Registry | None) -> bool:
+    assert registry is not None
+    return Members(home.members, home.id, member_ring(registry)).holds(participant)
 
 
 def _status(workspace: Path, home: ReleaseHome, registry: Registry | None) -> dict[str, Any]:
