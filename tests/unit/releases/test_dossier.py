@@ -143,12 +143,12 @@ def test_each_check_has_its_number_what_was_observed_its_limit_and_its_verdict(p
         ),
         (
             "2 IRB와 자료심의위원회의 결정",
-            "decisions of IRB and data review board 해당 없음 does not apply",
+            "decisions of IRB and data review board 아직 없음 not yet",
             "IRB와 자료심의위원회의 승인 an approval by each of both 만들 때 평가 when it is built",
         ),
         (
             "11 완성된 꾸러미의 식별자 검사",
-            "scan of the finished package for our IDs 해당 없음 does not apply",
+            "scan of the finished package for our IDs 아직 없음 not yet",
             "식별자 없음 no ID of ours 만들 때 평가 when it is built",
         ),
     ):
@@ -241,6 +241,12 @@ def test_each_part_that_differs_is_a_change(changed: dict[str, Any], name: str, 
     (change,) = changes(replace(PLAN, **changed), PLAN)
     assert (change.name[1], change.before[1], change.now[1]) == (name, before, now)
     assert re.search("[가-힣]", change.name[0])
+
+
+def test_the_order_of_keys_is_no_change() -> None:
+    """A plan is read from JSON with sorted keys, and the next one is made from a request."""
+    request = {**REQUEST, "generalise": {"birth_years": 5, "threshold": 11}, "snapshots": {"cohort": 2, "records": 3}}
+    assert [*changes(replace(PLAN, request=request), PLAN)] == []
 
 
 def test_numbers_of_members_by_code_are_no_change() -> None:

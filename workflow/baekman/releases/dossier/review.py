@@ -67,7 +67,8 @@ def review_page(release: str, plan: Plan, *, project: Project, last: Plan | None
 def _all_checks(plan: Plan) -> list[dict[str, Any]]:
     """Return the eleven checks by number; those that are no part of a plan have no verdict yet."""
     later = [
-        {**_shown(Check(code=code)), "limit": limit, "verdict": ""} for code, limit in wording.LIMITS_LATER.items()
+        {**_shown(Check(code=code)), "observed": wording.NOT_YET, "limit": limit, "verdict": ""}
+        for code, limit in wording.LIMITS_LATER.items()
     ]
     return sorted([*map(_shown, plan.checks), *later], key=lambda check: check["number"])
 
@@ -163,7 +164,7 @@ def _key(key: str) -> wording.Words:
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
+        return ", ".join(f"{name} {each}" for name, each in sorted(value.items()))
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)

@@ -75,6 +75,7 @@ COUNTS: dict[str, Words] = {
     ),
 }
 NOT_ASKED: Words = ("해당 없음", "does not apply")
+NOT_YET: Words = ("아직 없음", "not yet")
 LATER: Words = ("만들 때 평가", "when it is built")  # the verdict of a check that is no part of a plan
 LIMITS_LATER: dict[str, Words] = {
     "decisions": ("IRB와 자료심의위원회의 승인", "an approval by each of both"),
