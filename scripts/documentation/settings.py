@@ -120,7 +120,10 @@ def call_table() -> str:
     meanings = call_gate.MEANINGS | {failures.NOT_PROCESSED: failures.MEANING}
     return table(
         ["Code", "Severity", "Found", "Next step"],
-        [(code(name), "hold", meaning, PROCESS_AGAIN) for name, meaning in meanings.items()],
+        [
+            (code(name), "hold", meaning, call_gate.ACTIONS.get(name, PROCESS_AGAIN))
+            for name, meaning in meanings.items()
+        ],
     )
 
 

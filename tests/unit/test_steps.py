@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from datetime import date
@@ -212,6 +213,33 @@ def test_a_gvcf_that_is_not_complete_stays_out_until_it_is_made_again(
     number = snapshot.read_snapshot(open_store(workspace.cohort)).number
     assert deliver_batch(workspace, name, tmp_path) == sorted(participants)
     assert snapshot.read_snapshot(open_store(workspace.cohort)).number == number
+
+
+def test_a_gvcf_that_the_cohort_refuses_stops_nobody_else(workspace: FinishedWorkspace, tmp_path: Path) -> None:
+    rewrite.withdraw(open_store(workspace.cohort), workspace.participant_ids)
+    name, (other, *bad) = "D0000000000009", workspace.participant_ids
+    for participant_id in bad:
+        gvcf = workspace.participant(participant_id).gvcf
+        write(gvcf, gzip.compress(gzip.decompress(gvcf.read_bytes()).replace(b"END=99", b"END=9999")))
+    write_accepted(workspace, name, bad)
+    with pytest.raises(InputRefused, match="one that goes past the contig's end"):
+        deliver_batch(workspace, name, tmp_path)
+    write_accepted(workspace, name, workspace.participant_ids)
+    assert deliver_batch(workspace, name, tmp_path) == [other]
+    verdicts = {verdict.participant_id: verdict for verdict in read_verdicts(workspace.delivery(name).verdicts("call"))}
+    assert verdicts[other].verdict == "accept"
+    for participant_id in bad:
+        (reason,) = verdicts[participant_id].reasons
+        assert (reason.code, reason.severity) == ("gvcf_refused", "hold")
+        assert str(reason.observed).endswith(
+            "(record 1): expected a record within its contig, found one that goes past the contig's end"
+        )
+    assert remove_incomplete(workspace, name) == []
+    assert deliver_batch(workspace, name, tmp_path) == [other]
+    # an unreadable file of somebody who is in the cohort is not what stops the batch
+    write_calls(workspace.participant(other).gvcf, other, 500)
+    with pytest.raises(InputRefused, match="expected participants who are not in the cohort yet"):
+        deliver_batch(workspace, name, tmp_path)
 
 
 def test_a_gathered_gvcf_with_other_records_than_its_pieces_stays_out(

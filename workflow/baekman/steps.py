@@ -23,6 +23,7 @@ from baekman.cohort.rewrite import leave_batch, replace_batch
 from baekman.cohort.roster import participants_of, read_remarks, read_roster
 from baekman.cohort.settings import Areas, BatchSettings, applied_settings, fixed_problems, rules_of, thresholds_of
 from baekman.cohort.sites import SiteFilters
+from baekman.cohort.verify.refused import refused_gvcfs
 from baekman.engine.local import Engine
 from baekman.errors import InputRefused
 from baekman.files import atomic
@@ -111,9 +112,10 @@ def add_delivery(
     With fewer than ``cohort.min_batch`` participants they wait for others: no snapshot has them. The delivery with
     which there are enough adds all who wait, as its own batch.
 
-    The verdicts of the gate ``call`` are written first: a gVCF that is not complete stays out. Participants whom an
-    earlier run of the delivery added stay as they are. Participants in the cohort whose reads of this delivery count,
-    by the decision of a person, get their new gVCF in one snapshot; then the others are added.
+    The verdicts of the gate ``call`` are written: a gVCF that is not complete, or that the cohort refuses, stays out.
+    Participants whom an earlier run of the delivery added stay as they are. Participants in the cohort whose reads
+    of this delivery count, by the decision of a person, get their new gVCF in one snapshot; then the others are
+    added.
 
     Args:
         workspace: The workspace of the cohort.
@@ -128,7 +130,7 @@ def add_delivery(
             participants with earlier reads, in the cohort with those of this delivery or with both.
 
     Raises:
-        InputRefused: A gVCF belongs to another participant, or a participant is in the cohort with other calls.
+        InputRefused: A gVCF is another participant's, none can be read, or a participant is in with other calls.
     """
     members, unprocessed = _accepted_members(workspace, delivery_id, accepted=accepted)
     has_cohort = (workspace.cohort / "store.json").is_file()
@@ -137,7 +139,6 @@ def add_delivery(
     if has_cohort and denied:
         leave_batch(store.open_store(workspace.cohort), denied, batch=delivery_id, engine=engine)
     members = [member for member in members if member.participant_id not in denied]
-    # a gVCF that is not complete holds its specimen
     judged = [member.participant_id for member in members] + [each for each in unprocessed if each not in denied]
     complete = judge_calls(workspace, workspace.delivery(delivery_id), judged)
     members = [member for member in members if member.participant_id in complete]
@@ -151,7 +152,9 @@ def add_delivery(
         engine = worthwhile(engine, (Path(member.gvcf) for member in members))
         consent_hash = denied_hash(workspace)
         with audit.use(workspace.root, action="cohort.add", object=delivery_id, consent_hash=consent_hash):
-            committed = _added(opened, workspace, delivery_id, members, settings=settings.of_batch(), engine=engine)
+            committed, members = _added_but_refused(
+                opened, workspace, delivery_id, members, judged=judged, settings=settings.of_batch(), engine=engine
+            )
         # consent may have ended while the batch was written; a later withdrawal finds the batch itself
         gone = denied_participants(workspace)
         committed = leave_batch(opened, gone, batch=delivery_id, engine=engine) or committed
@@ -161,6 +164,32 @@ def add_delivery(
     write_checked(output, json.dumps(result, indent=1) + "\n")
     withdrawal.sweep(workspace)
     note_cohort(workspace)
+
+
+def _added_but_refused(
+    opened: store.Store,
+    workspace: Workspace,
+    delivery_id: str,
+    members: list[Member],
+    *,
+    judged: Iterable[str],
+    settings: BatchSettings,
+    engine: Engine,
+) -> tuple[snapshot.Snapshot, list[Member]]:
+    """Return the snapshot with those of ``members`` whose gVCFs can be read, and these; the others are held.
+
+    ``judged`` are the participants with a verdict of the gate ``call``. If no gVCF can be read, the error is raised.
+    """
+    add = partial(_added, opened, workspace, delivery_id, settings=settings, engine=engine)
+    try:
+        return add(members), members
+    except InputRefused as refusal:
+        refused = refused_gvcfs(opened, members, refusal, rules=settings.rules, engine=engine)
+        if not refused or len(refused) == len(members):
+            raise
+    complete = judge_calls(workspace, workspace.delivery(delivery_id), judged, refused=refused)
+    readable = [member for member in members if member.participant_id in complete]
+    return add(readable), readable
 
 
 def _accepted_members(workspace: Workspace, delivery_id: str, *, accepted: Path) -> tuple[list[Member], list[str]]:

@@ -23,7 +23,7 @@ DECISIONS: tuple[Decision, ...] = get_args(Decision)
 REUSED = "specimen_reused"
 CAME_AGAIN = frozenset({"participant_repeated", REUSED})
 # A tool did part of its work after intake. The specimen cannot go on, even where the gate only reports.
-INCOMPLETE = frozenset({"reads_lost", "records_lost", "calls_incomplete"})
+INCOMPLETE = frozenset({"reads_lost", "records_lost", "calls_incomplete", "gvcf_refused"})
 PROCESS_AGAIN = "nothing to send: the receiver mends the tool and processes the specimen again"
 _DECISION_OF: dict[Severity, Decision] = {"note": "accept", "hold": "hold", "reject": "reject"}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from baekman.call import gate as call_gate
 from baekman.gvcf.remarks import MEANINGS
 from baekman.intake.reasons import REASON_KINDS
 from baekman.pseudonyms import check_character
@@ -229,9 +230,9 @@ def test_a_legend_has_room_for_korean_letters() -> None:
 
 
 def test_every_reason_metric_and_advice_has_a_korean_form() -> None:
-    codes = {*REASON_KINDS, *gate.ORDER, "calls_incomplete", "decision_outdated"}
+    codes = {*REASON_KINDS, *gate.ORDER, *call_gate.MEANINGS, "decision_outdated"}
     advice = {kind.action for kind in REASON_KINDS.values()} | {action for _, action in gate.CODES.values()}
-    advice |= {gate.BREADTH[1], PROCESS_AGAIN}
+    advice |= {gate.BREADTH[1], PROCESS_AGAIN, *call_gate.ACTIONS.values()}
     english = {wording.words(code) for code in codes} | advice | {name for name, _, _ in wording.METRICS.values()}
     english |= set(wording.GATES.values()) | set(MEANINGS.values())
     english |= {wording.words(code) for code in records.REASON_KINDS}

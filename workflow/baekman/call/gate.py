@@ -1,10 +1,11 @@
-"""The gate of calling: a gVCF that is not complete holds its specimen."""
+"""The gate of calling: a gVCF that is not complete, or that the cohort refuses, holds its specimen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from baekman.call.completeness import Completeness, read_note
+from baekman.errors import Problem
 from baekman.verdicts import PROCESS_AGAIN, Reason, Verdict, lost, read_verdicts_of, write_verdicts
 from baekman.workspace import specimens
 from baekman.workspace.decisions import apply, decisions_in_force
@@ -13,18 +14,36 @@ from baekman.workspace.paths import DeliveryFolder, Workspace
 from baekman.workspace.runs.failures import read_failures
 
 UNCALLED = "calls_incomplete"
+REFUSED = "gvcf_refused"
 MEANINGS: dict[str, str] = {
     UNCALLED: "the caller wrote no record in regions where there are reads; `observed` names the regions",
     "records_lost": "the gVCF has another number of records than its pieces, or than intake handed over",
+    REFUSED: "the cohort cannot read the gVCF; `observed` names the line, the expected and the found",
 }
+ACTIONS: dict[str, str] = {REFUSED: "make the gVCF again, then send it; nothing to send where the receiver called it"}
 SHOWN_REGIONS = 5
 
 
-def judge(calls: Completeness | None) -> list[Reason]:
-    """Return the reasons to hold a specimen with the gVCF ``calls``; None is a gVCF of an earlier version."""
-    if calls is None:
-        return []
+def judge(calls: Completeness | None, problem: Problem | None = None) -> list[Reason]:
+    """Return the reasons to hold a specimen with the gVCF ``calls``; None is a gVCF of an earlier version.
+
+    ``problem``: the first one of a gVCF that the cohort refuses.
+    """
     reasons = []
+    if problem is not None:
+        observed = ": ".join(filter(None, [problem.place, f"expected {problem.expected}, found {problem.found}"]))
+        reasons.append(
+            Reason(
+                code=REFUSED,
+                severity="hold",
+                metric="gVCF",
+                observed=observed,
+                threshold="records that the cohort can read",
+                action=ACTIONS[REFUSED],
+            )
+        )
+    if calls is None:
+        return reasons
     if calls.uncalled:
         more = ", …" if len(calls.uncalled) > SHOWN_REGIONS else ""
         reasons.append(
@@ -42,12 +61,18 @@ def judge(calls: Completeness | None) -> list[Reason]:
     return reasons
 
 
-def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: Iterable[str]) -> set[str]:
+def judge_calls(
+    workspace: Workspace,
+    delivery: DeliveryFolder,
+    participants: Iterable[str],
+    *,
+    refused: Mapping[str, Problem] | None = None,
+) -> set[str]:
     """Write the verdicts of the gate ``call`` on ``participants`` of a delivery; return those who go on.
 
-    The notes next to their gVCFs are read (``call.completeness``). Who has withdrawn has no verdict. A
-    participant with a failed job is not processed. The verdict on a participant of whom a later delivery brought data
-    stays as it is.
+    ``refused`` are those with a gVCF that the cohort refuses, with its first problem. The notes next to their gVCFs
+    are read (``call.completeness``). Who has withdrawn has no verdict. A participant with a failed job is not
+    processed. The verdict on a participant of whom a later delivery brought data stays as it is.
     """
     listed = list(participants)
     specimen_ids = {row.participant_id: row.specimen_id for row in specimens.read(delivery.specimens)}
@@ -61,7 +86,9 @@ def judge_calls(workspace: Workspace, delivery: DeliveryFolder, participants: It
                 specimen_id=specimen_ids[participant_id],
                 participant_id=participant_id,
                 gate="call",
-                reasons=judge(read_note(workspace.participant(participant_id).gvcf)),
+                reasons=judge(
+                    read_note(workspace.participant(participant_id).gvcf), (refused or {}).get(participant_id)
+                ),
             ),
             decisions.get(specimen_ids[participant_id]),
         )

@@ -146,7 +146,7 @@ def open_gvcf(store: Store, member: Member, *, whole_contigs: bool, rules: GvcfR
     rules = rules or store.rules
     return GvcfReader(
         Path(member.gvcf),
-        label=f"gVCF of {member.participant_id}",
+        label=member.label,
         genome=store.genome_by(rules),
         thresholds=replace(store.thresholds, max_contradicting=rules.max_contradicting),
         shard_ends=store.shard_ends,

@@ -24,6 +24,11 @@ class Member:
     gvcf: str
     sex: str = "unknown"
 
+    @property
+    def label(self) -> str:
+        """Return the name of the gVCF in errors; it has no path."""
+        return f"gVCF of {self.participant_id}"
+
 
 def read_members(path: Path, *, without: Container[str] = ()) -> list[Member]:
     """Read a list of gVCFs: ``participant_id <TAB> path [<TAB> sex]``, no header; ``#`` begins a comment line.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from baekman.verdicts import GATES, read_verdicts
+from baekman.verdicts import GATES, INCOMPLETE, read_verdicts
 from baekman.workspace.paths import Workspace
 from baekman.workspace.specimens import superseded_in
 
 INDEXES = (".crai", ".tbi")
+LOST = INCOMPLETE - {"gvcf_refused"}  # a gVCF with a fault would be taken over with its fault again
 
 
 def remove_incomplete(workspace: Workspace, delivery_id: str) -> list[str]:
@@ -24,7 +25,8 @@ def remove_incomplete(workspace: Workspace, delivery_id: str) -> list[str]:
             continue
         judged = file.stat().st_mtime_ns
         for verdict in read_verdicts(file):
-            if gate == "intake" or verdict.participant_id is None or not verdict.is_incomplete:
+            codes = {reason.code for reason in verdict.reasons}
+            if gate == "intake" or verdict.participant_id is None or not codes & LOST:
                 continue
             if verdict.participant_id in superseded:
                 continue
