@@ -15,6 +15,7 @@ import pytest
 from baekman.cli import app
 from baekman.cli.options import CORES
 from baekman.cli.shared import groups
+from baekman.cohort.store import create_store
 from baekman.errors import EXIT_REFUSED, InputRefused
 from baekman.registry.importing import import_registrations
 from baekman.registry.records import create_registry, open_registry
@@ -416,6 +417,19 @@ MISTAKES = {
     "a folder as registration table": Mistake(
         "registry import small --workspace W", "small: expected a file, found a folder; give the table in it"
     ),
+    "a workspace in a workspace": Mistake(
+        "registry init --workspace W/registry/new",
+        "--workspace: expected a folder outside of other workspaces, found one inside of a workspace; its workspace is "
+        "a folder above it: --workspace W",
+    ),
+    "a tab in a configuration": Mistake(
+        "receive inbox/HB-Kim --workspace NEW --config tab.yaml",
+        "tab.yaml: line 1, column 8: expected YAML, found character '\\t' that cannot start any token",
+    ),
+    "a report on an empty cohort": Mistake(
+        "cohort report --cohort void --output page.html",
+        "cohort: expected a snapshot, found none; add a batch with `baekman cohort add`",
+    ),
     "an audit log of nothing": Mistake(
         "audit verify --workspace V", f"--workspace: expected a workspace, found no such folder; {MAKE_ONE}"
     ),
@@ -445,6 +459,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (ground / "header.tsv").write_text("sample\tpath\nPX\tPX.g.vcf\n")
     (ground / "spaces.tsv").write_text("PX PX.g.vcf\n")
     (ground / "empty.csv").touch()
+    (ground / "tab.yaml").write_text("cohort:\tmin_gq\n")
+    create_store(ground / "void", reference=small)
     (ground / "cp949.csv").write_bytes(f"participant_id,diagnosis\n{ONE},당뇨\n".encode("cp949"))
     (ground / "misspelt.yaml").write_text("reference: small/tiny.fa\ncohort: {min_gp: 20}\n")
     (ground / "value.yaml").write_text("reference: small/tiny.fa\naligner: bwamem2\n")

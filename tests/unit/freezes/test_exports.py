@@ -155,6 +155,17 @@ def test_counts_of_a_gene_read_the_shards_of_its_alleles_alone(tmp_path: Path) -
     assert (block.sites["pos"].to_pylist(), block.copies.tolist()) == ([50], [[1]])
 
 
+def test_a_freeze_of_nobody_has_empty_answers(tmp_path: Path) -> None:
+    store = create_store(tmp_path / "cohort", reference=write_reference(tmp_path / "ref.fa", {"c1": "A" * 90}))
+    freeze(store, output=tmp_path / "F")
+    cohort, frozen = baekman.open_cohort(store.path), baekman.open_freeze(tmp_path / "F")
+    assert (frozen.sites("c1:1-20").num_rows, list(frozen.genotypes("c1"))) == (0, [])
+    for question in (Question(region="c1"), Question(region="c1", by=("sex",)), Question(sql="FROM sites")):
+        with frozen.query(question) as answer:
+            assert answer.fetchall() == []
+    assert exported(frozen, tmp_path / "f.bcf") == exported(cohort, tmp_path / "c.bcf")
+
+
 def test_call_rows_say_whether_they_have_a_genotype(folder: Path) -> None:
     frozen = baekman.open_freeze(folder / "W" / "F")
     assert frozen.calls(FIRST, columns=["genotyped", "called"]).to_pylist() == [{"genotyped": True, "called": True}]

@@ -48,9 +48,10 @@ def init(workspace: WorkspaceOption = HERE, registry: RegistryOption = None, key
     Example: baekman registry init --workspace W
     """
     from baekman.registry.records import create_registry
-    from baekman.workspace.identity import identify
+    from baekman.workspace.identity import identify, refuse_inside_of_workspace
     from baekman.workspace.paths import Workspace
 
+    refuse_inside_of_workspace(workspace)
     opened, made = create_registry(workspace, registry=registry, key_file=key_file)
     identify(Workspace(workspace))
     print("registry made" if made else "registry is there already: nothing to do")

@@ -115,7 +115,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         mark = getattr(fault, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(fault, "problem", None) or "bytes that are not UTF-8"
+        problem = (getattr(fault, "problem", None) or "bytes that are not UTF-8").removeprefix("found ")
         raise InputRefused(Problem(file=path.name, place=place, expected="YAML", found=problem)) from None
     if content is None:
         return {}

@@ -116,6 +116,8 @@ class Freeze:
         """Return the files of sites that ``region`` touches, else all, in the order of the genome, by their paths."""
         if region is None or not self.store.shards:
             return [f"{SITES}/{path.name}" for path in sorted((self.path / SITES).glob("*.parquet"))]
+        if not self.frozen:  # of an empty cohort, which has no sites
+            return []
         return [f"{SITES}/{self.store.shards[shard].name}.parquet" for shard in self.store.shards_in(region)]
 
     @property

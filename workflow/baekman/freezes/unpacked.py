@@ -107,8 +107,9 @@ def unpacked(
         with (engine or Engine()).open() as map_tasks:
             map_tasks("reading the tables of the freeze", partial(_unpack, work), len(names))
         filters = SiteFilters(**settings["site_filters"])
-        snapshot = Snapshot(number=NUMBER, batches=tuple(entries), filters=filters)
-        if not (work.store.snapshots / f"{NUMBER:08d}.json").exists():
+        number = NUMBER if freeze.frozen else 0  # of an empty cohort, which has no sites
+        snapshot = Snapshot(number=number, batches=tuple(entries), filters=filters)
+        if number and not (work.store.snapshots / f"{NUMBER:08d}.json").exists():
             create_snapshot(work.store, snapshot)
         yield work.store, snapshot
     finally:
@@ -137,7 +138,7 @@ def _prepare(freeze: Freeze, work: _Work, *, description: Mapping[str, Any]) -> 
     write_sealed(store.path / "store.json", description)
     shutil.copyfile(freeze.path / SHARDS_FILE, store.path / "shards.tsv")
     listed = read_sealed(freeze.path / LIST)["files"]
-    names = [f"{store.shards[shard].name}.parquet" for shard in work.shards]
+    names = [f"{store.shards[shard].name}.parquet" for shard in work.shards if freeze.frozen]
     for name in names:
         if not (sites / name).is_symlink():
             (sites / name).symlink_to(freeze.path / SITES / name)

@@ -167,7 +167,8 @@ def require_whole(store: Store, snapshot: Snapshot, sql: str, *, part: Part = EV
     files = _files(store, snapshot, part)
     for kind in sorted({kind for view in views_in(sql) for kind in KINDS_OF[view]}):
         for folder, names in files[kind].items():
-            require_listed(folder, names)
+            if names:  # none of an empty cohort
+                require_listed(folder, names)
 
 
 def _batch_names(snapshot: Snapshot, part: Part) -> list[str]:

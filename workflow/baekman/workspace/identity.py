@@ -105,14 +105,32 @@ def require_workspace(folder: Path) -> None:
         raise no_workspace(folder)
 
 
+def _above(folder: Path) -> Path | None:
+    """Return the workspace that ``folder`` lies in; None for none."""
+    parents = folder.absolute().parents
+    return next(
+        (each for each in parents if (each / Top.IDENTITY).is_file() or (each / Top.AUDIT_HEAD).is_file()), None
+    )
+
+
+def refuse_inside_of_workspace(folder: Path) -> None:
+    """Raise InputRefused for a new workspace in a folder of another one."""
+    if (above := _above(folder)) is not None and not is_workspace(folder):
+        raise InputRefused(
+            Problem(
+                file="--workspace",
+                expected="a folder outside of other workspaces",
+                found="one inside of a workspace",
+                action=f"its workspace is a folder above it: --workspace {os.path.relpath(above)}",
+            )
+        )
+
+
 def no_workspace(folder: Path) -> InputRefused:
     """Return the refusal of ``folder``, which is no workspace, with the likely mistake."""
     kind = kind_of(folder)
     is_here = folder == Path()
-    parents = folder.absolute().parents
-    above = next(
-        (each for each in parents if (each / Top.IDENTITY).is_file() or (each / Top.AUDIT_HEAD).is_file()), None
-    )
+    above = _above(folder)
     if above is not None:
         action = f"its workspace is a folder above it: --workspace {os.path.relpath(above)}"
     elif kind == "a cohort store":
