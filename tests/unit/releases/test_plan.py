@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from baekman.errors import DamagedFile, InputRefused
+from baekman.files.digests import sha256_of
+from baekman.files.sidecar import sidecar_path, write_checked
 from baekman.releases.plan import Check, Column, Plan, SnapshotOf, read_plan, write_plan
 
 PLAN = Plan(
@@ -47,6 +49,16 @@ def test_an_edited_plan_is_damaged(tmp_path: Path) -> None:
     write_plan(tmp_path, PLAN)
     path = tmp_path / "plan.json"
     path.write_text(path.read_text("utf-8").replace('"members": 20', '"members": 19'), encoding="utf-8")
+    with pytest.raises(DamagedFile):
+        read_plan(tmp_path)
+
+
+def test_a_plan_of_another_version_needs_its_sha256(tmp_path: Path) -> None:
+    """Only its SHA-256 tells a plan of another version from one that was edited."""
+    write_checked(tmp_path / "plan.json", PLAN.text.replace('"version": 1', '"version": 2'))
+    other = read_plan(tmp_path)
+    assert (other.members, other.hash) == (20, sha256_of(tmp_path / "plan.json")) and other != PLAN
+    sidecar_path(tmp_path / "plan.json").unlink()
     with pytest.raises(DamagedFile):
         read_plan(tmp_path)
 

@@ -231,6 +231,14 @@ def test_values_of_too_few_people_are_missing() -> None:
     assert kept["value"].null_count == counts["values_missing"] == 15
 
 
+def test_a_value_in_another_unit_than_that_of_the_released_code_is_missing() -> None:
+    rows = [(f"P{number:03d}", 0, BP, 100.0 + number, None) for number in range(40)]
+    rules, kilo = rules_of(events(rows)), "LOINC/kPa"
+    rules = replace(rules, targets={BP: BP, kilo: BP}, units={**rules.units, kilo: ("number", "kPa")})
+    kept, counts = generalise(events([("P000", 1, kilo, 115.0, None), ("P000", 2, BP, 115.0, None)]), rules)
+    assert kept["value"].to_pylist() == [None, 115.0] and counts["values_missing"] == 1
+
+
 def test_a_category_of_too_few_people_is_missing() -> None:
     code = "SURVEY/smoking_status"
     rows = [(f"P{number:03d}", 0, code, None, "never" if number < 11 else "current") for number in range(21)]

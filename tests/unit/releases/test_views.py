@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 from baekman.cohort.snapshot import read_snapshot as read_cohort
 from baekman.cohort.store import open_store as open_cohort
@@ -14,7 +15,7 @@ from baekman.errors import InputRefused
 from baekman.query.limits import Limits
 from baekman.records.snapshot import read_snapshot
 from baekman.records.store import create_store
-from baekman.releases.views import Stores, candidates
+from baekman.releases.views import REFUSED, Stores, candidates, check_who
 from baekman.workspace.denied import RecordAdmission
 from baekman.workspace.identity import identify
 from baekman.workspace.paths import Workspace
@@ -128,3 +129,23 @@ def test_the_files_of_the_stores_cannot_be_read_by_name(stores: Stores, tmp_path
     for who in (f"SELECT participant_id FROM '{path}'", f"SELECT participant_id FROM read_parquet('{path}')"):
         with pytest.raises(InputRefused, match="another table, file or table function"):
             chosen(stores, who)
+
+
+def test_each_function_of_a_value_that_is_not_in_the_data_is_refused() -> None:
+    """DuckDB states which functions give another value in another query."""
+    answer = duckdb.sql("SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'")
+    volatile = {name for (name,) in answer.fetchall()}
+    assert "random" in volatile and volatile - REFUSED <= {"error"}  # it ends the query
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        "SELECT participant_id FROM participants ORDER BY first, participants.participant_id LIMIT 20",
+        "SELECT DISTINCT ON (sex) participant_id FROM participants ORDER BY sex, participant_id",
+        "SELECT participant_id FROM events GROUP BY participant_id HAVING first(code ORDER BY time) = 'KCD8/E119'",
+        "SELECT participant_id FROM events QUALIFY row_number() OVER (PARTITION BY participant_id ORDER BY time) = 1",
+    ],
+)
+def test_sql_with_an_order_of_its_own_is_accepted(who: str) -> None:
+    check_who(who)

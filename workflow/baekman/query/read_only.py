@@ -16,6 +16,11 @@ import duckdb
 
 QUERY_NODES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
 TABLE_FUNCTIONS = frozenset(("unnest", "range", "generate_series"))
+CUTS = {"LIMIT_MODIFIER": "LIMIT", "LIMIT_PERCENT_MODIFIER": "LIMIT", "DISTINCT_MODIFIER": "DISTINCT ON"}
+FIRST_OF_ROWS = frozenset(("first", "last", "any_value", "arbitrary"))  # aggregates of whichever row comes first
+PLACES = frozenset(
+    f"WINDOW_{name}" for name in ("ROW_NUMBER", "NTILE", "LAG", "LEAD", "FIRST_VALUE", "LAST_VALUE", "NTH_VALUE")
+)
 _OF_A_FILE = re.compile(r"[./\\]")  # a CTE of that name does not hide the file elsewhere in the statement
 _EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(?:ANALYZE\b\s*)?(?:\([^()]*\)\s*)?(?P<statement>.*)", re.IGNORECASE | re.DOTALL)
 
@@ -67,6 +72,27 @@ def functions_in(statement: duckdb.Statement) -> set[str]:
     # current_date and others without parentheses are columns for the parser
     names |= {str(part["column_names"][0]).lower() for part in parts if len(part.get("column_names") or ()) == 1}
     return names | {"sample" for part in parts if part.get("sample")}
+
+
+def unordered_parts(statement: duckdb.Statement, *, key: str) -> Iterator[str]:
+    """Yield the parts of ``statement`` whose answer depends on the order in which rows come.
+
+    That is a LIMIT or DISTINCT ON whose ORDER BY has not the column ``key``, and a function of one of several rows
+    without an ORDER BY of its own. Rows come in another order with another number of threads or batches.
+    """
+    for part in _parts(_tree(statement.query)):
+        modifiers = [each for each in part.get("modifiers") or () if isinstance(each, dict)]
+        orders = [order for each in modifiers for order in each.get("orders") or ()]
+        names = {str((order["expression"].get("column_names") or [""])[-1]).lower() for order in orders}
+        for modifier in modifiers:
+            is_cut = modifier["type"] != "DISTINCT_MODIFIER" or modifier.get("distinct_on_targets")
+            if modifier["type"] in CUTS and is_cut and key not in names:
+                yield f"{CUTS[modifier['type']]} without {key} in its ORDER BY"
+        name = str(part.get("function_name") or "").lower()
+        if part.get("class") == "FUNCTION" and name in FIRST_OF_ROWS and not part["order_bys"]["orders"]:
+            yield f"{name} without ORDER BY"
+        if part.get("type") in PLACES and not part["orders"] and not part["arg_orders"]:
+            yield f"{name} without ORDER BY"
 
 
 def has_qualified_names(statement: duckdb.Statement) -> bool:

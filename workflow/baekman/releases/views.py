@@ -50,6 +50,11 @@ REFUSED = frozenset(
         *("now", "today", "current_date", "current_time", "current_timestamp", "current_localtime", "localtime"),
         *("get_current_time", "get_current_timestamp", "transaction_timestamp", "current_localtimestamp"),
         *("localtimestamp", "getenv", "getvariable", "current_setting", "current_user", "user", "version"),
+        *("current_catalog", "current_connection_id", "current_database", "current_query", "current_query_id"),
+        *("current_schema", "current_schemas", "current_transaction_id", "currval", "in_search_path", "setval"),
+        *("pg_postmaster_start_time", "session_user", "sleep_ms", "stats", "txid_current", "vector_type", "write_log"),
+        *("approx_quantile", "approx_top_k", "reservoir_quantile"),  # estimates, by the order of rows
+        "age",  # until today; `date_diff` is of two days
     }
 )
 
@@ -119,7 +124,13 @@ def check_who(who: str, *, scopes: frozenset[str] = frozenset(DATA_SCOPES)) -> N
     """
     import duckdb
 
-    from baekman.query.read_only import functions_in, has_qualified_names, only_reads, reads_only_tables
+    from baekman.query.read_only import (
+        functions_in,
+        has_qualified_names,
+        only_reads,
+        reads_only_tables,
+        unordered_parts,
+    )
 
     expected = f"one SELECT over the views {VIEW_LIST}"
     try:
@@ -133,6 +144,8 @@ def check_who(who: str, *, scopes: frozenset[str] = frozenset(DATA_SCOPES)) -> N
         raise _refused(expected, "another table, file or table function")
     if outside := sorted(functions_in(statements[0]) & REFUSED):
         raise _refused("SQL with values of the data only", ", ".join(outside))
+    if unordered := sorted(set(unordered_parts(statements[0], key="participant_id"))):
+        raise _refused("SQL with the same answer in any order of the rows", ", ".join(unordered))
     if Scope.GENOME not in scopes and (named := _named(who) & {*COHORT_VIEWS}):
         raise _refused("views of the project's scopes", ", ".join(sorted(named)))
 
