@@ -52,6 +52,10 @@ CASES: dict[str, tuple[str | bytes, list[str]]] = {
             ),
         ],
     ),
+    "semicolons": (
+        f"{HEADER}\n{ROW}\n".replace("\t", ";"),
+        ["r.tsv: expected fields separated by tabs or commas, found semicolons; export the table again"],
+    ),
     "column twice": (
         f"{HEADER}\tconsent\n{ROW}\tgranted\n",
         [f"r.tsv: row 1, field 8: expected a column of {KNOWN}, found consent a second time; keep one of them"],

@@ -99,6 +99,7 @@ def test_a_fault_is_reported_with_its_line(tmp_path: Path, text: str, line: int)
         ("@r\nA\n+\n\x7f\n", "a quality that Phred+33 does not have at line 4"),
         ("@r\nA\n+\n \n", "a quality that Phred+33 does not have at line 4"),
         ("@r\nAC\n+\nF\n", "another number of qualities than bases at line 4"),
+        ("@r\nA\n+\nF\n@r\n\n+\n\n", "a read without bases at line 6"),
     ],
 )
 def test_a_fault_of_bases_or_qualities_has_its_own_words(tmp_path: Path, text: str, fault: str) -> None:
@@ -151,10 +152,21 @@ def test_qualities_of_another_scale_are_seen_in_every_format(
             out.write(read)
     file = delivered(tmp_path / "b.bam", "bam")
     bam = examine(file, reference=reference, registered=[], barcode="A")
+    assert bam.faults == []
     text = look(tmp_path, fastq(1, 1).replace("F" * 50, lowest + highest * 49))
     for contents in (bam, text):
         codes = [finding.reason.code for finding in check_reads(file.row, contents)]
         assert codes == ["quality_scale"] * held
+
+
+def test_a_bam_with_reads_without_qualities_is_refused(tmp_path: Path) -> None:
+    reference = write_reference(tmp_path / "reference")
+    write_alignment(tmp_path / "a.bam", reference, sample="A", seed=1)
+    text = pysam.view("-h", str(tmp_path / "a.bam")).replace("I" * 100, "*", 3)
+    (tmp_path / "a.sam").write_text(text)
+    pysam.view("-b", "-o", str(tmp_path / "b.bam"), str(tmp_path / "a.sam"), catch_stdout=False)
+    contents = examine(delivered(tmp_path / "b.bam", "bam"), reference=reference, registered=[], barcode="A")
+    assert contents.faults == [("unreadable", "3 reads without bases or without qualities")]
 
 
 @pytest.mark.parametrize(("version", "key"), [("2.1", "UR"), ("3.0", "UR:file"), ("3.0", "M5"), ("3.1", "UR")])

@@ -65,6 +65,8 @@ class DelimitedTable:
         if header is None:
             raise self._refused("a header", "an empty file", "export the table again")
         self.header = [name.strip() for name in header.fields]
+        if len(self.header) == 1 and ";" in self.header[0]:
+            raise self._refused("fields separated by tabs or commas", "semicolons", "export the table again")
 
     def __enter__(self) -> Self:
         return self

@@ -36,6 +36,7 @@ FASTQ_FAULTS = {
     2: "a letter in the sequence that IUPAC has for no base",
     3: "a quality that Phred+33 does not have",
     4: "another number of qualities than bases",
+    5: "a read without bases",  # an aligner skips it
 }
 
 
@@ -248,6 +249,9 @@ def _examine_aligned(
         require_readable(pipe)
     contents.records = reads.reads
     contents.qualities = reads.qualities
+    if reads.bare:
+        # samtools would write them without bases, which the aligner skips, or with good qualities
+        raise FileFault("unreadable", f"{reads.bare} reads without bases or without qualities")
     if not contents.records:
         raise FileFault("empty", "no read")
 

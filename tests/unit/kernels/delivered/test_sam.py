@@ -48,6 +48,22 @@ def test_names_and_tags_of_text_are_those_of_plain_python(
     assert kernel.records == len(reads)
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from([b"A", b"AC", b"*"]), st.booleans(), st.booleans(), st.booleans()), max_size=9)
+)
+def test_reads_without_bases_or_qualities_are_counted(reads: list[tuple[bytes, bool, bool, bool]]) -> None:
+    """The quality of one base may be ``*``, which then is its quality."""
+    kernel, bare = SamNames(), 0
+    for bases, has_qualities, is_secondary, has_tag in reads:
+        qualities = b"I" * len(bases) if has_qualities and bases != b"*" else b"*"
+        kernel.feed(
+            b"r\t%d\t*\t0\t0\t*\t*\t0\t0\t%s\t%s%s\n"
+            % (4 + 256 * is_secondary, bases, qualities, b"\tNM:i:1" * has_tag)
+        )
+        bare += not is_secondary and (bases == b"*" or (bases == b"AC" and qualities == b"*"))
+    assert kernel.bare == bare
+
+
 @given(records, cuts, st.integers(0, 3), st.booleans())
 def test_a_copy_has_numbered_names_and_the_read_group_of_its_lane(
     reads: list[tuple[bytes, list[bytes]]], sizes: list[int], count: int, rename: bool

@@ -56,6 +56,7 @@ EXPECTED = {
         HEADER + ROW,
         "\ufeff" + HEADER + ROW,
         (HEADER + ROW).replace("\n", "\r\n"),
+        (HEADER + ROW).replace("\n", "\r"),
         (HEADER + ROW).replace(",", "\t"),
         HEADER + "\n" + ROW + "\n\n",
         HEADER + '"HB-1","2021-03-04","LOINC/8480-6","120"\n',
@@ -103,6 +104,14 @@ def test_parquet_as_other_programs_write_it_is_read(
     tmp_path: Path, column: str, values: pa.Array, texts: list[str]
 ) -> None:
     assert rows(parquet(tmp_path, column, values))[column].to_pylist() == texts
+
+
+def test_parquet_with_other_bytes_than_utf8_is_refused(tmp_path: Path) -> None:
+    text = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
+    for column in ("subject_code", "unit"):
+        assert refusal(parquet(tmp_path / column, column, text)) == [
+            "file 1: expected a table that can be read to its end, found malformed data; export it again"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +176,14 @@ def test_parquet_of_plain_types_is_read_as_the_same_text(tmp_path: Path) -> None
                 *(f"file 1: row {row}: expected 4 fields, as in the header, found 1" for row in range(2, 22)),
                 "file 1: expected 4 fields, as in the header, found another number in 2 more rows",
             ],
+        ),
+        (
+            (HEADER + ROW).replace(",", ";"),
+            ["file 1: expected fields separated by commas or tabs, found semicolons; export the table again"],
+        ),
+        (
+            (HEADER + ROW).encode("utf-16"),
+            ["file 1: expected UTF-8, found UTF-16; save the table as UTF-8"],
         ),
     ],
 )

@@ -26,6 +26,7 @@ cdef enum:
     BASE_FAULT = 2
     QUALITY_FAULT = 3
     LENGTH_FAULT = 4
+    EMPTY_FAULT = 5
     SUMMED = 64  # bases at the beginning of a read that its digest is made of
 
 
@@ -143,6 +144,9 @@ cdef class FastqNames:
                 add(&self._head, text + begin + 1, stop - begin - 1)
                 self._read_name(text, begin + 1, stop)
             elif kind == BASES:
+                if begin == stop:
+                    self.fault = EMPTY_FAULT
+                    break
                 if not all_bases(text, begin, stop):
                     self.fault = BASE_FAULT
                     break

@@ -21,6 +21,7 @@ cdef enum:
     GROUP_LENGTH = 5
     QUALITY_TAGS = 9
     ZERO = 48
+    STAR = 42
     SECONDARY = 0x100
     SUPPLEMENTARY = 0x800
 
@@ -65,6 +66,7 @@ cdef class SamNames:
 
     cdef readonly int64_t records
     cdef readonly int64_t reads  # records that are neither secondary nor supplementary
+    cdef readonly int64_t bare  # reads with ``*`` as SEQ or QUAL
     cdef uint8_t _lowest, _highest
     cdef Buffer _names, _tags
     cdef Seen _seen
@@ -97,14 +99,17 @@ cdef class SamNames:
 
     cdef void _read(self, const uint8_t *text, int64_t size) noexcept nogil:
         cdef int64_t begin = 0, end, tab, stop
+        cdef bint is_read, is_bare
         while begin < size:
             end = line_end(text, begin, size)
             stop = find(text, begin, end, TAB)
             add(&self._names, text + begin, stop - begin)
             add_byte(&self._names, NEWLINE)
-            self.reads += is_primary(text, stop + 1, find(text, stop + 1, end, TAB))
+            is_read = is_primary(text, stop + 1, find(text, stop + 1, end, TAB))
             tab = columns_end(text, begin, end)
-            self._read_qualities(text, begin, tab)
+            is_bare = self._read_qualities(text, begin, tab)
+            self.reads += is_read
+            self.bare += is_read and is_bare
             while tab < end:
                 stop = find(text, tab + 1, end, TAB)
                 if is_text(text + tab + 1, stop - tab - 1) and is_new(&self._seen, text + tab + 1, stop - tab - 1):
@@ -114,18 +119,24 @@ cdef class SamNames:
             self.records += 1
             begin = end + 1
 
-    cdef void _read_qualities(self, const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
-        """Read QUAL, the last column of ``text[begin:end]``; one byte may be a ``*`` and does not count."""
+    cdef bint _read_qualities(self, const uint8_t *text, int64_t begin, int64_t end) noexcept nogil:
+        """Read QUAL, the last column of ``text[begin:end]``, and return whether it or SEQ is ``*``.
+
+        One byte does not count. Of one base it is the quality, also where it is ``*``.
+        """
         cdef uint8_t lowest = self._lowest, highest = self._highest
         cdef int64_t first = end, at
+        cdef bint is_base
         while first > begin and text[first - 1] != TAB:
             first -= 1
         if end - first < 2:
-            return
+            is_base = first - begin > 2 and text[first - 3] == TAB and text[first - 2] != STAR
+            return first < end and text[first] == STAR and not is_base
         for at in range(first, end):
             lowest = text[at] if text[at] < lowest else lowest
             highest = text[at] if text[at] > highest else highest
         self._lowest, self._highest = lowest, highest
+        return False
 
 
 @cython.final

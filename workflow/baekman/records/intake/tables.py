@@ -113,7 +113,9 @@ class DeliveredTable:
             else:
                 reader = self._csv_reader(opened, present, rows)
             for batch in reader:
-                if self.state.get("is_quoted") and _has_line_end(batch):
+                if self.is_parquet:
+                    batch.validate(full=True)  # texts of other bytes than UTF-8
+                elif self.state.get("is_quoted") and _has_line_end(batch):
                     self._require_closed_quotes()
                     self.state["is_quoted"] = False
                 yield batch.select(present)
@@ -200,6 +202,8 @@ class DeliveredTable:
             digest.update(block)
             if self.is_binary:
                 continue
+            if not begun and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise self._refused(_ENCODING_NAMES[self.sheet.encoding], "UTF-16", "save the table as UTF-8")
             self.state["is_quoted"] = self.state.get("is_quoted") or b'"' in block
             if b"\0" in block:
                 row = _row_of(opened, begun + block.index(b"\0"))
@@ -228,7 +232,10 @@ class DeliveredTable:
 
     def _csv_header(self, opened: BinaryIO) -> list[str]:
         encoding = "utf-8-sig" if self.sheet.encoding == "utf-8" else self.sheet.encoding
-        line = opened.read(BLOCK).split(b"\n", 1)[0].decode(encoding, "replace").rstrip("\r")
+        # a lone carriage return is the line end of older programs on a Mac
+        line = opened.read(BLOCK).replace(b"\r", b"\n").split(b"\n", 1)[0].decode(encoding, "replace")
+        if ";" in line and not {",", "\t"} & set(line):
+            raise self._refused("fields separated by commas or tabs", "semicolons", "export the table again")
         self.state["delimiter"] = "\t" if "\t" in line else ","
         try:
             names = next(csv.reader([line], delimiter=str(self.state["delimiter"]), strict=True), [])
