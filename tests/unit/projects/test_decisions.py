@@ -19,7 +19,7 @@ from baekman.projects.project import add_project, open_project
 from baekman.projects.release_key import public_file, release_key
 from baekman.projects.reviewers import make_reviewer_key, reviewer_keys, revoke_key
 from baekman.projects.signing import DECISION_TYPE, IN_TOTO_TYPE, PublicKey, SigningKey, sign
-from baekman.releases.plan import Plan, write_plan
+from baekman.releases.plan import Check, Plan, write_plan
 from baekman.status.verification import parts
 from baekman.workspace.paths import Workspace
 from support.kills import killed_before
@@ -303,7 +303,8 @@ def test_commands_make_keys_and_decide(board: Board) -> None:
     home = board.project.workspace / "releases" / RELEASE
     home.mkdir(parents=True)
     request = {"project": board.project.id, "tier": "room"}
-    write_plan(home, Plan(request=request, request_hash="", snapshots={}, members=20, members_hash=""))
+    failing = (Check(code="k", observed=3, limit=11, verdict="fail"),)
+    write_plan(home, Plan(request=request, request_hash="", snapshots={}, members=20, members_hash="", checks=failing))
     workspace = ["--workspace", str(board.project.workspace)]
 
     notes: list[str] = []
@@ -323,6 +324,9 @@ def test_commands_make_keys_and_decide(board: Board) -> None:
     decided = run("decide", board.project.id, "--release", RELEASE, "--key", str(board.folder / "new.key"), *choice)
     assert decided.startswith(f"{RELEASE}  irb  approve  until 2099-01-04  plan ")
     assert notes[-1].startswith("note: another version of baekman made this plan (without the check birth_years, ")
+    assert notes[-1].endswith(
+        "note: nothing is built while a check fails (k): ask the applicants to change the request\n"
+    )
     assert "irb  approve  until 2099-01-04  최심사  근거가 충분함" in run("show", board.project.id)
     run("key", "--revoke", key_id)
     assert json.loads(run("show", board.project.id, "--json"))["decisions"][0]["fault"] == "the key was revoked"

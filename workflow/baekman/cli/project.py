@@ -224,8 +224,11 @@ def decide(
     print(
         f"{decision.release}  {decision.role}  {decision.verdict}  until {decision.expires}  plan {decision.seen[:12]}"
     )
-    if foreign := foreign_note(release_home(workspace, release).read_plan()):
+    seen = release_home(workspace, release).read_plan()
+    if foreign := foreign_note(seen):
         note(foreign)
+    if verdict == "approve" and (failing := ", ".join(check.code for check in seen.failures)):
+        note(f"note: nothing is built while a check fails ({failing}): ask the applicants to change the request")
 
 
 def _day(value: datetime | None) -> date | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from baekman import pseudonyms
 from baekman.arrow import read_parquet
 from baekman.pseudonyms import ALPHABET
-from baekman.registry.books.rows import draw
+from baekman.registry.books.rows import draw, pages_of
 from baekman.releases.package import files
 from baekman.releases.package.files import PackageFolder
 from baekman.releases.package.spill import bucket_count, bucket_name, buckets_of, read_spilled, write_spill
@@ -70,3 +71,9 @@ def test_two_projects_and_our_own_order_are_independent() -> None:
     buckets = [buckets_of(rows["project_id"].combine_chunks(), count=16) for rows in (first, second)]
     same = (buckets[0] == buckets[1]).mean()
     assert abs(same - 1 / 16) < 0.03
+    # sizes of files: some people have many times the rows of others
+    rows = np.random.default_rng(3).lognormal(0, 1, len(participants))
+    places = [buckets_of(each["project_id"].combine_chunks(), count=256) for each in (first, second)]
+    sizes = [np.bincount(place, weights=rows, minlength=256) for place in (*places, pages_of(participants))]
+    for one, other in combinations(sizes, 2):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 5 / np.sqrt(256)
