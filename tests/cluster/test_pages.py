@@ -58,7 +58,7 @@ def test_deliveries_a_freeze_and_an_export_go_through_slurm_as_the_pages_say(
     assert len([*(tmp_path / "W" / "deliveries").glob("D*/batch.json")]) == 2
     assert (tmp_path / "cohort.bcf").is_file() and (tmp_path / "freeze-1" / "README.md").is_file()
     jobs = slurm.slurm_says(on_slurm, "squeue", "--states=all", "--noheader", "--format", "%k|%T")
-    assert "rule_batch" in jobs and set(re.findall(r"\|(\w+)$", jobs, re.M)) <= {"COMPLETED", "CANCELLED"}
+    assert "rule_batch" in jobs and set(re.findall(r"\|(\w+)$", jobs, re.M)) <= {"COMPLETED", "CANCELLED", "COMPLETING"}
 
 
 @pytest.mark.usefixtures("on_slurm")

@@ -149,6 +149,16 @@ MISTAKES = {
         "tables: expected a cohort store, found a folder of tables; say --workspace DIR instead, the workspace around "
         "it",
     ),
+    "a package as cohort": Mistake(
+        "query --cohort package --region chr1",
+        "package: expected a cohort store, found the package of a release; open its Parquet files with DuckDB, Polars "
+        "or pandas (docs/releases.md); README.md in it has the columns",
+    ),
+    "a region as BED": Mistake(
+        "export --workspace W --format vcf --output x.vcf --regions chr1:1-2000",
+        "--regions: expected a BED file, found no such file: chr1:1-2000; a region itself, such as chr1:1-2000, is "
+        "given to --region",
+    ),
     "a freeze to change": Mistake(
         "cohort add --cohort frozen --batch b --gvcfs first.tsv",
         "frozen: expected a cohort store, found a freeze; this command needs the cohort that the freeze was made of: "
@@ -445,6 +455,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for place, reference in ((workspace, ground / "ref.fa"), (ground / "NEW", small)):
         create_registry(place)
         (place / "config.yaml").write_text(f"reference: {reference}\nreference_name: {small.stem}\n")
+    (ground / "package").mkdir()
+    (ground / "package" / "manifest.dsse.json").touch()
     table = write_registrations(ground / "registration.tsv", [registration("L-1", 1, institution="Hanbit")])
     import_registrations(open_registry(workspace), [table])
     simple_delivery(ground / "inbox" / "HB-Kim", small, "L-1")

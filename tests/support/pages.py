@@ -5,8 +5,8 @@ A page has these blocks:
 - a block after a line that begins with a file's path in backquotes and ends with a colon is the content of this file;
 - ``console``: one command a line, or over several lines within quotes; ``baekman`` runs in this process. A comment
   begins with two blanks and ``#``;
-- ``text`` after ``console``: all that the last ``console`` block printed, in the order of a terminal or stdout
-  first. Blanks between words do not count. ``…`` stands for any text, and a line of ``…`` for any lines. A text that
+- ``text`` after ``console``: all that the last ``console`` block printed, stdout before stderr or after
+  it. Blanks between words do not count. ``…`` stands for any text, and a line of ``…`` for any lines. A text that
   begins with ``refused:`` is of a command that ends with 3;
 - a comment ``minutes`` before ``console``: the commands take minutes or need a Slurm; a reader with time runs them
   (``make test-cluster``);
@@ -125,13 +125,10 @@ def _lines(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Printed:
-    """What a command printed: stdout before stderr (``apart``), and in the order of a terminal (``seen``)."""
+    """What a command printed on stdout and on stderr."""
 
-    apart: str
-    seen: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "seen", self.seen or self.apart)
+    stdout: str
+    stderr: str = ""
 
 
 @dataclass
@@ -174,10 +171,11 @@ class Reader:
                     printed = [self._run(command, code, place) for command in typed] if is_read else None
                 elif block.language == "text" and printed is not None:
                     orders = [
-                        "".join(part) for part in zip(*((each.apart, each.seen) for each in printed), strict=True)
+                        "".join(each.stdout + each.stderr for each in printed),
+                        "".join(each.stderr + each.stdout for each in printed),
                     ]
                     new = next((ids for order in orders if (ids := agrees(text, order)) is not None), None)
-                    assert new is not None, f"{place}: it printed\n{orders[-1]}"
+                    assert new is not None, f"{place}: it printed\n{orders[0]}"
                     self.names.update(new)
                     self.compared += 1
                 elif block.language == "pycon":
@@ -210,7 +208,7 @@ class Reader:
             if result.exception is not None and not isinstance(result.exception, SystemExit):
                 raise result.exception
             assert result.exit_code == code, f"{place}: {command}\n{result.output}"
-            return Printed(result.stdout + result.stderr, result.output)
+            return Printed(result.stdout, result.stderr)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-ec", command],

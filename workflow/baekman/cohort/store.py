@@ -314,6 +314,10 @@ def no_store(path: Path) -> InputRefused:
         action = "`baekman deliver` makes it, or `baekman cohort init --workspace DIR --reference REF.fa`"
     elif kind == "a freeze":
         action = "this command needs the cohort that the freeze was made of: say --workspace DIR"
+    elif kind == "the package of a release":
+        action = (
+            "open its Parquet files with DuckDB, Polars or pandas (docs/releases.md); README.md in it has the columns"
+        )
     return InputRefused(Problem(file=file, expected="a cohort store", found=found, action=action))
 
 

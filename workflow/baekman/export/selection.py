@@ -100,5 +100,14 @@ class Selection:
         if self.regions is not None:
             lengths = {contig.name: contig.length for contig in store.contigs}
             bed = Path(self.regions)
+            if not bed.exists():
+                raise InputRefused(
+                    Problem(
+                        file="--regions",
+                        expected="a BED file",
+                        found=f"no such file: {bed.name}",
+                        action="a region itself, such as chr1:1-2000, is given to --region",
+                    )
+                )
             return read_targets(bed, lengths=lengths, aliases=store.rules.aliases, setting="--regions").regions
         return (store.parse_region(self.region),) if self.region is not None else None
