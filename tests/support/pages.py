@@ -117,10 +117,18 @@ def agrees(shown: str, printed: str) -> dict[str, str] | None:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the words of each line. Neighbouring lines that begin with an ID are sorted: IDs are random."""
+    """Return the words of each line. Neighbouring lines that begin with an ID are sorted by what follows it.
+
+    IDs are random, and decide only between lines that are the same otherwise.
+    """
     lines = [" ".join(line.split()) for line in text.strip().splitlines()]
     runs = itertools.groupby(lines, key=lambda words: _ROW_OF_ID.match(words) is not None)
-    return [words for is_run, run in runs for words in (sorted(run) if is_run else run)]
+    return [words for is_run, run in runs for words in (sorted(run, key=_without_id) if is_run else run)]
+
+
+def _without_id(words: str) -> tuple[str, str]:
+    identifier, _, rest = words.partition(" ")
+    return rest, identifier
 
 
 @dataclass(frozen=True)
