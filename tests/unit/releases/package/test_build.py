@@ -660,7 +660,12 @@ def require_scopes_of_rows(small: SmallRelease, *, no_records: str, no_genotypes
         )
     )
     denied_list.update_denied_list(Workspace(small.workspace), registry=small.registry)
-    package = build(small, small.approve(small.propose(below_qc="leave_out")))
+    home = small.approve(small.propose(below_qc="leave_out"))
+    package = build(small, home)
+    # nobody is chosen by their data either: the SQL of a request sees none of it
+    stores = planning.open_stores(small.workspace, home.read_request(), small.board.project)
+    assert no_genotypes in stores.without and no_records not in stores.without
+    assert no_records in stores.admission.denied["clinical"]
     book = open_book(small.registry, small.board.project.id).rows([no_records, no_genotypes, below]).to_pylist()
     id_of = {row["participant_id"]: row["project_id"] for row in book}
     people = {row["project_id"]: row for row in pq.read_table(package / "participants.parquet").to_pylist()}
