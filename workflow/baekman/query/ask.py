@@ -49,6 +49,7 @@ from baekman.query.views import (
     connect_table,
     require_whole,
     view_names,
+    views_in,
 )
 from baekman.tables.dataset import table_dataset
 from baekman.tables.keys import open_keys
@@ -153,8 +154,6 @@ def ask(
         with _finished_table(store, question) as relation:
             yield relation
         return
-    if snapshot.number == 0:
-        raise no_snapshot()
     views = (*view_names(store, snapshot), *(table.name for table in question.own))
     if question.needs_annotations:
         require_annotated(store, snapshot)
@@ -168,6 +167,8 @@ def ask(
         # DuckDB reports a deleted file as one that it may not read
         with reading(store, snapshot, missing=duckdb.Error):
             plan = _plan(store, snapshot, question)
+            if snapshot.number == 0 and _needs_batch(store, question):
+                raise no_snapshot()
             options: dict[str, Any] = {"limits": question.limits, "without": without, "own": question.own}
             with (
                 connect(store, snapshot, part=plan.part, **options) as connection,
@@ -191,6 +192,13 @@ def ask(
         if ANNOTATED not in views and ANNOTATED in str(error):
             columns = NEXT_STEP
         raise refused_sql(error, views=views, columns=columns, by=bool(question.by)) from None
+
+
+def _needs_batch(store: Store, question: Question) -> bool:
+    """Return whether ``question`` reads a view, or counts that need no registry where there is none."""
+    if question.sql is not None:
+        return bool(views_in(question.sql))
+    return not ("type" in question.by and store.is_bare)
 
 
 def _alleles(store: Store, snapshot: Snapshot, question: Question, region: Region | None) -> pa.Table:
