@@ -131,6 +131,11 @@ def test_each_missing_key_is_named(tmp_path: Path, key: str) -> None:
             "/ or \\, found 8 characters with a control character",
         ),
         (
+            SHEET.replace("Hospital One", "SECRET\u202ex"),
+            "delivery.yaml: institution: expected a text of 1 to 200 characters without control characters, "
+            "/ or \\, found 8 characters with an invisible character",
+        ),
+        (
             SHEET.replace("Hospital One", "[SECRET]"),
             "delivery.yaml: institution: expected a text, found a list",
         ),

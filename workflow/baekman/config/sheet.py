@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from typing import Any
 
 import yaml
@@ -41,8 +42,10 @@ def describe(value: object) -> str:
     if isinstance(value, str):
         if not value:
             return "an empty text"
-        control = any(ord(character) < 32 or ord(character) == 127 for character in value)
-        kind = "with a control character" if control else "of another form"
+        categories = {unicodedata.category(character) for character in value}
+        # such as marks that turn the direction of writing, and so show another name
+        hidden = "with an invisible character" if categories & {"Cf", "Zl", "Zp"} else "of another form"
+        kind = "with a control character" if "Cc" in categories else hidden
         return f"{len(value)} characters {kind}"
     if isinstance(value, bool):
         return "true or false"

@@ -65,6 +65,10 @@ def test_a_sheet_may_leave_out_what_the_folder_shows(tmp_path: Path) -> None:
         ({"institution": "[김철수]"}, "records.yaml: institution: expected a text, found a list"),
         ({"institution": "a/b"}, f"records.yaml: institution: expected {TEXT}, found 3 characters of another form"),
         (
+            {"institution": "a\u202eb"},
+            f"records.yaml: institution: expected {TEXT}, found 3 characters with an invisible character",
+        ),
+        (
             {"source": "emr of ward 7"},
             "records.yaml: source: expected a word of up to 32 letters, digits, _ or -, beginning with a letter, "
             "found 13 characters of another form",
