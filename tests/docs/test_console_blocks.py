@@ -16,7 +16,9 @@ from baekman.cohort.store import create_store
 from baekman.projects.project import add_project
 from baekman.projects.release_key import public_file
 from baekman.registry.records import create_registry
+from baekman.releases.checks.order import NUMBERS
 from baekman.releases.package.build import build_release
+from baekman.releases.plan import Check, Plan, write_plan
 from support import PROJECT
 from support.delivery_builder import make_workspace, registration, simple_delivery, write_reference
 from support.example_workspace import example_workspace
@@ -102,7 +104,9 @@ def proposed(folder: Path) -> Reader:
     project, _ = add_project(folder / "W", folder / "project.yaml")
     home = folder / "W" / "releases" / RELEASE
     home.mkdir(parents=True)
-    (home / "plan.json").write_text(json.dumps({"request": {"project": project.id}}))
+    request = {"project": project.id, "tier": "room"}
+    passed = tuple(Check(code=code, observed=20, limit=11, verdict="pass") for code in NUMBERS)
+    write_plan(home, Plan(request=request, request_hash="", snapshots={}, members=20, members_hash="", checks=passed))
     done = {"baekman project add project.yaml --workspace W": f"{project.id}\n"}
     return Reader(folder, names={"J…": project.id, "R…": RELEASE}, done=done)
 
