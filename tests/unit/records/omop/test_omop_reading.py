@@ -144,6 +144,16 @@ def test_persons_without_a_subject_code_or_twice_are_refused(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.parametrize(("table", "place"), [("measurement", "column person_id: "), ("concept", "")])
+def test_a_table_separated_by_semicolons_is_not_passed_over(tmp_path: Path, table: str, place: str) -> None:
+    file = write_omop(tmp_path) / f"{table}.csv"
+    file.write_text(file.read_text().replace(",", ";"))
+    with pytest.raises(InputRefused) as refusal, read_omop(tmp_path, starter(), origin=ORIGIN):
+        pass
+    expected = f"expected columns of the table {table}, in CSV separated by commas or tabs, found no"
+    assert str(refusal.value).startswith(f"{table}.csv: {place}{expected}")
+
+
 def test_a_folder_without_persons_and_a_broken_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputRefused) as refusal, read_omop(tmp_path, starter(), origin=ORIGIN):
         pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +152,8 @@ class OmopTables:
                     if table in self._files
                     else []
                 )
+                if table in self._files:
+                    _require_own_columns(table, columns, file=self._files[table].name)
                 execute(raw_view(table, self._files.get(table), columns))
         with _readable():
             execute(person_view())
@@ -308,6 +310,16 @@ def _rows(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
 
 def _problem(file: str, column: str, expected: str, found: str) -> Problem:
     return Problem(file=file, place=f"column {column}" if column else "", expected=expected, found=found)
+
+
+def _require_own_columns(table: str, columns: Iterable[str], *, file: str) -> None:
+    """Raise InputRefused for a table that would have no row of a person, such as one separated by semicolons."""
+    known = {column.name for column in tables()[table]}
+    present = known & {column.lower() for column in columns}
+    if not present or ("person_id" in known and "person_id" not in present):
+        column = "person_id" if "person_id" in known else ""
+        expected = f"columns of the table {table}, in CSV separated by commas or tabs"
+        raise InputRefused(_problem(file, column, expected, "none" if column else "no column of it"))
 
 
 def _require_persons(count: int, *, named: int, distinct: int, file: str) -> None:
