@@ -179,9 +179,9 @@ def timed(act: Callable[[], object], *, repeats: int) -> tuple[float, float]:
     return statistics.median(walls), statistics.median(cpus)
 
 
-def new_workspace(place: Path, people: int) -> Path:
+def new_workspace(place: Path, people: int, *, name: str = "W") -> Path:
     """Return a new workspace with registered people and an empty record store."""
-    workspace = place / "W"
+    workspace = place / name
     write_dictionary(place / "dictionary.tsv")
     write_registrations(place / "registration.tsv", people)
     baekman("registry", "init", "--workspace", workspace)
@@ -236,19 +236,24 @@ def main() -> None:
         workspace = new_workspace(place, options.people)
         few = max(options.people // 20, 1)
         write_delivery(place / "D0", few, seed=options.seed + 1, name="D0", first=FIRST_YEAR - 1, years=1)
-        _, _, alone = baekman("records", "receive", place / "D0", "--workspace", workspace, "--workers", 1)
+        empty = new_workspace(place, options.people, name="E")
+        _, _, alone = baekman("records", "receive", place / "D0", "--workspace", empty, "--workers", 1)
         wall, cpu, memory = baekman(
             "records", "receive", place / "D1", "--workspace", workspace, "--workers", options.workers
         )
         print(f"receive: {wall:.1f} s, CPU {cpu:.1f} s, {memory:.0f} MB", flush=True)
         report_store(workspace, rows)
         print(f"receive against COPY: {cpu / copy_cpu:.2f} of the CPU (limit 3)", flush=True)
+        print("one delivery:")
         report_queries(workspace)
         write_delivery(place / "D2", few, seed=options.seed + 2, name="D2", first=FIRST_YEAR + YEARS, years=1)
         _, _, later = baekman("records", "receive", place / "D2", "--workspace", workspace, "--workers", 1)
         print(f"memory of a small delivery: {alone:.0f} MB into an empty store, {later:.0f} MB into this one")
+        print("with the small delivery:")
+        report_queries(workspace)
         wall, cpu, memory = baekman("records", "compact", "--workspace", workspace, "--workers", 1)
         print(f"compact: {wall:.1f} s, CPU {cpu:.1f} s, {memory:.0f} MB", flush=True)
+        print("compacted:")
         report_queries(workspace)
 
 
