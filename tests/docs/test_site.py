@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(
-        command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False, env=environment
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False, env=environment
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     yield folder

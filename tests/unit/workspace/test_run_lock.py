@@ -19,7 +19,7 @@ def _run(workspace: Path, joined: Event) -> None:
 
 
 def test_snakemake_locks_stay_while_their_run_lives_and_go_after_it_is_killed(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     joined = context.Event()
     other = context.Process(target=_run, args=(tmp_path, joined))
     other.start()

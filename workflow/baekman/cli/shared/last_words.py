@@ -12,6 +12,7 @@ from baekman.errors import EXIT_FAILED
 from baekman.tools.processes import end_with
 
 _FORWARDED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_WAITED = {*_FORWARDED, signal.SIGCHLD}
 _SI_KERNEL = 128  # of Ctrl-C in a terminal, which the child gets too
 
 
@@ -25,8 +26,11 @@ def go_on_in_child(words: str) -> None:
         return
     reader, writer = os.pipe()
     parent = os.getpid()
+    # from here on, a signal to this process waits until the child can have it
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED)
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(reader)
         if not end_with(parent, by=signal.SIGKILL):
             os._exit(EXIT_FAILED)
@@ -57,12 +61,14 @@ def _note_end(process: int, writer: int) -> None:
 
 
 def _wait(child: int) -> int:
-    """Return the exit code of ``child``, negative for a signal; signals of other processes are sent on to it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
+    """Return the exit code of ``child``, negative for a signal; signals of other processes are sent on to it.
+
+    The signals of ``_WAITED`` must be blocked.
+    """
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
-        received = signal.sigwaitinfo({*_FORWARDED, signal.SIGCHLD})
+        received = signal.sigwaitinfo(_WAITED)
         if received.si_signo in _FORWARDED and received.si_code != _SI_KERNEL:
             os.kill(child, received.si_signo)
