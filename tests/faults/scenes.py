@@ -13,6 +13,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,7 +50,13 @@ class Scene:
         return folder
 
     def start(self, place: Path, *, before: Callable[[], None] | None = None, **more: str) -> subprocess.Popen[str]:
-        """Start the command in ``place``, as the leader of a group of processes."""
+        """Start the command in ``place``, as the leader of a group of processes; ``before`` runs in it first."""
+
+        def prepare() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background of a shell ignore Ctrl-C
+            if before is not None:
+                before()
+
         return subprocess.Popen(
             [str(BIN / "baekman"), *self.words],
             cwd=place,
@@ -59,7 +66,7 @@ class Scene:
             stdin=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
-            preexec_fn=before,
+            preexec_fn=prepare,
         )
 
     def run(self, place: Path, **more: str) -> subprocess.CompletedProcess[str]:
