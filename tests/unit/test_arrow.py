@@ -37,6 +37,8 @@ def test_rows_are_those_that_arrow_takes(data: st.DataObject, skipped: int) -> N
             "text": pa.array(texts),
             "null": pa.array([None, *range(len(texts) - 1)], pa.int64()),
             "other": pa.array(texts).dictionary_encode(),
+            "absent": pa.nulls(len(texts), pa.timestamp("us")),
+            "unnamed": pa.nulls(len(texts), pa.dictionary(pa.int32(), pa.string())),
         }
     )
     table = pa.concat_tables([whole.slice(skipped), whole])

@@ -219,6 +219,8 @@ def take(data: ArrowData, rows: npt.NDArray[Any]) -> ArrowData:
         return arrow(values_of(data).take(rows))
     if isinstance(data, pa.DictionaryArray):
         return pa.DictionaryArray.from_arrays(take(data.indices, rows), data.dictionary)
+    if isinstance(data, pa.Array) and 0 < len(data) == data.null_count:  # absent columns are frequent
+        return pa.nulls(len(rows), data.type)
     if isinstance(data, pa.Array) and not data.null_count and data.type == pa.string():
         offsets, content = string_parts(data)
         places = np.zeros(len(rows) + 1, np.int32)
