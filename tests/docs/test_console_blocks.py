@@ -1,11 +1,10 @@
-"""Every console block of every page is run by a test; the block that a person types is counted."""
+"""Every console block of every page is run by a test: here, or where its commands take minutes."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,8 +38,6 @@ PAGES = sorted(
 OF_DEMO = re.findall(
     r'"([\w./-]+\.md)"', (PROJECT / "tests" / "e2e" / "test_demo_genome.py").read_text(encoding="utf-8")
 )
-# the number of blocks that a person types
-BY_HAND = {"operating.md": 1}  # containers
 # the beginnings of the blocks that take minutes, by page, and the test that reads them
 IN_MINUTES = {
     ("own-delivery.md", ("baekman deliver",)): "e2e/test_demo_genome.py",
@@ -194,15 +191,13 @@ def test_each_console_block_is_run_by_a_test() -> None:
     assert left == []
 
 
-def test_blocks_that_a_person_types_are_counted_and_those_of_minutes_are_read() -> None:
+def test_blocks_of_minutes_are_read() -> None:
     of_cluster = {each.text for each in console("cluster.md")}
-    marked = [(page, each) for page in PAGES for each in console(page) if each.mark]
-    assert Counter(page for page, each in marked if each.mark == "by hand") == BY_HAND
+    marked = [(page, each) for page in PAGES for each in console(page) if each.mark == "minutes"]
     left = [
         (page, each.line)
         for page, each in marked
-        if each.mark == "minutes"
-        and (page == "cluster.md" or each.text not in of_cluster)  # README shows a block of that page
+        if (page == "cluster.md" or each.text not in of_cluster)  # README shows a block of that page
         and not any(of == page and each.text.startswith(only) for of, only in IN_MINUTES)
     ]
     assert left == []

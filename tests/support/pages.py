@@ -10,7 +10,6 @@ A page has these blocks:
   begins with ``refused:`` is of a command that ends with 3;
 - a comment ``minutes`` before ``console``: the commands take minutes or need a Slurm; a reader with time runs them
   (``make test-cluster``);
-- a comment ``by hand`` before ``console``: the commands need another machine, and nobody runs them here;
 - ``pycon``: a session of Python, compared by doctest. All sessions of a page share their names.
 """
 
@@ -36,7 +35,7 @@ from support import PROJECT
 from typer.testing import CliRunner
 
 _FENCE = re.compile(
-    r"(?:^`(?P<file>[\w./-]+\.\w+)`[^\n]*:\n\n|^<!-- (?P<mark>by hand|minutes): [^\n]+ -->\n)?"
+    r"(?:^`(?P<file>[\w./-]+\.\w+)`[^\n]*:\n\n|^<!-- (?P<mark>minutes): [^\n]+ -->\n)?"
     r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
@@ -55,7 +54,7 @@ class Block:
         text: The lines of the block.
         line: The number of the fence's line.
         file: The path of the file that the block shows.
-        mark: ``by hand`` or ``minutes``, of the comment before the block.
+        mark: ``minutes``, of the comment before the block.
     """
 
     language: str
