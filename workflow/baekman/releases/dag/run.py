@@ -15,6 +15,8 @@ from baekman.releases.dag.tasks import Tasks, written
 from baekman.tools.environment import KEY_VARIABLES
 from baekman.tools.processes import STARTED_BY, stopping
 
+_STDERR = 2  # the descriptor: in a notebook ``sys.stderr`` has none
+
 
 class JobsFailed(Exception):
     """Jobs of a release failed; Snakemake has reported which. The command line exits with 1."""
@@ -56,7 +58,7 @@ def _run(command: Sequence[str], folder: Path) -> int:
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, process_group=0, stdin=subprocess.DEVNULL, stdout=sys.stderr
+            command, cwd=folder, env=environment, process_group=0, stdin=subprocess.DEVNULL, stdout=_STDERR
         )
     finally:
         signal.signal(signal.SIGINT, interrupt)
