@@ -233,10 +233,10 @@ def end_failed_run():
 
 def conclude(has_failed=False):
     """Tidy up after the last job and bring the return report up to date."""
-    from baekman import deliver, workflow_run  # jobs never open the registry
-
     close_snakemake_folders()
     if IS_RECEIVED and not ORDERED:
+        from baekman import deliver, workflow_run  # jobs never open the registry
+
         with with_keys():
             message = deliver.conclude(
                 WORKSPACE, config["delivery"], has_failed=has_failed

@@ -27,10 +27,8 @@ from baekman.files.locks import exclusive
 from baekman.files.sidecar import read_checked, write_checked
 from baekman.freezes.files import SUMS_FILE
 from baekman.freezes.withdrawal import leave_freezes
-from baekman.privacy import leakscan
 from baekman.privacy.leak_patterns import Identifier, base64_cores, matcher_of
 from baekman.records.withdrawal import leave_records, sweep_records
-from baekman.report.renewal import write_report_again
 from baekman.tables import files as table_files
 from baekman.tables import keys as table_keys
 from baekman.tables import make as tables
@@ -365,6 +363,8 @@ def _purge(workspace: Workspace, participant_id: str, specimens: Sequence[str], 
 
 
 def _purge_alone(workspace: Workspace, participant_id: str, specimens: Sequence[str], *, note: RemovalNote) -> Purge:
+    from baekman.report.renewal import write_report_again  # every sweep would load what makes pages
+
     run_lock.clear(workspace)
     traces = _traces((participant_id, *specimens))
     has_key = table_keys.has_key(workspace.root, participant_id)
@@ -386,6 +386,8 @@ def _purge_alone(workspace: Workspace, participant_id: str, specimens: Sequence[
 
 def _traces(ids: tuple[str, ...]) -> Traces:
     """Return how to find ``ids`` in files: a leak scan, in all encodings that it knows."""
+    from baekman.privacy import leakscan
+
     matcher = matcher_of([Identifier(value=value, place=f"line {n}") for n, value in enumerate(ids, 1)])
 
     def search(files: Sequence[Path]) -> set[Path]:
