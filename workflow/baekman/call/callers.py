@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from baekman.call.reference_blocks import EVIDENCE_LIMIT, PILEUP_FORMAT
 from baekman.genome.ploidy import Piece
 from baekman.genome.regions import Region
@@ -25,8 +28,8 @@ Commands = list[list[str]]
 #                     mark the false ones that it prevents
 #   -m 1              an indel of a single read stays visible at low coverage
 PILEUP_OPTIONS = ["--indels-cns", "-B", "-m", "1", "-a", "FORMAT/AD,FORMAT/DP"]
-# depths at which mpileup begins a new block: fine where one read changes the evidence
-PILEUP_DEPTHS = "1,2,3,4,5,6,7,8,9,10,12,14,16,18,20,22,24,26,28,30,33"
+# samtools gives no read that mpileup would leave out by its flags, and no tags
+SCREENED_READS = ["-F", "UNMAP,SECONDARY,QCFAIL,DUP", "--input-fmt-option", "required_fields=0x7ff"]
 # -C 1 -F 0.05: an ALT of a single read keeps its likelihoods at low coverage
 # --gvcf: blocks between the variants show how far freebayes came; the gVCF does not keep them
 FREEBAYES_OPTIONS = ["-m", "20", "-q", "20", "-C", "1", "-F", "0.05", "--gvcf"]
@@ -66,8 +69,20 @@ class Job:
         return path
 
     @property
+    def piled_bed(self) -> Path:
+        """Return the path of the BED file with the bases that bcftools piles up."""
+        return self.folder / "piled.bed"
+
+    def write_piled(self, is_piled: npt.NDArray[np.bool_]) -> None:
+        """Write ``piled_bed``; ``is_piled`` has a value for each base of the piece."""
+        contig, first = self.piece.region.contig, self.piece.region.start - 1
+        changes = np.flatnonzero(np.diff(is_piled.astype(np.int8), prepend=0, append=0)) + first
+        lines = (f"{contig}\t{start}\t{end}\n" for start, end in changes.reshape(-1, 2).tolist())
+        self.piled_bed.write_text("".join(lines), encoding="utf-8")
+
+    @property
     def pileup_table(self) -> Path:
-        """Return the path of the likelihoods of every covered base, a table in ``PILEUP_FORMAT``."""
+        """Return the path of the likelihoods of the bases of ``piled_bed``, a table in ``PILEUP_FORMAT``."""
         return self.folder / "pileup.tsv"
 
     @property
@@ -76,16 +91,24 @@ class Job:
         return self.folder / "records.vcf"
 
 
+def reads_of(job: Job) -> list[str]:
+    """Return the command that writes the reads of the called regions to its stdout, BAM without compression."""
+    return [*_view(job), *SCREENED_READS, str(job.cram)]
+
+
+def _view(job: Job) -> list[str]:
+    view = [*tools.command("samtools"), "view", "-u", "-M", "-L", str(job.write_bed())]
+    return [*view, "-T", str(job.reference)]
+
+
 def pileup(job: Job) -> Commands:
-    """Return the pipe that writes the likelihoods of every covered base to its stdout, BCF."""
-    mpileup = [*tools.command("bcftools"), "mpileup", *PILEUP_OPTIONS, "-g", PILEUP_DEPTHS, "--no-version"]
-    mpileup += ["-f", str(job.reference), "-Ou"]
-    bed = str(job.write_bed())
+    """Return the pipe that writes the likelihoods of the bases of ``piled_bed`` to its stdout, BCF."""
+    mpileup = [*tools.command("bcftools"), "mpileup", *PILEUP_OPTIONS, "--no-version"]
+    mpileup += ["-f", str(job.reference), "-Ou", "-T", str(job.piled_bed)]
     if job.stretches is None:
-        return [[*mpileup, "-R", bed, str(job.cram)]]
-    # mpileup -R decodes a part of the CRAM again for each region in it, and -T alone reads all of the CRAM
-    view = [*tools.command("samtools"), "view", "-u", "-M", "-L", bed, "-T", str(job.reference), str(job.cram)]
-    return [view, [*mpileup, "-T", bed, "-"]]
+        return [[*mpileup, "-R", str(job.write_bed()), str(job.cram)]]
+    # mpileup -R decodes a part of the CRAM again for each region in it
+    return [[*_view(job), str(job.cram)], [*mpileup, "-"]]
 
 
 def pileup_table() -> Commands:

@@ -26,7 +26,8 @@ import pysam
 from baekman.call.callers import CALLERS, Commands, Job, pileup, pileup_table
 from baekman.call.completeness import gaps_of, read_note, uncalled_regions, whole_lines_of, write_note
 from baekman.call.records import Record, read_records
-from baekman.call.reference_blocks import Blocks, blocks, reference_evidence
+from baekman.call.reference_blocks import Blocks, add_pileup, blocks
+from baekman.call.screening import screen
 from baekman.files.atomic import atomic_file
 from baekman.genome.par import find_par
 from baekman.genome.ploidy import Piece, pieces
@@ -193,21 +194,26 @@ def _call_piece(job: Job, name: str) -> _Calls:
         records_lines = [line for line in lines if not line.startswith("#")]
         gaps = _within(gaps_of(records_lines, region), job)
         return _Calls(lines=records_lines, header=header or _HEADER, gaps=gaps)
+    with pysam.FastaFile(str(job.reference)) as fasta:
+        sequence = fasta.fetch(region.contig, region.start - 1, region.end).upper()
+    is_called = _called_bases(job)
+    screened = screen(job, sequence, is_called=is_called)
     readers = {job.pileup_table: pileup_table()}
     if caller.of_pileup:
         readers[job.records] = caller.of_pileup(job)
     fan_out(pileup(job), readers)
     _run(caller.steps(job))
     records, declared, reached = read_records(job.records, piece=job.piece, kept_info=caller.kept_info)
-    is_called = _called_bases(job)
     records = [record for record in records if is_called[record.pos - region.start]]
-    evidence = reference_evidence(job.pileup_table, start=region.start, end=region.end, ploidy=job.piece.ploidy)
-    evidence.depth[~is_called] = 0
+    evidence = screened.evidence
+    last = add_pileup(evidence, job.pileup_table, ploidy=job.piece.ploidy)
+    missing = np.flatnonzero(screened.is_piled[last - region.start + 1 :])
     covered = np.flatnonzero(evidence.depth)
-    last = region.start + int(covered[-1]) if len(covered) else region.start - 1
+    if len(missing):  # mpileup ended early
+        last += int(missing[0])
+    else:
+        last = region.start + int(covered[-1]) if len(covered) else region.start - 1
     reached = min(last, reached) if caller.reports_reach else last
-    with pysam.FastaFile(str(job.reference)) as fasta:
-        sequence = fasta.fetch(region.contig, region.start - 1, region.end).upper()
     evidence.depth[~np.isin(np.frombuffer(sequence.encode("ascii"), np.uint8), BASES)] = 0
     free = blocks(evidence, taken=[record.taken for record in records])
     return _Calls(

@@ -21,9 +21,9 @@ GQ_CAP = 99
 # Lower borders of the GQ bands. A band is as wide as the effect of one read (3 phred) where that may decide a joint
 # genotype, and wider elsewhere. The store's own default bands are among the borders.
 GQ_BANDS = (0, 3, 6, 9, 10, 12, 15, 18, 20, 24, 30, 40, 60)
-# the input of reference_evidence(): bcftools query -f PILEUP_FORMAT
-PILEUP_FORMAT = r"%POS\t%INFO/END\t%INFO/MIN_DP\t[%DP\t%PL]\n"
-_COLUMNS = ("pos", "end", "min_dp", "dp", "pl")
+# the input of add_pileup(): bcftools query -f PILEUP_FORMAT
+PILEUP_FORMAT = r"%POS\t[%DP\t%PL]\n"
+_COLUMNS = ("pos", "dp", "pl")
 
 
 @dataclass(frozen=True)
@@ -74,41 +74,34 @@ def homozygous_reference_gq(likelihoods: pa.Array, *, ploidy: int) -> Integers:
     return np.asarray(np.clip(best_other - reference, 0, GQ_CAP), np.int32)
 
 
-def reference_evidence(pileup: Path, *, start: int, end: int, ploidy: int) -> Evidence:
-    """Read ``bcftools query -f PILEUP_FORMAT`` of a ``bcftools mpileup -g`` of ``start``-``end`` (1-based, inclusive).
+def add_pileup(evidence: Evidence, pileup: Path, *, ploidy: int) -> int:
+    """Set the evidence of the bases in ``bcftools query -f PILEUP_FORMAT`` of a ``bcftools mpileup``.
 
     Where rows share a position (an indel and its anchor base) the weaker evidence stays.
+
+    Returns:
+        The position of the last row; that before ``evidence`` when there is none.
     """
-    length = end - start + 1
-    depth, gq = np.zeros(length, np.int32), np.zeros(length, np.int32)
     if pileup.stat().st_size == 0:
-        return Evidence(start, depth, gq)
+        return evidence.start - 1
     table = pyarrow.csv.read_csv(
         pileup,
         read_options=pyarrow.csv.ReadOptions(column_names=list(_COLUMNS)),
         parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types={"pl": pa.string(), **dict.fromkeys(_COLUMNS[:-1], pa.int32())},
+            column_types={"pos": pa.int32(), "dp": pa.int32(), "pl": pa.string()},
             null_values=["."],
             strings_can_be_null=False,
         ),
     )
-    pos = np.asarray(table["pos"].combine_chunks())
-    last = np.asarray(pc.coalesce(table["end"], table["pos"]).combine_chunks())
-    row_depth = np.asarray(pc.coalesce(table["min_dp"], table["dp"]).combine_chunks())
-    row_gq = homozygous_reference_gq(table["pl"], ploidy=ploidy)
-    lengths = last - pos + 1
-    rows = np.repeat(np.arange(len(pos)), lengths)
-    bases = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + pos[rows] - start
-    inside = (bases >= 0) & (bases < length)
-    bases, rows = bases[inside], rows[inside]
-    unset = np.iinfo(np.int32).max
-    depth[:], gq[:] = unset, unset
-    np.minimum.at(depth, bases, row_depth[rows])
-    np.minimum.at(gq, bases, row_gq[rows])
-    bare = depth == unset
-    depth[bare], gq[bare] = 0, 0
-    return Evidence(start, depth, gq)
+    rows = np.asarray(table["pos"].combine_chunks()) - evidence.start
+    for values, of_rows in (
+        (evidence.depth, np.asarray(table["dp"].combine_chunks())),
+        (evidence.gq, homozygous_reference_gq(table["pl"], ploidy=ploidy)),
+    ):
+        values[rows] = np.iinfo(np.int32).max
+        np.minimum.at(values, rows, of_rows)
+    return evidence.start + int(rows[-1])
 
 
 def blocks(evidence: Evidence, *, taken: Iterable[tuple[int, int]], bands: Sequence[int] = GQ_BANDS) -> Blocks:
