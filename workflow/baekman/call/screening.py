@@ -1,8 +1,8 @@
 """The bases of a piece whose reads exclude each ALT: their evidence, without a pileup by bcftools.
 
 At most bases all reads have the reference base, or one read has an error. Their likelihoods, which are those of
-``bcftools mpileup`` to the last digit, come from the kernel ``pileup``. The other bases are open: bcftools piles them
-up, and a caller decides.
+``bcftools mpileup`` to the last digit, come from the kernel ``pileup.bases``. The other bases are open: bcftools
+piles them up, and a caller decides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from baekman.call.callers import Job, reads_of
 from baekman.call.reference_blocks import EVIDENCE_LIMIT, Evidence
-from baekman.kernels.pileup import Pileup
+from baekman.kernels.pileup.bases import Pileup
 from baekman.tools.pipes import running
 
 # At least one covered base of so many goes to bcftools too, so that it sees nearly every read: where mates overlap,

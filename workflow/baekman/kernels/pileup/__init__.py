@@ -1,0 +1,1 @@
+"""The pileup of a participant's reads, base by base, as bcftools mpileup has it."""
