@@ -223,6 +223,15 @@ def test_a_request_that_names_a_participant_is_refused(place: ReleaseWorkspace, 
             "SELECT participant_id FROM participants QUALIFY row_number() OVER (PARTITION BY sex) < 9",
             "row_number without ORDER BY",
         ),
+        (
+            "SELECT participant_id FROM events GROUP BY ALL HAVING arg_min(code, time) = 'x' OR mode(code) = 'x'",
+            "arg_min without ORDER BY, mode without ORDER BY",
+        ),
+        (
+            "SELECT participant_id FROM (SELECT *, list(code) OVER (PARTITION BY participant_id) AS l FROM events)",
+            "list without ORDER BY",
+        ),
+        ("SELECT string_agg(participant_id, '') AS participant_id FROM participants", "string_agg without ORDER BY"),
         ("SELECT participant_id, sex FROM participants", "2 columns, or another one"),
         ("SELECT 1 AS participant_id FROM participants", "1 columns, or another one"),
     ],
@@ -231,6 +240,12 @@ def test_sql_that_does_more_than_choose_people_is_refused(place: ReleaseWorkspac
     with pytest.raises(InputRefused) as refusal:
         place.propose(who=who)
     assert str(refusal.value).startswith("request.yaml: who: expected ") and str(refusal.value).endswith(found)
+
+
+def test_a_function_of_rows_in_a_stated_order_is_taken(place: ReleaseWorkspace) -> None:
+    who = "SELECT participant_id FROM events GROUP BY ALL HAVING arg_min(code, time ORDER BY code) <> ''"
+    _, plan = place.propose(who=who)
+    assert plan.members > 0
 
 
 def test_a_closed_project_gets_nothing(place: ReleaseWorkspace) -> None:

@@ -17,7 +17,15 @@ import duckdb
 QUERY_NODES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
 TABLE_FUNCTIONS = frozenset(("unnest", "range", "generate_series"))
 CUTS = {"LIMIT_MODIFIER": "LIMIT", "LIMIT_PERCENT_MODIFIER": "LIMIT", "DISTINCT_MODIFIER": "DISTINCT ON"}
-FIRST_OF_ROWS = frozenset(("first", "last", "any_value", "arbitrary"))  # aggregates of whichever row comes first
+# aggregates of whichever row comes first, among all or among equals, and of all rows as they come
+BY_ORDER_OF_ROWS = frozenset(
+    (
+        *("first", "last", "any_value", "arbitrary", "mode"),
+        *("arg_min", "argmin", "min_by", "arg_min_null", "arg_min_nulls_last"),
+        *("arg_max", "argmax", "max_by", "arg_max_null", "arg_max_nulls_last"),
+        *("list", "array_agg", "string_agg", "group_concat", "listagg"),
+    )
+)
 PLACES = frozenset(
     f"WINDOW_{name}" for name in ("ROW_NUMBER", "NTILE", "LAG", "LEAD", "FIRST_VALUE", "LAST_VALUE", "NTH_VALUE")
 )
@@ -77,8 +85,8 @@ def functions_in(statement: duckdb.Statement) -> set[str]:
 def unordered_parts(statement: duckdb.Statement, *, key: str) -> Iterator[str]:
     """Yield the parts of ``statement`` whose answer depends on the order in which rows come.
 
-    That is a LIMIT or DISTINCT ON whose ORDER BY has not the column ``key``, and a function of one of several rows
-    without an ORDER BY of its own. Rows come in another order with another number of threads or batches.
+    That is a LIMIT or DISTINCT ON whose ORDER BY has not the column ``key``, and a function of ``BY_ORDER_OF_ROWS`` or
+    ``PLACES`` without an ORDER BY of its own. Rows come in another order with another number of threads or batches.
     """
     for part in _parts(_tree(statement.query)):
         modifiers = [each for each in part.get("modifiers") or () if isinstance(each, dict)]
@@ -89,9 +97,10 @@ def unordered_parts(statement: duckdb.Statement, *, key: str) -> Iterator[str]:
             if modifier["type"] in CUTS and is_cut and key not in names:
                 yield f"{CUTS[modifier['type']]} without {key} in its ORDER BY"
         name = str(part.get("function_name") or "").lower()
-        if part.get("class") == "FUNCTION" and name in FIRST_OF_ROWS and not part["order_bys"]["orders"]:
+        if part.get("class") == "FUNCTION" and name in BY_ORDER_OF_ROWS and not part["order_bys"]["orders"]:
             yield f"{name} without ORDER BY"
-        if part.get("type") in PLACES and not part["orders"] and not part["arg_orders"]:
+        is_unordered = part.get("class") == "WINDOW" and not part["orders"] and not part["arg_orders"]
+        if is_unordered and (part["type"] in PLACES or name in BY_ORDER_OF_ROWS):
             yield f"{name} without ORDER BY"
 
 
