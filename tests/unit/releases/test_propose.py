@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from baekman import audit
 from baekman.consent import ConsentEvent, Decision, Scope, today
-from baekman.errors import InputRefused
+from baekman.errors import DamagedFile, InputRefused
 from baekman.registry.denied_list import open_in_force
 from baekman.releases import low_risk
 from baekman.releases.counting import count_rules
@@ -240,6 +240,17 @@ def test_sql_that_does_more_than_choose_people_is_refused(place: ReleaseWorkspac
     with pytest.raises(InputRefused) as refusal:
         place.propose(who=who)
     assert str(refusal.value).startswith("request.yaml: who: expected ") and str(refusal.value).endswith(found)
+
+
+def test_a_damaged_plan_stops_only_what_is_compared_with_it(place: ReleaseWorkspace) -> None:
+    home, _ = place.propose(tier="open")
+    home.plan.write_text(home.plan.read_text().replace(str(PEOPLE), "41", 1))
+    again, plan = place.propose(tier="open")
+    assert again.id != home.id and again.read_plan() == plan
+    home.package.mkdir()  # it was released
+    with pytest.raises(DamagedFile) as failure:
+        place.propose(tier="open")
+    assert failure.value.filename == str(home.plan)
 
 
 def test_a_function_of_rows_in_a_stated_order_is_taken(place: ReleaseWorkspace) -> None:

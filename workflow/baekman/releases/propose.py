@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from baekman import audit, pseudonyms
 from baekman.consent import today
+from baekman.errors import DamagedFile
 from baekman.files.atomic import fsync_folder, write_text
 from baekman.files.locks import exclusive
 from baekman.projects.project import open_project
@@ -42,6 +43,7 @@ def propose(workspace: Path, request: Path, *, registry: Registry, at: date | No
 
     Raises:
         InputRefused: The request, its SQL or its project is refused.
+        DamagedFile: The plan of a release that may be outside, with which this one is compared.
     """
     asked = read_request(request)
     project = open_project(workspace, asked.project)
@@ -52,7 +54,11 @@ def propose(workspace: Path, request: Path, *, registry: Registry, at: date | No
         plan = make_plan(workspace, asked, home=home, project=project, registry=registry, at=at or today())
         last = None
         for other in releases(workspace):
-            earlier = other.read_plan()
+            try:
+                earlier = other.read_plan()
+            except DamagedFile:
+                # nothing of it was released, else the plan could not be compared with it; status and verify name it
+                continue
             if earlier.hash == plan.hash:
                 return other, plan
             if earlier.project == project.id and (last is None or _newer(other, last)):
