@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from baekman import data
 from baekman.consent import Scope
 from baekman.projects.project import IrbApproval, Person, Project
+from baekman.records.dictionary import read_dictionary
 from baekman.releases.checks.order import NUMBERS
 from baekman.releases.dossier import wording
 from baekman.releases.dossier.review import changes, review_page
@@ -68,6 +70,9 @@ PLAN = Plan(
 )
 
 
+DICTIONARY = read_dictionary(data.path("dictionary.tsv"))
+
+
 class Reader(HTMLParser):
     """The text of a page and the tags that are open; every tag must close."""
 
@@ -102,7 +107,7 @@ def read(page: str) -> Reader:
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return review_page(RELEASE, PLAN, project=PROJECT, last=None)
+    return review_page(RELEASE, PLAN, project=PROJECT, last=None, dictionary=DICTIONARY)
 
 
 def test_a_reviewer_reads_who_why_and_what_in_both_languages(page: str) -> None:
@@ -157,7 +162,9 @@ def test_each_check_has_its_number_what_was_observed_its_limit_and_its_verdict(p
 
 def test_small_cells_show_no_number_of_people(page: str) -> None:
     text = " ".join(read(page).texts)
-    assert "KCD8/E112 < 11 KCD8/E11" in text
+    names = {"KCD8/E112": "신장 합병증을 동반한 2형 당뇨병 Type 2 diabetes with renal complications"}
+    names["KCD8/E11"] = "2형 당뇨병 Type 2 diabetes"
+    assert f"KCD8/E112 {names['KCD8/E112']} < 11 KCD8/E11 {names['KCD8/E11']}" in text
     assert "KCD8/B20 < 11 배포하지 않음 not released" in text
     none = review_page(RELEASE, replace(PLAN, small_cells={}), project=PROJECT, last=None)
     assert "No code is held by fewer than 11 members." in read(none).texts

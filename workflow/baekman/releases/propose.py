@@ -15,6 +15,8 @@ from baekman.errors import DamagedFile
 from baekman.files.atomic import fsync_folder, write_text
 from baekman.files.locks import exclusive
 from baekman.projects.project import open_project
+from baekman.records.dictionary import Dictionary, read_dictionary
+from baekman.records.store import open_store
 from baekman.releases.dossier.review import write_review
 from baekman.releases.home import ReleaseHome, releases
 from baekman.releases.plan import Plan, write_plan
@@ -65,11 +67,17 @@ def propose(workspace: Path, request: Path, *, registry: Registry, at: date | No
                 last = other
         write_text(home.request, parse_request(plan.request, source=home.request.name).to_yaml())
         write_plan(home.path, plan)
-        write_review(home, plan, project=project, last=last.read_plan() if last else None)
+        latest = last.read_plan() if last else None
+        write_review(home, plan, project=project, last=latest, dictionary=_dictionary(workspace))
         audit.record(workspace, action=PLANNED, object=home.id, input_hash=plan.request_hash, output_hash=plan.hash)
         home.path.rename(folder / home.id)
         fsync_folder(folder)
     return ReleaseHome(folder / home.id), plan
+
+
+def _dictionary(workspace: Path) -> Dictionary | None:
+    """Return the dictionary of the records of ``workspace``; None without records."""
+    return read_dictionary(open_store(workspace).dictionary) if Workspace(workspace).records.exists() else None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from baekman.report.wording import render
 
 if TYPE_CHECKING:
     from baekman.projects.project import Project
+    from baekman.records.dictionary import Dictionary
     from baekman.releases.home import ReleaseHome
 
 TEMPLATE = "review.html.j2"
@@ -32,12 +33,19 @@ class Change:
     now: wording.Words
 
 
-def write_review(home: ReleaseHome, plan: Plan, *, project: Project, last: Plan | None) -> None:
-    """Write the dossier of ``plan``; ``last`` is the plan that was proposed before it for the project, if any."""
-    write_text(home.review, review_page(home.id, plan, project=project, last=last))
+def write_review(
+    home: ReleaseHome, plan: Plan, *, project: Project, last: Plan | None, dictionary: Dictionary | None
+) -> None:
+    """Write the dossier of ``plan``; ``last`` is the plan that was proposed before it for the project, if any.
+
+    ``dictionary`` names the codes; None where there are no records.
+    """
+    write_text(home.review, review_page(home.id, plan, project=project, last=last, dictionary=dictionary))
 
 
-def review_page(release: str, plan: Plan, *, project: Project, last: Plan | None) -> str:
+def review_page(
+    release: str, plan: Plan, *, project: Project, last: Plan | None, dictionary: Dictionary | None = None
+) -> str:
     """Return the text of the dossier: one page that needs no other file and names no participant."""
     return render(
         TEMPLATE,
@@ -54,6 +62,7 @@ def review_page(release: str, plan: Plan, *, project: Project, last: Plan | None
         checks=_all_checks(plan),
         verdicts={name: sum(check.verdict == name for check in plan.checks) for name in wording.VERDICTS},
         words=wording.VERDICTS,
+        names=_names(plan, dictionary) if dictionary else {},
         later=wording.LATER,
         classes=CLASSES,
         counts=[(wording.count(name), wording.number(value)) for name, value in plan.counts.items() if value],
@@ -62,6 +71,13 @@ def review_page(release: str, plan: Plan, *, project: Project, last: Plan | None
         threshold=plan.request["generalise"]["threshold"],
         thousands=wording.number,
     )
+
+
+def _names(plan: Plan, dictionary: Dictionary) -> dict[str, wording.Words]:
+    """Return the Korean and English names of the released codes, the small cells and what they are released as."""
+    codes = {*(column.name for column in plan.columns), *plan.small_cells, *plan.small_cells.values()}
+    entries = ((code, dictionary.entry(code)) for code in sorted(codes))
+    return {code: (entry.name_ko, entry.name_en) for code, entry in entries if entry is not None}
 
 
 def _all_checks(plan: Plan) -> list[dict[str, Any]]:
