@@ -169,7 +169,9 @@ def test_absent_things_are_refused(place: Path) -> None:
         "Binder Error": lambda: cohort.sql("SELECT x FROM sites"),
         "a statement of another kind": lambda: cohort.sql("DROP VIEW sites"),
         "tables: expected a table of this participant, found none": lambda: baekman.open_table("W/tables", LATER),
-        "tables: expected tables, found none": lambda: baekman.open_tables("W/audit"),
+        "tables: expected tables, found none; give the folder that has variants/, as W/tables": (
+            lambda: baekman.open_tables("W/audit")
+        ),
     }
     for message, use in refused.items():
         with pytest.raises(InputRefused, match=message):

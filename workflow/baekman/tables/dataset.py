@@ -197,9 +197,9 @@ def _paths(folder: Path, dataset: str, participants: Sequence[str] | None, keys:
         paths = sorted((folder / dataset).glob("*/*.parquet"), key=lambda path: path.name)
         readable = [path for path in paths if keys is None or keys.has(path.stem) or not is_encrypted(path)]
         if not readable:
-            raise InputRefused(
-                Problem(file="tables", expected="tables", found="none that can be read" if paths else "none")
-            )
+            advice = "give the key of a participant" if paths else f"give the folder that has {dataset}/, as W/tables"
+            found = "none that can be read" if paths else "none"
+            raise InputRefused(Problem(file="tables", expected="tables", found=found, action=advice))
         return readable
     paths = [table_path(folder, participant, dataset=dataset) for participant in participants]
     for participant, path in zip(participants, paths, strict=True):
