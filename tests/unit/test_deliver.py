@@ -54,6 +54,8 @@ def started(tmp_path: Path) -> Started:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # the tests may run where it is ignored, as below nohup
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
     return start
