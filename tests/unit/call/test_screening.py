@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from baekman.call.reference_blocks import EVIDENCE_LIMIT
 from baekman.call.screening import Screened, screen
 from baekman.genome.ploidy import Piece
 from baekman.genome.regions import Region
+from baekman.kernels.pileup.bases import Pileup
 from baekman.tools import programs
 
 CONTIG, LENGTH = "HLA:1", 4_000  # the name of a region, for tools that take it for one
@@ -209,3 +211,33 @@ def test_a_gvcf_is_that_of_a_pileup_of_every_base(
     monkeypatch.setattr(calling, "screen", nothing_screened)
     assert made == gvcf("whole.g.vcf.gz")
     assert sum("\t<*>\t" not in line for line in made) > 10
+
+
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        (lambda bam: bam[:-10], "the alignments end in a record"),
+        (lambda bam: bam[:-34] + (1 << 20).to_bytes(4, "little") + bam[-30:], "a record of the alignments is damaged"),
+        (lambda bam: b"BAX" + bam[3:], "the alignments are no BAM"),
+    ],
+)
+def test_a_damaged_stream_of_reads_is_an_error(cut: Callable[[bytes], bytes], message: str) -> None:
+    pileup = Pileup(b"ACGT" * 10, 0, ploidy=2, limit=EVIDENCE_LIMIT)
+    # a header without text, one contig, and a record of 7 bases with a name and one operation
+    fixed = struct.pack("<iiBBHHHiiii", 0, 3, 2, 60, 0, 1, 0, 7, -1, -1, 0)
+    record = fixed + b"r\0" + struct.pack("<I", 7 << 4) + bytes(4) + bytes(7)
+    header = b"BAM\1" + struct.pack("<iii", 0, 1, 2) + b"1\0" + struct.pack("<i", 40)
+    bam = header + struct.pack("<i", len(record)) + record
+    pileup.feed(stored(bam))
+    assert pileup.finish()[0].sum() == 0  # bases without quality count nowhere
+    broken = Pileup(b"ACGT" * 10, 0, ploidy=2, limit=EVIDENCE_LIMIT)
+    with pytest.raises(ValueError, match=message):
+        broken.feed(stored(cut(bam)))
+        broken.finish()
+
+
+def stored(data: bytes) -> bytes:
+    """Return ``data`` as a BGZF block that only stores it."""
+    deflated = b"\x01" + struct.pack("<HH", len(data), len(data) ^ 0xFFFF) + data
+    head = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x00\xff\x06\x00BC\x02\x00"
+    return head + struct.pack("<H", 18 + len(deflated) + 8 - 1) + deflated + bytes(8)

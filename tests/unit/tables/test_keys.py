@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from baekman import audit, steps, withdrawal
+from baekman import audit, open_tables, steps, withdrawal
 from baekman.arrow import parquet_options
 from baekman.cli import app
 from baekman.cli.shared import groups
@@ -86,6 +86,16 @@ def test_the_rows_of_an_encrypted_table_are_byte_for_byte_those_of_a_plain_one(
                     group = file.read_row_group(number).cast(schema)
                     writer.write_table(group, row_group_size=group.num_rows)
         assert (tmp_path / "again").read_bytes() == plain.read_bytes()
+
+
+def test_tables_of_which_no_key_is_left_name_the_way_on(workspace: FinishedWorkspace) -> None:
+    for participant in workspace.participant_ids:
+        (workspace.table_keys / participant[1:3] / f"{participant}.key").unlink()
+    with pytest.raises(InputRefused) as refusal:
+        open_tables(workspace.tables, workspace=workspace.root)
+    assert str(refusal.value) == (
+        "tables: expected tables, found none that can be read; name the workspace that has their keys, as workspace='W'"
+    )
 
 
 def test_an_encrypted_table_of_the_same_snapshot_is_not_written_again(workspace: FinishedWorkspace) -> None:

@@ -197,8 +197,9 @@ def _paths(folder: Path, dataset: str, participants: Sequence[str] | None, keys:
         paths = sorted((folder / dataset).glob("*/*.parquet"), key=lambda path: path.name)
         readable = [path for path in paths if keys is None or keys.has(path.stem) or not is_encrypted(path)]
         if not readable:
-            advice = "give the key of a participant" if paths else f"give the folder that has {dataset}/, as W/tables"
-            found = "none that can be read" if paths else "none"
+            found, advice = "none", f"give the folder that has {dataset}/, as W/tables"
+            if paths:
+                found, advice = "none that can be read", "name the workspace that has their keys, as workspace='W'"
             raise InputRefused(Problem(file="tables", expected="tables", found=found, action=advice))
         return readable
     paths = [table_path(folder, participant, dataset=dataset) for participant in participants]

@@ -51,6 +51,15 @@ for number in range(BASES):
     BASE_OF_LETTER[ord("ACGT"[number])] = BASE_OF_CODE[1 << number] = number
 
 
+cdef bint is_sound(const uint8_t *record, int64_t size) noexcept nogil:
+    """Return whether name, CIGAR, bases and qualities lie within the ``size`` bytes of a record."""
+    cdef int64_t length, operations
+    if size < FIXED:
+        return False
+    length, operations = (<int32_t *>record)[4], (<uint16_t *>record)[6]
+    return length >= 0 and FIXED + record[8] + 4 * operations + (length + 1) // 2 + length <= size
+
+
 @cython.final
 cdef class Pileup:
     """A pileup of ``bases``, the reference's from the position ``start`` (0-based) on, and what it shows.
@@ -118,16 +127,19 @@ cdef class Pileup:
         free(self._counts)
 
     def feed(self, bytes data) -> None:
-        """Take the next bytes. Raises ValueError when they are no BAM."""
+        """Take the next bytes. Raises ValueError when they are no BAM, or a record of it is damaged."""
         cdef const uint8_t *record
         cdef int64_t size
-        cdef bint is_full = False
+        cdef bint is_full = False, is_damaged = False
         self._records.take(data)
         with nogil:
             record = self._records.next(&size)
-            while record != NULL and not is_full:
-                is_full = not self._take(record, size)
+            while record != NULL and not is_full and not is_damaged:
+                is_damaged = not is_sound(record, size)
+                is_full = not is_damaged and not self._take(record, size)
                 record = self._records.next(&size)
+        if is_damaged:
+            raise ValueError("a record of the alignments is damaged")
         if is_full:
             raise MemoryError
 
@@ -155,8 +167,6 @@ cdef class Pileup:
         if self._contig < 0:
             self._contig = contig
         if contig != self._contig:
-            return True
-        if FIXED + name_length + 4 * <int64_t>operations + (<int64_t>length + 1) // 2 + length > size:
             return True
         read = <Read *>calloc(1, sizeof(Read))
         if read == NULL:
